@@ -1,0 +1,240 @@
+/** Marks errors of this library across copies of it in one program, where `instanceof` fails. */
+const BRAND = Symbol.for("@flowmade-one/aether/error");
+
+/** What all errors of this library extend: an `Error` with a `code` to act on. */
+export abstract class AetherError extends Error {
+  /** The name of the class, the same in every copy of the package. */
+  readonly code: AetherErrorCode;
+
+  /** Names the error after its `code` and keeps the `cause` of `options`. */
+  constructor(code: AetherErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.name = code;
+    Object.defineProperty(this, BRAND, { value: true });
+  }
+}
+
+/** Thrown when an event's version is not newer than the actor's latest: somebody was faster. */
+export class VersionConflictError extends AetherError {
+  /** The actor whose history moved on. */
+  readonly actorId: string;
+  /** The version that was to be saved. */
+  readonly attemptedVersion: number;
+  /** The actor's latest version: load from there, decide again, save again. */
+  readonly currentVersion: number;
+
+  /** Keeps the actor and both versions; `reason` says more where the plain case does not fit. */
+  constructor(
+    actorId: string,
+    attemptedVersion: number,
+    currentVersion: number,
+    reason: string = `current version is ${currentVersion}`,
+  ) {
+    super(
+      "VersionConflictError",
+      `Cannot save event at version ${attemptedVersion} of "${actorId}": ${reason}`,
+    );
+    this.actorId = actorId;
+    this.attemptedVersion = attemptedVersion;
+    this.currentVersion = currentVersion;
+  }
+}
+
+/** Thrown when an event cannot be stored as it is; nothing was sent. */
+export class InvalidEventError extends AetherError {
+  /** What is wrong, with the place: `data.items[2] is NaN`. */
+  readonly reason: string;
+
+  /** Says what is wrong with the event. */
+  constructor(reason: string, options?: ErrorOptions) {
+    super("InvalidEventError", `Cannot save event: ${reason}`, options);
+    this.reason = reason;
+  }
+}
+
+/** Thrown when an encoded event is larger than the store takes; nothing was sent. */
+export class EventTooLargeError extends AetherError {
+  /** Bytes of the encoded event. */
+  readonly size: number;
+  /** Bytes that fit. */
+  readonly limit: number;
+
+  /** Keeps the size and the limit, both in bytes. */
+  constructor(actorId: string, version: number, size: number, limit: number) {
+    super(
+      "EventTooLargeError",
+      `Cannot save event at version ${version} of "${actorId}": it takes ${size} bytes, ` +
+        `and ${limit} fit; keep large content elsewhere and save a reference to it`,
+    );
+    this.size = size;
+    this.limit = limit;
+  }
+}
+
+/** Thrown when what is stored is not an event, or a piece of an actor's history is missing. */
+export class CorruptEventError extends AetherError {
+  /** Where in the store: the sequence of the message that cannot be read or does not follow. */
+  readonly sequence: number;
+
+  /** Keeps the place; `reason` says what was found there. */
+  constructor(sequence: number, reason: string, options?: ErrorOptions) {
+    super("CorruptEventError", `Cannot read the event at sequence ${sequence}: ${reason}`, options);
+    this.sequence = sequence;
+  }
+}
+
+/** How a save turned out, as far as can be known: see {@linkcode SaveOutcomeUnknownError}. */
+export type SettledOutcome = "saved" | "never" | "open";
+
+/**
+ * Thrown when the deadline passed before the server told the fate of a save. The events are
+ * stored exactly once or not at all; saving the same events again is safe and tells which.
+ */
+export class SaveOutcomeUnknownError extends AetherError {
+  /** The first actor of the save. */
+  readonly actorId: string;
+  /** The first event's version. */
+  readonly version: number;
+  readonly #settle: () => Promise<SettledOutcome>;
+
+  /** Keeps what was to be saved; `settle` asks the server for its fate. */
+  constructor(
+    actorId: string,
+    version: number,
+    settle: () => Promise<SettledOutcome>,
+    options?: ErrorOptions,
+  ) {
+    super(
+      "SaveOutcomeUnknownError",
+      `Cannot tell whether the event at version ${version} of "${actorId}" was saved: ` +
+        "the server did not answer in time; call settle(), or save the same events again",
+      options,
+    );
+    this.actorId = actorId;
+    this.version = version;
+    this.#settle = settle;
+  }
+
+  /**
+   * Asks the server what became of the save: `"saved"`; `"never"`, it is not stored and never
+   * will be; `"open"`, it may still land. Rejects with {@linkcode StoreUnavailableError} where
+   * the server does not answer.
+   */
+  settle(): Promise<SettledOutcome> {
+    return this.#settle();
+  }
+}
+
+/** Thrown when the store could not be reached or refused; nothing was saved by this call. */
+export class StoreUnavailableError extends AetherError {
+  /** Says what could not be done and how things stand. */
+  constructor(message: string, options?: ErrorOptions) {
+    super("StoreUnavailableError", message, options);
+  }
+}
+
+/** Thrown when a stream would lose events, or is not one of ours; it is not opened. */
+export class StreamConfigError extends AetherError {
+  /** The JetStream stream. */
+  readonly stream: string;
+  /** All that is wrong, one sentence each. */
+  readonly problems: readonly string[];
+
+  /** Lists the problems of the stream. */
+  constructor(stream: string, problems: readonly string[]) {
+    super(
+      "StreamConfigError",
+      `Cannot open stream "${stream}": ${problems.join("; ")}`,
+    );
+    this.stream = stream;
+    this.problems = problems;
+  }
+}
+
+/** Thrown when a stream ends before a position that was once acknowledged: its tail was lost. */
+export class StreamRegressedError extends AetherError {
+  /** The sequence that was seen or acknowledged before. */
+  readonly expectedSequence: number;
+  /** The sequence that the stream now ends at, for the actor or in all. */
+  readonly actualSequence: number;
+
+  /** Keeps both positions; `subject` names what regressed. */
+  constructor(subject: string, expectedSequence: number, actualSequence: number) {
+    super(
+      "StreamRegressedError",
+      `Cannot go on with ${subject}: it ends at sequence ${actualSequence}, though sequence ` +
+        `${expectedSequence} was acknowledged; the stream lost its tail or was restored`,
+    );
+    this.expectedSequence = expectedSequence;
+    this.actualSequence = actualSequence;
+  }
+}
+
+/** Thrown when the NATS server is too old to keep the promises; nothing was written. */
+export class UnsupportedServerError extends AetherError {
+  /** The server's version. */
+  readonly version: string;
+  /** The oldest version that will do. */
+  readonly required: string;
+
+  /** Keeps both versions. */
+  constructor(version: string, required: string) {
+    super(
+      "UnsupportedServerError",
+      `Cannot use nats-server ${version}: ${required} or newer is needed, ` +
+        "for older ones ignore the checks that keep events safe",
+    );
+    this.version = version;
+    this.required = required;
+  }
+}
+
+/** Each error's class by its code. */
+export interface AetherErrors {
+  /** See {@linkcode VersionConflictError}. */
+  VersionConflictError: VersionConflictError;
+  /** See {@linkcode InvalidEventError}. */
+  InvalidEventError: InvalidEventError;
+  /** See {@linkcode EventTooLargeError}. */
+  EventTooLargeError: EventTooLargeError;
+  /** See {@linkcode CorruptEventError}. */
+  CorruptEventError: CorruptEventError;
+  /** See {@linkcode SaveOutcomeUnknownError}. */
+  SaveOutcomeUnknownError: SaveOutcomeUnknownError;
+  /** See {@linkcode StoreUnavailableError}. */
+  StoreUnavailableError: StoreUnavailableError;
+  /** See {@linkcode StreamConfigError}. */
+  StreamConfigError: StreamConfigError;
+  /** See {@linkcode StreamRegressedError}. */
+  StreamRegressedError: StreamRegressedError;
+  /** See {@linkcode UnsupportedServerError}. */
+  UnsupportedServerError: UnsupportedServerError;
+}
+
+/** The codes of this library's errors: the names of their classes. */
+export type AetherErrorCode = keyof AetherErrors;
+
+/**
+ * Whether `error` is one of this library's, and of the class named by `code` if one is given.
+ * Works where two copies of the package meet (JSR's and npm's), which `instanceof` does not.
+ *
+ * @example Retry on a conflict, pass on the rest
+ * ```ts
+ * import { isAetherError, VersionConflictError } from "@flowmade-one/aether";
+ *
+ * try {
+ *   throw new VersionConflictError("order-7", 3, 5);
+ * } catch (error) {
+ *   if (!isAetherError(error, "VersionConflictError")) throw error;
+ *   console.log(`load "${error.actorId}" from version ${error.currentVersion}`);
+ * }
+ * ```
+ */
+export function isAetherError<Code extends AetherErrorCode = AetherErrorCode>(
+  error: unknown,
+  code?: Code,
+): error is AetherErrors[Code] {
+  return typeof error === "object" && error !== null && BRAND in error &&
+    (code === undefined || (error as { code?: unknown }).code === code);
+}

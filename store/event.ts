@@ -1,0 +1,107 @@
+import { uuidv7 } from "./uuid.ts";
+
+/** What travels beside an event's data: strings, for tracing, audit and the user's own keys. */
+export interface EventMetadata {
+  /** Joins all that came from one first cause, such as one request of a user. */
+  readonly correlationId?: string;
+  /** The id of the event or command that led to this one. */
+  readonly causationId?: string;
+  /** Who did it. */
+  readonly userId?: string;
+  /** W3C trace context of the span that made the event. */
+  readonly traceparent?: string;
+  /** W3C trace state, beside `traceparent`. */
+  readonly tracestate?: string;
+  /** The user's own keys. Values are strings; a key that is `undefined` is left out. */
+  readonly [key: string]: string | undefined;
+}
+
+/**
+ * One fact about one actor. Immutable: stores keep copies and hand out copies.
+ *
+ * @typeParam Type The name of the fact, a literal such as `"OrderPlaced"`.
+ * @typeParam Data What JSON can carry faithfully; anything else is refused on saving.
+ */
+export interface Event<Type extends string = string, Data = unknown> {
+  /** Unique; {@linkcode createEvent} makes a UUIDv7. A save is recognised as repeated by it. */
+  readonly id: string;
+  /** The name of the fact, in the past tense by custom. */
+  readonly eventType: Type;
+  /** The actor (aggregate, entity, stream) that the fact is about. */
+  readonly actorId: string;
+  /** Position in the actor's history: a safe integer from 1 on, strictly increasing, gaps allowed. */
+  readonly version: number;
+  /** The fact itself. May be `null`, not `undefined`. */
+  readonly data: Data;
+  /** When it happened, by the clock of who made the event; to the millisecond. */
+  readonly timestamp: Date;
+  /** Correlation, causation, tracing and the user's own strings. */
+  readonly metadata?: EventMetadata;
+}
+
+/** An event as a store keeps it: with its position in the whole store. */
+export interface RecordedEvent<Type extends string = string, Data = unknown>
+  extends Event<Type, Data> {
+  /** Position in the store's one order; grows from event to event, with gaps that mean nothing. */
+  readonly sequence: number;
+}
+
+/** What {@linkcode createEvent} is given: an event less its `id` and `timestamp`. */
+export type EventInit<E extends Event = Event> = E extends Event
+  ? Pick<E, "eventType" | "actorId" | "version" | "data" | "metadata">
+  : never;
+
+/**
+ * Makes an event: fills in a fresh UUIDv7 as `id` and the present time as `timestamp`.
+ * Checks nothing; a store does on saving.
+ *
+ * @example An event of a declared type, and one whose type is inferred
+ * ```ts
+ * import { createEvent, type Event } from "@flowmade-one/aether";
+ *
+ * type OrderPlaced = Event<"OrderPlaced", { total: number }>;
+ *
+ * const placed = createEvent<OrderPlaced>({
+ *   eventType: "OrderPlaced",
+ *   actorId: "order-123",
+ *   version: 1,
+ *   data: { total: 99.99 },
+ * });
+ * const shipped = createEvent({
+ *   eventType: "OrderShipped",
+ *   actorId: "order-123",
+ *   version: 2,
+ *   data: { carrier: "FastShip" },
+ * });
+ * console.log(placed.data.total, shipped.data.carrier);
+ * ```
+ */
+export function createEvent<const Type extends string, Data>(
+  init: EventInit<Event<Type, Data>>,
+): Event<Type, Data>;
+/** The same for a declared event type, or a union of them. */
+export function createEvent<E extends Event>(init: EventInit<E>): E;
+export function createEvent(init: EventInit): Event {
+  const { eventType, actorId, version, data, metadata } = init;
+  const event = { id: uuidv7(), eventType, actorId, version, data, timestamp: new Date() };
+  return metadata === undefined ? event : { ...event, metadata };
+}
+
+/**
+ * A copy of `event` whose metadata says what led to it: `causationId` is the id of `by`;
+ * `correlationId` is that of `by`, or the id of `by` where a chain begins; a trace context of
+ * `by` is carried over unless `event` has its own.
+ *
+ * @param event The effect.
+ * @param by The cause.
+ */
+export function caused<E extends Event>(event: E, by: Event): E {
+  const { correlationId = by.id, traceparent, tracestate } = by.metadata ?? {};
+  const trace = traceparent === undefined
+    ? {}
+    : tracestate === undefined
+    ? { traceparent }
+    : { traceparent, tracestate };
+  const own = event.metadata?.traceparent === undefined ? trace : {};
+  return { ...event, metadata: { ...event.metadata, ...own, correlationId, causationId: by.id } };
+}

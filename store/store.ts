@@ -1,0 +1,82 @@
+import type { Event } from "./event.ts";
+
+/** What a save gives back. */
+export interface SaveReceipt {
+  /** Position of the save's last event in the store. */
+  readonly sequence: number;
+  /** Whether all events of the call were stored before, so that nothing was written now. */
+  readonly duplicate: boolean;
+}
+
+/** Options for {@linkcode EventStore.getLatestVersion}. */
+export interface LatestVersionOptions {
+  /** Asks the server even where the cache has a recent answer. @default {false} */
+  readonly fresh?: boolean;
+}
+
+/**
+ * Keeps the histories of actors. What is promised, by every implementation alike:
+ *
+ * 1. A version that is not newer than the actor's latest is refused by `VersionConflictError`.
+ * 2. Of any number of writers at one version of one actor, in any number of processes, exactly
+ *    one wins.
+ * 3. Saving again what is stored (same versions, same ids) resolves with `duplicate: true`.
+ * 4. A lost acknowledgement is settled by reading back; a save is stored once or not at all.
+ * 5. `saveEvents` stores all of its events or none, over several actors too.
+ * 6. A read sees what this store has saved, complete and in order, or fails.
+ * 7. `getLatestVersion` costs the same however many events there are.
+ * 8. No input reaches another actor's events.
+ *
+ * Methods reject; they never throw synchronously. Disposal waits for saves under way.
+ */
+export interface EventStore extends AsyncDisposable {
+  /**
+   * Saves one event at its version.
+   *
+   * @throws {VersionConflictError} The actor has this version or a newer one already.
+   * @throws {InvalidEventError} The event cannot be stored as it is.
+   * @throws {EventTooLargeError} The event is larger than the store takes.
+   * @throws {SaveOutcomeUnknownError} The server did not answer before the deadline.
+   * @throws {StoreUnavailableError} The store could not be reached; nothing was saved.
+   */
+  saveEvent(event: Event): Promise<SaveReceipt>;
+
+  /**
+   * Saves several events, of one or several actors, all or none. Versions of one actor must
+   * increase within the call. At most 1,000 events.
+   *
+   * @throws {RangeError} The batch is empty or has more than 1,000 events; nothing was sent.
+   * @throws {VersionConflictError} As in {@linkcode EventStore.saveEvent}, for the first actor
+   * that has moved on; also where a part of the batch is stored already.
+   */
+  saveEvents(events: readonly Event[]): Promise<SaveReceipt>;
+
+  /**
+   * The events of one actor at `fromVersion` and above, in ascending order; `[]` for an actor
+   * that is unknown. What was saved through this store before the call is in it.
+   *
+   * @param actorId The actor.
+   * @param fromVersion First version wanted. @default {0}
+   * @throws {CorruptEventError} A stored message is not an event, or a piece is missing.
+   */
+  getEvents<E extends Event = Event>(actorId: string, fromVersion?: number): Promise<E[]>;
+
+  /** The actor's latest version; 0 for an actor that is unknown. One request at most, O(1). */
+  getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number>;
+}
+
+/** Where stores publish {@linkcode EVENT_STORED} events; an `EventBus` is one. */
+export interface Broadcaster {
+  /** Publishes `event` in `namespace`, the store's own. A rejection never fails the save. */
+  publish(namespace: string, event: Event): Promise<void> | void;
+}
+
+/** Options that all stores share. */
+export interface EventStoreOptions {
+  /** Keeps stores apart: nothing is shared between two namespaces. @default {"default"} */
+  readonly namespace?: string;
+  /** Told of each stored event, after the save. @default {undefined} */
+  readonly broadcaster?: Broadcaster;
+  /** Told when the broadcaster fails or falls behind by over 1,000. @default {console.warn} */
+  readonly onBroadcastError?: (error: unknown, event: Event) => void;
+}

@@ -1,0 +1,59 @@
+/**
+ * The user's cache folder and the one safe way to put something into it.
+ *
+ * Several tasks may run at the same time, so whatever is cached appears whole or not at all: it is made
+ * beside its place and then renamed into it.
+ */
+import { dirname, join } from "node:path";
+import { homedir, tmpdir } from "node:os";
+import process from "node:process";
+
+/** The folder in which this project keeps what can be made again. */
+export function cacheFolder(): string {
+  const env = process.env;
+  if (env.XDG_CACHE_HOME) return join(env.XDG_CACHE_HOME, "aether");
+  if (Deno.build.os === "windows") return join(env.LOCALAPPDATA ?? tmpdir(), "aether", "cache");
+  const home = env.HOME || homedir();
+  if (!home) return join(tmpdir(), "aether");
+  return join(home, Deno.build.os === "darwin" ? "Library/Caches" : ".cache", "aether");
+}
+
+/** Whether a file or folder is there. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return false;
+    }
+    throw error;
+  }
+}
+
+/**
+ * Gives the folder `target`, made by `make` if it is not there yet.
+ *
+ * `make` fills an empty folder that is then renamed to `target`. Of several processes that make it at once
+ * the first wins and the others take what it made.
+ */
+export async function folderOnce(
+  target: string,
+  make: (folder: string) => Promise<void>,
+): Promise<string> {
+  if (await exists(target)) return target;
+  await Deno.mkdir(dirname(target), { recursive: true });
+  const draft = await Deno.makeTempDir({ dir: dirname(target), prefix: ".draft-" });
+  try {
+    await make(draft);
+    await Deno.chmod(draft, 0o755).catch(() => {}); // Windows has no such thing
+    try {
+      await Deno.rename(draft, target);
+    } catch (error) {
+      if (!await exists(target)) throw error;
+    }
+  } finally {
+    await Deno.remove(draft, { recursive: true }).catch(() => {}); // gone when it was renamed
+  }
+  return target;
+}

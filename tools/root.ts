@@ -1,0 +1,6 @@
+/** Where this project lies. */
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The folder that holds `deno.json`. */
+export const ROOT: string = dirname(dirname(fileURLToPath(import.meta.url)));

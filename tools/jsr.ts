@@ -11,6 +11,8 @@ export interface JsrUrlOptions {
   readonly official?: string;
   /** How long the answer may take, in ms. @default {2500} */
   readonly timeout?: number;
+  /** What the user has set, empty for nothing. @default {Deno.env.get("JSR_URL")} */
+  readonly given?: string;
 }
 
 /** Whether a JSR registry answers at `url` in time, in JSR's own form. */
@@ -32,9 +34,9 @@ export async function inReach(url: string, timeout = 2_500): Promise<boolean> {
  * answers, else the address of the twin registry, which is made if it is not there yet.
  */
 export async function jsrUrl(
-  { official = JSR, timeout = 2_500 }: JsrUrlOptions = {},
+  { official = JSR, timeout = 2_500, given = Deno.env.get("JSR_URL") }: JsrUrlOptions = {},
 ): Promise<string | undefined> {
-  if (Deno.env.get("JSR_URL")) return undefined;
+  if (given) return undefined;
   if (await inReach(official, timeout)) return undefined;
   return pathToFileURL(await twinRegistry()).href + "/";
 }

@@ -16,6 +16,8 @@ const PROGRAM = Deno.build.os === "windows" ? "nats-server.exe" : "nats-server";
 export interface FindOptions {
   /** Whether one may be brought from the network if none is here. @default {true} */
   readonly fetch?: boolean;
+  /** Stands in for the environment's `NATS_SERVER` and `PATH`. */
+  readonly env?: { readonly get: (name: string) => string | undefined };
 }
 
 /** The version a nats-server says it has, `undefined` if it does not run. */
@@ -33,7 +35,9 @@ export async function serverVersion(path: string): Promise<string | undefined> {
  * Gives the path of a nats-server of version 2.12 or newer: the first of `$NATS_SERVER`, one on the PATH, the
  * cache's, the official release, and Debian's package. Throws an error that names all these ways.
  */
-export async function findNatsServer({ fetch = true }: FindOptions = {}): Promise<string> {
+export async function findNatsServer(
+  { fetch = true, env = Deno.env }: FindOptions = {},
+): Promise<string> {
   const tried: string[] = [];
   const isUsable = async (path: string): Promise<boolean> => {
     const version = await serverVersion(path);
@@ -42,12 +46,12 @@ export async function findNatsServer({ fetch = true }: FindOptions = {}): Promis
     return false;
   };
 
-  const named = Deno.env.get("NATS_SERVER");
+  const named = env.get("NATS_SERVER");
   if (named) { // what the user names is used or refused, never passed over
     if (await isUsable(named)) return named;
     throw new Error(`Cannot use NATS_SERVER: ${tried[0]}, and ${OLDEST} or newer is needed`);
   }
-  for (const folder of (Deno.env.get("PATH") ?? "").split(delimiter)) {
+  for (const folder of (env.get("PATH") ?? "").split(delimiter)) {
     const path = join(folder, PROGRAM);
     if (folder && await exists(path) && await isUsable(path)) return path;
   }

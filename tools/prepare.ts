@@ -31,8 +31,18 @@ const WITH_SERVER = new Set(["bench", "eval", "repl", "run", "serve", "task", "t
 export function withConfig(args: readonly string[], config: string): string[] {
   const [command = "", ...rest] = args;
   if (!WITH_CONFIG.has(command)) return [...args];
-  const own = rest.some((arg) => /^(--config(=|$)|--no-config$|-c(=|$))/.test(arg));
+  const own = ownArguments(command, rest).some((arg) =>
+    /^(--config(=|$)|--no-config$|-c(=|$))/.test(arg)
+  );
   return own ? [...args] : [command, "--config", config, ...rest];
+}
+
+/** Those of a subcommand's arguments that are Deno's, not the script's. */
+function ownArguments(command: string, args: readonly string[]): readonly string[] {
+  const end = ["run", "serve", "task", "eval"].includes(command)
+    ? args.findIndex((arg) => !/^-.|\.jsonc?$/.test(arg)) // a JSON file is some option's value
+    : args.indexOf("--");
+  return end < 0 ? args : args.slice(0, end);
 }
 
 async function main(args: string[]): Promise<number> {

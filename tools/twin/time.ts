@@ -31,7 +31,6 @@ export class FakeTime {
   /** Takes over the clock, which stands at `start` (by default at the present). */
   constructor(start: number | string | Date = REAL.Date.now()) {
     if (current) throw new Error("Cannot fake the time: it is faked already");
-    // deno-lint-ignore no-this-alias -- one fake clock at a time is the point
     current = this;
     this.#start = this.#now = new REAL.Date(start).valueOf();
     this.#install();

@@ -1,0 +1,72 @@
+/** Runs what the documentation shows: the examples in the code, the README's blocks and its commands. */
+import { join } from "node:path";
+import { deno, run } from "./command.ts";
+import { type Command, commandsOf, isSkipped } from "./readme.ts";
+import { NatsServer } from "./nats_server.ts";
+import { ROOT } from "./root.ts";
+import { testCounts } from "./test_counts.ts";
+
+/** The folders and files whose comments hold examples. */
+const CODE = ["mod.ts", "store", "bus", "cluster", "testing"];
+
+/** The Markdown files whose `ts` blocks run. Blocks marked `ts ignore` do not. */
+const PAGES = ["README.md", "CONTRIBUTING.md", "docs"];
+
+/** Runs the examples in the comments of the public code; gives the output of `deno test`. */
+export function codeExamples(): Promise<string> {
+  return examples(CODE);
+}
+
+/** Runs the `ts` blocks of the Markdown pages; gives the output of `deno test`. */
+export async function pageExamples(): Promise<string> {
+  const output = await examples(PAGES);
+  if (testCounts(output).passed === 0) {
+    throw new Error(
+      "Cannot find a `ts` block that runs in README.md: the quick start has to be one",
+    );
+  }
+  return output;
+}
+
+async function examples(paths: readonly string[]): Promise<string> {
+  const there: string[] = [];
+  for (const path of paths) {
+    if (await Deno.stat(join(ROOT, path)).then(() => true, () => false)) there.push(path);
+  }
+  await using server = await NatsServer.start();
+  const preload = join(ROOT, "tools", "docs_port.ts");
+  // Examples are cut short for reading: they need not close what they open.
+  const args = ["test", "-A", "--doc", "--no-sanitize-ops", "--no-sanitize-resources"];
+  const { output } = await deno([...args, "--preload", preload, ...there], {
+    env: { NATS_DOCS_PORT: `${server.port}` },
+  });
+  return output;
+}
+
+/** Runs the commands of the README's `sh` blocks, and compares the `text` block behind one, if any. */
+export async function readmeCommands(): Promise<string> {
+  const readme = await Deno.readTextFile(join(ROOT, "README.md"));
+  const commands = commandsOf(readme);
+  const ran: string[] = [];
+  for (const command of commands) {
+    if (isSkipped(command)) continue;
+    await check(command);
+    ran.push(command.line);
+  }
+  if (ran.length === 0) throw new Error("Cannot find a command in README.md that can be run");
+  return `${ran.length} of ${commands.length} commands`;
+}
+
+async function check({ line, prints }: Command): Promise<void> {
+  const [program = "", ...args] = line.split(/\s+/);
+  if (program !== "deno") {
+    throw new Error(`Cannot check README.md's \`${line}\`: not a deno command`);
+  }
+  // JSR_URL and NATS_SERVER are prepared anew, as for a reader.
+  const env = { JSR_URL: "", NATS_SERVER: "" };
+  const { success, stdout, output } = await run(Deno.execPath(), args, { env });
+  if (!success) throw new Error(`README.md's \`${line}\` failed:\n${output}`);
+  if (prints !== undefined && !stdout.includes(prints)) {
+    throw new Error(`README.md's \`${line}\` does not print what the README shows:\n${output}`);
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * Shows that the package works on Node as JSR serves it there: packed, its names rewritten to `@jsr/…`,
+ * installed by npm into an empty folder, type-checked by `tsc`, and run on Node 22 and the newest Node
+ * against a real nats-server.
+ *
+ * The transport is installed in a folder of its own, so that it brings a second copy of nats-core: that is
+ * what users have who dial with npm's transport, and `instanceof` fails between the two.
+ */
+import { join } from "node:path";
+import { deno, mustRun } from "./command.ts";
+import { NatsServer } from "./nats_server.ts";
+import { ROOT } from "./root.ts";
+
+/** The versions of Node that are tried, in npm's words. */
+const NODES = ["22", "latest"];
+
+/** The oldest TypeScript whose users matter is not the newest: this is the one that Deno 2.9 has built in. */
+const TYPESCRIPT = "typescript@~6.0.0";
+
+/** What the quick start has to print, word for word. */
+const QUICK_START = `Order state after replaying 2 events:
+  Status: shipped
+  Total: $99.99
+  Tracking: FS123456
+`;
+
+/** Runs the whole smoke test; gives what it ran on. */
+export async function nodeSmoke(): Promise<string> {
+  const work = await Deno.makeTempDir({ prefix: "aether-node-" });
+  try {
+    await pack(work);
+    await installDial(join(work, "dial"));
+    await installApp(join(work, "app"));
+    await mustRun("npx", ["--no-install", "tsc", "--project", "."], { cwd: join(work, "app") });
+    await using server = await NatsServer.start();
+    const versions: string[] = [];
+    for (const node of NODES) versions.push(await runOn(node, work, server));
+    return versions.join(" and ");
+  } finally {
+    await Deno.remove(work, { recursive: true });
+  }
+}
+
+/** Packs the project into `package.tgz`, with the names that JSR gives to Node. */
+async function pack(work: string): Promise<void> {
+  await deno(["pack", "--allow-dirty", "--output", join(work, "packed.tgz")]);
+  await mustRun("tar", ["-xzf", "packed.tgz"], { cwd: work });
+  const used = new Set<string>();
+  for (const file of await filesBelow(join(work, "package"))) {
+    if (!/\.(js|d\.ts)$/.test(file)) continue;
+    const text = await Deno.readTextFile(file);
+    await Deno.writeTextFile(
+      file,
+      text.replace(
+        // `from "@nats-io/…"` and `import("@nats-io/…")`; deno pack leaves names of the import map in.
+        /(\b(?:from|import)\s*\(?\s*)(["'])(?:jsr:)?@nats-io\/([\w-]+)(?:@[^/"']+)?/g,
+        (_, before, quote, name) => {
+          used.add(name);
+          return `${before}${quote}@jsr/nats-io__${name}`;
+        },
+      ),
+    );
+  }
+  const path = join(work, "package", "package.json");
+  const manifest = JSON.parse(await Deno.readTextFile(path));
+  manifest.name = "@jsr/flowmade-one__aether";
+  // deno pack leaves out those that only types are taken from.
+  for (const name of used) manifest.dependencies[`@jsr/nats-io__${name}`] ??= constraint(name);
+  await Deno.writeTextFile(path, JSON.stringify(manifest, null, 2));
+  await mustRun("tar", ["-czf", "package.tgz", "package"], { cwd: work });
+}
+
+/** The folder of the transport, with a nats-core of its own. */
+async function installDial(folder: string): Promise<void> {
+  await emptyPackage(folder);
+  await npmInstall(folder, [`@nats-io/transport-node@${constraint("transport-node")}`]);
+  for (const name of ["index.js", "index.d.ts"]) {
+    await Deno.writeTextFile(join(folder, name), `export * from "@nats-io/transport-node";\n`);
+  }
+}
+
+/** The folder of a user's program. */
+async function installApp(folder: string): Promise<void> {
+  await emptyPackage(folder);
+  const twins = ["nats-core", "jetstream", "kv"].map((name) =>
+    `@jsr/nats-io__${name}@npm:@nats-io/${name}@${constraint(name)}`
+  );
+  await npmInstall(folder, ["../package.tgz", ...twins, TYPESCRIPT, "@types/node@^22"]);
+  const programs = [["tools/node_smoke", "smoke.ts"], ["examples", "quick_start.ts"]] as const;
+  for (const [from, name] of programs) {
+    const text = await Deno.readTextFile(join(ROOT, from, name));
+    await Deno.writeTextFile(
+      join(folder, name),
+      text
+        .replace(/"(?:@flowmade-one\/aether|\.\.\/mod\.ts)"/g, `"@jsr/flowmade-one__aether"`)
+        .replace(/"@nats-io\/transport-node"/g, `"../dial/index.js"`),
+    );
+  }
+  const compilerOptions = {
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    module: "nodenext",
+    target: "es2022",
+    lib: ["es2024", "esnext.disposable", "esnext.iterator", "esnext.array"],
+    types: ["node"],
+    noEmit: true,
+    allowImportingTsExtensions: true,
+    skipLibCheck: true, // nats-core's own declarations do not pass the strict options
+  };
+  const files = programs.map(([, name]) => name);
+  await Deno.writeTextFile(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({ compilerOptions, files }),
+  );
+}
+
+/** Runs the programs on one version of Node; gives that version. */
+async function runOn(version: string, work: string, server: NatsServer): Promise<string> {
+  const folder = join(work, `node-${version}`);
+  await emptyPackage(folder);
+  await npmInstall(folder, [`node@${version}`]);
+  const node = join(folder, "node_modules", "node", "bin", "node");
+  const cwd = join(work, "app");
+  const env = { NATS_URL: server.url };
+  const said = (await mustRun(node, ["--version"])).stdout.trim();
+  for (const args of [["quick_start.ts"], ["quick_start.ts", "--nats"]]) {
+    const { output } = await mustRun(node, args, { cwd, env });
+    if (!output.includes(QUICK_START)) {
+      throw new Error(`Node ${said}: \`${args.join(" ")}\` prints something else:\n${output}`);
+    }
+  }
+  await mustRun(node, ["smoke.ts"], { cwd, env, signal: AbortSignal.timeout(60_000) });
+  return `Node ${said}`;
+}
+
+async function emptyPackage(folder: string): Promise<void> {
+  await Deno.mkdir(folder);
+  await Deno.writeTextFile(join(folder, "package.json"), `{ "private": true, "type": "module" }\n`);
+}
+
+async function npmInstall(folder: string, packages: readonly string[]): Promise<void> {
+  const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
+  await mustRun("npm", ["install", ...quiet, ...packages], { cwd: folder });
+}
+
+/** The version constraint that `deno.json` puts on a package of `@nats-io`. */
+function constraint(name: string): string {
+  const specifier: string = IMPORTS[`@nats-io/${name}`] ?? "";
+  const at = specifier.lastIndexOf("@");
+  if (at <= 0) throw new Error(`Cannot find @nats-io/${name} among the imports of deno.json`);
+  return specifier.slice(at + 1);
+}
+
+const IMPORTS: Readonly<Record<string, string>> =
+  JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json"))).imports;
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = join(folder, name);
+    if (isDirectory) files.push(...await filesBelow(path));
+    else files.push(path);
+  }
+  return files;
+}

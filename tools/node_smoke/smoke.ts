@@ -1,0 +1,110 @@
+/**
+ * What the Node smoke test runs against a real server: conflicts, lost acks and retries have to be
+ * recognised although the connection comes from another copy of nats-core than the store's.
+ *
+ * It uses nothing that Node 22 does not know, so no `await using`.
+ */
+import assert from "node:assert/strict";
+import net from "node:net";
+import process from "node:process";
+import { createEvent, type Event, isAetherError, JetStreamEventStore } from "@flowmade-one/aether";
+import { connect } from "@nats-io/transport-node";
+
+const server = new URL(process.env.NATS_URL ?? "nats://127.0.0.1:4222");
+const proxy = await startProxy(Number(server.port));
+const connection = await connect({
+  servers: `127.0.0.1:${proxy.port}`,
+  reconnectTimeWait: 50,
+  maxReconnectAttempts: -1,
+});
+const namespace = `smoke-${process.pid}-${Date.now()}`;
+const store = await JetStreamEventStore.open(connection, { namespace });
+const actorId = "order-123";
+
+function placed(version: number): Event {
+  return createEvent({ eventType: "OrderPlaced", actorId, version, data: { version } });
+}
+
+const first = placed(1);
+assert.equal((await store.saveEvent(first)).duplicate, false);
+assert.equal((await store.saveEvent(first)).duplicate, true, "the same event again is a duplicate");
+
+// A conflict, with a cache that knows the version and with one that does not.
+for (const writer of [store, await JetStreamEventStore.open(connection, { namespace })]) {
+  await assert.rejects(() => writer.saveEvent(placed(1)), (error) => {
+    assert(isAetherError(error, "VersionConflictError"), `not recognised: ${error}`);
+    assert.equal(error.currentVersion, 1);
+    return true;
+  });
+}
+
+// An ack that is lost with its connection: the store reconnects and finds its own write.
+const lost = proxy.loseNextAck();
+assert.equal((await store.saveEvent(placed(2))).duplicate, false);
+assert(lost(), "no ack was lost, so this proves nothing");
+assert.equal((await store.getEvents(actorId)).length, 2, "saved once");
+
+// Two writers that race with retries: every version is won once.
+const other = await JetStreamEventStore.open(connection, { namespace });
+let conflicts = 0;
+async function append(writer: JetStreamEventStore, times: number): Promise<void> {
+  for (let saved = 0; saved < times;) {
+    try {
+      await writer.saveEvent(placed(await writer.getLatestVersion(actorId, { fresh: true }) + 1));
+      saved++;
+    } catch (error) {
+      if (!isAetherError(error, "VersionConflictError")) throw error;
+      conflicts++;
+    }
+  }
+}
+await Promise.all([append(store, 20), append(other, 20)]);
+const versions = (await other.getEvents(actorId)).map(({ version }) => version);
+assert.deepEqual(versions, Array.from({ length: 42 }, (_, at) => at + 1));
+assert(conflicts > 0, "the writers never met, so this proves nothing");
+
+await store[Symbol.asyncDispose]();
+await other[Symbol.asyncDispose]();
+await connection.close();
+await proxy.close();
+console.log(`smoke test passed, ${conflicts} conflicts retried`);
+
+/** Passes bytes on to the server, and can cut a connection just before an ack would pass. */
+async function startProxy(target: number) {
+  let armed = false;
+  let lost = false;
+  const sockets = new Set<net.Socket>();
+  const listener = net.createServer((client) => {
+    const upstream = net.connect(target, "127.0.0.1");
+    const end = () => {
+      client.destroy();
+      upstream.destroy();
+    };
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on("error", end).on("close", end);
+    }
+    client.pipe(upstream);
+    upstream.on("data", (chunk) => {
+      if (armed && /"stream":\s*"[^"]+",\s*"seq":/.test(chunk.toString("latin1"))) {
+        armed = false;
+        lost = true;
+        end();
+      } else {
+        client.write(chunk);
+      }
+    });
+  });
+  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (listener.address() as net.AddressInfo).port,
+    loseNextAck() {
+      armed = true;
+      return () => lost;
+    },
+    close() {
+      for (const socket of sockets) socket.destroy();
+      return new Promise<void>((resolve) => listener.close(() => resolve()));
+    },
+  };
+}

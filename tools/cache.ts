@@ -18,16 +18,13 @@ export function cacheFolder(): string {
   return join(home, Deno.build.os === "darwin" ? "Library/Caches" : ".cache", "aether");
 }
 
-/** Whether a file or folder is there. */
+/** Whether a file or folder is there for us: not in a folder that we may not enter. */
 export async function exists(path: string): Promise<boolean> {
   try {
     await Deno.stat(path);
     return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return false;
-    }
-    throw error;
+  } catch {
+    return false;
   }
 }
 

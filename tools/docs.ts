@@ -35,9 +35,7 @@ async function examples(paths: readonly string[]): Promise<string> {
   }
   await using server = await NatsServer.start();
   const preload = join(ROOT, "tools", "docs_port.ts");
-  // Examples are cut short for reading: they need not close what they open.
-  const args = ["test", "-A", "--doc", "--no-sanitize-ops", "--no-sanitize-resources"];
-  const { output } = await deno([...args, "--preload", preload, ...there], {
+  const { output } = await deno(["test", "-A", "--doc", "--preload", preload, ...there], {
     env: { NATS_DOCS_PORT: `${server.port}` },
   });
   return output;

@@ -34,7 +34,7 @@ not what it prints
 `;
   assertEquals(commandsOf(page), [
     { line: "deno task demo", prints: "Order state\n  Status: shipped" },
-    { line: "deno task demo   --nats" },
+    { line: "deno task demo --nats" },
     { line: "deno task test" },
   ]);
 });

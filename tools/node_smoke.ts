@@ -21,8 +21,7 @@ const TYPESCRIPT = "typescript@~6.0.0";
 const QUICK_START = `Order state after replaying 2 events:
   Status: shipped
   Total: $99.99
-  Tracking: FS123456
-`;
+  Tracking: FS123456`;
 
 /** Runs the whole smoke test; gives what it ran on. */
 export async function nodeSmoke(): Promise<string> {

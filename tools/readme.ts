@@ -38,7 +38,7 @@ export function commandsOf(markdown: string): Command[] {
   blocks.forEach(([block, language = "", body = ""], at) => {
     if (!["sh", "bash", "shell", "console"].includes(language)) return;
     const lines = body.replaceAll("\\\n", " ").split("\n")
-      .map((line) => line.replace(/^\$ /, "").replace(/(^|\s)#.*$/, "").trim())
+      .map((line) => line.replace(/^\$ /, "").replace(/(^|\s)#.*$/, "").replace(/\s+/g, " ").trim())
       .filter(Boolean)
       .map((line) => line.replace(/^npx (-y|--yes) deno\b/, "deno"));
     const next = blocks[at + 1];

@@ -58,8 +58,17 @@ async function main(args: string[]): Promise<number> {
   const env: Record<string, string> = {};
   const jsr = await jsrUrl();
   if (jsr) env.JSR_URL = jsr;
-  if (needsServer(args)) env.NATS_SERVER = await findNatsServer();
+  if (needsServer(args)) env.NATS_SERVER = await server();
   return await run(withConfig(args, join(ROOT, "deno.json")), cwd, env);
+}
+
+async function server(): Promise<string> {
+  try {
+    return await findNatsServer();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${reason}\nWhat needs none runs by: deno task deno --no-server run SCRIPT`);
+  }
 }
 
 /** Runs Deno in our place: its input, output, signals and exit code are ours. */

@@ -8,6 +8,20 @@ export interface SaveReceipt {
   readonly duplicate: boolean;
 }
 
+/** A version that an actor must be at. */
+export interface ExpectedVersion {
+  /** The actor, whether the save writes it or not. */
+  readonly actorId: string;
+  /** Its latest version, exactly; 0 means that it must not exist. */
+  readonly version: number;
+}
+
+/** Options for {@linkcode EventStore.saveEvents}. */
+export interface SaveOptions {
+  /** Versions that the save depends on, decided by the server in the same commit. @default {[]} */
+  readonly expect?: readonly ExpectedVersion[];
+}
+
 /** Options for {@linkcode EventStore.getLatestVersion}. */
 export interface LatestVersionOptions {
   /** Asks the server even where the cache has a recent answer. @default {false} */
@@ -47,9 +61,10 @@ export interface EventStore extends AsyncDisposable {
    *
    * @throws {RangeError} The batch is empty or has more than 1,000 events; nothing was sent.
    * @throws {VersionConflictError} As in {@linkcode EventStore.saveEvent}, for the first actor
-   * that has moved on; also where a part of the batch is stored already.
+   * that has moved on or is not at an expected version; also where a part of the batch is
+   * stored already.
    */
-  saveEvents(events: readonly Event[]): Promise<SaveReceipt>;
+  saveEvents(events: readonly Event[], options?: SaveOptions): Promise<SaveReceipt>;
 
   /**
    * The events of one actor at `fromVersion` and above, in ascending order; `[]` for an actor

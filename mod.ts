@@ -1,0 +1,46 @@
+/**
+ * Event sourcing primitives for TypeScript, powered by NATS JetStream.
+ *
+ * @module
+ */
+
+export {
+  AetherError,
+  type AetherErrorCode,
+  type AetherErrors,
+  appendEvents,
+  type AppendReceipt,
+  type Broadcaster,
+  caused,
+  type Connection,
+  CorruptEventError,
+  createEvent,
+  type Event,
+  EVENT_STORED,
+  type EventDraft,
+  type EventInit,
+  type EventMetadata,
+  type EventStore,
+  type EventStored,
+  type EventStoredData,
+  type EventStoreOptions,
+  EventTooLargeError,
+  type ExpectedVersion,
+  InMemoryEventStore,
+  type InMemoryEventStoreOptions,
+  InvalidEventError,
+  isAetherError,
+  JetStreamEventStore,
+  type JetStreamEventStoreOptions,
+  type LatestVersionOptions,
+  type RecordedEvent,
+  type SaveOptions,
+  SaveOutcomeUnknownError,
+  type SaveReceipt,
+  type SettledOutcome,
+  StoreUnavailableError,
+  StreamConfigError,
+  StreamRegressedError,
+  UnsupportedServerError,
+  VersionConflictError,
+} from "./store/mod.ts";

@@ -1,0 +1,202 @@
+import { backoff } from "./backoff.ts";
+import { AetherError, SaveOutcomeUnknownError, StoreUnavailableError } from "./errors.ts";
+import { hasId, type HeadReader, isOf } from "./head_reader.ts";
+import type { Head, Heads } from "./heads.ts";
+import { conflictOf, expectationFailed } from "./prepare.ts";
+import type { Publisher } from "./publisher.ts";
+import { type Basis, messagesOf, type Save } from "./save.ts";
+import { type Fate, settle } from "./settle.ts";
+import type { SaveReceipt } from "./store.ts";
+import { isPassing, type StreamApi } from "./stream.ts";
+
+/** What the commit path works with. */
+export interface CommitterParts {
+  readonly api: StreamApi;
+  readonly heads: Heads;
+  readonly reader: HeadReader;
+  readonly publisher: Publisher;
+  /** How long one try may wait for its answer, in ms. */
+  readonly pause: number;
+  /** The subject of a marker that carries the guard on an actor. */
+  readonly markerOf: (actorId: string) => string;
+}
+
+/**
+ * Brings one save to its end. The server decides by compare-and-set on each actor's exact
+ * subject; this loop only finds out what it decided:
+ *
+ * - an answer is final: stored, or not, for what was expected is not so;
+ * - without an answer, the first message after the expected sequence tells: it is our own, or
+ *   somebody else's, and then ours can never be stored any more; where there is none, the same
+ *   try is sent again, which cannot store it twice.
+ */
+export class Committer {
+  readonly #parts: CommitterParts;
+
+  /** Works with `parts`. */
+  constructor(parts: CommitterParts) {
+    this.#parts = parts;
+  }
+
+  /** Stores the events of `save`, all or none. */
+  async commit(save: Save): Promise<SaveReceipt> {
+    const { api, publisher, reader, pause, markerOf } = this.#parts;
+    const retry = backoff(save.deadline);
+    /** The basis of tries whose fate is unknown, and the connection's epoch at the first. */
+    let doubtful: Basis | undefined;
+    let epoch = api.wire.epoch;
+    let fresh = false;
+    let cause: unknown;
+    for (;;) {
+      try {
+        if (doubtful !== undefined) {
+          const fate = await this.#fateOf(save, doubtful);
+          if (typeof fate === "object") return this.#stored(save, doubtful, fate.first);
+          if (fate === "never") doubtful = undefined;
+          fresh = true;
+        }
+        let basis = doubtful ?? await this.#basisOf(save, fresh);
+        if (doubtful === undefined && !isNew(save, basis)) {
+          if (!fresh) basis = await this.#basisOf(save, true);
+          if (!isNew(save, basis)) return await this.#known(save, basis);
+        }
+        const left = Math.min(pause, save.deadline - performance.now());
+        if (left <= 0) break;
+        if (doubtful === undefined) epoch = api.wire.epoch;
+        const messages = messagesOf(save, basis, (id) => reader.subjectOf(id), markerOf);
+        const outcome = await publisher.publish(messages, left);
+        if (outcome.kind === "stored") return this.#stored(save, basis, outcome.first);
+        if (outcome.kind === "stale") {
+          const outdated = !fresh;
+          fresh = true;
+          if (outdated) continue;
+        } else {
+          cause = outcome.cause;
+          if (outcome.kind === "unknown") doubtful = basis;
+          if (outcome.kind === "refused" && doubtful === undefined) break;
+        }
+      } catch (error) {
+        if (error instanceof AetherError) throw error;
+        cause = error;
+        if (!isPassing(error) && doubtful === undefined) break;
+      }
+      if (!await retry(api.wire)) break;
+    }
+    throw doubtful === undefined
+      ? unavailable(save, cause)
+      : this.#unknown(save, doubtful, epoch, cause);
+  }
+
+  /** The heads that the next try builds on: cached ones unless `fresh` is asked for. */
+  async #basisOf(save: Save, fresh: boolean): Promise<Basis> {
+    const { heads, reader } = this.#parts;
+    const basis = new Map<string, Head>();
+    const unknown: string[] = [];
+    for (const actorId of [...save.actors, ...save.expect.keys()]) {
+      const cached = fresh ? undefined : heads.get(actorId);
+      if (cached !== undefined) basis.set(actorId, cached);
+      else if (!fresh && beginsAtOne(save, actorId)) {
+        basis.set(actorId, { version: 0, sequence: 0 });
+      } else if (!unknown.includes(actorId)) unknown.push(actorId);
+    }
+    const read = await Promise.all(unknown.map((actorId) => reader.read(actorId)));
+    for (const [at, actorId] of unknown.entries()) basis.set(actorId, read[at]!);
+    return basis;
+  }
+
+  /** What became of tries on `basis`, as far as the stream shows it. */
+  async #fateOf(save: Save, basis: Basis): Promise<Fate> {
+    const { reader } = this.#parts;
+    let never = false;
+    // Guards first: once one is seen broken, a commit that the events do not show cannot come.
+    for (const actorId of save.expect.keys()) {
+      if (save.actors.includes(actorId)) continue;
+      if (await reader.next(actorId, basis.get(actorId)!.sequence) !== undefined) never = true;
+    }
+    for (const actorId of save.actors) {
+      const message = await reader.next(actorId, basis.get(actorId)!.sequence);
+      if (message === undefined) continue;
+      if (!isOf(message, save.op)) return "never";
+      return { first: message.sequence - save.events.findIndex((it) => it.actorId === actorId) };
+    }
+    return never ? "never" : "open";
+  }
+
+  #stored(save: Save, basis: Basis, first: number): SaveReceipt {
+    const { heads } = this.#parts;
+    const now = performance.now();
+    for (const [at, { actorId, version }] of save.events.entries()) {
+      heads.raise(actorId, { version, sequence: first + at }, now);
+    }
+    for (const actorId of save.expect.keys()) {
+      if (!save.actors.includes(actorId)) heads.raise(actorId, basis.get(actorId)!, now);
+    }
+    return { sequence: first + save.events.length - 1, duplicate: false };
+  }
+
+  /** All events are stored already, which is a duplicate; or something differs: a conflict. */
+  async #known(save: Save, basis: Basis): Promise<SaveReceipt> {
+    const { reader } = this.#parts;
+    if (save.events.every(({ actorId, version }) => version > basis.get(actorId)!.version)) {
+      for (const [actorId, expected] of save.expect) {
+        const { version } = basis.get(actorId)!;
+        if (version !== expected) {
+          throw expectationFailed(actorId, expected, version, save.events);
+        }
+      }
+    }
+    const last = new Map<string, number>();
+    let sequence = 0;
+    for (const event of save.events) {
+      const { actorId, version, id } = event;
+      const head = basis.get(actorId)!;
+      const before = last.get(actorId);
+      const message = version > head.version
+        ? undefined
+        : before === undefined
+        ? await reader.find(actorId, version, head)
+        : await reader.next(actorId, before);
+      if (message === undefined || !hasId(message, id)) throw conflictOf(event, head.version);
+      last.set(actorId, message.sequence);
+      sequence = Math.max(sequence, message.sequence);
+    }
+    return { sequence, duplicate: true };
+  }
+
+  #unknown(save: Save, basis: Basis, epoch: number, cause: unknown): SaveOutcomeUnknownError {
+    const { api, reader, pause } = this.#parts;
+    const { actorId, version } = save.events[0]!;
+    const barrier = { api, subject: reader.subjectOf(actorId), epoch, pause };
+    return new SaveOutcomeUnknownError(
+      actorId,
+      version,
+      () => settle(barrier, () => this.#fateOf(save, basis)),
+      { cause },
+    );
+  }
+}
+
+/** Whether all events are newer than their actors' heads, and all expectations are met. */
+function isNew(save: Save, basis: Basis): boolean {
+  for (const { actorId, version } of save.events) {
+    if (version <= basis.get(actorId)!.version) return false;
+  }
+  for (const [actorId, expected] of save.expect) {
+    if (basis.get(actorId)!.version !== expected) return false;
+  }
+  return true;
+}
+
+/** Whether the save itself says that the actor has no events yet: it writes version 1. */
+function beginsAtOne(save: Save, actorId: string): boolean {
+  return save.events.some((event) => event.actorId === actorId && event.version === 1);
+}
+
+function unavailable(save: Save, cause: unknown): StoreUnavailableError {
+  const { actorId, version } = save.events[0]!;
+  const reason = cause instanceof Error ? cause.message : "its turn did not come in time";
+  return new StoreUnavailableError(
+    `Cannot save event at version ${version} of "${actorId}": ${reason}; nothing was saved`,
+    { cause },
+  );
+}

@@ -1,0 +1,46 @@
+import type { Msg } from "@nats-io/nats-core";
+import { DirectMessage } from "./stored_message.ts";
+import { ApiError, type StreamApi } from "./stream.ts";
+
+/** Bytes that one page may take, so that large events do not fill the memory. */
+const PAGE_BYTES = 4 * 1024 * 1024;
+
+/** Messages in the order of the stream, as one replica has them. */
+export interface Page {
+  readonly messages: readonly DirectMessage[];
+  /** How many more this replica has. */
+  readonly pending: number;
+  /** The stream's last sequence on this replica, where the request asks for it; else 0. */
+  readonly upTo: number;
+}
+
+/** The first `batch` messages of `subject` at `sequence` or after, as the nearest replica has them. */
+export function readPage(
+  api: StreamApi,
+  subject: string,
+  sequence: number,
+  batch: number,
+  idle: number,
+): Promise<Page> {
+  const query = { seq: sequence, next_by_subj: subject, batch, max_bytes: PAGE_BYTES };
+  return readDirect(api, query, idle);
+}
+
+/** The last message of each of `subjects`, and how far the replica that answers has come. */
+export function readLast(api: StreamApi, subjects: readonly string[], idle: number): Promise<Page> {
+  return readDirect(api, { multi_last: subjects }, idle);
+}
+
+async function readDirect(api: StreamApi, query: unknown, idle: number): Promise<Page> {
+  const messages: DirectMessage[] = [];
+  let end: Msg | undefined;
+  await api.wire.collect(api.direct, JSON.stringify(query), idle, (message) => {
+    const code = message.headers?.code ?? 0;
+    if (code === 0) messages.push(new DirectMessage(message));
+    else if (code === 204 || code === 404) end = message;
+    else throw new ApiError({ code, description: message.headers!.description });
+    return end !== undefined;
+  });
+  const number = (name: string) => Number(end?.headers?.get(name) || 0);
+  return { messages, pending: number("Nats-Num-Pending"), upTo: number("Nats-UpTo-Sequence") };
+}

@@ -1,0 +1,91 @@
+/** Levels of nesting that are followed; far deeper data overflows the stack of other readers. */
+const MAX_DEPTH = 500;
+
+/** A problem and the path to it, which grows while the search unwinds. */
+interface Finding {
+  path: string;
+  readonly what: string;
+}
+
+/**
+ * Says where `value` holds something that JSON would change or drop, such as
+ * `data.items[2] is NaN`; `undefined` where JSON carries it faithfully. A property that is
+ * `undefined` is fine: it is left out.
+ *
+ * @param value What is to be written as JSON.
+ * @param name What to call it in the answer.
+ */
+export function unfaithful(value: unknown, name: string): string | undefined {
+  const finding = check(value, []);
+  return finding && `${name}${finding.path} ${finding.what}`;
+}
+
+function check(value: unknown, parents: object[]): Finding | undefined {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return undefined;
+    case "number":
+      if (Object.is(value, -0)) return found("is -0, which JSON makes 0: add 0 to it");
+      return Number.isFinite(value) ? undefined : found(`is ${value}`);
+    case "object":
+      return value === null ? undefined : checkObject(value, parents);
+    case "undefined":
+      return found("is undefined");
+    default:
+      return found(`is a ${typeof value}`);
+  }
+}
+
+function checkObject(value: object, parents: object[]): Finding | undefined {
+  if (parents.includes(value)) return found("refers back to what it is part of");
+  if (parents.length >= MAX_DEPTH) return found(`is nested deeper than ${MAX_DEPTH} levels`);
+  if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
+    return found(`is ${nameOf(value)} with toJSON(), whose result would be stored in its place`);
+  }
+  if (Object.getOwnPropertySymbols(value).length > 0) return found("has a symbol as a key");
+  parents.push(value);
+  const finding = Array.isArray(value) ? checkArray(value, parents) : checkRecord(value, parents);
+  parents.pop();
+  return finding;
+}
+
+function checkArray(value: unknown[], parents: object[]): Finding | undefined {
+  if (!isPlain(Object.getPrototypeOf(value))) return found(`is ${nameOf(value)}, not an array`);
+  for (let at = 0; at < value.length; at++) {
+    const finding = check(value[at], parents);
+    if (finding !== undefined) return within(`[${at}]`, finding);
+  }
+  return Object.keys(value).length === value.length ? undefined : found("has named keys");
+}
+
+function checkRecord(value: object, parents: object[]): Finding | undefined {
+  if (!isPlain(value)) return found(`is ${nameOf(value)}, not a plain object`);
+  for (const key of Object.keys(value)) {
+    const property = (value as Record<string, unknown>)[key];
+    if (property === undefined) continue;
+    const finding = check(property, parents);
+    if (finding !== undefined) return within(`.${key}`, finding);
+  }
+  return undefined;
+}
+
+function found(what: string): Finding {
+  return { path: "", what };
+}
+
+function within(step: string, finding: Finding): Finding {
+  finding.path = step + finding.path;
+  return finding;
+}
+
+/** Whether nothing but a root prototype is behind `value`; true in any realm, unlike `===`. */
+function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+function nameOf(value: object): string {
+  const name = value.constructor?.name;
+  return typeof name === "string" && name !== "" ? `a ${name}` : "an object";
+}

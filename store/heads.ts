@@ -1,0 +1,69 @@
+/** Where an actor's history ends. */
+export interface Head {
+  /** Version of its last event; 0 when it has none. */
+  readonly version: number;
+  /** The stream sequence of its last event; 0 when it has none. */
+  readonly sequence: number;
+}
+
+interface Entry {
+  head: Head;
+  /** When the server last vouched for it, by the monotonic clock, in ms. */
+  at: number;
+}
+
+/**
+ * What is known of where histories end: a cache of bounded size, the least recently used
+ * dropped first. An entry only ever grows; a stale one makes a save ask again, never wrong.
+ */
+export class Heads {
+  readonly #entries = new Map<string, Entry>();
+  readonly #capacity: number;
+  #highest = 0;
+
+  /** Keeps at most `capacity` actors. */
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  /** The highest sequence that the server told this store of. */
+  get highest(): number {
+    return this.#highest;
+  }
+
+  /** What is known of the actor, at any age. */
+  get(actorId: string): Head | undefined {
+    return this.#touch(actorId)?.head;
+  }
+
+  /** What the server said of the actor at `since` or after. */
+  getSince(actorId: string, since: number): Head | undefined {
+    const entry = this.#touch(actorId);
+    return entry !== undefined && entry.at >= since ? entry.head : undefined;
+  }
+
+  /** Notes what the server said, asked at `at`, unless it is older than what is known. */
+  raise(actorId: string, head: Head, at: number): void {
+    this.#highest = Math.max(this.#highest, head.sequence);
+    const entry = this.#entries.get(actorId);
+    if (entry === undefined) {
+      this.#entries.set(actorId, { head, at });
+      if (this.#entries.size > this.#capacity) {
+        this.#entries.delete(this.#entries.keys().next().value!);
+      }
+    } else if (head.sequence >= entry.head.sequence) {
+      entry.head = head;
+      entry.at = Math.max(entry.at, at);
+    }
+  }
+
+  /** Makes the entry the most recently used. */
+  #touch(actorId: string): Entry | undefined {
+    const entry = this.#entries.get(actorId);
+    if (entry !== undefined) {
+      this.#entries.delete(actorId);
+      this.#entries.set(actorId, entry);
+    }
+    return entry;
+  }
+}

@@ -1,0 +1,252 @@
+import { backoff } from "./backoff.ts";
+import { Committer } from "./committer.ts";
+import type { Connection } from "./connection.ts";
+import { lastByConsumer } from "./deliver_last.ts";
+import { AetherError, StoreUnavailableError } from "./errors.ts";
+import type { Event } from "./event.ts";
+import { HeadReader } from "./head_reader.ts";
+import { Heads } from "./heads.ts";
+import { Lanes } from "./lanes.ts";
+import { Layout, shardOf } from "./layout.ts";
+import { checkServer, type OpenedStream, openStream } from "./open.ts";
+import {
+  checkActorId,
+  checkFromVersion,
+  MAX_BYTES,
+  prepareEvents,
+  prepareExpected,
+} from "./prepare.ts";
+import { Publisher } from "./publisher.ts";
+import { Replay } from "./replay.ts";
+import type { Save } from "./save.ts";
+import type {
+  EventStore,
+  EventStoreOptions,
+  LatestVersionOptions,
+  SaveOptions,
+  SaveReceipt,
+} from "./store.ts";
+import { StoredNotifier } from "./stored.ts";
+import { isPassing, StreamApi } from "./stream.ts";
+import { Wire } from "./wire.ts";
+
+/** Options for {@linkcode JetStreamEventStore.open}. */
+export interface JetStreamEventStoreOptions extends EventStoreOptions {
+  /** Copies of the stream, counted when it is made. Use 3 in production. @default {1} */
+  readonly replicas?: number;
+  /** Shards of the stream, fixed when it is made. @default {256} */
+  readonly shards?: number;
+  /** Deadline of one call in ms; each try waits at most a fifth of it. @default {10_000} */
+  readonly timeout?: number;
+  /**
+   * How an uncached latest version is asked for: `"last-message"` is one request to the leader;
+   * `"deliver-last"` makes a consumer, for permissions that allow nothing else.
+   *
+   * @default {"last-message"}
+   */
+  readonly versionLookup?: "last-message" | "deliver-last";
+  /** Actors whose latest version is kept in memory. @default {100_000} */
+  readonly cacheSize?: number;
+  /** How long `getLatestVersion` answers from memory, in ms since the server's word. @default {1_000} */
+  readonly cacheMaxAge?: number;
+}
+
+/**
+ * An {@linkcode EventStore} on one JetStream stream. The server decides every save by
+ * compare-and-set on the actor's exact subject; there is no lock, no index and no table beside
+ * the stream, so there is nothing that could disagree with it.
+ *
+ * @example Open a store over a connection of yours
+ * ```ts ignore
+ * import { connect } from "@nats-io/transport-node";
+ * import { createEvent, JetStreamEventStore } from "@flowmade-one/aether";
+ *
+ * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 });
+ * await using store = await JetStreamEventStore.open(connection, { namespace: "shop" });
+ * await store.saveEvent(createEvent({
+ *   eventType: "OrderPlaced",
+ *   actorId: "order-123",
+ *   version: 1,
+ *   data: { total: 99.99 },
+ * }));
+ * ```
+ */
+export class JetStreamEventStore implements EventStore {
+  /** Keeps stores apart. */
+  readonly namespace: string;
+  /** The JetStream stream that holds the events. */
+  readonly stream: string;
+  /** Tells this stream from any other that had or will have its name. */
+  readonly identity: string;
+  /** Shards that actors are spread over; fixed for ever. */
+  readonly shards: number;
+  readonly #connection: Connection;
+  readonly #options: JetStreamEventStoreOptions;
+  readonly #timeout: number;
+  readonly #cacheMaxAge: number;
+  readonly #maxMessage: number;
+  readonly #wire: Wire;
+  readonly #heads: Heads;
+  readonly #reader: HeadReader;
+  readonly #committer: Committer;
+  readonly #replay: Replay;
+  readonly #notifier: StoredNotifier;
+  readonly #lanes = new Lanes();
+  readonly #id: string = crypto.randomUUID();
+  #saves = 0;
+  #disposed = false;
+
+  private constructor(
+    connection: Connection,
+    api: StreamApi,
+    opened: OpenedStream,
+    options: JetStreamEventStoreOptions,
+  ) {
+    const { namespace = "default", timeout = 10_000, cacheSize = 100_000, cacheMaxAge = 1000 } =
+      options;
+    const { shards, identity } = opened.genesis;
+    const pause = timeout / 5;
+    this.namespace = namespace;
+    this.stream = api.layout.stream;
+    this.identity = identity;
+    this.shards = shards;
+    this.#connection = connection;
+    this.#options = options;
+    this.#timeout = timeout;
+    this.#cacheMaxAge = cacheMaxAge;
+    const { max_msg_size: limit = -1 } = opened.config;
+    this.#maxMessage = limit > 0 ? limit : Infinity;
+    this.#wire = api.wire;
+    const heads = new Heads(cacheSize);
+    const reader = new HeadReader(api, heads, shards, pause);
+    const markerOf = (actorId: string) => api.layout.commit(shardOf(actorId, shards));
+    const publisher = new Publisher(api);
+    this.#heads = heads;
+    this.#reader = reader;
+    this.#committer = new Committer({ api, heads, reader, publisher, pause, markerOf });
+    this.#replay = new Replay(api, heads, reader, pause);
+    this.#notifier = new StoredNotifier(namespace, options);
+  }
+
+  /**
+   * Opens the store of a namespace, and makes its stream where there is none. A stream that
+   * stands is verified and never changed. The connection stays the caller's to close.
+   *
+   * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
+   * @throws {StreamConfigError} The stream would lose events, or has other shards than asked.
+   * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {RangeError} An option is out of its range.
+   */
+  static async open(
+    connection: Connection,
+    options: JetStreamEventStoreOptions = {},
+  ): Promise<JetStreamEventStore> {
+    const { namespace = "default", replicas = 1, shards, timeout = 10_000 } = options;
+    const layout = new Layout(namespace);
+    checkRange("replicas", replicas, 1, 5);
+    if (shards !== undefined) checkRange("shards", shards, 1, 65_536);
+    checkRange("timeout", timeout, 1, 2 ** 31 - 1);
+    checkRange("cacheSize", options.cacheSize ?? 1, 1, Number.MAX_SAFE_INTEGER);
+    checkServer(connection);
+    const wire = new Wire(connection);
+    try {
+      const api = new StreamApi(wire, layout, "$JS.API");
+      const opened = await openStream(api, { replicas, shards, timeout });
+      return new JetStreamEventStore(connection, api, opened, options);
+    } catch (error) {
+      wire.close();
+      throw error;
+    }
+  }
+
+  /** See {@linkcode EventStore.saveEvent}. */
+  saveEvent(event: Event): Promise<SaveReceipt> {
+    return this.saveEvents([event]);
+  }
+
+  /** See {@linkcode EventStore.saveEvents}. */
+  async saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
+    this.#checkOpen("save events");
+    const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
+    const prepared = prepareEvents(events, Math.min(max_payload, this.#maxMessage));
+    const save: Save = {
+      op: `${this.#id}-${(++this.#saves).toString(36)}`,
+      events: prepared,
+      actors: [...new Set(prepared.map(({ actorId }) => actorId))],
+      expect: prepareExpected(options.expect),
+      deadline: performance.now() + this.#timeout,
+    };
+    return await this.#lanes.run(save.actors, async () => {
+      const receipt = await this.#committer.commit(save);
+      if (!receipt.duplicate) await this.#notifier.notify(prepared);
+      return receipt;
+    });
+  }
+
+  /** See {@linkcode EventStore.getEvents}. */
+  async getEvents<E extends Event = Event>(actorId: string, fromVersion = 0): Promise<E[]> {
+    checkActorId(actorId);
+    checkFromVersion(fromVersion);
+    return await this.#attempt(
+      `read events of "${actorId}"`,
+      () => this.#replay.read(actorId, fromVersion),
+    ) as E[];
+  }
+
+  /**
+   * See {@linkcode EventStore.getLatestVersion}. From memory, without I/O, where the server
+   * spoke of the actor within `cacheMaxAge`; else one request for the last message of the
+   * actor's subject. The answer may be outdated when it arrives: a hint, never a lock.
+   */
+  async getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
+    if (options?.fresh !== true) {
+      const head = this.#heads.getSince(actorId, performance.now() - this.#cacheMaxAge);
+      if (head !== undefined && !this.#disposed) return head.version;
+    }
+    checkActorId(actorId);
+    return await this.#attempt(`look up the latest version of "${actorId}"`, async () => {
+      if (this.#options.versionLookup !== "deliver-last") {
+        return (await this.#reader.read(actorId)).version;
+      }
+      const asked = performance.now();
+      const subject = this.#reader.subjectOf(actorId);
+      const head = await lastByConsumer(this.#connection, this.stream, subject);
+      this.#heads.raise(actorId, head, asked);
+      return head.version;
+    });
+  }
+
+  /** Waits for saves and notifications under way; the connection stays open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    await this.#lanes.idle();
+    await this.#notifier.settled();
+    this.#wire.close();
+  }
+
+  /** Does a read, again while the trouble is passing and the deadline is not. */
+  async #attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
+    this.#checkOpen(what);
+    for (const retry = backoff(performance.now() + this.#timeout);;) {
+      try {
+        return await work();
+      } catch (cause) {
+        if (cause instanceof AetherError) throw cause;
+        if (isPassing(cause) && await retry(this.#wire)) continue;
+        throw new StoreUnavailableError(`Cannot ${what}: ${(cause as Error).message}`, { cause });
+      }
+    }
+  }
+
+  #checkOpen(what: string): void {
+    if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
+  }
+}
+
+function checkRange(name: string, value: number, least: number, most: number): void {
+  if (!Number.isSafeInteger(value) || value < least || value > most) {
+    throw new RangeError(
+      `Cannot open the store: ${name} is ${value}, not from ${least} to ${most}`,
+    );
+  }
+}

@@ -1,0 +1,88 @@
+import { decodeToken, describe, encodeToken } from "./token.ts";
+import { murmur3 } from "./murmur.ts";
+
+/** The version of the storage format that this code writes. */
+export const FORMAT = 1;
+/** How an actor's shard is found, as the genesis message names it. */
+export const HASH = "murmur3-x86-32";
+/** Shards of a stream that is made without saying how many. */
+export const DEFAULT_SHARDS = 256;
+/** Bytes of an encoded namespace, so that no subject is longer than 512 bytes. */
+const MAX_NAMESPACE_BYTES = 80;
+/** Messages that the server takes in one atomic batch. */
+export const MAX_BATCH = 1000;
+
+/** The category of an actor: its id up to the first `-`; the whole id where that is empty. */
+export function categoryOf(actorId: string): string {
+  const dash = actorId.indexOf("-");
+  return dash > 0 ? actorId.slice(0, dash) : actorId;
+}
+
+/** The shard of an actor, from 0 to `shards` - 1. */
+export function shardOf(actorId: string, shards: number): number {
+  return murmur3(actorId) % shards;
+}
+
+/** Names of one namespace's stream and subjects. A format for ever: see docs/design.md. */
+export class Layout {
+  /** The JetStream stream. */
+  readonly stream: string;
+  /** Carries the stream's identity; its first message. */
+  readonly genesis: string;
+  /** The subjects that the stream keeps, exactly. */
+  readonly subjects: readonly string[];
+  readonly #prefix: string;
+
+  /**
+   * Encodes the namespace as one token.
+   *
+   * @throws {RangeError} The namespace is empty, not well-formed, or over 80 bytes when encoded.
+   */
+  constructor(namespace: string) {
+    const token = encodeToken(namespace);
+    if (token.length > MAX_NAMESPACE_BYTES) {
+      throw new RangeError(
+        `Cannot use namespace ${describe(namespace)}: it takes ${token.length} bytes when ` +
+          `encoded, and ${MAX_NAMESPACE_BYTES} fit`,
+      );
+    }
+    this.stream = `AETHER_${token}`;
+    this.#prefix = `aether.${token}`;
+    this.genesis = `${this.#prefix}.genesis`;
+    this.subjects = [
+      `${this.#prefix}.event.*.*.*`,
+      `${this.#prefix}.fence.*`,
+      `${this.#prefix}.commit.*`,
+      this.genesis,
+    ];
+  }
+
+  /** The exact subject of one actor's events. */
+  event(actorId: string, shards: number): string {
+    const category = encodeToken(categoryOf(actorId));
+    return `${this.#prefix}.event.${shardOf(actorId, shards)}.${category}.${encodeToken(actorId)}`;
+  }
+
+  /** The subject of a commit's marker: carries guards where no event can. */
+  commit(shard: number): string {
+    return `${this.#prefix}.commit.${shard}`;
+  }
+
+  /** Matches the events of one category, or of all. */
+  events(category?: string): string {
+    return `${this.#prefix}.event.*.${category === undefined ? "*" : encodeToken(category)}.*`;
+  }
+
+  /** The actor that an event subject belongs to; `undefined` for any other subject. */
+  actorOf(subject: string): string | undefined {
+    const start = `${this.#prefix}.event.`;
+    if (!subject.startsWith(start)) return undefined;
+    const [, , actor, ...more] = subject.slice(start.length).split(".");
+    if (actor === undefined || more.length > 0) return undefined;
+    try {
+      return decodeToken(actor);
+    } catch {
+      return undefined;
+    }
+  }
+}

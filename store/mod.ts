@@ -1,0 +1,59 @@
+/**
+ * Events, and the stores that keep them: in memory for tests, on JetStream for production.
+ *
+ * @example Save, replay, and meet a conflict
+ * ```ts
+ * import { createEvent, InMemoryEventStore, isAetherError } from "@flowmade-one/aether/store";
+ *
+ * await using store = new InMemoryEventStore();
+ * const placed = { eventType: "OrderPlaced", actorId: "order-123", version: 1, data: 99.99 };
+ * await store.saveEvent(createEvent(placed));
+ * try {
+ *   await store.saveEvent(createEvent(placed));
+ * } catch (error) {
+ *   if (!isAetherError(error, "VersionConflictError")) throw error;
+ *   console.log(error.currentVersion); // 1
+ * }
+ * ```
+ *
+ * @module
+ */
+
+export { appendEvents, type AppendReceipt, type EventDraft } from "./append.ts";
+export type { Connection } from "./connection.ts";
+export {
+  AetherError,
+  type AetherErrorCode,
+  type AetherErrors,
+  CorruptEventError,
+  EventTooLargeError,
+  InvalidEventError,
+  isAetherError,
+  SaveOutcomeUnknownError,
+  type SettledOutcome,
+  StoreUnavailableError,
+  StreamConfigError,
+  StreamRegressedError,
+  UnsupportedServerError,
+  VersionConflictError,
+} from "./errors.ts";
+export {
+  caused,
+  createEvent,
+  type Event,
+  type EventInit,
+  type EventMetadata,
+  type RecordedEvent,
+} from "./event.ts";
+export { JetStreamEventStore, type JetStreamEventStoreOptions } from "./jetstream.ts";
+export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory.ts";
+export type {
+  Broadcaster,
+  EventStore,
+  EventStoreOptions,
+  ExpectedVersion,
+  LatestVersionOptions,
+  SaveOptions,
+  SaveReceipt,
+} from "./store.ts";
+export { EVENT_STORED, type EventStored, type EventStoredData } from "./stored.ts";

@@ -1,0 +1,123 @@
+import type { Msg } from "@nats-io/nats-core";
+import type { Outgoing } from "./save.ts";
+import { ApiError, ServerCode, type StreamApi } from "./stream.ts";
+import { WireError } from "./wire.ts";
+
+const decoder = new TextDecoder();
+
+/** Batches that one store has open at once; the server allows 50 to all clients of a stream. */
+const OPEN_BATCHES = 8;
+
+/** What became of one try to store messages. */
+export type TryOutcome =
+  /** Stored; `first` is the sequence of the first message, the others follow on it. */
+  | { readonly kind: "stored"; readonly first: number }
+  /** Not stored: an expected sequence was not met. */
+  | { readonly kind: "stale" }
+  /** Not stored by this try, and another may do better: the server was busy or out of reach. */
+  | { readonly kind: "absent"; readonly cause: unknown }
+  /** Not stored, and no other try will do better. */
+  | { readonly kind: "refused"; readonly cause: unknown }
+  /** No answer: stored now, later, or never. */
+  | { readonly kind: "unknown"; readonly cause: unknown };
+
+/** Stores messages, all or none: a single one as a plain publish, several as an atomic batch. */
+export class Publisher {
+  readonly #api: StreamApi;
+  readonly #waiting: (() => void)[] = [];
+  #open = 0;
+
+  /** Publishes to the stream of `api`. */
+  constructor(api: StreamApi) {
+    this.#api = api;
+  }
+
+  /** Tries once, waiting at most `timeout` ms for the answer. */
+  async publish(messages: readonly Outgoing[], timeout: number): Promise<TryOutcome> {
+    if (messages.length === 1) return await this.#publishOne(messages[0]!, timeout);
+    if (this.#open >= OPEN_BATCHES) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else {
+      this.#open++;
+    }
+    try {
+      return await this.#publishBatch(messages, timeout);
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#open--;
+      else next();
+    }
+  }
+
+  async #publishOne({ subject, headers, body }: Outgoing, timeout: number): Promise<TryOutcome> {
+    try {
+      return this.#read(await this.#api.wire.request(subject, body, timeout, headers), 1);
+    } catch (error) {
+      return outcomeOf(error);
+    }
+  }
+
+  /** The batch's headers are sent by hand: nats.js's own batches drop the expected sequences. */
+  async #publishBatch(messages: readonly Outgoing[], timeout: number): Promise<TryOutcome> {
+    const { wire } = this.#api;
+    const id = crypto.randomUUID();
+    try {
+      for (const [at, { headers }] of messages.entries()) {
+        headers.set("Nats-Batch-Id", id);
+        headers.set("Nats-Batch-Sequence", String(at + 1));
+      }
+      const last = messages.at(-1)!;
+      last.headers.set("Nats-Batch-Commit", "1");
+      // Without its last message, an interrupted batch is dropped by the server as a whole.
+      for (const { subject, body, headers } of messages.slice(0, -1)) {
+        wire.send(subject, body, headers);
+      }
+      const answer = await wire.request(last.subject, last.body, timeout, last.headers);
+      return this.#read(answer, messages.length);
+    } catch (error) {
+      return outcomeOf(error);
+    }
+  }
+
+  #read(answer: Msg, count: number): TryOutcome {
+    const text = decoder.decode(answer.data);
+    let ack: {
+      stream?: unknown;
+      seq?: number;
+      count?: number;
+      error?: ConstructorParameters<typeof ApiError>[0];
+    } = {};
+    try {
+      ack = JSON.parse(text);
+    } catch {
+      // Not the server's: told below.
+    }
+    if (ack.error !== undefined) return outcomeOf(new ApiError(ack.error));
+    const { stream, seq } = ack;
+    const whole = count === 1 || ack.count === count;
+    if (stream !== this.#api.layout.stream || !Number.isSafeInteger(seq) || seq! < 1 || !whole) {
+      return { kind: "unknown", cause: new Error(`The answer is no acknowledgement: ${text}`) };
+    }
+    return { kind: "stored", first: seq! - count + 1 };
+  }
+}
+
+function outcomeOf(cause: unknown): TryOutcome {
+  if (cause instanceof WireError) {
+    if (cause.maybeSent) return { kind: "unknown", cause };
+    const final = cause.failure === "denied" || cause.failure === "closed";
+    return { kind: final ? "refused" : "absent", cause };
+  }
+  if (!(cause instanceof ApiError)) return { kind: "refused", cause };
+  switch (cause.code) {
+    case ServerCode.WRONG_LAST_SEQUENCE:
+      return { kind: "stale" };
+    // Something on the subject is in flight, perhaps an earlier try of ours: no verdict.
+    case ServerCode.WRONG_LAST_SEQUENCE_CONSTANT:
+    case ServerCode.BATCH_INCOMPLETE:
+    case ServerCode.BATCH_TOO_MANY_OPEN:
+      return { kind: "absent", cause };
+    default:
+      return { kind: cause.status === 503 && cause.code !== 10077 ? "absent" : "refused", cause };
+  }
+}

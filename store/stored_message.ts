@@ -1,0 +1,87 @@
+import type { Msg } from "@nats-io/nats-core";
+
+/** Header of the sequence that the message's subject must be at: the compare-and-set. */
+export const EXPECT = "Nats-Expected-Last-Subject-Sequence";
+/** Header that names the subject for {@linkcode EXPECT} where it is another than the message's. */
+export const EXPECT_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject";
+
+/** Headers of ours; their values are in token form. A format for ever: see docs/design.md. */
+export const OP = "Aether-Op";
+/** The event's id. */
+export const ID = "Aether-Id";
+/** The event's type. */
+export const TYPE = "Aether-Type";
+/** The event's version. */
+export const VERSION = "Aether-Version";
+/** The version of the actor's event before; 0 at the first. */
+export const PREVIOUS = "Aether-Previous";
+/** Events in the commit. */
+export const COUNT = "Aether-Count";
+
+/** One message of the stream, whichever request it came by. */
+export interface StoredMessage {
+  /** Its position in the stream. */
+  readonly sequence: number;
+  /** The subject that it is stored on. */
+  readonly subject: string;
+  /** Its content. */
+  readonly data: Uint8Array;
+  /** The value of a header; `""` where there is none. */
+  header(name: string): string;
+}
+
+/** A message as `$JS.API.STREAM.MSG.GET` gives it; its data is decoded when asked for. */
+export class FetchedMessage implements StoredMessage {
+  readonly sequence: number;
+  readonly subject: string;
+  readonly #headers: string;
+  readonly #data: string;
+
+  /** Takes the `message` of the answer. */
+  constructor(message: { seq: number; subject: string; hdrs?: string; data?: string }) {
+    this.sequence = message.seq;
+    this.subject = message.subject;
+    this.#headers = atob(message.hdrs ?? "");
+    this.#data = message.data ?? "";
+  }
+
+  get data(): Uint8Array {
+    return Uint8Array.from(atob(this.#data), (char) => char.charCodeAt(0));
+  }
+
+  header(name: string): string {
+    const at = this.#headers.indexOf(`\r\n${name}:`);
+    if (at < 0) return "";
+    const start = at + name.length + 3;
+    return this.#headers.slice(start, this.#headers.indexOf("\r\n", start)).trim();
+  }
+}
+
+/** A message as `$JS.API.DIRECT.GET` gives it. */
+export class DirectMessage implements StoredMessage {
+  readonly sequence: number;
+  readonly subject: string;
+  readonly #message: Msg;
+
+  /** Takes one message of the answer. */
+  constructor(message: Msg) {
+    this.#message = message;
+    this.sequence = Number(this.header("Nats-Sequence"));
+    this.subject = this.header("Nats-Subject");
+  }
+
+  get data(): Uint8Array {
+    return this.#message.data;
+  }
+
+  header(name: string): string {
+    return this.#message.headers?.get(name) ?? "";
+  }
+}
+
+/** A header's value as a safe integer of 0 or more; `undefined` where it is none. */
+export function numberIn(message: StoredMessage, name: string): number | undefined {
+  const text = message.header(name);
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  return Number.isSafeInteger(value) ? value : undefined;
+}

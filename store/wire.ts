@@ -1,0 +1,272 @@
+import type { Msg, MsgHdrs, Status, Subscription } from "@nats-io/nats-core";
+import type { Connection } from "./connection.ts";
+
+/** Why a request has no answer. */
+export type WireFailure =
+  /** Nothing was sent, for there is no connection at the moment. */
+  | "disconnected"
+  /** Sent, then the connection broke; it may have arrived. */
+  | "interrupted"
+  /** Sent, and no answer came in time; it may have arrived. */
+  | "timeout"
+  /** Nobody listens: this request reached nothing. */
+  | "no responders"
+  /** The server forbids it: this request reached nothing. */
+  | "denied"
+  /** The connection is closed or drained for good; what was sent may have arrived. */
+  | "closed";
+
+/** Thrown when a request has no answer. */
+export class WireError extends Error {
+  /** What happened. */
+  readonly failure: WireFailure;
+  /** Whether the request may have reached a server all the same. */
+  readonly maybeSent: boolean;
+
+  /** Keeps the failure. */
+  constructor(failure: WireFailure, subject: string, maybeSent: boolean, options?: ErrorOptions) {
+    super(`Request on "${subject}" has no answer: ${failure}`, options);
+    this.name = "WireError";
+    this.failure = failure;
+    this.maybeSent = maybeSent;
+  }
+}
+
+/** Takes one message of the answer; true when it was the last one. */
+type Take = (message: Msg) => boolean;
+
+interface Waiter {
+  readonly subject: string;
+  readonly take: Take;
+  readonly idle: number;
+  deadline: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Requests and their answers over one subscription: each request has a token at the end of its
+ * reply subject, which leads the answer to whoever waits for it. One timer serves all.
+ * Every request ends: by its answer, in time, or when the connection breaks, drains or closes.
+ */
+export class Wire {
+  readonly #connection: Connection;
+  readonly #inbox: string;
+  readonly #subscription: Subscription;
+  readonly #status: AsyncIterable<Status>;
+  readonly #waiters = new Map<string, Waiter>();
+  /** Told when the connection is back, or closed. */
+  readonly #resumptions = new Set<() => void>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAt = Infinity;
+  #lastToken = 0;
+  #connected = true;
+  #closed = false;
+  #epoch = 0;
+
+  /** Subscribes to an inbox of its own on `connection`. */
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#inbox = `${inboxPrefix(connection)}.${crypto.randomUUID().replaceAll("-", "")}.`;
+    this.#subscription = connection.subscribe(`${this.#inbox}*`, {
+      callback: (error, message) => error ? this.#end(error) : this.#receive(message),
+    });
+    this.#status = connection.status();
+    this.#watch();
+    connection.closed().then(() => this.#end());
+    this.#subscription.closed.then(() => this.#end());
+  }
+
+  /** Whether no request can be sent any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Counts the breaks of the connection: what was sent in one epoch arrives in order. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Sends `payload` to `subject` and gives the one answer, within `timeout` ms. */
+  request(
+    subject: string,
+    payload: Uint8Array | string,
+    timeout: number,
+    headers?: MsgHdrs,
+  ): Promise<Msg> {
+    let answer: Msg;
+    return this.collect(subject, payload, timeout, (message) => {
+      answer = message;
+      return true;
+    }, headers).then(() => answer);
+  }
+
+  /**
+   * Sends `payload` to `subject` and hands each message of the answer to `take` until it says
+   * that it has the last; `idle` ms may pass before each. What `take` throws ends the request.
+   */
+  collect(
+    subject: string,
+    payload: Uint8Array | string,
+    idle: number,
+    take: Take,
+    headers?: MsgHdrs,
+  ): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const token = (++this.#lastToken).toString(36);
+    try {
+      this.#checkOpen(subject);
+      const reply = this.#inbox + token;
+      this.#connection.publish(subject, payload, headers ? { reply, headers } : { reply });
+    } catch (error) {
+      reject(this.#classify(subject, error));
+      return promise;
+    }
+    const deadline = performance.now() + idle;
+    this.#waiters.set(token, { subject, take, idle, deadline, resolve, reject });
+    this.#schedule(deadline);
+    return promise;
+  }
+
+  /** Sends `payload` to `subject`, asking for no answer. */
+  send(subject: string, payload: Uint8Array, headers: MsgHdrs): void {
+    this.#checkOpen(subject);
+    try {
+      this.#connection.publish(subject, payload, { headers });
+    } catch (error) {
+      throw this.#classify(subject, error);
+    }
+  }
+
+  /** Resolves when there is a connection or there will never be one, after `ms` at the latest. */
+  async connected(ms: number): Promise<void> {
+    if (this.#connected || this.#closed) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, Math.max(0, ms));
+    this.#resumptions.add(resolve);
+    await promise;
+    this.#resumptions.delete(resolve);
+    clearTimeout(timer);
+  }
+
+  /** Ends all requests and the subscription; the connection stays as it is. */
+  close(): void {
+    this.#end();
+    if (!this.#connection.isClosed() && !this.#subscription.isClosed()) {
+      this.#subscription.unsubscribe();
+    }
+    stop(this.#status);
+  }
+
+  #checkOpen(subject: string): void {
+    if (this.#closed) throw new WireError("closed", subject, false);
+    if (!this.#connected) throw new WireError("disconnected", subject, false);
+  }
+
+  #classify(subject: string, error: unknown): unknown {
+    if (error instanceof WireError) return error;
+    const name = error instanceof Error ? error.name : "";
+    return name === "ClosedConnectionError" || name === "DrainingConnectionError"
+      ? new WireError("closed", subject, false, { cause: error })
+      : error;
+  }
+
+  #receive(message: Msg): void {
+    const token = message.subject.slice(this.#inbox.length);
+    const waiter = this.#waiters.get(token);
+    if (waiter === undefined) return;
+    waiter.deadline = performance.now() + waiter.idle;
+    let last = true;
+    try {
+      if (message.data.length === 0 && message.headers?.code === 503) {
+        throw new WireError("no responders", waiter.subject, false);
+      }
+      last = waiter.take(message);
+      if (last) waiter.resolve();
+    } catch (error) {
+      waiter.reject(error);
+    }
+    if (last) this.#waiters.delete(token);
+  }
+
+  /** Sets the timer for `deadline` unless it rings before then anyway. */
+  #schedule(deadline: number): void {
+    if (deadline >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = deadline;
+    const ms = Math.max(0, Math.ceil(deadline - performance.now()));
+    this.#timer = setTimeout(() => this.#expire(), ms);
+  }
+
+  #expire(): void {
+    this.#timerAt = Infinity;
+    const now = performance.now();
+    let next = Infinity;
+    for (const [token, waiter] of this.#waiters) {
+      if (waiter.deadline <= now) {
+        this.#waiters.delete(token);
+        waiter.reject(new WireError("timeout", waiter.subject, true));
+      } else {
+        next = Math.min(next, waiter.deadline);
+      }
+    }
+    if (next < Infinity) this.#schedule(next);
+  }
+
+  async #watch(): Promise<void> {
+    for await (const status of this.#status) {
+      if (status.type === "disconnect") {
+        this.#connected = false;
+        this.#epoch++;
+        this.#rejectAll("interrupted");
+      } else if (status.type === "reconnect") {
+        this.#connected = true;
+        this.#resume();
+      } else if (status.type === "error") {
+        this.#deny(status.error);
+      }
+    }
+  }
+
+  /** Ends at once what the server does not permit: it never answers such a request. */
+  #deny(error: Error & { operation?: unknown; subject?: unknown }): void {
+    if (error.name !== "PermissionViolationError" || error.operation !== "publish") return;
+    for (const [token, waiter] of this.#waiters) {
+      if (waiter.subject !== error.subject) continue;
+      this.#waiters.delete(token);
+      waiter.reject(new WireError("denied", waiter.subject, false, { cause: error }));
+    }
+  }
+
+  #end(cause?: unknown): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#rejectAll("closed", cause);
+    this.#resume();
+  }
+
+  #rejectAll(failure: WireFailure, cause?: unknown): void {
+    clearTimeout(this.#timer);
+    this.#timerAt = Infinity;
+    for (const { subject, reject } of this.#waiters.values()) {
+      reject(new WireError(failure, subject, true, { cause }));
+    }
+    this.#waiters.clear();
+  }
+
+  #resume(): void {
+    for (const resume of this.#resumptions) resume();
+  }
+}
+
+/** The prefix that the connection was opened with, for servers that permit no other. */
+function inboxPrefix(connection: Connection): string {
+  const { options } = connection as { options?: { inboxPrefix?: unknown } };
+  return typeof options?.inboxPrefix === "string" ? options.inboxPrefix : "_INBOX";
+}
+
+/** Ends a status iterator from outside, which its type does not offer though nats.js does. */
+function stop(status: AsyncIterable<Status>): void {
+  const { stop } = status as { stop?: unknown };
+  if (typeof stop === "function") stop.call(status);
+}

@@ -53,7 +53,8 @@ async function pack(work: string): Promise<void> {
       text.replace(
         // `from "@nats-io/…"` and `import("@nats-io/…")`; deno pack leaves names of the import map in.
         /(\b(?:from|import)\s*\(?\s*)(["'])(?:jsr:)?@nats-io\/([\w-]+)(?:@[^/"']+)?/g,
-        (_, before, quote, name) => {
+        (all, before, quote, name) => {
+          if (!IMPORTS[`@nats-io/${name}`]?.startsWith("jsr:")) return all; // npm's, in an example
           used.add(name);
           return `${before}${quote}@jsr/nats-io__${name}`;
         },

@@ -33,6 +33,7 @@ async function examples(paths: readonly string[]): Promise<string> {
   for (const path of paths) {
     if (await Deno.stat(join(ROOT, path)).then(() => true, () => false)) there.push(path);
   }
+  if (there.length === 0) throw new Error(`Cannot find ${paths.join(", ")}: nothing to run`);
   await using server = await NatsServer.start();
   const preload = join(ROOT, "tools", "docs_port.ts");
   const { output } = await deno(["test", "-A", "--doc", "--preload", preload, ...there], {

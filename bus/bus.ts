@@ -1,0 +1,196 @@
+import type { Event } from "../store/event.ts";
+import type { BusMetrics } from "./metrics.ts";
+
+/** What a subscription does with an event that finds its queue full. */
+export type OverflowPolicy = "drop-oldest" | "drop-newest" | "error";
+
+/** Options for {@linkcode EventBus.subscribe}. */
+export interface SubscribeOptions {
+  /** Only events of these types; at least one. @default {all types} */
+  readonly eventTypes?: readonly string[];
+  /**
+   * Only events of these actors: an actor's id, in which `*` stands for any run of characters,
+   * none included, and a last token `>` (alone or after a dot) for one character or more:
+   * `order-*`, `*`, `tenant-7.>`. @default {all actors}
+   */
+  readonly actorPattern?: string;
+  /**
+   * Takes the namespace and `actorPattern` by their letters: `*` and `>` stand for themselves.
+   * For names that come from outside, which could otherwise reach further than they may.
+   *
+   * @default {false}
+   */
+  readonly exact?: boolean;
+  /**
+   * The name of a group: each event goes to one of those matching subscriptions, on any node,
+   * that share the name and the `actorPattern`. @default {none: each subscription gets its copy}
+   */
+  readonly queue?: string;
+  /** How many events may wait for this subscriber. @default {65536} */
+  readonly capacity?: number;
+  /**
+   * Which event gives way when the queue is full: the oldest in it, the newest, or none, in
+   * which case the subscription yields what is queued and then throws
+   * {@linkcode SubscriptionOverflowError}. The publisher never notices. @default {"drop-oldest"}
+   */
+  readonly overflow?: OverflowPolicy;
+  /** Ends the subscription quietly, at once; what is queued is let go. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options for {@linkcode EventBus.on}. */
+export interface HandlerOptions extends SubscribeOptions {
+  /**
+   * Told of what the handler throws, with the event; and of an overflow under the policy
+   * `"error"`, without one, after which the handler is not called again.
+   *
+   * @default {the bus's own `onError`}
+   */
+  readonly onError?: (error: unknown, event?: Event) => void;
+}
+
+/** Handles one event of `namespace`; the next one waits until the promise has settled. */
+export type EventHandler<E extends Event = Event> = (
+  event: E,
+  namespace: string,
+) => void | PromiseLike<void>;
+
+/**
+ * A stream of events for one consumer, in the order of each publisher, from the moment that
+ * `subscribe` returned. It ends on `break`, on its `signal`, on disposal (at once), and on
+ * disposal of the bus (after what is queued by then). Events are frozen, to the depth.
+ */
+export interface Subscription<E extends Event = Event> extends AsyncIterable<E>, AsyncDisposable {
+  /**
+   * Resolves when the server that this node is connected to knows of the subscription: what
+   * others publish there from now on arrives. Rejects if that can no longer happen. What *this*
+   * bus publishes is not missed even before.
+   */
+  readonly ready: Promise<void>;
+  /** Events that were dropped because the queue was full. */
+  readonly dropped: number;
+  /** Events that wait in the queue. */
+  readonly queued: number;
+  /** The iterator itself, the same at each call: two loops share the events out. */
+  [Symbol.asyncIterator](): AsyncIterator<E, undefined>;
+  /** Ends it at once; may be repeated. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A handler at work; disposal ends it at once and waits for the call under way. */
+export interface HandlerSubscription extends AsyncDisposable {
+  /** See {@linkcode Subscription.ready}. */
+  readonly ready: Promise<void>;
+  /** See {@linkcode Subscription.dropped}. */
+  readonly dropped: number;
+  /** See {@linkcode Subscription.queued}. */
+  readonly queued: number;
+  /** Ends it at once; waits for the call under way. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Carries events from publishers to whoever subscribes, now: at most once, kept nowhere. Who must
+ * not miss one subscribes to the store.
+ *
+ * A **namespace** is one or more tokens joined by dots: `orders`, `orders.eu`. Namespaces are
+ * isolated: a subscriber of `orders` sees neither `billing` nor `orders.eu`. A token may hold any
+ * characters; those that mean something to NATS mean nothing here.
+ *
+ * A **pattern** is a namespace in which the token `*` stands for any one token and a last token
+ * `>` for one or more. It crosses namespaces: leave patterns to trusted code, and pass
+ * `exact: true` with a name that comes from outside.
+ *
+ * Events are checked and copied as by a store; subscribers get frozen copies. Publishing is never
+ * held up by a subscriber: each has a bounded queue of its own.
+ */
+export interface EventBus extends AsyncDisposable {
+  /**
+   * Publishes `event` to the subscribers of `namespace`. Resolves when it is in the queues of
+   * this node and handed to the transport, if there is one.
+   *
+   * @throws {RangeError} A token of `namespace` is empty or not well-formed, or all of it takes
+   * more than 96 bytes when encoded.
+   * @throws {InvalidEventError} JSON would change the event.
+   * @throws {EventTooLargeError} The event is larger than the transport takes.
+   * @throws {TypeError} The bus is disposed, or `namespace` is not a string.
+   */
+  publish(namespace: string, event: Event): Promise<void>;
+
+  /**
+   * Subscribes to the events of the namespaces that `pattern` matches. Active when it returns.
+   *
+   * @typeParam E What the namespace carries, by the caller's own word.
+   * @throws {RangeError} The pattern, or an option, is not one.
+   * @throws {TypeError} The bus is disposed, or an argument is of a wrong type.
+   */
+  subscribe<E extends Event = Event>(pattern: string, options?: SubscribeOptions): Subscription<E>;
+
+  /**
+   * Calls `handler` with each event, one at a time. What it throws goes to `onError`; neither the
+   * publisher nor another subscriber notices, and the next event follows.
+   *
+   * Disposal, of this or of the bus, waits for the call under way: to end it from within the
+   * handler, abort the `signal`.
+   *
+   * @throws {RangeError} As in {@linkcode EventBus.subscribe}.
+   */
+  on<E extends Event = Event>(
+    pattern: string,
+    handler: EventHandler<E>,
+    options?: HandlerOptions,
+  ): HandlerSubscription;
+
+  /** What went through so far: a snapshot. */
+  readonly metrics: BusMetrics;
+
+  /**
+   * Ends all subscriptions: loops end after what is queued, handlers are given what is queued
+   * and waited for. What is published afterwards is refused.
+   */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Tells that a subscriber fell behind: from here on, until its queue has run empty, it loses events. */
+export interface DropReport {
+  /** The pattern that was subscribed to. */
+  readonly pattern: string;
+  /** What is lost. */
+  readonly overflow: Exclude<OverflowPolicy, "error">;
+  /** How many events may wait. */
+  readonly capacity: number;
+  /** Events dropped in earlier bursts and the one just now. */
+  readonly dropped: number;
+}
+
+/** Options that all buses share. */
+export interface EventBusOptions {
+  /** Told once each time a subscriber falls behind, with the first drop. @default {console.warn} */
+  readonly onDrop?: (report: DropReport) => void;
+  /** Told of what handlers throw, unless they have an `onError` of their own. @default {console.error} */
+  readonly onError?: (error: unknown, event?: Event) => void;
+}
+
+/**
+ * Thrown by a subscription with the overflow policy `"error"` whose queue was full: events after
+ * the last one that it yielded are missing. Load what was missed from the store, then subscribe again.
+ */
+export class SubscriptionOverflowError extends Error {
+  /** The name of the class. */
+  readonly code = "SubscriptionOverflowError";
+  /** The pattern that was subscribed to. */
+  readonly pattern: string;
+  /** How many events were waiting. */
+  readonly capacity: number;
+
+  /** Keeps the pattern and the capacity. */
+  constructor(pattern: string, capacity: number) {
+    super(
+      `Cannot go on with the subscription to ${JSON.stringify(pattern)}: ` +
+        `${capacity} events were waiting, and one more came`,
+    );
+    this.name = "SubscriptionOverflowError";
+    this.pattern = pattern;
+    this.capacity = capacity;
+  }
+}

@@ -1,0 +1,111 @@
+import type { Event } from "../store/event.ts";
+import type {
+  DropReport,
+  EventBusOptions,
+  EventHandler,
+  HandlerOptions,
+  SubscribeOptions,
+} from "./bus.ts";
+import { HandlerLoop } from "./handler.ts";
+import { Meter } from "./metrics.ts";
+import { parseRequest } from "./request.ts";
+import { QueuedSubscription } from "./subscription.ts";
+
+/** Ties a new subscription to where its events come from; gives what unties it. */
+export type Attach = (subscription: QueuedSubscription) => () => void;
+
+/** The part of a bus that is on this node: who subscribes, what was counted, how it ends. */
+export class Hub {
+  /** What went through. */
+  readonly meter: Meter = new Meter();
+  readonly #attach: Attach;
+  readonly #onDrop: (report: DropReport) => void;
+  readonly #onError: (error: unknown, event?: Event) => void;
+  readonly #subscriptions = new Set<QueuedSubscription>();
+  readonly #loops = new Set<Promise<void>>();
+  #disposed = false;
+
+  /** `attach` is called with each subscription before it is given to the user. */
+  constructor(attach: Attach, options: EventBusOptions) {
+    this.#attach = attach;
+    this.#onDrop = options.onDrop ?? warn;
+    this.#onError = options.onError ?? complain;
+  }
+
+  /** See {@linkcode EventBus.subscribe}. */
+  subscribe<E extends Event>(pattern: string, options: SubscribeOptions): QueuedSubscription<E> {
+    const request = parseRequest(pattern, options);
+    this.assertOpen(`subscribe to ${JSON.stringify(pattern)}`);
+    let detach = (): void => {};
+    const subscription = new QueuedSubscription(request, {
+      dropping: (report) => this.#guard(() => this.#onDrop(report)),
+      ended: () => {
+        this.#subscriptions.delete(subscription);
+        this.meter.active--;
+        detach();
+      },
+    }, options.signal);
+    if (subscription.open) {
+      detach = this.#attach(subscription);
+      this.#subscriptions.add(subscription);
+      this.meter.active++;
+    }
+    return subscription as QueuedSubscription<Event> as QueuedSubscription<E>;
+  }
+
+  /** See {@linkcode EventBus.on}. */
+  on<E extends Event>(
+    pattern: string,
+    handler: EventHandler<E>,
+    options: HandlerOptions,
+  ): HandlerLoop<E> {
+    if (typeof handler !== "function") {
+      throw new TypeError(`Cannot handle ${JSON.stringify(pattern)}: the handler is no function`);
+    }
+    const onError = options.onError ?? this.#onError;
+    const loop = new HandlerLoop(
+      this.subscribe<E>(pattern, options),
+      handler,
+      (error, event, namespace) => {
+        if (event !== undefined) this.meter.of(namespace!, event.eventType).errors++;
+        this.#guard(() => onError(error, event));
+      },
+    );
+    this.#loops.add(loop.done);
+    loop.done.then(() => this.#loops.delete(loop.done));
+    return loop;
+  }
+
+  /** Throws once the bus is disposed. */
+  assertOpen(what: string): void {
+    if (this.#disposed) throw new TypeError(`Cannot ${what}: the bus is disposed`);
+  }
+
+  /** See {@linkcode EventBus}: ends all, and waits for handlers. */
+  async close(): Promise<void> {
+    this.#disposed = true;
+    for (const subscription of this.#subscriptions) subscription.finish();
+    await Promise.all(this.#loops);
+  }
+
+  /** The user's hooks must not fail those who had nothing to do with them. */
+  #guard(hook: () => void): void {
+    try {
+      hook();
+    } catch (error) {
+      complain(error);
+    }
+  }
+}
+
+function warn({ pattern, overflow, capacity }: DropReport): void {
+  const lost = overflow === "drop-oldest" ? "the oldest" : "new ones";
+  console.warn(
+    `Subscriber of ${JSON.stringify(pattern)} is ${capacity} events behind: ${lost} are dropped`,
+  );
+}
+
+function complain(error: unknown, event?: Event): void {
+  const of = event === undefined ? "" : ` of ${event.eventType} of "${event.actorId}"`;
+  console.error(`Event handler${of} failed:`, error);
+}

@@ -1,0 +1,86 @@
+import type { Event } from "../store/event.ts";
+import { MAX_BYTES, prepareEvent } from "../store/prepare.ts";
+import type {
+  EventBus,
+  EventBusOptions,
+  EventHandler,
+  HandlerOptions,
+  HandlerSubscription,
+  SubscribeOptions,
+  Subscription,
+} from "./bus.ts";
+import { Hub } from "./hub.ts";
+import { LocalDelivery } from "./local_delivery.ts";
+import type { BusMetrics } from "./metrics.ts";
+import { parseNamespace } from "./pattern.ts";
+
+/** Options for {@linkcode LocalEventBus}. */
+export interface LocalEventBusOptions extends EventBusOptions {
+  /** Bytes that one event with its headers may take, as a server's `max_payload`. @default {1048576} */
+  readonly maxBytes?: number;
+}
+
+/**
+ * An {@linkcode EventBus} within one process: no server, the same promises. It refuses what the
+ * NATS one refuses, so that a test on it tells the truth.
+ *
+ * @example A handler for one type of event
+ * ```ts
+ * import { createEvent, LocalEventBus } from "@flowmade-one/aether";
+ *
+ * await using bus = new LocalEventBus();
+ * bus.on("orders", (event) => console.log(event.actorId), { eventTypes: ["OrderPlaced"] });
+ * await bus.publish(
+ *   "orders",
+ *   createEvent({ eventType: "OrderPlaced", actorId: "order-7", version: 1, data: null }),
+ * );
+ * ```
+ */
+export class LocalEventBus implements EventBus {
+  readonly #local = new LocalDelivery();
+  readonly #hub: Hub;
+  readonly #maxBytes: number;
+
+  /** Begins without subscribers. */
+  constructor(options: LocalEventBusOptions = {}) {
+    this.#hub = new Hub((subscription) => this.#local.add(subscription), options);
+    this.#maxBytes = options.maxBytes ?? MAX_BYTES;
+  }
+
+  /** See {@linkcode EventBus.metrics}. */
+  get metrics(): BusMetrics {
+    return this.#hub.meter.snapshot();
+  }
+
+  /** See {@linkcode EventBus.publish}. */
+  // deno-lint-ignore require-await -- so that what is wrong rejects
+  async publish(namespace: string, event: Event): Promise<void> {
+    this.#hub.assertOpen("publish");
+    const parsed = parseNamespace(namespace);
+    const prepared = prepareEvent(event, this.#maxBytes);
+    this.#hub.meter.of(namespace, prepared.eventType).published++;
+    this.#local.deliver(parsed, prepared, this.#hub.meter);
+  }
+
+  /** See {@linkcode EventBus.subscribe}. */
+  subscribe<E extends Event = Event>(
+    pattern: string,
+    options: SubscribeOptions = {},
+  ): Subscription<E> {
+    return this.#hub.subscribe<E>(pattern, options);
+  }
+
+  /** See {@linkcode EventBus.on}. */
+  on<E extends Event = Event>(
+    pattern: string,
+    handler: EventHandler<E>,
+    options: HandlerOptions = {},
+  ): HandlerSubscription {
+    return this.#hub.on(pattern, handler, options);
+  }
+
+  /** Ends all subscriptions: see {@linkcode EventBus}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#hub.close();
+  }
+}

@@ -1,0 +1,64 @@
+import type { PreparedEvent } from "../store/prepare.ts";
+import { type Delivery, openEvent } from "./delivery.ts";
+import { InterestTree } from "./interest.ts";
+import type { Meter } from "./metrics.ts";
+import { ANY, type Namespace, type PatternToken } from "./pattern.ts";
+import type { Request } from "./request.ts";
+import type { QueuedSubscription } from "./subscription.ts";
+
+/** Delivers what is published here to the subscriptions that are here. */
+export class LocalDelivery {
+  readonly #interest = new InterestTree<QueuedSubscription>();
+  readonly #turns = new WeakMap<QueuedSubscription, number>();
+  #turn = 0;
+
+  /** Delivers to `subscription` from now on; gives what ends it. */
+  add(subscription: QueuedSubscription): () => void {
+    const paths = pathsOf(subscription.request);
+    for (const path of paths) this.#interest.add(path, subscription);
+    return () => {
+      for (const path of paths) this.#interest.delete(path, subscription);
+    };
+  }
+
+  /** Puts the event into the queues of those who want it. */
+  deliver(namespace: Namespace, event: PreparedEvent, meter: Meter): void {
+    const { eventType, actorId, body } = event;
+    let delivery: Delivery | undefined;
+    let groups: Map<string, QueuedSubscription[]> | undefined;
+    const counts = meter.of(namespace.name, eventType);
+    this.#interest.match([eventType, actorId, ...namespace.tokens], (subscription) => {
+      if (!subscription.wants(actorId)) return;
+      const { group } = subscription.request;
+      delivery ??= {
+        namespace: namespace.name,
+        event: openEvent(body, actorId),
+        since: performance.now(),
+        counts,
+      };
+      if (group === undefined) return subscription.offer(delivery);
+      groups ??= new Map();
+      const members = groups.get(group);
+      if (members === undefined) groups.set(group, [subscription]);
+      else members.push(subscription);
+    });
+    groups?.forEach((members) => this.#choose(members).offer(delivery!));
+  }
+
+  /** The member with the least to do; of several, the one whose last turn was longest ago. */
+  #choose(members: QueuedSubscription[]): QueuedSubscription {
+    const lastTurn = (member: QueuedSubscription): number => this.#turns.get(member) ?? 0;
+    const chosen = members.reduce((best, next) =>
+      (next.load - best.load || lastTurn(next) - lastTurn(best)) < 0 ? next : best
+    );
+    this.#turns.set(chosen, ++this.#turn);
+    return chosen;
+  }
+}
+
+/** Where a request stands in the tree: by type, actor and namespace, as in a subject. */
+export function pathsOf({ eventTypes, actor, namespace }: Request): PatternToken[][] {
+  const types: readonly PatternToken[] = eventTypes ?? [ANY];
+  const actorToken: PatternToken = actor.actorId === undefined ? ANY : actor.actorId;
+  return types.map((type) => [type, actorToken, ...namespace]);
+}

@@ -1,0 +1,38 @@
+/**
+ * The event bus: events from publishers to whoever subscribes now, by namespace, on one node
+ * ({@linkcode LocalEventBus}) or over NATS. At most once and kept nowhere; who must not miss an
+ * event subscribes to the event store.
+ *
+ * @example A store tells a bus what it saved
+ * ```ts
+ * import { createEvent, InMemoryEventStore, LocalEventBus } from "@flowmade-one/aether";
+ *
+ * await using bus = new LocalEventBus();
+ * await using store = new InMemoryEventStore({ namespace: "orders", broadcaster: bus });
+ *
+ * bus.on("orders", ({ actorId, version }) => {
+ *   console.log(`${actorId} is at version ${version}`);
+ * }, { eventTypes: ["EventStored"] });
+ *
+ * await store.saveEvent(
+ *   createEvent({ eventType: "OrderPlaced", actorId: "order-7", version: 1, data: { total: 5 } }),
+ * );
+ * ```
+ *
+ * @module
+ */
+
+export {
+  type DropReport,
+  type EventBus,
+  type EventBusOptions,
+  type EventHandler,
+  type HandlerOptions,
+  type HandlerSubscription,
+  type OverflowPolicy,
+  type SubscribeOptions,
+  type Subscription,
+  SubscriptionOverflowError,
+} from "./bus.ts";
+export { LocalEventBus, type LocalEventBusOptions } from "./local.ts";
+export type { BusLatency, BusMetrics, EventCounts, EventSeries } from "./metrics.ts";

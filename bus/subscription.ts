@@ -1,0 +1,158 @@
+import type { Event } from "../store/event.ts";
+import { type DropReport, type Subscription, SubscriptionOverflowError } from "./bus.ts";
+import { type Delivery, handOut } from "./delivery.ts";
+import { BoundedQueue } from "./queue.ts";
+import type { Request } from "./request.ts";
+
+/** What a subscription tells the bus that it is one of. */
+export interface SubscriptionHooks {
+  /** Events begin to get lost. Must not throw. */
+  dropping(report: DropReport): void;
+  /** It takes no more events. Called once. */
+  ended(): void;
+}
+
+/** A subscription on this node: the queue between publishers, who never wait, and one consumer. */
+export class QueuedSubscription<E extends Event = Event>
+  implements Subscription<E>, AsyncIterator<E, undefined> {
+  /** What was asked for. */
+  readonly request: Request;
+  /** See {@linkcode Subscription.ready}. */
+  ready: Promise<void> = Promise.resolve();
+  readonly #hooks: SubscriptionHooks;
+  readonly #queue: BoundedQueue<Delivery>;
+  readonly #waiting: ((delivery: Delivery | undefined) => void)[] = [];
+  readonly #signal: AbortSignal | undefined;
+  #open = true;
+  #failure: SubscriptionOverflowError | undefined;
+  #behind = false;
+  #dropped = 0;
+
+  /** Begins with an empty queue; ended already where `signal` is aborted. */
+  constructor(request: Request, hooks: SubscriptionHooks, signal?: AbortSignal) {
+    this.request = request;
+    this.#hooks = hooks;
+    this.#queue = new BoundedQueue(request.capacity);
+    this.#signal = signal;
+    if (signal?.aborted) this.#open = false;
+    else signal?.addEventListener("abort", this.end);
+  }
+
+  /** Whether it still takes events. */
+  get open(): boolean {
+    return this.#open;
+  }
+
+  /** See {@linkcode Subscription.dropped}. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** See {@linkcode Subscription.queued}. */
+  get queued(): number {
+    return this.#queue.size;
+  }
+
+  /** What a new event would have to wait for. */
+  get load(): number {
+    return this.#waiting.length > 0 ? 0 : this.#queue.size + 1;
+  }
+
+  /** Whether the subscriber asked for the actor, as far as wildcards within its id say. */
+  wants(actorId: string): boolean {
+    return this.request.actor.matches?.(actorId) ?? true;
+  }
+
+  /** Takes `delivery`, or drops an event, as the overflow policy says. */
+  offer(delivery: Delivery): void {
+    if (!this.#open) return;
+    const waiter = this.#waiting.shift();
+    if (waiter !== undefined) waiter(delivery);
+    else if (this.#queue.full) this.#overflow(delivery);
+    else this.#queue.push(delivery);
+  }
+
+  #overflow(delivery: Delivery): void {
+    const { pattern, capacity, overflow } = this.request;
+    let lost = delivery;
+    if (overflow === "drop-oldest") {
+      lost = this.#queue.shift()!;
+      this.#queue.push(delivery);
+    }
+    lost.counts.dropped++;
+    this.#dropped++;
+    if (overflow === "error") {
+      this.#failure = new SubscriptionOverflowError(pattern, capacity);
+      this.finish();
+    } else if (!this.#behind) {
+      this.#behind = true;
+      this.#hooks.dropping({ pattern, overflow, capacity, dropped: this.#dropped });
+    }
+  }
+
+  /** The next event and its namespace, once there is one; `undefined` at the end. */
+  async take(): Promise<{ event: E; namespace: string } | undefined> {
+    let delivery = this.#queue.shift();
+    if (delivery === undefined && this.#open) {
+      this.#behind = false;
+      delivery = await new Promise<Delivery | undefined>((resolve) => this.#waiting.push(resolve));
+    }
+    if (!this.#open && this.#queue.size === 0) this.#release();
+    if (delivery !== undefined) {
+      const { event, namespace, counts, since } = delivery;
+      counts.deliver(performance.now() - since);
+      return { event: handOut(event) as E, namespace };
+    }
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) throw failure;
+    return undefined;
+  }
+
+  /** See `AsyncIterator.next`. */
+  async next(): Promise<IteratorResult<E, undefined>> {
+    const taken = await this.take();
+    return taken === undefined
+      ? { done: true, value: undefined }
+      : { done: false, value: taken.event };
+  }
+
+  /** A loop was left: the subscription ends. */
+  return(): Promise<IteratorResult<E, undefined>> {
+    this.end();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  /** See {@linkcode Subscription}. */
+  [Symbol.asyncIterator](): AsyncIterator<E, undefined> {
+    return this;
+  }
+
+  /** Takes no more events; what is queued can still be taken. */
+  finish(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    if (this.#queue.size === 0) this.#release();
+    for (const waiter of this.#waiting.splice(0)) waiter(undefined);
+    this.#hooks.ended();
+  }
+
+  /** Takes no more events and lets go of what is queued. */
+  end = (): void => {
+    this.finish();
+    this.#failure = undefined;
+    this.#queue.clear();
+    this.#release();
+  };
+
+  /** A long-lived signal must not keep a subscription that is over. */
+  #release(): void {
+    this.#signal?.removeEventListener("abort", this.end);
+  }
+
+  /** Ends it at once. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.end();
+    return Promise.resolve();
+  }
+}

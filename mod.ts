@@ -1,9 +1,45 @@
 /**
- * Event sourcing primitives for TypeScript, powered by NATS JetStream.
+ * Event sourcing primitives for TypeScript, powered by NATS JetStream: an event store with
+ * optimistic concurrency, an event bus, and a cluster that fences its writers.
+ *
+ * @example Save an event, read it back, hear of it
+ * ```ts
+ * import { createEvent, InMemoryEventStore, LocalEventBus } from "@flowmade-one/aether";
+ *
+ * await using bus = new LocalEventBus();
+ * await using store = new InMemoryEventStore({ namespace: "shop", broadcaster: bus });
+ * bus.on("shop", (event) => console.log(event.eventType, event.actorId, event.version));
+ *
+ * await store.saveEvent(createEvent({
+ *   eventType: "OrderPlaced",
+ *   actorId: "order-123",
+ *   version: 1,
+ *   data: { total: 99.99 },
+ * }));
+ * console.log(await store.getEvents("order-123"));
+ * ```
  *
  * @module
  */
 
+export {
+  type BusLatency,
+  type BusMetrics,
+  type DropReport,
+  type EventBus,
+  type EventBusOptions,
+  type EventCounts,
+  type EventHandler,
+  type EventSeries,
+  type HandlerOptions,
+  type HandlerSubscription,
+  LocalEventBus,
+  type LocalEventBusOptions,
+  type OverflowPolicy,
+  type SubscribeOptions,
+  type Subscription,
+  SubscriptionOverflowError,
+} from "./bus/mod.ts";
 export {
   AetherError,
   type AetherErrorCode,

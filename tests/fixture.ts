@@ -44,6 +44,7 @@ export class Scene {
   /**
    * A connection to the servers, or to those that `options` name, that never gives up reconnecting.
    * The inbox subscription that nats.js keeps for requests is there from the start.
+   * Do not try a login that the server refuses: Deno then reports an error of the socket's that nobody can catch.
    */
   async connect(options: NodeConnectionOptions = {}): Promise<NatsConnection> {
     const connection = await connect({

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { isStopped, watchdog } from "./process.ts";
+
 /** Options for {@linkcode NatsServer.start}. */
 export interface NatsServerOptions {
   /** Path of the nats-server binary. @default {the environment's `NATS_SERVER`} */
@@ -142,11 +144,16 @@ export class NatsServer implements AsyncDisposable {
     }
   }
 
-  /** Freezes the process: it keeps its connections and answers nothing. Not on Windows. */
-  pause(): void {
-    if (this.#paused || !this.running) return;
+  /** Freezes the process: it keeps its connections and answers nothing once this resolves. Not on Windows. */
+  async pause(): Promise<void> {
+    if (this.#paused || !this.#process) return;
+    const { pid } = this.#process;
     this.#signal("SIGSTOP");
     this.#paused = true;
+    // The signal is only sent by then: a thread on another core still runs for a moment.
+    while (this.#paused && this.running && !await isStopped(pid)) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
   }
 
   /** Lets a paused process run on. */
@@ -266,27 +273,4 @@ export class NatsServer implements AsyncDisposable {
     }
     if (rest !== "") this.#log.push(rest);
   }
-}
-
-/**
- * Ends process `pid` and removes `folder` when this process dies; gives the function that calls it off.
- * It waits for the end of its input, so that nothing can keep it from noticing, a SIGKILL neither.
- */
-function watchdog(pid: number, folder: string): () => Promise<void> {
-  if (Deno.build.os === "windows") return () => Promise.resolve();
-  const script = `trap "" INT TERM HUP; read -r _ || { kill -9 "$1"; rm -rf "$2"; }`;
-  const shell = new Deno.Command("sh", {
-    args: ["-c", script, "watchdog", String(pid), folder],
-    stdin: "piped",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  return async () => {
-    const input = shell.stdin.getWriter();
-    await input.write(new TextEncoder().encode("done\n")).then(() => input.close())
-      .catch((error) => {
-        if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-      });
-    await shell.status;
-  };
 }

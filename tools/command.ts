@@ -35,7 +35,8 @@ export async function run(
     ...(signal && { signal }),
   }).output();
   const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  return { success, stdout: out ?? "", output: `${out}${err}`.trim() };
+  const output = `${out}${err}`.replace(/^(Check|Download) .*\n/gm, "").trim(); // progress, no outcome
+  return { success, stdout: out ?? "", output };
 }
 
 /** Runs a program and throws, with its output, if it did not end well. */

@@ -17,12 +17,19 @@ export interface Delivery {
   readonly counts: Counts;
 }
 
-/** The frozen event in `body`, which is as a store keeps it; throws if it is not one of `actorId`. */
+/**
+ * The frozen event in `body`, which is encoded as in a store. Throws if it is not one of
+ * `actorId`; what does not belong to an event is left out.
+ */
 export function openEvent(body: Uint8Array, actorId: string): Event {
-  const event = decodeEvent(body, 0, actorId);
-  freeze(event.data, 0);
-  freeze(event.metadata, 0);
-  return event;
+  const { id, eventType, version, data, timestamp, metadata } = decodeEvent(body, 0, actorId);
+  freeze(data, 0);
+  const event = { id, eventType, actorId, version, data, timestamp };
+  if (metadata === undefined) return event;
+  for (const key in metadata) {
+    if (typeof metadata[key] !== "string") throw new TypeError(`metadata.${key} is no string`);
+  }
+  return { ...event, metadata: Object.freeze(metadata) };
 }
 
 /** What one subscriber gets: an event of its own, whose data it can only read. */

@@ -38,7 +38,7 @@ export class Hub {
     this.assertOpen(`subscribe to ${JSON.stringify(pattern)}`);
     let detach = (): void => {};
     const subscription = new QueuedSubscription(request, {
-      dropping: (report) => this.#guard(() => this.#onDrop(report)),
+      dropping: (report) => this.guard(() => this.#onDrop(report)),
       ended: () => {
         this.#subscriptions.delete(subscription);
         this.meter.active--;
@@ -46,9 +46,14 @@ export class Hub {
       },
     }, options.signal);
     if (subscription.open) {
-      detach = this.#attach(subscription);
       this.#subscriptions.add(subscription);
       this.meter.active++;
+      try {
+        detach = this.#attach(subscription);
+      } catch (error) {
+        subscription.end();
+        throw error;
+      }
     }
     return subscription as QueuedSubscription<Event> as QueuedSubscription<E>;
   }
@@ -68,7 +73,7 @@ export class Hub {
       handler,
       (error, event, namespace) => {
         if (event !== undefined) this.meter.of(namespace!, event.eventType).errors++;
-        this.#guard(() => onError(error, event));
+        this.guard(() => onError(error, event));
       },
     );
     this.#loops.add(loop.done);
@@ -81,15 +86,28 @@ export class Hub {
     if (this.#disposed) throw new TypeError(`Cannot ${what}: the bus is disposed`);
   }
 
-  /** See {@linkcode EventBus}: ends all, and waits for handlers. */
+  /** Ends all as {@linkcode EventBus} says, and waits for handlers. */
   async close(): Promise<void> {
     this.#disposed = true;
-    for (const subscription of this.#subscriptions) subscription.finish();
+    this.end(undefined);
     await Promise.all(this.#loops);
   }
 
+  /** Ends all subscriptions after what is queued, by `failure` if there is one. */
+  end(failure: Error | undefined): void {
+    for (const subscription of this.#subscriptions) {
+      if (failure === undefined) subscription.finish();
+      else subscription.fail(failure);
+    }
+  }
+
+  /** Tells the user of an error that belongs to no call and no subscription. */
+  report(error: Error): void {
+    this.guard(() => this.#onError(error));
+  }
+
   /** The user's hooks must not fail those who had nothing to do with them. */
-  #guard(hook: () => void): void {
+  guard(hook: () => void): void {
     try {
       hook();
     } catch (error) {
@@ -106,6 +124,6 @@ function warn({ pattern, overflow, capacity }: DropReport): void {
 }
 
 function complain(error: unknown, event?: Event): void {
-  const of = event === undefined ? "" : ` of ${event.eventType} of "${event.actorId}"`;
-  console.error(`Event handler${of} failed:`, error);
+  const of = event === undefined ? "" : ` ${event.eventType} of "${event.actorId}"`;
+  console.error(`Event bus: handling${of} failed:`, error);
 }

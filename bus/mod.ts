@@ -1,6 +1,6 @@
 /**
  * The event bus: events from publishers to whoever subscribes now, by namespace, on one node
- * ({@linkcode LocalEventBus}) or over NATS. At most once and kept nowhere; who must not miss an
+ * ({@linkcode LocalEventBus}) or over NATS ({@linkcode NatsEventBus}). At most once and kept nowhere; who must not miss an
  * event subscribes to the event store.
  *
  * @example A store tells a bus what it saved
@@ -36,3 +36,4 @@ export {
 } from "./bus.ts";
 export { LocalEventBus, type LocalEventBusOptions } from "./local.ts";
 export type { BusLatency, BusMetrics, EventCounts, EventSeries } from "./metrics.ts";
+export { NatsEventBus, type NatsEventBusOptions, type ReconnectReport } from "./nats.ts";

@@ -24,7 +24,8 @@ export class QueuedSubscription<E extends Event = Event>
   readonly #waiting: ((delivery: Delivery | undefined) => void)[] = [];
   readonly #signal: AbortSignal | undefined;
   #open = true;
-  #failure: SubscriptionOverflowError | undefined;
+  #failure: Error | undefined;
+  #thrown = false;
   #behind = false;
   #dropped = 0;
 
@@ -41,6 +42,11 @@ export class QueuedSubscription<E extends Event = Event>
   /** Whether it still takes events. */
   get open(): boolean {
     return this.#open;
+  }
+
+  /** Why it ended, where that was not asked for. */
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   /** See {@linkcode Subscription.dropped}. */
@@ -82,8 +88,7 @@ export class QueuedSubscription<E extends Event = Event>
     lost.counts.dropped++;
     this.#dropped++;
     if (overflow === "error") {
-      this.#failure = new SubscriptionOverflowError(pattern, capacity);
-      this.finish();
+      this.fail(new SubscriptionOverflowError(pattern, capacity));
     } else if (!this.#behind) {
       this.#behind = true;
       this.#hooks.dropping({ pattern, overflow, capacity, dropped: this.#dropped });
@@ -103,10 +108,9 @@ export class QueuedSubscription<E extends Event = Event>
       counts.deliver(performance.now() - since);
       return { event: handOut(event) as E, namespace };
     }
-    const failure = this.#failure;
-    this.#failure = undefined;
-    if (failure !== undefined) throw failure;
-    return undefined;
+    if (this.#failure === undefined || this.#thrown) return undefined;
+    this.#thrown = true;
+    throw this.#failure;
   }
 
   /** See `AsyncIterator.next`. */
@@ -137,10 +141,17 @@ export class QueuedSubscription<E extends Event = Event>
     this.#hooks.ended();
   }
 
+  /** Takes no more events; after what is queued, `failure` is thrown once. */
+  fail(failure: Error): void {
+    if (!this.#open) return;
+    this.#failure = failure;
+    this.finish();
+  }
+
   /** Takes no more events and lets go of what is queued. */
   end = (): void => {
     this.finish();
-    this.#failure = undefined;
+    this.#thrown = true;
     this.#queue.clear();
     this.#release();
   };

@@ -1,0 +1,69 @@
+import type { Status } from "@nats-io/nats-core";
+import type { Connection } from "../store/connection.ts";
+
+/** What {@linkcode ConnectionWatch} tells. */
+export interface ConnectionHooks {
+  /** The connection is back after `away` ms. */
+  reconnected(away: number): void;
+  /** The server has refused a publish on `subject`. */
+  refused(error: Error, subject: string): void;
+  /** The connection is closed for good; with `error` unless it was closed on purpose. */
+  closed(error: Error | undefined): void;
+}
+
+/** Follows the state of a connection that belongs to somebody else. */
+export class ConnectionWatch {
+  readonly #connection: Connection;
+  readonly #hooks: ConnectionHooks;
+  readonly #status: AsyncIterable<Status> & { stop?(): void };
+  #stopped = false;
+
+  /** Begins at once. The hooks must not throw. */
+  constructor(connection: Connection, hooks: ConnectionHooks) {
+    this.#connection = connection;
+    this.#hooks = hooks;
+    this.#status = connection.status();
+    this.#follow();
+  }
+
+  /** Lets go of the connection. */
+  stop(): void {
+    this.#stopped = true;
+    // Not in the type: without it the connection would keep the iterator until it is closed.
+    this.#status.stop?.();
+  }
+
+  async #follow(): Promise<void> {
+    let since: number | undefined;
+    for await (const status of this.#status) {
+      if (this.#stopped) return;
+      if (status.type === "disconnect") {
+        since ??= performance.now();
+      } else if (status.type === "reconnect" && since !== undefined) {
+        this.#hooks.reconnected(performance.now() - since);
+        since = undefined;
+      } else if (status.type === "error") {
+        const { error } = status as { error: Error & { operation?: string; subject?: string } };
+        const { name, operation, subject } = error;
+        if (name === "PermissionViolationError" && operation === "publish") {
+          this.#hooks.refused(error, subject ?? "");
+        }
+      }
+    }
+    if (this.#stopped) return;
+    const reason = await this.#connection.closed();
+    if (!this.#stopped) this.#hooks.closed(reason instanceof Error ? reason : undefined);
+  }
+}
+
+/** Resolves when the server has seen all that was sent before, over disconnects; rejects on close. */
+export async function reachServer(connection: Connection): Promise<void> {
+  for (;;) {
+    try {
+      return await connection.flush();
+    } catch (error) {
+      // Disconnected: nats.js tells at each try to connect again, which is when it sends anew.
+      if (connection.isClosed()) throw error;
+    }
+  }
+}

@@ -1,0 +1,171 @@
+import type { Connection } from "../store/connection.ts";
+import type { Event } from "../store/event.ts";
+import { MAX_BYTES, prepareEvent } from "../store/prepare.ts";
+import type {
+  EventBus,
+  EventBusOptions,
+  EventHandler,
+  HandlerOptions,
+  HandlerSubscription,
+  SubscribeOptions,
+  Subscription,
+} from "./bus.ts";
+import { ConnectionWatch, reachServer } from "./connection_watch.ts";
+import { Hub } from "./hub.ts";
+import { LocalDelivery } from "./local_delivery.ts";
+import type { BusMetrics } from "./metrics.ts";
+import { parseNamespace } from "./pattern.ts";
+import { addressOf, subjectOf } from "./subject.ts";
+import type { QueuedSubscription } from "./subscription.ts";
+import { Wire } from "./wire.ts";
+
+/** Bytes that are sent before the server is asked whether it has them. */
+const WINDOW = 512 * 1024;
+
+/** Tells that the connection was lost for a while: what others published meanwhile did not arrive. */
+export interface ReconnectReport {
+  /** How long, in ms. */
+  readonly away: number;
+}
+
+/** Options for {@linkcode NatsEventBus}. */
+export interface NatsEventBusOptions extends EventBusOptions {
+  /** Told after each reconnect; all subscriptions are there again. @default {console.warn} */
+  readonly onReconnect?: (report: ReconnectReport) => void;
+}
+
+/**
+ * An {@linkcode EventBus} over core NATS: subscribers on this node are reached directly, those on
+ * other nodes through the server, which does the matching of namespaces, types and exact actors.
+ *
+ * At most once: what is published while the connection is down, or while a subscriber's is, does
+ * not arrive there. Nothing is stored, and streams of events are never listened to.
+ *
+ * On the wire an event is JSON, as in the store, on `aether-bus.<eventType>.<actor>.<namespace…>`
+ * with each token encoded: letters, digits, `_` and `-` as they are, other bytes as `=HH`. The
+ * reply subject names the publishing bus, which is how it knows its own; nobody listens there.
+ *
+ * @example A node's bus
+ * ```ts ignore
+ * import { connect } from "@nats-io/transport-node";
+ * import { NatsEventBus } from "@flowmade-one/aether";
+ *
+ * const connection = await connect({ maxReconnectAttempts: -1 });
+ * await using bus = new NatsEventBus(connection);
+ * for await (const event of bus.subscribe("orders")) console.log(event.actorId);
+ * ```
+ */
+export class NatsEventBus implements EventBus {
+  readonly #connection: Connection;
+  readonly #mark = `aether-bus-by.${crypto.randomUUID().replaceAll("-", "")}`;
+  readonly #local = new LocalDelivery();
+  readonly #hub: Hub;
+  readonly #wire: Wire;
+  readonly #watch: ConnectionWatch;
+  #maxBytes = MAX_BYTES;
+  #unconfirmed = 0;
+  #confirmation: Promise<void> | undefined;
+
+  /** Uses `connection`, which stays the caller's to close, after the bus. */
+  constructor(connection: Connection, options: NatsEventBusOptions = {}) {
+    const { onReconnect = warn } = options;
+    this.#connection = connection;
+    this.#hub = new Hub((subscription) => this.#attach(subscription), options);
+    this.#wire = new Wire(connection, this.#mark, this.#hub.meter);
+    this.#watch = new ConnectionWatch(connection, {
+      reconnected: (away) => this.#hub.guard(() => onReconnect({ away })),
+      refused: (error, subject) => {
+        const address = addressOf(subject);
+        if (address === undefined) return;
+        this.#hub.meter.of(address.namespace, address.eventType).errors++;
+        this.#hub.report(error);
+      },
+      closed: (error) => this.#hub.end(error),
+    });
+  }
+
+  /** See {@linkcode EventBus.metrics}. */
+  get metrics(): BusMetrics {
+    return this.#hub.meter.snapshot();
+  }
+
+  /**
+   * See {@linkcode EventBus.publish}. Resolves when the event is with the transport; where over
+   * 1 MiB is on the way, when the server has confirmed some of it.
+   */
+  async publish(namespace: string, event: Event): Promise<void> {
+    this.#hub.assertOpen("publish");
+    const parsed = parseNamespace(namespace);
+    this.#maxBytes = this.#connection.info?.max_payload ?? this.#maxBytes;
+    const prepared = prepareEvent(event, this.#maxBytes);
+    const { eventType, actorId, body } = prepared;
+    const subject = subjectOf(parsed, eventType, actorId);
+    this.#connection.publish(subject, body, { reply: this.#mark });
+    this.#hub.meter.of(namespace, eventType).published++;
+    this.#local.deliver(parsed, prepared, this.#hub.meter);
+    this.#unconfirmed += body.length + subject.length;
+    if (this.#unconfirmed >= WINDOW) await this.#confirm();
+  }
+
+  /** See {@linkcode EventBus.subscribe}. */
+  subscribe<E extends Event = Event>(
+    pattern: string,
+    options: SubscribeOptions = {},
+  ): Subscription<E> {
+    return this.#hub.subscribe<E>(pattern, options);
+  }
+
+  /** See {@linkcode EventBus.on}. */
+  on<E extends Event = Event>(
+    pattern: string,
+    handler: EventHandler<E>,
+    options: HandlerOptions = {},
+  ): HandlerSubscription {
+    return this.#hub.on(pattern, handler, options);
+  }
+
+  /** Ends all subscriptions: see {@linkcode EventBus}. The connection stays open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#watch.stop();
+    await this.#hub.close();
+  }
+
+  #attach(subscription: QueuedSubscription): () => void {
+    const grouped = subscription.request.group !== undefined;
+    if (grouped && withoutEcho(this.#connection)) {
+      throw new TypeError(
+        "Cannot subscribe with a queue: the connection has noEcho, so that what this node " +
+          "publishes could not be shared out",
+      );
+    }
+    const ends = [this.#wire.add(subscription)];
+    if (!grouped) ends.push(this.#local.add(subscription));
+    subscription.ready = this.#ready(subscription);
+    subscription.ready.catch(() => {}); // who waits for it is told, nobody has to
+    return () => ends.forEach((end) => end());
+  }
+
+  async #ready(subscription: QueuedSubscription): Promise<void> {
+    await reachServer(this.#connection);
+    if (subscription.failure !== undefined) throw subscription.failure;
+  }
+
+  /** Waits for the window before, and asks for a confirmation of this one. */
+  async #confirm(): Promise<void> {
+    this.#unconfirmed = 0;
+    const before = this.#confirmation;
+    // Disconnected or closed: what was lost is lost, and the next publish tells.
+    this.#confirmation = this.#connection.flush().catch(() => {});
+    await before;
+  }
+}
+
+function withoutEcho(connection: Connection): boolean {
+  return (connection as { options?: { noEcho?: boolean } }).options?.noEcho === true;
+}
+
+function warn({ away }: ReconnectReport): void {
+  console.warn(
+    `Event bus is back after ${Math.round(away)} ms: events of other nodes may be missing`,
+  );
+}

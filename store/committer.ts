@@ -47,7 +47,8 @@ export class Committer {
     let epoch = api.wire.epoch;
     let fresh = false;
     let cause: unknown;
-    for (;;) {
+    // A save whose turn comes too late, behind others of its actor, asks the server nothing.
+    while (performance.now() < save.deadline) {
       try {
         if (doubtful !== undefined) {
           const fate = await this.#fateOf(save, doubtful);
@@ -60,11 +61,9 @@ export class Committer {
           if (!fresh) basis = await this.#basisOf(save, true);
           if (!isNew(save, basis)) return await this.#known(save, basis);
         }
-        const left = Math.min(pause, save.deadline - performance.now());
-        if (left <= 0) break;
         if (doubtful === undefined) epoch = api.wire.epoch;
         const messages = messagesOf(save, basis, (id) => reader.subjectOf(id), markerOf);
-        const outcome = await publisher.publish(messages, left);
+        const outcome = await publisher.publish(messages, pause, save.deadline);
         if (outcome.kind === "stored") return this.#stored(save, basis, outcome.first);
         if (outcome.kind === "stale") {
           const outdated = !fresh;

@@ -32,16 +32,27 @@ export class Publisher {
     this.#api = api;
   }
 
-  /** Tries once, waiting at most `timeout` ms for the answer. */
-  async publish(messages: readonly Outgoing[], timeout: number): Promise<TryOutcome> {
-    if (messages.length === 1) return await this.#publishOne(messages[0]!, timeout);
+  /**
+   * Tries once, waiting at most `pause` ms for the answer, and not past `deadline` (by the
+   * monotonic clock, in ms): a batch whose turn comes later is not sent.
+   */
+  async publish(
+    messages: readonly Outgoing[],
+    pause: number,
+    deadline: number,
+  ): Promise<TryOutcome> {
+    const left = () => Math.min(pause, deadline - performance.now());
+    if (messages.length === 1) return await this.#publishOne(messages[0]!, left());
     if (this.#open >= OPEN_BATCHES) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     } else {
       this.#open++;
     }
     try {
-      return await this.#publishBatch(messages, timeout);
+      const timeout = left();
+      return timeout > 0
+        ? await this.#publishBatch(messages, timeout)
+        : { kind: "absent", cause: new Error("its turn did not come in time") };
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#open--;

@@ -13,7 +13,17 @@ import {
   isAetherError,
   type JetStreamEventStore,
   type SaveOutcomeUnknownError,
+  type SettledOutcome,
 } from "../store/mod.ts";
+import type { NatsServer } from "../tools/nats_server.ts";
+
+/** Freezes `server`; resolves when the signal has reached it and nothing is answered any more. */
+export async function freeze(server: NatsServer): Promise<void> {
+  server.pause();
+  const ps = new Deno.Command("ps", { args: ["-o", "state=", "-p", String(server.pid)] });
+  const state = async () => new TextDecoder().decode((await ps.output()).stdout).trim();
+  while (!(await state()).startsWith("T"));
+}
 
 /** How a call of `saveEvents` ended. */
 export interface Outcome {
@@ -57,6 +67,19 @@ export async function attempt(store: JetStreamEventStore, ...events: Event[]): P
 export function unknownError({ kind, error }: Outcome): SaveOutcomeUnknownError {
   assertEquals(kind, "unknown");
   return error as SaveOutcomeUnknownError;
+}
+
+/** What `settle()` says of such a save, asked again while a busy server does not answer in time. */
+export async function settled(outcome: Outcome): Promise<SettledOutcome> {
+  const error = unknownError(outcome);
+  for (const deadline = performance.now() + 20_000;;) {
+    try {
+      return await error.settle();
+    } catch (unanswered) {
+      const again = isAetherError(unanswered, "StoreUnavailableError");
+      if (!again || performance.now() > deadline) throw unanswered;
+    }
+  }
 }
 
 /** All events of `stream` in its order, by the leader's word, asked for one by one. */

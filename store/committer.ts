@@ -149,12 +149,7 @@ export class Committer {
     for (const event of save.events) {
       const { actorId, version, id } = event;
       const head = basis.get(actorId)!;
-      const before = last.get(actorId);
-      const message = version > head.version
-        ? undefined
-        : before === undefined
-        ? await reader.find(actorId, version, head)
-        : await reader.next(actorId, before);
+      const message = await reader.at(actorId, version, head, last.get(actorId));
       if (message === undefined || !hasId(message, id)) throw conflictOf(event, head.version);
       last.set(actorId, message.sequence);
       sequence = Math.max(sequence, message.sequence);

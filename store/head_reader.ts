@@ -55,6 +55,20 @@ export class HeadReader {
     return this.#api.get(query, this.#pause);
   }
 
+  /** The actor's message at `version` exactly; right behind sequence `after` it is found at once. */
+  async at(
+    actorId: string,
+    version: number,
+    head: Head,
+    after?: number,
+  ): Promise<StoredMessage | undefined> {
+    if (version > head.version) return undefined;
+    const next = after === undefined ? undefined : await this.next(actorId, after);
+    if (next !== undefined && versionIn(next) === version) return next;
+    const found = await this.find(actorId, version, head);
+    return found !== undefined && versionIn(found) === version ? found : undefined;
+  }
+
   /**
    * The actor's first message at `version` or above. Looked for where it is in a history that
    * was written in one go, then by a binary search over the sequences up to the head: about

@@ -127,7 +127,7 @@ export class InMemoryEventStore implements EventStore {
       if (stored?.id !== event.id) {
         throw conflictOf(event, latest.get(event.actorId)!);
       }
-      sequence = stored.sequence;
+      sequence = Math.max(sequence, stored.sequence);
     }
     return sequence;
   }

@@ -41,7 +41,8 @@ export function prepareEvents(events: readonly Event[], maxBytes: number): Prepa
       `Cannot save ${events.length} events at once: at most ${MAX_BATCH} fit in one batch`,
     );
   }
-  const prepared = events.map((event) => prepareEvent(event, maxBytes));
+  // Unlike map(), this sees holes too.
+  const prepared = Array.from(events, (event) => prepareEvent(event, maxBytes));
   const ids = new Set<string>();
   const latest = new Map<string, number>();
   for (const { id, actorId, version } of prepared) {

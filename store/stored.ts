@@ -26,7 +26,7 @@ export type EventStored = Event<typeof EVENT_STORED, EventStoredData>;
 
 /** Notifications that may wait for a slow broadcaster; more are refused. */
 const MAX_WAITING = 1000;
-/** Turns of the microtask queue that a save grants the broadcaster for each event. */
+/** Turns of the microtask queue without any progress after which the broadcaster is slow. */
 const PATIENCE = 16;
 
 /**
@@ -40,6 +40,8 @@ export class StoredNotifier {
   /** The last notification of each actor that has one under way. */
   readonly #tails = new Map<string, Promise<void>>();
   #waiting = 0;
+  /** Notifications that are over, counted to see that the broadcaster keeps going. */
+  #settled = 0;
 
   /** Takes what a store was given. */
   constructor(namespace: string, options: EventStoreOptions) {
@@ -61,7 +63,13 @@ export class StoredNotifier {
       open++;
       done.then(() => open--);
     }
-    for (let turn = saved.length * PATIENCE; open > 0 && turn > 0; turn--) await undefined;
+    let before = this.#settled;
+    for (let turn = PATIENCE; open > 0 && turn > 0; turn--) {
+      await undefined;
+      if (this.#settled === before) continue;
+      before = this.#settled;
+      turn = PATIENCE;
+    }
   }
 
   /** Resolves when nothing waits any more. */
@@ -90,6 +98,7 @@ export class StoredNotifier {
     if (done === undefined) return undefined;
     this.#tails.set(event.actorId, done);
     return done.then(() => {
+      this.#settled++;
       if (this.#tails.get(event.actorId) === done) this.#tails.delete(event.actorId);
     });
   }

@@ -1,0 +1,88 @@
+import type { EventStore, EventStoreOptions } from "../store/store.ts";
+import { batches, expectations } from "./event_store_batches.ts";
+import { broadcasting, disposal } from "./event_store_broadcasting.ts";
+import { faithfulness, refusals, sizes } from "./event_store_data.ts";
+import { identifiers } from "./event_store_identifiers.ts";
+import type { Stage, Test } from "./event_store_kit.ts";
+import { copies, latestVersions, reading } from "./event_store_reading.ts";
+import { duplicates, versions, writers } from "./event_store_versions.ts";
+
+/** What an implementation can do beyond the contract itself. */
+export interface EventStoreCapabilities {
+  /** Whether `create` with the same namespace again gives another store over the same events. */
+  readonly reopen: boolean;
+  /**
+   * Bytes of the largest event, as JSON in UTF-8, that a store of `create` takes;
+   * `undefined` where there is no limit.
+   */
+  readonly maxBytes: number | undefined;
+}
+
+/** What {@linkcode eventStoreSuite} is given. */
+export interface EventStoreSuite {
+  /** Registers a test with any runner; a test that failed rejects with a plain `Error`. */
+  readonly test: (name: string, run: () => Promise<void>) => void;
+  /** Registers a test that is left out, with the reason. @default {nothing is registered} */
+  readonly skip?: (name: string, reason: string) => void;
+  /**
+   * Opens a store; all of `options` have to reach it. Each test has a namespace of its own, and
+   * disposes the stores that it was given.
+   */
+  readonly create: (
+    options: EventStoreOptions & { readonly namespace: string },
+  ) => EventStore | Promise<EventStore>;
+  /** What the implementation can do beyond the contract itself. */
+  readonly capabilities: EventStoreCapabilities;
+}
+
+/**
+ * The promises of an {@linkcode EventStore} as tests, to be run on each implementation. Needs no
+ * runner of its own and waits for what happens, never for a while.
+ *
+ * @example On Deno
+ * ```ts ignore
+ * import { eventStoreSuite } from "@flowmade-one/aether/testing";
+ *
+ * eventStoreSuite({
+ *   test: (name, run) => Deno.test(`MyEventStore: ${name}`, run),
+ *   create: (options) => new MyEventStore(options),
+ *   capabilities: { reopen: false, maxBytes: undefined },
+ * });
+ * ```
+ */
+export function eventStoreSuite(suite: EventStoreSuite): void {
+  const { create, capabilities, skip = () => {} } = suite;
+  const test: Test = (name, run) =>
+    suite.test(name, async () => {
+      const namespace = `suite-${crypto.randomUUID().slice(0, 13)}`;
+      const stores: EventStore[] = [];
+      const open: Stage["open"] = async (options) => {
+        const store = await create({ namespace, ...options });
+        stores.push(store);
+        return store;
+      };
+      try {
+        await run({ namespace, open });
+      } finally {
+        for (const store of stores.reverse()) await store[Symbol.asyncDispose]();
+      }
+    });
+  const { reopen, maxBytes } = capabilities;
+  const together: Test = reopen ? test : (name) => skip(name, "a store's events are its own");
+
+  versions(test);
+  duplicates(test, together);
+  writers(test, together);
+  batches(test);
+  expectations(test, together);
+  reading(test, together);
+  latestVersions(test, together);
+  copies(test);
+  faithfulness(test);
+  refusals(test);
+  if (maxBytes === undefined) skip("an event's size", "there is no limit");
+  else sizes(test, maxBytes);
+  identifiers(test);
+  broadcasting(test);
+  disposal(test);
+}

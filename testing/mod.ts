@@ -1,0 +1,27 @@
+/**
+ * What implementers and users of the library test with: conformance suites that hold an
+ * implementation to the promises of its contract. They need no runner of their own.
+ *
+ * @example Hold a store to the promises of `EventStore`
+ * ```ts
+ * import { InMemoryEventStore } from "@flowmade-one/aether";
+ * import { eventStoreSuite } from "@flowmade-one/aether/testing";
+ *
+ * const tests = new Map<string, () => Promise<void>>();
+ * eventStoreSuite({
+ *   test: (name, run) => tests.set(name, run), // or Deno.test, or test of node:test
+ *   create: (options) => new InMemoryEventStore(options),
+ *   capabilities: { reopen: false, maxBytes: 1024 * 1024 - 2048 },
+ * });
+ * await tests.get("saveEvent() refuses a version that is not newer")!();
+ * ```
+ *
+ * @module
+ */
+
+export { type EventBusNodes, type EventBusSuite, eventBusSuite } from "./event_bus.ts";
+export {
+  type EventStoreCapabilities,
+  type EventStoreSuite,
+  eventStoreSuite,
+} from "./event_store.ts";

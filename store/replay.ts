@@ -46,15 +46,28 @@ export class Replay {
     if (last !== undefined && last.sequence < end.sequence && versionIn(last) < fromVersion) {
       const start = await this.#reader.find(actorId, fromVersion, end);
       if (start === undefined) return [];
-      after = { version: previousOf(start), sequence: start.sequence - 1 };
+      const follows = previousOf(start);
+      if (follows >= fromVersion) throw missingBefore(start, actorId, fromVersion - 1);
+      after = { version: follows, sequence: start.sequence - 1 };
       page = [];
     }
     const events: Event[] = [];
-    for (;;) {
+    read: for (;;) {
       for (const message of page) {
-        const event = eventIn(message, actorId, after.version);
-        if (event.version >= fromVersion) events.push(event);
-        after = { version: event.version, sequence: message.sequence };
+        const version = versionIn(message);
+        // What is older than asked only says where the rest begins; its content may be anything.
+        if (version >= fromVersion || version <= after.version) {
+          if (previousOf(message) !== after.version) {
+            // A page may have lost a message on its way, where a route between servers broke.
+            const next = await this.#missing(actorId, after.sequence, end);
+            if (next.sequence < message.sequence) {
+              page = [next];
+              continue read;
+            }
+          }
+          events.push(eventIn(message, actorId, after.version));
+        }
+        after = { version, sequence: message.sequence };
       }
       if (after.sequence >= end.sequence) break;
       page = await this.#page(actorId, after.sequence, PAGE);
@@ -114,12 +127,11 @@ export class Replay {
  */
 export function eventIn(message: StoredMessage, actorId: string, previous: number): Event {
   const version = versionIn(message);
-  const follows = previousOf(message);
-  if (follows !== previous) {
+  if (previousOf(message) !== previous) throw missingBefore(message, actorId, previous);
+  if (version <= previous) {
     throw new CorruptEventError(
       message.sequence,
-      `version ${version} of "${actorId}" follows on version ${follows}, but version ` +
-        `${previous} is what stands before it: events between them are lost`,
+      `version ${version} of "${actorId}" stands behind version ${previous}`,
     );
   }
   const event = decodeEvent(message.data, message.sequence, actorId);
@@ -130,6 +142,18 @@ export function eventIn(message: StoredMessage, actorId: string, previous: numbe
     );
   }
   return event;
+}
+
+function missingBefore(
+  message: StoredMessage,
+  actorId: string,
+  previous: number,
+): CorruptEventError {
+  return new CorruptEventError(
+    message.sequence,
+    `version ${versionIn(message)} of "${actorId}" follows on version ${previousOf(message)}, ` +
+      `but version ${previous} is what stands before it: events between them are lost`,
+  );
 }
 
 function previousOf(message: StoredMessage): number {

@@ -1,0 +1,111 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { JetStreamEventStore } from "../store/mod.ts";
+import { assertUnbroken, storedIn } from "./fault.ts";
+import { natsTest, type Scene } from "./fixture.ts";
+
+const ROUNDS = 200;
+
+interface Report {
+  readonly id: string;
+  readonly kind: string;
+  readonly currentVersion: number;
+}
+
+/** A writer in a process of its own. */
+class Writer implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(...args: string[]) {
+    const script = new URL("race_worker.ts", import.meta.url);
+    const config = new URL("../deno.json", import.meta.url);
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--config", config.pathname, script.pathname, ...args],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    this.#input = this.#process.stdin.getWriter();
+    this.#lines = lines(this.#process.stdout);
+  }
+
+  /** Resolves when the writer waits for its first version. */
+  async ready(): Promise<void> {
+    assertEquals((await this.#lines.next()).value, "ready");
+  }
+
+  /** Tries to save `version`; gives how that went. */
+  async save(version: number): Promise<Report> {
+    await this.#input.write(new TextEncoder().encode(`${version}\n`));
+    const { value } = await this.#lines.next();
+    return JSON.parse(value);
+  }
+
+  /** Ends the process, which must have nothing left to do. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#input.close();
+    assertEquals((await this.#lines.next()).done, true);
+    assertEquals((await this.#process.status).code, 0);
+  }
+}
+
+async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    const whole = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = whole.pop()!;
+    yield* whole;
+  }
+}
+
+/** Two processes try to save the same versions at the same time; gives both reports of each. */
+async function race(scene: Scene, ...guard: string[]): Promise<[Report, Report][]> {
+  const args = [scene.server.url, scene.namespace, "order-1", ...guard];
+  await using one = new Writer(...args);
+  await using two = new Writer(...args);
+  await Promise.all([one.ready(), two.ready()]);
+  const rounds: [Report, Report][] = [];
+  for (let version = 1; version <= ROUNDS; version++) {
+    rounds.push(await Promise.all([one.save(version), two.save(version)]));
+  }
+  return rounds;
+}
+
+/** Each version has one winner, and the other is told of the conflict. */
+function assertOneWinnerEach(rounds: readonly [Report, Report][]): void {
+  for (const [at, reports] of rounds.entries()) {
+    assertEquals(
+      reports.map(({ kind }) => kind).sort(),
+      ["conflict", "saved"],
+      `Version ${at + 1}`,
+    );
+    const loser = reports.find(({ kind }) => kind === "conflict")!;
+    assertEquals(loser.currentVersion, at + 1);
+  }
+}
+
+natsTest(`Two processes race for ${ROUNDS} versions: each is won exactly once`, async (scene) => {
+  const rounds = await race(scene);
+  assertOneWinnerEach(rounds);
+  const winners = rounds.map((reports) => reports.find(({ kind }) => kind === "saved")!.id);
+  const wins = rounds.filter(([one]) => one.kind === "saved").length;
+  assert(wins > 0 && wins < ROUNDS, `One process won ${wins} of ${ROUNDS}: that was no race`);
+  const connection = await scene.connect();
+  await using store = await JetStreamEventStore.open(connection, { namespace: scene.namespace });
+  const events = await store.getEvents("order-1");
+  assertEquals(events.map(({ id }) => id), winners);
+  const stored = await storedIn(connection, store.stream);
+  assertEquals(stored.map(({ id }) => id), winners);
+  assertUnbroken(stored);
+});
+
+natsTest("Control: without the expected sequence versions are won twice", async (scene) => {
+  const rounds = await race(scene, "unguarded");
+  assertThrows(() => assertOneWinnerEach(rounds));
+  const connection = await scene.connect();
+  await using store = await JetStreamEventStore.open(connection, { namespace: scene.namespace });
+  const stored = await storedIn(connection, store.stream);
+  assertThrows(() => assertUnbroken(stored));
+});

@@ -147,6 +147,9 @@ export class JetStreamEventStore implements EventStore {
     if (shards !== undefined) checkRange("shards", shards, 1, 65_536);
     checkRange("timeout", timeout, 1, 2 ** 31 - 1);
     checkRange("cacheSize", options.cacheSize ?? 1, 1, Number.MAX_SAFE_INTEGER);
+    if (connection.isClosed() || connection.isDraining()) {
+      throw new StoreUnavailableError("Cannot open the store: the connection is closed or drains");
+    }
     checkServer(connection);
     const wire = new Wire(connection);
     try {

@@ -14,13 +14,11 @@ import { ConnectionWatch, reachServer } from "./connection_watch.ts";
 import { Hub } from "./hub.ts";
 import { LocalDelivery } from "./local_delivery.ts";
 import type { BusMetrics } from "./metrics.ts";
+import { Outbox } from "./outbox.ts";
 import { parseNamespace } from "./pattern.ts";
 import { addressOf, subjectOf } from "./subject.ts";
 import type { QueuedSubscription } from "./subscription.ts";
 import { Wire } from "./wire.ts";
-
-/** Bytes that are sent before the server is asked whether it has them. */
-const WINDOW = 512 * 1024;
 
 /** Tells that the connection was lost for a while: what others published meanwhile did not arrive. */
 export interface ReconnectReport {
@@ -62,9 +60,8 @@ export class NatsEventBus implements EventBus {
   readonly #hub: Hub;
   readonly #wire: Wire;
   readonly #watch: ConnectionWatch;
+  readonly #outbox: Outbox;
   #maxBytes = MAX_BYTES;
-  #unconfirmed = 0;
-  #confirmation: Promise<void> | undefined;
 
   /** Uses `connection`, which stays the caller's to close, after the bus. */
   constructor(connection: Connection, options: NatsEventBusOptions = {}) {
@@ -72,6 +69,7 @@ export class NatsEventBus implements EventBus {
     this.#connection = connection;
     this.#hub = new Hub((subscription) => this.#attach(subscription), options);
     this.#wire = new Wire(connection, this.#mark, this.#hub.meter);
+    this.#outbox = new Outbox(connection, this.#mark, (error) => this.#hub.report(error));
     this.#watch = new ConnectionWatch(connection, {
       reconnected: (away) => this.#hub.guard(() => onReconnect({ away })),
       refused: (error, subject) => {
@@ -100,11 +98,10 @@ export class NatsEventBus implements EventBus {
     const prepared = prepareEvent(event, this.#maxBytes);
     const { eventType, actorId, body } = prepared;
     const subject = subjectOf(parsed, eventType, actorId);
-    this.#connection.publish(subject, body, { reply: this.#mark });
+    const held = this.#outbox.send(subject, body);
     this.#hub.meter.of(namespace, eventType).published++;
     this.#local.deliver(parsed, prepared, this.#hub.meter);
-    this.#unconfirmed += body.length + subject.length;
-    if (this.#unconfirmed >= WINDOW) await this.#confirm();
+    if (held !== undefined) await held;
   }
 
   /** See {@linkcode EventBus.subscribe}. */
@@ -126,6 +123,7 @@ export class NatsEventBus implements EventBus {
 
   /** Ends all subscriptions: see {@linkcode EventBus}. The connection stays open. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#outbox.flush();
     this.#watch.stop();
     await this.#hub.close();
   }
@@ -148,15 +146,6 @@ export class NatsEventBus implements EventBus {
   async #ready(subscription: QueuedSubscription): Promise<void> {
     await reachServer(this.#connection);
     if (subscription.failure !== undefined) throw subscription.failure;
-  }
-
-  /** Waits for the window before, and asks for a confirmation of this one. */
-  async #confirm(): Promise<void> {
-    this.#unconfirmed = 0;
-    const before = this.#confirmation;
-    // Disconnected or closed: what was lost is lost, and the next publish tells.
-    this.#confirmation = this.#connection.flush().catch(() => {});
-    await before;
   }
 }
 

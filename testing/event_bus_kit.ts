@@ -72,7 +72,10 @@ export async function collect(subscriptions: Subscription[], count: number): Pro
 /** All that is still to come, until the subscription ends. */
 export async function rest(subscription: Subscription): Promise<Event[]> {
   const events: Event[] = [];
-  for await (const event of subscription) events.push(event);
+  const all = (async () => {
+    for await (const event of subscription) events.push(event);
+  })();
+  await within(all, "the end");
   return events;
 }
 

@@ -239,3 +239,31 @@ natsTest(
     await Promise.all(published);
   },
 );
+
+for (const how of ["drain", "close"] as const) {
+  natsTest(
+    `NatsEventBus loses nothing that was awaited before ${how}() of the connection`,
+    async (scene) => {
+      const raw = await scene.connect();
+      let seen = 0;
+      const all = raw.subscribe("aether-bus.>", { callback: () => void seen++ });
+      await raw.flush();
+      for (const count of [1, 8, 9, 200]) {
+        seen = 0;
+        const connection = await scene.connect();
+        const bus = new NatsEventBus(connection);
+        for (let version = 1; version <= count; version++) {
+          await bus.publish("orders", event({ version }));
+        }
+        await connection[how]();
+        // The server has read all of a connection that it no longer knows.
+        while (
+          (await scene.server.monitor<{ num_connections: number }>("/connz")).num_connections > 1
+        );
+        await raw.flush();
+        assertEquals(seen, count);
+      }
+      all.unsubscribe();
+    },
+  );
+}

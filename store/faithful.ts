@@ -51,7 +51,8 @@ function checkObject(value: object, parents: object[]): Finding | undefined {
 }
 
 function checkArray(value: unknown[], parents: object[]): Finding | undefined {
-  if (!isPlain(Object.getPrototypeOf(value))) return found(`is ${nameOf(value)}, not an array`);
+  const prototype: object | null = Object.getPrototypeOf(value);
+  if (prototype === null || !isPlain(prototype)) return found(`is ${nameOf(value)}, not an array`);
   for (let at = 0; at < value.length; at++) {
     const finding = check(value[at], parents);
     if (finding !== undefined) return within(`[${at}]`, finding);

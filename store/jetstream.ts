@@ -176,7 +176,7 @@ export class JetStreamEventStore implements EventStore {
       op: `${this.#id}-${(++this.#saves).toString(36)}`,
       events: prepared,
       actors: [...new Set(prepared.map(({ actorId }) => actorId))],
-      expect: prepareExpected(options.expect),
+      expect: prepareExpected(options.expect, prepared),
       deadline: performance.now() + this.#timeout,
     };
     return await this.#lanes.run(save.actors, async () => {

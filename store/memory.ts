@@ -69,7 +69,7 @@ export class InMemoryEventStore implements EventStore {
   /** See {@linkcode EventStore.saveEvents}. */
   async saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
     const prepared = prepareEvents(events, this.#maxBytes);
-    const repeated = this.#check(prepared, prepareExpected(options.expect));
+    const repeated = this.#check(prepared, prepareExpected(options.expect, prepared));
     if (repeated !== undefined) return { sequence: repeated, duplicate: true };
     for (const event of prepared) {
       const history = this.#actors.get(event.actorId) ?? [];

@@ -61,12 +61,14 @@ export function prepareEvents(events: readonly Event[], maxBytes: number): Prepa
 }
 
 /**
- * Checks the expectations of a save, by actor.
+ * Checks the expectations of a save of `events`, by actor.
  *
- * @throws {RangeError} An actor id or a version is impossible, or an actor is named twice.
+ * @throws {RangeError} An actor id or a version is impossible, an actor is named twice, or there
+ * are more than a batch takes: see `messagesOf()` for what rides where.
  */
 export function prepareExpected(
   expect: readonly ExpectedVersion[] = [],
+  events: readonly PreparedEvent[],
 ): ReadonlyMap<string, number> {
   const expected = new Map<string, number>();
   for (const { actorId, version } of expect) {
@@ -80,6 +82,15 @@ export function prepareExpected(
       throw new RangeError(`Cannot expect two versions of "${actorId}": it is named twice`);
     }
     expected.set(actorId, version);
+  }
+  const actors = new Set(events.map(({ actorId }) => actorId));
+  const guards = [...expected.keys()].filter((actorId) => !actors.has(actorId)).length;
+  const messages = Math.max(events.length, actors.size + guards);
+  if (messages > MAX_BATCH) {
+    throw new RangeError(
+      `Cannot save ${events.length} events while ${guards} other actors are expected: that takes ` +
+        `${messages} messages, and ${MAX_BATCH} fit in one batch`,
+    );
   }
   return expected;
 }
@@ -174,9 +185,14 @@ function checkVersion(version: unknown): void {
   }
 }
 
-/** Also true for a `Date` of another realm, for which `instanceof` fails. */
+/** Also true for a `Date` of another realm, for which `instanceof` fails; a look-alike throws. */
 function isDate(value: unknown): value is Date {
-  return Object.prototype.toString.call(value) === "[object Date]";
+  try {
+    Date.prototype.getTime.call(value);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function copyMetadata(metadata: EventMetadata | undefined): EventMetadata | undefined {

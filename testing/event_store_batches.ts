@@ -176,6 +176,23 @@ export function expectations(test: Test, together: Test): void {
     equal(await store.getEvents("a-1"), [], "events");
   });
 
+  test("events and guards that are too many for one batch are RangeErrors", async ({ open }) => {
+    const store = await open();
+    const expect = range(1, 1000).map((at) => ({ actorId: `guard-${at}`, version: 0 }));
+    const one = samples("a-1", [1]);
+    await rejects(() => store.saveEvents(one, { expect }), "RangeError", "1 with 1,000 guards");
+    const many = range(1, 1000).map((at) => sample({ actorId: `b-${at}` }));
+    const guard = expect.slice(0, 1);
+    await rejects(() => store.saveEvents(many, { expect: guard }), "RangeError", "1,000 with one");
+    equal(await store.getEvents("a-1"), [], "events");
+    equal(await store.getEvents("b-1"), [], "events");
+    // As many as fit: guards ride on an actor's second event and on those after it.
+    await store.saveEvents(one, { expect: expect.slice(0, 999) });
+    await store.saveEvents(samples("c-1", range(1, 1000)), { expect: expect.slice(0, 999) });
+    await store.saveEvents(many, { expect: [{ actorId: "b-7", version: 0 }] });
+    equal((await store.getEvents("c-1")).length, 1000, "number of events");
+  });
+
   test("saves that exclude each other by expect are never both stored", async ({ open }) => {
     await exclude([await open()]);
   });

@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import type { MsgHdrs, NatsConnection } from "@nats-io/transport-node";
+import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
 import {
   createEvent,
   type Event,
@@ -82,8 +82,25 @@ export async function settled(outcome: Outcome): Promise<SettledOutcome> {
   }
 }
 
-/** All events of `stream` in its order, by the leader's word, asked for one by one. */
+/** Resolves when `server` has read all that `connection`, closed by now, had sent. */
+export async function forgotten(server: NatsServer, cid: number | undefined): Promise<void> {
+  for (;;) {
+    const { connections } = await server.monitor<{ connections: { cid: number }[] }>(
+      "/connz?limit=100000",
+    );
+    if (!connections.some((open) => open.cid === cid)) return;
+  }
+}
+
+/**
+ * All events of `stream` in its order, by the leader's word, asked for one by one. A batch that
+ * the server is just storing is waited for: a publish that must fail is answered behind it.
+ */
 export async function storedIn(connection: NatsConnection, stream: string): Promise<Stored[]> {
+  const barrier = headers();
+  barrier.set("Nats-Expected-Last-Subject-Sequence", String(Number.MAX_SAFE_INTEGER));
+  const subject = `aether.${stream.slice("AETHER_".length)}.commit.0`;
+  await connection.request(subject, "", { headers: barrier, timeout: 10_000 });
   const api = async (operation: string, query: unknown) => {
     const subject = `$JS.API.${operation}.${stream}`;
     const answer = await connection.request(subject, JSON.stringify(query), { timeout: 10_000 });

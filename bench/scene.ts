@@ -1,4 +1,4 @@
-/** A real nats-server, a connection and a store for benches; all of it ends with the process. */
+/** A real nats-server, a connection and a store for benches; the server ends with the process. */
 import { jetstream, type JetStreamClient } from "@nats-io/jetstream";
 import { headers, type MsgHdrs } from "@nats-io/nats-core";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
@@ -17,7 +17,6 @@ const SHARDS = 256;
 /** Starts a server, and opens a store of a fresh namespace on it. */
 export async function openScene(): Promise<Scene> {
   const server = await NatsServer.start();
-  globalThis.addEventListener("unload", () => Deno.kill(server.pid, "SIGKILL"));
   const connection = await connect({ servers: server.url });
   const store = await JetStreamEventStore.open(connection, { namespace: "bench", shards: SHARDS });
   return { connection, js: jetstream(connection), store };

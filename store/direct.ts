@@ -1,5 +1,4 @@
-import type { Msg } from "@nats-io/nats-core";
-import { DirectMessage } from "./stored_message.ts";
+import { DirectMessage, headerIn, headerText, statusIn } from "./stored_message.ts";
 import { ApiError, type StreamApi } from "./stream.ts";
 
 /** Bytes that one page may take, so that large events do not fill the memory. */
@@ -33,14 +32,15 @@ export function readLast(api: StreamApi, subjects: readonly string[], idle: numb
 
 async function readDirect(api: StreamApi, query: unknown, idle: number): Promise<Page> {
   const messages: DirectMessage[] = [];
-  let end: Msg | undefined;
+  let end = "";
   await api.wire.collect(api.direct, JSON.stringify(query), idle, (message) => {
-    const code = message.headers?.code ?? 0;
-    if (code === 0) messages.push(new DirectMessage(message));
-    else if (code === 204 || code === 404) end = message;
-    else throw new ApiError({ code, description: message.headers!.description });
-    return end !== undefined;
+    const headers = headerText(message);
+    const code = statusIn(headers);
+    if (code === 0) messages.push(new DirectMessage(message, headers));
+    else if (code === 204 || code === 404) end = headers;
+    else throw new ApiError({ code, description: message.headers?.description ?? "" });
+    return end !== "";
   });
-  const number = (name: string) => Number(end?.headers?.get(name) || 0);
+  const number = (name: string) => Number(headerIn(end, name));
   return { messages, pending: number("Nats-Num-Pending"), upTo: number("Nats-UpTo-Sequence") };
 }

@@ -1,5 +1,10 @@
 import type { Msg } from "@nats-io/nats-core";
 
+const decoder = new TextDecoder();
+
+/** How headers begin. */
+const START = "NATS/1.0";
+
 /** Header of the sequence that the message's subject must be at: the compare-and-set. */
 export const EXPECT = "Nats-Expected-Last-Subject-Sequence";
 /** Header that names the subject for {@linkcode EXPECT} where it is another than the message's. */
@@ -50,10 +55,7 @@ export class FetchedMessage implements StoredMessage {
   }
 
   header(name: string): string {
-    const at = this.#headers.indexOf(`\r\n${name}:`);
-    if (at < 0) return "";
-    const start = at + name.length + 3;
-    return this.#headers.slice(start, this.#headers.indexOf("\r\n", start)).trim();
+    return headerIn(this.#headers, name);
   }
 }
 
@@ -61,22 +63,52 @@ export class FetchedMessage implements StoredMessage {
 export class DirectMessage implements StoredMessage {
   readonly sequence: number;
   readonly subject: string;
-  readonly #message: Msg;
+  readonly data: Uint8Array;
+  readonly #headers: string;
 
-  /** Takes one message of the answer. */
-  constructor(message: Msg) {
-    this.#message = message;
+  /** Takes one message of the answer, and its {@linkcode headerText}. */
+  constructor(message: Msg, headers: string) {
+    this.data = message.data;
+    this.#headers = headers;
     this.sequence = Number(this.header("Nats-Sequence"));
     this.subject = this.header("Nats-Subject");
   }
 
-  get data(): Uint8Array {
-    return this.#message.data;
-  }
-
   header(name: string): string {
-    return this.#message.headers?.get(name) ?? "";
+    return headerIn(this.#headers, name);
   }
+}
+
+/**
+ * The headers of `message` as they came: a replay reads five of a dozen, and need not take all
+ * of them apart. They lie right before the content, in the same buffer; where they do not, or
+ * where nats.js does not tell the size, which its types leave out, it gives them one by one.
+ */
+export function headerText(message: Msg & { size?: () => number }): string {
+  const { data, subject, reply = "" } = message;
+  const length = (message.size?.() ?? 0) - data.length - subject.length - reply.length;
+  if (length >= START.length && length <= data.byteOffset) {
+    const bytes = new Uint8Array(data.buffer, data.byteOffset - length, length);
+    const text = decoder.decode(bytes);
+    if (text.startsWith(START) && text.endsWith("\r\n\r\n")) return text;
+  }
+  const { headers } = message;
+  if (headers === undefined) return "";
+  const lines = headers.keys().map((name) => `${name}: ${headers.get(name)}`);
+  return [`${START} ${headers.status}`, ...lines, "", ""].join("\r\n");
+}
+
+/** The status in a {@linkcode headerText}; 0 where there is none. */
+export function statusIn(headers: string): number {
+  return Number(headers.slice(START.length, headers.indexOf("\r\n")).trim().split(" ")[0]);
+}
+
+/** The value of a header in a {@linkcode headerText}; `""` where there is none. */
+export function headerIn(headers: string, name: string): string {
+  const at = headers.indexOf(`\r\n${name}:`);
+  if (at < 0) return "";
+  const start = at + name.length + 3;
+  return headers.slice(start, headers.indexOf("\r\n", start)).trim();
 }
 
 /** A header's value as a safe integer of 0 or more; `undefined` where it is none. */

@@ -72,6 +72,18 @@ export class EventTooLargeError extends AetherError {
   }
 }
 
+/** Thrown when a snapshot cannot be stored as it is; nothing was sent. */
+export class InvalidSnapshotError extends AetherError {
+  /** What is wrong, with the place: `state.total is NaN`. */
+  readonly reason: string;
+
+  /** Says what is wrong with the snapshot. */
+  constructor(reason: string, options?: ErrorOptions) {
+    super("InvalidSnapshotError", `Cannot save snapshot: ${reason}`, options);
+    this.reason = reason;
+  }
+}
+
 /** Thrown when what is stored is not an event, or a piece of an actor's history is missing. */
 export class CorruptEventError extends AetherError {
   /** Where in the store: the sequence of the message that cannot be read or does not follow. */
@@ -198,6 +210,8 @@ export interface AetherErrors {
   InvalidEventError: InvalidEventError;
   /** See {@linkcode EventTooLargeError}. */
   EventTooLargeError: EventTooLargeError;
+  /** See {@linkcode InvalidSnapshotError}. */
+  InvalidSnapshotError: InvalidSnapshotError;
   /** See {@linkcode CorruptEventError}. */
   CorruptEventError: CorruptEventError;
   /** See {@linkcode SaveOutcomeUnknownError}. */

@@ -28,6 +28,7 @@ export {
   CorruptEventError,
   EventTooLargeError,
   InvalidEventError,
+  InvalidSnapshotError,
   isAetherError,
   SaveOutcomeUnknownError,
   type SettledOutcome,
@@ -47,6 +48,7 @@ export {
 } from "./event.ts";
 export { JetStreamEventStore, type JetStreamEventStoreOptions } from "./jetstream.ts";
 export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory.ts";
+export type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
 export type {
   Broadcaster,
   EventStore,

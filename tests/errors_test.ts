@@ -1,0 +1,91 @@
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import * as errors from "../store/errors.ts";
+
+const { isAetherError } = errors;
+
+/** One of each. */
+function all(module: typeof errors): errors.AetherError[] {
+  return [
+    new module.VersionConflictError("order-7", 3, 5),
+    new module.InvalidEventError("data is NaN"),
+    new module.InvalidSnapshotError("state is NaN"),
+    new module.EventTooLargeError("order-7", 3, 11, 10),
+    new module.CorruptEventError(9, "its body is not JSON"),
+    new module.SaveOutcomeUnknownError("order-7", 3, () => Promise.resolve("open")),
+    new module.StoreUnavailableError("Cannot read: no answer"),
+    new module.StreamConfigError("AETHER_shop", ["sealed is set", "max_age is 1"]),
+    new module.StreamRegressedError('"order-7"', 9, 4),
+    new module.UnsupportedServerError("2.10.0", "2.12.0"),
+  ];
+}
+
+Deno.test("an error's code is the name of its class, and all classes are here", () => {
+  const instances = all(errors);
+  for (const error of instances) {
+    assert(error instanceof errors.AetherError && error instanceof Error);
+    assertEquals([error.code, error.name], [error.constructor.name, error.constructor.name]);
+    assert(isAetherError(error) && isAetherError(error, error.code));
+    assert(error.stack?.startsWith(`${error.name}: ${error.message}`));
+  }
+  const classes = Object.keys(errors).filter((name) => /Error$/.test(name) && /^[A-Z]/.test(name));
+  const made = instances.map(({ code }) => code as string);
+  assertEquals(made.sort(), classes.filter((name) => name !== "AetherError").sort());
+});
+
+Deno.test("isAetherError() recognises the errors of another copy of the package", async () => {
+  const specifier = "../store/errors.ts?copy";
+  const copy: typeof errors = await import(specifier);
+  for (const error of all(copy)) {
+    const isOurs: boolean = error instanceof errors.AetherError;
+    assert(!isOurs);
+    assert(isAetherError(error) && isAetherError(error, error.code));
+    const other = error.code === "InvalidEventError" ? "CorruptEventError" : "InvalidEventError";
+    assert(!isAetherError(error, other));
+  }
+});
+
+Deno.test("isAetherError() is false of anything else", () => {
+  const code = "VersionConflictError";
+  const others = [new Error(code), { code }, { name: code, code }, null, undefined, code, 7];
+  for (const value of others) {
+    assert(!isAetherError(value));
+    assert(!isAetherError(value, code));
+  }
+});
+
+Deno.test("messages say what could not be done, and how things stand", () => {
+  assertEquals(all(errors).map(({ message }) => message), [
+    'Cannot save event at version 3 of "order-7": current version is 5',
+    "Cannot save event: data is NaN",
+    "Cannot save snapshot: state is NaN",
+    'Cannot save event at version 3 of "order-7": it takes 11 bytes, and 10 fit; keep large ' +
+    "content elsewhere and save a reference to it",
+    "Cannot read the event at sequence 9: its body is not JSON",
+    'Cannot tell whether the event at version 3 of "order-7" was saved: the server did not ' +
+    "answer in time; call settle(), or save the same events again",
+    "Cannot read: no answer",
+    'Cannot open stream "AETHER_shop": sealed is set; max_age is 1',
+    'Cannot go on with "order-7": it ends at sequence 4, though sequence 9 was acknowledged; ' +
+    "the stream lost its tail or was restored",
+    "Cannot use nats-server 2.10.0: 2.12.0 or newer is needed, for older ones ignore the checks " +
+    "that keep events safe",
+  ]);
+});
+
+Deno.test("errors keep their facts, their cause and nothing more to print", async () => {
+  const cause = new Error("why");
+  const unknown = new errors.SaveOutcomeUnknownError("order-7", 3, () => Promise.resolve("never"), {
+    cause,
+  });
+  assertStrictEquals(unknown.cause, cause);
+  assertEquals([unknown.actorId, unknown.version], ["order-7", 3]);
+  assertEquals(await unknown.settle(), "never");
+  const conflict = new errors.VersionConflictError("order-7", 3, 5);
+  assertEquals({ ...conflict }, {
+    code: "VersionConflictError",
+    name: "VersionConflictError",
+    actorId: "order-7",
+    attemptedVersion: 3,
+    currentVersion: 5,
+  });
+});

@@ -63,6 +63,8 @@ export class Wire {
   #connected = true;
   #closed = false;
   #epoch = 0;
+  /** A message without an answer that the server has refused: told when it is sent again. */
+  #denied: { readonly subject: string; readonly cause: Error } | undefined;
 
   /** Subscribes to an inbox of its own on `connection`. */
   constructor(connection: Connection) {
@@ -128,9 +130,17 @@ export class Wire {
     return promise;
   }
 
-  /** Sends `payload` to `subject`, asking for no answer. */
+  /**
+   * Sends `payload` to `subject`, asking for no answer. That the server forbids it can only be
+   * told later: when it is sent again, the first time.
+   */
   send(subject: string, payload: Uint8Array, headers: MsgHdrs): void {
     this.#checkOpen(subject);
+    if (this.#denied?.subject === subject) {
+      const { cause } = this.#denied;
+      this.#denied = undefined;
+      throw new WireError("denied", subject, false, { cause });
+    }
     try {
       this.#connection.publish(subject, payload, { headers });
     } catch (error) {
@@ -217,6 +227,7 @@ export class Wire {
     for await (const status of this.#status) {
       if (status.type === "disconnect") {
         this.#connected = false;
+        this.#denied = undefined;
         this.#epoch++;
         this.#rejectAll("interrupted");
       } else if (status.type === "reconnect") {
@@ -231,8 +242,10 @@ export class Wire {
   /** Ends at once what the server does not permit: it never answers such a request. */
   #deny(error: Error & { operation?: unknown; subject?: unknown }): void {
     if (error.name !== "PermissionViolationError" || error.operation !== "publish") return;
+    this.#denied = { subject: String(error.subject), cause: error };
     for (const [token, waiter] of this.#waiters) {
       if (waiter.subject !== error.subject) continue;
+      this.#denied = undefined;
       this.#waiters.delete(token);
       waiter.reject(new WireError("denied", waiter.subject, false, { cause: error }));
     }

@@ -1,5 +1,6 @@
 import type { Event } from "../store/event.ts";
 import type { EventHandler, HandlerSubscription } from "./bus.ts";
+import { type Delivery, handOut } from "./delivery.ts";
 import type { QueuedSubscription } from "./subscription.ts";
 
 /** Feeds a handler from a subscription, one event at a time. */
@@ -8,13 +9,13 @@ export class HandlerLoop<E extends Event> implements HandlerSubscription {
   readonly done: Promise<void>;
   readonly #subscription: QueuedSubscription<E>;
   readonly #handler: EventHandler<E>;
-  readonly #onError: (error: unknown, event?: Event, namespace?: string) => void;
+  readonly #onError: (error: unknown, event?: Event, delivery?: Delivery) => void;
 
   /** Begins at once. `onError` must not throw. */
   constructor(
     subscription: QueuedSubscription<E>,
     handler: EventHandler<E>,
-    onError: (error: unknown, event?: Event, namespace?: string) => void,
+    onError: (error: unknown, event?: Event, delivery?: Delivery) => void,
   ) {
     this.#subscription = subscription;
     this.#handler = handler;
@@ -46,12 +47,13 @@ export class HandlerLoop<E extends Event> implements HandlerSubscription {
   async #run(): Promise<void> {
     try {
       for (;;) {
-        const taken = await this.#subscription.take();
-        if (taken === undefined) return;
+        const delivery = this.#subscription.poll() ?? await this.#subscription.arrival();
+        if (delivery === undefined) return;
+        const event = handOut(delivery.event) as E;
         try {
-          await this.#handler(taken.event, taken.namespace);
+          await this.#handler(event, delivery.namespace);
         } catch (error) {
-          this.#onError(error, taken.event, taken.namespace);
+          this.#onError(error, event, delivery);
         }
       }
     } catch (error) {

@@ -71,8 +71,8 @@ export class Hub {
     const loop = new HandlerLoop(
       this.subscribe<E>(pattern, options),
       handler,
-      (error, event, namespace) => {
-        if (event !== undefined) this.meter.of(namespace!, event.eventType).errors++;
+      (error, event, delivery) => {
+        if (delivery !== undefined) delivery.counts.errors++;
         this.guard(() => onError(error, event));
       },
     );

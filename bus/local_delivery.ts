@@ -1,8 +1,8 @@
 import type { PreparedEvent } from "../store/prepare.ts";
 import { type Delivery, openEvent } from "./delivery.ts";
-import { InterestTree } from "./interest.ts";
+import { type InterestToken, InterestTree } from "./interest.ts";
 import type { Meter } from "./metrics.ts";
-import { ANY, type Namespace, type PatternToken } from "./pattern.ts";
+import { type ActorFilter, ANY, type Namespace } from "./pattern.ts";
 import type { Request } from "./request.ts";
 import type { QueuedSubscription } from "./subscription.ts";
 
@@ -57,8 +57,12 @@ export class LocalDelivery {
 }
 
 /** Where a request stands in the tree: by type, actor and namespace, as in a subject. */
-export function pathsOf({ eventTypes, actor, namespace }: Request): PatternToken[][] {
-  const types: readonly PatternToken[] = eventTypes ?? [ANY];
-  const actorToken: PatternToken = actor.actorId === undefined ? ANY : actor.actorId;
-  return types.map((type) => [type, actorToken, ...namespace]);
+function pathsOf({ eventTypes, actor, namespace }: Request): InterestToken[][] {
+  const types: readonly InterestToken[] = eventTypes ?? [ANY];
+  return types.map((type) => [type, actorToken(actor), ...namespace]);
+}
+
+function actorToken({ actorId, prefix }: ActorFilter): InterestToken {
+  if (actorId !== undefined) return actorId;
+  return prefix ? { prefix } : ANY;
 }

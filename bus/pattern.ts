@@ -86,6 +86,8 @@ function split(what: string, text: string): string[] {
 export interface ActorFilter {
   /** The one actor, where there are no wildcards. */
   readonly actorId?: string;
+  /** What the ids of all wanted actors begin with, where there are wildcards. */
+  readonly prefix?: string;
   /** Whether an actor is wanted, where there are wildcards that leave some out. */
   readonly matches?: (actorId: string) => boolean;
 }
@@ -109,6 +111,7 @@ export function parseActorPattern(pattern: string | undefined, exact: boolean): 
   const [first, ...others] = (rest ? `${pattern.slice(0, -1)}*` : pattern).split("*") as [string];
   const last = others.pop() ?? "";
   return {
+    prefix: first,
     matches: (actorId) => {
       if (!actorId.startsWith(first)) return false;
       let at = first.length;

@@ -95,18 +95,24 @@ export class QueuedSubscription<E extends Event = Event>
     }
   }
 
-  /** The next event and its namespace, once there is one; `undefined` at the end. */
-  async take(): Promise<{ event: E; namespace: string } | undefined> {
-    let delivery = this.#queue.shift();
-    if (delivery === undefined && this.#open) {
-      this.#behind = false;
-      delivery = await new Promise<Delivery | undefined>((resolve) => this.#waiting.push(resolve));
-    }
+  /** What waits longest, counted as delivered; `undefined` where nothing waits. */
+  poll(): Delivery | undefined {
+    const delivery = this.#queue.shift();
+    if (delivery === undefined) return undefined;
     if (!this.#open && this.#queue.size === 0) this.#release();
-    if (delivery !== undefined) {
-      const { event, namespace, counts, since } = delivery;
-      counts.deliver(performance.now() - since);
-      return { event: handOut(event) as E, namespace };
+    delivery.counts.deliver(performance.now() - delivery.since);
+    return delivery;
+  }
+
+  /** The next delivery, where `poll` has none; `undefined` at the end. */
+  async arrival(): Promise<Delivery | undefined> {
+    if (this.#open) {
+      this.#behind = false;
+      const delivery = await new Promise<Delivery | undefined>((resolve) =>
+        this.#waiting.push(resolve)
+      );
+      delivery?.counts.deliver(performance.now() - delivery.since);
+      if (delivery !== undefined) return delivery;
     }
     if (this.#failure === undefined || this.#thrown) return undefined;
     this.#thrown = true;
@@ -114,11 +120,11 @@ export class QueuedSubscription<E extends Event = Event>
   }
 
   /** See `AsyncIterator.next`. */
-  async next(): Promise<IteratorResult<E, undefined>> {
-    const taken = await this.take();
-    return taken === undefined
-      ? { done: true, value: undefined }
-      : { done: false, value: taken.event };
+  next(): Promise<IteratorResult<E, undefined>> {
+    const delivery = this.poll();
+    return delivery === undefined
+      ? this.arrival().then(resultOf<E>)
+      : Promise.resolve(resultOf<E>(delivery));
   }
 
   /** A loop was left: the subscription ends. */
@@ -166,4 +172,10 @@ export class QueuedSubscription<E extends Event = Event>
     this.end();
     return Promise.resolve();
   }
+}
+
+function resultOf<E extends Event>(delivery: Delivery | undefined): IteratorResult<E, undefined> {
+  return delivery === undefined
+    ? { done: true, value: undefined }
+    : { done: false, value: handOut(delivery.event) as E };
 }

@@ -34,12 +34,13 @@ export interface EventBusSuite {
  *
  * @example On Deno
  * ```ts ignore
+ * import { LocalEventBus } from "@flowmade-one/aether";
  * import { eventBusSuite } from "@flowmade-one/aether/testing";
  *
  * eventBusSuite({
- *   test: (name, run) => Deno.test(`MyEventBus: ${name}`, run),
+ *   test: (name, run) => Deno.test(`LocalEventBus: ${name}`, run),
  *   create: (options) => {
- *     const bus = new MyEventBus(options);
+ *     const bus = new LocalEventBus(options);
  *     return { bus, [Symbol.asyncDispose]: () => bus[Symbol.asyncDispose]() };
  *   },
  *   capabilities: { nodes: false },

@@ -1,5 +1,6 @@
 import type { Event } from "../store/event.ts";
-import { collect, equal, ok, sample, take, type Test, versions } from "./event_bus_kit.ts";
+import { equal, ok } from "./assert.ts";
+import { collect, sample, take, type Test, versions } from "./event_bus_kit.ts";
 
 /** The handler form. */
 export function handlers(test: Test): void {
@@ -99,7 +100,7 @@ export function counting(test: Test): void {
     equal([published, received, delivered, dropped, errors], [3, 0, 4, 0, 0]);
     equal(more, { activeSubscriptions: 2, malformed: 0 });
     equal(latency.count, 4);
-    ok(latency.total >= latency.max && latency.max > 0, "latency is measured");
+    ok(latency.total >= latency.max && latency.max > 0, "the latency is measured");
     equal(
       series.map((one) => [one.namespace, one.eventType, one.published, one.delivered]),
       [["orders", "A", 1, 2], ["orders", "B", 1, 1], ["billing", "A", 1, 1]],

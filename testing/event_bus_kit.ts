@@ -1,5 +1,6 @@
 import type { EventBus, EventBusOptions, Subscription } from "../bus/bus.ts";
 import { createEvent, type Event } from "../store/event.ts";
+import { equal, within } from "./assert.ts";
 
 /** Registers one test; `peer` is `bus` where there is one node only. */
 export type Test = (
@@ -79,18 +80,6 @@ export async function rest(subscription: Subscription): Promise<Event[]> {
   return events;
 }
 
-async function within<T>(promise: Promise<T>, what: string): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`Waited 10 s for ${what}`)), 10_000);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /** An event, with what the test says of it. */
 export function sample(init: Partial<Event> = {}): Event {
   const event = { eventType: "OrderPlaced", actorId: "order-1", version: 1, data: null, ...init };
@@ -118,26 +107,4 @@ export async function fails(
     return equal((error as Error).name, name, String(error));
   }
   throw new Error(`Expected ${name}, and nothing was thrown`);
-}
-
-/** Passes if `condition` holds. */
-export function ok(condition: boolean, what: string): void {
-  if (!condition) throw new Error(`Expected that ${what}`);
-}
-
-/** Compares what JSON can tell apart, with keys in order. */
-export function equal(actual: unknown, expected: unknown, context = ""): void {
-  const [left, right] = [actual, expected].map((value) => JSON.stringify(sorted(value)));
-  if (left !== right) throw new Error(`${context}: expected ${right}, got ${left}`);
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== "object" || value === null || value instanceof Date) return value;
-  return Object.fromEntries(
-    Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1).map(([key, each]) => [
-      key,
-      sorted(each),
-    ]),
-  );
 }

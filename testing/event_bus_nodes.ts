@@ -1,4 +1,5 @@
-import { collect, equal, reach, sample, takeReal, type Test, versions } from "./event_bus_kit.ts";
+import { equal } from "./assert.ts";
+import { collect, reach, sample, takeReal, type Test, versions } from "./event_bus_kit.ts";
 
 /** What holds between nodes. */
 export function acrossNodes(test: Test): void {

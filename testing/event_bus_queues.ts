@@ -1,5 +1,6 @@
 import type { EventBus } from "../bus/bus.ts";
-import { equal, fails, rest, sample, take, type Test, versions } from "./event_bus_kit.ts";
+import { equal } from "./assert.ts";
+import { fails, rest, sample, take, type Test, versions } from "./event_bus_kit.ts";
 
 /** What a slow subscriber loses, and nobody else. */
 export function overflow(test: Test): void {

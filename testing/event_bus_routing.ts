@@ -1,6 +1,7 @@
 import type { SubscribeOptions } from "../bus/bus.ts";
 import type { Event } from "../store/event.ts";
-import { data, equal, fails, sample, take, type Test, versions } from "./event_bus_kit.ts";
+import { equal } from "./assert.ts";
+import { data, fails, sample, take, type Test, versions } from "./event_bus_kit.ts";
 
 /** Who gets what. */
 export function routing(test: Test): void {

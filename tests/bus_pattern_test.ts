@@ -1,39 +1,35 @@
 import { assert, assertEquals } from "@std/assert";
-import { InterestTree } from "../bus/interest.ts";
-import {
-  ANY,
-  parseActorPattern,
-  parseNamespace,
-  parsePattern,
-  type PatternToken,
-  REST,
-} from "../bus/pattern.ts";
+import { type InterestToken, InterestTree } from "../bus/interest.ts";
+import { ANY, parseActorPattern, parseNamespace, parsePattern, REST } from "../bus/pattern.ts";
 import { BoundedQueue } from "../bus/queue.ts";
 import { seededRandom } from "./proxy.ts";
 
 /** The definition that the tree has to agree with. */
-function matches([first, ...more]: PatternToken[], [token, ...others]: string[]): boolean {
+function matches([first, ...more]: InterestToken[], [token, ...others]: string[]): boolean {
   if (first === REST) return token !== undefined;
   if (first === undefined || token === undefined) return first === token;
-  return (first === ANY || first === token) && matches(more, others);
+  const fits = typeof first === "object" ? token.startsWith(first.prefix) : first === token;
+  return (first === ANY || fits) && matches(more, others);
 }
 
 Deno.test("InterestTree finds those whose pattern matches, and is bare when all are gone", () => {
   const random = seededRandom(7);
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
-  const words = ["a", "b", "*", ">"];
+  const words = ["a", "b", "ab", "*", ">"];
   const name = () => Array.from({ length: 1 + Math.floor(random() * 4) }, () => pick(words));
   for (let round = 0; round < 200; round++) {
-    const tree = new InterestTree<PatternToken[]>();
-    const patterns = Array.from({ length: 20 }, (): PatternToken[] => {
-      const tokens = name().map((word) => random() < 0.3 ? ANY : word);
+    const tree = new InterestTree<InterestToken[]>();
+    const patterns = Array.from({ length: 20 }, (): InterestToken[] => {
+      const tokens = name().map((word) =>
+        random() < 0.2 ? ANY : random() < 0.2 ? { prefix: word } : word
+      );
       return random() < 0.3 ? [...tokens, REST] : tokens;
     });
     for (const pattern of patterns) tree.add(pattern, pattern);
     for (const removed of patterns.splice(0, 10)) tree.delete(removed, removed);
     for (let look = 0; look < 20; look++) {
       const tokens = name();
-      const found = new Set<PatternToken[]>();
+      const found = new Set<InterestToken[]>();
       tree.match(tokens, (pattern) => {
         assert(!found.has(pattern));
         found.add(pattern);

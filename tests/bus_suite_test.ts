@@ -70,7 +70,7 @@ class ForgetfulBus extends LocalEventBus {
   readonly #forget: (options: SubscribeOptions) => SubscribeOptions;
 
   constructor(forget: (options: SubscribeOptions) => SubscribeOptions) {
-    super();
+    super({ onDrop: () => {} });
     this.#forget = forget;
   }
 

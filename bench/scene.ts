@@ -1,25 +1,76 @@
-/** A real nats-server, a connection and a store for benches; the server ends with the process. */
+/** A real nats-server, a connection and a store for benches. */
 import { jetstream, type JetStreamClient } from "@nats-io/jetstream";
 import { headers, type MsgHdrs } from "@nats-io/nats-core";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { createEvent, type Event, JetStreamEventStore } from "../mod.ts";
+import {
+  createEvent,
+  type Event,
+  JetStreamEventStore,
+  type JetStreamEventStoreOptions,
+} from "../mod.ts";
+import { Layout } from "../store/layout.ts";
 import { NatsServer } from "../tools/nats_server.ts";
 
-/** What benches work with. */
-export interface Scene {
-  readonly connection: NatsConnection;
-  readonly js: JetStreamClient;
-  readonly store: JetStreamEventStore;
-}
-
+const NAMESPACE = "bench";
 const SHARDS = 256;
 
-/** Starts a server, and opens a store of a fresh namespace on it. */
-export async function openScene(): Promise<Scene> {
-  const server = await NatsServer.start();
-  const connection = await connect({ servers: server.url });
-  const store = await JetStreamEventStore.open(connection, { namespace: "bench", shards: SHARDS });
-  return { connection, js: jetstream(connection), store };
+/** What benches work with. The server ends on disposal, or else with the process. */
+export class Scene implements AsyncDisposable {
+  /** Raw NATS, for what stores are compared to. */
+  readonly connection: NatsConnection;
+  /** JetStream as nats.js offers it. */
+  readonly js: JetStreamClient;
+  /** A store with default options. */
+  readonly store: JetStreamEventStore;
+  readonly #server: NatsServer;
+
+  private constructor(server: NatsServer, connection: NatsConnection, store: JetStreamEventStore) {
+    this.connection = connection;
+    this.js = jetstream(connection);
+    this.store = store;
+    this.#server = server;
+    globalThis.addEventListener("unload", () => {
+      if (server.pid !== undefined) Deno.kill(server.pid, "SIGKILL");
+    });
+  }
+
+  /** Starts a server, and opens a store on it. */
+  static async open(): Promise<Scene> {
+    const server = await NatsServer.start();
+    const connection = await connect({ servers: server.url });
+    return new Scene(server, connection, await openStore(connection));
+  }
+
+  /** Opens another store on the same stream. */
+  openStore(options: JetStreamEventStoreOptions): Promise<JetStreamEventStore> {
+    return openStore(this.connection, options);
+  }
+
+  /** Asks for the last message of a subject as it comes: the floor of an uncached lookup. */
+  async lastMessage(subject: string): Promise<unknown> {
+    const api = `$JS.API.STREAM.MSG.GET.${this.store.stream}`;
+    const query = JSON.stringify({ last_by_subj: subject });
+    return (await this.connection.request(api, query, { timeout: 5000 })).json();
+  }
+
+  /** Closes the connection and ends the server. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store[Symbol.asyncDispose]();
+    await this.connection.close();
+    await this.#server[Symbol.asyncDispose]();
+  }
+}
+
+function openStore(
+  connection: NatsConnection,
+  options: JetStreamEventStoreOptions = {},
+): Promise<JetStreamEventStore> {
+  return JetStreamEventStore.open(connection, { ...options, namespace: NAMESPACE, shards: SHARDS });
+}
+
+/** The exact subject of an actor. */
+export function subjectOf(actorId: string): string {
+  return new Layout(NAMESPACE).event(actorId, SHARDS);
 }
 
 /** An event of the size that business events have: about 250 bytes. */
@@ -48,7 +99,7 @@ export async function fill(
 /** The headers that a save sends, for raw publishes beside it. */
 export function saveHeaders(event: Event, sequence: number): MsgHdrs {
   const fields = headers();
-  fields.set("Aether-Op", `${crypto.randomUUID()}-1`);
+  fields.set("Aether-Op", `${event.id}-1`);
   fields.set("Aether-Id", event.id);
   fields.set("Aether-Type", event.eventType);
   fields.set("Aether-Version", String(event.version));

@@ -1,0 +1,40 @@
+/**
+ * The latest version of an actor with 10, 1,000 and 100,000 events, by each way there is:
+ * the raw request that nothing can be quicker than, the store's own lookup without and with its
+ * cache, a consumer with deliver policy *last*, and reading all events.
+ */
+import { fill, Scene, subjectOf } from "./scene.ts";
+
+const scene = await Scene.open();
+const { store } = scene;
+const cached = await scene.openStore({ cacheMaxAge: 3_600_000 });
+const byConsumer = await scene.openStore({ versionLookup: "deliver-last" });
+
+for (const count of [10, 1_000, 100_000]) {
+  const actorId = `order-${count}`;
+  const subject = subjectOf(actorId);
+  await fill(store, actorId, count);
+  await cached.getLatestVersion(actorId);
+
+  const group = `${count.toLocaleString("en")} events`;
+  Deno.bench(`raw request, ${group}`, { group, baseline: true }, async () => {
+    await scene.lastMessage(subject);
+  });
+
+  Deno.bench(`uncached, ${group}`, { group }, async () => {
+    await store.getLatestVersion(actorId, { fresh: true });
+  });
+
+  Deno.bench(`cached, ${group}`, { group }, async () => {
+    await cached.getLatestVersion(actorId);
+  });
+
+  Deno.bench(`deliver-last, ${group}`, { group }, async () => {
+    await byConsumer.getLatestVersion(actorId, { fresh: true });
+  });
+
+  const few = count > 10_000 ? { n: 3, warmup: 1 } : {};
+  Deno.bench(`full scan, ${group}`, { group, ...few }, async () => {
+    (await store.getEvents(actorId)).at(-1)?.version;
+  });
+}

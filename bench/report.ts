@@ -1,0 +1,179 @@
+/**
+ * Runs the benches of the store and prints two tables in Markdown: the targets, met or not, and
+ * the lookups. What is compared ran in the same process, one after the other; each figure is the
+ * median over the rounds of the third quartile, for averages follow the few slowest.
+ *
+ *     deno task deno run -A bench/report.ts [--rounds=3]
+ */
+import { deno } from "../tools/command.ts";
+
+const BENCHES = ["lookup", "save", "replay"];
+const ALLOCATION = ["--expose-gc", "--min-semi-space-size=64", "--max-semi-space-size=64"];
+const SIZES = ["10 events", "1,000 events", "100,000 events"];
+
+interface BenchReport {
+  readonly runtime: string;
+  readonly benches: readonly {
+    readonly name: string;
+    readonly results: readonly { readonly ok?: { readonly p75: number } }[];
+  }[];
+}
+
+/** Times of one run by the bench's name, in ns. */
+type Times = ReadonlyMap<string, number>;
+
+interface Target {
+  readonly what: string;
+  /** The figure of one run. */
+  readonly of: (times: Times) => number;
+  readonly atMost?: number;
+  readonly atLeast?: number;
+  readonly unit: "x" | "ns" | "B";
+}
+
+const time = (name: string) => (times: Times): number => {
+  const found = times.get(name);
+  if (found === undefined) throw new Error(`Cannot find the bench "${name}"`);
+  return found;
+};
+
+const ratio = (one: string, other: string) => (times: Times): number =>
+  time(one)(times) / time(other)(times);
+
+const TARGETS: readonly Target[] = [
+  ...SIZES.map((size): Target => ({
+    what: `Uncached lookup among ${size}: its time in raw requests`,
+    of: ratio(`uncached, ${size}`, `raw request, ${size}`),
+    atMost: 1.25,
+    unit: "x",
+  })),
+  {
+    what: "Uncached lookup: times faster than deliver policy *last*",
+    of: (times) =>
+      Math.min(
+        ...SIZES.map((size) => ratio(`deliver-last, ${size}`, `uncached, ${size}`)(times)),
+      ),
+    atLeast: 4,
+    unit: "x",
+  },
+  {
+    what: "Uncached lookup: slowest size to quickest",
+    of: (times) => {
+      const all = SIZES.map((size) => time(`uncached, ${size}`)(times));
+      return Math.max(...all) / Math.min(...all);
+    },
+    atMost: 1.2,
+    unit: "x",
+  },
+  {
+    what: "Cached lookup",
+    of: (times) => Math.max(...SIZES.map((size) => time(`cached, ${size}`)(times))),
+    atMost: 300,
+    unit: "ns",
+  },
+  { what: "Uncached lookup allocates", of: time("allocation"), atMost: 20_000, unit: "B" },
+  {
+    what: "One save: its time in raw publishes",
+    of: ratio("save", "raw publish"),
+    atMost: 1.25,
+    unit: "x",
+  },
+  {
+    what: "1,000 saves in flight: times faster than `js.publish`",
+    of: ratio("js.publish, 1,000 in flight", "save, 1,000 in flight"),
+    atLeast: 2,
+    unit: "x",
+  },
+  ...["10", "1,000", "10,000"].map((count): Target => ({
+    what: `Replay of ${count}: its time in an ordered consumer's`,
+    of: ratio(`getEvents, replay of ${count}`, `ordered consumer, replay of ${count}`),
+    unit: "x",
+  })),
+];
+
+const LOOKUPS = ["cached", "uncached", "raw request", "deliver-last", "full scan"];
+
+async function measure(): Promise<{ times: Times; runtime: string }> {
+  const times = new Map<string, number>();
+  let runtime = "";
+  for (const name of BENCHES) {
+    const { stdout } = await deno(["bench", "-A", "--json", `bench/${name}_bench.ts`]);
+    const report: BenchReport = JSON.parse(stdout);
+    runtime = report.runtime;
+    for (const { name, results } of report.benches) {
+      const p75 = results[0]?.ok?.p75;
+      if (p75 === undefined) throw new Error(`Cannot measure "${name}": it failed`);
+      times.set(name, p75);
+    }
+  }
+  const flags = `--v8-flags=${ALLOCATION.join()}`;
+  const { stdout } = await deno(["run", "-A", flags, "bench/allocation.ts"]);
+  times.set("allocation", JSON.parse(stdout).uncached);
+  return { times, runtime };
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
+
+function show(value: number, unit: Target["unit"]): string {
+  if (unit === "x") return `${value.toFixed(2)}`;
+  return unit === "ns" ? `${Math.round(value)} ns` : `${(value / 1000).toFixed(1)} kB`;
+}
+
+function showTime(ns: number): string {
+  if (ns < 1e3) return `${Math.round(ns)} ns`;
+  if (ns < 1e6) return `${(ns / 1e3).toFixed(0)} µs`;
+  return ns < 1e9 ? `${(ns / 1e6).toFixed(1)} ms` : `${(ns / 1e9).toFixed(1)} s`;
+}
+
+/** The rows of a table in Markdown, columns aligned as the formatter has them. */
+function table(rows: readonly (readonly string[])[]): string {
+  const [head = []] = rows;
+  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column]!)).join(" | ")} |`;
+  return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.slice(1).map(line)]
+    .join("\n");
+}
+
+function targetsTable(rounds: readonly Times[]): string {
+  const rows = TARGETS.map(({ what, of, atMost, atLeast, unit }) => {
+    const value = median(rounds.map(of));
+    const limit = atMost ?? atLeast;
+    if (limit === undefined) return [what, show(value, unit), "", ""];
+    const isMet = atMost !== undefined ? value <= limit : value >= limit;
+    const target = `${atMost !== undefined ? "at most" : "at least"} ${
+      unit === "x" ? limit : show(limit, unit)
+    }`;
+    return [what, show(value, unit), target, isMet ? "yes" : "**no**"];
+  });
+  return table([["", "Measured", "Target", "Met"], ...rows]);
+}
+
+function lookupTable(rounds: readonly Times[]): string {
+  const rows = LOOKUPS.map((way) => [
+    way,
+    ...SIZES.map((size) => showTime(median(rounds.map(time(`${way}, ${size}`))))),
+  ]);
+  return table([["Latest version", ...SIZES], ...rows]);
+}
+
+const given = Deno.args.find((arg) => arg.startsWith("--rounds="))?.slice("--rounds=".length);
+const count = Number(given ?? 3);
+if (!Number.isSafeInteger(count) || count < 1) throw new RangeError(`Cannot run ${given} rounds`);
+const rounds: Times[] = [];
+let runtime = "";
+for (let round = 1; round <= count; round++) {
+  console.error(`round ${round} of ${count}`);
+  const measured = await measure();
+  rounds.push(measured.times);
+  runtime = measured.runtime;
+}
+console.log(targetsTable(rounds));
+console.log();
+console.log(lookupTable(rounds));
+console.log(
+  `\nMedian of ${count} rounds on ${navigator.hardwareConcurrency} cores, client and server on ` +
+    `one machine, ${runtime.split(" (")[0]}.`,
+);

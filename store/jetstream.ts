@@ -1,14 +1,14 @@
-import { backoff } from "./backoff.ts";
+import { attempt } from "./attempt.ts";
 import { Committer } from "./committer.ts";
 import type { Connection } from "./connection.ts";
 import { lastByConsumer } from "./deliver_last.ts";
-import { AetherError, StoreUnavailableError } from "./errors.ts";
+import { StoreUnavailableError } from "./errors.ts";
 import type { Event } from "./event.ts";
 import { HeadReader } from "./head_reader.ts";
 import { Heads } from "./heads.ts";
 import { Lanes } from "./lanes.ts";
 import { Layout, shardOf } from "./layout.ts";
-import { checkServer, type OpenedStream, openStream } from "./open.ts";
+import { checkRange, type OpenedStream, openStream, openWire } from "./open.ts";
 import {
   checkActorId,
   checkFromVersion,
@@ -27,8 +27,8 @@ import type {
   SaveReceipt,
 } from "./store.ts";
 import { StoredNotifier } from "./stored.ts";
-import { isPassing, StreamApi } from "./stream.ts";
-import { Wire } from "./wire.ts";
+import { StreamApi } from "./stream.ts";
+import type { Wire } from "./wire.ts";
 
 /** Options for {@linkcode JetStreamEventStore.open}. */
 export interface JetStreamEventStoreOptions extends EventStoreOptions {
@@ -147,11 +147,7 @@ export class JetStreamEventStore implements EventStore {
     if (shards !== undefined) checkRange("shards", shards, 1, 65_536);
     checkRange("timeout", timeout, 1, 2 ** 31 - 1);
     checkRange("cacheSize", options.cacheSize ?? 1, 1, Number.MAX_SAFE_INTEGER);
-    if (connection.isClosed() || connection.isDraining()) {
-      throw new StoreUnavailableError("Cannot open the store: the connection is closed or drains");
-    }
-    checkServer(connection);
-    const wire = new Wire(connection);
+    const wire = openWire(connection);
     try {
       const api = new StreamApi(wire, layout, "$JS.API");
       const opened = await openStream(api, { replicas, shards, timeout });
@@ -227,29 +223,12 @@ export class JetStreamEventStore implements EventStore {
     this.#wire.close();
   }
 
-  /** Does a read, again while the trouble is passing and the deadline is not. */
   async #attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
     this.#checkOpen(what);
-    for (const retry = backoff(performance.now() + this.#timeout);;) {
-      try {
-        return await work();
-      } catch (cause) {
-        if (cause instanceof AetherError) throw cause;
-        if (isPassing(cause) && await retry(this.#wire)) continue;
-        throw new StoreUnavailableError(`Cannot ${what}: ${(cause as Error).message}`, { cause });
-      }
-    }
+    return await attempt(this.#wire, this.#timeout, what, work);
   }
 
   #checkOpen(what: string): void {
     if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
-  }
-}
-
-function checkRange(name: string, value: number, least: number, most: number): void {
-  if (!Number.isSafeInteger(value) || value < least || value > most) {
-    throw new RangeError(
-      `Cannot open the store: ${name} is ${value}, not from ${least} to ${most}`,
-    );
   }
 }

@@ -23,6 +23,22 @@ export function shardOf(actorId: string, shards: number): number {
   return murmur3(actorId) % shards;
 }
 
+/**
+ * The token that stands for a namespace in names of streams and subjects.
+ *
+ * @throws {RangeError} The namespace is empty, not well-formed, or over 80 bytes when encoded.
+ */
+export function encodeNamespace(namespace: string): string {
+  const token = encodeToken(namespace);
+  if (token.length > MAX_NAMESPACE_BYTES) {
+    throw new RangeError(
+      `Cannot use namespace ${describe(namespace)}: it takes ${token.length} bytes when ` +
+        `encoded, and ${MAX_NAMESPACE_BYTES} fit`,
+    );
+  }
+  return token;
+}
+
 /** Names of one namespace's stream and subjects. A format for ever: see docs/design.md. */
 export class Layout {
   /** The JetStream stream. */
@@ -39,13 +55,7 @@ export class Layout {
    * @throws {RangeError} The namespace is empty, not well-formed, or over 80 bytes when encoded.
    */
   constructor(namespace: string) {
-    const token = encodeToken(namespace);
-    if (token.length > MAX_NAMESPACE_BYTES) {
-      throw new RangeError(
-        `Cannot use namespace ${describe(namespace)}: it takes ${token.length} bytes when ` +
-          `encoded, and ${MAX_NAMESPACE_BYTES} fit`,
-      );
-    }
+    const token = encodeNamespace(namespace);
     this.stream = `AETHER_${token}`;
     this.#prefix = `aether.${token}`;
     this.genesis = `${this.#prefix}.genesis`;

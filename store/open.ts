@@ -1,9 +1,11 @@
-import type { StreamConfig, StreamInfo } from "@nats-io/jetstream";
+import type { StreamConfig } from "@nats-io/jetstream";
 import { backoff } from "./backoff.ts";
 import type { Connection } from "./connection.ts";
 import { StoreUnavailableError, StreamConfigError, UnsupportedServerError } from "./errors.ts";
 import { DEFAULT_SHARDS, FORMAT, HASH, type Layout } from "./layout.ts";
-import { ApiError, isPassing, ServerCode, type StreamApi } from "./stream.ts";
+import { ApiError, isPassing, ServerCode, type StreamApi, type StreamNames } from "./stream.ts";
+import { FORBIDDEN, problemsOf } from "./stream_config.ts";
+import { Wire } from "./wire.ts";
 
 /** The oldest server whose checks keep the promises: atomic batches came with it. */
 const REQUIRED_SERVER = "2.12.0";
@@ -40,7 +42,7 @@ export interface StreamWishes {
  *
  * @throws {UnsupportedServerError} The server is older than 2.12.
  */
-export function checkServer(connection: Connection): void {
+function checkServer(connection: Connection): void {
   const version = connection.info?.version ?? "unknown";
   if (!isAtLeast(version, REQUIRED_SERVER)) {
     throw new UnsupportedServerError(version, REQUIRED_SERVER);
@@ -48,28 +50,71 @@ export function checkServer(connection: Connection): void {
 }
 
 /**
- * Opens the stream, or makes it where there is none. One that stands is verified, never changed.
+ * Refuses an option that is no integer from `least` to `most`.
+ *
+ * @throws {RangeError} It is out of its range.
+ */
+export function checkRange(name: string, value: number, least: number, most: number): void {
+  if (!Number.isSafeInteger(value) || value < least || value > most) {
+    throw new RangeError(
+      `Cannot open the store: ${name} is ${value}, not from ${least} to ${most}`,
+    );
+  }
+}
+
+/**
+ * A wire over `connection`, for a store that is opened on it.
+ *
+ * @throws {StoreUnavailableError} The connection is closed or drains.
+ * @throws {UnsupportedServerError} The server is older than 2.12.
+ */
+export function openWire(connection: Connection): Wire {
+  if (connection.isClosed() || connection.isDraining()) {
+    throw new StoreUnavailableError("Cannot open the store: the connection is closed or drains");
+  }
+  checkServer(connection);
+  return new Wire(connection);
+}
+
+/**
+ * Opens the stream of events, or makes it where there is none. One that stands is verified,
+ * never changed.
  *
  * @throws {StreamConfigError} The stream would lose events, or is not what was asked for.
  * @throws {StoreUnavailableError} No answer within the timeout.
  */
 export async function openStream(api: StreamApi, wishes: StreamWishes): Promise<OpenedStream> {
-  const { stream } = api.layout;
-  const deadline = performance.now() + wishes.timeout;
-  for (const retry = backoff(deadline);;) {
+  const { stream, subjects } = api.layout;
+  return await opening(api, wishes.timeout, async () => {
+    const config = await ensureStream(api, configOf(api.layout, wishes.replicas), wishes.timeout);
+    const problems = problemsOf(config, { subjects, required: SAFE, forbidden: UNSAFE });
+    if (problems.length > 0) throw new StreamConfigError(stream, problems);
+    const genesis = await ensureGenesis(api, wishes);
+    if (wishes.shards !== undefined && wishes.shards !== genesis.shards) {
+      throw new StreamConfigError(stream, [
+        `it has ${genesis.shards} shards for ever, not ${wishes.shards}`,
+      ]);
+    }
+    return { genesis, config };
+  });
+}
+
+/**
+ * Does what opens a stream, again while the trouble is passing and `timeout` ms are not over.
+ *
+ * @throws {StreamConfigError} As `work` says, or the server refuses.
+ * @throws {StoreUnavailableError} No answer within the timeout.
+ */
+export async function opening<T>(
+  { wire, layout: { stream } }: StreamApi<StreamNames>,
+  timeout: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  for (const retry = backoff(performance.now() + timeout);;) {
     try {
-      const info = await ensureStream(api, wishes);
-      const problems = problemsOf(info.config, api.layout);
-      if (problems.length > 0) throw new StreamConfigError(stream, problems);
-      const genesis = await ensureGenesis(api, wishes);
-      if (wishes.shards !== undefined && wishes.shards !== genesis.shards) {
-        throw new StreamConfigError(stream, [
-          `it has ${genesis.shards} shards for ever, not ${wishes.shards}`,
-        ]);
-      }
-      return { genesis, config: info.config };
+      return await work();
     } catch (error) {
-      const again = isPassing(error) && await retry(api.wire);
+      const again = isPassing(error) && await retry(wire);
       if (again) continue;
       if (error instanceof ApiError && error.status !== 503) {
         throw new StreamConfigError(stream, [`the server refuses: ${error.message}`]);
@@ -84,11 +129,15 @@ export async function openStream(api: StreamApi, wishes: StreamWishes): Promise<
   }
 }
 
-async function ensureStream(api: StreamApi, wishes: StreamWishes): Promise<StreamInfo> {
-  const pause = wishes.timeout / 5;
+/** The configuration of the stream that stands, or of one that is made by `config`. */
+export async function ensureStream(
+  api: StreamApi<StreamNames>,
+  config: Partial<StreamConfig>,
+  timeout: number,
+): Promise<StreamConfig> {
+  const pause = timeout / 5;
   const standing = await api.info(pause);
-  if (standing !== undefined) return standing;
-  const config = configOf(api.layout, wishes.replicas);
+  if (standing !== undefined) return standing.config;
   try {
     await api.create(config, pause);
   } catch (error) {
@@ -99,7 +148,7 @@ async function ensureStream(api: StreamApi, wishes: StreamWishes): Promise<Strea
   if (made === undefined) {
     throw new ApiError({ code: 503, description: "the stream is gone as soon as it was made" });
   }
-  return made;
+  return made.config;
 }
 
 async function ensureGenesis(api: StreamApi, wishes: StreamWishes): Promise<Genesis> {
@@ -114,7 +163,7 @@ async function ensureGenesis(api: StreamApi, wishes: StreamWishes): Promise<Gene
     identity: crypto.randomUUID(),
     created: new Date().toISOString(),
   };
-  const founded = await api.found(genesis, pause);
+  const founded = await api.found(layout.genesis, genesis, pause);
   const stored = await api.get({ last_by_subj: layout.genesis }, pause);
   if (stored !== undefined) return readGenesis(decoder.decode(stored.data), layout);
   if (founded) throw new ApiError({ code: 503, description: "the genesis is not to be read yet" });
@@ -174,47 +223,12 @@ const SAFE = {
 
 /** Settings that must be off, and what each would do. */
 const UNSAFE = {
-  no_ack: "saves are not acknowledged",
-  mirror: "it is a copy of another stream",
-  sources: "it takes in other streams",
-  subject_transform: "it moves messages to other subjects",
+  ...FORBIDDEN,
   allow_rollup_hdrs: "a rollup deletes events",
-  sealed: "nothing can be saved",
-  mirror_direct: "reads may come from a copy",
   allow_msg_ttl: "events can be told to expire",
   subject_delete_marker_ttl: "it turns deny_purge off",
-  allow_msg_schedules: "messages can be stored later",
-  allow_msg_counter: "bodies are taken for counters",
   discard_new_per_subject: "it limits the events of an actor",
 } as const;
-
-/** What of `config` would lose events; each a sentence. */
-function problemsOf(config: StreamConfig, layout: Layout): string[] {
-  const settings = config as unknown as Record<string, unknown>;
-  const problems: string[] = [];
-  for (const [name, wanted] of Object.entries(SAFE)) {
-    const actual = settings[name];
-    // The server leaves out, or writes as 0, what is not limited.
-    const unlimited = typeof wanted === "number" && (actual === 0 || actual === undefined);
-    if (actual !== wanted && !unlimited) {
-      problems.push(`${name} is ${JSON.stringify(actual)} and must be ${JSON.stringify(wanted)}`);
-    }
-  }
-  for (const [name, effect] of Object.entries(UNSAFE)) {
-    const value = settings[name];
-    if (value !== undefined && value !== false && value !== 0 && value !== null) {
-      if (Array.isArray(value) && value.length === 0) continue;
-      problems.push(`${name} is set, so ${effect}`);
-    }
-  }
-  if (settings.persist_mode === "async") {
-    problems.push('persist_mode is "async", so saves are acknowledged before they are stored');
-  }
-  const subjects = [...config.subjects ?? []].sort().join(" ");
-  const wanted = [...layout.subjects].sort().join(" ");
-  if (subjects !== wanted) problems.push(`its subjects are "${subjects}" and must be "${wanted}"`);
-  return problems;
-}
 
 function isAtLeast(version: string, required: string): boolean {
   const actual = version.split(/[.-]/).map(Number);

@@ -1,6 +1,6 @@
 import type { Msg } from "@nats-io/nats-core";
 import type { Outgoing } from "./save.ts";
-import { ApiError, ServerCode, type StreamApi } from "./stream.ts";
+import { ApiError, ServerCode, type StreamApi, type StreamNames } from "./stream.ts";
 import { WireError } from "./wire.ts";
 
 const decoder = new TextDecoder();
@@ -23,12 +23,12 @@ export type TryOutcome =
 
 /** Stores messages, all or none: a single one as a plain publish, several as an atomic batch. */
 export class Publisher {
-  readonly #api: StreamApi;
+  readonly #api: StreamApi<StreamNames>;
   readonly #waiting: (() => void)[] = [];
   #open = 0;
 
   /** Publishes to the stream of `api`. */
-  constructor(api: StreamApi) {
+  constructor(api: StreamApi<StreamNames>) {
     this.#api = api;
   }
 

@@ -34,16 +34,22 @@ export class ApiError extends Error {
   }
 }
 
+/** What is known by name of a stream. */
+export interface StreamNames {
+  /** The JetStream stream. */
+  readonly stream: string;
+}
+
 /** The JetStream API of one stream. */
-export class StreamApi {
+export class StreamApi<Names extends StreamNames = Layout> {
   /** Carries the requests. */
   readonly wire: Wire;
   /** The stream's names. */
-  readonly layout: Layout;
+  readonly layout: Names;
   readonly #prefix: string;
 
   /** Talks to the stream of `layout` over `wire`. */
-  constructor(wire: Wire, layout: Layout, prefix: string) {
+  constructor(wire: Wire, layout: Names, prefix: string) {
     this.wire = wire;
     this.layout = layout;
     this.#prefix = prefix;
@@ -91,11 +97,11 @@ export class StreamApi {
   }
 
   /** Stores the stream's first message unless there is one; true if this call stored it. */
-  async found(genesis: unknown, timeout: number): Promise<boolean> {
+  async found(subject: string, genesis: unknown, timeout: number): Promise<boolean> {
     const condition = headers();
     condition.set("Nats-Expected-Last-Sequence", "0");
     const body = encoder.encode(JSON.stringify(genesis));
-    const answer = await this.wire.request(this.layout.genesis, body, timeout, condition);
+    const answer = await this.wire.request(subject, body, timeout, condition);
     return JSON.parse(decoder.decode(answer.data)).seq === 1;
   }
 

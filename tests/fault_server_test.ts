@@ -11,53 +11,8 @@ import {
   tampered,
   withoutOp,
 } from "./fault.ts";
+import { Load } from "./fault_load.ts";
 import { natsTest, nextStatus, type Scene } from "./fixture.ts";
-
-/** Saves until it is stopped: `actors` histories side by side, every third save a batch. */
-class Load {
-  readonly outcomes: Outcome[] = [];
-  readonly #stores: readonly JetStreamEventStore[];
-  readonly #work: Promise<void>;
-  #stopped = false;
-  #progress = Promise.withResolvers<void>();
-
-  constructor(stores: readonly JetStreamEventStore[], actors: number) {
-    this.#stores = stores;
-    this.#work = Promise.all(Array.from({ length: actors }, (_, at) => this.#run(at)))
-      .then(() => {});
-  }
-
-  /** Resolves when `count` more saves have ended. */
-  async further(count: number): Promise<void> {
-    for (const goal = this.outcomes.length + count; this.outcomes.length < goal;) {
-      await this.#progress.promise;
-    }
-  }
-
-  /** Lets the saves under way end; gives all outcomes. */
-  async stop(): Promise<Outcome[]> {
-    this.#stopped = true;
-    await this.#work;
-    return this.outcomes;
-  }
-
-  async #run(actor: number): Promise<void> {
-    const store = this.#stores[actor % this.#stores.length]!;
-    const id = `order-${actor}`;
-    for (let version = 1; !this.#stopped;) {
-      const count = version % 3 === 0 ? 3 : 1;
-      const events = Array.from({ length: count }, (_, at) => fact(id, version + at));
-      const outcome = await attempt(store, ...events);
-      this.outcomes.push(outcome);
-      this.#progress.resolve();
-      this.#progress = Promise.withResolvers();
-      const { kind } = outcome;
-      if (kind === "saved" || kind === "duplicate") version += count;
-      // A conflict after an unknown outcome says that it was stored.
-      if (kind === "conflict") version += count;
-    }
-  }
-}
 
 async function open(
   scene: Scene,
@@ -118,7 +73,7 @@ natsTest("Down for longer than the deadline: all that was told is true", async (
   const { unknown = 0, unavailable = 0 } = tally(outcomes);
   assert(unknown + unavailable >= 20, `${unknown} unknown, ${unavailable} unavailable`);
   const stored = await storedIn(await scene.connect(), store.stream);
-  assertTruthful(outcomes.filter(({ kind }) => kind !== "conflict"), stored);
+  assertTruthful(outcomes, stored);
   for (const outcome of outcomes.filter(({ kind }) => kind === "unknown")) {
     const isStored = stored.some(({ id }) => id === outcome.events[0]!.id);
     // The actor has newer events by now, which makes every outcome final.

@@ -1,5 +1,5 @@
 import type { Event } from "../store/event.ts";
-import { MAX_BYTES, prepareEvent } from "../store/prepare.ts";
+import { MAX_BYTES } from "../store/prepare.ts";
 import type {
   EventBus,
   EventBusOptions,
@@ -9,6 +9,7 @@ import type {
   SubscribeOptions,
   Subscription,
 } from "./bus.ts";
+import { sealEvent } from "./delivery.ts";
 import { Hub } from "./hub.ts";
 import { LocalDelivery } from "./local_delivery.ts";
 import type { BusMetrics } from "./metrics.ts";
@@ -57,7 +58,7 @@ export class LocalEventBus implements EventBus {
   async publish(namespace: string, event: Event): Promise<void> {
     this.#hub.assertOpen("publish");
     const parsed = parseNamespace(namespace);
-    const prepared = prepareEvent(event, this.#maxBytes);
+    const prepared = sealEvent(event, this.#maxBytes);
     this.#hub.meter.of(namespace, prepared.eventType).published++;
     this.#local.deliver(parsed, prepared, this.#hub.meter);
   }

@@ -32,7 +32,7 @@ export class LocalDelivery {
       const { group } = subscription.request;
       delivery ??= {
         namespace: namespace.name,
-        event: openEvent(body, actorId),
+        event: openEvent(body, eventType, actorId),
         since: performance.now(),
         counts,
       };

@@ -1,6 +1,6 @@
 import type { Connection } from "../store/connection.ts";
 import type { Event } from "../store/event.ts";
-import { MAX_BYTES, prepareEvent } from "../store/prepare.ts";
+import { MAX_BYTES } from "../store/prepare.ts";
 import type {
   EventBus,
   EventBusOptions,
@@ -11,6 +11,7 @@ import type {
   Subscription,
 } from "./bus.ts";
 import { ConnectionWatch, reachServer } from "./connection_watch.ts";
+import { sealEvent } from "./delivery.ts";
 import { Hub } from "./hub.ts";
 import { LocalDelivery } from "./local_delivery.ts";
 import type { BusMetrics } from "./metrics.ts";
@@ -95,7 +96,7 @@ export class NatsEventBus implements EventBus {
     this.#hub.assertOpen("publish");
     const parsed = parseNamespace(namespace);
     this.#maxBytes = this.#connection.info?.max_payload ?? this.#maxBytes;
-    const prepared = prepareEvent(event, this.#maxBytes);
+    const prepared = sealEvent(event, this.#maxBytes);
     const { eventType, actorId, body } = prepared;
     const subject = subjectOf(parsed, eventType, actorId);
     const held = this.#outbox.send(subject, body);

@@ -89,8 +89,7 @@ export class Wire {
     if (address === undefined) return undefined;
     const { namespace, eventType, actorId } = address;
     try {
-      const event = openEvent(message.data, actorId);
-      if (event.eventType !== eventType) return undefined;
+      const event = openEvent(message.data, eventType, actorId);
       const counts = this.#meter.of(namespace, eventType);
       return { namespace, event, since: performance.now(), counts };
     } catch {

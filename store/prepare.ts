@@ -1,7 +1,10 @@
 import type { Event, EventMetadata } from "./event.ts";
 import { EventTooLargeError, InvalidEventError, VersionConflictError } from "./errors.ts";
 import { unfaithful } from "./faithful.ts";
-import type { ExpectedVersion } from "./store.ts";
+import type { Codec } from "./codec.ts";
+import type { Range } from "./history.ts";
+import type { EventFilter, ExpectedVersion, ReadAllOptions, ReadOptions } from "./store.ts";
+import { schemaOf, type Upcasters } from "./upcast.ts";
 import { MAX_BATCH } from "./layout.ts";
 import { describe, tokenProblem } from "./token.ts";
 
@@ -21,8 +24,18 @@ export interface PreparedEvent {
   /** ISO 8601. */
   readonly timestamp: string;
   readonly metadata: EventMetadata | undefined;
+  /** Which shape its data has. */
+  readonly schema: number;
   /** The event as it is stored. */
   readonly body: Uint8Array;
+}
+
+/** How a store encodes events, and what fits. */
+export interface Encoding {
+  /** Bytes that one message may take, headers included. */
+  readonly maxBytes: number;
+  readonly codec: Codec<Event> | undefined;
+  readonly upcasters: Upcasters;
 }
 
 /**
@@ -116,12 +129,9 @@ export function prepareEvent(event: Event, maxBytes: number): PreparedEvent {
   checkToken("id", id);
   checkToken("eventType", eventType);
   checkToken("actorId", actorId);
-  checkVersion(version);
-  if (!isDate(timestamp)) {
-    throw new InvalidEventError(`timestamp is ${describe(timestamp)}, not a Date`);
-  }
-  if (Number.isNaN(timestamp.getTime())) throw new InvalidEventError("timestamp is no valid date");
-  const problem = unfaithful(data, "data");
+  const impossible = versionProblem(version);
+  if (impossible !== undefined) throw new InvalidEventError(impossible);
+  const problem = timestampProblem(timestamp) ?? unfaithful(data, "data");
   if (problem !== undefined) throw new InvalidEventError(problem);
   const copied = copyMetadata(metadata);
   const time = timestamp.toISOString();
@@ -164,12 +174,47 @@ export function checkActorId(actorId: string): void {
   }
 }
 
-/** Refuses a first version that no history can have. */
-export function checkFromVersion(fromVersion: number): void {
-  if (!Number.isSafeInteger(fromVersion) || fromVersion < 0) {
+/** Refuses a number that is no version, sequence or limit. */
+export function checkNumber(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw new RangeError(`Cannot read: ${name} is ${value}, not a safe integer of 0 or more`);
+  }
+}
+
+/** Checks what `readEvents()` was given, and fills in what was not. */
+export function prepareRange(
+  actorId: string,
+  { fromVersion = 0, toVersion, direction = "forwards", limit, signal }: ReadOptions,
+): Range & { readonly backwards: boolean } {
+  checkActorId(actorId);
+  checkNumber("fromVersion", fromVersion);
+  if (toVersion !== undefined) checkNumber("toVersion", toVersion);
+  if (limit !== undefined) checkNumber("limit", limit);
+  if (direction !== "forwards" && direction !== "backwards") {
     throw new RangeError(
-      `Cannot read from version ${fromVersion}: a safe integer of 0 or more is needed`,
+      `Cannot read: direction is ${describe(direction)}, not "forwards" or "backwards"`,
     );
+  }
+  const most = Number.MAX_SAFE_INTEGER;
+  const backwards = direction === "backwards";
+  return { from: fromVersion, to: toVersion ?? most, limit: limit ?? most, signal, backwards };
+}
+
+/** Checks what `readAll()` was given, and fills in what was not. */
+export function prepareReadAll(
+  { from = "start", filter = {}, signal }: ReadAllOptions,
+): { from: number; filter: EventFilter; signal: AbortSignal | undefined } {
+  if (from !== "start") checkNumber("from", from);
+  if (filter.actorId !== undefined) checkActorId(filter.actorId);
+  if (filter.category !== undefined) checkCategory(filter.category);
+  return { from: from === "start" ? 1 : Math.max(1, from), filter, signal };
+}
+
+/** Refuses a category that no actor can have. */
+export function checkCategory(category: string): void {
+  const problem = tokenProblem(category);
+  if (problem !== undefined) {
+    throw new RangeError(`Cannot read category ${describe(category)}: it ${problem}`);
   }
 }
 
@@ -178,11 +223,17 @@ function checkToken(name: string, value: unknown): void {
   if (problem !== undefined) throw new InvalidEventError(`${name} ${describe(value)} ${problem}`);
 }
 
-function checkVersion(version: unknown): void {
-  if (!Number.isSafeInteger(version) || (version as number) < 1) {
-    const given = typeof version === "number" ? version : describe(version);
-    throw new InvalidEventError(`version ${given} is not a safe integer of 1 or more`);
-  }
+/** What makes `version` impossible as an event's, or `undefined` if it will do. */
+export function versionProblem(version: unknown): string | undefined {
+  if (Number.isSafeInteger(version) && (version as number) >= 1) return undefined;
+  const given = typeof version === "number" ? version : describe(version);
+  return `version ${given} is not a safe integer of 1 or more`;
+}
+
+/** What is wrong with `timestamp`, or `undefined` if it will do. */
+export function timestampProblem(timestamp: unknown): string | undefined {
+  if (!isDate(timestamp)) return `timestamp is ${describe(timestamp)}, not a Date`;
+  return Number.isNaN(timestamp.getTime()) ? "timestamp is no valid date" : undefined;
 }
 
 /** Also true for a `Date` of another realm, for which `instanceof` fails; a look-alike throws. */

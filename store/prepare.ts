@@ -1,10 +1,7 @@
 import type { Event, EventMetadata } from "./event.ts";
 import { EventTooLargeError, InvalidEventError, VersionConflictError } from "./errors.ts";
 import { unfaithful } from "./faithful.ts";
-import type { Codec } from "./codec.ts";
-import type { Range } from "./history.ts";
-import type { EventFilter, ExpectedVersion, ReadAllOptions, ReadOptions } from "./store.ts";
-import { schemaOf, type Upcasters } from "./upcast.ts";
+import type { ExpectedVersion } from "./store.ts";
 import { MAX_BATCH } from "./layout.ts";
 import { describe, tokenProblem } from "./token.ts";
 
@@ -24,18 +21,8 @@ export interface PreparedEvent {
   /** ISO 8601. */
   readonly timestamp: string;
   readonly metadata: EventMetadata | undefined;
-  /** Which shape its data has. */
-  readonly schema: number;
   /** The event as it is stored. */
   readonly body: Uint8Array;
-}
-
-/** How a store encodes events, and what fits. */
-export interface Encoding {
-  /** Bytes that one message may take, headers included. */
-  readonly maxBytes: number;
-  readonly codec: Codec<Event> | undefined;
-  readonly upcasters: Upcasters;
 }
 
 /**
@@ -174,47 +161,12 @@ export function checkActorId(actorId: string): void {
   }
 }
 
-/** Refuses a number that is no version, sequence or limit. */
-export function checkNumber(name: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 0) {
-    throw new RangeError(`Cannot read: ${name} is ${value}, not a safe integer of 0 or more`);
-  }
-}
-
-/** Checks what `readEvents()` was given, and fills in what was not. */
-export function prepareRange(
-  actorId: string,
-  { fromVersion = 0, toVersion, direction = "forwards", limit, signal }: ReadOptions,
-): Range & { readonly backwards: boolean } {
-  checkActorId(actorId);
-  checkNumber("fromVersion", fromVersion);
-  if (toVersion !== undefined) checkNumber("toVersion", toVersion);
-  if (limit !== undefined) checkNumber("limit", limit);
-  if (direction !== "forwards" && direction !== "backwards") {
+/** Refuses a first version that no history can have. */
+export function checkFromVersion(fromVersion: number): void {
+  if (!Number.isSafeInteger(fromVersion) || fromVersion < 0) {
     throw new RangeError(
-      `Cannot read: direction is ${describe(direction)}, not "forwards" or "backwards"`,
+      `Cannot read from version ${fromVersion}: a safe integer of 0 or more is needed`,
     );
-  }
-  const most = Number.MAX_SAFE_INTEGER;
-  const backwards = direction === "backwards";
-  return { from: fromVersion, to: toVersion ?? most, limit: limit ?? most, signal, backwards };
-}
-
-/** Checks what `readAll()` was given, and fills in what was not. */
-export function prepareReadAll(
-  { from = "start", filter = {}, signal }: ReadAllOptions,
-): { from: number; filter: EventFilter; signal: AbortSignal | undefined } {
-  if (from !== "start") checkNumber("from", from);
-  if (filter.actorId !== undefined) checkActorId(filter.actorId);
-  if (filter.category !== undefined) checkCategory(filter.category);
-  return { from: from === "start" ? 1 : Math.max(1, from), filter, signal };
-}
-
-/** Refuses a category that no actor can have. */
-export function checkCategory(category: string): void {
-  const problem = tokenProblem(category);
-  if (problem !== undefined) {
-    throw new RangeError(`Cannot read category ${describe(category)}: it ${problem}`);
   }
 }
 

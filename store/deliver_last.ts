@@ -3,6 +3,7 @@ import type { Connection } from "./connection.ts";
 import type { Head } from "./heads.ts";
 import { CorruptEventError } from "./errors.ts";
 import { VERSION } from "./stored_message.ts";
+import { ApiError } from "./stream.ts";
 
 /**
  * The head of `subject` through a consumer with deliver policy *last*: about four requests and a
@@ -22,9 +23,11 @@ export async function lastByConsumer(
     const { num_pending } = await consumer.info(true);
     if (num_pending === 0) return { version: 0, sequence: 0 };
     const message = await consumer.next({ expires: 1000 });
-    const version = Number(message?.headers?.get(VERSION));
-    if (message === null || !Number.isSafeInteger(version) || version < 1) {
-      throw new CorruptEventError(message?.seq ?? 0, `it has no ${VERSION} header`);
+    // Lost on its way, or with the consumer: that says nothing of the stream.
+    if (message === null) throw new ApiError({ code: 503, description: "no message came in time" });
+    const version = Number(message.headers?.get(VERSION));
+    if (!Number.isSafeInteger(version) || version < 1) {
+      throw new CorruptEventError(message.seq, `it has no ${VERSION} header`);
     }
     return { version, sequence: message.seq };
   } finally {

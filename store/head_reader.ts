@@ -29,16 +29,19 @@ export class HeadReader {
    * The actor's head, asked of the server; the cache learns it. An answer that is behind what
    * this store was told before is asked again, for a deposed leader may have given it.
    *
+   * @param last How the last message of a subject is asked for. @default {of the leader}
    * @throws {StreamRegressedError} The actor's history ends before what was acknowledged.
    * @throws {CorruptEventError} The last message is no event.
    */
-  async read(actorId: string): Promise<Head> {
+  async read(
+    actorId: string,
+    last: (subject: string) => Promise<Head> = (subject) => this.#lastOf(subject),
+  ): Promise<Head> {
     const subject = this.subjectOf(actorId);
     for (const retry = backoff(performance.now() + this.#pause);;) {
       const asked = performance.now();
       const known = this.#heads.get(actorId)?.sequence ?? 0;
-      const message = await this.#api.get({ last_by_subj: subject }, this.#pause);
-      const head = headIn(message);
+      const head = await last(subject);
       if (head.sequence >= known) {
         this.#heads.raise(actorId, head, asked);
         return head;
@@ -47,6 +50,10 @@ export class HeadReader {
         throw new StreamRegressedError(`"${actorId}"`, known, head.sequence);
       }
     }
+  }
+
+  async #lastOf(subject: string): Promise<Head> {
+    return headIn(await this.#api.get({ last_by_subj: subject }, this.#pause));
   }
 
   /** The first message of the actor after `sequence`. */

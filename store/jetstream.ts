@@ -207,11 +207,8 @@ export class JetStreamEventStore implements EventStore {
       if (this.#options.versionLookup !== "deliver-last") {
         return (await this.#reader.read(actorId)).version;
       }
-      const asked = performance.now();
-      const subject = this.#reader.subjectOf(actorId);
-      const head = await lastByConsumer(this.#connection, this.stream, subject);
-      this.#heads.raise(actorId, head, asked);
-      return head.version;
+      const last = (subject: string) => lastByConsumer(this.#connection, this.stream, subject);
+      return (await this.#reader.read(actorId, last)).version;
     });
   }
 

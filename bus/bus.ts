@@ -109,6 +109,9 @@ export interface EventBus extends AsyncDisposable {
    * Publishes `event` to the subscribers of `namespace`. Resolves when it is in the queues of
    * this node and handed to the transport, if there is one.
    *
+   * Where an OpenTelemetry SDK is installed, each publish and each call of a handler is a span,
+   * and an event without `traceparent` in its metadata gets that of its publish.
+   *
    * @throws {RangeError} A token of `namespace` is empty or not well-formed, or all of it takes
    * more than 96 bytes when encoded.
    * @throws {InvalidEventError} JSON would change the event.

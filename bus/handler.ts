@@ -1,7 +1,9 @@
+import { context } from "@opentelemetry/api";
 import type { Event } from "../store/event.ts";
 import type { EventHandler, HandlerSubscription } from "./bus.ts";
-import { type Delivery, handOut } from "./delivery.ts";
+import { handOut } from "./delivery.ts";
 import type { QueuedSubscription } from "./subscription.ts";
+import { type BusTracer, endSpan } from "./trace.ts";
 
 /** Feeds a handler from a subscription, one event at a time. */
 export class HandlerLoop<E extends Event> implements HandlerSubscription {
@@ -9,17 +11,20 @@ export class HandlerLoop<E extends Event> implements HandlerSubscription {
   readonly done: Promise<void>;
   readonly #subscription: QueuedSubscription<E>;
   readonly #handler: EventHandler<E>;
-  readonly #onError: (error: unknown, event?: Event, delivery?: Delivery) => void;
+  readonly #tracer: BusTracer;
+  readonly #onError: (error: unknown, event?: Event) => void;
 
   /** Begins at once. `onError` must not throw. */
   constructor(
     subscription: QueuedSubscription<E>,
     handler: EventHandler<E>,
-    onError: (error: unknown, event?: Event, delivery?: Delivery) => void,
+    onError: (error: unknown, event?: Event) => void,
+    tracer: BusTracer,
   ) {
     this.#subscription = subscription;
     this.#handler = handler;
     this.#onError = onError;
+    this.#tracer = tracer;
     this.done = this.#run();
   }
 
@@ -50,11 +55,19 @@ export class HandlerLoop<E extends Event> implements HandlerSubscription {
         const delivery = this.#subscription.poll() ?? await this.#subscription.arrival();
         if (delivery === undefined) return;
         const event = handOut(delivery.event) as E;
+        const call = this.#tracer.processing(delivery.namespace, event);
+        const begun = performance.now();
+        let failure: { readonly error: unknown } | undefined;
         try {
-          await this.#handler(event, delivery.namespace);
+          await (call === undefined
+            ? this.#handler(event, delivery.namespace)
+            : context.with(call.within, () => this.#handler(event, delivery.namespace)));
         } catch (error) {
-          this.#onError(error, event, delivery);
+          failure = { error };
         }
+        delivery.counts.handle(begun, failure);
+        if (call !== undefined) endSpan(call.span, failure);
+        if (failure !== undefined) this.#onError(failure.error, event);
       }
     } catch (error) {
       this.#onError(error);

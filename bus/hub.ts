@@ -10,6 +10,7 @@ import { HandlerLoop } from "./handler.ts";
 import { Meter } from "./metrics.ts";
 import { parseRequest } from "./request.ts";
 import { QueuedSubscription } from "./subscription.ts";
+import { BusTracer, endSpan, withTrace } from "./trace.ts";
 
 /** Ties a new subscription to where its events come from; gives what unties it. */
 export type Attach = (subscription: QueuedSubscription) => () => void;
@@ -17,7 +18,8 @@ export type Attach = (subscription: QueuedSubscription) => () => void;
 /** The part of a bus that is on this node: who subscribes, what was counted, how it ends. */
 export class Hub {
   /** What went through. */
-  readonly meter: Meter = new Meter();
+  readonly meter: Meter;
+  readonly #tracer: BusTracer;
   readonly #attach: Attach;
   readonly #onDrop: (report: DropReport) => void;
   readonly #onError: (error: unknown, event?: Event) => void;
@@ -25,8 +27,13 @@ export class Hub {
   readonly #loops = new Set<Promise<void>>();
   #disposed = false;
 
-  /** `attach` is called with each subscription before it is given to the user. */
-  constructor(attach: Attach, options: EventBusOptions) {
+  /**
+   * `system` is what telemetry calls the transport; `attach` is called with each subscription
+   * before it is given to the user.
+   */
+  constructor(system: string, attach: Attach, options: EventBusOptions) {
+    this.meter = new Meter(system);
+    this.#tracer = new BusTracer(system);
     this.#attach = attach;
     this.#onDrop = options.onDrop ?? warn;
     this.#onError = options.onError ?? complain;
@@ -41,13 +48,13 @@ export class Hub {
       dropping: (report) => this.guard(() => this.#onDrop(report)),
       ended: () => {
         this.#subscriptions.delete(subscription);
-        this.meter.active--;
+        this.meter.subscriptions(-1);
         detach();
       },
     }, options.signal);
     if (subscription.open) {
       this.#subscriptions.add(subscription);
-      this.meter.active++;
+      this.meter.subscriptions(1);
       try {
         detach = this.#attach(subscription);
       } catch (error) {
@@ -71,14 +78,26 @@ export class Hub {
     const loop = new HandlerLoop(
       this.subscribe<E>(pattern, options),
       handler,
-      (error, event, delivery) => {
-        if (delivery !== undefined) delivery.counts.errors++;
-        this.guard(() => onError(error, event));
-      },
+      (error, event) => this.guard(() => onError(error, event)),
+      this.#tracer,
     );
     this.#loops.add(loop.done);
     loop.done.then(() => this.#loops.delete(loop.done));
     return loop;
+  }
+
+  /** Calls `publish` with the event, in a span and with its context where there is tracing. */
+  traced<T>(namespace: string, event: Event, publish: (event: Event) => T): T {
+    const span = this.#tracer.publishing(namespace, event);
+    if (span === undefined) return publish(event);
+    try {
+      const result = publish(withTrace(event, span));
+      endSpan(span);
+      return result;
+    } catch (error) {
+      endSpan(span, { error });
+      throw error;
+    }
   }
 
   /** Throws once the bus is disposed. */

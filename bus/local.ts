@@ -44,7 +44,7 @@ export class LocalEventBus implements EventBus {
 
   /** Begins without subscribers. */
   constructor(options: LocalEventBusOptions = {}) {
-    this.#hub = new Hub((subscription) => this.#local.add(subscription), options);
+    this.#hub = new Hub("aether", (subscription) => this.#local.add(subscription), options);
     this.#maxBytes = options.maxBytes ?? MAX_BYTES;
   }
 
@@ -58,9 +58,11 @@ export class LocalEventBus implements EventBus {
   async publish(namespace: string, event: Event): Promise<void> {
     this.#hub.assertOpen("publish");
     const parsed = parseNamespace(namespace);
-    const prepared = sealEvent(event, this.#maxBytes);
-    this.#hub.meter.of(namespace, prepared.eventType).published++;
-    this.#local.deliver(parsed, prepared, this.#hub.meter);
+    this.#hub.traced(namespace, event, (traced) => {
+      const sealed = sealEvent(traced, this.#maxBytes);
+      this.#hub.meter.of(namespace, sealed.eventType).publish();
+      this.#local.deliver(parsed, sealed, this.#hub.meter);
+    });
   }
 
   /** See {@linkcode EventBus.subscribe}. */

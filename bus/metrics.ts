@@ -1,3 +1,7 @@
+import type { Attributes } from "@opentelemetry/api";
+import { type Instruments, instrumentsOf } from "./telemetry.ts";
+import { errorType } from "./trace.ts";
+
 /** How long events were on a node's bus: from publish or receipt to the subscriber, in ms. */
 export interface BusLatency {
   /** Deliveries measured. */
@@ -45,52 +49,119 @@ export interface BusMetrics extends EventCounts {
 /** Pairs that are counted apart: names come from outside, memory is ours. */
 const MAX_SERIES = 1000;
 
-/** The numbers of one namespace and event type, as they grow. */
+/** The numbers of one namespace and event type, as they grow; with them grow the instruments'. */
 export class Counts {
-  /** See {@linkcode EventCounts}; so for the next ones. */
-  published = 0;
-  received = 0;
-  delivered = 0;
-  dropped = 0;
-  errors = 0;
+  readonly #instruments: Instruments | undefined;
+  readonly #sending: Attributes;
+  readonly #processing: Attributes;
+  #published = 0;
+  #received = 0;
+  #delivered = 0;
+  #dropped = 0;
+  #errors = 0;
   #total = 0;
   #max = 0;
 
-  /** One more delivery, after `latency` ms on the bus. */
-  deliver(latency: number): void {
-    this.delivered++;
+  /** Begins at zero. `attributes` go with each measurement. */
+  constructor(instruments?: Instruments, attributes: Attributes = {}) {
+    this.#instruments = instruments;
+    const all = { ...instruments?.attributes, ...attributes };
+    this.#sending = { ...all, "messaging.operation.name": "publish" };
+    this.#processing = { ...all, "messaging.operation.name": "process" };
+  }
+
+  /** One more was published. */
+  publish(): void {
+    this.#published++;
+    this.#instruments?.sent.add(1, this.#sending);
+  }
+
+  /** One more came from another node. */
+  receive(): void {
+    this.#received++;
+    this.#instruments?.received.add(1, this.#processing);
+  }
+
+  /** One more was delivered, that came at `since`. */
+  deliver(since: number): void {
+    const latency = performance.now() - since;
+    this.#delivered++;
     this.#total += latency;
     if (latency > this.#max) this.#max = latency;
+    this.#instruments?.consumed.add(1, this.#processing);
+    this.#instruments?.latency.record(latency / 1000, this.#processing);
+  }
+
+  /** One more was lost to a full queue. */
+  drop(): void {
+    this.#dropped++;
+    this.#instruments?.dropped.add(1, this.#processing);
+  }
+
+  /** The server has refused a publish. */
+  refuse(): void {
+    this.#errors++;
+  }
+
+  /** A handler was called at `begun`, and threw if there is a `failure`. */
+  handle(begun: number, failure?: { readonly error: unknown }): void {
+    if (failure !== undefined) this.#errors++;
+    if (this.#instruments === undefined) return;
+    const type = failure === undefined ? {} : { "error.type": errorType(failure.error) };
+    const seconds = (performance.now() - begun) / 1000;
+    this.#instruments.process.record(seconds, { ...this.#processing, ...type });
   }
 
   /** Adds the numbers of `other`. */
   add(other: Counts): void {
-    this.published += other.published;
-    this.received += other.received;
-    this.delivered += other.delivered;
-    this.dropped += other.dropped;
-    this.errors += other.errors;
+    this.#published += other.#published;
+    this.#received += other.#received;
+    this.#delivered += other.#delivered;
+    this.#dropped += other.#dropped;
+    this.#errors += other.#errors;
     this.#total += other.#total;
     this.#max = Math.max(this.#max, other.#max);
   }
 
   /** The numbers as they stand. */
   snapshot(): EventCounts {
-    const { published, received, delivered, dropped, errors } = this;
-    const latency = { count: delivered, total: this.#total, max: this.#max };
-    return { published, received, delivered, dropped, errors, latency };
+    return {
+      published: this.#published,
+      received: this.#received,
+      delivered: this.#delivered,
+      dropped: this.#dropped,
+      errors: this.#errors,
+      latency: { count: this.#delivered, total: this.#total, max: this.#max },
+    };
   }
 }
 
 /** Counts what goes through one bus. */
 export class Meter {
-  /** Subscriptions that have not ended. */
-  active = 0;
-  /** Messages that were skipped. */
-  malformed = 0;
+  readonly #instruments: Instruments | undefined;
   readonly #series = new Map<string, Map<string, Counts>>();
-  readonly #others = new Counts();
+  readonly #others: Counts;
   #size = 0;
+  #active = 0;
+  #malformed = 0;
+
+  /** Measures with OpenTelemetry too, where its SDK is installed. */
+  constructor(system: string) {
+    this.#instruments = instrumentsOf(system);
+    this.#others = new Counts(this.#instruments);
+  }
+
+  /** A subscription began (1) or ended (-1). */
+  subscriptions(change: 1 | -1): void {
+    this.#active += change;
+    this.#instruments?.subscriptions.add(change, this.#instruments.attributes);
+  }
+
+  /** A message was skipped. */
+  skip(): void {
+    this.#malformed++;
+    this.#instruments?.malformed.add(1, this.#instruments.attributes);
+  }
 
   /** The numbers to add to for an event of `eventType` in `namespace`. */
   of(namespace: string, eventType: string): Counts {
@@ -99,7 +170,10 @@ export class Meter {
     if (known !== undefined) return known;
     if (this.#size >= MAX_SERIES) return this.#others;
     this.#size++;
-    const counts = new Counts();
+    const counts = new Counts(this.#instruments, {
+      "messaging.destination.name": namespace,
+      "aether.event.type": eventType,
+    });
     if (types === undefined) this.#series.set(namespace, new Map([[eventType, counts]]));
     else types.set(eventType, counts);
     return counts;
@@ -117,7 +191,11 @@ export class Meter {
       for (const [eventType, counts] of types) add(namespace, eventType, counts);
     }
     if (this.#size >= MAX_SERIES) add("", "", this.#others);
-    const { active, malformed } = this;
-    return { ...total.snapshot(), activeSubscriptions: active, malformed, series };
+    return {
+      ...total.snapshot(),
+      activeSubscriptions: this.#active,
+      malformed: this.#malformed,
+      series,
+    };
   }
 }

@@ -68,7 +68,7 @@ export class NatsEventBus implements EventBus {
   constructor(connection: Connection, options: NatsEventBusOptions = {}) {
     const { onReconnect = warn } = options;
     this.#connection = connection;
-    this.#hub = new Hub((subscription) => this.#attach(subscription), options);
+    this.#hub = new Hub("nats", (subscription) => this.#attach(subscription), options);
     this.#wire = new Wire(connection, this.#mark, this.#hub.meter);
     this.#outbox = new Outbox(connection, this.#mark, (error) => this.#hub.report(error));
     this.#watch = new ConnectionWatch(connection, {
@@ -76,7 +76,7 @@ export class NatsEventBus implements EventBus {
       refused: (error, subject) => {
         const address = addressOf(subject);
         if (address === undefined) return;
-        this.#hub.meter.of(address.namespace, address.eventType).errors++;
+        this.#hub.meter.of(address.namespace, address.eventType).refuse();
         this.#hub.report(error);
       },
       closed: (error) => this.#hub.end(error),
@@ -96,12 +96,14 @@ export class NatsEventBus implements EventBus {
     this.#hub.assertOpen("publish");
     const parsed = parseNamespace(namespace);
     this.#maxBytes = this.#connection.info?.max_payload ?? this.#maxBytes;
-    const prepared = sealEvent(event, this.#maxBytes);
-    const { eventType, actorId, body } = prepared;
-    const subject = subjectOf(parsed, eventType, actorId);
-    const held = this.#outbox.send(subject, body);
-    this.#hub.meter.of(namespace, eventType).published++;
-    this.#local.deliver(parsed, prepared, this.#hub.meter);
+    const held = this.#hub.traced(namespace, event, (traced) => {
+      const sealed = sealEvent(traced, this.#maxBytes);
+      const { eventType, actorId, body } = sealed;
+      const held = this.#outbox.send(subjectOf(parsed, eventType, actorId), body);
+      this.#hub.meter.of(namespace, eventType).publish();
+      this.#local.deliver(parsed, sealed, this.#hub.meter);
+      return held;
+    });
     if (held !== undefined) await held;
   }
 

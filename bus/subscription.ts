@@ -85,7 +85,7 @@ export class QueuedSubscription<E extends Event = Event>
       lost = this.#queue.shift()!;
       this.#queue.push(delivery);
     }
-    lost.counts.dropped++;
+    lost.counts.drop();
     this.#dropped++;
     if (overflow === "error") {
       this.fail(new SubscriptionOverflowError(pattern, capacity));
@@ -100,7 +100,7 @@ export class QueuedSubscription<E extends Event = Event>
     const delivery = this.#queue.shift();
     if (delivery === undefined) return undefined;
     if (!this.#open && this.#queue.size === 0) this.#release();
-    delivery.counts.deliver(performance.now() - delivery.since);
+    delivery.counts.deliver(delivery.since);
     return delivery;
   }
 
@@ -111,7 +111,7 @@ export class QueuedSubscription<E extends Event = Event>
       const delivery = await new Promise<Delivery | undefined>((resolve) =>
         this.#waiting.push(resolve)
       );
-      delivery?.counts.deliver(performance.now() - delivery.since);
+      delivery?.counts.deliver(delivery.since);
       if (delivery !== undefined) return delivery;
     }
     if (this.#failure === undefined || this.#thrown) return undefined;

@@ -74,10 +74,10 @@ export class Wire {
     if (own && !grouped) return;
     const delivery = this.#read(message);
     if (delivery === undefined) {
-      this.#meter.malformed++;
+      this.#meter.skip();
       return;
     }
-    if (!own) delivery.counts.received++;
+    if (!own) delivery.counts.receive();
     const { actorId } = delivery.event;
     for (const member of members) {
       if (member.wants(actorId)) member.offer(delivery);

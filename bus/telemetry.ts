@@ -1,0 +1,76 @@
+import {
+  type Attributes,
+  type Counter,
+  createNoopMeter,
+  type Histogram,
+  type Meter as OtelMeter,
+  metrics,
+  type UpDownCounter,
+} from "@opentelemetry/api";
+
+/** The name of this library's meters and tracers. */
+export const SCOPE = "@flowmade-one/aether";
+
+/**
+ * The bus's OpenTelemetry instruments. Names and attributes that begin with `messaging.` are those
+ * of the semantic conventions for messaging client metrics, version 1.37.0
+ * (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics/); what they do not
+ * know is called `aether.bus.…`.
+ */
+export interface Instruments {
+  /** What each measurement begins with. */
+  readonly attributes: Attributes;
+  /** `messaging.client.sent.messages`, `{message}`: events that were published. */
+  readonly sent: Counter;
+  /** `messaging.client.consumed.messages`, `{message}`: events that subscribers were given. */
+  readonly consumed: Counter;
+  /** `messaging.process.duration`, `s`: calls of handlers, `error.type` for those that threw. */
+  readonly process: Histogram;
+  /** `aether.bus.received.messages`, `{message}`: events that came from other nodes. */
+  readonly received: Counter;
+  /** `aether.bus.dropped.messages`, `{message}`: events lost to full queues. */
+  readonly dropped: Counter;
+  /** `aether.bus.malformed.messages`, `{message}`: messages that are no events. */
+  readonly malformed: Counter;
+  /** `aether.bus.latency`, `s`: from publish or receipt to the subscriber, on one node. */
+  readonly latency: Histogram;
+  /** `aether.bus.subscriptions`, `{subscription}`: subscriptions that have not ended. */
+  readonly subscriptions: UpDownCounter;
+}
+
+/**
+ * The instruments of a bus whose `messaging.system` is `system`; `undefined` where no metrics SDK
+ * is installed, so that measuring costs nothing then. Install the SDK before making the bus: the
+ * OpenTelemetry API hands out meters that stay without effect before.
+ */
+export function instrumentsOf(system: string): Instruments | undefined {
+  const meter: OtelMeter = metrics.getMeter(SCOPE);
+  if (meter === createNoopMeter()) return undefined;
+  const counter = (name: string, description: string): Counter =>
+    meter.createCounter(name, { description, unit: "{message}" });
+  const duration = (name: string, description: string): Histogram =>
+    meter.createHistogram(name, {
+      description,
+      unit: "s",
+      advice: {
+        explicitBucketBoundaries: [
+          ...[0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1],
+          ...[0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
+        ],
+      },
+    });
+  return {
+    attributes: { "messaging.system": system },
+    sent: counter("messaging.client.sent.messages", "Events that were published"),
+    consumed: counter("messaging.client.consumed.messages", "Events given to subscribers"),
+    process: duration("messaging.process.duration", "Duration of calls of handlers"),
+    received: counter("aether.bus.received.messages", "Events that came from other nodes"),
+    dropped: counter("aether.bus.dropped.messages", "Events lost to full queues"),
+    malformed: counter("aether.bus.malformed.messages", "Messages that are no events of a bus"),
+    latency: duration("aether.bus.latency", "From publish or receipt to the subscriber"),
+    subscriptions: meter.createUpDownCounter("aether.bus.subscriptions", {
+      description: "Subscriptions that have not ended",
+      unit: "{subscription}",
+    }),
+  };
+}

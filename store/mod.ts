@@ -47,8 +47,14 @@ export {
   type RecordedEvent,
 } from "./event.ts";
 export { JetStreamEventStore, type JetStreamEventStoreOptions } from "./jetstream.ts";
+export {
+  JetStreamSnapshotStore,
+  type JetStreamSnapshotStoreOptions,
+} from "./jetstream_snapshots.ts";
 export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory.ts";
+export { InMemorySnapshotStore, type InMemorySnapshotStoreOptions } from "./memory_snapshots.ts";
 export type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
+export { snapshotEvery, type SnapshotPolicy } from "./snapshot_policy.ts";
 export type {
   Broadcaster,
   EventStore,

@@ -14,7 +14,7 @@ export interface Snapshot<State = unknown> {
 
 /** What {@linkcode SnapshotStore.getLatestSnapshot} is asked for. */
 export interface SnapshotQuery {
-  /** The shape of state that the caller understands; snapshots of any other are passed over. */
+  /** The shape of state that the caller understands: a safe integer of 0 or more. */
   readonly schemaVersion: number;
 }
 
@@ -24,17 +24,20 @@ export interface SnapshotQuery {
  *
  * 1. An older snapshot of an actor never replaces a newer one of the same schema, across any
  *    number of processes.
- * 2. A snapshot of another schema is never given out; a newer schema's replaces an older one's.
+ * 2. Schemas never meet: a snapshot of another schema is never given out, never replaced, and
+ *    never in the way. Old and new code that run side by side each find their own.
  * 3. Nothing is aliased: the caller's state and the store's share nothing.
  *
  * Methods reject; they never throw synchronously.
  */
 export interface SnapshotStore extends AsyncDisposable {
   /**
-   * Keeps a snapshot; true if it is the newest one now, false if one at least as new stands.
+   * Keeps a snapshot; true if it is the newest one of its schema now, false if one at least as
+   * new stands.
    *
    * @throws {InvalidSnapshotError} The snapshot cannot be stored as it is, or is too large.
-   * @throws {StoreUnavailableError} The store could not be reached.
+   * @throws {StoreUnavailableError} The store could not be reached; the snapshot may be kept all
+   * the same, and saving it again is safe.
    */
   saveSnapshot(snapshot: Snapshot): Promise<boolean>;
 
@@ -43,6 +46,7 @@ export interface SnapshotStore extends AsyncDisposable {
    * that can be read.
    *
    * @throws {StoreUnavailableError} The store could not be reached.
+   * @throws {RangeError} The actor id or the schema version is impossible.
    */
   getLatestSnapshot<State = unknown>(
     actorId: string,

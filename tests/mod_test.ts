@@ -27,10 +27,14 @@ const STORE = [
   "ExpectedVersion",
   "InMemoryEventStore",
   "InMemoryEventStoreOptions",
+  "InMemorySnapshotStore",
+  "InMemorySnapshotStoreOptions",
   "InvalidEventError",
   "InvalidSnapshotError",
   "JetStreamEventStore",
   "JetStreamEventStoreOptions",
+  "JetStreamSnapshotStore",
+  "JetStreamSnapshotStoreOptions",
   "LatestVersionOptions",
   "RecordedEvent",
   "SaveOptions",
@@ -38,6 +42,7 @@ const STORE = [
   "SaveReceipt",
   "SettledOutcome",
   "Snapshot",
+  "SnapshotPolicy",
   "SnapshotQuery",
   "SnapshotStore",
   "StoreUnavailableError",
@@ -49,6 +54,7 @@ const STORE = [
   "caused",
   "createEvent",
   "isAetherError",
+  "snapshotEvery",
 ];
 
 const BUS = [

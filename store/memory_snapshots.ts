@@ -1,0 +1,70 @@
+import { MAX_BYTES } from "./prepare.ts";
+import type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
+import { checkQuery, decodeSnapshot, encodeSnapshot } from "./snapshot_body.ts";
+
+/** Options for {@linkcode InMemorySnapshotStore}. */
+export interface InMemorySnapshotStoreOptions {
+  /** Bytes that one snapshot with its headers may take, as a server's `max_payload`. @default {1048576} */
+  readonly maxBytes?: number;
+}
+
+/** A snapshot as it is kept: encoded, so that nothing of the caller's is shared. */
+interface Kept {
+  readonly version: number;
+  readonly body: Uint8Array;
+}
+
+/**
+ * A {@linkcode SnapshotStore} in memory: the newest snapshot of each actor and schema, gone with
+ * the process. It accepts and refuses just what the JetStream one does.
+ *
+ * @example An older snapshot never replaces a newer one
+ * ```ts
+ * import { InMemorySnapshotStore } from "@flowmade-one/aether";
+ *
+ * await using store = new InMemorySnapshotStore();
+ * const order = { actorId: "order-123", schemaVersion: 1, timestamp: new Date() };
+ * console.log(await store.saveSnapshot({ ...order, version: 200, state: "shipped" })); // true
+ * console.log(await store.saveSnapshot({ ...order, version: 100, state: "placed" })); // false
+ * const snapshot = await store.getLatestSnapshot("order-123", { schemaVersion: 1 });
+ * console.log(snapshot?.version, snapshot?.state); // 200 shipped
+ * ```
+ */
+export class InMemorySnapshotStore implements SnapshotStore {
+  /** By schema and actor. */
+  readonly #kept = new Map<string, Kept>();
+  readonly #maxBytes: number;
+
+  /** Begins empty. */
+  constructor({ maxBytes = MAX_BYTES }: InMemorySnapshotStoreOptions = {}) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** See {@linkcode SnapshotStore.saveSnapshot}. */
+  async saveSnapshot(snapshot: Snapshot): Promise<boolean> {
+    const body = encodeSnapshot(snapshot, this.#maxBytes);
+    const { actorId, version, schemaVersion } = snapshot;
+    const key = keyOf(actorId, schemaVersion);
+    const isNewest = version > (this.#kept.get(key)?.version ?? 0);
+    if (isNewest) this.#kept.set(key, { version, body });
+    return await Promise.resolve(isNewest);
+  }
+
+  /** See {@linkcode SnapshotStore.getLatestSnapshot}. */
+  async getLatestSnapshot<State = unknown>(
+    actorId: string,
+    query: SnapshotQuery,
+  ): Promise<Snapshot<State> | undefined> {
+    checkQuery(actorId, query);
+    const kept = this.#kept.get(keyOf(actorId, query.schemaVersion));
+    const snapshot = kept && decodeSnapshot(kept.body, actorId, query.schemaVersion);
+    return await Promise.resolve(snapshot as Snapshot<State> | undefined);
+  }
+
+  /** Nothing is under way when a save has returned. */
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+function keyOf(actorId: string, schemaVersion: number): string {
+  return `${schemaVersion}.${actorId}`;
+}

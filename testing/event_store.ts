@@ -3,9 +3,10 @@ import { batches, expectations } from "./event_store_batches.ts";
 import { broadcasting, disposal } from "./event_store_broadcasting.ts";
 import { faithfulness, refusals, sizes } from "./event_store_data.ts";
 import { identifiers } from "./event_store_identifiers.ts";
-import type { Stage, Test } from "./event_store_kit.ts";
+import type { Test } from "./event_store_kit.ts";
 import { copies, latestVersions, reading } from "./event_store_reading.ts";
 import { duplicates, versions, writers } from "./event_store_versions.ts";
+import { staged } from "./stage.ts";
 
 /** What an implementation can do beyond the contract itself. */
 export interface EventStoreCapabilities {
@@ -52,21 +53,7 @@ export interface EventStoreSuite {
  */
 export function eventStoreSuite(suite: EventStoreSuite): void {
   const { create, capabilities, skip = () => {} } = suite;
-  const test: Test = (name, run) =>
-    suite.test(name, async () => {
-      const namespace = `suite-${crypto.randomUUID().slice(0, 13)}`;
-      const stores: EventStore[] = [];
-      const open: Stage["open"] = async (options) => {
-        const store = await create({ namespace, ...options });
-        stores.push(store);
-        return store;
-      };
-      try {
-        await run({ namespace, open });
-      } finally {
-        for (const store of stores.reverse()) await store[Symbol.asyncDispose]();
-      }
-    });
+  const test: Test = staged(suite.test, create);
   const { reopen, maxBytes } = capabilities;
   const together: Test = reopen ? test : (name) => skip(name, "a store's events are its own");
 

@@ -3,6 +3,13 @@ import type { Event } from "../store/event.ts";
 import type { EventStore } from "../store/store.ts";
 import { equal, ok, rejects } from "./assert.ts";
 import { holds, Recorder, sample, type Test } from "./event_store_kit.ts";
+import {
+  faithfulValues,
+  unfaithfulValues,
+  WRONG_IDS,
+  WRONG_TIMESTAMPS,
+  WRONG_VERSIONS,
+} from "./values.ts";
 
 const encoder = new TextEncoder();
 
@@ -10,27 +17,7 @@ const encoder = new TextEncoder();
 export function faithfulness(test: Test): void {
   test("data that JSON carries comes back as it was", async ({ open }) => {
     const store = await open();
-    const shared = { twice: true };
-    const data: unknown[] = [
-      null,
-      true,
-      "",
-      0,
-      5e-324,
-      Number.MAX_VALUE,
-      -Number.MAX_SAFE_INTEGER,
-      [],
-      {},
-      [[[null]], { a: [{}] }],
-      Object.assign(Object.create(null), { bare: 1 }),
-      [shared, shared],
-      '\u0000\u2028\u2029\u00a0\ufeff\ufffd \r\n\t\\"',
-      "lone \ud800 and \udfff surrogates",
-      "😀 漢字 العربية é é",
-      { "": 1, "a.b": 2, "*": 3, constructor: 4, toString: 5, length: 6, "\ud800": 7, toJSON: 8 },
-      JSON.parse('{ "__proto__": { "polluted": true } }'),
-      JSON.parse("[".repeat(400) + "]".repeat(400)),
-    ];
+    const data = faithfulValues();
     const events = data.map((each, at) => sample({ version: at + 1, data: each }));
     for (const event of events) await store.saveEvent(event);
     const plain = events.map((event) => ({
@@ -52,49 +39,10 @@ export function faithfulness(test: Test): void {
 
   test("data that JSON would change is refused by InvalidEventError", async ({ open }) => {
     const store = await open();
-    const cycle: unknown[] = [];
-    cycle.push({ cycle });
-    class Money {
-      readonly amount: number = 1;
-    }
-    class List extends Array<unknown> {}
-    const unfaithful: Record<string, unknown> = {
-      "undefined": undefined,
-      "NaN": NaN,
-      "Infinity": Infinity,
-      "-Infinity": -Infinity,
-      "-0": -0,
-      "a bigint": 1n,
-      "a function": () => 1,
-      "a symbol": Symbol("s"),
-      "a hole": new Array(1),
-      "an array with a name": Object.assign([1], { name: 1 }),
-      "a cycle": cycle,
-      "a Map": new Map(),
-      "a Set": new Set(),
-      "a Date": new Date(),
-      "a RegExp": /x/,
-      "an Error": new Error("e"),
-      "a Uint8Array": new Uint8Array(1),
-      "an ArrayBuffer": new ArrayBuffer(1),
-      "a URL": new URL("http://localhost/"),
-      "a promise": Promise.resolve(),
-      "a boxed string": Object("s"),
-      "a boxed number": Object(1),
-      "a class instance": new Money(),
-      "an instance of a subclass of Array": List.from([1]),
-      "an object with toJSON": { toJSON: () => 1 },
-      "an array with toJSON": Object.assign([], { toJSON: () => 1 }),
-      "an object with a symbol as key": { [Symbol("s")]: 1 },
-    };
-    for (const [name, value] of Object.entries(unfaithful)) {
-      const places: [string, unknown][] = [[name, value], [`${name} in an array`, [1, value]]];
-      if (value !== undefined) places.push([`${name} in an object`, { deep: { x: value } }]);
-      for (const [place, data] of places) {
-        const action = () => store.saveEvent(sample({ data }));
-        const { reason } = await rejects<InvalidEventError>(action, "InvalidEventError", place);
-        ok(reason.startsWith("data"), `the reason begins with the place: ${reason}`);
-      }
+    for (const [place, data] of unfaithfulValues()) {
+      const action = () => store.saveEvent(sample({ data }));
+      const { reason } = await rejects<InvalidEventError>(action, "InvalidEventError", place);
+      ok(reason.startsWith("data"), `the reason begins with the place: ${reason}`);
     }
     await isUntouched(store);
   });
@@ -135,15 +83,12 @@ export function refusals(test: Test): void {
   test("ids, types, versions and timestamps that cannot be are refused", async ({ open }) => {
     const broadcaster = new Recorder();
     const store = await open({ broadcaster });
-    const impossible = [undefined, null, 7, {}, "", "\ud800", "a\udc00b", "x".repeat(1024)];
-    const versions = [0, -1, 0.5, NaN, Infinity, 2 ** 53, "1", null, undefined, 1n];
-    const timestamps = [undefined, null, "2020-01-01", 0, new Date(NaN), {}];
     const wrong: [string, unknown][] = [
       ...["id", "eventType", "actorId"].flatMap((name) =>
-        impossible.map((value): [string, unknown] => [name, value])
+        WRONG_IDS.map((value): [string, unknown] => [name, value])
       ),
-      ...versions.map((value): [string, unknown] => ["version", value]),
-      ...timestamps.map((value): [string, unknown] => ["timestamp", value]),
+      ...WRONG_VERSIONS.map((value): [string, unknown] => ["version", value]),
+      ...WRONG_TIMESTAMPS.map((value): [string, unknown] => ["timestamp", value]),
     ];
     for (const [name, value] of wrong) {
       const event = { ...sample(), [name]: value } as Event;

@@ -3,17 +3,13 @@ import type { Broadcaster, EventStore, EventStoreOptions } from "../store/store.
 import type { EventStored } from "../store/stored.ts";
 import type { VersionConflictError } from "../store/errors.ts";
 import { equal, rejects } from "./assert.ts";
-
-/** What one test works with. */
-export interface Stage {
-  /** The namespace, the test's own. */
-  readonly namespace: string;
-  /** Opens a store, which is disposed after the test. */
-  readonly open: (options?: EventStoreOptions) => Promise<EventStore>;
-}
+import type { Stage } from "./stage.ts";
 
 /** Registers one test. */
-export type Test = (name: string, run: (stage: Stage) => Promise<void>) => void;
+export type Test = (
+  name: string,
+  run: (stage: Stage<EventStore, EventStoreOptions>) => Promise<void>,
+) => void;
 
 /** An event of `order-1` at version 1, with what the test says of it. */
 export function sample(init: Partial<Event> = {}): Event {

@@ -1,35 +1,93 @@
-import type { Event } from "./event.ts";
+import { type Codec, FORGOTTEN } from "./codec.ts";
 import { CorruptEventError } from "./errors.ts";
+import type { Event } from "./event.ts";
 import { describe } from "./token.ts";
+import { upcast, type Upcasters } from "./upcast.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/**
- * The event in the stored `body`, checked to be one of `actorId`.
- *
- * @param sequence Where it stands, for the error.
- * @throws {CorruptEventError} `body` is not an event, or another actor's.
- */
-export function decodeEvent(body: Uint8Array, sequence: number, actorId: string): Event {
-  let value: unknown;
+/** What is known of a stored event beside its body. */
+export interface StoredFacts {
+  /** Where it stands. */
+  readonly sequence: number;
+  readonly actorId: string;
+  readonly version: number;
+  /** The schema it was saved with. */
+  readonly schema: number;
+  /** What is left of it when its content is forgotten. */
+  readonly rest: () => Pick<Event, "id" | "eventType" | "timestamp">;
+}
+
+/** Makes events of stored bytes: decodes, checks, and brings them up to date. */
+export class EventDecoder {
+  readonly #codec: Codec<Event> | undefined;
+  readonly #upcasters: Upcasters;
+
+  /** Decodes JSON unless there is a codec. */
+  constructor(codec: Codec<Event> | undefined, upcasters: Upcasters) {
+    this.#codec = codec;
+    this.#upcasters = upcasters;
+  }
+
+  /**
+   * The event in `body`; a promise only where the codec takes its time.
+   *
+   * @throws {CorruptEventError} `body` is not an event, or another than `facts` say.
+   * @throws {UnknownSchemaError} It was saved by newer code.
+   */
+  decode(body: Uint8Array, facts: StoredFacts): Event | Promise<Event> {
+    if (this.#codec === undefined) return this.#finish(parse(body, facts.sequence), facts);
+    let decoded: ReturnType<Codec<Event>["decode"]>;
+    try {
+      decoded = this.#codec.decode(body);
+    } catch (cause) {
+      throw undecodable(facts.sequence, cause);
+    }
+    if (typeof (decoded as PromiseLike<unknown>)?.then !== "function") {
+      return this.#finish(decoded, facts);
+    }
+    return Promise.resolve(decoded).then(
+      (value) => this.#finish(value, facts),
+      (cause) => Promise.reject(undecodable(facts.sequence, cause)),
+    );
+  }
+
+  #finish(value: unknown, facts: StoredFacts): Event {
+    if (value === FORGOTTEN) {
+      const { actorId, version } = facts;
+      return { ...facts.rest(), actorId, version, data: FORGOTTEN };
+    }
+    const event = checked(value, facts);
+    const { schema, sequence } = facts;
+    return event.data === FORGOTTEN ? event : upcast(this.#upcasters, event, schema, sequence);
+  }
+}
+
+function undecodable(sequence: number, cause: unknown): CorruptEventError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new CorruptEventError(sequence, `the codec failed: ${reason}`, { cause });
+}
+
+function parse(body: Uint8Array, sequence: number): unknown {
   try {
-    value = JSON.parse(decoder.decode(body));
+    return JSON.parse(decoder.decode(body));
   } catch (cause) {
     throw new CorruptEventError(sequence, "its body is not JSON in UTF-8", { cause });
   }
+}
+
+function checked(value: unknown, { sequence, actorId, version }: StoredFacts): Event {
   if (typeof value !== "object" || value === null) {
     throw new CorruptEventError(sequence, `its body is ${describe(value)}, not an event`);
   }
   const event = value as Record<string, unknown>;
-  const timestamp = new Date(event.timestamp as string);
+  const timestamp = new Date(event.timestamp as string | Date);
   const wrong = typeof event.id !== "string"
     ? "id"
     : typeof event.eventType !== "string"
     ? "eventType"
     : event.actorId !== actorId
     ? "actorId"
-    : !Number.isSafeInteger(event.version) || (event.version as number) < 1
-    ? "version"
     : event.data === undefined
     ? "data"
     : Number.isNaN(timestamp.getTime())
@@ -41,6 +99,12 @@ export function decodeEvent(body: Uint8Array, sequence: number, actorId: string)
     throw new CorruptEventError(
       sequence,
       `it is not an event of ${describe(actorId)}: its ${wrong} is wrong`,
+    );
+  }
+  if (event.version !== version) {
+    throw new CorruptEventError(
+      sequence,
+      `its body says version ${event.version}, its header ${version}`,
     );
   }
   event.timestamp = timestamp;

@@ -30,16 +30,23 @@ export function readLast(api: StreamApi, subjects: readonly string[], idle: numb
   return readDirect(api, { multi_last: subjects }, idle);
 }
 
+/** Each part of the answer names the one before, so that none can be lost on its way unseen. */
 async function readDirect(api: StreamApi, query: unknown, idle: number): Promise<Page> {
   const messages: DirectMessage[] = [];
   let end = "";
   await api.wire.collect(api.direct, JSON.stringify(query), idle, (message) => {
     const headers = headerText(message);
     const code = statusIn(headers);
+    if (code !== 0 && code !== 204 && code !== 404) {
+      throw new ApiError({ code, description: message.headers?.description ?? "" });
+    }
+    const before = messages.at(-1)?.sequence ?? 0;
+    if (code !== 404 && Number(headerIn(headers, "Nats-Last-Sequence")) !== before) {
+      throw new ApiError({ code: 503, description: "a part of the answer was lost on its way" });
+    }
     if (code === 0) messages.push(new DirectMessage(message, headers));
-    else if (code === 204 || code === 404) end = headers;
-    else throw new ApiError({ code, description: message.headers?.description ?? "" });
-    return end !== "";
+    else end = headers;
+    return code !== 0;
   });
   const number = (name: string) => Number(headerIn(end, name));
   return { messages, pending: number("Nats-Num-Pending"), upTo: number("Nats-UpTo-Sequence") };

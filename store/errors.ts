@@ -202,6 +202,31 @@ export class UnsupportedServerError extends AetherError {
   }
 }
 
+/** Thrown when an event was saved by newer code, with a schema that this code does not know. */
+export class UnknownSchemaError extends AetherError {
+  /** Where the event stands in the store. */
+  readonly sequence: number;
+  /** The event's type. */
+  readonly eventType: string;
+  /** The schema that it was saved with. */
+  readonly schema: number;
+  /** The newest schema that is known here. */
+  readonly known: number;
+
+  /** Keeps the place and both schemas. */
+  constructor(sequence: number, eventType: string, schema: number, known: number) {
+    super(
+      "UnknownSchemaError",
+      `Cannot read the event at sequence ${sequence}: "${eventType}" has schema ${schema}, and ` +
+        `${known} is the newest that is known here; deploy the upcasters of the newer code`,
+    );
+    this.sequence = sequence;
+    this.eventType = eventType;
+    this.schema = schema;
+    this.known = known;
+  }
+}
+
 /** Each error's class by its code. */
 export interface AetherErrors {
   /** See {@linkcode VersionConflictError}. */
@@ -222,6 +247,8 @@ export interface AetherErrors {
   StreamConfigError: StreamConfigError;
   /** See {@linkcode StreamRegressedError}. */
   StreamRegressedError: StreamRegressedError;
+  /** See {@linkcode UnknownSchemaError}. */
+  UnknownSchemaError: UnknownSchemaError;
   /** See {@linkcode UnsupportedServerError}. */
   UnsupportedServerError: UnsupportedServerError;
 }

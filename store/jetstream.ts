@@ -3,26 +3,35 @@ import { Committer } from "./committer.ts";
 import type { Connection } from "./connection.ts";
 import { lastByConsumer } from "./deliver_last.ts";
 import { StoreUnavailableError } from "./errors.ts";
-import type { Event } from "./event.ts";
+import { EventDecoder } from "./decode.ts";
+import { haveBodies, withBodies } from "./encode.ts";
+import type { Event, RecordedEvent } from "./event.ts";
+import { EventReader } from "./event_reader.ts";
+import { History } from "./history.ts";
 import { HeadReader } from "./head_reader.ts";
 import { Heads } from "./heads.ts";
 import { Lanes } from "./lanes.ts";
 import { Layout, shardOf } from "./layout.ts";
+import { Log } from "./log.ts";
 import { checkRange, type OpenedStream, openStream, openWire } from "./open.ts";
 import {
   checkActorId,
-  checkFromVersion,
+  checkCategory,
   MAX_BYTES,
   prepareEvents,
   prepareExpected,
+  prepareRange,
+  prepareReadAll,
 } from "./prepare.ts";
 import { Publisher } from "./publisher.ts";
-import { Replay } from "./replay.ts";
-import type { Save } from "./save.ts";
 import type {
   EventStore,
   EventStoreOptions,
+  EventsWithErrors,
   LatestVersionOptions,
+  ListActorsOptions,
+  ReadAllOptions,
+  ReadOptions,
   SaveOptions,
   SaveReceipt,
 } from "./store.ts";
@@ -89,7 +98,8 @@ export class JetStreamEventStore implements EventStore {
   readonly #heads: Heads;
   readonly #reader: HeadReader;
   readonly #committer: Committer;
-  readonly #replay: Replay;
+  readonly #history: History;
+  readonly #log: Log;
   readonly #notifier: StoredNotifier;
   readonly #lanes = new Lanes();
   readonly #id: string = crypto.randomUUID();
@@ -124,7 +134,9 @@ export class JetStreamEventStore implements EventStore {
     this.#heads = heads;
     this.#reader = reader;
     this.#committer = new Committer({ api, heads, reader, publisher, pause, markerOf });
-    this.#replay = new Replay(api, heads, reader, pause);
+    const events = new EventReader(new EventDecoder(options.codec, options.upcasters ?? {}));
+    this.#history = new History({ api, pause, timeout }, heads, reader, events);
+    this.#log = new Log({ api, pause, timeout }, heads, reader, events);
     this.#notifier = new StoredNotifier(namespace, options);
   }
 
@@ -167,16 +179,18 @@ export class JetStreamEventStore implements EventStore {
   async saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
     this.#checkOpen("save events");
     const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
-    const prepared = prepareEvents(events, Math.min(max_payload, this.#maxMessage));
-    const save: Save = {
+    const maxBytes = Math.min(max_payload, this.#maxMessage);
+    const { codec, upcasters = {} } = this.#options;
+    const checked = prepareEvents(events, { maxBytes, codec, upcasters });
+    const plan = {
       op: `${this.#id}-${(++this.#saves).toString(36)}`,
-      events: prepared,
-      actors: [...new Set(prepared.map(({ actorId }) => actorId))],
-      expect: prepareExpected(options.expect, prepared),
+      actors: [...new Set(checked.map(({ actorId }) => actorId))],
+      expect: prepareExpected(options.expect, checked),
       deadline: performance.now() + this.#timeout,
     };
-    return await this.#lanes.run(save.actors, async () => {
-      const receipt = await this.#committer.commit(save);
+    return await this.#lanes.run(plan.actors, async () => {
+      const prepared = haveBodies(checked) ? checked : await withBodies(checked);
+      const receipt = await this.#committer.commit({ ...plan, events: prepared });
       if (!receipt.duplicate) await this.#notifier.notify(prepared);
       return receipt;
     });
@@ -184,12 +198,46 @@ export class JetStreamEventStore implements EventStore {
 
   /** See {@linkcode EventStore.getEvents}. */
   async getEvents<E extends Event = Event>(actorId: string, fromVersion = 0): Promise<E[]> {
+    const range = prepareRange(actorId, { fromVersion });
+    this.#checkOpen("read events");
+    let events: Event[] = [];
+    for await (const page of this.#history.forwards(actorId, range)) {
+      if (events.length === 0) events = page;
+      else for (const event of page) events.push(event);
+    }
+    return events as E[];
+  }
+
+  /** See {@linkcode EventStore.readEvents}. */
+  readEvents<E extends Event = Event>(
+    actorId: string,
+    options: ReadOptions = {},
+  ): AsyncIterable<E> {
+    return this.#readEvents(actorId, options) as AsyncIterable<Event> as AsyncIterable<E>;
+  }
+
+  /** See {@linkcode EventStore.getEventsWithErrors}. */
+  async getEventsWithErrors<E extends Event = Event>(
+    actorId: string,
+  ): Promise<EventsWithErrors<E>> {
     checkActorId(actorId);
-    checkFromVersion(fromVersion);
-    return await this.#attempt(
-      `read events of "${actorId}"`,
-      () => this.#replay.read(actorId, fromVersion),
-    ) as E[];
+    this.#checkOpen("read events");
+    const { events, errors } = await this.#history.withErrors(actorId);
+    return { events: events as E[], errors };
+  }
+
+  /** See {@linkcode EventStore.readAll}. */
+  async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void> {
+    const { from, filter, signal } = prepareReadAll(options);
+    this.#checkOpen("read the store");
+    yield* this.#log.read(from, filter, signal);
+  }
+
+  /** See {@linkcode EventStore.listActors}; the server keeps the list, no event is read. */
+  async *listActors({ category }: ListActorsOptions = {}): AsyncGenerator<string, void> {
+    if (category !== undefined) checkCategory(category);
+    this.#checkOpen("list actors");
+    yield* this.#log.actors(category);
   }
 
   /**
@@ -218,6 +266,23 @@ export class JetStreamEventStore implements EventStore {
     await this.#lanes.idle();
     await this.#notifier.settled();
     this.#wire.close();
+  }
+
+  async *#readEvents(actorId: string, options: ReadOptions): AsyncGenerator<Event, void> {
+    const { backwards, ...range } = prepareRange(actorId, options);
+    this.#checkOpen("read events");
+    let left = range.limit;
+    if (left === 0) return;
+    const pages = backwards
+      ? this.#history.backwards(actorId, range)
+      : this.#history.forwards(actorId, range);
+    for await (const page of pages) {
+      for (const event of page) {
+        range.signal?.throwIfAborted();
+        yield event;
+        if (--left === 0) return;
+      }
+    }
   }
 
   async #attempt<T>(what: string, work: () => Promise<T>): Promise<T> {

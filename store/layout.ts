@@ -9,6 +9,8 @@ export const HASH = "murmur3-x86-32";
 export const DEFAULT_SHARDS = 256;
 /** Bytes of an encoded namespace, so that no subject is longer than 512 bytes. */
 const MAX_NAMESPACE_BYTES = 80;
+/** Bytes of one message that are kept free for headers, so that all stores refuse alike. */
+export const HEADER_ROOM = 2048;
 /** Messages that the server takes in one atomic batch. */
 export const MAX_BATCH = 1000;
 

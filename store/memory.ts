@@ -1,20 +1,31 @@
-import type { Event } from "./event.ts";
-import { decodeEvent } from "./decode.ts";
-import { Layout } from "./layout.ts";
+import { EventDecoder } from "./decode.ts";
+import { haveBodies, withBodies } from "./encode.ts";
+import { CorruptEventError, StoreUnavailableError } from "./errors.ts";
+import type { Event, RecordedEvent } from "./event.ts";
+import { Lanes } from "./lanes.ts";
+import { categoryOf, Layout } from "./layout.ts";
 import {
   checkActorId,
-  checkFromVersion,
+  checkCategory,
+  checkNumber,
   conflictOf,
+  type Encoding,
   expectationFailed,
   MAX_BYTES,
   type PreparedEvent,
   prepareEvents,
   prepareExpected,
+  prepareRange,
+  prepareReadAll,
 } from "./prepare.ts";
 import type {
   EventStore,
   EventStoreOptions,
+  EventsWithErrors,
   LatestVersionOptions,
+  ListActorsOptions,
+  ReadAllOptions,
+  ReadOptions,
   SaveOptions,
   SaveReceipt,
 } from "./store.ts";
@@ -48,17 +59,23 @@ interface StoredEvent extends PreparedEvent {
  */
 export class InMemoryEventStore implements EventStore {
   readonly #actors = new Map<string, StoredEvent[]>();
+  /** All events in the order of the store. */
+  readonly #log: StoredEvent[] = [];
+  readonly #lanes = new Lanes();
   readonly #notifier: StoredNotifier;
-  readonly #maxBytes: number;
+  readonly #encoding: Encoding;
+  readonly #decoder: EventDecoder;
   /** The position before the first event, where a stream has its genesis message. */
   #sequence = 1;
+  #disposed = false;
 
   /** Begins empty. */
   constructor(options: InMemoryEventStoreOptions = {}) {
-    const { namespace = "default", maxBytes = MAX_BYTES } = options;
+    const { namespace = "default", maxBytes = MAX_BYTES, codec, upcasters = {} } = options;
     new Layout(namespace);
     this.#notifier = new StoredNotifier(namespace, options);
-    this.#maxBytes = maxBytes;
+    this.#encoding = { maxBytes, codec, upcasters };
+    this.#decoder = new EventDecoder(codec, upcasters);
   }
 
   /** See {@linkcode EventStore.saveEvent}. */
@@ -68,42 +85,133 @@ export class InMemoryEventStore implements EventStore {
 
   /** See {@linkcode EventStore.saveEvents}. */
   async saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
-    const prepared = prepareEvents(events, this.#maxBytes);
-    const repeated = this.#check(prepared, prepareExpected(options.expect, prepared));
-    if (repeated !== undefined) return { sequence: repeated, duplicate: true };
-    for (const event of prepared) {
-      const history = this.#actors.get(event.actorId) ?? [];
-      this.#actors.set(event.actorId, history);
-      history.push({ ...event, sequence: ++this.#sequence });
-    }
-    const receipt = { sequence: this.#sequence, duplicate: false };
-    // A gap after each batch, as in a stream: nobody may take one for a loss.
-    if (prepared.length > 1) this.#sequence++;
-    await this.#notifier.notify(prepared);
-    return receipt;
+    this.#checkOpen("save events");
+    const checked = prepareEvents(events, this.#encoding);
+    const expect = prepareExpected(options.expect, checked);
+    return await this.#lanes.run(checked.map(({ actorId }) => actorId), async () => {
+      const prepared = haveBodies(checked) ? checked : await withBodies(checked);
+      const repeated = this.#check(prepared, expect);
+      if (repeated !== undefined) return { sequence: repeated, duplicate: true };
+      const receipt = this.#store(prepared);
+      await this.#notifier.notify(prepared);
+      return receipt;
+    });
   }
 
   /** See {@linkcode EventStore.getEvents}. */
   async getEvents<E extends Event = Event>(actorId: string, fromVersion = 0): Promise<E[]> {
     checkActorId(actorId);
-    checkFromVersion(fromVersion);
+    checkNumber("fromVersion", fromVersion);
+    this.#checkOpen("read events");
     const history = this.#actors.get(actorId) ?? [];
-    return await Promise.resolve(
-      history.slice(firstAt(history, fromVersion)).map(({ body, sequence }) =>
-        decodeEvent(body, sequence, actorId) as E
-      ),
-    );
+    const events = history.slice(firstAt(history, fromVersion));
+    return await Promise.all(events.map((event) => this.#decode(event))) as E[];
+  }
+
+  /** See {@linkcode EventStore.readEvents}. */
+  readEvents<E extends Event = Event>(
+    actorId: string,
+    options: ReadOptions = {},
+  ): AsyncIterable<E> {
+    return this.#readEvents(actorId, options) as AsyncIterable<Event> as AsyncIterable<E>;
+  }
+
+  /** See {@linkcode EventStore.getEventsWithErrors}; here only a codec or an upcaster can fail. */
+  async getEventsWithErrors<E extends Event = Event>(
+    actorId: string,
+  ): Promise<EventsWithErrors<E>> {
+    checkActorId(actorId);
+    this.#checkOpen("read events");
+    const events: Event[] = [];
+    const errors: { sequence: number; error: CorruptEventError }[] = [];
+    for (const stored of this.#actors.get(actorId) ?? []) {
+      try {
+        events.push(await this.#decode(stored));
+      } catch (error) {
+        if (!(error instanceof CorruptEventError)) throw error;
+        errors.push({ sequence: stored.sequence, error });
+      }
+    }
+    return { events: events as E[], errors };
+  }
+
+  /** See {@linkcode EventStore.readAll}. */
+  async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void> {
+    const { from, filter, signal } = prepareReadAll(options);
+    this.#checkOpen("read the store");
+    const types = filter.eventTypes && new Set(filter.eventTypes);
+    const end = this.#log.length;
+    for (let at = firstFrom(this.#log, from); at < end; at++) {
+      signal?.throwIfAborted();
+      const stored = this.#log[at]!;
+      const { actorId, sequence } = stored;
+      if (filter.actorId !== undefined && actorId !== filter.actorId) continue;
+      if (filter.category !== undefined && categoryOf(actorId) !== filter.category) continue;
+      const event = await this.#decode(stored);
+      if (types === undefined || types.has(event.eventType)) yield { ...event, sequence };
+    }
+  }
+
+  /** See {@linkcode EventStore.listActors}. */
+  async *listActors({ category }: ListActorsOptions = {}): AsyncGenerator<string, void> {
+    if (category !== undefined) checkCategory(category);
+    this.#checkOpen("list actors");
+    for (const actorId of [...this.#actors.keys()]) {
+      if (category === undefined || categoryOf(actorId) === category) {
+        yield await Promise.resolve(actorId);
+      }
+    }
   }
 
   /** See {@linkcode EventStore.getLatestVersion}; nothing here is ever stale. */
   async getLatestVersion(actorId: string, _options?: LatestVersionOptions): Promise<number> {
     checkActorId(actorId);
+    this.#checkOpen("look up the latest version");
     return await Promise.resolve(this.#latest(actorId));
   }
 
-  /** Waits for notifications under way; saves are over when they return. */
+  /** Waits for saves and notifications under way; later calls are refused. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    await this.#lanes.idle();
     await this.#notifier.settled();
+  }
+
+  #checkOpen(what: string): void {
+    if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
+  }
+
+  #store(events: readonly PreparedEvent[]): SaveReceipt {
+    for (const event of events) {
+      const stored = { ...event, sequence: ++this.#sequence };
+      const history = this.#actors.get(event.actorId) ?? [];
+      this.#actors.set(event.actorId, history);
+      history.push(stored);
+      this.#log.push(stored);
+    }
+    const receipt = { sequence: this.#sequence, duplicate: false };
+    // A gap after each batch, as in a stream: nobody may take one for a loss.
+    if (events.length > 1) this.#sequence++;
+    return receipt;
+  }
+
+  async *#readEvents(actorId: string, options: ReadOptions): AsyncGenerator<Event, void> {
+    const { from, to, limit, signal, backwards } = prepareRange(actorId, options);
+    this.#checkOpen("read events");
+    const history = this.#actors.get(actorId) ?? [];
+    const wanted = history.slice(firstAt(history, from), firstAt(history, to + 1));
+    if (backwards) wanted.reverse();
+    for (const stored of wanted.slice(0, limit)) {
+      signal?.throwIfAborted();
+      yield await this.#decode(stored);
+    }
+    signal?.throwIfAborted();
+  }
+
+  #decode(stored: StoredEvent): Event | Promise<Event> {
+    const { id, eventType, timestamp } = stored;
+    const rest = () => ({ id, eventType, timestamp: new Date(timestamp) });
+    return this.#decoder.decode(stored.body, { ...stored, rest });
   }
 
   /** Throws on a conflict; gives the position of the last event if all are stored already. */
@@ -143,14 +251,27 @@ export class InMemoryEventStore implements EventStore {
   }
 }
 
-/** Index of the first event at `version` or above: a binary search, for versions have gaps. */
+/** Index of the first event at `version` or above. */
 function firstAt(history: readonly StoredEvent[], version: number): number {
+  return firstWhere(history, (event) => event.version >= version);
+}
+
+/** Index of the first event at `sequence` or after. */
+function firstFrom(log: readonly StoredEvent[], sequence: number): number {
+  return firstWhere(log, (event) => event.sequence >= sequence);
+}
+
+/** A binary search, for versions and sequences have gaps. */
+function firstWhere(
+  events: readonly StoredEvent[],
+  holds: (event: StoredEvent) => boolean,
+): number {
   let low = 0;
-  let high = history.length;
+  let high = events.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (history[middle]!.version < version) low = middle + 1;
-    else high = middle;
+    if (holds(events[middle]!)) high = middle;
+    else low = middle + 1;
   }
   return low;
 }

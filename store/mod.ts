@@ -20,6 +20,7 @@
  */
 
 export { appendEvents, type AppendReceipt, type EventDraft } from "./append.ts";
+export { type Codec, FORGOTTEN, type Forgotten } from "./codec.ts";
 export type { Connection } from "./connection.ts";
 export {
   AetherError,
@@ -35,6 +36,7 @@ export {
   StoreUnavailableError,
   StreamConfigError,
   StreamRegressedError,
+  UnknownSchemaError,
   UnsupportedServerError,
   VersionConflictError,
 } from "./errors.ts";
@@ -57,11 +59,17 @@ export type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
 export { snapshotEvery, type SnapshotPolicy } from "./snapshot_policy.ts";
 export type {
   Broadcaster,
+  EventFilter,
   EventStore,
   EventStoreOptions,
+  EventsWithErrors,
   ExpectedVersion,
   LatestVersionOptions,
+  ListActorsOptions,
+  ReadAllOptions,
+  ReadOptions,
   SaveOptions,
   SaveReceipt,
 } from "./store.ts";
 export { EVENT_STORED, type EventStored, type EventStoredData } from "./stored.ts";
+export type { Upcaster, Upcasters } from "./upcast.ts";

@@ -1,19 +1,19 @@
 import type { Event, EventMetadata } from "./event.ts";
-import { EventTooLargeError, InvalidEventError, VersionConflictError } from "./errors.ts";
+import { encodeEvent } from "./encode.ts";
+import { InvalidEventError, VersionConflictError } from "./errors.ts";
 import { unfaithful } from "./faithful.ts";
-import type { ExpectedVersion } from "./store.ts";
+import type { Codec } from "./codec.ts";
+import type { Range } from "./history.ts";
+import type { EventFilter, ExpectedVersion, ReadAllOptions, ReadOptions } from "./store.ts";
+import { schemaOf, type Upcasters } from "./upcast.ts";
 import { MAX_BATCH } from "./layout.ts";
 import { describe, tokenProblem } from "./token.ts";
 
-const encoder = new TextEncoder();
-
-/** Bytes of one message that are kept free for headers, so that all stores refuse alike. */
-export const HEADER_ROOM = 2048;
 /** Bytes that one message may take unless the server says less. */
 export const MAX_BYTES = 1024 * 1024;
 
 /** An event that is checked and copied: what the caller does to the original changes nothing. */
-export interface PreparedEvent {
+export interface CheckedEvent {
   readonly id: string;
   readonly eventType: string;
   readonly actorId: string;
@@ -21,19 +21,33 @@ export interface PreparedEvent {
   /** ISO 8601. */
   readonly timestamp: string;
   readonly metadata: EventMetadata | undefined;
+  /** Which shape its data has. */
+  readonly schema: number;
   /** The event as it is stored. */
+  readonly body: Uint8Array | Promise<Uint8Array>;
+}
+
+/** A checked event whose body is at hand. */
+export interface PreparedEvent extends CheckedEvent {
   readonly body: Uint8Array;
+}
+
+/** How a store encodes events, and what fits. */
+export interface Encoding {
+  /** Bytes that one message may take, headers included. */
+  readonly maxBytes: number;
+  readonly codec: Codec<Event> | undefined;
+  readonly upcasters: Upcasters;
 }
 
 /**
  * Checks and copies the events of one save.
  *
- * @param maxBytes What one message may take, headers included.
  * @throws {RangeError} None, or more than a batch takes.
  * @throws {InvalidEventError} An event cannot be stored, or the versions of an actor do not grow.
  * @throws {EventTooLargeError} An event is too large.
  */
-export function prepareEvents(events: readonly Event[], maxBytes: number): PreparedEvent[] {
+export function prepareEvents(events: readonly Event[], encoding: Encoding): CheckedEvent[] {
   if (!Array.isArray(events)) throw new TypeError("Cannot save events: an array is needed");
   if (events.length === 0) throw new RangeError("Cannot save events: there are none");
   if (events.length > MAX_BATCH) {
@@ -42,7 +56,8 @@ export function prepareEvents(events: readonly Event[], maxBytes: number): Prepa
     );
   }
   // Unlike map(), this sees holes too.
-  const prepared = Array.from(events, (event) => prepareEvent(event, maxBytes));
+  const prepared = Array.from(events, (event) => checkEvent(event, encoding));
+  if (prepared.length === 1) return prepared;
   const ids = new Set<string>();
   const latest = new Map<string, number>();
   for (const { id, actorId, version } of prepared) {
@@ -68,7 +83,7 @@ export function prepareEvents(events: readonly Event[], maxBytes: number): Prepa
  */
 export function prepareExpected(
   expect: readonly ExpectedVersion[] = [],
-  events: readonly PreparedEvent[],
+  events: readonly CheckedEvent[],
 ): ReadonlyMap<string, number> {
   const expected = new Map<string, number>();
   for (const { actorId, version } of expect) {
@@ -100,15 +115,20 @@ export function expectationFailed(
   actorId: string,
   expected: number,
   current: number,
-  events: readonly PreparedEvent[],
+  events: readonly CheckedEvent[],
 ): VersionConflictError {
   const attempted = events.find((event) => event.actorId === actorId)?.version ?? expected;
   const reason = `version ${expected} was expected, and current version is ${current}`;
   return new VersionConflictError(actorId, attempted, current, reason);
 }
 
-/** Checks and copies one event; see {@linkcode prepareEvents}. */
+/** Checks and copies one event that is to travel as JSON; see {@linkcode prepareEvents}. */
 export function prepareEvent(event: Event, maxBytes: number): PreparedEvent {
+  const json: Encoding = { maxBytes, codec: undefined, upcasters: {} };
+  return checkEvent(event, json) as PreparedEvent;
+}
+
+function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
   if (typeof event !== "object" || event === null) {
     throw new InvalidEventError(`it is ${describe(event)}, not an event`);
   }
@@ -118,26 +138,20 @@ export function prepareEvent(event: Event, maxBytes: number): PreparedEvent {
   checkToken("actorId", actorId);
   const impossible = versionProblem(version);
   if (impossible !== undefined) throw new InvalidEventError(impossible);
-  const problem = timestampProblem(timestamp) ?? unfaithful(data, "data");
+  const problem = timestampProblem(timestamp) ??
+    (encoding.codec === undefined ? unfaithful(data, "data") : undefined);
   if (problem !== undefined) throw new InvalidEventError(problem);
   const copied = copyMetadata(metadata);
   const time = timestamp.toISOString();
-  const body = encoder.encode(JSON.stringify({
-    id,
-    eventType,
-    actorId,
-    version,
-    data,
-    timestamp: time,
-    ...(copied && { metadata: copied }),
-  }));
-  const limit = maxBytes - HEADER_ROOM;
-  if (body.length > limit) throw new EventTooLargeError(actorId, version, body.length, limit);
-  return { id, eventType, actorId, version, timestamp: time, metadata: copied, body };
+  const facts = { id, eventType, actorId, version };
+  const copy = { ...facts, data, timestamp: new Date(time), ...(copied && { metadata: copied }) };
+  const schema = schemaOf(encoding.upcasters, eventType);
+  const body = encodeEvent(copy, encoding);
+  return { ...facts, timestamp: time, metadata: copied, schema, body };
 }
 
 /** The conflict of `event` with an actor that is at version `current`. */
-export function conflictOf(event: PreparedEvent, current: number): VersionConflictError {
+export function conflictOf(event: CheckedEvent, current: number): VersionConflictError {
   const { actorId, version } = event;
   return version > current
     ? new VersionConflictError(
@@ -161,12 +175,47 @@ export function checkActorId(actorId: string): void {
   }
 }
 
-/** Refuses a first version that no history can have. */
-export function checkFromVersion(fromVersion: number): void {
-  if (!Number.isSafeInteger(fromVersion) || fromVersion < 0) {
+/** Refuses a number that is no version, sequence or limit. */
+export function checkNumber(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw new RangeError(`Cannot read: ${name} is ${value}, not a safe integer of 0 or more`);
+  }
+}
+
+/** Checks what `readEvents()` was given, and fills in what was not. */
+export function prepareRange(
+  actorId: string,
+  { fromVersion = 0, toVersion, direction = "forwards", limit, signal }: ReadOptions,
+): Range & { readonly backwards: boolean } {
+  checkActorId(actorId);
+  checkNumber("fromVersion", fromVersion);
+  if (toVersion !== undefined) checkNumber("toVersion", toVersion);
+  if (limit !== undefined) checkNumber("limit", limit);
+  if (direction !== "forwards" && direction !== "backwards") {
     throw new RangeError(
-      `Cannot read from version ${fromVersion}: a safe integer of 0 or more is needed`,
+      `Cannot read: direction is ${describe(direction)}, not "forwards" or "backwards"`,
     );
+  }
+  const most = Number.MAX_SAFE_INTEGER;
+  const backwards = direction === "backwards";
+  return { from: fromVersion, to: toVersion ?? most, limit: limit ?? most, signal, backwards };
+}
+
+/** Checks what `readAll()` was given, and fills in what was not. */
+export function prepareReadAll(
+  { from = "start", filter = {}, signal }: ReadAllOptions,
+): { from: number; filter: EventFilter; signal: AbortSignal | undefined } {
+  if (from !== "start") checkNumber("from", from);
+  if (filter.actorId !== undefined) checkActorId(filter.actorId);
+  if (filter.category !== undefined) checkCategory(filter.category);
+  return { from: from === "start" ? 1 : Math.max(1, from), filter, signal };
+}
+
+/** Refuses a category that no actor can have. */
+export function checkCategory(category: string): void {
+  const problem = tokenProblem(category);
+  if (problem !== undefined) {
+    throw new RangeError(`Cannot read category ${describe(category)}: it ${problem}`);
   }
 }
 

@@ -8,6 +8,7 @@ import {
   ID,
   OP,
   PREVIOUS,
+  SCHEMA,
   TYPE,
   VERSION,
 } from "./stored_message.ts";
@@ -85,6 +86,7 @@ function eventHeaders(save: Save, event: PreparedEvent, previous: number): MsgHd
   fields.set(VERSION, String(event.version));
   fields.set(PREVIOUS, String(previous));
   fields.set(COUNT, String(save.events.length));
+  if (event.schema > 1) fields.set(SCHEMA, String(event.schema));
   return fields;
 }
 

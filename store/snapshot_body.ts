@@ -1,6 +1,7 @@
 import { InvalidSnapshotError } from "./errors.ts";
 import { unfaithful } from "./faithful.ts";
-import { checkActorId, HEADER_ROOM, timestampProblem, versionProblem } from "./prepare.ts";
+import { HEADER_ROOM } from "./layout.ts";
+import { checkActorId, timestampProblem, versionProblem } from "./prepare.ts";
 import type { Snapshot, SnapshotQuery } from "./snapshot.ts";
 import { describe, tokenProblem } from "./token.ts";
 

@@ -1,4 +1,7 @@
-import type { Event } from "./event.ts";
+import type { Codec } from "./codec.ts";
+import type { CorruptEventError } from "./errors.ts";
+import type { Event, RecordedEvent } from "./event.ts";
+import type { Upcasters } from "./upcast.ts";
 
 /** What a save gives back. */
 export interface SaveReceipt {
@@ -20,6 +23,54 @@ export interface ExpectedVersion {
 export interface SaveOptions {
   /** Versions that the save depends on, decided by the server in the same commit. @default {[]} */
   readonly expect?: readonly ExpectedVersion[];
+}
+
+/** Options for {@linkcode EventStore.readEvents}. */
+export interface ReadOptions {
+  /** Lowest version wanted. @default {0} */
+  readonly fromVersion?: number;
+  /** Highest version wanted. @default {no bound} */
+  readonly toVersion?: number;
+  /** Ascending versions, or descending ones. @default {"forwards"} */
+  readonly direction?: "forwards" | "backwards";
+  /** Events at most; 0 or more. @default {no bound} */
+  readonly limit?: number;
+  /** Ends the read by throwing the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Which events of a store are wanted; all of the conditions have to hold. */
+export interface EventFilter {
+  /** Of actors whose id begins with this and a `-`, or is this; done by the server. */
+  readonly category?: string;
+  /** Of this actor; done by the server. */
+  readonly actorId?: string;
+  /** Of these types; done by the client. */
+  readonly eventTypes?: readonly string[];
+}
+
+/** Options for {@linkcode EventStore.readAll}. */
+export interface ReadAllOptions {
+  /** First sequence wanted, inclusive. @default {"start"} */
+  readonly from?: "start" | number;
+  /** Which events. @default {all} */
+  readonly filter?: EventFilter;
+  /** Ends the read by throwing the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options for {@linkcode EventStore.listActors}. */
+export interface ListActorsOptions {
+  /** Only actors of this category. @default {all} */
+  readonly category?: string;
+}
+
+/** What {@linkcode EventStore.getEventsWithErrors} finds. */
+export interface EventsWithErrors<E extends Event = Event> {
+  /** What can be read, in order. */
+  readonly events: readonly E[];
+  /** What cannot, each with its place in the store. */
+  readonly errors: readonly { readonly sequence: number; readonly error: CorruptEventError }[];
 }
 
 /** Options for {@linkcode EventStore.getLatestVersion}. */
@@ -76,6 +127,33 @@ export interface EventStore extends AsyncDisposable {
    */
   getEvents<E extends Event = Event>(actorId: string, fromVersion?: number): Promise<E[]>;
 
+  /**
+   * Reads the events of one actor in constant memory, complete and in order as
+   * {@linkcode EventStore.getEvents} does: a page at a time, the next one fetched while this
+   * one is consumed.
+   *
+   * @throws {CorruptEventError} A stored message is not an event, or a piece is missing.
+   * @throws {RangeError} A version or the limit is impossible.
+   */
+  readEvents<E extends Event = Event>(actorId: string, options?: ReadOptions): AsyncIterable<E>;
+
+  /**
+   * The events of one actor that can be read, beside the errors of those that cannot: for
+   * looking into a damaged history, not for deciding on it.
+   */
+  getEventsWithErrors<E extends Event = Event>(actorId: string): Promise<EventsWithErrors<E>>;
+
+  /**
+   * Reads the whole store in its one order, in constant memory, to the end as it is when the
+   * read begins. Sequences have gaps that mean nothing.
+   *
+   * @throws {CorruptEventError} A stored message is not an event.
+   */
+  readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent>;
+
+  /** The ids of all actors that have events, in no order. */
+  listActors(options?: ListActorsOptions): AsyncIterable<string>;
+
   /** The actor's latest version; 0 for an actor that is unknown. One request at most, O(1). */
   getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number>;
 }
@@ -90,6 +168,10 @@ export interface Broadcaster {
 export interface EventStoreOptions {
   /** Keeps stores apart: nothing is shared between two namespaces. @default {"default"} */
   readonly namespace?: string;
+  /** What turns events into the bytes that are stored. @default {JSON} */
+  readonly codec?: Codec<Event>;
+  /** Bring old shapes of events up to date while reading. @default {none} */
+  readonly upcasters?: Upcasters;
   /** Told of each stored event, after the save. @default {undefined} */
   readonly broadcaster?: Broadcaster;
   /** Told when the broadcaster fails or falls behind by over 1,000. @default {console.warn} */

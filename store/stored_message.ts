@@ -20,6 +20,8 @@ export const TYPE = "Aether-Type";
 export const VERSION = "Aether-Version";
 /** The version of the actor's event before; 0 at the first. */
 export const PREVIOUS = "Aether-Previous";
+/** The schema of the event's data; 1 where it is left out. */
+export const SCHEMA = "Aether-Schema";
 /** Events in the commit. */
 export const COUNT = "Aether-Count";
 
@@ -31,6 +33,8 @@ export interface StoredMessage {
   readonly subject: string;
   /** Its content. */
   readonly data: Uint8Array;
+  /** When the server stored it, ISO 8601. */
+  readonly time: string;
   /** The value of a header; `""` where there is none. */
   header(name: string): string;
 }
@@ -39,12 +43,16 @@ export interface StoredMessage {
 export class FetchedMessage implements StoredMessage {
   readonly sequence: number;
   readonly subject: string;
+  readonly time: string;
   readonly #headers: string;
   readonly #data: string;
 
   /** Takes the `message` of the answer. */
-  constructor(message: { seq: number; subject: string; hdrs?: string; data?: string }) {
+  constructor(
+    message: { seq: number; subject: string; hdrs?: string; data?: string; time?: string },
+  ) {
     this.sequence = message.seq;
+    this.time = message.time ?? "";
     this.subject = message.subject;
     this.#headers = atob(message.hdrs ?? "");
     this.#data = message.data ?? "";
@@ -72,6 +80,10 @@ export class DirectMessage implements StoredMessage {
     this.#headers = headers;
     this.sequence = Number(this.header("Nats-Sequence"));
     this.subject = this.header("Nats-Subject");
+  }
+
+  get time(): string {
+    return this.header("Nats-Time-Stamp");
   }
 
   header(name: string): string {

@@ -40,6 +40,14 @@ export interface StreamNames {
   readonly stream: string;
 }
 
+/** Asks the stream's info for its subjects too, some at a time. */
+export interface InfoQuery {
+  /** Which subjects. */
+  readonly subjects_filter?: string;
+  /** How many of them to pass over. */
+  readonly offset?: number;
+}
+
 /** The JetStream API of one stream. */
 export class StreamApi<Names extends StreamNames = Layout> {
   /** Carries the requests. */
@@ -56,9 +64,9 @@ export class StreamApi<Names extends StreamNames = Layout> {
   }
 
   /** The stream's configuration and state; `undefined` where there is no such stream. */
-  async info(timeout: number): Promise<StreamInfo | undefined> {
+  async info(timeout: number, query: InfoQuery = {}): Promise<StreamInfo | undefined> {
     try {
-      return await this.#call("STREAM.INFO", {}, timeout);
+      return await this.#call("STREAM.INFO", query, timeout);
     } catch (error) {
       if (error instanceof ApiError && error.code === ServerCode.STREAM_NOT_FOUND) return undefined;
       throw error;

@@ -1,23 +1,28 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { EventTooLargeError, InvalidEventError } from "../store/errors.ts";
 import { createEvent, type Event } from "../store/event.ts";
-import { HEADER_ROOM, prepareEvents, prepareExpected } from "../store/prepare.ts";
+import { HEADER_ROOM } from "../store/layout.ts";
+import { type PreparedEvent, prepareEvents, prepareExpected } from "../store/prepare.ts";
 
 const LIMIT = 1024 * 1024;
+
+function prepareJson(events: readonly Event[], maxBytes: number): PreparedEvent[] {
+  return prepareEvents(events, { maxBytes, codec: undefined, upcasters: {} }) as PreparedEvent[];
+}
 
 function sample(init: Partial<Event> = {}): Event {
   return { ...createEvent({ eventType: "A", actorId: "a-1", version: 1, data: null }), ...init };
 }
 
 function reasonOf(event: unknown): string {
-  return assertThrows(() => prepareEvents([event as Event], LIMIT), InvalidEventError).reason;
+  return assertThrows(() => prepareJson([event as Event], LIMIT), InvalidEventError).reason;
 }
 
 Deno.test("a prepared event is the JSON that other languages read", () => {
   const timestamp = new Date("2020-01-02T03:04:05.678Z");
   const data = { total: 99.99, gone: undefined };
   const event = sample({ id: "e", timestamp, data, metadata: { userId: "ü" } });
-  const [prepared] = prepareEvents([{ ...event, extra: 1 } as Event], LIMIT);
+  const [prepared] = prepareJson([{ ...event, extra: 1 } as Event], LIMIT);
   assertEquals(
     new TextDecoder().decode(prepared!.body),
     '{"id":"e","eventType":"A","actorId":"a-1","version":1,"data":{"total":99.99},' +
@@ -49,7 +54,7 @@ Deno.test("what only looks like a Date is refused, and a Date of another realm i
   );
   const foreign = Object.setPrototypeOf(new Date(0), Object.create(Date.prototype));
   assertEquals(
-    prepareEvents([sample({ timestamp: foreign })], LIMIT)[0]!.timestamp.slice(0, 4),
+    prepareJson([sample({ timestamp: foreign })], LIMIT)[0]!.timestamp.slice(0, 4),
     "1970",
   );
 });
@@ -57,9 +62,9 @@ Deno.test("what only looks like a Date is refused, and a Date of another realm i
 Deno.test("an event's size is that of its JSON in bytes, and headers have their room", () => {
   const bytes = JSON.stringify(sample({ data: "" })).length;
   const limit = bytes + 10 + HEADER_ROOM;
-  const [fits] = prepareEvents([sample({ data: "ü".repeat(5) })], limit);
+  const [fits] = prepareJson([sample({ data: "ü".repeat(5) })], limit);
   assertEquals(fits!.body.length, bytes + 10);
-  const action = () => prepareEvents([sample({ data: `x${"ü".repeat(5)}` })], limit);
+  const action = () => prepareJson([sample({ data: `x${"ü".repeat(5)}` })], limit);
   const error = assertThrows(action, EventTooLargeError);
   assertEquals([error.size, error.limit], [bytes + 11, bytes + 10]);
 });
@@ -70,15 +75,15 @@ Deno.test("within a batch versions of one actor grow, and no id stands twice", (
     sample({ actorId: "b-1" }),
     sample({ version: 9 }),
   ];
-  assertEquals(prepareEvents(events, LIMIT).map(({ version }) => version), [2, 1, 9]);
+  assertEquals(prepareJson(events, LIMIT).map(({ version }) => version), [2, 1, 9]);
   const turned = events.toReversed();
-  assertThrows(() => prepareEvents(turned, LIMIT), InvalidEventError, "follows version 9");
+  assertThrows(() => prepareJson(turned, LIMIT), InvalidEventError, "follows version 9");
   const twice = [events[0]!, { ...events[1]!, id: events[0]!.id }];
-  assertThrows(() => prepareEvents(twice, LIMIT), InvalidEventError, "stands twice");
+  assertThrows(() => prepareJson(twice, LIMIT), InvalidEventError, "stands twice");
 });
 
 Deno.test("expectations are kept by actor, and those that cannot be are RangeErrors", () => {
-  const prepared = prepareEvents([sample()], LIMIT);
+  const prepared = prepareJson([sample()], LIMIT);
   const expect = [{ actorId: "a-1", version: 0 }, { actorId: "b-1", version: 3 }];
   assertEquals([...prepareExpected(expect, prepared)], [["a-1", 0], ["b-1", 3]]);
   assertEquals([...prepareExpected(undefined, prepared)], []);

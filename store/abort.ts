@@ -1,0 +1,20 @@
+/**
+ * What `promise` gives, unless `signal` is aborted first: then it rejects with the signal's
+ * reason, and what `promise` does later is nobody's business.
+ */
+export async function unlessAborted<T>(
+  signal: AbortSignal | undefined,
+  promise: Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return await promise;
+  promise.catch(() => {});
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}

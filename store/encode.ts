@@ -1,0 +1,65 @@
+import type { Codec } from "./codec.ts";
+import { EventTooLargeError, InvalidEventError } from "./errors.ts";
+import type { Event } from "./event.ts";
+import { HEADER_ROOM } from "./layout.ts";
+import type { CheckedEvent, Encoding, PreparedEvent } from "./prepare.ts";
+import { describe } from "./token.ts";
+
+const encoder = new TextEncoder();
+
+/**
+ * The bytes of `event` that are stored; a promise only where the codec takes its time.
+ *
+ * @throws {InvalidEventError} The codec failed.
+ * @throws {EventTooLargeError} It is larger than the store takes.
+ */
+export function encodeEvent(
+  event: Event,
+  { codec, maxBytes }: Encoding,
+): Uint8Array | Promise<Uint8Array> {
+  if (codec === undefined) {
+    const { id, eventType, actorId, version, data, timestamp, metadata } = event;
+    const fields = { id, eventType, actorId, version, data, timestamp, metadata };
+    return fitting(encoder.encode(JSON.stringify(fields)), event, maxBytes);
+  }
+  const encoded = encodeWith(codec, event);
+  if (encoded instanceof Uint8Array) return fitting(encoded, event, maxBytes);
+  const body = Promise.resolve(encoded).then(
+    (bytes) => fitting(bytes, event, maxBytes),
+    (cause) => Promise.reject(codecFailed(cause)),
+  );
+  body.catch(() => {}); // Told when the save's turn comes.
+  return body;
+}
+
+/** The events with their bodies at hand. */
+export async function withBodies(events: readonly CheckedEvent[]): Promise<PreparedEvent[]> {
+  return await Promise.all(events.map(async (event) => ({ ...event, body: await event.body })));
+}
+
+/** Whether all bodies are at hand already. */
+export function haveBodies(events: readonly CheckedEvent[]): events is readonly PreparedEvent[] {
+  return events.every(({ body }) => body instanceof Uint8Array);
+}
+
+function encodeWith(codec: Codec<Event>, event: Event): Uint8Array | Promise<Uint8Array> {
+  try {
+    return codec.encode(event);
+  } catch (cause) {
+    throw codecFailed(cause);
+  }
+}
+
+function codecFailed(cause: unknown): InvalidEventError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new InvalidEventError(`the codec failed: ${reason}`, { cause });
+}
+
+function fitting(body: Uint8Array, { actorId, version }: Event, maxBytes: number): Uint8Array {
+  if (!(body instanceof Uint8Array)) {
+    throw new InvalidEventError(`the codec gave ${describe(body)}, not a Uint8Array`);
+  }
+  const limit = maxBytes - HEADER_ROOM;
+  if (body.length > limit) throw new EventTooLargeError(actorId, version, body.length, limit);
+  return body;
+}

@@ -1,0 +1,58 @@
+import type { EventDecoder } from "./decode.ts";
+import { CorruptEventError } from "./errors.ts";
+import type { Event } from "./event.ts";
+import { versionIn } from "./head_reader.ts";
+import { ID, numberIn, PREVIOUS, SCHEMA, type StoredMessage, TYPE } from "./stored_message.ts";
+import { decodeToken } from "./token.ts";
+
+/** Makes events of messages. */
+export class EventReader {
+  readonly #decoder: EventDecoder;
+
+  /** Decodes bodies with `decoder`. */
+  constructor(decoder: EventDecoder) {
+    this.#decoder = decoder;
+  }
+
+  /**
+   * The event of `actorId` in `message`; a promise only where the codec takes its time.
+   *
+   * @throws {CorruptEventError} It is no event, or another actor's.
+   */
+  eventIn(message: StoredMessage, actorId: string): Event | Promise<Event> {
+    const { sequence } = message;
+    return this.#decoder.decode(message.data, {
+      sequence,
+      actorId,
+      version: versionIn(message),
+      schema: numberIn(message, SCHEMA) ?? 1,
+      rest: () => ({
+        id: decodeToken(message.header(ID)),
+        eventType: decodeToken(message.header(TYPE)),
+        timestamp: new Date(message.time),
+      }),
+    });
+  }
+}
+
+/** The version of the actor's event before the one in `message`. */
+export function previousOf(message: StoredMessage): number {
+  const previous = numberIn(message, PREVIOUS);
+  if (previous === undefined) {
+    throw new CorruptEventError(message.sequence, `it has no ${PREVIOUS} header`);
+  }
+  return previous;
+}
+
+/** What stands before `message` is version `previous`, and that is not what it follows on. */
+export function missingBefore(
+  message: StoredMessage,
+  actorId: string,
+  previous: number,
+): CorruptEventError {
+  return new CorruptEventError(
+    message.sequence,
+    `version ${versionIn(message)} of "${actorId}" follows on version ${previousOf(message)}, ` +
+      `but version ${previous} is what stands before it: events between them are lost`,
+  );
+}

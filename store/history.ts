@@ -1,0 +1,254 @@
+import { attempt } from "./attempt.ts";
+import { backoff } from "./backoff.ts";
+import { readLast } from "./direct.ts";
+import { CorruptEventError, StreamRegressedError } from "./errors.ts";
+import type { Event } from "./event.ts";
+import { headIn, type HeadReader, versionIn } from "./head_reader.ts";
+import type { Head, Heads } from "./heads.ts";
+import type { EventReader } from "./event_reader.ts";
+import { missingBefore, previousOf } from "./event_reader.ts";
+import { readPages, type ReadParts } from "./pages.ts";
+import type { StoredMessage } from "./stored_message.ts";
+
+/** Messages of the first page where a later version is wanted: most actors end within it. */
+const GLANCE = 128;
+/** Versions that a backward read takes at once, to begin with. */
+const BACK = 256;
+
+/** What of an actor's history is wanted. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+  /** Events that are enough, so that no more than a page of them is fetched. */
+  readonly limit: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Reads an actor's history whole. Its end is known before, from a replica that proves it has
+ * all that this store was told of, else from the leader; each event carries the version of the
+ * one before it. So a read is complete or an error, never short.
+ */
+export class History {
+  readonly #parts: ReadParts;
+  readonly #heads: Heads;
+  readonly #heading: HeadReader;
+  readonly #events: EventReader;
+
+  /** Reads with `parts`; what it sees is noted in `heads`. */
+  constructor(parts: ReadParts, heads: Heads, heading: HeadReader, events: EventReader) {
+    this.#parts = parts;
+    this.#heads = heads;
+    this.#heading = heading;
+    this.#events = events;
+  }
+
+  /** Yields events of the range in ascending order, a page at a time. */
+  async *forwards(actorId: string, range: Range): AsyncGenerator<Event[], void> {
+    const { from, to, limit, signal } = range;
+    const known = this.#heads.get(actorId);
+    // Where all that is known is older than what is wanted, only what is new has to be read.
+    const after = known !== undefined && known.version < from ? known : BEGINNING;
+    const first = Math.min(after === BEGINNING && from > 1 ? GLANCE : 512, limit + 1);
+    const end = this.#end(actorId);
+    const chain = new Chain(actorId, from, after);
+    for await (
+      const page of readPages(this.#parts, {
+        subject: this.#heading.subjectOf(actorId),
+        after: after.sequence,
+        end: end.then(({ sequence }) => sequence),
+        first,
+        signal,
+      })
+    ) {
+      const last = page.at(-1)!;
+      if (chain.skipping && last.sequence < (await end).sequence && versionIn(last) < from) {
+        yield* this.#from(actorId, range, headIn((await end).message));
+        return;
+      }
+      const events = await this.#decode(chain.follow(page, to), actorId);
+      this.#heads.raise(actorId, chain.head, 0);
+      if (events.length > 0) yield events;
+      if (chain.head.version >= to) return;
+    }
+  }
+
+  /** Yields events of the range in descending order, a page at a time. */
+  async *backwards(actorId: string, range: Range): AsyncGenerator<Event[], void> {
+    const { from, limit, signal } = range;
+    const head = await this.#endHead(actorId);
+    let to = Math.min(range.to, head.version);
+    let span = Math.min(BACK, limit);
+    while (to >= from && to > 0) {
+      signal?.throwIfAborted();
+      const start = Math.max(from, to - span + 1, 1);
+      const events: Event[] = [];
+      for await (const page of this.#from(actorId, { ...range, from: start, to }, head)) {
+        events.push(...page);
+      }
+      yield events.reverse();
+      to = start - 1;
+      // Versions may have wide gaps: what found little looks further next time.
+      if (events.length < span / 2) span = Math.min(span * 8, Number.MAX_SAFE_INTEGER);
+      else span = BACK;
+    }
+  }
+
+  /** All events that can be read, beside the errors of what cannot. */
+  async withErrors(
+    actorId: string,
+  ): Promise<{ events: Event[]; errors: { sequence: number; error: CorruptEventError }[] }> {
+    const events: Event[] = [];
+    const errors: { sequence: number; error: CorruptEventError }[] = [];
+    const subject = this.#heading.subjectOf(actorId);
+    const end = this.#end(actorId).then(({ sequence }) => sequence);
+    let version = 0;
+    for await (const page of readPages(this.#parts, { subject, after: 0, end })) {
+      for (const message of page) {
+        const { sequence } = message;
+        try {
+          const previous = previousOf(message);
+          const event = await this.#events.eventIn(message, actorId);
+          if (previous !== version) {
+            errors.push({ sequence, error: missingBefore(message, actorId, version) });
+          }
+          events.push(event);
+          version = event.version;
+        } catch (error) {
+          if (!(error instanceof CorruptEventError)) throw error;
+          errors.push({ sequence, error });
+          version = chained(message, version);
+        }
+      }
+    }
+    return { events, errors };
+  }
+
+  /** Yields the range from where a search finds it, up to `head`. */
+  async *#from(actorId: string, range: Range, head: Head): AsyncGenerator<Event[], void> {
+    const { from, to, limit, signal } = range;
+    const start = await this.#attempt(actorId, () => this.#heading.find(actorId, from, head));
+    if (start === undefined) return;
+    const previous = previousOf(start);
+    if (previous >= from) throw missingBefore(start, actorId, from - 1);
+    const after = { version: previous, sequence: start.sequence - 1 };
+    const chain = new Chain(actorId, from, after);
+    const subject = this.#heading.subjectOf(actorId);
+    const first = Math.min(512, limit, to - from + 1);
+    const query = { subject, after: after.sequence, end: head.sequence, first, signal };
+    for await (const page of readPages(this.#parts, query)) {
+      const events = await this.#decode(chain.follow(page, to), actorId);
+      if (events.length > 0) yield events;
+      if (chain.head.version >= to) return;
+    }
+  }
+
+  async #decode(messages: readonly StoredMessage[], actorId: string): Promise<Event[]> {
+    const events = messages.map((message) => this.#events.eventIn(message, actorId));
+    return events.some((event) => event instanceof Promise)
+      ? await Promise.all(events)
+      : events as Event[];
+  }
+
+  /** Where the actor's history ends at least: after all that this store knows to be stored. */
+  async #end(actorId: string): Promise<{ sequence: number; message?: StoredMessage | undefined }> {
+    return await this.#attempt(actorId, async () => {
+      const { api, pause } = this.#parts;
+      const known = this.#heads.get(actorId)?.sequence ?? 0;
+      const needed = this.#heads.highest;
+      const subject = this.#heading.subjectOf(actorId);
+      const page = await readLast(api, [subject, api.layout.genesis], pause);
+      const message = page.messages.find((message) => message.subject === subject);
+      const sequence = message?.sequence ?? 0;
+      if (page.upTo >= needed && sequence >= known) return { sequence, message };
+      return await this.#endByLeader(actorId, needed, known);
+    });
+  }
+
+  async #endByLeader(
+    actorId: string,
+    needed: number,
+    known: number,
+  ): Promise<{ sequence: number; message?: StoredMessage | undefined }> {
+    const { api, pause } = this.#parts;
+    let reached = 0;
+    let sequence = 0;
+    for (const retry = backoff(performance.now() + pause);;) {
+      const message = await api.get(
+        { last_by_subj: this.#heading.subjectOf(actorId) },
+        pause,
+      );
+      sequence = message?.sequence ?? 0;
+      reached = (await api.info(pause))?.state.last_seq ?? 0;
+      if (reached >= needed && sequence >= known) return { sequence, message };
+      if (!await retry(api.wire)) break;
+    }
+    if (sequence < known) throw new StreamRegressedError(`"${actorId}"`, known, sequence);
+    throw new StreamRegressedError(`stream "${api.layout.stream}"`, needed, reached);
+  }
+
+  async #endHead(actorId: string): Promise<Head> {
+    return headIn((await this.#end(actorId)).message);
+  }
+
+  #attempt<T>(actorId: string, work: () => Promise<T>): Promise<T> {
+    const { api, timeout } = this.#parts;
+    return attempt(api.wire, timeout, `read events of "${actorId}"`, work);
+  }
+}
+
+const BEGINNING: Head = { version: 0, sequence: 0 };
+
+/** Follows an actor's messages, each of which must follow on the one before. */
+class Chain {
+  /** Where the chain has come. */
+  head: Head;
+  /** Whether nothing of the range was seen yet. */
+  skipping = true;
+  readonly #actorId: string;
+  readonly #from: number;
+
+  constructor(actorId: string, from: number, after: Head) {
+    this.#actorId = actorId;
+    this.#from = from;
+    this.head = after;
+  }
+
+  /** Those of `page` that are in the range. */
+  follow(page: readonly StoredMessage[], to: number): StoredMessage[] {
+    const wanted: StoredMessage[] = [];
+    for (const message of page) {
+      const version = versionIn(message);
+      // What is older than asked only says where the rest begins; its content may be anything.
+      if (version >= this.#from || version <= this.head.version) {
+        const previous = previousOf(message);
+        // The first one wanted may follow on one that is not, which nobody has to have seen.
+        const follows = this.skipping
+          ? previous >= this.head.version && previous < Math.max(this.#from, 1)
+          : previous === this.head.version;
+        if (!follows) throw missingBefore(message, this.#actorId, this.head.version);
+        if (version <= this.head.version) throw notGrowing(message, this.#actorId, this.head);
+        this.skipping = false;
+        if (version <= to) wanted.push(message);
+      }
+      this.head = { version, sequence: message.sequence };
+    }
+    return wanted;
+  }
+}
+
+function notGrowing(message: StoredMessage, actorId: string, before: Head): CorruptEventError {
+  return new CorruptEventError(
+    message.sequence,
+    `version ${versionIn(message)} of "${actorId}" stands behind version ${before.version}`,
+  );
+}
+
+/** The version to go on with behind a message that cannot be read. */
+function chained(message: StoredMessage, version: number): number {
+  try {
+    return Math.max(version, versionIn(message));
+  } catch {
+    return version;
+  }
+}

@@ -1,0 +1,99 @@
+import type { StreamInfo } from "@nats-io/jetstream";
+import { unlessAborted } from "./abort.ts";
+import { attempt } from "./attempt.ts";
+import { backoff } from "./backoff.ts";
+import { CorruptEventError, StreamRegressedError } from "./errors.ts";
+import type { RecordedEvent } from "./event.ts";
+import type { EventReader } from "./event_reader.ts";
+import type { HeadReader } from "./head_reader.ts";
+import type { Heads } from "./heads.ts";
+import { categoryOf } from "./layout.ts";
+import { readPages, type ReadParts } from "./pages.ts";
+import type { EventFilter } from "./store.ts";
+
+/** Reads the store as a whole, in its one order. */
+export class Log {
+  readonly #parts: ReadParts;
+  readonly #heads: Heads;
+  readonly #heading: HeadReader;
+  readonly #events: EventReader;
+
+  /** Reads with `parts`. */
+  constructor(parts: ReadParts, heads: Heads, heading: HeadReader, events: EventReader) {
+    this.#parts = parts;
+    this.#heads = heads;
+    this.#heading = heading;
+    this.#events = events;
+  }
+
+  /** Yields the events from sequence `from` on, to the end as it is when the read begins. */
+  async *read(
+    from: number,
+    filter: EventFilter,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<RecordedEvent, void> {
+    const { layout } = this.#parts.api;
+    const { actorId, category, eventTypes } = filter;
+    if (actorId !== undefined && category !== undefined && categoryOf(actorId) !== category) return;
+    const subject = actorId === undefined
+      ? layout.events(category)
+      : this.#heading.subjectOf(actorId);
+    const end = await unlessAborted(signal, this.#end(subject));
+    if (end < from) return;
+    const types = eventTypes && new Set(eventTypes);
+    for await (const page of readPages(this.#parts, { subject, after: from - 1, end, signal })) {
+      for (const message of page) {
+        if (message.sequence > end) return;
+        const actor = layout.actorOf(message.subject);
+        if (actor === undefined || this.#heading.subjectOf(actor) !== message.subject) {
+          throw new CorruptEventError(
+            message.sequence,
+            `its subject "${message.subject}" is not one that this library writes`,
+          );
+        }
+        const event = await this.#events.eventIn(message, actor);
+        signal?.throwIfAborted();
+        if (types === undefined || types.has(event.eventType)) {
+          yield { ...event, sequence: message.sequence };
+        }
+      }
+    }
+  }
+
+  /** Yields the actors that have events, in no order; the server keeps the list. */
+  async *actors(category: string | undefined): AsyncGenerator<string, void> {
+    const { api, pause, timeout } = this.#parts;
+    const subject = api.layout.events(category);
+    for (let offset = 0;;) {
+      const info = await attempt(
+        api.wire,
+        timeout,
+        "list actors",
+        () => api.info(pause, { subjects_filter: subject, offset }),
+      ) as StreamInfo & { total?: number } | undefined;
+      const subjects = Object.keys(info?.state.subjects ?? {});
+      for (const subject of subjects) {
+        const actor = api.layout.actorOf(subject);
+        if (actor !== undefined) yield actor;
+      }
+      offset += subjects.length;
+      if (subjects.length === 0 || offset >= (info?.total ?? 0)) return;
+    }
+  }
+
+  /** The last sequence on `subject`, by a leader that has all that this store was told of. */
+  #end(subject: string): Promise<number> {
+    const { api, pause, timeout } = this.#parts;
+    const needed = this.#heads.highest;
+    return attempt(api.wire, timeout, `read "${subject}"`, async () => {
+      for (const retry = backoff(performance.now() + pause);;) {
+        const message = await api.get({ last_by_subj: subject }, pause);
+        const reached = (await api.info(pause))?.state.last_seq ?? 0;
+        if (reached >= needed) return message?.sequence ?? 0;
+        if (!await retry(api.wire)) {
+          throw new StreamRegressedError(`stream "${api.layout.stream}"`, needed, reached);
+        }
+      }
+    });
+  }
+}

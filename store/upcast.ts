@@ -1,0 +1,68 @@
+import { CorruptEventError, UnknownSchemaError } from "./errors.ts";
+import type { Event } from "./event.ts";
+
+/** Brings the data of an event from one schema to the next; `event` is as it was before. */
+export type Upcaster = (data: unknown, event: Event) => unknown;
+
+/**
+ * For each event type, the steps from schema 1 to 2, from 2 to 3, and so on. Events are saved
+ * with the newest schema's number and brought up to it while reading; what is stored never
+ * changes. A type that is not listed is at schema 1.
+ *
+ * @example Orders once had a total in cents, then no currency
+ * ```ts
+ * import { InMemoryEventStore, type Upcasters } from "@flowmade-one/aether";
+ *
+ * const upcasters: Upcasters = {
+ *   OrderPlaced: [
+ *     (data) => ({ total: (data as { cents: number }).cents / 100 }),
+ *     (data) => ({ ...(data as { total: number }), currency: "EUR" }),
+ *   ],
+ * };
+ * await using store = new InMemoryEventStore({ upcasters });
+ * ```
+ */
+export interface Upcasters {
+  /** The steps of one event type, in order. */
+  readonly [eventType: string]: readonly Upcaster[];
+}
+
+/** The schema that events of this type are saved with. */
+export function schemaOf(upcasters: Upcasters, eventType: string): number {
+  return 1 + stepsOf(upcasters, eventType).length;
+}
+
+/**
+ * `event`, saved with `schema`, in the newest shape.
+ *
+ * @throws {UnknownSchemaError} It is newer than what is known.
+ * @throws {CorruptEventError} A step failed.
+ */
+export function upcast(
+  upcasters: Upcasters,
+  event: Event,
+  schema: number,
+  sequence: number,
+): Event {
+  const steps = stepsOf(upcasters, event.eventType);
+  const known = 1 + steps.length;
+  if (schema > known) throw new UnknownSchemaError(sequence, event.eventType, schema, known);
+  let current = event;
+  for (const [at, step] of steps.slice(schema - 1).entries()) {
+    try {
+      current = { ...current, data: step(current.data, current) };
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new CorruptEventError(
+        sequence,
+        `the upcaster of "${event.eventType}" from schema ${schema + at} failed: ${reason}`,
+        { cause },
+      );
+    }
+  }
+  return current;
+}
+
+function stepsOf(upcasters: Upcasters, eventType: string): readonly Upcaster[] {
+  return Object.hasOwn(upcasters, eventType) ? upcasters[eventType]! : [];
+}

@@ -3,7 +3,7 @@ import { AetherError, SaveOutcomeUnknownError, StoreUnavailableError } from "./e
 import { hasId, type HeadReader, isOf } from "./head_reader.ts";
 import type { Head, Heads } from "./heads.ts";
 import { conflictOf, expectationFailed } from "./prepare.ts";
-import type { Publisher } from "./publisher.ts";
+import type { Publisher, TryOutcome } from "./publisher.ts";
 import { type Basis, messagesOf, type Save } from "./save.ts";
 import { type Fate, settle } from "./settle.ts";
 import type { SaveReceipt } from "./store.ts";
@@ -32,6 +32,7 @@ export interface CommitterParts {
  */
 export class Committer {
   readonly #parts: CommitterParts;
+  readonly #subjectOf = (actorId: string): string => this.#parts.reader.subjectOf(actorId);
 
   /** Works with `parts`. */
   constructor(parts: CommitterParts) {
@@ -40,7 +41,7 @@ export class Committer {
 
   /** Stores the events of `save`, all or none. */
   async commit(save: Save): Promise<SaveReceipt> {
-    const { api, publisher, reader, pause, markerOf } = this.#parts;
+    const { api } = this.#parts;
     const retry = backoff(save.deadline);
     /** The basis of tries whose fate is unknown, and the connection's epoch at the first. */
     let doubtful: Basis | undefined;
@@ -56,14 +57,14 @@ export class Committer {
           if (fate === "never") doubtful = undefined;
           fresh = true;
         }
-        let basis = doubtful ?? await this.#basisOf(save, fresh);
+        let basis = doubtful ?? (fresh ? undefined : this.#cachedBasis(save)) ??
+          await this.#basisOf(save, fresh);
         if (doubtful === undefined && !isNew(save, basis)) {
           if (!fresh) basis = await this.#basisOf(save, true);
           if (!isNew(save, basis)) return await this.#known(save, basis);
         }
         if (doubtful === undefined) epoch = api.wire.epoch;
-        const messages = messagesOf(save, basis, (id) => reader.subjectOf(id), markerOf);
-        const outcome = await publisher.publish(messages, pause, save.deadline);
+        const outcome = await this.#try(save, basis);
         if (outcome.kind === "stored") return this.#stored(save, basis, outcome.first);
         if (outcome.kind === "stale") {
           const outdated = !fresh;
@@ -84,6 +85,21 @@ export class Committer {
     throw doubtful === undefined
       ? unavailable(save, cause)
       : this.#unknown(save, doubtful, epoch, cause);
+  }
+
+  /** Not inlined above: while the answer is out, nothing should keep the messages in memory. */
+  #try(save: Save, basis: Basis): Promise<TryOutcome> {
+    const { publisher, pause, markerOf } = this.#parts;
+    const messages = messagesOf(save, basis, this.#subjectOf, markerOf);
+    return publisher.publish(messages, pause, save.deadline);
+  }
+
+  /** The head of the one actor that most saves write, where it is known. */
+  #cachedBasis(save: Save): Basis | undefined {
+    if (save.actors.length > 1 || save.expect.size > 0) return undefined;
+    const actorId = save.actors[0]!;
+    const head = this.#parts.heads.get(actorId);
+    return head && new Map([[actorId, head]]);
   }
 
   /** The heads that the next try builds on: cached ones unless `fresh` is asked for. */

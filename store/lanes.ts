@@ -1,7 +1,10 @@
 interface Job {
-  /** Lanes in which other jobs stand before this one. */
+  /** Jobs that have to end before this one begins. */
   blocked: number;
-  start: () => void;
+  /** Jobs that wait for this one, once for each key that they share. */
+  followers?: Job[];
+  /** Resolves its turn. */
+  start?: () => void;
 }
 
 /**
@@ -9,36 +12,35 @@ interface Job {
  * side by side. Work with several keys takes all its places at once, so nothing can deadlock.
  */
 export class Lanes {
-  readonly #queues = new Map<string, Job[]>();
+  /** The last job of each lane that is not empty. */
+  readonly #last = new Map<string, Job>();
 
   /** Runs `work` when everything that came before on any of `keys` has ended. */
-  async run<T>(keys: Iterable<string>, work: () => Promise<T>): Promise<T> {
-    const lanes = [...new Set(keys)];
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const job: Job = { blocked: 0, start: resolve };
-    for (const key of lanes) {
-      const queue = this.#queues.get(key);
-      if (queue === undefined) this.#queues.set(key, [job]);
-      else if (queue.push(job) > 1) job.blocked++;
+  async run<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
+    const job: Job = { blocked: 0 };
+    for (const key of keys) {
+      const before = this.#last.get(key);
+      if (before === job) continue;
+      this.#last.set(key, job);
+      if (before === undefined) continue;
+      (before.followers ??= []).push(job);
+      job.blocked++;
     }
-    if (job.blocked > 0) await promise;
+    if (job.blocked > 0) await new Promise<void>((resolve) => job.start = resolve);
     try {
       return await work();
     } finally {
-      for (const key of lanes) this.#leave(key);
+      for (const key of keys) {
+        if (this.#last.get(key) === job) this.#last.delete(key);
+      }
+      for (const follower of job.followers ?? []) {
+        if (--follower.blocked === 0) follower.start!();
+      }
     }
   }
 
   /** Resolves when no work is left. */
   async idle(): Promise<void> {
-    while (this.#queues.size > 0) await this.run(this.#queues.keys(), () => Promise.resolve());
-  }
-
-  #leave(key: string): void {
-    const queue = this.#queues.get(key)!;
-    queue.shift();
-    const next = queue[0];
-    if (next === undefined) this.#queues.delete(key);
-    else if (--next.blocked === 0) next.start();
+    while (this.#last.size > 0) await this.run([...this.#last.keys()], () => Promise.resolve());
   }
 }

@@ -36,20 +36,30 @@ export class Publisher {
    * Tries once, waiting at most `pause` ms for the answer, and not past `deadline` (by the
    * monotonic clock, in ms): a batch whose turn comes later is not sent.
    */
-  async publish(
+  publish(messages: readonly Outgoing[], pause: number, deadline: number): Promise<TryOutcome> {
+    return messages.length === 1
+      ? this.#publishOne(messages[0]!, Math.min(pause, deadline - performance.now()))
+      : this.#publishInTurn(messages, pause, deadline);
+  }
+
+  /** Not async, so that the message is let go as soon as it is sent. */
+  #publishOne({ subject, headers, body }: Outgoing, timeout: number): Promise<TryOutcome> {
+    return this.#api.wire.request(subject, body, timeout, headers)
+      .then((answer) => this.#read(answer, 1), outcomeOf);
+  }
+
+  async #publishInTurn(
     messages: readonly Outgoing[],
     pause: number,
     deadline: number,
   ): Promise<TryOutcome> {
-    const left = () => Math.min(pause, deadline - performance.now());
-    if (messages.length === 1) return await this.#publishOne(messages[0]!, left());
     if (this.#open >= OPEN_BATCHES) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     } else {
       this.#open++;
     }
     try {
-      const timeout = left();
+      const timeout = Math.min(pause, deadline - performance.now());
       return timeout > 0
         ? await this.#publishBatch(messages, timeout)
         : { kind: "absent", cause: new Error("its turn did not come in time") };
@@ -57,14 +67,6 @@ export class Publisher {
       const next = this.#waiting.shift();
       if (next === undefined) this.#open--;
       else next();
-    }
-  }
-
-  async #publishOne({ subject, headers, body }: Outgoing, timeout: number): Promise<TryOutcome> {
-    try {
-      return this.#read(await this.#api.wire.request(subject, body, timeout, headers), 1);
-    } catch (error) {
-      return outcomeOf(error);
     }
   }
 

@@ -35,12 +35,14 @@ export class WireError extends Error {
 /** Takes one message of the answer; true when it was the last one. */
 type Take = (message: Msg) => boolean;
 
+const takeOne: Take = () => true;
+
 interface Waiter {
   readonly subject: string;
   readonly take: Take;
   readonly idle: number;
   deadline: number;
-  readonly resolve: () => void;
+  readonly resolve: (last: Msg) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -54,7 +56,7 @@ export class Wire {
   readonly #inbox: string;
   readonly #subscription: Subscription;
   readonly #status: AsyncIterable<Status>;
-  readonly #waiters = new Map<string, Waiter>();
+  readonly #waiters = new Map<number, Waiter>();
   /** Told when the connection is back, or closed. */
   readonly #resumptions = new Set<() => void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -96,16 +98,13 @@ export class Wire {
     timeout: number,
     headers?: MsgHdrs,
   ): Promise<Msg> {
-    let answer: Msg;
-    return this.collect(subject, payload, timeout, (message) => {
-      answer = message;
-      return true;
-    }, headers).then(() => answer);
+    return this.collect(subject, payload, timeout, takeOne, headers);
   }
 
   /**
    * Sends `payload` to `subject` and hands each message of the answer to `take` until it says
-   * that it has the last; `idle` ms may pass before each. What `take` throws ends the request.
+   * that it has the last, which is given back; `idle` ms may pass before each. What `take` throws
+   * ends the request.
    */
   collect(
     subject: string,
@@ -113,9 +112,9 @@ export class Wire {
     idle: number,
     take: Take,
     headers?: MsgHdrs,
-  ): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const token = (++this.#lastToken).toString(36);
+  ): Promise<Msg> {
+    const { promise, resolve, reject } = Promise.withResolvers<Msg>();
+    const token = ++this.#lastToken;
     try {
       this.#checkOpen(subject);
       const reply = this.#inbox + token;
@@ -182,7 +181,7 @@ export class Wire {
   }
 
   #receive(message: Msg): void {
-    const token = message.subject.slice(this.#inbox.length);
+    const token = Number(message.subject.slice(this.#inbox.length));
     const waiter = this.#waiters.get(token);
     if (waiter === undefined) return;
     waiter.deadline = performance.now() + waiter.idle;
@@ -192,7 +191,7 @@ export class Wire {
         throw new WireError("no responders", waiter.subject, false);
       }
       last = waiter.take(message);
-      if (last) waiter.resolve();
+      if (last) waiter.resolve(message);
     } catch (error) {
       waiter.reject(error);
     }

@@ -22,6 +22,7 @@
 export { appendEvents, type AppendReceipt, type EventDraft } from "./append.ts";
 export { type Codec, FORGOTTEN, type Forgotten } from "./codec.ts";
 export type { Connection } from "./connection.ts";
+export type { Decider, Decision, Evolution } from "./decider.ts";
 export {
   AetherError,
   type AetherErrorCode,
@@ -48,6 +49,7 @@ export {
   type EventMetadata,
   type RecordedEvent,
 } from "./event.ts";
+export { execute, type Executed, type ExecuteOptions } from "./execute.ts";
 export { JetStreamEventStore, type JetStreamEventStoreOptions } from "./jetstream.ts";
 export {
   JetStreamSnapshotStore,
@@ -55,6 +57,12 @@ export {
 } from "./jetstream_snapshots.ts";
 export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory.ts";
 export { InMemorySnapshotStore, type InMemorySnapshotStoreOptions } from "./memory_snapshots.ts";
+export {
+  rehydrate,
+  type Rehydrated,
+  type RehydrateOptions,
+  type SnapshotOptions,
+} from "./rehydrate.ts";
 export type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
 export { snapshotEvery, type SnapshotPolicy } from "./snapshot_policy.ts";
 export type {

@@ -17,6 +17,7 @@ import { checkRange, type OpenedStream, openStream, openWire } from "./open.ts";
 import {
   checkActorId,
   checkCategory,
+  type CheckedEvent,
   MAX_BYTES,
   prepareEvents,
   prepareExpected,
@@ -24,6 +25,7 @@ import {
   prepareReadAll,
 } from "./prepare.ts";
 import { Publisher } from "./publisher.ts";
+import type { Save } from "./save.ts";
 import type {
   EventStore,
   EventStoreOptions,
@@ -59,6 +61,9 @@ export interface JetStreamEventStoreOptions extends EventStoreOptions {
   /** How long `getLatestVersion` answers from memory, in ms since the server's word. @default {1_000} */
   readonly cacheMaxAge?: number;
 }
+
+/** A save whose events may still have to be encoded. */
+type Plan = Omit<Save, "events">;
 
 /**
  * An {@linkcode EventStore} on one JetStream stream. The server decides every save by
@@ -176,7 +181,16 @@ export class JetStreamEventStore implements EventStore {
   }
 
   /** See {@linkcode EventStore.saveEvents}. */
-  async saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
+  saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
+    try {
+      const { checked, plan } = this.#plan(events, options);
+      return this.#lanes.run(plan.actors, () => this.#commit(plan, checked));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #plan(events: readonly Event[], options: SaveOptions): { checked: CheckedEvent[]; plan: Plan } {
     this.#checkOpen("save events");
     const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
     const maxBytes = Math.min(max_payload, this.#maxMessage);
@@ -184,14 +198,22 @@ export class JetStreamEventStore implements EventStore {
     const checked = prepareEvents(events, { maxBytes, codec, upcasters });
     const plan = {
       op: `${this.#id}-${(++this.#saves).toString(36)}`,
-      actors: [...new Set(checked.map(({ actorId }) => actorId))],
+      actors: checked.length === 1
+        ? [checked[0]!.actorId]
+        : [...new Set(checked.map(({ actorId }) => actorId))],
       expect: prepareExpected(options.expect, checked),
       deadline: performance.now() + this.#timeout,
     };
-    return await this.#lanes.run(plan.actors, async () => {
-      const prepared = haveBodies(checked) ? checked : await withBodies(checked);
-      const receipt = await this.#committer.commit({ ...plan, events: prepared });
-      if (!receipt.duplicate) await this.#notifier.notify(prepared);
+    return { checked, plan };
+  }
+
+  /** Makes few promises where nobody is to be told: with many saves in flight their number counts. */
+  #commit(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
+    if (!haveBodies(checked)) return withBodies(checked).then((it) => this.#commit(plan, it));
+    const done = this.#committer.commit({ ...plan, events: checked });
+    if (this.#options.broadcaster === undefined) return done;
+    return done.then(async (receipt) => {
+      if (!receipt.duplicate) await this.#notifier.notify(checked);
       return receipt;
     });
   }

@@ -71,7 +71,7 @@ export function messagesOf(
   }
   for (const guard of guards) {
     const fields = headers();
-    fields.set(OP, save.op);
+    fields.append(OP, save.op);
     expectSequence(fields, basis.get(guard)!.sequence, subjectOf(guard));
     messages.push({ subject: markerOf(guard), headers: fields, body: EMPTY });
   }
@@ -79,14 +79,15 @@ export function messagesOf(
 }
 
 function eventHeaders(save: Save, event: PreparedEvent, previous: number): MsgHdrs {
+  // set() would look for a value to replace each time.
   const fields = headers();
-  fields.set(OP, save.op);
-  fields.set(ID, encodeToken(event.id));
-  fields.set(TYPE, encodeToken(event.eventType));
-  fields.set(VERSION, String(event.version));
-  fields.set(PREVIOUS, String(previous));
-  fields.set(COUNT, String(save.events.length));
-  if (event.schema > 1) fields.set(SCHEMA, String(event.schema));
+  fields.append(OP, save.op);
+  fields.append(ID, encodeToken(event.id));
+  fields.append(TYPE, encodeToken(event.eventType));
+  fields.append(VERSION, String(event.version));
+  fields.append(PREVIOUS, String(previous));
+  fields.append(COUNT, String(save.events.length));
+  if (event.schema > 1) fields.append(SCHEMA, String(event.schema));
   return fields;
 }
 
@@ -95,6 +96,6 @@ function expectSequence(fields: MsgHdrs, sequence: number, subject?: string): vo
   if (!Number.isSafeInteger(sequence) || sequence < 0) {
     throw new TypeError(`Cannot expect sequence ${sequence}: it is not a safe integer`);
   }
-  fields.set(EXPECT, String(sequence));
-  if (subject !== undefined) fields.set(EXPECT_SUBJECT, subject);
+  fields.append(EXPECT, String(sequence));
+  if (subject !== undefined) fields.append(EXPECT_SUBJECT, subject);
 }

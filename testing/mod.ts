@@ -25,3 +25,8 @@ export {
   type EventStoreSuite,
   eventStoreSuite,
 } from "./event_store.ts";
+export {
+  type SnapshotStoreCapabilities,
+  type SnapshotStoreSuite,
+  snapshotStoreSuite,
+} from "./snapshot_store.ts";

@@ -107,8 +107,11 @@ const TESTING = [
   "EventBusSuite",
   "EventStoreCapabilities",
   "EventStoreSuite",
+  "SnapshotStoreCapabilities",
+  "SnapshotStoreSuite",
   "eventBusSuite",
   "eventStoreSuite",
+  "snapshotStoreSuite",
 ];
 
 /** The names that an entry point exports, types and values; it lists each one. */

@@ -1,5 +1,6 @@
 import type { StreamConfig } from "@nats-io/jetstream";
 import { attempt } from "./attempt.ts";
+import type { Codec } from "./codec.ts";
 import type { Connection } from "./connection.ts";
 import { StoreUnavailableError, StreamConfigError } from "./errors.ts";
 import { Lanes } from "./lanes.ts";
@@ -26,6 +27,12 @@ export interface JetStreamSnapshotStoreOptions {
   readonly keep?: number;
   /** Deadline of one call in ms; each try waits at most a fifth of it. @default {10_000} */
   readonly timeout?: number;
+  /**
+   * Turns snapshots into the bytes that are kept, and back; lifts the rules on `state`.
+   *
+   * @default {JSON}
+   */
+  readonly codec?: Codec<Snapshot>;
 }
 
 /** More than this could not be looked through for a readable one. */
@@ -75,6 +82,7 @@ export class JetStreamSnapshotStore implements SnapshotStore {
   readonly #connection: Connection;
   readonly #layout: SnapshotLayout;
   readonly #wire: Wire;
+  readonly #codec: Codec<Snapshot> | undefined;
   readonly #log: SnapshotLog;
   readonly #timeout: number;
   readonly #maxMessage: number;
@@ -85,14 +93,15 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     connection: Connection,
     api: StreamApi<SnapshotLayout>,
     config: StreamConfig,
-    { namespace = "default", timeout = 10_000 }: JetStreamSnapshotStoreOptions,
+    { namespace = "default", timeout = 10_000, codec }: JetStreamSnapshotStoreOptions,
   ) {
     this.namespace = namespace;
     this.stream = api.layout.stream;
     this.#connection = connection;
     this.#layout = api.layout;
     this.#wire = api.wire;
-    this.#log = new SnapshotLog(api, timeout / 5);
+    this.#codec = codec;
+    this.#log = new SnapshotLog(api, codec, timeout / 5);
     this.#timeout = timeout;
     const { max_msg_size: limit = -1 } = config;
     this.#maxMessage = limit > 0 ? limit : Infinity;
@@ -140,13 +149,17 @@ export class JetStreamSnapshotStore implements SnapshotStore {
   async saveSnapshot(snapshot: Snapshot): Promise<boolean> {
     this.#checkOpen("save snapshot");
     const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
-    const body = encodeSnapshot(snapshot, Math.min(max_payload, this.#maxMessage));
+    const maxBytes = Math.min(max_payload, this.#maxMessage);
+    const body = encodeSnapshot(snapshot, { maxBytes, codec: this.#codec });
     const { actorId, version, schemaVersion } = snapshot;
     const subject = this.#layout.snapshot(actorId, schemaVersion);
     const deadline = performance.now() + this.#timeout;
     return await this.#lanes.run(
       [subject],
-      () => this.#log.save({ subject, actorId, version, schemaVersion, body }, deadline),
+      async () => {
+        const save = { subject, actorId, version, schemaVersion, body: await body };
+        return await this.#log.save(save, deadline);
+      },
     );
   }
 

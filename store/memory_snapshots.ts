@@ -1,11 +1,23 @@
+import type { Codec } from "./codec.ts";
 import { MAX_BYTES } from "./prepare.ts";
 import type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
-import { checkQuery, decodeSnapshot, encodeSnapshot } from "./snapshot_body.ts";
+import {
+  checkQuery,
+  decodeSnapshot,
+  encodeSnapshot,
+  type SnapshotEncoding,
+} from "./snapshot_body.ts";
 
 /** Options for {@linkcode InMemorySnapshotStore}. */
 export interface InMemorySnapshotStoreOptions {
   /** Bytes that one snapshot with its headers may take, as a server's `max_payload`. @default {1048576} */
   readonly maxBytes?: number;
+  /**
+   * Turns snapshots into the bytes that are kept, and back; lifts the rules on `state`.
+   *
+   * @default {JSON}
+   */
+  readonly codec?: Codec<Snapshot>;
 }
 
 /** A snapshot as it is kept: encoded, so that nothing of the caller's is shared. */
@@ -33,21 +45,22 @@ interface Kept {
 export class InMemorySnapshotStore implements SnapshotStore {
   /** By schema and actor. */
   readonly #kept = new Map<string, Kept>();
-  readonly #maxBytes: number;
+  readonly #encoding: SnapshotEncoding;
 
   /** Begins empty. */
-  constructor({ maxBytes = MAX_BYTES }: InMemorySnapshotStoreOptions = {}) {
-    this.#maxBytes = maxBytes;
+  constructor({ maxBytes = MAX_BYTES, codec }: InMemorySnapshotStoreOptions = {}) {
+    this.#encoding = { maxBytes, codec };
   }
 
   /** See {@linkcode SnapshotStore.saveSnapshot}. */
   async saveSnapshot(snapshot: Snapshot): Promise<boolean> {
-    const body = encodeSnapshot(snapshot, this.#maxBytes);
+    const encoding = encodeSnapshot(snapshot, this.#encoding);
     const { actorId, version, schemaVersion } = snapshot;
     const key = keyOf(actorId, schemaVersion);
+    const body = await encoding;
     const isNewest = version > (this.#kept.get(key)?.version ?? 0);
     if (isNewest) this.#kept.set(key, { version, body });
-    return await Promise.resolve(isNewest);
+    return isNewest;
   }
 
   /** See {@linkcode SnapshotStore.getLatestSnapshot}. */
@@ -57,11 +70,13 @@ export class InMemorySnapshotStore implements SnapshotStore {
   ): Promise<Snapshot<State> | undefined> {
     checkQuery(actorId, query);
     const kept = this.#kept.get(keyOf(actorId, query.schemaVersion));
-    const snapshot = kept && decodeSnapshot(kept.body, actorId, query.schemaVersion);
-    return await Promise.resolve(snapshot as Snapshot<State> | undefined);
+    if (kept === undefined) return undefined;
+    const place = { actorId, schemaVersion: query.schemaVersion };
+    const snapshot = await decodeSnapshot(kept.body, place, this.#encoding.codec);
+    return snapshot as Snapshot<State> | undefined;
   }
 
-  /** Nothing is under way when a save has returned. */
+  /** Waits for nothing: a save that a codec holds up ends by itself. */
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 

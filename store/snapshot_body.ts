@@ -1,3 +1,4 @@
+import type { Codec } from "./codec.ts";
 import { InvalidSnapshotError } from "./errors.ts";
 import { unfaithful } from "./faithful.ts";
 import { HEADER_ROOM } from "./layout.ts";
@@ -8,14 +9,24 @@ import { describe, tokenProblem } from "./token.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
+/** How a store encodes snapshots, and what fits. */
+export interface SnapshotEncoding {
+  /** Bytes that one message may take, headers included. */
+  readonly maxBytes: number;
+  readonly codec: Codec<Snapshot> | undefined;
+}
+
 /**
- * Checks a snapshot and gives the bytes that are stored: nothing of the caller's is shared.
- * With {@linkcode decodeSnapshot} the one place that knows what a stored snapshot looks like.
+ * Checks a snapshot, at once, and gives the bytes that are stored: nothing of the caller's is
+ * shared. With {@linkcode decodeSnapshot} the one place that knows what a stored snapshot is.
  *
- * @param maxBytes What one message may take, headers included.
- * @throws {InvalidSnapshotError} The snapshot cannot be stored as it is, or is too large.
+ * @throws {InvalidSnapshotError} The snapshot cannot be stored as it is. The promise rejects
+ * with it where the bytes are too many, or the codec fails.
  */
-export function encodeSnapshot(snapshot: Snapshot, maxBytes: number): Uint8Array {
+export function encodeSnapshot(
+  snapshot: Snapshot,
+  { codec, maxBytes }: SnapshotEncoding,
+): Promise<Uint8Array> {
   if (typeof snapshot !== "object" || snapshot === null) {
     throw new InvalidSnapshotError(`it is ${describe(snapshot)}, not a snapshot`);
   }
@@ -23,43 +34,67 @@ export function encodeSnapshot(snapshot: Snapshot, maxBytes: number): Uint8Array
   const idProblem = tokenProblem(actorId);
   const problem = (idProblem && `actorId ${describe(actorId)} ${idProblem}`) ??
     versionProblem(version) ?? schemaProblem(schemaVersion) ?? timestampProblem(timestamp) ??
-    unfaithful(state, "state");
+    (codec === undefined ? unfaithful(state, "state") : undefined);
   if (problem !== undefined) throw new InvalidSnapshotError(problem);
-  const body = encoder.encode(
-    JSON.stringify({ actorId, version, schemaVersion, timestamp: timestamp.toISOString(), state }),
-  );
-  const limit = maxBytes - HEADER_ROOM;
-  if (body.length > limit) {
+  const copy = { actorId, version, schemaVersion, timestamp: new Date(timestamp), state };
+  const body = encode(copy, codec).then((bytes) => {
+    const limit = maxBytes - HEADER_ROOM;
+    if (bytes.length <= limit) return bytes;
     throw new InvalidSnapshotError(
-      `version ${version} of ${describe(actorId)} takes ${body.length} bytes, and ${limit} fit; ` +
-        "keep large content elsewhere and a reference to it in the state",
+      `version ${version} of ${describe(actorId)} takes ${bytes.length} bytes, and ${limit} ` +
+        "fit; keep large content elsewhere and a reference to it in the state",
     );
-  }
+  });
+  body.catch(() => {}); // Told when the save's turn comes.
   return body;
+}
+
+/** Begins at once, so that what the caller changes afterwards is not seen. */
+async function encode(
+  snapshot: Snapshot,
+  codec: Codec<Snapshot> | undefined,
+): Promise<Uint8Array> {
+  if (codec === undefined) return encoder.encode(JSON.stringify(snapshot));
+  try {
+    return await codec.encode(snapshot);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new InvalidSnapshotError(`the codec failed: ${reason}`, { cause });
+  }
 }
 
 /**
  * The snapshot in the stored `body`; `undefined` where it is no snapshot of this actor and
- * schema: what cannot be read is as good as lost, and the events are there.
+ * schema, or was forgotten: what cannot be read is as good as lost, and the events are there.
  */
-export function decodeSnapshot(
+export async function decodeSnapshot(
   body: Uint8Array,
-  actorId: string,
-  schemaVersion: number,
-): Snapshot | undefined {
-  let value: Partial<Record<keyof Snapshot, unknown>>;
+  { actorId, schemaVersion }: Pick<Snapshot, "actorId" | "schemaVersion">,
+  codec: Codec<Snapshot> | undefined,
+): Promise<Snapshot | undefined> {
+  let value: unknown;
   try {
-    value = JSON.parse(decoder.decode(body)) ?? {};
+    value = codec === undefined ? JSON.parse(decoder.decode(body)) : await codec.decode(body);
   } catch {
     return undefined;
   }
-  const { version, state } = value;
-  const timestamp = typeof value.timestamp === "string" ? new Date(value.timestamp) : undefined;
-  const isWhole = value.actorId === actorId && value.schemaVersion === schemaVersion &&
+  // Forgotten, it is a symbol, which has none of these.
+  const found = (value ?? {}) as Partial<Record<keyof Snapshot, unknown>>;
+  const { version, state } = found;
+  const timestamp = typeof found.timestamp === "string"
+    ? new Date(found.timestamp)
+    : found.timestamp;
+  const isWhole = found.actorId === actorId && found.schemaVersion === schemaVersion &&
     versionProblem(version) === undefined && timestampProblem(timestamp) === undefined &&
     state !== undefined;
   if (!isWhole) return undefined;
-  return { actorId, version: version as number, schemaVersion, state, timestamp: timestamp! };
+  return {
+    actorId,
+    version: version as number,
+    schemaVersion,
+    state,
+    timestamp: new Date(timestamp as Date),
+  };
 }
 
 /**

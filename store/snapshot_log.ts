@@ -1,5 +1,6 @@
 import { headers } from "@nats-io/nats-core";
 import { backoff } from "./backoff.ts";
+import type { Codec } from "./codec.ts";
 import { StoreUnavailableError } from "./errors.ts";
 import { type Head, Heads } from "./heads.ts";
 import { Publisher } from "./publisher.ts";
@@ -39,13 +40,15 @@ const CACHE_SIZE = 10_000;
 /** The snapshots in a stream: the last few of each subject. */
 export class SnapshotLog {
   readonly #api: StreamApi<StreamNames>;
+  readonly #codec: Codec<Snapshot> | undefined;
   readonly #pause: number;
   readonly #publisher: Publisher;
   readonly #heads = new Heads(CACHE_SIZE);
 
   /** `pause`: how long one request may take, in ms. */
-  constructor(api: StreamApi<StreamNames>, pause: number) {
+  constructor(api: StreamApi<StreamNames>, codec: Codec<Snapshot> | undefined, pause: number) {
     this.#api = api;
+    this.#codec = codec;
     this.#pause = pause;
     this.#publisher = new Publisher(api);
   }
@@ -55,11 +58,11 @@ export class SnapshotLog {
    * cannot be read, one more for each that was kept before it.
    */
   async read(place: SnapshotPlace): Promise<Standing> {
-    const { subject, actorId, schemaVersion } = place;
+    const { subject } = place;
     const last = await this.#api.get({ last_by_subj: subject }, this.#pause);
     if (last === undefined) return { sequence: 0 };
     for await (const { data: body } of this.#newestFirst(subject, last)) {
-      const snapshot = decodeSnapshot(body, actorId, schemaVersion);
+      const snapshot = await decodeSnapshot(body, place, this.#codec);
       if (snapshot === undefined) continue;
       const { sequence } = last;
       this.#heads.raise(subject, { version: snapshot.version, sequence }, performance.now());

@@ -93,8 +93,7 @@ export class CommandLane {
           job.notSaved();
         }
         await pause.wait(jobs);
-        if (jobs.every((job) => job.isSettled)) base = this.#forget();
-        else if (planned.isInPlace) base = undefined;
+        if (planned.isInPlace || jobs.every((job) => job.isSettled)) base = this.#forget();
         else base = await advance(this.#store, this.#actorId, base);
       } catch (error) {
         base = this.#forget();

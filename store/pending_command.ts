@@ -47,9 +47,9 @@ export class PendingCommand {
     options.signal?.addEventListener("abort", this.#hurry);
   }
 
-  /** Whether the caller was told how it ended. */
+  /** Whether its end is known, told to the caller or about to be. */
   get isSettled(): boolean {
-    return this.#isSettled;
+    return this.#isSettled || this.#result !== undefined;
   }
 
   /** Events are on their way: from now on only the store can tell how this ends. */

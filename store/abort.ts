@@ -2,11 +2,14 @@
  * What `promise` gives, unless `signal` is aborted first: then it rejects with the signal's
  * reason, and what `promise` does later is nobody's business.
  */
-export async function unlessAborted<T>(
+export function unlessAborted<T>(
   signal: AbortSignal | undefined,
   promise: Promise<T>,
 ): Promise<T> {
-  if (signal === undefined) return await promise;
+  return signal === undefined ? promise : race(signal, promise);
+}
+
+async function race<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();

@@ -1,8 +1,9 @@
+import { unlessAborted } from "./abort.ts";
 import { backoff } from "./backoff.ts";
-import { AetherError, SaveOutcomeUnknownError, StoreUnavailableError } from "./errors.ts";
+import { AetherError, SaveOutcomeUnknownError } from "./errors.ts";
 import { hasId, type HeadReader, isOf } from "./head_reader.ts";
 import type { Head, Heads } from "./heads.ts";
-import { conflictOf, expectationFailed } from "./prepare.ts";
+import { conflictOf, expectationFailed, unavailable } from "./prepare.ts";
 import type { Publisher, TryOutcome } from "./publisher.ts";
 import { type Basis, messagesOf, type Save } from "./save.ts";
 import { type Fate, settle } from "./settle.ts";
@@ -42,7 +43,8 @@ export class Committer {
   /** Stores the events of `save`, all or none. */
   async commit(save: Save): Promise<SaveReceipt> {
     const { api } = this.#parts;
-    const retry = backoff(save.deadline);
+    const { signal } = save;
+    const retry = backoff(save.deadline, signal);
     /** The basis of tries whose fate is unknown, and the connection's epoch at the first. */
     let doubtful: Basis | undefined;
     let epoch = api.wire.epoch;
@@ -52,15 +54,15 @@ export class Committer {
     while (performance.now() < save.deadline) {
       try {
         if (doubtful !== undefined) {
-          const fate = await this.#fateOf(save, doubtful);
+          const fate = await unlessAborted(signal, this.#fateOf(save, doubtful));
           if (typeof fate === "object") return this.#stored(save, doubtful, fate.first);
           if (fate === "never") doubtful = undefined;
           fresh = true;
         }
         let basis = doubtful ?? (fresh ? undefined : this.#cachedBasis(save)) ??
-          await this.#basisOf(save, fresh);
+          await unlessAborted(signal, this.#basisOf(save, fresh));
         if (doubtful === undefined && !isNew(save, basis)) {
-          if (!fresh) basis = await this.#basisOf(save, true);
+          if (!fresh) basis = await unlessAborted(signal, this.#basisOf(save, true));
           if (!isNew(save, basis)) return await this.#known(save, basis);
         }
         if (doubtful === undefined) epoch = api.wire.epoch;
@@ -83,7 +85,7 @@ export class Committer {
       if (!await retry(api.wire)) break;
     }
     throw doubtful === undefined
-      ? unavailable(save, cause)
+      ? unavailable(save.events[0]!, cause)
       : this.#unknown(save, doubtful, epoch, cause);
   }
 
@@ -91,7 +93,9 @@ export class Committer {
   #try(save: Save, basis: Basis): Promise<TryOutcome> {
     const { publisher, pause, markerOf } = this.#parts;
     const messages = messagesOf(save, basis, this.#subjectOf, markerOf);
-    return publisher.publish(messages, pause, save.deadline);
+    const outcome = publisher.publish(messages, pause, save.deadline);
+    if (save.signal === undefined) return outcome;
+    return unlessAborted(save.signal, outcome).catch((cause) => ({ kind: "unknown", cause }));
   }
 
   /** The head of the one actor that most saves write, where it is known. */
@@ -200,13 +204,4 @@ function isNew(save: Save, basis: Basis): boolean {
 /** Whether the save itself says that the actor has no events yet: it writes version 1. */
 function beginsAtOne(save: Save, actorId: string): boolean {
   return save.events.some((event) => event.actorId === actorId && event.version === 1);
-}
-
-function unavailable(save: Save, cause: unknown): StoreUnavailableError {
-  const { actorId, version } = save.events[0]!;
-  const reason = cause instanceof Error ? cause.message : "its turn did not come in time";
-  return new StoreUnavailableError(
-    `Cannot save event at version ${version} of "${actorId}": ${reason}; nothing was saved`,
-    { cause },
-  );
 }

@@ -39,6 +39,11 @@ export class Lanes {
     }
   }
 
+  /** Whether work runs or waits in the lane. */
+  isBusy(key: string): boolean {
+    return this.#last.has(key);
+  }
+
   /** Resolves when no work is left. */
   async idle(): Promise<void> {
     while (this.#last.size > 0) await this.run([...this.#last.keys()], () => Promise.resolve());

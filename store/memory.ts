@@ -17,6 +17,7 @@ import {
   prepareExpected,
   prepareRange,
   prepareReadAll,
+  unavailable,
 } from "./prepare.ts";
 import type {
   EventStore,
@@ -88,6 +89,7 @@ export class InMemoryEventStore implements EventStore {
     this.#checkOpen("save events");
     const checked = prepareEvents(events, this.#encoding);
     const expect = prepareExpected(options.expect, checked);
+    if (options.signal?.aborted) throw unavailable(checked[0]!, options.signal.reason);
     return await this.#lanes.run(checked.map(({ actorId }) => actorId), async () => {
       const prepared = haveBodies(checked) ? checked : await withBodies(checked);
       const repeated = this.#check(prepared, expect);

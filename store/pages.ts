@@ -23,7 +23,7 @@ export interface PagesQuery {
   readonly subject: string;
   /** The sequence before the first one wanted. */
   readonly after: number;
-  /** The sequence that has to be reached; more may come. */
+  /** The sequence that has to be reached; what is newer is left out. */
   readonly end: number | Promise<number>;
   /** Messages of the first page; the others are larger. */
   readonly first?: number;
@@ -62,6 +62,9 @@ export async function* readPages(
       if (after >= end) return;
       messages = [await nextByLeader(subject, end)];
     }
+    // A page that goes beyond the known end may stop in the middle of a newer batch.
+    if (messages.at(-1)!.sequence > end) messages = messages.filter((it) => it.sequence <= end);
+    if (messages.length === 0) return;
     after = messages.at(-1)!.sequence;
     const more = after < end;
     if (more) next = read(PAGE);

@@ -1,6 +1,6 @@
 import type { Event, EventMetadata } from "./event.ts";
 import { encodeEvent } from "./encode.ts";
-import { InvalidEventError, VersionConflictError } from "./errors.ts";
+import { InvalidEventError, StoreUnavailableError, VersionConflictError } from "./errors.ts";
 import { unfaithful } from "./faithful.ts";
 import type { Codec } from "./codec.ts";
 import type { Range } from "./history.ts";
@@ -151,6 +151,16 @@ function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
   const schema = schemaOf(encoding.upcasters, eventType);
   const body = encodeEvent(copy, encoding);
   return { ...facts, timestamp: time, metadata: copied, schema, body };
+}
+
+/** The error of a save that is certainly not stored; `event` is its first. */
+export function unavailable(event: CheckedEvent, cause: unknown): StoreUnavailableError {
+  const { actorId, version } = event;
+  const reason = cause instanceof Error ? cause.message : "its turn did not come in time";
+  return new StoreUnavailableError(
+    `Cannot save event at version ${version} of "${actorId}": ${reason}; nothing was saved`,
+    { cause },
+  );
 }
 
 /** The conflict of `event` with an actor that is at version `current`. */

@@ -23,6 +23,11 @@ export interface ExpectedVersion {
 export interface SaveOptions {
   /** Versions that the save depends on, decided by the server in the same commit. @default {[]} */
   readonly expect?: readonly ExpectedVersion[];
+  /**
+   * Stops waiting. The save then rejects with what is known, the signal's reason as `cause`:
+   * `StoreUnavailableError`, nothing was saved; `SaveOutcomeUnknownError`, it may be.
+   */
+  readonly signal?: AbortSignal;
 }
 
 /** Options for {@linkcode EventStore.readEvents}. */

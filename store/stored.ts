@@ -50,6 +50,11 @@ export class StoredNotifier {
     this.#onError = options.onBroadcastError ?? warn;
   }
 
+  /** Whether there is nobody to tell. */
+  get silent(): boolean {
+    return this.#broadcaster === undefined;
+  }
+
   /**
    * Publishes one notification for each saved event. Resolves when all are published or the
    * broadcaster turns out to be slow, whichever comes first; rejects never.

@@ -147,13 +147,19 @@ export class Wire {
     }
   }
 
-  /** Resolves when there is a connection or there will never be one, after `ms` at the latest. */
-  async connected(ms: number): Promise<void> {
-    if (this.#connected || this.#closed) return;
+  /**
+   * Resolves when there is a connection or there will never be one; after `ms`, or when `signal`
+   * is aborted, at the latest.
+   */
+  async connected(ms: number, signal?: AbortSignal): Promise<void> {
+    if (this.#connected || this.#closed || signal?.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, Math.max(0, ms));
+    const stop = () => resolve();
     this.#resumptions.add(resolve);
+    signal?.addEventListener("abort", stop);
     await promise;
+    signal?.removeEventListener("abort", stop);
     this.#resumptions.delete(resolve);
     clearTimeout(timer);
   }

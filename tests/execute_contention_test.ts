@@ -177,7 +177,7 @@ storeTest("Acks that are lost: each command is carried out once", async (open, s
 
 storeTest(
   "Nothing is answered for a while: each command is carried out once",
-  async (open) => {
+  async (open, scene) => {
     const proxy = scene.proxy();
     const store = await open({ proxy, timeout: 100 });
     await execute(store, ACTOR, counter, add("before"));
@@ -190,7 +190,7 @@ storeTest(
 
 storeTest(
   "Control: who decides again while a save is in doubt does it twice",
-  async (open) => {
+  async (open, scene) => {
     const proxy = scene.proxy();
     const store = await open({ proxy, timeout: 100 });
     await naive(store, 0, "before");
@@ -207,7 +207,7 @@ storeTest(
 
 storeTest(
   "A server that is killed in mid command: what was carried out is there once",
-  async (open) => {
+  async (open, scene) => {
     const store = await open({ timeout: 3_000 });
     const names = Array.from({ length: 200 }, (_, at) => `${at}`);
     await execute(store, ACTOR, counter, add("first"));
@@ -254,7 +254,7 @@ storeTest("A server that is killed again and again under commands", async (open,
 
 storeTest(
   "Commands on a closed connection end by the deadline at the latest",
-  async (open) => {
+  async (open, scene) => {
     const connection = await scene.connect();
     const store = await open({ connection, timeout: 200 });
     await execute(store, ACTOR, counter, add("before"));

@@ -13,7 +13,7 @@ const SKIPPED: readonly (readonly [RegExp, string])[] = [
   [/^deno task test( |$)/, "the gate runs the tests itself"],
   [/^deno task ok( |$)/, "this is the gate"],
   [/^deno task bench( |$)/, "takes minutes and proves nothing on a shared machine"],
-  [/^deno run -A .*bench\//, "a bench as well"],
+  [/^deno (task deno )?run -A .*bench\//, "a bench as well"],
   [/^(bash )?\.ci\/run$/, "runs the gate"],
   [/^git clone /, "the reader has a clone, and so has the gate"],
   [/^cd [\w./-]+$/, "changes into the clone"],

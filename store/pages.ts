@@ -58,13 +58,12 @@ export async function* readPages(
   const end = await unlessAborted(signal, Promise.resolve(query.end));
   for (;;) {
     let { messages }: { messages: readonly StoredMessage[] } = await unlessAborted(signal, next);
+    // A page that goes beyond the known end may stop in the middle of a newer batch.
+    messages = messages.filter(({ sequence }) => sequence <= end);
     if (messages.length === 0) {
       if (after >= end) return;
       messages = [await nextByLeader(subject, end)];
     }
-    // A page that goes beyond the known end may stop in the middle of a newer batch.
-    if (messages.at(-1)!.sequence > end) messages = messages.filter((it) => it.sequence <= end);
-    if (messages.length === 0) return;
     after = messages.at(-1)!.sequence;
     const more = after < end;
     if (more) next = read(PAGE);
@@ -79,7 +78,7 @@ export async function* readPages(
       `read "${subject}"`,
       () => api.get({ seq: after + 1, next_by_subj: subject }, pause),
     );
-    if (message !== undefined) return message;
+    if (message !== undefined && message.sequence <= end) return message;
     throw new StoreUnavailableError(
       `Cannot read "${subject}" up to sequence ${end}: no replica has what follows on sequence ` +
         `${after}; try again`,

@@ -30,3 +30,11 @@ export {
   type SnapshotStoreSuite,
   snapshotStoreSuite,
 } from "./snapshot_store.ts";
+export {
+  type DeciderGiven,
+  type DeciderSpec,
+  deciderSpec,
+  type DeciderWhen,
+  type ErrorClass,
+  type Expectation,
+} from "./given.ts";

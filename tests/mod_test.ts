@@ -103,12 +103,18 @@ const BUS = [
 const CLUSTER = ["Connection"];
 
 const TESTING = [
+  "DeciderGiven",
+  "DeciderSpec",
+  "DeciderWhen",
+  "ErrorClass",
   "EventBusNodes",
   "EventBusSuite",
   "EventStoreCapabilities",
   "EventStoreSuite",
+  "Expectation",
   "SnapshotStoreCapabilities",
   "SnapshotStoreSuite",
+  "deciderSpec",
   "eventBusSuite",
   "eventStoreSuite",
   "snapshotStoreSuite",

@@ -173,27 +173,3 @@ export interface EventBusOptions {
   /** Told of what handlers throw, unless they have an `onError` of their own. @default {console.error} */
   readonly onError?: (error: unknown, event?: Event) => void;
 }
-
-/**
- * Thrown by a subscription with the overflow policy `"error"` whose queue was full: events after
- * the last one that it yielded are missing. Load what was missed from the store, then subscribe again.
- */
-export class SubscriptionOverflowError extends Error {
-  /** The name of the class. */
-  readonly code = "SubscriptionOverflowError";
-  /** The pattern that was subscribed to. */
-  readonly pattern: string;
-  /** How many events were waiting. */
-  readonly capacity: number;
-
-  /** Keeps the pattern and the capacity. */
-  constructor(pattern: string, capacity: number) {
-    super(
-      `Cannot go on with the subscription to ${JSON.stringify(pattern)}: ` +
-        `${capacity} events were waiting, and one more came`,
-    );
-    this.name = "SubscriptionOverflowError";
-    this.pattern = pattern;
-    this.capacity = capacity;
-  }
-}

@@ -32,8 +32,8 @@ export {
   type OverflowPolicy,
   type SubscribeOptions,
   type Subscription,
-  SubscriptionOverflowError,
 } from "./bus.ts";
+export { SubscriptionOverflowError } from "../store/errors.ts";
 export { LocalEventBus, type LocalEventBusOptions } from "./local.ts";
 export type { BusLatency, BusMetrics, EventCounts, EventSeries } from "./metrics.ts";
 export { NatsEventBus, type NatsEventBusOptions, type ReconnectReport } from "./nats.ts";

@@ -1,5 +1,6 @@
 import type { Event } from "../store/event.ts";
-import { type DropReport, type Subscription, SubscriptionOverflowError } from "./bus.ts";
+import { SubscriptionOverflowError } from "../store/errors.ts";
+import type { DropReport, Subscription } from "./bus.ts";
 import { type Delivery, handOut } from "./delivery.ts";
 import { BoundedQueue } from "./queue.ts";
 import type { Request } from "./request.ts";

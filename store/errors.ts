@@ -41,19 +41,19 @@ export class VersionConflictError extends AetherError {
   }
 }
 
-/** Thrown when an event cannot be stored as it is; nothing was sent. */
+/** Thrown when an event cannot be stored or published as it is; nothing was sent. */
 export class InvalidEventError extends AetherError {
   /** What is wrong, with the place: `data.items[2] is NaN`. */
   readonly reason: string;
 
   /** Says what is wrong with the event. */
   constructor(reason: string, options?: ErrorOptions) {
-    super("InvalidEventError", `Cannot save event: ${reason}`, options);
+    super("InvalidEventError", `Cannot take event: ${reason}`, options);
     this.reason = reason;
   }
 }
 
-/** Thrown when an encoded event is larger than the store takes; nothing was sent. */
+/** Thrown when an encoded event is larger than the store or the bus takes; nothing was sent. */
 export class EventTooLargeError extends AetherError {
   /** Bytes of the encoded event. */
   readonly size: number;
@@ -64,8 +64,8 @@ export class EventTooLargeError extends AetherError {
   constructor(actorId: string, version: number, size: number, limit: number) {
     super(
       "EventTooLargeError",
-      `Cannot save event at version ${version} of "${actorId}": it takes ${size} bytes, ` +
-        `and ${limit} fit; keep large content elsewhere and save a reference to it`,
+      `Cannot take event at version ${version} of "${actorId}": it takes ${size} bytes, ` +
+        `and ${limit} fit; keep large content elsewhere and put a reference to it in the event`,
     );
     this.size = size;
     this.limit = limit;
@@ -227,6 +227,28 @@ export class UnknownSchemaError extends AetherError {
   }
 }
 
+/**
+ * Thrown by a subscription with the overflow policy `"error"` whose queue was full: events after
+ * the last one that it yielded are missing. Load what was missed from the store, then subscribe again.
+ */
+export class SubscriptionOverflowError extends AetherError {
+  /** The pattern that was subscribed to. */
+  readonly pattern: string;
+  /** How many events were waiting. */
+  readonly capacity: number;
+
+  /** Keeps the pattern and the capacity. */
+  constructor(pattern: string, capacity: number) {
+    super(
+      "SubscriptionOverflowError",
+      `Cannot go on with the subscription to ${JSON.stringify(pattern)}: ` +
+        `${capacity} events were waiting, and one more came`,
+    );
+    this.pattern = pattern;
+    this.capacity = capacity;
+  }
+}
+
 /** Each error's class by its code. */
 export interface AetherErrors {
   /** See {@linkcode VersionConflictError}. */
@@ -247,6 +269,8 @@ export interface AetherErrors {
   StreamConfigError: StreamConfigError;
   /** See {@linkcode StreamRegressedError}. */
   StreamRegressedError: StreamRegressedError;
+  /** See {@linkcode SubscriptionOverflowError}. */
+  SubscriptionOverflowError: SubscriptionOverflowError;
   /** See {@linkcode UnknownSchemaError}. */
   UnknownSchemaError: UnknownSchemaError;
   /** See {@linkcode UnsupportedServerError}. */

@@ -15,6 +15,8 @@ function all(module: typeof errors): errors.AetherError[] {
     new module.StoreUnavailableError("Cannot read: no answer"),
     new module.StreamConfigError("AETHER_shop", ["sealed is set", "max_age is 1"]),
     new module.StreamRegressedError('"order-7"', 9, 4),
+    new module.SubscriptionOverflowError("orders", 10),
+    new module.UnknownSchemaError(9, "OrderPlaced", 3, 2),
     new module.UnsupportedServerError("2.10.0", "2.12.0"),
   ];
 }
@@ -56,10 +58,10 @@ Deno.test("isAetherError() is false of anything else", () => {
 Deno.test("messages say what could not be done, and how things stand", () => {
   assertEquals(all(errors).map(({ message }) => message), [
     'Cannot save event at version 3 of "order-7": current version is 5',
-    "Cannot save event: data is NaN",
+    "Cannot take event: data is NaN",
     "Cannot save snapshot: state is NaN",
-    'Cannot save event at version 3 of "order-7": it takes 11 bytes, and 10 fit; keep large ' +
-    "content elsewhere and save a reference to it",
+    'Cannot take event at version 3 of "order-7": it takes 11 bytes, and 10 fit; keep large ' +
+    "content elsewhere and put a reference to it in the event",
     "Cannot read the event at sequence 9: its body is not JSON",
     'Cannot tell whether the event at version 3 of "order-7" was saved: the server did not ' +
     "answer in time; call settle(), or save the same events again",

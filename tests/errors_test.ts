@@ -69,6 +69,9 @@ Deno.test("messages say what could not be done, and how things stand", () => {
     'Cannot open stream "AETHER_shop": sealed is set; max_age is 1',
     'Cannot go on with "order-7": it ends at sequence 4, though sequence 9 was acknowledged; ' +
     "the stream lost its tail or was restored",
+    'Cannot go on with the subscription to "orders": 10 events were waiting, and one more came',
+    'Cannot read the event at sequence 9: "OrderPlaced" has schema 3, and 2 is the newest that ' +
+    "is known here; deploy the upcasters of the newer code",
     "Cannot use nats-server 2.10.0: 2.12.0 or newer is needed, for older ones ignore the checks " +
     "that keep events safe",
   ]);

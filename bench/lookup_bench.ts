@@ -3,11 +3,16 @@
  * the raw request that nothing can be quicker than, the store's own lookup without and with its
  * cache, a consumer with deliver policy *last*, and reading all events.
  */
-import { fill, Scene, subjectOf } from "./scene.ts";
+import { eventOf, fill, Scene, subjectOf } from "./scene.ts";
 
 const scene = await Scene.open();
 const { store } = scene;
 const cached = await scene.openStore({ cacheMaxAge: 3_600_000 });
+// A cache with one actor in it would be quicker than any that is in use.
+for (let first = 0; first < 10_000; first += 1_000) {
+  const events = Array.from({ length: 1_000 }, (_, at) => eventOf(`other-${first + at}`, 1));
+  await cached.saveEvents(events);
+}
 const byConsumer = await scene.openStore({ versionLookup: "deliver-last" });
 
 for (const count of [10, 1_000, 100_000]) {

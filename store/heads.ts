@@ -10,6 +10,8 @@ interface Entry {
   head: Head;
   /** When the server last vouched for it, by the monotonic clock, in ms. */
   at: number;
+  /** The count of moves when it was last moved to the end. */
+  moved: number;
 }
 
 /**
@@ -19,6 +21,8 @@ interface Entry {
 export class Heads {
   readonly #entries = new Map<string, Entry>();
   readonly #capacity: number;
+  /** How often an entry was put at the end. */
+  #moves = 0;
   #highest = 0;
 
   /** Keeps at most `capacity` actors. */
@@ -47,7 +51,7 @@ export class Heads {
     this.#highest = Math.max(this.#highest, head.sequence);
     const entry = this.#entries.get(actorId);
     if (entry === undefined) {
-      this.#entries.set(actorId, { head, at });
+      this.#entries.set(actorId, { head, at, moved: ++this.#moves });
       if (this.#entries.size > this.#capacity) {
         this.#entries.delete(this.#entries.keys().next().value!);
       }
@@ -57,10 +61,14 @@ export class Heads {
     }
   }
 
-  /** Makes the entry the most recently used. */
+  /**
+   * Makes the entry one of the most recently used: those of the newer half stay where they are,
+   * for moving one makes the map grow and be copied in the end.
+   */
   #touch(actorId: string): Entry | undefined {
     const entry = this.#entries.get(actorId);
-    if (entry !== undefined) {
+    if (entry !== undefined && this.#moves - entry.moved >= this.#capacity / 2) {
+      entry.moved = ++this.#moves;
       this.#entries.delete(actorId);
       this.#entries.set(actorId, entry);
     }

@@ -63,7 +63,9 @@ export class Committer {
           await unlessAborted(signal, this.#basisOf(save, fresh));
         if (doubtful === undefined && !isNew(save, basis)) {
           if (!fresh) basis = await unlessAborted(signal, this.#basisOf(save, true));
-          if (!isNew(save, basis)) return await this.#known(save, basis);
+          if (!isNew(save, basis)) {
+            return await unlessAborted(signal, this.#known(save, basis));
+          }
         }
         if (doubtful === undefined) epoch = api.wire.epoch;
         const outcome = await this.#try(save, basis);
@@ -78,12 +80,14 @@ export class Committer {
           if (outcome.kind === "refused" && doubtful === undefined) break;
         }
       } catch (error) {
-        if (error instanceof AetherError) throw error;
+        // A signal's reason may be an error of ours, and says nothing about the save.
+        if (error instanceof AetherError && error !== signal?.reason) throw error;
         cause = error;
         if (!isPassing(error) && doubtful === undefined) break;
       }
       if (!await retry(api.wire)) break;
     }
+    if (signal?.aborted) cause = signal.reason;
     throw doubtful === undefined
       ? unavailable(save.events[0]!, cause)
       : this.#unknown(save, doubtful, epoch, cause);
@@ -93,9 +97,7 @@ export class Committer {
   #try(save: Save, basis: Basis): Promise<TryOutcome> {
     const { publisher, pause, markerOf } = this.#parts;
     const messages = messagesOf(save, basis, this.#subjectOf, markerOf);
-    const outcome = publisher.publish(messages, pause, save.deadline);
-    if (save.signal === undefined) return outcome;
-    return unlessAborted(save.signal, outcome).catch((cause) => ({ kind: "unknown", cause }));
+    return publisher.publish(messages, pause, save.deadline, save.signal);
   }
 
   /** The head of the one actor that most saves write, where it is known. */

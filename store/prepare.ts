@@ -156,7 +156,11 @@ function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
 /** The error of a save that is certainly not stored; `event` is its first. */
 export function unavailable(event: CheckedEvent, cause: unknown): StoreUnavailableError {
   const { actorId, version } = event;
-  const reason = cause instanceof Error ? cause.message : "its turn did not come in time";
+  const reason = cause instanceof Error
+    ? cause.message
+    : cause === undefined
+    ? "its turn did not come in time"
+    : String(cause);
   return new StoreUnavailableError(
     `Cannot save event at version ${version} of "${actorId}": ${reason}; nothing was saved`,
     { cause },

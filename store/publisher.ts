@@ -1,4 +1,5 @@
 import type { Msg } from "@nats-io/nats-core";
+import { unlessAborted } from "./abort.ts";
 import type { Outgoing } from "./save.ts";
 import { ApiError, ServerCode, type StreamApi, type StreamNames } from "./stream.ts";
 import { WireError } from "./wire.ts";
@@ -34,12 +35,22 @@ export class Publisher {
 
   /**
    * Tries once, waiting at most `pause` ms for the answer, and not past `deadline` (by the
-   * monotonic clock, in ms): a batch whose turn comes later is not sent.
+   * monotonic clock, in ms): a batch whose turn comes later is not sent. Nor is anything once
+   * `signal` is aborted; what is out by then is not waited for.
    */
-  publish(messages: readonly Outgoing[], pause: number, deadline: number): Promise<TryOutcome> {
+  publish(
+    messages: readonly Outgoing[],
+    pause: number,
+    deadline: number,
+    signal?: AbortSignal,
+  ): Promise<TryOutcome> {
+    if (signal?.aborted) return Promise.resolve({ kind: "absent", cause: signal.reason });
     return messages.length === 1
-      ? this.#publishOne(messages[0]!, Math.min(pause, deadline - performance.now()))
-      : this.#publishInTurn(messages, pause, deadline);
+      ? unlessUnknown(
+        signal,
+        this.#publishOne(messages[0]!, Math.min(pause, deadline - performance.now())),
+      )
+      : this.#publishInTurn(messages, pause, deadline, signal);
   }
 
   /** Not async, so that the message is let go as soon as it is sent. */
@@ -52,22 +63,44 @@ export class Publisher {
     messages: readonly Outgoing[],
     pause: number,
     deadline: number,
+    signal: AbortSignal | undefined,
   ): Promise<TryOutcome> {
-    if (this.#open >= OPEN_BATCHES) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else {
-      this.#open++;
+    try {
+      await this.#turn(signal);
+    } catch (cause) {
+      return { kind: "absent", cause };
     }
     try {
       const timeout = Math.min(pause, deadline - performance.now());
       return timeout > 0
-        ? await this.#publishBatch(messages, timeout)
+        ? await unlessUnknown(signal, this.#publishBatch(messages, timeout))
         : { kind: "absent", cause: new Error("its turn did not come in time") };
     } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#open--;
-      else next();
+      this.#next();
     }
+  }
+
+  /** Resolves when one batch more may be open; an aborted `signal` ends the waiting. */
+  async #turn(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#open < OPEN_BATCHES) return void this.#open++;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    try {
+      await unlessAborted(signal, promise);
+      signal?.throwIfAborted();
+    } catch (error) {
+      const at = this.#waiting.indexOf(resolve);
+      if (at >= 0) this.#waiting.splice(at, 1);
+      else this.#next(); // The turn has come meanwhile.
+      throw error;
+    }
+  }
+
+  /** Hands a turn that is over to whoever waits longest. */
+  #next(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#open--;
+    else next();
   }
 
   /** The batch's headers are sent by hand: nats.js's own batches drop the expected sequences. */
@@ -113,6 +146,15 @@ export class Publisher {
     }
     return { kind: "stored", first: seq! - count + 1 };
   }
+}
+
+/** The outcome of what was sent, unless `signal` is aborted first: then nobody knows. */
+function unlessUnknown(
+  signal: AbortSignal | undefined,
+  outcome: Promise<TryOutcome>,
+): Promise<TryOutcome> {
+  if (signal === undefined) return outcome;
+  return unlessAborted(signal, outcome).catch((cause) => ({ kind: "unknown", cause }));
 }
 
 function outcomeOf(cause: unknown): TryOutcome {

@@ -90,6 +90,8 @@ export class SaveQueue {
   ): Promise<SaveReceipt> {
     if (waiting !== undefined) this.#step(waiting);
     if (waiting?.taken !== undefined) return waiting.taken;
+    // Told already, for nobody waits: nothing must be sent any more.
+    if (plan.signal?.aborted) return Promise.reject(unavailable(checked[0]!, plan.signal.reason));
     const group = this.#group(plan, checked);
     return group === undefined ? this.#alone(plan, checked) : this.#together(plan, checked, group);
   }
@@ -106,9 +108,19 @@ export class SaveQueue {
 
   /** Makes few promises where nobody is to be told: with many saves in flight their number counts. */
   #alone(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
-    if (!haveBodies(checked)) return withBodies(checked).then((it) => this.#alone(plan, it));
+    if (!haveBodies(checked)) return this.#encoded(plan, checked);
     const done = this.#committer.commit({ ...plan, events: checked });
     return this.#notifier.silent ? done : done.then((receipt) => this.#told(receipt, checked));
+  }
+
+  async #encoded(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
+    let events: readonly PreparedEvent[];
+    try {
+      events = await unlessAborted(plan.signal, withBodies(checked));
+    } catch (error) {
+      throw plan.signal?.aborted ? unavailable(checked[0]!, plan.signal.reason) : error;
+    }
+    return await this.#alone(plan, events);
   }
 
   async #told(receipt: SaveReceipt, events: readonly PreparedEvent[]): Promise<SaveReceipt> {

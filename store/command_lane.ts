@@ -10,10 +10,18 @@ import type { EventStore } from "./store.ts";
 
 /** Commands at most that are saved together. */
 const MAX_GROUP = 250;
-/** First wait after a conflict, in ms, and the longest; a random part of it is waited. */
+/** First wait after a conflict, in ms, and the longest; a random part is waited, and over again. */
 const CONFLICT_PAUSE = [2, 64] as const;
 /** The same after a try without an answer. */
-const DOUBT_PAUSE = [8, 250] as const;
+const DOUBT_PAUSE = [8, 256] as const;
+/**
+ * Who saves without a read is quicker than anyone who has to read first, and would keep others out
+ * for as long as it goes on. So it rests after so many ms, and sooner when another writer was
+ * noticed in the last second.
+ */
+const BUSY = { alone: 32, contended: 16 } as const;
+/** Commands no further apart than so many ms come one right after the other. */
+const CONTINUOUS = 2;
 
 /**
  * The commands of this process on one actor, one after the other. Where many wait they are
@@ -45,7 +53,7 @@ export class CommandLane {
   async drain(onEmpty: () => void): Promise<void> {
     // Commands that were given in one go come together.
     await Promise.resolve();
-    while (this.#next(false).length > 0) await this.#turn();
+    while (this.#next().length > 0) await this.#turn();
     onEmpty();
   }
 
@@ -54,16 +62,28 @@ export class CommandLane {
     const pause = new Pause(...CONFLICT_PAUSE);
     let base: ActorState | undefined;
     let isPresent = false;
-    let isContended = false;
+    let busySince = performance.now();
+    let contendedAt = -Infinity;
     for (;;) {
-      const jobs = this.#next(isContended);
+      const jobs = this.#next();
       const [first] = jobs;
       if (first === undefined) return;
       if (base?.evolution !== first.decider) {
-        base = first.options.cache === false
+        const kept = first.options.cache === false
           ? undefined
           : this.#states.get(this.#actorId, first.decider);
+        base = kept?.actor;
         isPresent = base === undefined;
+        if (kept !== undefined) {
+          contendedAt = kept.contendedAt;
+          if (performance.now() - kept.usedAt < CONTINUOUS) busySince = kept.busySince;
+          const isShared = performance.now() - contendedAt < 1000;
+          if (performance.now() - busySince > (isShared ? BUSY.contended : BUSY.alone)) {
+            await rest(this.#pace.rest, jobs);
+            busySince = performance.now();
+            continue;
+          }
+        }
       }
       let planned: CommandPlan | undefined;
       let isSaving = false;
@@ -79,20 +99,21 @@ export class CommandLane {
               continue;
             }
           }
-          return this.#complete(planned);
+          return this.#complete(planned, busySince, contendedAt);
         }
         if (planned.events.length === 0) continue;
         isSaving = true;
         const conflict = await this.#save(planned);
         isSaving = false;
-        if (conflict === undefined) return this.#complete(planned);
-        isContended = true;
+        if (conflict === undefined) return this.#complete(planned, busySince, contendedAt);
+        contendedAt = performance.now();
         isPresent = true;
         for (const { job } of planned.commands) {
           job.conflict = conflict;
           job.notSaved();
         }
         await pause.wait(jobs);
+        busySince = performance.now();
         if (planned.isInPlace || jobs.every((job) => job.isSettled)) base = this.#forget();
         else base = await advance(this.#store, this.#actorId, base);
       } catch (error) {
@@ -119,13 +140,12 @@ export class CommandLane {
     const expect = [{ actorId: this.#actorId, version: base.version }];
     const pause = new Pause(...DOUBT_PAUSE);
     const doubt = new SaveDoubt();
-    const began = performance.now();
     for (const { job } of commands) job.saving();
     for (;;) {
       try {
-        await this.#store.saveEvents(doubt.exists ? events : originals, { expect });
+        const saved = doubt.exists ? events : originals;
+        await this.#pace.run(commands.length, () => this.#store.saveEvents(saved, { expect }));
         doubt.end("saved");
-        this.#pace.learn(commands.length, performance.now() - began);
         return undefined;
       } catch (error) {
         if (isAetherError(error, "VersionConflictError")) {
@@ -142,12 +162,17 @@ export class CommandLane {
     }
   }
 
-  #complete({ base, end, commands, isSpoiled }: CommandPlan): void {
+  #complete(
+    { base, end, commands, isSpoiled }: CommandPlan,
+    busySince: number,
+    contendedAt: number,
+  ): void {
     const taker = commands.findLast(({ job: { options } }) => options.snapshots !== undefined);
     const snapshots = taker?.job.options.snapshots;
     const taken = snapshots && takeSnapshot(this.#actorId, base.version, end, snapshots);
     if (!isSpoiled && commands.every(({ job }) => job.options.cache !== false)) {
-      this.#states.set(this.#actorId, end);
+      const usedAt = performance.now();
+      this.#states.set(this.#actorId, { actor: end, busySince, usedAt, contendedAt });
     } else {
       this.#forget();
     }
@@ -162,8 +187,8 @@ export class CommandLane {
     this.#states.delete(this.#actorId);
   }
 
-  /** The commands to try next: the first one, or the first ones where many wait or `eager`. */
-  #next(eager: boolean): readonly PendingCommand[] {
+  /** The commands to try next: the first one, or the first ones where many wait. */
+  #next(): readonly PendingCommand[] {
     while (this.#queue[0]?.isSettled) this.#queue.shift();
     const group: PendingCommand[] = [];
     for (const job of this.#queue) {
@@ -171,7 +196,7 @@ export class CommandLane {
       if (group.length === MAX_GROUP || (group.length > 0 && !fits(job, group[0]!))) break;
       group.push(job);
     }
-    return eager || this.#pace.favoursGroup(group.length) ? group : group.slice(0, 1);
+    return this.#pace.favoursGroup(group.length) ? group : group.slice(0, 1);
   }
 }
 
@@ -189,23 +214,31 @@ function isWaiting(command: PlannedCommand, doubt: SaveDoubt, error: unknown): b
   return false;
 }
 
-/** Waits that grow. */
+/** Waits that grow, and begin anew: some tries have to be close to each other to get between. */
 class Pause {
   #span: number;
+  readonly #shortest: number;
   readonly #longest: number;
 
   constructor(shortest: number, longest: number) {
     this.#span = shortest;
+    this.#shortest = shortest;
     this.#longest = longest;
   }
 
   /** Waits for a random part of the span, or until nobody waits for any of `jobs`. */
   async wait(jobs: readonly PendingCommand[]): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, Math.random() * this.#span);
-    this.#span = Math.min(this.#span * 2, this.#longest);
-    Promise.allSettled(jobs.map((job) => job.promise)).then(() => resolve());
-    await promise;
-    clearTimeout(timer);
+    const span = this.#span;
+    this.#span = span < this.#longest ? span * 2 : this.#shortest;
+    await rest(Math.random() * span, jobs);
   }
+}
+
+/** Waits for a while, or until nobody waits for any of `jobs`. */
+async function rest(duration: number, jobs: readonly PendingCommand[]): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, duration);
+  Promise.allSettled(jobs.map((job) => job.promise)).then(() => resolve());
+  await promise;
+  clearTimeout(timer);
 }

@@ -1,8 +1,8 @@
 import { backoff } from "./backoff.ts";
 import { CorruptEventError, StreamRegressedError } from "./errors.ts";
 import type { Head, Heads } from "./heads.ts";
-import { ID, numberIn, OP, type StoredMessage, VERSION } from "./stored_message.ts";
-import type { StreamApi } from "./stream.ts";
+import { ID, numberIn, OP, PREVIOUS, type StoredMessage, VERSION } from "./stored_message.ts";
+import { ApiError, type StreamApi } from "./stream.ts";
 import { encodeToken } from "./token.ts";
 
 /** Reads where an actor's history ends, and finds versions in it, by the leader's word. */
@@ -85,6 +85,22 @@ export class HeadReader {
     const guess = Math.max(0, head.sequence - (head.version - version) - 1);
     const guessed = await this.next(actorId, guess);
     if (guessed !== undefined && versionIn(guessed) === version) return guessed;
+    for (let searches = 1;; searches++) {
+      const found = await this.#search(actorId, version, head);
+      if (found === undefined && head.version >= version) {
+        throw new ApiError({ code: 503, description: "a deposed leader answers" });
+      }
+      // Answers of two leaders in one search can point too far; a gap does so every time.
+      const follows = found === undefined || (numberIn(found, PREVIOUS) ?? 0) < version;
+      if (follows || searches === 3) return found;
+    }
+  }
+
+  async #search(
+    actorId: string,
+    version: number,
+    head: Head,
+  ): Promise<StoredMessage | undefined> {
     let found: StoredMessage | undefined;
     let low = 1;
     let high = head.sequence;

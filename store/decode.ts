@@ -39,17 +39,19 @@ export class EventDecoder {
     if (this.#codec === undefined) return this.#finish(parse(body, facts.sequence), facts);
     let decoded: ReturnType<Codec<Event>["decode"]>;
     try {
-      decoded = this.#codec.decode(body);
+      decoded = this.#codec.decode(body.slice()); // The codec's own, to do with as it likes.
     } catch (cause) {
       throw undecodable(facts.sequence, cause);
     }
     if (typeof (decoded as PromiseLike<unknown>)?.then !== "function") {
-      return this.#finish(decoded, facts);
+      return this.#finish(copied(decoded), facts);
     }
-    return Promise.resolve(decoded).then(
-      (value) => this.#finish(value, facts),
+    const event = Promise.resolve(decoded).then(
+      (value) => this.#finish(copied(value), facts),
       (cause) => Promise.reject(undecodable(facts.sequence, cause)),
     );
+    event.catch(() => {}); // Awaited by the reader, unless another event of its page fails first.
+    return event;
   }
 
   #finish(value: unknown, facts: StoredFacts): Event {
@@ -61,6 +63,11 @@ export class EventDecoder {
     const { schema, sequence } = facts;
     return event.data === FORGOTTEN ? event : upcast(this.#upcasters, event, schema, sequence);
   }
+}
+
+/** What a codec gives may be frozen, or given twice. */
+function copied(value: unknown): unknown {
+  return typeof value === "object" && value !== null ? { ...value } : value;
 }
 
 function undecodable(sequence: number, cause: unknown): CorruptEventError {

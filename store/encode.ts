@@ -23,9 +23,10 @@ export function encodeEvent(
     return fitting(encoder.encode(JSON.stringify(fields)), event, maxBytes);
   }
   const encoded = encodeWith(codec, event);
-  if (encoded instanceof Uint8Array) return fitting(encoded, event, maxBytes);
+  if (encoded instanceof Uint8Array) return fitting(encoded.slice(), event, maxBytes);
   const body = Promise.resolve(encoded).then(
-    (bytes) => fitting(bytes, event, maxBytes),
+    // A copy, for the codec may use its bytes again.
+    (bytes) => fitting(bytes instanceof Uint8Array ? bytes.slice() : bytes, event, maxBytes),
     (cause) => Promise.reject(codecFailed(cause)),
   );
   body.catch(() => {}); // Told when the save's turn comes.

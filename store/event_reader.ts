@@ -25,14 +25,23 @@ export class EventReader {
       sequence,
       actorId,
       version: versionIn(message),
-      schema: numberIn(message, SCHEMA) ?? 1,
+      schema: schemaIn(message),
       rest: () => ({
-        id: decodeToken(message.header(ID)),
-        eventType: decodeToken(message.header(TYPE)),
+        id: textIn(message, ID),
+        eventType: textIn(message, TYPE),
         timestamp: new Date(message.time),
       }),
     });
   }
+}
+
+/** The schema that the event in `message` was saved with. */
+function schemaIn(message: StoredMessage): number {
+  const schema = message.header(SCHEMA) === "" ? 1 : numberIn(message, SCHEMA);
+  if (schema === undefined || schema < 1) {
+    throw new CorruptEventError(message.sequence, `its ${SCHEMA} header is no schema`);
+  }
+  return schema;
 }
 
 /** The version of the actor's event before the one in `message`. */
@@ -42,6 +51,14 @@ export function previousOf(message: StoredMessage): number {
     throw new CorruptEventError(message.sequence, `it has no ${PREVIOUS} header`);
   }
   return previous;
+}
+
+function textIn(message: StoredMessage, name: string): string {
+  try {
+    return decodeToken(message.header(name));
+  } catch (cause) {
+    throw new CorruptEventError(message.sequence, `its ${name} header is no text`, { cause });
+  }
 }
 
 /** What stands before `message` is version `previous`, and that is not what it follows on. */

@@ -1,7 +1,10 @@
 import { CorruptEventError, UnknownSchemaError } from "./errors.ts";
 import type { Event } from "./event.ts";
 
-/** Brings the data of an event from one schema to the next; `event` is as it was before. */
+/**
+ * Brings the data of an event from one schema to the next; `event` is as it was before. Gives the
+ * new data at once, which may be null but not undefined.
+ */
 export type Upcaster = (data: unknown, event: Event) => unknown;
 
 /**
@@ -50,7 +53,7 @@ export function upcast(
   let current = event;
   for (const [at, step] of steps.slice(schema - 1).entries()) {
     try {
-      current = { ...current, data: step(current.data, current) };
+      current = { ...current, data: checked(step(current.data, current)) };
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new CorruptEventError(
@@ -61,6 +64,14 @@ export function upcast(
     }
   }
   return current;
+}
+
+function checked(data: unknown): unknown {
+  if (data === undefined) throw new TypeError("it gave undefined");
+  if (typeof (data as PromiseLike<unknown> | null)?.then === "function") {
+    throw new TypeError("it gave a promise, and upcasters do not wait");
+  }
+  return data;
 }
 
 function stepsOf(upcasters: Upcasters, eventType: string): readonly Upcaster[] {

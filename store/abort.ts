@@ -5,8 +5,20 @@
 export function unlessAborted<T>(
   signal: AbortSignal | undefined,
   promise: Promise<T>,
-): Promise<T> {
-  return signal === undefined ? promise : race(signal, promise);
+): Promise<T>;
+/** The same for what may be at hand: then only a signal that is aborted already counts. */
+export function unlessAborted<T>(
+  signal: AbortSignal | undefined,
+  promise: T | Promise<T>,
+): T | Promise<T>;
+export function unlessAborted<T>(
+  signal: AbortSignal | undefined,
+  promise: T | Promise<T>,
+): T | Promise<T> {
+  if (signal === undefined) return promise;
+  if (promise instanceof Promise) return race(signal, promise);
+  signal.throwIfAborted();
+  return promise;
 }
 
 async function race<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {

@@ -1,3 +1,4 @@
+import { unlessAborted } from "./abort.ts";
 import { attempt } from "./attempt.ts";
 import { backoff } from "./backoff.ts";
 import { readLast } from "./direct.ts";
@@ -14,6 +15,8 @@ import type { StoredMessage } from "./stored_message.ts";
 const GLANCE = 128;
 /** Versions that a backward read takes at once, to begin with. */
 const BACK = 256;
+/** Events that a backward read keeps at once at most. */
+const MOST_BACK = 1024;
 
 /** What of an actor's history is wanted. */
 export interface Range {
@@ -46,6 +49,7 @@ export class History {
   /** Yields events of the range in ascending order, a page at a time. */
   async *forwards(actorId: string, range: Range): AsyncGenerator<Event[], void> {
     const { from, to, limit, signal } = range;
+    if (to < from) return;
     const known = this.#heads.get(actorId);
     // Where all that is known is older than what is wanted, only what is new has to be read.
     const after = known !== undefined && known.version < from ? known : BEGINNING;
@@ -58,15 +62,18 @@ export class History {
         after: after.sequence,
         end: end.then(({ sequence }) => sequence),
         first,
+        enough: (last) => versionIn(last) >= to,
         signal,
       })
     ) {
       const last = page.at(-1)!;
       if (chain.skipping && last.sequence < (await end).sequence && versionIn(last) < from) {
-        yield* this.#from(actorId, range, headIn((await end).message));
+        const head = headIn((await end).message);
+        const start = await unlessAborted(signal, this.#find(actorId, from, head));
+        if (start !== undefined) yield* this.#from(actorId, range, head, start);
         return;
       }
-      const events = await this.#decode(chain.follow(page, to), actorId);
+      const events = await this.#decode(chain.follow(page, to), actorId, signal);
       this.#heads.raise(actorId, chain.head, 0);
       if (events.length > 0) yield events;
       if (chain.head.version >= to) return;
@@ -76,21 +83,27 @@ export class History {
   /** Yields events of the range in descending order, a page at a time. */
   async *backwards(actorId: string, range: Range): AsyncGenerator<Event[], void> {
     const { from, limit, signal } = range;
-    const head = await this.#endHead(actorId);
+    /** Where what was not read yet ends at the latest. */
+    let head = await unlessAborted(signal, this.#endHead(actorId));
     let to = Math.min(range.to, head.version);
-    let span = Math.min(BACK, limit);
+    let least = Math.min(BACK, limit);
+    let span = least;
     while (to >= from && to > 0) {
-      signal?.throwIfAborted();
       const start = Math.max(from, to - span + 1, 1);
-      const events: Event[] = [];
-      for await (const page of this.#from(actorId, { ...range, from: start, to }, head)) {
-        events.push(...page);
+      const before = await this.#between(actorId, { ...range, from: start, to }, head);
+      if (before === undefined) {
+        span = Math.max(least, Math.floor(span / 8));
+        continue;
       }
-      yield events.reverse();
-      to = start - 1;
-      // Versions may have wide gaps: what found little looks further next time.
-      if (events.length < span / 2) span = Math.min(span * 8, Number.MAX_SAFE_INTEGER);
-      else span = BACK;
+      const { events, first } = before;
+      if (events.length > 0) yield events.reverse();
+      if (first === undefined) return;
+      // Versions may have gaps: a wide one is jumped over, of many the next step takes more.
+      to = previousOf(first);
+      head = headIn(first);
+      least = BACK;
+      if (events.length < BACK / 2) span = Math.min(span * 8, Number.MAX_SAFE_INTEGER);
+      else span = Math.max(span, BACK);
     }
   }
 
@@ -112,6 +125,11 @@ export class History {
           if (previous !== version) {
             errors.push({ sequence, error: missingBefore(message, actorId, version) });
           }
+          if (event.version <= version) {
+            const error = notGrowing(message, actorId, { version, sequence });
+            errors.push({ sequence, error });
+            continue;
+          }
           events.push(event);
           version = event.version;
         } catch (error) {
@@ -124,29 +142,61 @@ export class History {
     return { events, errors };
   }
 
-  /** Yields the range from where a search finds it, up to `head`. */
-  async *#from(actorId: string, range: Range, head: Head): AsyncGenerator<Event[], void> {
+  /**
+   * The events of the range, which ends at `head` or before, and the first message that is not
+   * before them; `undefined` where they are too many to be kept.
+   */
+  async #between(
+    actorId: string,
+    range: Range,
+    head: Head,
+  ): Promise<{ events: Event[]; first: StoredMessage | undefined } | undefined> {
+    const events: Event[] = [];
+    const first = await unlessAborted(range.signal, this.#find(actorId, range.from, head));
+    if (first === undefined) return { events, first };
+    for await (const page of this.#from(actorId, range, head, first)) {
+      if (events.length + page.length > MOST_BACK) return undefined;
+      events.push(...page);
+    }
+    return { events, first };
+  }
+
+  /** The actor's first message at `version` or above. */
+  #find(actorId: string, version: number, head: Head): Promise<StoredMessage | undefined> {
+    return this.#attempt(actorId, () => this.#heading.find(actorId, version, head));
+  }
+
+  /** Yields the range from `start`, where a search has found it, up to `head`. */
+  async *#from(
+    actorId: string,
+    range: Range,
+    head: Head,
+    start: StoredMessage,
+  ): AsyncGenerator<Event[], void> {
     const { from, to, limit, signal } = range;
-    const start = await this.#attempt(actorId, () => this.#heading.find(actorId, from, head));
-    if (start === undefined) return;
     const previous = previousOf(start);
     if (previous >= from) throw missingBefore(start, actorId, from - 1);
     const after = { version: previous, sequence: start.sequence - 1 };
     const chain = new Chain(actorId, from, after);
     const subject = this.#heading.subjectOf(actorId);
     const first = Math.min(512, limit, to - from + 1);
-    const query = { subject, after: after.sequence, end: head.sequence, first, signal };
+    const enough = (last: StoredMessage) => versionIn(last) >= to;
+    const query = { subject, after: after.sequence, end: head.sequence, first, enough, signal };
     for await (const page of readPages(this.#parts, query)) {
-      const events = await this.#decode(chain.follow(page, to), actorId);
+      const events = await this.#decode(chain.follow(page, to), actorId, signal);
       if (events.length > 0) yield events;
       if (chain.head.version >= to) return;
     }
   }
 
-  async #decode(messages: readonly StoredMessage[], actorId: string): Promise<Event[]> {
+  async #decode(
+    messages: readonly StoredMessage[],
+    actorId: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Event[]> {
     const events = messages.map((message) => this.#events.eventIn(message, actorId));
     return events.some((event) => event instanceof Promise)
-      ? await Promise.all(events)
+      ? await unlessAborted(signal, Promise.all(events))
       : events as Event[];
   }
 
@@ -188,7 +238,9 @@ export class History {
   }
 
   async #endHead(actorId: string): Promise<Head> {
-    return headIn((await this.#end(actorId)).message);
+    const head = headIn((await this.#end(actorId)).message);
+    this.#heads.raise(actorId, head, 0);
+    return head;
   }
 
   #attempt<T>(actorId: string, work: () => Promise<T>): Promise<T> {

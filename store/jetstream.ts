@@ -284,17 +284,20 @@ export class JetStreamEventStore implements EventStore {
   async *#readEvents(actorId: string, options: ReadOptions): AsyncGenerator<Event, void> {
     const { backwards, ...range } = prepareRange(actorId, options);
     this.#checkOpen("read events");
+    const { signal } = range;
     let left = range.limit;
+    signal?.throwIfAborted();
     if (left === 0) return;
     const pages = backwards
       ? this.#history.backwards(actorId, range)
       : this.#history.forwards(actorId, range);
     for await (const page of pages) {
-      for (const event of page) {
-        range.signal?.throwIfAborted();
+      for (const event of page.slice(0, left)) {
         yield event;
-        if (--left === 0) return;
+        signal?.throwIfAborted();
       }
+      left -= page.length;
+      if (left <= 0) return;
     }
   }
 

@@ -10,6 +10,7 @@ import type { Heads } from "./heads.ts";
 import { categoryOf } from "./layout.ts";
 import { readPages, type ReadParts } from "./pages.ts";
 import type { EventFilter } from "./store.ts";
+import type { InfoQuery } from "./stream.ts";
 
 /** Reads the store as a whole, in its one order. */
 export class Log {
@@ -38,12 +39,16 @@ export class Log {
     const subject = actorId === undefined
       ? layout.events(category)
       : this.#heading.subjectOf(actorId);
-    const end = await unlessAborted(signal, this.#end(subject));
+    const known = actorId !== undefined
+      ? this.#heads.get(actorId)?.sequence
+      : category === undefined
+      ? this.#heads.highest
+      : 0;
+    const end = await unlessAborted(signal, this.#end(subject, known ?? 0));
     if (end < from) return;
     const types = eventTypes && new Set(eventTypes);
     for await (const page of readPages(this.#parts, { subject, after: from - 1, end, signal })) {
       for (const message of page) {
-        if (message.sequence > end) return;
         const actor = layout.actorOf(message.subject);
         if (actor === undefined || this.#heading.subjectOf(actor) !== message.subject) {
           throw new CorruptEventError(
@@ -51,49 +56,63 @@ export class Log {
             `its subject "${message.subject}" is not one that this library writes`,
           );
         }
-        const event = await this.#events.eventIn(message, actor);
+        const event = await unlessAborted(signal, this.#events.eventIn(message, actor));
         signal?.throwIfAborted();
         if (types === undefined || types.has(event.eventType)) {
           yield { ...event, sequence: message.sequence };
         }
       }
     }
+    signal?.throwIfAborted();
   }
 
   /** Yields the actors that have events, in no order; the server keeps the list. */
   async *actors(category: string | undefined): AsyncGenerator<string, void> {
-    const { api, pause, timeout } = this.#parts;
+    const { api, timeout } = this.#parts;
     const subject = api.layout.events(category);
     for (let offset = 0;;) {
-      const info = await attempt(
+      const { state, total } = await attempt(
         api.wire,
         timeout,
         "list actors",
-        () => api.info(pause, { subjects_filter: subject, offset }),
-      ) as StreamInfo & { total?: number } | undefined;
-      const subjects = Object.keys(info?.state.subjects ?? {});
+        () => this.#info({ subjects_filter: subject, offset }),
+      );
+      const subjects = Object.keys(state.subjects ?? {});
       for (const subject of subjects) {
         const actor = api.layout.actorOf(subject);
         if (actor !== undefined) yield actor;
       }
       offset += subjects.length;
-      if (subjects.length === 0 || offset >= (info?.total ?? 0)) return;
+      if (subjects.length === 0 || offset >= (total ?? 0)) return;
     }
   }
 
-  /** The last sequence on `subject`, by a leader that has all that this store was told of. */
-  #end(subject: string): Promise<number> {
+  /** The last sequence on `subject`, `known` or after, by a leader that has all that is known. */
+  #end(subject: string, known: number): Promise<number> {
     const { api, pause, timeout } = this.#parts;
-    const needed = this.#heads.highest;
     return attempt(api.wire, timeout, `read "${subject}"`, async () => {
       for (const retry = backoff(performance.now() + pause);;) {
-        const message = await api.get({ last_by_subj: subject }, pause);
-        const reached = (await api.info(pause))?.state.last_seq ?? 0;
-        if (reached >= needed) return message?.sequence ?? 0;
+        await this.#info();
+        const sequence = (await api.get({ last_by_subj: subject }, pause))?.sequence ?? 0;
+        if (sequence >= known) return sequence;
         if (!await retry(api.wire)) {
-          throw new StreamRegressedError(`stream "${api.layout.stream}"`, needed, reached);
+          throw new StreamRegressedError(`"${subject}"`, known, sequence);
         }
       }
     });
+  }
+
+  /** The stream as a leader tells it that has all that this store was told of. */
+  async #info(query?: InfoQuery): Promise<StreamInfo & { total?: number }> {
+    const { api, pause } = this.#parts;
+    const needed = this.#heads.highest;
+    for (const retry = backoff(performance.now() + pause);;) {
+      const info = await api.info(pause, query);
+      const reached = info?.state.last_seq ?? 0;
+      if (info !== undefined && reached >= needed) return info;
+      if (!await retry(api.wire)) {
+        throw new StreamRegressedError(`stream "${api.layout.stream}"`, needed, reached);
+      }
+    }
   }
 }

@@ -1,3 +1,4 @@
+import { unlessAborted } from "./abort.ts";
 import { EventDecoder } from "./decode.ts";
 import { haveBodies, withBodies } from "./encode.ts";
 import { CorruptEventError, StoreUnavailableError } from "./errors.ts";
@@ -149,9 +150,10 @@ export class InMemoryEventStore implements EventStore {
       const { actorId, sequence } = stored;
       if (filter.actorId !== undefined && actorId !== filter.actorId) continue;
       if (filter.category !== undefined && categoryOf(actorId) !== filter.category) continue;
-      const event = await this.#decode(stored);
+      const event = await unlessAborted(signal, this.#decode(stored));
       if (types === undefined || types.has(event.eventType)) yield { ...event, sequence };
     }
+    signal?.throwIfAborted();
   }
 
   /** See {@linkcode EventStore.listActors}. */
@@ -205,7 +207,7 @@ export class InMemoryEventStore implements EventStore {
     if (backwards) wanted.reverse();
     for (const stored of wanted.slice(0, limit)) {
       signal?.throwIfAborted();
-      yield await this.#decode(stored);
+      yield await unlessAborted(signal, this.#decode(stored));
     }
     signal?.throwIfAborted();
   }

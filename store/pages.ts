@@ -27,6 +27,8 @@ export interface PagesQuery {
   readonly end: number | Promise<number>;
   /** Messages of the first page; the others are larger. */
   readonly first?: number;
+  /** Whether no page is wanted behind the one that ends with `last`. @default {() => false} */
+  readonly enough?: (last: StoredMessage) => boolean;
   /** Ends the read by throwing the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -64,8 +66,9 @@ export async function* readPages(
       if (after >= end) return;
       messages = [await nextByLeader(subject, end)];
     }
-    after = messages.at(-1)!.sequence;
-    const more = after < end;
+    const last = messages.at(-1)!;
+    after = last.sequence;
+    const more = after < end && query.enough?.(last) !== true;
     if (more) next = read(PAGE);
     yield messages;
     if (!more) return;

@@ -1,10 +1,14 @@
 import type { EventStore, EventStoreOptions } from "../store/store.ts";
 import { batches, expectations } from "./event_store_batches.ts";
 import { broadcasting, disposal } from "./event_store_broadcasting.ts";
+import { codecs } from "./event_store_codecs.ts";
 import { faithfulness, refusals, sizes } from "./event_store_data.ts";
 import { identifiers } from "./event_store_identifiers.ts";
 import type { Test } from "./event_store_kit.ts";
+import { ends, logs } from "./event_store_log.ts";
+import { ranges } from "./event_store_ranges.ts";
 import { copies, latestVersions, reading } from "./event_store_reading.ts";
+import { upcasting } from "./event_store_upcasting.ts";
 import { duplicates, versions, writers } from "./event_store_versions.ts";
 import { staged } from "./stage.ts";
 
@@ -64,12 +68,17 @@ export function eventStoreSuite(suite: EventStoreSuite): void {
   expectations(test, together);
   reading(test, together);
   latestVersions(test, together);
+  ranges(test, together);
+  logs(test, together);
   copies(test);
   faithfulness(test);
   refusals(test);
   if (maxBytes === undefined) skip("an event's size", "there is no limit");
   else sizes(test, maxBytes);
   identifiers(test);
+  codecs(test);
+  upcasting(test, together);
   broadcasting(test);
   disposal(test);
+  ends(test);
 }

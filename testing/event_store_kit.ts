@@ -1,4 +1,5 @@
 import { createEvent, type Event } from "../store/event.ts";
+import type { Codec } from "../store/codec.ts";
 import type { Broadcaster, EventStore, EventStoreOptions } from "../store/store.ts";
 import type { EventStored } from "../store/stored.ts";
 import type { VersionConflictError } from "../store/errors.ts";
@@ -30,6 +31,52 @@ export function range(first: number, last: number): number[] {
 /** The versions of an actor's history. */
 export async function versionsOf(store: EventStore, actorId: string): Promise<number[]> {
   return (await store.getEvents(actorId)).map(({ version }) => version);
+}
+
+/** All that `iterable` yields. */
+export async function gather<T>(iterable: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of iterable) items.push(item);
+  return items;
+}
+
+/** The first that `iterable` yields. */
+export async function nextOf<T>(iterable: AsyncIterable<T>): Promise<T> {
+  for await (const item of iterable) return item;
+  throw new Error("Expected that there is something to read");
+}
+
+/** One way to read the events of an actor. */
+export type ReadPath = (store: EventStore, signal?: AbortSignal) => AsyncIterable<Event>;
+
+/** All ways to iterate the events of `actorId`. */
+export function readPaths(actorId: string): Record<string, ReadPath> {
+  const filter = { actorId };
+  return {
+    "readEvents() forwards": (store, signal) =>
+      store.readEvents(actorId, { ...signal && { signal } }),
+    "readEvents() backwards": (store, signal) =>
+      store.readEvents(actorId, { direction: "backwards", ...signal && { signal } }),
+    "readAll()": (store, signal) => store.readAll({ ...signal && { signal } }),
+    "readAll() of the actor": (store, signal) => store.readAll({ filter, ...signal && { signal } }),
+  };
+}
+
+/** All ways to read the events of `actorId`, in ascending order. */
+export async function readEveryWay(
+  store: EventStore,
+  actorId: string,
+): Promise<[path: string, events: Event[]][]> {
+  const seen: [string, Event[]][] = [
+    ["getEvents()", await store.getEvents(actorId)],
+    ["getEventsWithErrors()", [...(await store.getEventsWithErrors(actorId)).events]],
+  ];
+  for (const [path, read] of Object.entries(readPaths(actorId))) {
+    const events = (await gather(read(store))).filter((event) => event.actorId === actorId);
+    if (path.endsWith("backwards")) events.reverse();
+    seen.push([path, events]);
+  }
+  return seen;
 }
 
 /** Passes if the histories are just these events, by id, and the latest versions fit. */
@@ -74,6 +121,50 @@ export class Recorder implements Broadcaster {
   /** Actor and version of each. */
   get places(): [string, number][] {
     return this.events.map(({ actorId, version }) => [actorId, version]);
+  }
+}
+
+/** JSON, by a codec of one's own. */
+export class JsonCodec implements Codec<Event> {
+  encode(event: Event): Uint8Array | Promise<Uint8Array> {
+    return new TextEncoder().encode(JSON.stringify(event));
+  }
+
+  decode(bytes: Uint8Array): Event | Promise<Event> {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  }
+}
+
+/** A codec that takes its time: for ever, while it is held. */
+export class HeldCodec extends JsonCodec {
+  #gate: Promise<void> | undefined;
+  #release = (): void => {};
+  #reached = (): void => {};
+
+  /** Holds what comes from now on; resolves when something has come. */
+  hold(): Promise<void> {
+    this.#gate = new Promise((resolve) => this.#release = resolve);
+    return new Promise((resolve) => this.#reached = resolve);
+  }
+
+  /** Lets go. */
+  release(): void {
+    this.#release();
+    this.#gate = undefined;
+  }
+
+  override async encode(event: Event): Promise<Uint8Array> {
+    const bytes = super.encode(event);
+    this.#reached();
+    await this.#gate;
+    return bytes;
+  }
+
+  override async decode(bytes: Uint8Array): Promise<Event> {
+    const event = super.decode(bytes);
+    this.#reached();
+    await this.#gate;
+    return event;
   }
 }
 

@@ -120,6 +120,9 @@ export const WRONG_VERSIONS: readonly unknown[] = [
   1n,
 ];
 
+/** What is no bound of a read: no version, sequence or limit. */
+export const WRONG_NUMBERS: readonly unknown[] = [-1, 0.5, NaN, Infinity, 2 ** 53, "1", null, 1n];
+
 /** What is no timestamp. */
 export const WRONG_TIMESTAMPS: readonly unknown[] = [
   undefined,

@@ -66,6 +66,8 @@ export {
   type EventStore,
   type EventStored,
   type EventStoredData,
+  type EventSubscription,
+  type EventSubscriptionOptions,
   type EventStoreOptions,
   type EventsWithErrors,
   EventTooLargeError,

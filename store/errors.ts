@@ -171,13 +171,18 @@ export class StreamRegressedError extends AetherError {
   /** The sequence that the stream now ends at, for the actor or in all. */
   readonly actualSequence: number;
 
-  /** Keeps both positions; `subject` names what regressed. */
-  constructor(subject: string, expectedSequence: number, actualSequence: number) {
-    super(
-      "StreamRegressedError",
-      `Cannot go on with ${subject}: it ends at sequence ${actualSequence}, though sequence ` +
-        `${expectedSequence} was acknowledged; the stream lost its tail or was restored`,
-    );
+  /**
+   * Keeps both positions; `subject` names what regressed, `reason` says more where the plain
+   * case does not fit.
+   */
+  constructor(
+    subject: string,
+    expectedSequence: number,
+    actualSequence: number,
+    reason: string = `it ends at sequence ${actualSequence}, though sequence ` +
+      `${expectedSequence} was acknowledged; the stream lost its tail or was restored`,
+  ) {
+    super("StreamRegressedError", `Cannot go on with ${subject}: ${reason}`);
     this.expectedSequence = expectedSequence;
     this.actualSequence = actualSequence;
   }

@@ -10,6 +10,7 @@ import { History } from "./history.ts";
 import { HeadReader } from "./head_reader.ts";
 import { Heads } from "./heads.ts";
 import { Layout, shardOf } from "./layout.ts";
+import { type LiveParts, LiveSource } from "./live.ts";
 import { Log } from "./log.ts";
 import { checkRange, type OpenedStream, openStream, openWire } from "./open.ts";
 import {
@@ -37,6 +38,11 @@ import type {
 } from "./store.ts";
 import { StoredNotifier } from "./stored.ts";
 import { StreamApi } from "./stream.ts";
+import {
+  type EventSubscription,
+  type EventSubscriptionOptions,
+  Subscriptions,
+} from "./subscription.ts";
 import type { Wire } from "./wire.ts";
 
 /** Options for {@linkcode JetStreamEventStore.open}. */
@@ -105,6 +111,8 @@ export class JetStreamEventStore implements EventStore {
   readonly #queue: SaveQueue;
   readonly #history: History;
   readonly #log: Log;
+  readonly #live: LiveParts;
+  readonly #subscriptions: Subscriptions = new Subscriptions();
   readonly #notifier: StoredNotifier;
   readonly #id: string = crypto.randomUUID();
   #saves = 0;
@@ -141,6 +149,7 @@ export class JetStreamEventStore implements EventStore {
     const events = new EventReader(new EventDecoder(options.codec, options.upcasters ?? {}));
     this.#history = new History({ api, pause, timeout }, heads, reader, events);
     this.#log = new Log({ api, pause, timeout }, heads, reader, events);
+    this.#live = { api, pause, timeout, heads, heading: reader, events, identity };
     this.#notifier = new StoredNotifier(namespace, options);
     const threshold = opened.config.num_replicas > 1 ? GROUP_FROM_REPLICATED : GROUP_FROM;
     this.#queue = new SaveQueue(committer, this.#notifier, threshold);
@@ -246,6 +255,15 @@ export class JetStreamEventStore implements EventStore {
     yield* this.#log.read(from, filter, signal);
   }
 
+  /**
+   * See {@linkcode EventStore.subscribe}. Through a consumer in the server's memory, made when
+   * the iteration begins and again whenever it is lost; `eventTypes` alone is sorted out here.
+   */
+  subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
+    const source = new LiveSource(this.#live, options);
+    return this.#subscriptions.add(source, options.signal, () => this.#checkOpen("subscribe"));
+  }
+
   /** See {@linkcode EventStore.listActors}; the server keeps the list, no event is read. */
   async *listActors({ category }: ListActorsOptions = {}): AsyncGenerator<string, void> {
     if (category !== undefined) checkCategory(category);
@@ -273,9 +291,10 @@ export class JetStreamEventStore implements EventStore {
     });
   }
 
-  /** Waits for saves and notifications under way; the connection stays open. */
+  /** Ends subscriptions, waits for saves and notifications under way; the connection stays open. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
+    await this.#subscriptions.end();
     await this.#queue.idle();
     await this.#notifier.settled();
     this.#wire.close();

@@ -5,6 +5,7 @@ import { CorruptEventError, StoreUnavailableError } from "./errors.ts";
 import type { Event, RecordedEvent } from "./event.ts";
 import { Lanes } from "./lanes.ts";
 import { categoryOf, Layout } from "./layout.ts";
+import { MemoryFollower } from "./memory_follower.ts";
 import {
   checkActorId,
   checkCategory,
@@ -32,6 +33,11 @@ import type {
   SaveReceipt,
 } from "./store.ts";
 import { StoredNotifier } from "./stored.ts";
+import {
+  type EventSubscription,
+  type EventSubscriptionOptions,
+  Subscriptions,
+} from "./subscription.ts";
 
 /** Options for {@linkcode InMemoryEventStore}. */
 export interface InMemoryEventStoreOptions extends EventStoreOptions {
@@ -64,11 +70,14 @@ export class InMemoryEventStore implements EventStore {
   /** All events in the order of the store. */
   readonly #log: StoredEvent[] = [];
   readonly #lanes = new Lanes();
+  readonly #subscriptions = new Subscriptions();
   readonly #notifier: StoredNotifier;
   readonly #encoding: Encoding;
   readonly #decoder: EventDecoder;
   /** The position before the first event, where a stream has its genesis message. */
   #sequence = 1;
+  /** Resolves at the next save. */
+  #grown = Promise.withResolvers<void>();
   #disposed = false;
 
   /** Begins empty. */
@@ -156,6 +165,17 @@ export class InMemoryEventStore implements EventStore {
     signal?.throwIfAborted();
   }
 
+  /** See {@linkcode EventStore.subscribe}. */
+  subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
+    const follower = new MemoryFollower(options, {
+      log: this.#log,
+      end: () => this.#sequence,
+      grown: () => this.#grown.promise,
+      decode: (stored) => this.#decode(stored),
+    });
+    return this.#subscriptions.add(follower, options.signal, () => this.#checkOpen("subscribe"));
+  }
+
   /** See {@linkcode EventStore.listActors}. */
   async *listActors({ category }: ListActorsOptions = {}): AsyncGenerator<string, void> {
     if (category !== undefined) checkCategory(category);
@@ -174,9 +194,10 @@ export class InMemoryEventStore implements EventStore {
     return await Promise.resolve(this.#latest(actorId));
   }
 
-  /** Waits for saves and notifications under way; later calls are refused. */
+  /** Ends subscriptions, waits for saves and notifications under way; later calls are refused. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
+    await this.#subscriptions.end();
     await this.#lanes.idle();
     await this.#notifier.settled();
   }
@@ -196,6 +217,8 @@ export class InMemoryEventStore implements EventStore {
     const receipt = { sequence: this.#sequence, duplicate: false };
     // A gap after each batch, as in a stream: nobody may take one for a loss.
     if (events.length > 1) this.#sequence++;
+    this.#grown.resolve();
+    this.#grown = Promise.withResolvers();
     return receipt;
   }
 

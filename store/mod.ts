@@ -80,4 +80,5 @@ export type {
   SaveReceipt,
 } from "./store.ts";
 export { EVENT_STORED, type EventStored, type EventStoredData } from "./stored.ts";
+export type { EventSubscription, EventSubscriptionOptions } from "./subscription.ts";
 export type { Upcaster, Upcasters } from "./upcast.ts";

@@ -1,6 +1,7 @@
 import type { Codec } from "./codec.ts";
 import type { CorruptEventError } from "./errors.ts";
 import type { Event, RecordedEvent } from "./event.ts";
+import type { EventSubscription, EventSubscriptionOptions } from "./subscription.ts";
 import type { Upcasters } from "./upcast.ts";
 
 /** What a save gives back. */
@@ -155,6 +156,34 @@ export interface EventStore extends AsyncDisposable {
    * @throws {CorruptEventError} A stored message is not an event.
    */
   readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent>;
+
+  /**
+   * Subscribes to the events of the store, in its one order: replays what is stored, then goes
+   * on with what is saved, by whichever store, with no gap and no duplicate in between.
+   *
+   * @typeParam E What the store holds, by the caller's own word.
+   * @throws {StreamRegressedError} When iterated: `from` is beyond what follows on the store's
+   * end, or the stream was restored, lost its tail, or is another one than was opened.
+   * @throws {CorruptEventError} When iterated: a stored message is not an event.
+   * @throws {RangeError} When iterated: `from` is no sequence, or the filter is impossible.
+   *
+   * @example Follow a store until a certain event
+   * ```ts
+   * import { createEvent, InMemoryEventStore } from "@flowmade-one/aether";
+   *
+   * await using store = new InMemoryEventStore();
+   * const order = { actorId: "order-123", data: { total: 99.99 } };
+   * await store.saveEvent(createEvent({ ...order, eventType: "OrderPlaced", version: 1 }));
+   * setTimeout(() =>
+   *   store.saveEvent(createEvent({ ...order, eventType: "OrderClosed", version: 2 }))
+   * );
+   * for await (const event of store.subscribe({ filter: { category: "order" } })) {
+   *   console.log(event.sequence, event.eventType);
+   *   if (event.eventType === "OrderClosed") break;
+   * }
+   * ```
+   */
+  subscribe<E extends Event = Event>(options?: EventSubscriptionOptions): EventSubscription<E>;
 
   /** The ids of all actors that have events, in no order. */
   listActors(options?: ListActorsOptions): AsyncIterable<string>;

@@ -1,5 +1,5 @@
-import type { StreamConfig, StreamInfo } from "@nats-io/jetstream";
-import { headers } from "@nats-io/nats-core";
+import type { ConsumerConfig, StreamConfig, StreamInfo } from "@nats-io/jetstream";
+import { headers, type Msg } from "@nats-io/nats-core";
 import { FetchedMessage, type StoredMessage } from "./stored_message.ts";
 import type { Layout } from "./layout.ts";
 import { type Wire, WireError } from "./wire.ts";
@@ -113,8 +113,39 @@ export class StreamApi<Names extends StreamNames = Layout> {
     return JSON.parse(decoder.decode(answer.data)).seq === 1;
   }
 
-  async #call<T>(operation: string, query: unknown, timeout: number): Promise<T> {
-    const subject = `${this.#prefix}.${operation}.${this.layout.stream}`;
+  /** Makes the consumer `name`. */
+  async consume(name: string, config: Partial<ConsumerConfig>, timeout: number): Promise<void> {
+    const query = { stream_name: this.layout.stream, action: "create", config };
+    await this.#call("CONSUMER.CREATE", query, timeout, name);
+  }
+
+  /** Deletes the consumer `name`; fine where there is none. */
+  async forget(name: string, timeout: number): Promise<void> {
+    try {
+      await this.#call("CONSUMER.DELETE", {}, timeout, name);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    }
+  }
+
+  /** Pulls from the consumer `name`; `idle` and `take` as in {@linkcode Wire.pull}. */
+  pull(
+    name: string,
+    query: unknown,
+    idle: number,
+    take: (message: Msg) => boolean,
+  ): Promise<void> {
+    const subject = `${this.#prefix}.CONSUMER.MSG.NEXT.${this.layout.stream}.${name}`;
+    return this.wire.pull(name, subject, JSON.stringify(query), idle, take);
+  }
+
+  async #call<T>(
+    operation: string,
+    query: unknown,
+    timeout: number,
+    ...consumer: string[]
+  ): Promise<T> {
+    const subject = [this.#prefix, operation, this.layout.stream, ...consumer].join(".");
     const answer = await this.wire.request(subject, JSON.stringify(query), timeout);
     const result = JSON.parse(decoder.decode(answer.data));
     if (result.error !== undefined) throw new ApiError(result.error);

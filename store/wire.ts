@@ -1,5 +1,6 @@
 import type { Msg, MsgHdrs, Status, Subscription } from "@nats-io/nats-core";
 import type { Connection } from "./connection.ts";
+import { deliveryOf } from "./delivery.ts";
 
 /** Why a request has no answer. */
 export type WireFailure =
@@ -57,6 +58,8 @@ export class Wire {
   readonly #subscription: Subscription;
   readonly #status: AsyncIterable<Status>;
   readonly #waiters = new Map<number, Waiter>();
+  /** Tokens of the pulls under way, by the consumer that they pull from. */
+  readonly #pulls = new Map<string, number>();
   /** Told when the connection is back, or closed. */
   readonly #resumptions = new Set<() => void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -130,6 +133,26 @@ export class Wire {
   }
 
   /**
+   * Like {@linkcode Wire.collect} for a pull from `consumer`, whose messages come on subjects of
+   * their own: what leads them here is the consumer's name in their reply subject.
+   */
+  async pull(
+    consumer: string,
+    subject: string,
+    payload: string,
+    idle: number,
+    take: Take,
+  ): Promise<void> {
+    const token = this.#lastToken + 1;
+    this.#pulls.set(consumer, token);
+    try {
+      await this.collect(subject, payload, idle, take);
+    } finally {
+      if (this.#pulls.get(consumer) === token) this.#pulls.delete(consumer);
+    }
+  }
+
+  /**
    * Sends `payload` to `subject`, asking for no answer. That the server forbids it can only be
    * told later: when it is sent again, the first time.
    */
@@ -187,7 +210,9 @@ export class Wire {
   }
 
   #receive(message: Msg): void {
-    const token = Number(message.subject.slice(this.#inbox.length));
+    const token = message.subject.startsWith(this.#inbox)
+      ? Number(message.subject.slice(this.#inbox.length))
+      : this.#pulls.get(deliveryOf(message)?.consumer ?? "") ?? 0;
     const waiter = this.#waiters.get(token);
     if (waiter === undefined) return;
     waiter.deadline = performance.now() + waiter.idle;

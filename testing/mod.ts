@@ -26,6 +26,11 @@ export {
   eventStoreSuite,
 } from "./event_store.ts";
 export {
+  type EventSubscriptionCapabilities,
+  type EventSubscriptionSuite,
+  eventSubscriptionSuite,
+} from "./event_subscription.ts";
+export {
   type SnapshotStoreCapabilities,
   type SnapshotStoreSuite,
   snapshotStoreSuite,

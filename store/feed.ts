@@ -1,0 +1,134 @@
+import type { Msg } from "@nats-io/nats-core";
+import { DeliveredMessage, deliveryOf } from "./delivery.ts";
+import { ApiError, type StreamApi } from "./stream.ts";
+
+/** Messages that one pull asks for: twice as many may be in memory. */
+const PULL = 256;
+/** Bytes that one pull may take, so that large events do not fill the memory. */
+const PULL_BYTES = 4 * 1024 * 1024;
+
+/** What the server says where the next message is larger than a pull allows. */
+const TOO_LARGE = "Message Size Exceeds MaxBytes";
+
+/** What a feed delivers, and with what patience. */
+export interface FeedOptions {
+  /** An exact subject, or one with wildcards. */
+  readonly subject: string;
+  /** The sequence before the first one wanted. */
+  readonly after: number;
+  /** How long the consumer may be silent, in ms; a silence of 2.5 times that is its end. */
+  readonly heartbeat: number;
+}
+
+/**
+ * The messages of a subject from one place on, through a consumer of our own. The consumer
+ * counts what it delivers: a count that does not follow on the one before ends the feed, and so
+ * does a heartbeat that counts more than has come. A feed that ends says nothing of the stream;
+ * whoever reads it opens another one after the last message that it was given.
+ */
+export class Feed {
+  readonly #api: StreamApi;
+  readonly #name: string;
+  readonly #heartbeat: number;
+  #arrived: DeliveredMessage[] = [];
+  #count = 0;
+  #pulling = false;
+  /** Whether the next message is larger than a pull of several allows. */
+  #large = false;
+  #failure: unknown;
+  #wake = Promise.withResolvers<void>();
+
+  private constructor(api: StreamApi, name: string, heartbeat: number) {
+    this.#api = api;
+    this.#name = name;
+    this.#heartbeat = heartbeat;
+  }
+
+  /** Makes the consumer `name` and the feed through it. */
+  static async open(api: StreamApi, name: string, options: FeedOptions): Promise<Feed> {
+    const { subject, after, heartbeat } = options;
+    await api.consume(name, {
+      name,
+      deliver_policy: "by_start_sequence",
+      opt_start_seq: after + 1,
+      ack_policy: "none",
+      filter_subjects: [subject],
+      // The safety net, where nobody is left to delete it.
+      inactive_threshold: nanos(30 * heartbeat),
+      mem_storage: true,
+      num_replicas: 1,
+    }, heartbeat);
+    return new Feed(api, name, heartbeat);
+  }
+
+  /**
+   * What has arrived since the last call, in order; waits where that is nothing.
+   *
+   * @throws {WireError} The feed has ended.
+   * @throws {ApiError} The feed has ended, by the server's word or a loss on the way.
+   */
+  async next(): Promise<readonly DeliveredMessage[]> {
+    for (;;) {
+      if (this.#failure === undefined && !this.#pulling) this.#pull();
+      if (this.#arrived.length > 0) {
+        const arrived = this.#arrived;
+        this.#arrived = [];
+        return arrived;
+      }
+      if (this.#failure !== undefined) throw this.#failure;
+      this.#wake = Promise.withResolvers();
+      await this.#wake.promise;
+    }
+  }
+
+  /** Asks for more; when that is over, so is the pull, until the reader comes back. */
+  #pull(): void {
+    const batch = this.#large ? 1 : PULL;
+    const query = {
+      batch,
+      ...(!this.#large && { max_bytes: PULL_BYTES }),
+      expires: nanos(15 * this.#heartbeat),
+      idle_heartbeat: nanos(this.#heartbeat),
+    };
+    this.#pulling = true;
+    this.#large = false;
+    let left = batch;
+    const take = (message: Msg): boolean => {
+      const { code = 0 } = message.headers ?? {};
+      const delivery = deliveryOf(message);
+      if (delivery === undefined) return this.#heed(message, code, left === batch);
+      if (delivery.count !== this.#count + 1) throw lost();
+      this.#count++;
+      this.#arrived.push(new DeliveredMessage(message, delivery));
+      this.#wake.resolve();
+      return --left === 0;
+    };
+    this.#api.pull(this.#name, query, 2.5 * this.#heartbeat, take).catch((error) => {
+      this.#failure = error;
+    }).finally(() => {
+      this.#pulling = false;
+      this.#wake.resolve();
+    });
+  }
+
+  /** Hears what the server says beside messages; true where that ends the pull. */
+  #heed({ headers }: Msg, code: number, empty: boolean): boolean {
+    const description = headers?.description ?? "";
+    if (code === 100) {
+      const count = headers?.get("Nats-Last-Consumer") ?? "";
+      if (count !== "" && Number(count) !== this.#count) throw lost();
+      return false;
+    }
+    if (description === TOO_LARGE) this.#large = empty;
+    else if (code !== 408) throw new ApiError({ code: code === 400 ? 400 : 503, description });
+    return true;
+  }
+}
+
+function lost(): ApiError {
+  return new ApiError({ code: 503, description: "a message was lost on its way" });
+}
+
+function nanos(ms: number): number {
+  return Math.round(ms * 1e6);
+}

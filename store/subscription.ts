@@ -1,0 +1,174 @@
+import { unlessAborted } from "./abort.ts";
+import type { Event, RecordedEvent } from "./event.ts";
+import { categoryOf } from "./layout.ts";
+import type { EventFilter } from "./store.ts";
+
+/** Options for {@linkcode EventStore.subscribe}. */
+export interface EventSubscriptionOptions {
+  /**
+   * First sequence wanted, inclusive: what follows on the last event that was handled is its
+   * sequence + 1. `"now"` is what is saved after `caughtUp` has resolved. @default {"start"}
+   */
+  readonly from?: "start" | "now" | number;
+  /** Which events. @default {all} */
+  readonly filter?: EventFilter;
+  /** Ends the subscription quietly, at once. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * The events of a store, in its order: those that are stored already, then each one as it is
+ * saved; none missed and none twice, whatever happens to servers and connections in between.
+ * Sequences have gaps that mean nothing.
+ *
+ * It reads a bounded number of events ahead, however slow its reader is, and waits for as long
+ * as the server is out of reach. It ends quietly on `break`, on its `signal`, on disposal, and
+ * on disposal of the store; it ends with the error that it throws, among them
+ * `CorruptEventError` (to pass over it, subscribe again from its `sequence` + 1) and
+ * `StreamRegressedError`.
+ */
+export interface EventSubscription<E extends Event = Event>
+  extends AsyncIterable<E & RecordedEvent>, AsyncDisposable {
+  /**
+   * Resolves when what was the store's end at the time of the call is reached: the reader has
+   * come back for more after the last event up to there. Rejects if the subscription ends
+   * before. Nobody needs to await it.
+   */
+  readonly caughtUp: Promise<void>;
+  /** The iterator itself, the same at each call: two loops share the events out. */
+  [Symbol.asyncIterator](): AsyncIterator<E & RecordedEvent, undefined>;
+  /** Ends it, lets go what it holds on the server; may be repeated. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Where a subscription begins. */
+export interface SubscriptionStart {
+  /** The sequence before the first one wanted. */
+  readonly after: number;
+  /** The sequence at which it has caught up. */
+  readonly end: number;
+}
+
+/** A place in the store's order, with its event where that is wanted. */
+export interface Followed {
+  readonly sequence: number;
+  readonly event: RecordedEvent | undefined;
+}
+
+/** What a store gives a subscription. */
+export interface EventSource {
+  /** Finds the place to begin at, when the subscription is made. */
+  start(signal: AbortSignal): Promise<SubscriptionStart>;
+  /** Yields what comes after a sequence, in order, and waits at the end for more. */
+  follow(after: number, signal: AbortSignal): AsyncIterable<Followed>;
+}
+
+/** Whether an event of this actor can be wanted. */
+export function isOfActor(filter: EventFilter, actorId: string): boolean {
+  if (filter.actorId !== undefined && filter.actorId !== actorId) return false;
+  return filter.category === undefined || filter.category === categoryOf(actorId);
+}
+
+/** The subscriptions of one store. */
+export class Subscriptions {
+  readonly #open = new Set<SourceSubscription>();
+
+  /** Subscribes to `source`; what `check` throws, the iteration rejects with. */
+  add<E extends Event>(
+    source: EventSource,
+    signal: AbortSignal | undefined,
+    check: () => void,
+  ): EventSubscription<E> {
+    const start = async (stop: AbortSignal) => {
+      check();
+      return await source.start(stop);
+    };
+    const follow = source.follow.bind(source);
+    const subscription = new SourceSubscription({ start, follow }, signal, () => {
+      this.#open.delete(subscription);
+    });
+    this.#open.add(subscription);
+    return subscription as EventSubscription as EventSubscription<E>;
+  }
+
+  /** Ends them all. */
+  async end(): Promise<void> {
+    const ends = [...this.#open].map((subscription) => subscription[Symbol.asyncDispose]());
+    await Promise.all(ends);
+  }
+}
+
+/** A subscription to any source: begins, catches up, and ends in each of the ways. */
+class SourceSubscription implements EventSubscription {
+  readonly caughtUp: Promise<void>;
+  readonly #source: EventSource;
+  readonly #start: Promise<SubscriptionStart>;
+  readonly #caughtUp = Promise.withResolvers<void>();
+  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal | undefined;
+  readonly #onEnd: () => void;
+  readonly #events: AsyncGenerator<RecordedEvent, undefined>;
+  #ended = false;
+  readonly #abort = (): void => this.#stop.abort(this.#signal?.reason);
+
+  constructor(source: EventSource, signal: AbortSignal | undefined, onEnd: () => void) {
+    this.caughtUp = this.#caughtUp.promise;
+    this.caughtUp.catch(() => {}); // Whoever awaits it hears of it.
+    this.#source = source;
+    this.#signal = signal;
+    this.#onEnd = onEnd;
+    if (signal?.aborted) this.#abort();
+    else signal?.addEventListener("abort", this.#abort);
+    this.#start = unlessAborted(this.#stop.signal, this.#begin());
+    this.#start.catch((error) => this.#end(error)); // The iteration rejects with it.
+    this.#events = this.#run();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<RecordedEvent, undefined> {
+    return this.#events;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#events.return(undefined);
+    this.#end(this.#stop.signal.reason);
+  }
+
+  async #begin(): Promise<SubscriptionStart> {
+    this.#stop.signal.throwIfAborted();
+    const start = await this.#source.start(this.#stop.signal);
+    if (start.end <= start.after) this.#caughtUp.resolve();
+    return start;
+  }
+
+  async *#run(): AsyncGenerator<RecordedEvent, undefined> {
+    const { signal } = this.#stop;
+    let failure: unknown;
+    try {
+      const { after, end } = await this.#start;
+      for await (const { sequence, event } of this.#source.follow(after, signal)) {
+        if (signal.aborted) return;
+        try {
+          if (event !== undefined) yield event;
+        } finally {
+          if (sequence >= end) this.#caughtUp.resolve();
+        }
+        if (signal.aborted) return;
+      }
+    } catch (error) {
+      failure = error;
+      if (!signal.aborted) throw error;
+    } finally {
+      this.#end(failure ?? (signal.aborted ? signal.reason : undefined));
+    }
+  }
+
+  #end(reason: unknown): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const quiet = new DOMException("The subscription ended before it had caught up", "AbortError");
+    this.#caughtUp.reject(reason ?? quiet);
+    this.#signal?.removeEventListener("abort", this.#abort);
+    this.#onEnd();
+  }
+}

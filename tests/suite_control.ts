@@ -8,20 +8,25 @@ import { turns } from "../testing/event_store_kit.ts";
 export type Create = (options: InMemoryEventStoreOptions) => EventStore;
 
 /** The suite's tests on stores of `create`, by name. */
-export function testsOf(create: Create): Map<string, () => Promise<void>> {
+export function testsOf(create: Create, reopen = false): Map<string, () => Promise<void>> {
   const tests = new Map<string, () => Promise<void>>();
   eventStoreSuite({
     test: (name, run) => void tests.set(name, run),
     create,
-    capabilities: { reopen: false, maxBytes: 1024 * 1024 - 2048 },
+    capabilities: { reopen, maxBytes: 1024 * 1024 - 2048 },
   });
   return tests;
 }
 
 /** A store with one promise broken must fail the tests of that promise, and fail by an Error. */
-export function control(broken: string, create: Create, caughtBy: readonly string[]): void {
+export function control(
+  broken: string,
+  create: Create,
+  caughtBy: readonly string[],
+  reopen = false,
+): void {
   Deno.test(`the suite catches a store that ${broken}`, async () => {
-    const tests = testsOf(create);
+    const tests = testsOf(create, reopen);
     for (const name of caughtBy) {
       const run = tests.get(name);
       assert(run !== undefined, `there is no test "${name}"`);

@@ -9,6 +9,10 @@ const decoder = new TextDecoder();
 /** Batches that one store has open at once; the server allows 50 to all clients of a stream. */
 const OPEN_BATCHES = 8;
 
+/** Why a batch is refused that was sent as a whole. */
+const DROPPED = "the server has dropped the batch: one of its messages was lost, or the clients " +
+  "of the stream have more batches open than the server allows (50 unless configured)";
+
 /** What became of one try to store messages. */
 export type TryOutcome =
   /** Stored; `first` is the sequence of the first message, the others follow on it. */
@@ -169,9 +173,12 @@ function outcomeOf(cause: unknown): TryOutcome {
       return { kind: "stale" };
     // Something on the subject is in flight, perhaps an earlier try of ours: no verdict.
     case ServerCode.WRONG_LAST_SEQUENCE_CONSTANT:
+      return { kind: "absent", cause };
+    // A batch that is one too many is refused at its first message, which asks for no answer;
+    // the last one is then told that the batch is incomplete.
     case ServerCode.BATCH_INCOMPLETE:
     case ServerCode.BATCH_TOO_MANY_OPEN:
-      return { kind: "absent", cause };
+      return { kind: "absent", cause: new Error(DROPPED, { cause }) };
     default:
       return { kind: cause.status === 503 && cause.code !== 10077 ? "absent" : "refused", cause };
   }

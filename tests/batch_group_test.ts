@@ -72,39 +72,6 @@ natsTest("A group whose first deadline passes leaves the later ones their time",
   await check(outcomes);
 });
 
-natsTest("A group for a full stream: each save is refused, and absent", async (scene) => {
-  const { namespace } = scene;
-  const connection = await scene.connect();
-  await using store = await limited(scene, 40_000);
-  const data = "x".repeat(1_000);
-  const outcomes = await Promise.all(
-    Array.from({ length: 100 }, (_, at) => attempt(store, fact("order-1", at + 1, data))),
-  );
-  const { saved = 0, unavailable = 0, ...others } = tally(outcomes);
-  assertEquals(others, {});
-  assert(saved > 0 && unavailable > 0, `${saved} saved, ${unavailable} unavailable`);
-  const { message } = outcomes.at(-1)!.error as Error;
-  assert(message.includes("maximum bytes"), message);
-  assertTruthful(outcomes, await storedIn(connection, `AETHER_${namespace}`));
-});
-
-/** A store on a stream that takes no more than `bytes`. */
-async function limited(scene: Scene, bytes: number, replicas = 1): Promise<JetStreamEventStore> {
-  const { namespace } = scene;
-  const connection = await scene.connect();
-  const stream = `AETHER_${namespace}`;
-  await using first = await JetStreamEventStore.open(connection, { namespace, replicas });
-  const info = await connection.request(`$JS.API.STREAM.INFO.${stream}`, "", { timeout: 5_000 });
-  const { config } = info.json<{ config: Record<string, unknown> }>();
-  const update = JSON.stringify({ ...config, max_bytes: bytes });
-  const answer = await connection.request(`$JS.API.STREAM.UPDATE.${stream}`, update, {
-    timeout: 5_000,
-  });
-  assertEquals(answer.json<{ error?: unknown }>().error, undefined);
-  assertEquals(first.stream, stream);
-  return await JetStreamEventStore.open(connection, { namespace });
-}
-
 /** Checks what was told, what was depended on, and the fate of what is unknown. */
 async function examine(
   scene: Scene,

@@ -75,3 +75,42 @@ clusterTest("The same on replicas", async (scene) => {
   const { saved = 0, unavailable = 0 } = tally(await fill(scene, 3));
   assert(saved > 3 && unavailable > 10, `${saved} saved, ${unavailable} unavailable`);
 });
+
+/** Fills a stream by saves and batches that are in flight at the same time. */
+async function fillAtOnce(scene: Scene, replicas: number): Promise<void> {
+  const { namespace } = scene;
+  const first = await limited(scene, 600_000, replicas);
+  const stores = [first];
+  for (const { url } of scene.servers) {
+    const connection = await scene.connect({ servers: url });
+    stores.push(await JetStreamEventStore.open(connection, { namespace }));
+  }
+  const outcomes: Outcome[] = [];
+  await Promise.all(Array.from({ length: 48 }, async (_, worker) => {
+    const store = stores[worker % stores.length]!;
+    for (let round = 0, kind = "saved"; kind === "saved"; round++) {
+      const size = worker % 3 > 0 ? 1 : 2 + round % 9;
+      const events = Array.from({ length: size }, (_, at) => {
+        return fact(`order-${worker}-${round}-${at % 2}`, at + 1, DATA);
+      });
+      const outcome = await attempt(store, ...events);
+      outcomes.push(outcome);
+      kind = outcome.kind;
+    }
+  }));
+  const { saved = 0, unavailable = 0, ...others } = tally(outcomes);
+  const connection = await scene.connect();
+  const stored = await storedIn(connection, first.stream);
+  for (const store of stores) await store[Symbol.asyncDispose]();
+  assertTruthful(outcomes, stored);
+  assertEquals(others, {});
+  assert(saved > 3 && unavailable > 10, `${saved} saved, ${unavailable} unavailable`);
+}
+
+natsTest("Batches that race for the last bytes are stored whole or not at all", async (scene) => {
+  await fillAtOnce(scene, 1);
+});
+
+clusterTest("The same race on replicas", async (scene) => {
+  await fillAtOnce(scene, 3);
+});

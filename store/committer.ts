@@ -3,7 +3,7 @@ import { backoff } from "./backoff.ts";
 import { AetherError, SaveOutcomeUnknownError } from "./errors.ts";
 import { hasId, type HeadReader, isOf } from "./head_reader.ts";
 import type { Head, Heads } from "./heads.ts";
-import { conflictOf, expectationFailed, unavailable } from "./prepare.ts";
+import { conflictOf, expectationFailed, type PreparedEvent, unavailable } from "./prepare.ts";
 import type { Publisher, TryOutcome } from "./publisher.ts";
 import { type Basis, messagesOf, type Save } from "./save.ts";
 import { type Fate, settle } from "./settle.ts";
@@ -172,11 +172,23 @@ export class Committer {
       const { actorId, version, id } = event;
       const head = basis.get(actorId)!;
       const message = await reader.at(actorId, version, head, last.get(actorId));
-      if (message === undefined || !hasId(message, id)) throw conflictOf(event, head.version);
+      if (message === undefined || !hasId(message, id)) {
+        const culprit = version > head.version ? await this.#culprit(save, basis, event) : event;
+        throw conflictOf(culprit, basis.get(culprit.actorId)!.version);
+      }
       last.set(actorId, message.sequence);
       sequence = Math.max(sequence, message.sequence);
     }
     return { sequence, duplicate: true };
+  }
+
+  /** Whom a conflict is about that shows at `event`, which is new itself: one not new is. */
+  async #culprit(save: Save, basis: Basis, event: PreparedEvent): Promise<PreparedEvent> {
+    const headOf = ({ actorId }: PreparedEvent) => basis.get(actorId)!;
+    const moved = save.events.find((it) => it.version <= headOf(it).version)!;
+    const { actorId, version, id } = moved;
+    const message = await this.#parts.reader.at(actorId, version, headOf(moved));
+    return message !== undefined && hasId(message, id) ? event : moved;
   }
 
   #unknown(save: Save, basis: Basis, epoch: number, cause: unknown): SaveOutcomeUnknownError {

@@ -260,7 +260,11 @@ export class InMemoryEventStore implements EventStore {
     for (const event of events) {
       const stored = this.#find(event);
       if (stored?.id !== event.id) {
-        throw conflictOf(event, latest.get(event.actorId)!);
+        // Where nothing is stored, who has moved on is to blame, not who comes first.
+        const moved = events.find((it) => !isNew(it))!;
+        const isOther = isNew(event) && this.#find(moved)?.id !== moved.id;
+        const culprit = isOther ? moved : event;
+        throw conflictOf(culprit, latest.get(culprit.actorId)!);
       }
       sequence = Math.max(sequence, stored.sequence);
     }

@@ -39,7 +39,7 @@ export class Publisher {
 
   /**
    * Tries once, waiting at most `pause` ms for the answer, and not past `deadline` (by the
-   * monotonic clock, in ms): a batch whose turn comes later is not sent. Nor is anything once
+   * monotonic clock, in ms): what would be sent later is not sent. Nor is anything once
    * `signal` is aborted; what is out by then is not waited for.
    */
   publish(
@@ -59,6 +59,7 @@ export class Publisher {
 
   /** Not async, so that the message is let go as soon as it is sent. */
   #publishOne({ subject, headers, body }: Outgoing, timeout: number): Promise<TryOutcome> {
+    if (timeout <= 0) return Promise.resolve(tooLate());
     return this.#api.wire.request(subject, body, timeout, headers)
       .then((answer) => this.#read(answer, 1), outcomeOf);
   }
@@ -78,7 +79,7 @@ export class Publisher {
       const timeout = Math.min(pause, deadline - performance.now());
       return timeout > 0
         ? await unlessUnknown(signal, this.#publishBatch(messages, timeout))
-        : { kind: "absent", cause: new Error("its turn did not come in time") };
+        : tooLate();
     } finally {
       this.#next();
     }
@@ -150,6 +151,11 @@ export class Publisher {
     }
     return { kind: "stored", first: seq! - count + 1 };
   }
+}
+
+/** The outcome of what was not sent, for its time was over. */
+function tooLate(): TryOutcome {
+  return { kind: "absent", cause: new Error("its turn did not come in time") };
 }
 
 /** The outcome of what was sent, unless `signal` is aborted first: then nobody knows. */

@@ -232,6 +232,34 @@ natsTest("A reason that is an error of ours tells nothing about the save", async
   await check(outcomes);
 });
 
+natsTest("A signal of many saves has no listeners left when they have ended", async (scene) => {
+  await using bed = await bedOf(scene, { timeout: 1_000 });
+  const { proxy, store } = bed;
+  const { signal } = new AbortController();
+  let added = 0;
+  let removed = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    added++;
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+    removed++;
+    removeEventListener.apply(signal, args);
+  };
+  const meal = proxy.eatAcks(3);
+  const saves = Array.from({ length: 60 }, (_, at) => {
+    const [order, version] = [`order-${at % 3}`, Math.floor(at / 3) + 1];
+    const events = at % 4 > 0 ? [fact(order, version)] : [fact(order, version), fact(`a-${at}`, 1)];
+    return attemptWith(store, events, { signal });
+  });
+  const { saved = 0 } = tally(await Promise.all(saves));
+  meal.stop();
+  assertEquals(saved, 60);
+  assert(added > 60, `${added} listeners`);
+  assertEquals(removed, added);
+});
+
 natsTest("Aborted at random moments: all that was told is true", async (scene) => {
   await using bed = await bedOf(scene);
   const { store, check } = bed;

@@ -18,6 +18,9 @@ const BACK = 256;
 /** Events that a backward read keeps at once at most. */
 const MOST_BACK = 1024;
 
+/** When the server vouched for a head that a read came by: it may not be the latest. */
+const NEVER = -Infinity;
+
 /** What of an actor's history is wanted. */
 export interface Range {
   readonly from: number;
@@ -53,7 +56,8 @@ export class History {
     const known = this.#heads.get(actorId);
     // Where all that is known is older than what is wanted, only what is new has to be read.
     const after = known !== undefined && known.version < from ? known : BEGINNING;
-    const first = Math.min(after === BEGINNING && from > 1 ? GLANCE : 512, limit + 1);
+    const skips = from > after.version + 1;
+    const first = Math.min(skips ? GLANCE : 512, limit + 1);
     const end = this.#end(actorId);
     const chain = new Chain(actorId, from, after);
     for await (
@@ -62,7 +66,10 @@ export class History {
         after: after.sequence,
         end: end.then(({ sequence }) => sequence),
         first,
-        enough: (last) => versionIn(last) >= to,
+        // Without a limit where some are passed over: they are not counted.
+        ...!skips && { limit },
+        // What ends before the range leads to a search, not to the next page.
+        enough: (last) => versionIn(last) >= to || versionIn(last) < from,
         signal,
       })
     ) {
@@ -74,7 +81,7 @@ export class History {
         return;
       }
       const events = await this.#decode(chain.follow(page, to), actorId, signal);
-      this.#heads.raise(actorId, chain.head, 0);
+      this.#heads.raise(actorId, chain.head, NEVER);
       if (events.length > 0) yield events;
       if (chain.head.version >= to) return;
     }
@@ -181,8 +188,8 @@ export class History {
     const subject = this.#heading.subjectOf(actorId);
     const first = Math.min(512, limit, to - from + 1);
     const enough = (last: StoredMessage) => versionIn(last) >= to;
-    const query = { subject, after: after.sequence, end: head.sequence, first, enough, signal };
-    for await (const page of readPages(this.#parts, query)) {
+    const query = { subject, after: after.sequence, end: head.sequence, first, limit, enough };
+    for await (const page of readPages(this.#parts, { ...query, signal })) {
       const events = await this.#decode(chain.follow(page, to), actorId, signal);
       if (events.length > 0) yield events;
       if (chain.head.version >= to) return;
@@ -239,7 +246,7 @@ export class History {
 
   async #endHead(actorId: string): Promise<Head> {
     const head = headIn((await this.#end(actorId)).message);
-    this.#heads.raise(actorId, head, 0);
+    this.#heads.raise(actorId, head, NEVER);
     return head;
   }
 

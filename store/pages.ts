@@ -27,6 +27,8 @@ export interface PagesQuery {
   readonly end: number | Promise<number>;
   /** Messages of the first page; the others are larger. */
   readonly first?: number;
+  /** Messages that are enough, so that no page behind them is fetched. @default {all} */
+  readonly limit?: number;
   /** Whether no page is wanted behind the one that ends with `last`. @default {() => false} */
   readonly enough?: (last: StoredMessage) => boolean;
   /** Ends the read by throwing the signal's reason. */
@@ -45,7 +47,7 @@ export async function* readPages(
   query: PagesQuery,
 ): AsyncGenerator<readonly StoredMessage[], void> {
   const { subject, signal } = query;
-  let { after } = query;
+  let { after, limit: left = Infinity } = query;
   const read = (size: number) => {
     const page = attempt(
       api.wire,
@@ -68,7 +70,8 @@ export async function* readPages(
     }
     const last = messages.at(-1)!;
     after = last.sequence;
-    const more = after < end && query.enough?.(last) !== true;
+    left -= messages.length;
+    const more = after < end && left > 0 && query.enough?.(last) !== true;
     if (more) next = read(PAGE);
     yield messages;
     if (!more) return;

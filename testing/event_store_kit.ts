@@ -28,6 +28,11 @@ export function range(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, at) => first + at);
 }
 
+/** A store that has asked for what others saved reads it from then on. */
+export async function learns(store: EventStore, actorId: string, version: number): Promise<void> {
+  equal(await store.getLatestVersion(actorId, { fresh: true }), version, `version of ${actorId}`);
+}
+
 /** The versions of an actor's history. */
 export async function versionsOf(store: EventStore, actorId: string): Promise<number[]> {
   return (await store.getEvents(actorId)).map(({ version }) => version);

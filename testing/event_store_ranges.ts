@@ -4,6 +4,7 @@ import { equal, ok, rejects, within } from "./assert.ts";
 import {
   gather,
   HeldCodec,
+  learns,
   nextOf,
   range,
   readPaths,
@@ -223,6 +224,7 @@ export function ranges(test: Test, together: Test): void {
 }
 
 async function seesUpTo(store: EventStore, version: number): Promise<void> {
+  await learns(store, "order-1", version);
   const last = { direction: "backwards", limit: 1 } as const;
   equal((await nextOf(store.readEvents("order-1", last))).version, version, "last version");
   const forwards = await gather(store.readEvents("order-1"));

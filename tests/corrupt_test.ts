@@ -287,6 +287,12 @@ natsTest("A stream that lost its tail is told by a store that remembers", async 
       () => store.getLatestVersion("order-1", { fresh: true }),
       () => store.getEvents("order-1"),
       () => store.getEvents("order-2"),
+      () => store.getEventsWithErrors("order-1"),
+      () => Array.fromAsync(store.readEvents("order-1", { limit: 1 })),
+      () => Array.fromAsync(store.readEvents("order-1", { direction: "backwards" })),
+      () => Array.fromAsync(store.readAll()),
+      () => Array.fromAsync(store.readAll({ filter: { category: "order" } })),
+      () => Array.fromAsync(store.listActors()),
     ]
   ) {
     const error = await regression(work);

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { JetStreamEventStore } from "../store/mod.ts";
 import { bedOf } from "./batch_bed.ts";
 import {
@@ -10,6 +10,9 @@ import {
   settled,
   storedIn,
   tally,
+  tampered,
+  withoutExpectation,
+  withoutOp,
 } from "./fault.ts";
 import { clusterTest, natsTest, type Scene } from "./fixture.ts";
 import { assertGuarded } from "./guard_check.ts";
@@ -147,3 +150,32 @@ natsTest("The same while a twentieth of all messages is lost", async (scene) => 
   assert(kinds.saved! > 0, JSON.stringify(kinds));
   await examine(scene, store.stream, saves);
 });
+
+natsTest("Control: without the expected sequences queues overwrite each other", async (scene) => {
+  const { namespace } = scene;
+  const stores: JetStreamEventStore[] = [];
+  for (let at = 0; at < 2; at++) {
+    const connection = tampered(await scene.connect(), withoutExpectation);
+    stores.push(await JetStreamEventStore.open(connection, { namespace }));
+  }
+  const { random } = Math;
+  const saves = await hammer(stores, { rounds: 4, random, actors: 1, length: 60, mixed: false });
+  const outcomes = saves.map(({ outcome }) => outcome);
+  const stored = await storedIn(await scene.connect(), stores[0]!.stream);
+  assertThrows(() => assertTruthful(outcomes, stored));
+  for (const store of stores) await store[Symbol.asyncDispose]();
+});
+
+natsTest(
+  "Control: a group that does not know its own messages is taken for another's",
+  async (scene) => {
+    await using bed = await bedOf(scene, { timeout: 1_500 }, withoutOp);
+    const { proxy, store } = bed;
+    const saves = queue(store, "order-1", 1, 60);
+    await saves[0];
+    const meal = proxy.eatAcks();
+    const outcomes = await Promise.all(saves);
+    assertEquals(meal.eaten.length, 1);
+    assertEquals(tally(outcomes), { saved: 1, duplicate: 59 });
+  },
+);

@@ -97,7 +97,8 @@ export class History {
     let span = least;
     while (to >= from && to > 0) {
       const start = Math.max(from, to - span + 1, 1);
-      const before = await this.#between(actorId, { ...range, from: start, to }, head);
+      const part = { from: start, to, limit: to - start + 1, signal };
+      const before = await this.#between(actorId, part, head);
       if (before === undefined) {
         span = Math.max(least, Math.floor(span / 8));
         continue;

@@ -108,6 +108,26 @@ storeTest("A read that has a bound or a limit fetches no page behind it", async 
   }
 });
 
+storeTest(
+  "Reading backwards over a wide gap does not keep all that is below it",
+  async (stores) => {
+    const count = 10_000;
+    await fill(stores, count);
+    const { store } = await stores.open();
+    await store.saveEvent(fact("order-1", 10 ** 12));
+    const cold = await stores.open();
+    const before = cold.connection.stats().inMsgs;
+    const versions: number[] = [];
+    for await (const { version } of cold.store.readEvents("order-1", { direction: "backwards" })) {
+      versions.push(version);
+      if (version !== count) continue;
+      const received = cold.connection.stats().inMsgs - before;
+      assert(received <= 5 * PAGE, `${received} messages`);
+    }
+    assertEquals(versions, [...upTo(count), 10 ** 12].reverse());
+  },
+);
+
 const WAYS: Record<string, (store: EventStore) => AsyncIterable<Event>> = {
   "readEvents() forwards": (store) => store.readEvents("order-1"),
   "readEvents() backwards": (store) => store.readEvents("order-1", { direction: "backwards" }),

@@ -94,9 +94,8 @@ export class Feed {
     this.#large = false;
     let left = batch;
     const take = (message: Msg): boolean => {
-      const { code = 0 } = message.headers ?? {};
       const delivery = deliveryOf(message);
-      if (delivery === undefined) return this.#heed(message, code, left === batch);
+      if (delivery === undefined) return this.#heed(message, left === batch);
       if (delivery.count !== this.#count + 1) throw lost();
       this.#count++;
       this.#arrived.push(new DeliveredMessage(message, delivery));
@@ -112,8 +111,8 @@ export class Feed {
   }
 
   /** Hears what the server says beside messages; true where that ends the pull. */
-  #heed({ headers }: Msg, code: number, empty: boolean): boolean {
-    const description = headers?.description ?? "";
+  #heed({ headers }: Msg, empty: boolean): boolean {
+    const { code = 0, description = "" } = headers ?? {};
     if (code === 100) {
       const count = headers?.get("Nats-Last-Consumer") ?? "";
       if (count !== "" && Number(count) !== this.#count) throw lost();

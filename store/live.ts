@@ -1,7 +1,7 @@
 import { unlessAborted } from "./abort.ts";
 import { backoff } from "./backoff.ts";
 import { CorruptEventError, StoreUnavailableError, StreamRegressedError } from "./errors.ts";
-import type { Event, RecordedEvent } from "./event.ts";
+import type { Event } from "./event.ts";
 import type { EventReader } from "./event_reader.ts";
 import { Feed } from "./feed.ts";
 import type { HeadReader } from "./head_reader.ts";
@@ -68,7 +68,10 @@ export class LiveSource implements EventSource {
   }
 
   /** Yields what comes after sequence `after`, over as many feeds as it takes. */
-  async *follow(after: number, signal: AbortSignal): AsyncGenerator<Followed, void> {
+  async *follow(
+    after: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Iterable<Followed | Promise<Followed>>, void> {
     const isWanted = matcher(this.#options.filter);
     let last: StoredMessage | undefined;
     try {
@@ -78,14 +81,8 @@ export class LiveSource implements EventSource {
           for (;;) {
             const messages = await unlessAborted(signal, feed.next());
             retry = forever(signal);
-            for (const message of messages) {
-              const decoded = this.#recordedIn(message);
-              const event = decoded instanceof Promise
-                ? await unlessAborted(signal, decoded)
-                : decoded;
-              last = message;
-              yield { sequence: message.sequence, event: isWanted(event) ? event : undefined };
-            }
+            last = messages.at(-1);
+            yield this.#followed(messages, isWanted);
           }
         } catch (error) {
           if (!isPassing(error) || !await retry(this.#parts.api.wire)) throw told(error);
@@ -93,6 +90,21 @@ export class LiveSource implements EventSource {
       }
     } finally {
       await this.#discard();
+    }
+  }
+
+  *#followed(
+    messages: readonly StoredMessage[],
+    isWanted: (event: Event) => boolean,
+  ): Generator<Followed | Promise<Followed>, void> {
+    for (const message of messages) {
+      const { sequence } = message;
+      const follow = (event: Event): Followed => ({
+        sequence,
+        event: isWanted(event) ? { ...event, sequence } : undefined,
+      });
+      const event = this.#eventIn(message);
+      yield event instanceof Promise ? event.then(follow) : follow(event);
     }
   }
 
@@ -157,7 +169,7 @@ export class LiveSource implements EventSource {
     );
   }
 
-  #recordedIn(message: StoredMessage): RecordedEvent | Promise<RecordedEvent> {
+  #eventIn(message: StoredMessage): Event | Promise<Event> {
     const { sequence, subject } = message;
     const { api, heading, events } = this.#parts;
     const actor = api.layout.actorOf(subject);
@@ -165,10 +177,7 @@ export class LiveSource implements EventSource {
       const reason = `its subject "${subject}" is not one that this library writes`;
       throw new CorruptEventError(sequence, reason);
     }
-    const event = events.eventIn(message, actor);
-    return event instanceof Promise
-      ? event.then((event) => ({ ...event, sequence }))
-      : { ...event, sequence };
+    return events.eventIn(message, actor);
   }
 
   #subjectOf({ actorId, category }: EventFilter): string {

@@ -52,7 +52,7 @@ export class MemoryFollower<Stored extends { readonly sequence: number; readonly
   }
 
   /** Yields what comes after sequence `after`; waits for saves at the end. */
-  async *follow(after: number, signal: AbortSignal): AsyncGenerator<Followed, void> {
+  async *follow(after: number, signal: AbortSignal): AsyncGenerator<[Followed], void> {
     const { filter = {} } = this.#options;
     const types = filter.eventTypes && new Set(filter.eventTypes);
     const { log } = this.#kept;
@@ -65,7 +65,7 @@ export class MemoryFollower<Stored extends { readonly sequence: number; readonly
       const { sequence } = stored;
       const event = await unlessAborted(signal, Promise.resolve(this.#kept.decode(stored)));
       const isWanted = types === undefined || types.has(event.eventType);
-      yield { sequence, event: isWanted ? { ...event, sequence } : undefined };
+      yield [{ sequence, event: isWanted ? { ...event, sequence } : undefined }];
     }
   }
 

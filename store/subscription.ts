@@ -59,8 +59,11 @@ export interface Followed {
 export interface EventSource {
   /** Finds the place to begin at, when the subscription is made. */
   start(signal: AbortSignal): Promise<SubscriptionStart>;
-  /** Yields what comes after a sequence, in order, and waits at the end for more. */
-  follow(after: number, signal: AbortSignal): AsyncIterable<Followed>;
+  /** Yields what comes after a sequence, in order, as it is at hand; waits at the end for more. */
+  follow(
+    after: number,
+    signal: AbortSignal,
+  ): AsyncIterable<Iterable<Followed | Promise<Followed>>>;
 }
 
 /** Whether an event of this actor can be wanted. */
@@ -146,14 +149,19 @@ class SourceSubscription implements EventSubscription {
     let failure: unknown;
     try {
       const { after, end } = await this.#start;
-      for await (const { sequence, event } of this.#source.follow(after, signal)) {
-        if (signal.aborted) return;
-        try {
-          if (event !== undefined) yield event;
-        } finally {
-          if (sequence >= end) this.#caughtUp.resolve();
+      for await (const part of this.#source.follow(after, signal)) {
+        for (const followed of part) {
+          const { sequence, event } = followed instanceof Promise
+            ? await unlessAborted(signal, followed)
+            : followed;
+          if (signal.aborted) return;
+          try {
+            if (event !== undefined) yield event;
+          } finally {
+            if (sequence >= end) this.#caughtUp.resolve();
+          }
+          if (signal.aborted) return;
         }
-        if (signal.aborted) return;
       }
     } catch (error) {
       failure = error;

@@ -1,23 +1,43 @@
-interface Job {
+/** One piece of work, from when it takes its places to when it leaves them. */
+class Job<Ticket> {
+  readonly ticket: Ticket;
   /** Jobs that have to end before this one begins. */
-  blocked: number;
+  blocked = 0;
   /** Jobs that wait for this one, once for each key that they share. */
-  followers?: Job[];
+  followers?: Job<Ticket>[];
   /** Resolves its turn. */
   start?: () => void;
+
+  constructor(ticket: Ticket) {
+    this.ticket = ticket;
+  }
+
+  /** The tickets of those who wait behind, in order: of work with one key, and behind such. */
+  *behind(): Generator<Ticket, void> {
+    for (let job = this.followers?.[0]; job !== undefined; job = job.followers?.[0]) {
+      yield job.ticket;
+    }
+  }
 }
 
 /**
  * Runs work in turn: what shares a key runs one after the other in the order it came, the rest
  * side by side. Work with several keys takes all its places at once, so nothing can deadlock.
  */
-export class Lanes {
+export class Lanes<Ticket = undefined> {
   /** The last job of each lane that is not empty. */
-  readonly #last = new Map<string, Job>();
+  readonly #last = new Map<string, Job<Ticket | undefined>>();
 
-  /** Runs `work` when everything that came before on any of `keys` has ended. */
-  async run<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
-    const job: Job = { blocked: 0 };
+  /**
+   * Runs `work` when everything that came before on any of `keys` has ended. It is given a look
+   * at the tickets behind it, which is of use where it has one key.
+   */
+  async run<T>(
+    keys: readonly string[],
+    work: (turn: { behind(): Iterable<Ticket | undefined> }) => Promise<T>,
+    ticket?: Ticket,
+  ): Promise<T> {
+    const job = new Job<Ticket | undefined>(ticket);
     for (const key of keys) {
       const before = this.#last.get(key);
       if (before === job) continue;
@@ -28,7 +48,7 @@ export class Lanes {
     }
     if (job.blocked > 0) await new Promise<void>((resolve) => job.start = resolve);
     try {
-      return await work();
+      return await work(job);
     } finally {
       for (const key of keys) {
         if (this.#last.get(key) === job) this.#last.delete(key);
@@ -37,11 +57,6 @@ export class Lanes {
         if (--follower.blocked === 0) follower.start!();
       }
     }
-  }
-
-  /** Whether work runs or waits in the lane. */
-  isBusy(key: string): boolean {
-    return this.#last.has(key);
   }
 
   /** Resolves when no work is left. */

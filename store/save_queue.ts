@@ -15,8 +15,8 @@ const GROUP_BYTES = 8 * 1024 * 1024;
 /** A save whose events may still have to be encoded. */
 export type Plan = Omit<Save, "events">;
 
-/** A save that waits for its turn. */
-interface Waiting {
+/** A save in line. */
+interface Entry {
   readonly plan: Plan;
   readonly checked: readonly CheckedEvent[];
   /** Its end, where it went along with the saves before it. */
@@ -32,9 +32,7 @@ export class SaveQueue {
   readonly #committer: Committer;
   readonly #notifier: StoredNotifier;
   readonly #threshold: number;
-  readonly #lanes = new Lanes();
-  /** What waits behind the save whose turn it is, by actor, in order. */
-  readonly #waiting = new Map<string, Waiting[]>();
+  readonly #lanes = new Lanes<Entry>();
 
   /** `threshold`: saves from which a batch is quicker than one at a time. */
   constructor(committer: Committer, notifier: StoredNotifier, threshold: number) {
@@ -45,16 +43,9 @@ export class SaveQueue {
 
   /** Brings a save to its end when its turn comes. */
   save(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
-    let waiting: Waiting | undefined;
-    for (const actorId of plan.actors) {
-      if (!this.#lanes.isBusy(actorId)) continue;
-      waiting ??= { plan, checked };
-      const line = this.#waiting.get(actorId);
-      if (line === undefined) this.#waiting.set(actorId, [waiting]);
-      else line.push(waiting);
-    }
-    if (plan.signal !== undefined) return this.#abortable(plan, checked, waiting, plan.signal);
-    return this.#lanes.run(plan.actors, () => this.#turn(plan, checked, waiting));
+    const entry: Entry = { plan, checked };
+    if (plan.signal !== undefined) return this.#abortable(entry, plan.signal);
+    return this.#lanes.run(plan.actors, (turn) => this.#turn(entry, turn), entry);
   }
 
   /** Resolves when no save is left. */
@@ -63,17 +54,13 @@ export class SaveQueue {
   }
 
   /** Gives up at once where the signal is aborted before the turn has come. */
-  async #abortable(
-    plan: Plan,
-    checked: readonly CheckedEvent[],
-    waiting: Waiting | undefined,
-    signal: AbortSignal,
-  ): Promise<SaveReceipt> {
+  async #abortable(entry: Entry, signal: AbortSignal): Promise<SaveReceipt> {
+    const { plan, checked } = entry;
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-    const done = this.#lanes.run(plan.actors, () => {
+    const done = this.#lanes.run(plan.actors, (turn) => {
       begin();
-      return this.#turn(plan, checked, waiting);
-    });
+      return this.#turn(entry, turn);
+    }, entry);
     done.catch(() => {}); // Awaited below, unless nobody waits any more.
     try {
       await unlessAborted(signal, begun);
@@ -84,26 +71,15 @@ export class SaveQueue {
   }
 
   #turn(
-    plan: Plan,
-    checked: readonly CheckedEvent[],
-    waiting: Waiting | undefined,
+    entry: Entry,
+    turn: { behind(): Iterable<Entry | undefined> },
   ): Promise<SaveReceipt> {
-    if (waiting !== undefined) this.#step(waiting);
-    if (waiting?.taken !== undefined) return waiting.taken;
+    const { plan, checked, taken } = entry;
+    if (taken !== undefined) return taken;
     // Told already, for nobody waits: nothing must be sent any more.
     if (plan.signal?.aborted) return Promise.reject(unavailable(checked[0]!, plan.signal.reason));
-    const group = this.#group(plan, checked);
+    const group = canGroup(entry) ? this.#group(entry, turn.behind()) : undefined;
     return group === undefined ? this.#alone(plan, checked) : this.#together(plan, checked, group);
-  }
-
-  /** Takes the save whose turn has come out of its lines; it stands first in all of them. */
-  #step(waiting: Waiting): void {
-    for (const actorId of waiting.plan.actors) {
-      const line = this.#waiting.get(actorId);
-      if (line?.[0] !== waiting) continue;
-      line.shift();
-      if (line.length === 0) this.#waiting.delete(actorId);
-    }
   }
 
   /** Makes few promises where nobody is to be told: with many saves in flight their number counts. */
@@ -128,18 +104,15 @@ export class SaveQueue {
     return receipt;
   }
 
-  /** The saves behind this one that can go along: those whose versions follow, without a gap in line. */
-  #group(plan: Plan, checked: readonly CheckedEvent[]): Waiting[] | undefined {
+  /** The saves right behind this one that can go along: those whose versions follow. */
+  #group({ plan, checked }: Entry, behind: Iterable<Entry | undefined>): Entry[] | undefined {
     const [actorId] = plan.actors as [string];
-    const line = this.#waiting.get(actorId);
-    if (line === undefined || line.length + 1 < this.#threshold) return undefined;
-    if (!canGroup(plan, checked)) return undefined;
     let version = checked.at(-1)!.version;
     let count = checked.length;
     let bytes = sizeOf(checked);
-    const group: Waiting[] = [];
-    for (const next of line) {
-      if (!canGroup(next.plan, next.checked)) break;
+    const group: Entry[] = [];
+    for (const next of behind) {
+      if (next === undefined || !canGroup(next)) break;
       const expected = next.plan.expect.get(actorId) ?? version;
       count += next.checked.length;
       bytes += sizeOf(next.checked);
@@ -155,7 +128,7 @@ export class SaveQueue {
   #together(
     plan: Plan,
     checked: readonly CheckedEvent[],
-    group: readonly Waiting[],
+    group: readonly Entry[],
   ): Promise<SaveReceipt> {
     const members = [{ plan, checked }, ...group].map((member) => ({
       plan: member.plan,
@@ -200,7 +173,7 @@ interface Member {
 }
 
 /** Whether the save is of one actor and depends on no other, and nothing of it is still to come. */
-function canGroup(plan: Plan, checked: readonly CheckedEvent[]): boolean {
+function canGroup({ plan, checked }: Entry): boolean {
   if (plan.actors.length > 1 || plan.signal !== undefined || !haveBodies(checked)) return false;
   return plan.expect.size === 0 || (plan.expect.size === 1 && plan.expect.has(plan.actors[0]!));
 }

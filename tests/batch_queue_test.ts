@@ -19,6 +19,8 @@ class Server {
   /** Events in the order they were stored. */
   readonly log: { id: string; actorId: string; version: number }[] = [];
   readonly sizes: number[] = [];
+  /** What should not have come. */
+  readonly wrong: string[] = [];
   readonly #busy = new Set<string>();
   readonly #random: () => number;
 
@@ -28,12 +30,12 @@ class Server {
 
   async commit({ events, actors, expect, signal }: Save): Promise<SaveReceipt> {
     for (const actorId of actors) {
-      assert(!this.#busy.has(actorId), `Two saves of ${actorId} are under way`);
+      if (this.#busy.has(actorId)) this.wrong.push(`Two saves of ${actorId} are under way`);
       this.#busy.add(actorId);
     }
-    assert(signal?.aborted !== true, "A save was begun whose signal is aborted");
     this.sizes.push(events.length);
     try {
+      if (signal?.aborted) throw unavailable(events[0]!, signal.reason);
       for (let turns = this.#random() * 30; turns > 0; turns--) await undefined;
       const mishap = this.#random();
       if (mishap < 0.05) throw unavailable(events[0]!, new Error("mishap"));
@@ -48,7 +50,9 @@ class Server {
         throw new VersionConflictError(actorId, version, head(actorId));
       }
       for (const [actorId, version] of expect) {
-        if (head(actorId) !== version) throw new VersionConflictError(actorId, 1, head(actorId));
+        if (head(actorId) === version) continue;
+        const attempted = events.find((event) => event.actorId === actorId)!.version;
+        throw new VersionConflictError(actorId, attempted, head(actorId));
       }
       const stored = mishap > 0.08 || mishap < 0.065;
       if (stored) this.log.push(...events);
@@ -86,7 +90,11 @@ async function play(seed: number): Promise<number[]> {
     decode: () => ({}) as Event,
   };
   const versions = new Map<string, number>();
-  const saves: { events: Event[]; end: Promise<PromiseSettledResult<SaveReceipt>> }[] = [];
+  const saves: {
+    events: Event[];
+    expect: ReadonlyMap<string, number>;
+    end: Promise<PromiseSettledResult<SaveReceipt>>;
+  }[] = [];
   for (let count = 0; count < 120; count++) {
     const first = `a-${pick(3)}`;
     const actors = pick(6) === 0 ? [...new Set([first, `a-${pick(3)}`])] : [first];
@@ -103,31 +111,48 @@ async function play(seed: number): Promise<number[]> {
     const controller = new AbortController();
     const signal = pick(8) === 0 ? controller.signal : undefined;
     if (signal !== undefined && pick(2) === 0) {
-      setTimeout(() => controller.abort(new Error("no patience")), pick(3));
+      const abort = async (turns: number) => {
+        while (turns-- > 0) await undefined;
+        controller.abort(new Error("no patience"));
+      };
+      abort(pick(100));
     }
     const plan = {
       op: String(count),
       actors: [...new Set(events.map(({ actorId }) => actorId))],
-      expect: new Map(pick(4) === 0 ? [[first, before] as const] : []),
+      expect: new Map(
+        pick(4) === 0 && events[0]!.actorId === first ? [[first, before] as const] : [],
+      ),
       deadline: Infinity,
       signal,
     };
     const save = queue.save(plan, checked);
-    saves.push({ events, end: Promise.allSettled([save]).then(([end]) => end!) });
+    saves.push({
+      events,
+      expect: plan.expect,
+      end: Promise.allSettled([save]).then(([end]) => end!),
+    });
     for (let turns = pick(4) === 0 ? pick(60) : 0; turns > 0; turns--) await undefined;
   }
   await queue.idle();
   const places = new Map(server.log.map(({ id }, at) => [id, at + 1]));
   assertEquals(places.size, server.log.length, "An event is stored twice");
   const stored = new Set<string>();
-  for (const { events, end } of saves) {
+  assertEquals(server.wrong, []);
+  for (const { events, expect, end } of saves) {
     const result = await end;
     const last = places.get(events.at(-1)!.id);
     if (result.status === "fulfilled") {
       const { sequence, duplicate } = result.value;
       const position = duplicate ? Math.max(...events.map(({ id }) => places.get(id)!)) : last;
       assertEquals(sequence, position);
-      if (!duplicate) events.forEach(({ id }) => stored.add(id));
+      if (duplicate) continue;
+      events.forEach(({ id }) => stored.add(id));
+      const first = server.log.findIndex(({ id }) => id === events[0]!.id);
+      for (const [actor, version] of expect) {
+        const before = server.log.slice(0, first).findLast(({ actorId }) => actorId === actor);
+        assertEquals(before?.version ?? 0, version, "Something else was expected");
+      }
     } else if (isAetherError(result.reason, "SaveOutcomeUnknownError")) {
       const { actorId, version } = result.reason;
       assertEquals([actorId, version], [events[0]!.actorId, events[0]!.version]);
@@ -135,7 +160,13 @@ async function play(seed: number): Promise<number[]> {
       if (saves.filter((save) => save.events === events).length > 1) continue;
       assertEquals(await result.reason.settle(), last === undefined ? "never" : "saved");
     } else {
-      assert(isAetherError(result.reason), String(result.reason));
+      const { reason } = result;
+      assert(isAetherError(reason), String(reason));
+      if (!isAetherError(reason, "VersionConflictError")) continue;
+      const named = events.some(({ actorId, version }) =>
+        actorId === reason.actorId && version === reason.attemptedVersion
+      );
+      assert(named, `It is told of another: ${reason.message}`);
     }
   }
   assertEquals(told.filter((id) => stored.has(id)).length, told.length, "Too much was told");

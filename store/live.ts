@@ -44,6 +44,8 @@ export class LiveSource implements EventSource {
   readonly #options: EventSubscriptionOptions;
   /** Consumers that may be on the server. */
   readonly #consumers = new Set<string>();
+  /** The request under way that makes one. */
+  #making: Promise<Feed> | undefined;
 
   /** Follows what `options` ask for. */
   constructor(parts: LiveParts, options: EventSubscriptionOptions) {
@@ -89,6 +91,8 @@ export class LiveSource implements EventSource {
         }
       }
     } finally {
+      // What is not made yet cannot be deleted.
+      await this.#making?.catch(() => {});
       await this.#discard();
     }
   }
@@ -119,7 +123,8 @@ export class LiveSource implements EventSource {
       this.#consumers.add(name);
       let feed: Feed | undefined;
       try {
-        feed = await Feed.open(api, name, { subject: this.#subjectOf(filter), after, heartbeat });
+        this.#making = Feed.open(api, name, { subject: this.#subjectOf(filter), after, heartbeat });
+        feed = await this.#making;
       } catch (error) {
         if (!(error instanceof ApiError && error.code === ServerCode.STREAM_NOT_FOUND)) throw error;
       }

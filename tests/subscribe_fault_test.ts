@@ -160,3 +160,22 @@ natsTest("What ends a subscription leaves no consumer behind", async (scene) => 
   for await (const _ of store.subscribe()) break;
   assertEquals(await consumersOf(operator, store.stream), []);
 });
+
+natsTest("A subscription that ends while it begins leaves no consumer behind", async (scene) => {
+  await using store = await open(scene);
+  const operator = await scene.connect();
+  await store.saveEvent(fact("order-1", 1));
+  const ends: Promise<unknown>[] = [];
+  for (let turns = 0; turns < 60; turns++) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const watch = new Watch(store.subscribe({ signal }));
+    for (let turn = 0; turn < turns % 20; turn++) {
+      await store.getLatestVersion("x", { fresh: true });
+    }
+    controller.abort();
+    ends.push(watch.end());
+  }
+  assertEquals((await Promise.all(ends)).filter((error) => error !== undefined), []);
+  assertEquals(await consumersOf(operator, store.stream), []);
+});

@@ -141,8 +141,9 @@ function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
   checkToken("actorId", actorId);
   const impossible = versionProblem(version);
   if (impossible !== undefined) throw new InvalidEventError(impossible);
+  // A codec lifts the rules on what data may hold, not the one that there must be some.
   const problem = timestampProblem(timestamp) ??
-    (encoding.codec === undefined ? unfaithful(data, "data") : undefined);
+    (encoding.codec === undefined || data === undefined ? unfaithful(data, "data") : undefined);
   if (problem !== undefined) throw new InvalidEventError(problem);
   const copied = copyMetadata(metadata);
   const time = timestamp.toISOString();

@@ -33,6 +33,14 @@ export function codecs(test: Test): void {
     }
   });
 
+  test("a codec does not make up for data that is missing", async ({ open }) => {
+    const store = await open({ codec: new JsonCodec() });
+    const save = () => store.saveEvent(sample({ data: undefined }));
+    const error = await rejects(save, "InvalidEventError");
+    ok(error.message.includes("data is undefined"), error.message);
+    equal(await store.getEvents("order-1"), [], "events");
+  });
+
   test("a codec that takes its time keeps the order of saves", async ({ open }) => {
     const store = await open({ codec: new SlowCodec() });
     const events = range(1, 12).flatMap((version) =>

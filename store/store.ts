@@ -74,9 +74,9 @@ export interface ListActorsOptions {
 /** What {@linkcode EventStore.getEventsWithErrors} finds. */
 export interface EventsWithErrors<E extends Event = Event> {
   /** What can be read, in order. */
-  readonly events: readonly E[];
+  readonly events: E[];
   /** What cannot, each with its place in the store. */
-  readonly errors: readonly { readonly sequence: number; readonly error: CorruptEventError }[];
+  readonly errors: { readonly sequence: number; readonly error: CorruptEventError }[];
 }
 
 /** Options for {@linkcode EventStore.getLatestVersion}. */

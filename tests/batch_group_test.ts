@@ -131,10 +131,10 @@ clusterTest("The same on replicas, from all servers", async (scene) => {
   for (const store of stores) await store[Symbol.asyncDispose]();
 });
 
-natsTest("The same while a twentieth of all messages is lost", async (scene) => {
+natsTest("The same while one in 25 messages is lost", async (scene) => {
   await using bed = await bedOf(scene, { timeout: 1_500 });
   const { proxy, store, other } = bed;
-  const meal = proxy.dropRandomly(0.05, seededRandom(11));
+  const meal = proxy.dropRandomly(0.04, seededRandom(11));
   const rounds = ROUNDS / 4;
   const { random } = Math;
   const saves = await hammer([store, other], {

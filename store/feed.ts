@@ -30,6 +30,7 @@ export class Feed {
   readonly #api: StreamApi;
   readonly #name: string;
   readonly #heartbeat: number;
+  #after: number;
   #arrived: DeliveredMessage[] = [];
   #count = 0;
   #pulling = false;
@@ -38,9 +39,10 @@ export class Feed {
   #failure: unknown;
   #wake = Promise.withResolvers<void>();
 
-  private constructor(api: StreamApi, name: string, heartbeat: number) {
+  private constructor(api: StreamApi, name: string, { after, heartbeat }: FeedOptions) {
     this.#api = api;
     this.#name = name;
+    this.#after = after;
     this.#heartbeat = heartbeat;
   }
 
@@ -58,7 +60,7 @@ export class Feed {
       mem_storage: true,
       num_replicas: 1,
     }, heartbeat);
-    return new Feed(api, name, heartbeat);
+    return new Feed(api, name, options);
   }
 
   /**
@@ -98,8 +100,12 @@ export class Feed {
       if (delivery === undefined) return this.#heed(message, left === batch);
       if (delivery.count !== this.#count + 1) throw lost();
       this.#count++;
-      this.#arrived.push(new DeliveredMessage(message, delivery));
-      this.#wake.resolve();
+      // A server may begin earlier, where its copy of the stream is behind at the time.
+      if (delivery.sequence > this.#after) {
+        this.#after = delivery.sequence;
+        this.#arrived.push(new DeliveredMessage(message, delivery));
+        this.#wake.resolve();
+      }
       return --left === 0;
     };
     this.#api.pull(this.#name, query, 2.5 * this.#heartbeat, take).catch((error) => {

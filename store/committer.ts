@@ -1,5 +1,6 @@
 import { unlessAborted } from "./abort.ts";
 import { backoff } from "./backoff.ts";
+import { readLast } from "./direct.ts";
 import { AetherError, SaveOutcomeUnknownError } from "./errors.ts";
 import { hasId, type HeadReader, isOf } from "./head_reader.ts";
 import type { Head, Heads } from "./heads.ts";
@@ -128,11 +129,12 @@ export class Committer {
   /** What became of tries on `basis`, as far as the stream shows it. */
   async #fateOf(save: Save, basis: Basis): Promise<Fate> {
     const { reader } = this.#parts;
-    let never = false;
-    // Guards first: once one is seen broken, a commit that the events do not show cannot come.
+    /** Where a guard was broken: a commit that has come came before. */
+    let broken = Infinity;
     for (const actorId of save.expect.keys()) {
       if (save.actors.includes(actorId)) continue;
-      if (await reader.next(actorId, basis.get(actorId)!.sequence) !== undefined) never = true;
+      const message = await reader.next(actorId, basis.get(actorId)!.sequence);
+      if (message !== undefined) broken = Math.min(broken, message.sequence);
     }
     for (const actorId of save.actors) {
       const message = await reader.next(actorId, basis.get(actorId)!.sequence);
@@ -140,7 +142,23 @@ export class Committer {
       if (!isOf(message, save.op)) return "never";
       return { first: message.sequence - save.events.findIndex((it) => it.actorId === actorId) };
     }
-    return never ? "never" : "open";
+    return broken < Infinity && await this.#isAbsent(save, basis, broken) ? "never" : "open";
+  }
+
+  /**
+   * Whether a replica that has come to sequence `end` has no event of the save: who said so
+   * before may be a leader that was deposed before the save.
+   */
+  async #isAbsent(save: Save, basis: Basis, end: number): Promise<boolean> {
+    const { api, pause } = this.#parts;
+    const expected = new Map(
+      save.actors.map((actorId) => [this.#subjectOf(actorId), basis.get(actorId)!.sequence]),
+    );
+    const page = await readLast(api, [...expected.keys(), api.layout.genesis], pause);
+    return page.upTo >= end &&
+      page.messages.every(({ subject, sequence }) =>
+        sequence <= (expected.get(subject) ?? Infinity)
+      );
   }
 
   #stored(save: Save, basis: Basis, first: number): SaveReceipt {
@@ -194,7 +212,8 @@ export class Committer {
   #unknown(save: Save, basis: Basis, epoch: number, cause: unknown): SaveOutcomeUnknownError {
     const { api, reader, pause } = this.#parts;
     const { actorId, version } = save.events[0]!;
-    const barrier = { api, subject: reader.subjectOf(actorId), epoch, pause };
+    const subject = reader.subjectOf(actorId);
+    const barrier = { api, subject, expected: basis.get(actorId)!.sequence, epoch, pause };
     return new SaveOutcomeUnknownError(
       actorId,
       version,

@@ -12,6 +12,8 @@ export interface Barrier {
   readonly api: StreamApi;
   /** The subject of the save's first event. */
   readonly subject: string;
+  /** The sequence that the tries expected the subject to be at. */
+  readonly expected: number;
   /** The connection's epoch at the first try. */
   readonly epoch: number;
   /** How long one request may take, in ms. */
@@ -21,13 +23,14 @@ export interface Barrier {
 /**
  * Finds out what became of a save without an answer. That it is not to be seen proves nothing
  * yet, for it may still be on its way; so a publish that must fail is sent after it over the
- * same connection: when the server has refused that one, it has seen everything before it.
+ * same connection: when the server has refused that one, it has seen everything before it, and
+ * its refusal says where the subject ends. A read alone could be a deposed leader's word.
  * Over another connection nothing follows, and the answer is `"open"`.
  *
  * @throws {StoreUnavailableError} The server does not answer.
  */
 export async function settle(
-  { api, subject, epoch, pause }: Barrier,
+  { api, subject, expected, epoch, pause }: Barrier,
   fate: () => Promise<Fate>,
 ): Promise<SettledOutcome> {
   try {
@@ -39,7 +42,8 @@ export async function settle(
     const { error } = answer.json<{ error?: ConstructorParameters<typeof ApiError>[0] }>();
     if (error?.err_code !== ServerCode.WRONG_LAST_SEQUENCE) return "open";
     const after = outcomeOf(await fate());
-    return after === "open" ? "never" : after;
+    if (after !== "open") return after;
+    return lastIn(error.description) === expected ? "never" : "open";
   } catch (cause) {
     throw new StoreUnavailableError(
       `Cannot settle the save: ${(cause as Error).message}; try again, or save the same events ` +
@@ -47,6 +51,11 @@ export async function settle(
       { cause },
     );
   }
+}
+
+/** The sequence in `wrong last sequence: 7`; `NaN` where there is none. */
+function lastIn(description = ""): number {
+  return Number(/: (\d+)$/.exec(description)?.[1] ?? NaN);
 }
 
 function outcomeOf(fate: Fate): SettledOutcome {

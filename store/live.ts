@@ -42,8 +42,11 @@ export interface LiveParts extends ReadParts {
 export class LiveSource implements EventSource {
   readonly #parts: LiveParts;
   readonly #options: EventSubscriptionOptions;
-  /** Consumers that may be on the server. */
-  readonly #consumers = new Set<string>();
+  /**
+   * Consumers that may be on the server, and how often it has to deny that: one that it did not
+   * say it had made may be made late.
+   */
+  readonly #consumers = new Map<string, number>();
   /** The request under way that makes one. */
   #making: Promise<Feed> | undefined;
 
@@ -120,11 +123,12 @@ export class LiveSource implements EventSource {
       await this.#discard();
       const name = `aether-${crypto.randomUUID()}`;
       const heartbeat = Math.max(pause, SHORTEST_HEARTBEAT);
-      this.#consumers.add(name);
+      this.#consumers.set(name, 2);
       let feed: Feed | undefined;
       try {
         this.#making = Feed.open(api, name, { subject: this.#subjectOf(filter), after, heartbeat });
         feed = await this.#making;
+        this.#consumers.set(name, 1);
       } catch (error) {
         if (!(error instanceof ApiError && error.code === ServerCode.STREAM_NOT_FOUND)) throw error;
       }
@@ -194,9 +198,12 @@ export class LiveSource implements EventSource {
   async #discard(): Promise<void> {
     const { api, pause } = this.#parts;
     await Promise.all(
-      [...this.#consumers].map((name) =>
+      [...this.#consumers].map(([name, denials]) =>
         api.forget(name, pause).then(
-          () => this.#consumers.delete(name),
+          (found) => {
+            if (found || denials <= 1) this.#consumers.delete(name);
+            else this.#consumers.set(name, denials - 1);
+          },
           () => {}, // It ends by itself when it was idle for long enough.
         )
       ),

@@ -119,12 +119,14 @@ export class StreamApi<Names extends StreamNames = Layout> {
     await this.#call("CONSUMER.CREATE", query, timeout, name);
   }
 
-  /** Deletes the consumer `name`; fine where there is none. */
-  async forget(name: string, timeout: number): Promise<void> {
+  /** Deletes the consumer `name`; false where there is none. */
+  async forget(name: string, timeout: number): Promise<boolean> {
     try {
       await this.#call("CONSUMER.DELETE", {}, timeout, name);
+      return true;
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 404) throw error;
+      return false;
     }
   }
 

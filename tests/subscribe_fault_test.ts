@@ -66,7 +66,7 @@ natsTest("A connection cut again and again: each event comes once, in order", as
 
 natsTest("Consumers deleted by an operator: each event comes once, in order", async (scene) => {
   const operator = await scene.connect();
-  const store = await open(scene, { timeout: 1_000 });
+  const store = await open(scene, { timeout: 2_500 });
   await storm(scene, store, async () => {
     const names = await consumersAre(operator, store.stream, ({ length }) => length >= 2);
     for (const name of names) {
@@ -80,7 +80,7 @@ natsTest("Messages lost on their way: each event comes once, in order", async (s
   const proxy = scene.proxy();
   const connection = await scene.connect({ servers: proxy.url });
   const { namespace } = scene;
-  const store = await JetStreamEventStore.open(connection, { namespace, timeout: 1_000 });
+  const store = await JetStreamEventStore.open(connection, { namespace, timeout: 2_500 });
   await storm(scene, store, async () => {
     const meal = proxy.eatFromServer((frame) => (frame.replyTo ?? "").startsWith("$JS.ACK."), 1);
     await meal.done;

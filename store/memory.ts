@@ -99,9 +99,11 @@ export class InMemoryEventStore implements EventStore {
     this.#checkOpen("save events");
     const checked = prepareEvents(events, this.#encoding);
     const expect = prepareExpected(options.expect, checked);
-    if (options.signal?.aborted) throw unavailable(checked[0]!, options.signal.reason);
+    const { signal } = options;
+    if (signal?.aborted) throw unavailable(checked[0]!, signal.reason);
     return await this.#lanes.run(checked.map(({ actorId }) => actorId), async () => {
       const prepared = haveBodies(checked) ? checked : await withBodies(checked);
+      if (signal?.aborted) throw unavailable(checked[0]!, signal.reason);
       const repeated = this.#check(prepared, expect);
       if (repeated !== undefined) return { sequence: repeated, duplicate: true };
       const receipt = this.#store(prepared);

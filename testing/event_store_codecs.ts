@@ -53,6 +53,23 @@ export function codecs(test: Test): void {
     }
   });
 
+  test("a save that is aborted while a codec works stores nothing", async ({ open }) => {
+    const store = await open({ codec: new SlowCodec() });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const save = () => {
+      const saved = store.saveEvents([sample(), sample({ actorId: "order-2" })], { signal });
+      controller.abort(new Error("no patience"));
+      return saved;
+    };
+    const error = await rejects(save, "StoreUnavailableError");
+    equal(error.cause, signal.reason, "cause");
+    for (const actorId of ["order-1", "order-2"]) {
+      await store.saveEvent(sample({ actorId, id: "later" }));
+      equal((await store.getEvents(actorId)).map(({ id }) => id), ["later"], "ids");
+    }
+  });
+
   test("what is done to an event while a codec works does not reach the store", async ({ open }) => {
     const store = await open({ codec: new SlowCodec() });
     const event = sample({ data: { total: 1 }, metadata: { userId: "u" } });

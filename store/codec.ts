@@ -21,8 +21,9 @@ export interface Codec<Value> {
   encode(value: Value): Uint8Array | Promise<Uint8Array>;
   /**
    * The value in `bytes`, or {@linkcode FORGOTTEN}, which is no corruption: a forgotten event
-   * replays with that as its `data`, a forgotten snapshot is passed over. Anything that it
-   * throws is told as a corruption, with the place.
+   * replays with that as its `data`, no metadata, and the time when it was stored as its
+   * `timestamp`; a forgotten snapshot is passed over. Anything that it throws is told as a
+   * corruption, with the place.
    */
   decode(bytes: Uint8Array): Value | Forgotten | Promise<Value | Forgotten>;
 }

@@ -48,6 +48,8 @@ export interface InMemoryEventStoreOptions extends EventStoreOptions {
 /** An event as it is kept: encoded, so that nothing of the caller's is shared. */
 interface StoredEvent extends PreparedEvent {
   readonly sequence: number;
+  /** When it was stored, in ms since 1970. */
+  readonly time: number;
 }
 
 /**
@@ -209,8 +211,9 @@ export class InMemoryEventStore implements EventStore {
   }
 
   #store(events: readonly PreparedEvent[]): SaveReceipt {
+    const time = Date.now();
     for (const event of events) {
-      const stored = { ...event, sequence: ++this.#sequence };
+      const stored = { ...event, sequence: ++this.#sequence, time };
       const history = this.#actors.get(event.actorId) ?? [];
       this.#actors.set(event.actorId, history);
       history.push(stored);
@@ -238,8 +241,8 @@ export class InMemoryEventStore implements EventStore {
   }
 
   #decode(stored: StoredEvent): Event | Promise<Event> {
-    const { id, eventType, timestamp } = stored;
-    const rest = () => ({ id, eventType, timestamp: new Date(timestamp) });
+    const { id, eventType, time } = stored;
+    const rest = () => ({ id, eventType, timestamp: new Date(time) });
     return this.#decoder.decode(stored.body, { ...stored, rest });
   }
 

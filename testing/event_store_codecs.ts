@@ -195,9 +195,16 @@ export function codecs(test: Test): void {
         }
       }
       const actorId = `order-${wholly}`;
+      const old = new Date(1);
       const store = await open({ codec: new Forgetful() });
       const events = ["a/1", "b", "=2A ü"].map((eventType, at) =>
-        sample({ actorId, version: at + 1, eventType, metadata: { userId: "u" } })
+        sample({
+          actorId,
+          version: at + 1,
+          eventType,
+          timestamp: old,
+          metadata: { userId: "u" },
+        })
       );
       await store.saveEvents(events);
       await holds(store, events);
@@ -209,6 +216,9 @@ export function codecs(test: Test): void {
           equal([event.id, event.eventType, event.actorId], [id, eventType, actorId], path);
           equal(event.version, version, `version by ${path}`);
           ok(event.timestamp.getTime() > 0, "there is a time");
+          if (wholly && version !== 2) {
+            ok(event.timestamp.getTime() > old.getTime(), "when it was stored");
+          }
           equal(event.data, version === 2 ? null : FORGOTTEN, `data by ${path}`);
           if (!wholly) equal(event.metadata, { userId: "u" }, `metadata by ${path}`);
         }

@@ -217,9 +217,23 @@ export class Committer {
     return new SaveOutcomeUnknownError(
       actorId,
       version,
-      () => settle(barrier, () => this.#fateOf(save, basis)),
+      () => settle(barrier, () => this.#fateFor(save, basis)),
       { cause },
     );
+  }
+
+  /** The fate as its owner means it: who saved the same events again has saved them. */
+  async #fateFor(save: Save, basis: Basis): Promise<Fate> {
+    const fate = await this.#fateOf(save, basis);
+    if (fate !== "never") return fate;
+    const { reader } = this.#parts;
+    let first = Infinity;
+    for (const { actorId, version, id } of save.events) {
+      const message = await reader.at(actorId, version, await reader.read(actorId));
+      if (message === undefined || !hasId(message, id)) return "never";
+      first = Math.min(first, message.sequence);
+    }
+    return { first };
   }
 }
 

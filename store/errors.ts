@@ -129,8 +129,9 @@ export class SaveOutcomeUnknownError extends AetherError {
   }
 
   /**
-   * Asks the server what became of the save: `"saved"`; `"never"`, it is not stored and never
-   * will be; `"open"`, it may still land. Rejects with {@linkcode StoreUnavailableError} where
+   * Asks the server what became of the save: `"saved"`, its events are stored, by it or by a
+   * later save of the same ones; `"never"`, they are not, and it will not store them any more;
+   * `"open"`, it may still land. Rejects with {@linkcode StoreUnavailableError} where
    * the server does not answer.
    */
   settle(): Promise<SettledOutcome> {

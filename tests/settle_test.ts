@@ -1,22 +1,33 @@
 import { assertEquals } from "@std/assert";
-import { type Fate, settle } from "../store/settle.ts";
-import type { StreamApi } from "../store/stream.ts";
+import { JetStreamEventStore } from "../store/mod.ts";
+import { attempt, fact, unknownError } from "./fault.ts";
+import { natsTest } from "./fixture.ts";
 
-/** What settling comes to where the barrier is refused at `last`, and reads show `fates` in turn. */
-async function settled(last: number, ...fates: Fate[]): Promise<string> {
-  const error = { code: 400, err_code: 10071, description: `wrong last sequence: ${last}` };
-  const request = () => Promise.resolve({ json: () => ({ error }) });
-  const api = { wire: { epoch: 1, request } } as unknown as StreamApi;
-  const barrier = { api, subject: "s", expected: 7, epoch: 1, pause: 1 };
-  return await settle(barrier, () => Promise.resolve(fates.shift()!));
-}
-
-Deno.test("settle() says never where the barrier finds the subject where it was expected", async () => {
-  assertEquals(await settled(7, "open", "open"), "never");
+natsTest("settle() says saved where the same events were saved again since", async (scene) => {
+  const { namespace } = scene;
+  const proxy = scene.proxy();
+  const connection = await scene.connect({ servers: proxy.url });
+  await using store = await JetStreamEventStore.open(connection, { namespace, timeout: 500 });
+  await using other = await JetStreamEventStore.open(await scene.connect(), { namespace });
+  const [event, batch] = [fact("order-1", 1), [fact("order-2", 1), fact("order-3", 1)]];
+  const meal = proxy.eatFromClient(({ subject }) => subject.includes(".event."));
+  const errors = [unknownError(await attempt(store, event))];
+  errors.push(unknownError(await attempt(store, ...batch)));
+  meal.stop();
+  await other.saveEvent(event);
+  for (const part of batch) await other.saveEvent(part);
+  for (const error of errors) assertEquals(await error.settle(), "saved");
 });
 
-Deno.test("settle() takes no read's word for it where the barrier has seen something new", async () => {
-  assertEquals(await settled(9, "open", "open"), "open");
-  assertEquals(await settled(9, "open", { first: 9 }), "saved");
-  assertEquals(await settled(9, "open", "never"), "never");
+natsTest("settle() says never where another event took the place", async (scene) => {
+  const { namespace } = scene;
+  const proxy = scene.proxy();
+  const connection = await scene.connect({ servers: proxy.url });
+  await using store = await JetStreamEventStore.open(connection, { namespace, timeout: 500 });
+  await using other = await JetStreamEventStore.open(await scene.connect(), { namespace });
+  const meal = proxy.eatFromClient(({ subject }) => subject.includes(".event."));
+  const error = unknownError(await attempt(store, fact("order-1", 1)));
+  meal.stop();
+  await other.saveEvent(fact("order-1", 1));
+  assertEquals(await error.settle(), "never");
 });

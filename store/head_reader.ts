@@ -137,7 +137,8 @@ export function versionIn(message: StoredMessage): number {
     throw new CorruptEventError(
       message.sequence,
       `it has no ${VERSION} header, so something else wrote it to "${message.subject}"; ` +
-        "revoke that writer's permission",
+        "revoke that writer's permission, read what is sound by getEventsWithErrors(), and go on " +
+        "under another actor id: an event cannot be taken out of the stream",
     );
   }
   return version;

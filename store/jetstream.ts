@@ -174,6 +174,8 @@ export class JetStreamEventStore implements EventStore {
     if (shards !== undefined) checkRange("shards", shards, 1, 65_536);
     checkRange("timeout", timeout, 1, 2 ** 31 - 1);
     checkRange("cacheSize", options.cacheSize ?? 1, 1, Number.MAX_SAFE_INTEGER);
+    checkRange("cacheMaxAge", options.cacheMaxAge ?? 0, 0, Number.MAX_SAFE_INTEGER);
+    checkLookup(options.versionLookup);
     const wire = openWire(connection);
     try {
       const api = new StreamApi(wire, layout, "$JS.API");
@@ -328,4 +330,12 @@ export class JetStreamEventStore implements EventStore {
   #checkOpen(what: string): void {
     if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
   }
+}
+
+function checkLookup(lookup: string = "last-message"): void {
+  if (lookup === "last-message" || lookup === "deliver-last") return;
+  throw new RangeError(
+    `Cannot open the store: versionLookup is ${JSON.stringify(lookup)}, not "last-message" or ` +
+      '"deliver-last"',
+  );
 }

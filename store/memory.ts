@@ -86,6 +86,9 @@ export class InMemoryEventStore implements EventStore {
   constructor(options: InMemoryEventStoreOptions = {}) {
     const { namespace = "default", maxBytes = MAX_BYTES, codec, upcasters = {} } = options;
     new Layout(namespace);
+    if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) {
+      throw new RangeError(`Cannot open the store: maxBytes is ${maxBytes}, not 1 or more`);
+    }
     this.#notifier = new StoredNotifier(namespace, options);
     this.#encoding = { maxBytes, codec, upcasters };
     this.#decoder = new EventDecoder(codec, upcasters);

@@ -58,7 +58,14 @@ export function prepareEvents(events: readonly Event[], encoding: Encoding): Che
     );
   }
   // Unlike map(), this sees holes too.
-  const prepared = Array.from(events, (event) => checkEvent(event, encoding));
+  const prepared = Array.from(events, (event, at) => {
+    try {
+      return checkEvent(event, encoding);
+    } catch (error) {
+      if (events.length === 1 || !(error instanceof InvalidEventError)) throw error;
+      throw new InvalidEventError(`events[${at}]: ${error.reason}`, { cause: error.cause });
+    }
+  });
   if (prepared.length === 1) return prepared;
   const ids = new Set<string>();
   const latest = new Map<string, number>();

@@ -101,13 +101,20 @@ export async function load<State, E extends Event>(
 export async function takeSnapshot(
   actorId: string,
   before: number,
-  { state, version }: Rehydrated<unknown>,
+  { state, version, lastId }: Rehydrated<unknown> & { readonly lastId: string | undefined },
   options: SnapshotOptions,
 ): Promise<void> {
   const { store, schemaVersion } = options;
   try {
     if (!policyOf(options)(before, version)) return;
-    await store.saveSnapshot({ actorId, version, schemaVersion, state, timestamp: new Date() });
+    await store.saveSnapshot({
+      actorId,
+      version,
+      ...(lastId !== undefined && { lastEventId: lastId }),
+      schemaVersion,
+      state,
+      timestamp: new Date(),
+    });
   } catch (error) {
     report(options, error, actorId);
   }
@@ -131,8 +138,8 @@ async function fromSnapshot<State, E extends Event>(
   try {
     const snapshot = await store.getLatestSnapshot<State>(actorId, { schemaVersion });
     if (snapshot === undefined) return undefined;
-    const { state, version } = snapshot;
-    return { evolution, state, version, lastId: undefined };
+    const { state, version, lastEventId } = snapshot;
+    return { evolution, state, version, lastId: lastEventId };
   } catch (error) {
     report(options, error, actorId);
     return undefined;

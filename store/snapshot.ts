@@ -4,6 +4,11 @@ export interface Snapshot<State = unknown> {
   readonly actorId: string;
   /** The version of the last event that is folded into `state`: an event with it is stored. */
   readonly version: number;
+  /**
+   * The id of that event, by which a history is told from another that took its place after a
+   * restore. `execute()` fills it in.
+   */
+  readonly lastEventId?: string;
   /** The shape of `state`: a safe integer of 0 or more that the user raises when it changes. */
   readonly schemaVersion: number;
   /** The state itself: what JSON can carry faithfully, unless a codec lifts the rule. */

@@ -30,13 +30,21 @@ export function encodeSnapshot(
   if (typeof snapshot !== "object" || snapshot === null) {
     throw new InvalidSnapshotError(`it is ${describe(snapshot)}, not a snapshot`);
   }
-  const { actorId, version, schemaVersion, state, timestamp } = snapshot;
+  const { actorId, version, schemaVersion, state, timestamp, lastEventId } = snapshot;
   const idProblem = tokenProblem(actorId);
   const problem = (idProblem && `actorId ${describe(actorId)} ${idProblem}`) ??
-    versionProblem(version) ?? schemaProblem(schemaVersion) ?? timestampProblem(timestamp) ??
+    lastEventIdProblem(lastEventId) ?? versionProblem(version) ?? schemaProblem(schemaVersion) ??
+    timestampProblem(timestamp) ??
     (codec === undefined ? unfaithful(state, "state") : undefined);
   if (problem !== undefined) throw new InvalidSnapshotError(problem);
-  const copy = { actorId, version, schemaVersion, timestamp: new Date(timestamp), state };
+  const copy: Snapshot = {
+    actorId,
+    version,
+    ...(lastEventId !== undefined && { lastEventId }),
+    schemaVersion,
+    timestamp: new Date(timestamp),
+    state,
+  };
   const body = encode(copy, codec).then((bytes) => {
     const limit = maxBytes - HEADER_ROOM;
     if (bytes.length <= limit) return bytes;
@@ -80,17 +88,18 @@ export async function decodeSnapshot(
   }
   // Forgotten, it is a symbol, which has none of these.
   const found = (value ?? {}) as Partial<Record<keyof Snapshot, unknown>>;
-  const { version, state } = found;
+  const { version, state, lastEventId } = found;
   const timestamp = typeof found.timestamp === "string"
     ? new Date(found.timestamp)
     : found.timestamp;
   const isWhole = found.actorId === actorId && found.schemaVersion === schemaVersion &&
     versionProblem(version) === undefined && timestampProblem(timestamp) === undefined &&
-    state !== undefined;
+    lastEventIdProblem(lastEventId) === undefined && state !== undefined;
   if (!isWhole) return undefined;
   return {
     actorId,
     version: version as number,
+    ...(lastEventId !== undefined && { lastEventId: lastEventId as string }),
     schemaVersion,
     state,
     timestamp: new Date(timestamp as Date),
@@ -108,6 +117,12 @@ export function checkQuery(actorId: string, { schemaVersion }: SnapshotQuery): v
   if (problem !== undefined) {
     throw new RangeError(`Cannot look up the snapshot of ${describe(actorId)}: ${problem}`);
   }
+}
+
+function lastEventIdProblem(id: unknown): string | undefined {
+  if (id === undefined) return undefined;
+  const problem = tokenProblem(id);
+  return problem && `lastEventId ${describe(id)} ${problem}`;
 }
 
 function schemaProblem(schemaVersion: unknown): string | undefined {

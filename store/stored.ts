@@ -26,6 +26,8 @@ export type EventStored = Event<typeof EVENT_STORED, EventStoredData>;
 
 /** Notifications that may wait for a slow broadcaster; more are refused. */
 const MAX_WAITING = 1000;
+/** Actors that may have one with the broadcaster; more are refused. */
+const MAX_UNDER_WAY = 10_000;
 /** Turns of the microtask queue without any progress after which the broadcaster is slow. */
 const PATIENCE = 16;
 
@@ -85,11 +87,14 @@ export class StoredNotifier {
   /** Publishes at once where nothing of the actor is under way; gives what is left to wait for. */
   #publishInOrder(event: EventStored): Promise<void> | undefined {
     const before = this.#tails.get(event.actorId);
-    if (before !== undefined && this.#waiting >= MAX_WAITING) {
+    const isFull = before === undefined
+      ? this.#tails.size >= MAX_UNDER_WAY
+      : this.#waiting >= MAX_WAITING;
+    if (isFull) {
       this.#report(
         new Error(
           `Cannot publish ${EVENT_STORED} of version ${event.version} of "${event.actorId}": ` +
-            `${MAX_WAITING} notifications wait for the broadcaster already`,
+            `the broadcaster is behind by ${this.#tails.size + this.#waiting} notifications`,
         ),
         event,
       );

@@ -80,7 +80,9 @@ export class Wire {
     });
     this.#status = connection.status();
     this.#watch();
-    connection.closed().then(() => this.#end());
+    // A connection lives longer than its stores, and must not keep them all.
+    const self = new WeakRef(this);
+    connection.closed().then(() => self.deref()?.close());
     this.#subscription.closed.then(() => this.#end());
   }
 

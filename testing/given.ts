@@ -8,12 +8,14 @@ import { equal } from "./assert.ts";
 export type ErrorClass = abstract new (...args: any[]) => Error;
 
 /**
- * What is expected of a command: its events in order, `[]` where it changes nothing; the class
- * of the error that refuses it; or a function that says of the error whether it is the right one.
+ * What is expected of a command: its events in order, `[]` where it changes nothing; the error
+ * that refuses it, by class and message, or by its class alone; or a function that says of the
+ * error whether it is the right one.
  */
 export type Expectation<E extends Event = Event> =
   | readonly EventDraft<E>[]
   | EventDraft<E>
+  | Error
   | ErrorClass
   | ((error: unknown) => boolean);
 
@@ -136,7 +138,7 @@ function checkEvents<E extends Event>(
   events: readonly EventDraft<E>[],
   expected: Expectation<E>,
 ): void {
-  if (typeof expected === "function") {
+  if (typeof expected === "function" || expected instanceof Error) {
     throw new Error(`Expected ${nameOf(expected)}, but decide() gave ${JSON.stringify(events)}`);
   }
   const wanted = listed(expected);
@@ -149,11 +151,15 @@ function checkEvents<E extends Event>(
 }
 
 function checkError<E extends Event>(error: unknown, expected: Expectation<E>): void {
-  if (typeof expected !== "function") {
+  if (typeof expected !== "function" && !(expected instanceof Error)) {
     const events = JSON.stringify(listed(expected));
     throw new Error(`Expected events ${events}, but decide() threw ${error}`, { cause: error });
   }
-  const isRight = isErrorClass(expected) ? error instanceof expected : expected(error);
+  const isRight = expected instanceof Error
+    ? isLike(error, expected)
+    : isErrorClass(expected)
+    ? error instanceof expected
+    : expected(error);
   if (!isRight) {
     throw new Error(`Expected ${nameOf(expected)}, but decide() threw ${error}`, { cause: error });
   }
@@ -163,7 +169,14 @@ function isErrorClass(expected: object): expected is ErrorClass {
   return expected === Error || (expected as { prototype?: unknown }).prototype instanceof Error;
 }
 
-function nameOf(expected: ErrorClass | ((error: unknown) => boolean)): string {
+/** Whether `error` is what `expected` stands for: by name and message. */
+function isLike(error: unknown, expected: Error): boolean {
+  return error instanceof Error && error.name === expected.name &&
+    error.constructor === expected.constructor && error.message === expected.message;
+}
+
+function nameOf(expected: Error | ErrorClass | ((error: unknown) => boolean)): string {
+  if (expected instanceof Error) return String(expected);
   return isErrorClass(expected) ? expected.name : "an error that passes the test given";
 }
 

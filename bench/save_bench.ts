@@ -35,7 +35,7 @@ const actors = Array.from({ length: ACTORS }, (_, at) => ({
   subject: subjectOf(`raw-in-flight-${at}`),
   sequence: 0,
 }));
-const many = { group: "in flight", n: 30, warmup: 10 };
+const many = { group: "in flight", n: 100, warmup: 100 };
 
 /** The next two events of each actor, the first ones first; made before the clock starts. */
 function nextEvents(): { event: Event; actor: typeof actors[number] }[] {

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import {
   appendEvents,
   type Decider,
@@ -6,11 +6,7 @@ import {
   type EventStore,
   execute,
   InMemoryEventStore,
-  InMemorySnapshotStore,
   isAetherError,
-  SaveOutcomeUnknownError,
-  type SettledOutcome,
-  StoreUnavailableError,
   StreamRegressedError,
   VersionConflictError,
 } from "../store/mod.ts";
@@ -25,42 +21,7 @@ import {
   type CounterEvent,
 } from "./counter.ts";
 import { Shelf } from "./shelf.ts";
-
-const ACTOR = "counter-1";
-
-/** A store on which a test can see saves and reads, and change how they end. */
-class Spied extends InMemoryEventStore {
-  /** The events of each save. */
-  readonly saves: (readonly Event[])[] = [];
-  reads = 0;
-  /** Stands in for a save; `save` does what it would have done. */
-  onSave: (save: () => ReturnType<EventStore["saveEvents"]>) => ReturnType<
-    EventStore["saveEvents"]
-  > = (save) => save();
-
-  override saveEvents(...args: Parameters<EventStore["saveEvents"]>) {
-    this.saves.push(args[0]);
-    return this.onSave(() => super.saveEvents(...args));
-  }
-
-  override readEvents<E extends Event = Event>(
-    ...args: Parameters<EventStore["readEvents"]>
-  ): AsyncIterable<E> {
-    this.reads++;
-    return super.readEvents<E>(...args);
-  }
-}
-
-/** Somebody else's event, past `execute`. */
-async function meanwhile(store: EventStore, by = 1): Promise<void> {
-  const version = await store.getLatestVersion(ACTOR);
-  const data = { by, command: "other" };
-  await appendEvents<CounterEvent>(store, ACTOR, version, [{ eventType: "Added", data }]);
-}
-
-function unknown(settle: () => Promise<SettledOutcome>): SaveOutcomeUnknownError {
-  return new SaveOutcomeUnknownError(ACTOR, 1, settle);
-}
+import { ACTOR, meanwhile, Spied } from "./execute_bed.ts";
 
 Deno.test("execute() saves what the decider decides, and gives state, version and events", async () => {
   await using store = new InMemoryEventStore();
@@ -227,149 +188,6 @@ Deno.test("actors do not wait for each other", async () => {
   await slow;
 });
 
-Deno.test("at the deadline the conflict is passed on", async () => {
-  await using store = new Spied();
-  let count = 0;
-  let isOther = false;
-  store.onSave = async (save) => {
-    // The other's own save comes through here too.
-    if (isOther) return await save();
-    isOther = true;
-    await meanwhile(store);
-    isOther = false;
-    count++;
-    return await save();
-  };
-  const late = () => execute(store, ACTOR, counter, add("late"), { timeout: 60 });
-  const error = await assertRejects(late, VersionConflictError);
-  assertEquals(error.currentVersion, count);
-  assert(count > 1, "it was tried again");
-});
-
-Deno.test("a command whose turn does not come in time is rejected, and never run", async () => {
-  await using store = new Spied();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  store.onSave = (save) => promise.then(save);
-  const first = execute(store, ACTOR, counter, add("first"));
-  while (store.saves.length === 0) await turns();
-  const late = () => execute(store, ACTOR, counter, add("late"), { timeout: 10 });
-  const error = await assertRejects(late, StoreUnavailableError);
-  assertMatch(error.message, /its turn did not end before its deadline; nothing was saved/);
-  resolve();
-  await first;
-  await assertOnce(store, ACTOR, ["first"]);
-});
-
-Deno.test("a decide() that never ends keeps the actor no longer than its deadline", async () => {
-  await using store = new InMemoryEventStore();
-  const stuck = { ...counter, decide: () => new Promise<never>(() => {}) };
-  const forever = execute(store, ACTOR, stuck, {}, { timeout: 20 });
-  const next = execute(store, ACTOR, counter, add("next"));
-  await assertRejects(() => forever, StoreUnavailableError);
-  await next;
-});
-
-Deno.test("a signal ends the wait for a turn, and the retries, by its reason", async () => {
-  await using store = new Spied();
-  const reason = new Error("enough");
-  const aborted = execute(store, ACTOR, counter, add("no"), { signal: AbortSignal.abort(reason) });
-  assertStrictEquals(await aborted.catch((error) => error), reason);
-  const controller = new AbortController();
-  let isOther = false;
-  store.onSave = async (save) => {
-    if (isOther) return await save();
-    isOther = true;
-    await meanwhile(store);
-    isOther = false;
-    controller.abort(reason);
-    return await save();
-  };
-  const { signal } = controller;
-  const tried = execute(store, ACTOR, counter, add("no"), { signal });
-  assertStrictEquals(await tried.catch((error) => error), reason);
-  await assertOnce(store, ACTOR, ["other"]);
-});
-
-Deno.test("a signal that comes while events are saved changes nothing", async () => {
-  await using store = new Spied();
-  const controller = new AbortController();
-  store.onSave = (save) => {
-    controller.abort();
-    return save();
-  };
-  await execute(store, ACTOR, counter, add("yes"), { signal: controller.signal });
-  await assertOnce(store, ACTOR, ["yes"]);
-});
-
-Deno.test("a save of unknown outcome that has landed is found to be saved", async () => {
-  await using store = new Spied();
-  store.onSave = async (save) => {
-    await save();
-    store.onSave = (save) => save();
-    throw unknown(() => Promise.resolve("saved"));
-  };
-  const { version } = await execute(store, ACTOR, counter, add("once"));
-  assertEquals(version, 1);
-  assertEquals(store.saves.length, 2);
-  assertStrictEquals(store.saves[0]![0]!.id, store.saves[1]![0]!.id);
-  await assertOnce(store, ACTOR, ["once"]);
-});
-
-Deno.test("nothing is decided while an earlier decision may still land", async () => {
-  await using store = new Spied();
-  let decided = 0;
-  const decide: typeof counter.decide = (...args) => {
-    decided++;
-    return counter.decide(...args);
-  };
-  let tries = 0;
-  store.onSave = (save) => {
-    if (++tries < 4) return Promise.reject(unknown(() => Promise.resolve("open")));
-    return tries < 6 ? Promise.reject(new StoreUnavailableError("Cannot save: away")) : save();
-  };
-  await execute(store, ACTOR, { ...counter, decide }, add("once"));
-  assertEquals([tries, decided], [6, 1]);
-  await assertOnce(store, ACTOR, ["once"]);
-});
-
-Deno.test("an outcome that stays unknown is told, and can be settled later", async () => {
-  await using store = new Spied();
-  let save: () => Promise<unknown> = () => Promise.resolve();
-  const outcomes: SettledOutcome[] = ["open"];
-  store.onSave = (real) => {
-    save = real;
-    return Promise.reject(unknown(() => Promise.resolve(outcomes.at(-1)!)));
-  };
-  const lost = () => execute(store, ACTOR, counter, add("lost"), { timeout: 30 });
-  const error = await assertRejects(lost, SaveOutcomeUnknownError);
-  assertEquals([error.actorId, error.version, await error.settle()], [ACTOR, 1, "open"]);
-  await save();
-  outcomes.push("saved");
-  assertEquals(await error.settle(), "saved");
-});
-
-Deno.test("of several tries without an answer, one that was stored settles them all", async () => {
-  await using store = new Spied();
-  const outcomes: SettledOutcome[] = ["saved", "never", "never", "never", "never", "never"];
-  let tries = 0;
-  store.onSave = () => {
-    const at = tries++;
-    return Promise.reject(unknown(() => Promise.resolve(outcomes[at] ?? "never")));
-  };
-  const lost = () => execute(store, ACTOR, counter, add("lost"), { timeout: 60 });
-  const error = await assertRejects(lost, SaveOutcomeUnknownError);
-  assert(tries > 1);
-  assertEquals(await error.settle(), "saved");
-});
-
-Deno.test("a store that is away is told at once where nothing is in doubt", async () => {
-  await using store = new Spied();
-  store.onSave = () => Promise.reject(new StoreUnavailableError("Cannot save: away"));
-  const commands = ["a", "b"].map((name) => execute(store, ACTOR, counter, add(name)));
-  for (const command of commands) await assertRejects(() => command, StoreUnavailableError);
-  assertEquals(store.saves.length, 2);
-});
-
 Deno.test("what the caller changes later does not reach the actor's state", async () => {
   type Listed = Event<"Listed", { items: { name: string }[] }>;
   const list: Decider<readonly { name: string }[], { items: { name: string }[] }, Listed> = {
@@ -433,67 +251,6 @@ Deno.test("a history that has lost what was seen is StreamRegressedError", async
     ];
   const command = () => execute(store, ACTOR, counter, add("more"));
   await assertRejects(command, StreamRegressedError);
-});
-
-Deno.test("snapshots are taken as the policy says, and used", async () => {
-  await using store = new Spied();
-  const shelf = new Shelf();
-  const snapshots = { store: shelf, schemaVersion: 1, every: 10 };
-  for (let count = 0; count < 25; count++) {
-    await execute(store, ACTOR, counter, add(""), { snapshots });
-  }
-  assertEquals(shelf.saved.map(({ version, state }) => [version, (state as Counter).total]), [
-    [10, 10],
-    [20, 20],
-  ]);
-  let folded = 0;
-  const evolve: typeof counter.evolve = (...args) => {
-    folded++;
-    return counter.evolve(...args);
-  };
-  const { version } = await execute(store, ACTOR, { ...counter, evolve }, add(""), { snapshots });
-  assertEquals([version, folded], [26, 6]);
-});
-
-Deno.test("a snapshot of a group is of its last event", async () => {
-  await using store = new InMemoryEventStore();
-  await using shelf = new InMemorySnapshotStore();
-  const snapshots = { store: shelf, schemaVersion: 1, every: 1 };
-  await Promise.all(
-    Array.from({ length: 100 }, () => execute(store, ACTOR, counter, add(""), { snapshots })),
-  );
-  const snapshot = await shelf.getLatestSnapshot<Counter>(ACTOR, { schemaVersion: 1 });
-  assertEquals([snapshot?.version, snapshot?.state.total], [100, 100]);
-});
-
-Deno.test("a snapshot that fails never fails the command, and is reported", async () => {
-  await using store = new InMemoryEventStore();
-  const shelf = new Shelf();
-  const broken = new Error("broken");
-  shelf.beforeSave = () => Promise.reject(broken);
-  const reports: unknown[] = [];
-  const onError = (error: unknown, actorId: string) => {
-    reports.push([error, actorId]);
-  };
-  const snapshots = { store: shelf, schemaVersion: 1, every: 1, onError };
-  assertEquals((await execute(store, ACTOR, counter, add(""), { snapshots })).version, 1);
-  const isDue = () => {
-    throw broken;
-  };
-  await execute(store, ACTOR, counter, add(""), { snapshots: { ...snapshots, every: isDue } });
-  assertEquals(reports, [[broken, ACTOR], [broken, ACTOR]]);
-});
-
-Deno.test("a snapshot that takes for ever ends with the command's deadline", async () => {
-  await using store = new InMemoryEventStore();
-  const shelf = new Shelf();
-  shelf.beforeSave = () => new Promise(() => {});
-  const snapshots = { store: shelf, schemaVersion: 1, every: 1 };
-  const options = { snapshots, timeout: 30 };
-  const slow = execute(store, ACTOR, counter, add("first"), options);
-  // The next one does not wait for it.
-  await execute(store, ACTOR, counter, add("second"));
-  assertEquals((await slow).version, 1);
 });
 
 Deno.test("impossible options are a RangeError, and nothing is read", async () => {

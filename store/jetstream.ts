@@ -96,7 +96,7 @@ export class JetStreamEventStore implements EventStore {
   readonly namespace: string;
   /** The JetStream stream that holds the events. */
   readonly stream: string;
-  /** Tells this stream from any other that had or will have its name. */
+  /** See {@linkcode EventStore.identity}: of this stream, whatever others had or get its name. */
   readonly identity: string;
   /** Shards that actors are spread over; fixed for ever. */
   readonly shards: number;

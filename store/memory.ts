@@ -68,6 +68,8 @@ interface StoredEvent extends PreparedEvent {
  * ```
  */
 export class InMemoryEventStore implements EventStore {
+  /** See {@linkcode EventStore.identity}: a UUID, new with each store, as its events are. */
+  readonly identity: string = crypto.randomUUID();
   readonly #actors = new Map<string, StoredEvent[]>();
   /** All events in the order of the store. */
   readonly #log: StoredEvent[] = [];

@@ -102,6 +102,13 @@ export interface LatestVersionOptions {
  */
 export interface EventStore extends AsyncDisposable {
   /**
+   * Tells these events from those of any other store, past and future: not empty, never reused,
+   * the same for as long as the events are kept, whoever opens them. Who remembers a position
+   * keeps this beside it; in a store of another identity the position means nothing.
+   */
+  readonly identity: string;
+
+  /**
    * Saves one event at its version.
    *
    * @throws {VersionConflictError} The actor has this version or a newer one already.

@@ -4,6 +4,7 @@ import { broadcasting, disposal } from "./event_store_broadcasting.ts";
 import { codecs } from "./event_store_codecs.ts";
 import { faithfulness, refusals, sizes } from "./event_store_data.ts";
 import { identifiers } from "./event_store_identifiers.ts";
+import { identities } from "./event_store_identity.ts";
 import type { Test } from "./event_store_kit.ts";
 import { ends, logs } from "./event_store_log.ts";
 import { ranges } from "./event_store_ranges.ts";
@@ -76,6 +77,7 @@ export function eventStoreSuite(suite: EventStoreSuite): void {
   if (maxBytes === undefined) skip("an event's size", "there is no limit");
   else sizes(test, maxBytes);
   identifiers(test);
+  identities(test, together);
   codecs(test);
   upcasting(test, together);
   broadcasting(test);

@@ -1,3 +1,5 @@
+import type { SaveReceipt } from "./store.ts";
+
 /** Marks errors of this library across copies of it in one program, where `instanceof` fails. */
 const BRAND = Symbol.for("@flowmade-one/aether/error");
 
@@ -255,6 +257,88 @@ export class SubscriptionOverflowError extends AetherError {
   }
 }
 
+/** What the fence of a shard says: who claimed it last, and whether it was given up since. */
+export interface FenceHolder {
+  /** The node that wrote the fence. */
+  readonly nodeId: string;
+  /** Which life of the node. */
+  readonly incarnation: string;
+  /** The version of the shard map that it went by. */
+  readonly mapVersion: number;
+  /** Whether the node owns the shard, or has given it up. */
+  readonly state: "claimed" | "released";
+  /** Position of this fence in the store: what is stored behind it is its holder's. */
+  readonly sequence: number;
+}
+
+/** What a {@linkcode FencedError} is about. */
+export interface FenceFacts {
+  /** The shard. */
+  readonly shard: number;
+  /** The node that was refused. */
+  readonly nodeId: string;
+  /** The actor that was to be written, where there is one. */
+  readonly actorId?: string | undefined;
+  /** What the shard's fence says, where it was read. */
+  readonly holder?: FenceHolder | undefined;
+}
+
+/**
+ * Thrown when a node that does not own a shard, or not any more, writes to it or claims it;
+ * nothing was saved. A node that was deposed owns the shard again only by a claim under a newer
+ * shard map.
+ */
+export class FencedError extends AetherError {
+  /** The shard: all of its actors move together. */
+  readonly shard: number;
+  /** The node that was refused. */
+  readonly nodeId: string;
+  /** The actor that was to be written; `undefined` where it was about the shard as a whole. */
+  readonly actorId: string | undefined;
+  /** Who has the shard by its fence: send commands there; `undefined` where it was not read. */
+  readonly holder: FenceHolder | undefined;
+
+  /** Keeps the facts; `what` could not be done, and `reason` says more where the plain case does not fit. */
+  constructor(what: string, facts: FenceFacts, reason: string = reasonOf(facts)) {
+    super("FencedError", `Cannot ${what}: ${reason}`);
+    this.shard = facts.shard;
+    this.nodeId = facts.nodeId;
+    this.actorId = facts.actorId;
+    this.holder = facts.holder;
+  }
+}
+
+function reasonOf({ shard, nodeId, holder }: FenceFacts): string {
+  if (holder === undefined) {
+    return `node "${nodeId}" does not own shard ${shard}; send the command to the shard's owner`;
+  }
+  const does = holder.state === "claimed" ? "has claimed" : "has released";
+  return `node "${holder.nodeId}" ${does} shard ${shard} under map ${holder.mapVersion}; ` +
+    `node "${nodeId}" may claim it under a newer one`;
+}
+
+/**
+ * Thrown when a command comes again that was handled before: its events are stored, and it is
+ * not run a second time.
+ */
+export class CommandAlreadyHandledError extends AetherError {
+  /** The command's id. */
+  readonly commandId: string;
+  /** Where the command's last event is stored. */
+  readonly receipt: SaveReceipt;
+
+  /** Keeps the command's id and what its save gave back. */
+  constructor(commandId: string, receipt: SaveReceipt) {
+    super(
+      "CommandAlreadyHandledError",
+      `Cannot run command "${commandId}" again: its events are stored up to sequence ` +
+        `${receipt.sequence}; read them, or answer repeated commands from them`,
+    );
+    this.commandId = commandId;
+    this.receipt = receipt;
+  }
+}
+
 /** Each error's class by its code. */
 export interface AetherErrors {
   /** See {@linkcode VersionConflictError}. */
@@ -281,6 +365,10 @@ export interface AetherErrors {
   UnknownSchemaError: UnknownSchemaError;
   /** See {@linkcode UnsupportedServerError}. */
   UnsupportedServerError: UnsupportedServerError;
+  /** See {@linkcode FencedError}. */
+  FencedError: FencedError;
+  /** See {@linkcode CommandAlreadyHandledError}. */
+  CommandAlreadyHandledError: CommandAlreadyHandledError;
 }
 
 /** The codes of this library's errors: the names of their classes. */

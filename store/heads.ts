@@ -61,6 +61,18 @@ export class Heads {
     }
   }
 
+  /** Notes that the stream has come to `sequence`, so that what is read reaches it. */
+  reach(sequence: number): void {
+    this.#highest = Math.max(this.#highest, sequence);
+  }
+
+  /** Forgets the actors that `matches` picks: others may have written them. */
+  forget(matches: (actorId: string) => boolean): void {
+    for (const actorId of this.#entries.keys()) {
+      if (matches(actorId)) this.#entries.delete(actorId);
+    }
+  }
+
   /**
    * Makes the entry one of the most recently used: those of the newer half stay where they are,
    * for moving one makes the map grow and be copied in the end.

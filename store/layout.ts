@@ -80,6 +80,11 @@ export class Layout {
     return `${this.#prefix}.commit.${shard}`;
   }
 
+  /** The subject that says who owns a shard. */
+  fence(shard: number): string {
+    return `${this.#prefix}.fence.${shard}`;
+  }
+
   /** Matches the events of one category, or of all. */
   events(category?: string): string {
     return `${this.#prefix}.event.*.${category === undefined ? "*" : encodeToken(category)}.*`;

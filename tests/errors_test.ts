@@ -3,6 +3,14 @@ import * as errors from "../store/errors.ts";
 
 const { isAetherError } = errors;
 
+const HOLDER: errors.FenceHolder = {
+  nodeId: "b",
+  incarnation: "b1",
+  mapVersion: 7,
+  state: "claimed",
+  sequence: 99,
+};
+
 /** One of each. */
 function all(module: typeof errors): errors.AetherError[] {
   return [
@@ -18,6 +26,9 @@ function all(module: typeof errors): errors.AetherError[] {
     new module.SubscriptionOverflowError("orders", 10),
     new module.UnknownSchemaError(9, "OrderPlaced", 3, 2),
     new module.UnsupportedServerError("2.10.0", "2.12.0"),
+    new module.FencedError('save event at version 3 of "order-7"', { shard: 12, nodeId: "a" }),
+    new module.FencedError("claim shard 12", { shard: 12, nodeId: "a", holder: HOLDER }),
+    new module.CommandAlreadyHandledError("c-1", { sequence: 9, duplicate: false }),
   ];
 }
 
@@ -30,7 +41,7 @@ Deno.test("an error's code is the name of its class, and all classes are here", 
     assert(error.stack?.startsWith(`${error.name}: ${error.message}`));
   }
   const classes = Object.keys(errors).filter((name) => /Error$/.test(name) && /^[A-Z]/.test(name));
-  const made = instances.map(({ code }) => code as string);
+  const made = [...new Set(instances.map(({ code }) => code as string))];
   assertEquals(made.sort(), classes.filter((name) => name !== "AetherError").sort());
 });
 
@@ -74,6 +85,12 @@ Deno.test("messages say what could not be done, and how things stand", () => {
     "is known here; deploy the upcasters of the newer code",
     "Cannot use nats-server 2.10.0: 2.12.0 or newer is needed, for older ones ignore the checks " +
     "that keep events safe",
+    'Cannot save event at version 3 of "order-7": node "a" does not own shard 12; send the command ' +
+    "to the shard's owner",
+    'Cannot claim shard 12: node "b" has claimed shard 12 under map 7; node "a" may claim it under ' +
+    "a newer one",
+    'Cannot run command "c-1" again: its events are stored up to sequence 9; read them, or answer ' +
+    "repeated commands from them",
   ]);
 });
 

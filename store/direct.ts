@@ -1,5 +1,5 @@
 import { DirectMessage, headerIn, headerText, statusIn } from "./stored_message.ts";
-import { ApiError, type StreamApi } from "./stream.ts";
+import { ApiError, type StreamApi, type StreamNames } from "./stream.ts";
 
 /** Bytes that one page may take, so that large events do not fill the memory. */
 const PAGE_BYTES = 4 * 1024 * 1024;
@@ -26,12 +26,20 @@ export function readPage(
 }
 
 /** The last message of each of `subjects`, and how far the replica that answers has come. */
-export function readLast(api: StreamApi, subjects: readonly string[], idle: number): Promise<Page> {
+export function readLast(
+  api: StreamApi<StreamNames>,
+  subjects: readonly string[],
+  idle: number,
+): Promise<Page> {
   return readDirect(api, { multi_last: subjects }, idle);
 }
 
 /** Each part of the answer names the one before, so that none can be lost on its way unseen. */
-async function readDirect(api: StreamApi, query: unknown, idle: number): Promise<Page> {
+async function readDirect(
+  api: StreamApi<StreamNames>,
+  query: unknown,
+  idle: number,
+): Promise<Page> {
   const messages: DirectMessage[] = [];
   let end = "";
   await api.wire.collect(api.direct, JSON.stringify(query), idle, (message) => {

@@ -1,6 +1,6 @@
 import type { Msg } from "@nats-io/nats-core";
 import { DeliveredMessage, deliveryOf } from "./delivery.ts";
-import { ApiError, type StreamApi } from "./stream.ts";
+import { ApiError, type StreamApi, type StreamNames } from "./stream.ts";
 
 /** Messages that one pull asks for: twice as many may be in memory. */
 const PULL = 256;
@@ -27,7 +27,7 @@ export interface FeedOptions {
  * whoever reads it opens another one after the last message that it was given.
  */
 export class Feed {
-  readonly #api: StreamApi;
+  readonly #api: StreamApi<StreamNames>;
   readonly #name: string;
   readonly #heartbeat: number;
   #after: number;
@@ -39,7 +39,11 @@ export class Feed {
   #failure: unknown;
   #wake = Promise.withResolvers<void>();
 
-  private constructor(api: StreamApi, name: string, { after, heartbeat }: FeedOptions) {
+  private constructor(
+    api: StreamApi<StreamNames>,
+    name: string,
+    { after, heartbeat }: FeedOptions,
+  ) {
     this.#api = api;
     this.#name = name;
     this.#after = after;
@@ -47,7 +51,11 @@ export class Feed {
   }
 
   /** Makes the consumer `name` and the feed through it. */
-  static async open(api: StreamApi, name: string, options: FeedOptions): Promise<Feed> {
+  static async open(
+    api: StreamApi<StreamNames>,
+    name: string,
+    options: FeedOptions,
+  ): Promise<Feed> {
     const { subject, after, heartbeat } = options;
     await api.consume(name, {
       name,

@@ -54,23 +54,27 @@ function checkServer(connection: Connection): void {
  *
  * @throws {RangeError} It is out of its range.
  */
-export function checkRange(name: string, value: number, least: number, most: number): void {
+export function checkRange(
+  name: string,
+  value: number,
+  least: number,
+  most: number,
+  what = "the store",
+): void {
   if (!Number.isSafeInteger(value) || value < least || value > most) {
-    throw new RangeError(
-      `Cannot open the store: ${name} is ${value}, not from ${least} to ${most}`,
-    );
+    throw new RangeError(`Cannot open ${what}: ${name} is ${value}, not from ${least} to ${most}`);
   }
 }
 
 /**
- * A wire over `connection`, for a store that is opened on it.
+ * A wire over `connection`, for `what` is opened on it.
  *
  * @throws {StoreUnavailableError} The connection is closed or drains.
  * @throws {UnsupportedServerError} The server is older than 2.12.
  */
-export function openWire(connection: Connection): Wire {
+export function openWire(connection: Connection, what = "the store"): Wire {
   if (connection.isClosed() || connection.isDraining()) {
-    throw new StoreUnavailableError("Cannot open the store: the connection is closed or drains");
+    throw new StoreUnavailableError(`Cannot open ${what}: the connection is closed or drains`);
   }
   checkServer(connection);
   return new Wire(connection);

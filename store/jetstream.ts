@@ -24,6 +24,7 @@ import {
   prepareReadAll,
 } from "./prepare.ts";
 import { Publisher } from "./publisher.ts";
+import type { Detour, InnerSaveOptions, SavePath } from "./save_path.ts";
 import { type Plan, SaveQueue } from "./save_queue.ts";
 import type {
   EventStore,
@@ -71,6 +72,13 @@ const GROUP_FROM = 32;
 /** The same on replicas, which a batch does not hold up. */
 const GROUP_FROM_REPLICATED = 2;
 
+/** {@linkcode JetStreamEventStore.open} for a store that saves another way; not for users. */
+export let openByDetour: (
+  connection: Connection,
+  options: JetStreamEventStoreOptions,
+  detour: Detour,
+) => Promise<JetStreamEventStore>;
+
 /**
  * An {@linkcode EventStore} on one JetStream stream. The server decides every save by
  * compare-and-set on the actor's exact subject; there is no lock, no index and no table beside
@@ -108,7 +116,7 @@ export class JetStreamEventStore implements EventStore {
   readonly #wire: Wire;
   readonly #heads: Heads;
   readonly #reader: HeadReader;
-  readonly #queue: SaveQueue;
+  readonly #path: SavePath;
   readonly #history: History;
   readonly #log: Log;
   readonly #live: LiveParts;
@@ -123,6 +131,7 @@ export class JetStreamEventStore implements EventStore {
     api: StreamApi,
     opened: OpenedStream,
     options: JetStreamEventStoreOptions,
+    detour: Detour | undefined,
   ) {
     const { namespace = "default", timeout = 10_000, cacheSize = 100_000, cacheMaxAge = 1000 } =
       options;
@@ -152,7 +161,11 @@ export class JetStreamEventStore implements EventStore {
     this.#live = { api, pause, timeout, heads, heading: reader, events, identity };
     this.#notifier = new StoredNotifier(namespace, options);
     const threshold = opened.config.num_replicas > 1 ? GROUP_FROM_REPLICATED : GROUP_FROM;
-    this.#queue = new SaveQueue(committer, this.#notifier, threshold);
+    const queue = new SaveQueue(committer, this.#notifier, threshold);
+    this.#path = detour === undefined ? queue : detour({
+      ...{ api, heads, reader, events, publisher, committer, shards, pause, timeout },
+      notifier: this.#notifier,
+    }, queue);
   }
 
   /**
@@ -164,9 +177,21 @@ export class JetStreamEventStore implements EventStore {
    * @throws {StoreUnavailableError} JetStream does not answer.
    * @throws {RangeError} An option is out of its range.
    */
-  static async open(
+  static open(
     connection: Connection,
     options: JetStreamEventStoreOptions = {},
+  ): Promise<JetStreamEventStore> {
+    return JetStreamEventStore.#open(connection, options);
+  }
+
+  static {
+    openByDetour = JetStreamEventStore.#open;
+  }
+
+  static async #open(
+    connection: Connection,
+    options: JetStreamEventStoreOptions,
+    detour?: Detour,
   ): Promise<JetStreamEventStore> {
     const { namespace = "default", replicas = 1, shards, timeout = 10_000 } = options;
     const layout = new Layout(namespace);
@@ -180,7 +205,7 @@ export class JetStreamEventStore implements EventStore {
     try {
       const api = new StreamApi(wire, layout, "$JS.API");
       const opened = await openStream(api, { replicas, shards, timeout });
-      return new JetStreamEventStore(connection, api, opened, options);
+      return new JetStreamEventStore(connection, api, opened, options, detour);
     } catch (error) {
       wire.close();
       throw error;
@@ -196,13 +221,16 @@ export class JetStreamEventStore implements EventStore {
   saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
     try {
       const { checked, plan } = this.#plan(events, options);
-      return this.#queue.save(plan, checked);
+      return this.#path.save(plan, checked);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  #plan(events: readonly Event[], options: SaveOptions): { checked: CheckedEvent[]; plan: Plan } {
+  #plan(
+    events: readonly Event[],
+    options: InnerSaveOptions,
+  ): { checked: CheckedEvent[]; plan: Plan } {
     this.#checkOpen("save events");
     const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
     const maxBytes = Math.min(max_payload, this.#maxMessage);
@@ -216,6 +244,7 @@ export class JetStreamEventStore implements EventStore {
       expect: prepareExpected(options.expect, checked),
       deadline: performance.now() + this.#timeout,
       signal: options.signal,
+      command: options.command,
     };
     return { checked, plan };
   }
@@ -297,7 +326,7 @@ export class JetStreamEventStore implements EventStore {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
     await this.#subscriptions.end();
-    await this.#queue.idle();
+    await this.#path.idle();
     await this.#notifier.settled();
     this.#wire.close();
   }

@@ -2,9 +2,11 @@ import { type MsgHdrs, MsgHdrsImpl } from "@nats-io/nats-core";
 import type { Head } from "./heads.ts";
 import type { PreparedEvent } from "./prepare.ts";
 import {
+  COMMAND,
   COUNT,
   EXPECT,
   EXPECT_SUBJECT,
+  FENCE,
   ID,
   OP,
   PREVIOUS,
@@ -28,10 +30,22 @@ export interface Save {
   readonly deadline: number;
   /** Makes it give up sooner. */
   readonly signal?: AbortSignal | undefined;
+  /** The command that it is the outcome of. */
+  readonly command?: string | undefined;
+  /** The sequence of the fence that an actor's events are saved under. */
+  readonly fenceOf?: ((actorId: string) => number) | undefined;
 }
 
 /** The heads that one try of a save is based on, of all actors that it writes or expects. */
 export type Basis = ReadonlyMap<string, Head>;
+
+/** What a subject of another actor, or a fence, must be at. */
+export interface Guard {
+  readonly subject: string;
+  readonly sequence: number;
+  /** The subject of a message that carries it where no event can. */
+  readonly marker: string;
+}
 
 /** One message to publish. */
 export interface Outgoing {
@@ -56,25 +70,56 @@ export function messagesOf(
   subjectOf: (actorId: string) => string,
   markerOf: (actorId: string) => string,
 ): Outgoing[] {
-  const guards = [...save.expect.keys()].filter((actorId) => !save.actors.includes(actorId));
+  const guards = guardsOf(save, basis, subjectOf, markerOf);
+  return assemble([save], basis, guards, subjectOf);
+}
+
+/** The guards on the actors that `save` expects and does not write. */
+export function guardsOf(
+  save: Save,
+  basis: Basis,
+  subjectOf: (actorId: string) => string,
+  markerOf: (actorId: string) => string,
+): Guard[] {
+  if (save.expect.size === 0) return [];
+  return [...save.expect.keys()]
+    .filter((actorId) => !save.actors.includes(actorId))
+    .map((actorId) => ({
+      subject: subjectOf(actorId),
+      sequence: basis.get(actorId)!.sequence,
+      marker: markerOf(actorId),
+    }));
+}
+
+/** The messages of several saves that go together, in order, with all of their guards. */
+export function assemble(
+  saves: readonly Save[],
+  basis: Basis,
+  guards: readonly Guard[],
+  subjectOf: (actorId: string) => string,
+): Outgoing[] {
   const previous = new Map<string, number>();
   const messages: Outgoing[] = [];
-  for (const event of save.events) {
-    const { actorId, version } = event;
-    const fields = fieldsOf(save, event, previous.get(actorId) ?? basis.get(actorId)!.version);
-    if (!previous.has(actorId)) {
-      expectSequence(fields, basis.get(actorId)!.sequence);
-    } else {
-      const guard = guards.shift();
-      if (guard !== undefined) expectSequence(fields, basis.get(guard)!.sequence, subjectOf(guard));
+  let carried = 0;
+  for (const save of saves) {
+    for (const event of save.events) {
+      const { actorId, version, body } = event;
+      const fields = fieldsOf(save, event, previous.get(actorId) ?? basis.get(actorId)!.version);
+      if (!previous.has(actorId)) {
+        expectSequence(fields, basis.get(actorId)!.sequence);
+      } else {
+        const guard = guards[carried++];
+        if (guard !== undefined) expectSequence(fields, guard.sequence, guard.subject);
+      }
+      previous.set(actorId, version);
+      messages.push({ subject: subjectOf(actorId), headers: fromFields(fields), body });
     }
-    previous.set(actorId, version);
-    messages.push({ subject: subjectOf(actorId), headers: fromFields(fields), body: event.body });
   }
-  for (const guard of guards) {
-    const fields: Fields = { [OP]: [save.op] };
-    expectSequence(fields, basis.get(guard)!.sequence, subjectOf(guard));
-    messages.push({ subject: markerOf(guard), headers: fromFields(fields), body: EMPTY });
+  for (const { subject, sequence, marker } of guards.slice(carried)) {
+    const fields: Fields = {};
+    if (saves.length > 0) fields[OP] = [saves[0]!.op];
+    expectSequence(fields, sequence, subject);
+    messages.push({ subject: marker, headers: fromFields(fields), body: EMPTY });
   }
   return messages;
 }
@@ -97,6 +142,8 @@ function fieldsOf(save: Save, event: PreparedEvent, previous: number): Fields {
     [COUNT]: [String(save.events.length)],
   };
   if (event.schema > 1) fields[SCHEMA] = [String(event.schema)];
+  if (save.command !== undefined) fields[COMMAND] = [encodeToken(save.command)];
+  if (save.fenceOf !== undefined) fields[FENCE] = [String(save.fenceOf(event.actorId))];
   return fields;
 }
 

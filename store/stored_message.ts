@@ -25,6 +25,11 @@ export const SCHEMA = "Aether-Schema";
 /** Events in the commit. */
 export const COUNT = "Aether-Count";
 
+/** The command that the save was the outcome of. */
+export const COMMAND = "Aether-Command";
+/** Sequence of the fence that the event was saved under, by the owner of its shard. */
+export const FENCE = "Aether-Fence";
+
 /** One message of the stream, whichever request it came by. */
 export interface StoredMessage {
   /** Its position in the stream. */

@@ -339,6 +339,64 @@ export class CommandAlreadyHandledError extends AetherError {
   }
 }
 
+/** What a {@linkcode CommandFailedError} says of the error that a handler threw. */
+export interface CommandFailure {
+  /** The name of its class. */
+  readonly name: string;
+  /** What it says. */
+  readonly message: string;
+  /** Its code, where it has one: the class's name for errors of this library. */
+  readonly code?: string;
+}
+
+/** Thrown to the sender of a command whose handler has thrown: what it threw is in `failure`. */
+export class CommandFailedError extends AetherError {
+  /** The command's id. */
+  readonly commandId: string;
+  /** Whose command it is. */
+  readonly actorId: string;
+  /** The node on which the handler ran. */
+  readonly nodeId: string;
+  /** What the handler threw. */
+  readonly failure: CommandFailure;
+
+  /** Keeps the facts. */
+  constructor(commandId: string, actorId: string, nodeId: string, failure: CommandFailure) {
+    super(
+      "CommandFailedError",
+      `Cannot handle command "${commandId}" of "${actorId}": ${failure.message}`,
+    );
+    this.commandId = commandId;
+    this.actorId = actorId;
+    this.nodeId = nodeId;
+    this.failure = failure;
+  }
+}
+
+/**
+ * Thrown when the time is over, or the signal aborted, and a command that was sent has no
+ * answer: it was handled, is being handled, or will never be. Sent again under the same
+ * `commandId` its events are there once, and the answer tells.
+ */
+export class CommandOutcomeUnknownError extends AetherError {
+  /** The command's id: send it again with it. */
+  readonly commandId: string;
+  /** Whose command it is. */
+  readonly actorId: string;
+
+  /** Keeps the facts; `options.cause` is what the last try met. */
+  constructor(commandId: string, actorId: string, options?: ErrorOptions) {
+    super(
+      "CommandOutcomeUnknownError",
+      `Cannot tell whether command "${commandId}" of "${actorId}" was handled: no answer came in ` +
+        "time; send it again under the same commandId",
+      options,
+    );
+    this.commandId = commandId;
+    this.actorId = actorId;
+  }
+}
+
 /** Each error's class by its code. */
 export interface AetherErrors {
   /** See {@linkcode VersionConflictError}. */
@@ -369,6 +427,10 @@ export interface AetherErrors {
   FencedError: FencedError;
   /** See {@linkcode CommandAlreadyHandledError}. */
   CommandAlreadyHandledError: CommandAlreadyHandledError;
+  /** See {@linkcode CommandFailedError}. */
+  CommandFailedError: CommandFailedError;
+  /** See {@linkcode CommandOutcomeUnknownError}. */
+  CommandOutcomeUnknownError: CommandOutcomeUnknownError;
 }
 
 /** The codes of this library's errors: the names of their classes. */

@@ -29,6 +29,8 @@ function all(module: typeof errors): errors.AetherError[] {
     new module.FencedError('save event at version 3 of "order-7"', { shard: 12, nodeId: "a" }),
     new module.FencedError("claim shard 12", { shard: 12, nodeId: "a", holder: HOLDER }),
     new module.CommandAlreadyHandledError("c-1", { sequence: 9, duplicate: false }),
+    new module.CommandFailedError("c-1", "a", "n", { name: "RangeError", message: "no" }),
+    new module.CommandOutcomeUnknownError("c-1", "a"),
   ];
 }
 
@@ -91,6 +93,9 @@ Deno.test("messages say what could not be done, and how things stand", () => {
     "a newer one",
     'Cannot run command "c-1" again: its events are stored up to sequence 9; read them, or answer ' +
     "repeated commands from them",
+    'Cannot handle command "c-1" of "a": no',
+    'Cannot tell whether command "c-1" of "a" was handled: no answer came in time; send it again ' +
+    "under the same commandId",
   ]);
 });
 

@@ -1,0 +1,10 @@
+/**
+ * The storms that `deno task chaos` knows, by name. A new one is a file beside this and a line in it.
+ *
+ * @module
+ */
+
+import type { Scenario } from "./scenario.ts";
+
+/** Each scenario by its name; loaded when it is run. */
+export const SCENARIOS: Readonly<Record<string, () => Promise<Scenario>>> = {};

@@ -97,6 +97,8 @@ export {
   JetStreamSnapshotStore,
   type JetStreamSnapshotStoreOptions,
   type LatestVersionOptions,
+  type LeaseEnd,
+  LeaseLostError,
   type ListActorsOptions,
   type ReadAllOptions,
   type ReadOptions,

@@ -317,6 +317,45 @@ function reasonOf({ shard, nodeId, holder }: FenceFacts): string {
     `node "${nodeId}" may claim it under a newer one`;
 }
 
+/** How a lease came to its end: see {@linkcode LeaseLostError}. */
+export type LeaseEnd = "expired" | "deposed" | "resigned";
+
+/**
+ * Thrown by a lease that is over, and the reason of its signal: stop acting as the leader. What
+ * was begun under the lease may go on beside a new leader's work, so stores are to be guarded by
+ * fences or versions, not by this error alone.
+ */
+export class LeaseLostError extends AetherError {
+  /** The node that had the lease. */
+  readonly nodeId: string;
+  /** The term that is over; the next one is greater. */
+  readonly term: number;
+  /**
+   * `"expired"`: no renewal was acknowledged in time, whoever may be the leader now;
+   * `"deposed"`: the server has said that the lease is gone or somebody else's;
+   * `"resigned"`: it was given up here.
+   */
+  readonly reason: LeaseEnd;
+
+  /** Keeps whose lease it was, and why it is over. */
+  constructor(nodeId: string, term: number, reason: LeaseEnd, options?: ErrorOptions) {
+    super(
+      "LeaseLostError",
+      `Cannot lead as "${nodeId}" in term ${term}: ${LEASE_ENDS[reason]}; campaign again`,
+      options,
+    );
+    this.nodeId = nodeId;
+    this.term = term;
+    this.reason = reason;
+  }
+}
+
+const LEASE_ENDS: Readonly<Record<LeaseEnd, string>> = {
+  expired: "no renewal of the lease was acknowledged in time",
+  deposed: "the lease is gone, or somebody else's",
+  resigned: "the lease was given up",
+};
+
 /**
  * Thrown when a command comes again that was handled before: its events are stored, and it is
  * not run a second time.
@@ -425,6 +464,8 @@ export interface AetherErrors {
   UnsupportedServerError: UnsupportedServerError;
   /** See {@linkcode FencedError}. */
   FencedError: FencedError;
+  /** See {@linkcode LeaseLostError}. */
+  LeaseLostError: LeaseLostError;
   /** See {@linkcode CommandAlreadyHandledError}. */
   CommandAlreadyHandledError: CommandAlreadyHandledError;
   /** See {@linkcode CommandFailedError}. */

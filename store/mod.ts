@@ -39,6 +39,8 @@ export {
   InvalidEventError,
   InvalidSnapshotError,
   isAetherError,
+  type LeaseEnd,
+  LeaseLostError,
   SaveOutcomeUnknownError,
   type SettledOutcome,
   StoreUnavailableError,

@@ -28,6 +28,7 @@ function all(module: typeof errors): errors.AetherError[] {
     new module.UnsupportedServerError("2.10.0", "2.12.0"),
     new module.FencedError('save event at version 3 of "order-7"', { shard: 12, nodeId: "a" }),
     new module.FencedError("claim shard 12", { shard: 12, nodeId: "a", holder: HOLDER }),
+    new module.LeaseLostError("a", 7, "expired"),
     new module.CommandAlreadyHandledError("c-1", { sequence: 9, duplicate: false }),
     new module.CommandFailedError("c-1", "a", "n", { name: "RangeError", message: "no" }),
     new module.CommandOutcomeUnknownError("c-1", "a"),

@@ -55,6 +55,8 @@ const STORE = [
   "JetStreamSnapshotStore",
   "JetStreamSnapshotStoreOptions",
   "LatestVersionOptions",
+  "LeaseEnd",
+  "LeaseLostError",
   "ListActorsOptions",
   "ReadAllOptions",
   "ReadOptions",

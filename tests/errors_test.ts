@@ -92,6 +92,7 @@ Deno.test("messages say what could not be done, and how things stand", () => {
     "to the shard's owner",
     'Cannot claim shard 12: node "b" has claimed shard 12 under map 7; node "a" may claim it under ' +
     "a newer one",
+    'Cannot lead as "a" in term 7: no renewal of the lease was acknowledged in time; campaign again',
     'Cannot run command "c-1" again: its events are stored up to sequence 9; read them, or answer ' +
     "repeated commands from them",
     'Cannot handle command "c-1" of "a": no',

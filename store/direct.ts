@@ -25,13 +25,17 @@ export function readPage(
   return readDirect(api, query, idle);
 }
 
-/** The last message of each of `subjects`, and how far the replica that answers has come. */
+/**
+ * The last message of each of `subjects`, of those that end at sequence `from` or after, and how
+ * far the replica that answers has come.
+ */
 export function readLast(
   api: StreamApi<StreamNames>,
   subjects: readonly string[],
   idle: number,
+  from?: number,
 ): Promise<Page> {
-  return readDirect(api, { multi_last: subjects }, idle);
+  return readDirect(api, { multi_last: subjects, seq: from }, idle);
 }
 
 /** Each part of the answer names the one before, so that none can be lost on its way unseen. */

@@ -1,21 +1,24 @@
 import { backoff } from "./backoff.ts";
+import type { Ends } from "./ends.ts";
 import { CorruptEventError, StreamRegressedError } from "./errors.ts";
 import type { Head, Heads } from "./heads.ts";
 import { ID, numberIn, OP, PREVIOUS, type StoredMessage, VERSION } from "./stored_message.ts";
 import { ApiError, type StreamApi } from "./stream.ts";
 import { encodeToken } from "./token.ts";
 
-/** Reads where an actor's history ends, and finds versions in it, by the leader's word. */
+/** Reads where an actor's history ends, and finds versions in it. */
 export class HeadReader {
   readonly #api: StreamApi;
   readonly #heads: Heads;
+  readonly #ends: Ends;
   readonly #shards: number;
   readonly #pause: number;
 
   /** `pause`: how long one request may take, in ms. */
-  constructor(api: StreamApi, heads: Heads, shards: number, pause: number) {
+  constructor(api: StreamApi, heads: Heads, ends: Ends, shards: number, pause: number) {
     this.#api = api;
     this.#heads = heads;
+    this.#ends = ends;
     this.#shards = shards;
     this.#pause = pause;
   }
@@ -26,34 +29,42 @@ export class HeadReader {
   }
 
   /**
-   * The actor's head, asked of the server; the cache learns it. An answer that is behind what
-   * this store was told before is asked again, for a deposed leader may have given it.
+   * The actor's head, asked of the server; the cache learns it. It is not behind anything that
+   * this store was told of.
    *
-   * @param last How the last message of a subject is asked for. @default {of the leader}
+   * @param last How else the head of a subject is asked for; then only what the cache knows of
+   * the actor says that an answer is behind.
    * @throws {StreamRegressedError} The actor's history ends before what was acknowledged.
    * @throws {CorruptEventError} The last message is no event.
    */
   async read(
     actorId: string,
-    last: (subject: string) => Promise<Head> = (subject) => this.#lastOf(subject),
+    last?: (subject: string) => Promise<Head>,
   ): Promise<Head> {
+    const asked = performance.now();
+    const head = last === undefined
+      ? headIn(await this.last(actorId, true))
+      : await this.#lastBy(last, actorId);
+    this.#heads.raise(actorId, head, asked);
+    return head;
+  }
+
+  /** The actor's last message; `latest` as in {@linkcode Ends}. */
+  last(actorId: string, latest: boolean): Promise<StoredMessage | undefined> {
+    const known = this.#heads.get(actorId)?.sequence ?? 0;
     const subject = this.subjectOf(actorId);
+    return this.#ends.last({ subject, name: `"${actorId}"`, known, latest });
+  }
+
+  async #lastBy(last: (subject: string) => Promise<Head>, actorId: string): Promise<Head> {
+    const known = this.#heads.get(actorId)?.sequence ?? 0;
     for (const retry = backoff(performance.now() + this.#pause);;) {
-      const asked = performance.now();
-      const known = this.#heads.get(actorId)?.sequence ?? 0;
-      const head = await last(subject);
-      if (head.sequence >= known) {
-        this.#heads.raise(actorId, head, asked);
-        return head;
-      }
+      const head = await last(this.subjectOf(actorId));
+      if (head.sequence >= known) return head;
       if (!await retry(this.#api.wire)) {
         throw new StreamRegressedError(`"${actorId}"`, known, head.sequence);
       }
     }
-  }
-
-  async #lastOf(subject: string): Promise<Head> {
-    return headIn(await this.#api.get({ last_by_subj: subject }, this.#pause));
   }
 
   /** The first message of the actor after `sequence`. */
@@ -78,21 +89,18 @@ export class HeadReader {
 
   /**
    * The actor's first message at `version` or above. Looked for where it is in a history that
-   * was written in one go, then by a binary search over the sequences up to the head: about
-   * log2 of that many requests, whatever lies between.
+   * was written in one go, then where it is in one that grew evenly, by what has been seen of it:
+   * a few requests, and at most about 2 log2 of the sequences up to the head, whatever lies between.
    */
   async find(actorId: string, version: number, head: Head): Promise<StoredMessage | undefined> {
-    const guess = Math.max(0, head.sequence - (head.version - version) - 1);
-    const guessed = await this.next(actorId, guess);
-    if (guessed !== undefined && versionIn(guessed) === version) return guessed;
+    if (head.version < version) return undefined;
     for (let searches = 1;; searches++) {
       const found = await this.#search(actorId, version, head);
-      if (found === undefined && head.version >= version) {
+      if (found === undefined) {
         throw new ApiError({ code: 503, description: "a deposed leader answers" });
       }
       // Answers of two leaders in one search can point too far; a gap does so every time.
-      const follows = found === undefined || (numberIn(found, PREVIOUS) ?? 0) < version;
-      if (follows || searches === 3) return found;
+      if ((numberIn(found, PREVIOUS) ?? 0) < version || searches === 3) return found;
     }
   }
 
@@ -102,19 +110,25 @@ export class HeadReader {
     head: Head,
   ): Promise<StoredMessage | undefined> {
     let found: StoredMessage | undefined;
-    let low = 1;
-    let high = head.sequence;
-    while (low <= high) {
-      const middle = Math.floor((low + high) / 2);
-      const message = await this.next(actorId, middle - 1);
-      if (message === undefined || message.sequence > high) {
-        high = middle - 1;
-      } else if (versionIn(message) >= version) {
-        found = message;
-        high = middle - 1;
+    /** What is wanted lies behind `low`, and not behind `high`. */
+    let low: Head = { version: 0, sequence: 0 };
+    let high = head;
+    let guess = high.sequence - (high.version - version);
+    for (let turn = 1; low.sequence < high.sequence; turn++) {
+      guess = Math.min(Math.max(Math.floor(guess), low.sequence + 1), high.sequence);
+      const message = await this.next(actorId, guess - 1);
+      if (message === undefined || message.sequence > high.sequence) {
+        high = { version: high.version, sequence: guess - 1 };
+      } else if (versionIn(message) < version) {
+        low = headIn(message);
       } else {
-        low = message.sequence + 1;
+        found = message;
+        if ((numberIn(message, PREVIOUS) ?? Infinity) < version) break;
+        high = { version: versionIn(message), sequence: guess - 1 };
       }
+      // Every other time the middle, for histories that grew by fits and starts.
+      const part = turn % 2 === 0 ? 0.5 : (version - low.version) / (high.version - low.version);
+      guess = low.sequence + (high.sequence - low.sequence) * part;
     }
     return found;
   }

@@ -2,6 +2,7 @@ import { attempt } from "./attempt.ts";
 import { Committer } from "./committer.ts";
 import type { Connection } from "./connection.ts";
 import { lastByConsumer } from "./deliver_last.ts";
+import { Ends } from "./ends.ts";
 import { StoreUnavailableError } from "./errors.ts";
 import { EventDecoder } from "./decode.ts";
 import type { Event, RecordedEvent } from "./event.ts";
@@ -23,7 +24,9 @@ import {
   prepareRange,
   prepareReadAll,
 } from "./prepare.ts";
+import type { ReaderParts } from "./pages.ts";
 import { Publisher } from "./publisher.ts";
+import { salvage } from "./salvage.ts";
 import type { Detour, InnerSaveOptions, SavePath } from "./save_path.ts";
 import { type Plan, SaveQueue } from "./save_queue.ts";
 import type {
@@ -117,6 +120,7 @@ export class JetStreamEventStore implements EventStore {
   readonly #heads: Heads;
   readonly #reader: HeadReader;
   readonly #path: SavePath;
+  readonly #parts: ReaderParts;
   readonly #history: History;
   readonly #log: Log;
   readonly #live: LiveParts;
@@ -149,16 +153,18 @@ export class JetStreamEventStore implements EventStore {
     this.#maxMessage = limit > 0 ? limit : Infinity;
     this.#wire = api.wire;
     const heads = new Heads(cacheSize);
-    const reader = new HeadReader(api, heads, shards, pause);
+    const ends = new Ends(api, heads, pause, opened.config.num_replicas > 1);
+    const reader = new HeadReader(api, heads, ends, shards, pause);
     const markerOf = (actorId: string) => api.layout.commit(shardOf(actorId, shards));
     const publisher = new Publisher(api);
     this.#heads = heads;
     this.#reader = reader;
     const committer = new Committer({ api, heads, reader, publisher, pause, markerOf });
     const events = new EventReader(new EventDecoder(options.codec, options.upcasters ?? {}));
-    this.#history = new History({ api, pause, timeout }, heads, reader, events);
-    this.#log = new Log({ api, pause, timeout }, heads, reader, events);
-    this.#live = { api, pause, timeout, heads, heading: reader, events, identity };
+    this.#parts = { api, pause, timeout, heads, heading: reader, ends, events };
+    this.#history = new History(this.#parts);
+    this.#log = new Log(this.#parts);
+    this.#live = { ...this.#parts, identity };
     this.#notifier = new StoredNotifier(namespace, options);
     const threshold = opened.config.num_replicas > 1 ? GROUP_FROM_REPLICATED : GROUP_FROM;
     const queue = new SaveQueue(committer, this.#notifier, threshold);
@@ -275,7 +281,7 @@ export class JetStreamEventStore implements EventStore {
   ): Promise<EventsWithErrors<E>> {
     checkActorId(actorId);
     this.#checkOpen("read events");
-    const { events, errors } = await this.#history.withErrors(actorId);
+    const { events, errors } = await salvage(this.#parts, actorId);
     return { events: events as E[], errors };
   }
 

@@ -2,11 +2,8 @@ import { unlessAborted } from "./abort.ts";
 import { backoff } from "./backoff.ts";
 import { CorruptEventError, StoreUnavailableError, StreamRegressedError } from "./errors.ts";
 import type { Event } from "./event.ts";
-import type { EventReader } from "./event_reader.ts";
 import { Feed } from "./feed.ts";
-import type { HeadReader } from "./head_reader.ts";
-import type { Heads } from "./heads.ts";
-import type { ReadParts } from "./pages.ts";
+import type { ReaderParts } from "./pages.ts";
 import { prepareReadAll } from "./prepare.ts";
 import type { EventFilter } from "./store.ts";
 import { ID, OP, type StoredMessage } from "./stored_message.ts";
@@ -26,10 +23,7 @@ const FOREVER = 2 ** 31 - 1;
 const SHORTEST_HEARTBEAT = 100;
 
 /** What subscriptions of one store share. */
-export interface LiveParts extends ReadParts {
-  readonly heads: Heads;
-  readonly heading: HeadReader;
-  readonly events: EventReader;
+export interface LiveParts extends ReaderParts {
   /** Tells the stream that was opened from any other of its name. */
   readonly identity: string;
 }

@@ -4,27 +4,18 @@ import { attempt } from "./attempt.ts";
 import { backoff } from "./backoff.ts";
 import { CorruptEventError, StreamRegressedError } from "./errors.ts";
 import type { RecordedEvent } from "./event.ts";
-import type { EventReader } from "./event_reader.ts";
-import type { HeadReader } from "./head_reader.ts";
-import type { Heads } from "./heads.ts";
 import { categoryOf } from "./layout.ts";
-import { readPages, type ReadParts } from "./pages.ts";
+import { type ReaderParts, readPages } from "./pages.ts";
 import type { EventFilter } from "./store.ts";
 import type { InfoQuery } from "./stream.ts";
 
 /** Reads the store as a whole, in its one order. */
 export class Log {
-  readonly #parts: ReadParts;
-  readonly #heads: Heads;
-  readonly #heading: HeadReader;
-  readonly #events: EventReader;
+  readonly #parts: ReaderParts;
 
   /** Reads with `parts`. */
-  constructor(parts: ReadParts, heads: Heads, heading: HeadReader, events: EventReader) {
+  constructor(parts: ReaderParts) {
     this.#parts = parts;
-    this.#heads = heads;
-    this.#heading = heading;
-    this.#events = events;
   }
 
   /** Yields the events from sequence `from` on, to the end as it is when the read begins. */
@@ -33,30 +24,24 @@ export class Log {
     filter: EventFilter,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<RecordedEvent, void> {
+    const { heading, events } = this.#parts;
     const { layout } = this.#parts.api;
     const { actorId, category, eventTypes } = filter;
     if (actorId !== undefined && category !== undefined && categoryOf(actorId) !== category) return;
-    const subject = actorId === undefined
-      ? layout.events(category)
-      : this.#heading.subjectOf(actorId);
-    const known = actorId !== undefined
-      ? this.#heads.get(actorId)?.sequence
-      : category === undefined
-      ? this.#heads.highest
-      : 0;
-    const end = await unlessAborted(signal, this.#end(subject, known ?? 0));
+    const subject = actorId === undefined ? layout.events(category) : heading.subjectOf(actorId);
+    const end = await unlessAborted(signal, this.#end(subject, filter));
     if (end < from) return;
     const types = eventTypes && new Set(eventTypes);
     for await (const page of readPages(this.#parts, { subject, after: from - 1, end, signal })) {
       for (const message of page) {
         const actor = layout.actorOf(message.subject);
-        if (actor === undefined || this.#heading.subjectOf(actor) !== message.subject) {
+        if (actor === undefined || heading.subjectOf(actor) !== message.subject) {
           throw new CorruptEventError(
             message.sequence,
             `its subject "${message.subject}" is not one that this library writes`,
           );
         }
-        const event = await unlessAborted(signal, this.#events.eventIn(message, actor));
+        const event = await unlessAborted(signal, events.eventIn(message, actor));
         signal?.throwIfAborted();
         if (types === undefined || types.has(event.eventType)) {
           yield { ...event, sequence: message.sequence };
@@ -87,25 +72,22 @@ export class Log {
     }
   }
 
-  /** The last sequence on `subject`, `known` or after, by a leader that has all that is known. */
-  #end(subject: string, known: number): Promise<number> {
-    const { api, pause, timeout } = this.#parts;
-    return attempt(api.wire, timeout, `read "${subject}"`, async () => {
-      for (const retry = backoff(performance.now() + pause);;) {
-        await this.#info();
-        const sequence = (await api.get({ last_by_subj: subject }, pause))?.sequence ?? 0;
-        if (sequence >= known) return sequence;
-        if (!await retry(api.wire)) {
-          throw new StreamRegressedError(`"${subject}"`, known, sequence);
-        }
-      }
+  /** The last sequence on `subject`, after all that this store was told of. */
+  async #end(subject: string, { actorId, category }: EventFilter): Promise<number> {
+    const { api, heads, heading, ends, timeout } = this.#parts;
+    const name = `"${subject}"`;
+    const last = await attempt(api.wire, timeout, `read ${name}`, () => {
+      if (actorId !== undefined) return heading.last(actorId, true);
+      const known = category === undefined ? heads.highest : 0;
+      return ends.last({ subject, name, known, latest: true });
     });
+    return last?.sequence ?? 0;
   }
 
   /** The stream as a leader tells it that has all that this store was told of. */
   async #info(query?: InfoQuery): Promise<StreamInfo & { total?: number }> {
     const { api, pause } = this.#parts;
-    const needed = this.#heads.highest;
+    const needed = this.#parts.heads.highest;
     for (const retry = backoff(performance.now() + pause);;) {
       const info = await api.info(pause, query);
       const reached = info?.state.last_seq ?? 0;

@@ -1,7 +1,7 @@
 import { unlessAborted } from "./abort.ts";
 import { EventDecoder } from "./decode.ts";
 import { haveBodies, withBodies } from "./encode.ts";
-import { CorruptEventError, StoreUnavailableError } from "./errors.ts";
+import { type CorruptEventError, StoreUnavailableError } from "./errors.ts";
 import type { Event, RecordedEvent } from "./event.ts";
 import { Lanes } from "./lanes.ts";
 import { categoryOf, Layout } from "./layout.ts";
@@ -38,6 +38,7 @@ import {
   type EventSubscriptionOptions,
   Subscriptions,
 } from "./subscription.ts";
+import { unreadable } from "./upcast.ts";
 
 /** Options for {@linkcode InMemoryEventStore}. */
 export interface InMemoryEventStoreOptions extends EventStoreOptions {
@@ -149,8 +150,7 @@ export class InMemoryEventStore implements EventStore {
       try {
         events.push(await this.#decode(stored));
       } catch (error) {
-        if (!(error instanceof CorruptEventError)) throw error;
-        errors.push({ sequence: stored.sequence, error });
+        errors.push({ sequence: stored.sequence, error: unreadable(error) });
       }
     }
     return { events: events as E[], errors };

@@ -1,7 +1,11 @@
 import { unlessAborted } from "./abort.ts";
 import { attempt } from "./attempt.ts";
 import { readPage } from "./direct.ts";
+import type { Ends } from "./ends.ts";
 import { StoreUnavailableError } from "./errors.ts";
+import type { EventReader } from "./event_reader.ts";
+import type { HeadReader } from "./head_reader.ts";
+import type { Heads } from "./heads.ts";
 import type { StoredMessage } from "./stored_message.ts";
 import type { StreamApi } from "./stream.ts";
 
@@ -15,6 +19,14 @@ export interface ReadParts {
   readonly pause: number;
   /** How long one page may take, over all tries, in ms. */
   readonly timeout: number;
+}
+
+/** What the reads of one store share. */
+export interface ReaderParts extends ReadParts {
+  readonly heads: Heads;
+  readonly heading: HeadReader;
+  readonly ends: Ends;
+  readonly events: EventReader;
 }
 
 /** What {@linkcode readPages} reads. */

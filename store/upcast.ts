@@ -77,3 +77,18 @@ function checked(data: unknown): unknown {
 function stepsOf(upcasters: Upcasters, eventType: string): readonly Upcaster[] {
   return Object.hasOwn(upcasters, eventType) ? upcasters[eventType]! : [];
 }
+
+/**
+ * The error of an event that cannot be read; one that only newer code can read is no less out
+ * of reach here.
+ *
+ * @throws {unknown} `error`, where it is about something else.
+ */
+export function unreadable(error: unknown): CorruptEventError {
+  if (error instanceof CorruptEventError) return error;
+  if (!(error instanceof UnknownSchemaError)) throw error;
+  const { sequence, eventType, schema, known } = error;
+  const reason = `newer code saved it: "${eventType}" has schema ${schema}, and ${known} is the ` +
+    "newest that is known here; deploy the upcasters of the newer code";
+  return new CorruptEventError(sequence, reason, { cause: error });
+}

@@ -1,0 +1,59 @@
+import { CorruptEventError } from "./errors.ts";
+import { missingBefore, previousOf } from "./event_reader.ts";
+import { versionIn } from "./head_reader.ts";
+import type { Head } from "./heads.ts";
+import type { StoredMessage } from "./stored_message.ts";
+
+/** Where a history begins. */
+export const BEGINNING: Head = { version: 0, sequence: 0 };
+
+/** Follows an actor's messages, each of which must follow on the one before. */
+export class Chain {
+  /** Where the chain has come. */
+  head: Head;
+  /** Whether nothing of the range was seen yet. */
+  skipping = true;
+  readonly #actorId: string;
+  readonly #from: number;
+
+  /** Wants versions of `from` and above, of what stands behind `after`. */
+  constructor(actorId: string, from: number, after: Head) {
+    this.#actorId = actorId;
+    this.#from = from;
+    this.head = after;
+  }
+
+  /** Those of `page` that are in the range. */
+  follow(page: readonly StoredMessage[], to: number): StoredMessage[] {
+    const wanted: StoredMessage[] = [];
+    for (const message of page) {
+      const version = versionIn(message);
+      // What is older than asked only says where the rest begins; its content may be anything.
+      if (version >= this.#from || version <= this.head.version) {
+        const previous = previousOf(message);
+        // The first one wanted may follow on one that is not, which nobody has to have seen.
+        const follows = this.skipping
+          ? previous >= this.head.version && previous < Math.max(this.#from, 1)
+          : previous === this.head.version;
+        if (!follows) throw missingBefore(message, this.#actorId, this.head.version);
+        if (version <= this.head.version) throw notGrowing(message, this.#actorId, this.head);
+        this.skipping = false;
+        if (version <= to) wanted.push(message);
+      }
+      this.head = { version, sequence: message.sequence };
+    }
+    return wanted;
+  }
+}
+
+/** `message` stands behind a version that is not older. */
+export function notGrowing(
+  message: StoredMessage,
+  actorId: string,
+  before: Head,
+): CorruptEventError {
+  return new CorruptEventError(
+    message.sequence,
+    `version ${versionIn(message)} of "${actorId}" stands behind version ${before.version}`,
+  );
+}

@@ -2,14 +2,15 @@ import { unlessAborted } from "./abort.ts";
 import { backoff } from "./backoff.ts";
 import { readLast } from "./direct.ts";
 import { AetherError, SaveOutcomeUnknownError } from "./errors.ts";
-import { hasId, type HeadReader, isOf } from "./head_reader.ts";
+import { type HeadReader, isOf } from "./head_reader.ts";
 import type { Head, Heads } from "./heads.ts";
-import { conflictOf, expectationFailed, type PreparedEvent, unavailable } from "./prepare.ts";
+import { unavailable } from "./prepare.ts";
 import type { Publisher, TryOutcome } from "./publisher.ts";
 import { type Basis, messagesOf, type Save } from "./save.ts";
 import { type Fate, settle } from "./settle.ts";
 import type { SaveReceipt } from "./store.ts";
 import { isPassing, type StreamApi } from "./stream.ts";
+import { beginsAtOne, fateOfEvents, isNew, verdictOn } from "./verdict.ts";
 
 /** What the commit path works with. */
 export interface CommitterParts {
@@ -65,7 +66,7 @@ export class Committer {
         if (doubtful === undefined && !isNew(save, basis)) {
           if (!fresh) basis = await unlessAborted(signal, this.#basisOf(save, true));
           if (!isNew(save, basis)) {
-            return await unlessAborted(signal, this.#known(save, basis));
+            return await unlessAborted(signal, verdictOn(save, basis, this.#parts.reader));
           }
         }
         if (doubtful === undefined) epoch = api.wire.epoch;
@@ -173,42 +174,6 @@ export class Committer {
     return { sequence: first + save.events.length - 1, duplicate: false };
   }
 
-  /** All events are stored already, which is a duplicate; or something differs: a conflict. */
-  async #known(save: Save, basis: Basis): Promise<SaveReceipt> {
-    const { reader } = this.#parts;
-    if (save.events.every(({ actorId, version }) => version > basis.get(actorId)!.version)) {
-      for (const [actorId, expected] of save.expect) {
-        const { version } = basis.get(actorId)!;
-        if (version !== expected) {
-          throw expectationFailed(actorId, expected, version, save.events);
-        }
-      }
-    }
-    const last = new Map<string, number>();
-    let sequence = 0;
-    for (const event of save.events) {
-      const { actorId, version, id } = event;
-      const head = basis.get(actorId)!;
-      const message = await reader.at(actorId, version, head, last.get(actorId));
-      if (message === undefined || !hasId(message, id)) {
-        const culprit = version > head.version ? await this.#culprit(save, basis, event) : event;
-        throw conflictOf(culprit, basis.get(culprit.actorId)!.version);
-      }
-      last.set(actorId, message.sequence);
-      sequence = Math.max(sequence, message.sequence);
-    }
-    return { sequence, duplicate: true };
-  }
-
-  /** Whom a conflict is about that shows at `event`, which is new itself: one not new is. */
-  async #culprit(save: Save, basis: Basis, event: PreparedEvent): Promise<PreparedEvent> {
-    const headOf = ({ actorId }: PreparedEvent) => basis.get(actorId)!;
-    const moved = save.events.find((it) => it.version <= headOf(it).version)!;
-    const { actorId, version, id } = moved;
-    const message = await this.#parts.reader.at(actorId, version, headOf(moved));
-    return message !== undefined && hasId(message, id) ? event : moved;
-  }
-
   #unknown(save: Save, basis: Basis, epoch: number, cause: unknown): SaveOutcomeUnknownError {
     const { api, reader, pause } = this.#parts;
     const { actorId, version } = save.events[0]!;
@@ -225,30 +190,6 @@ export class Committer {
   /** The fate as its owner means it: who saved the same events again has saved them. */
   async #fateFor(save: Save, basis: Basis): Promise<Fate> {
     const fate = await this.#fateOf(save, basis);
-    if (fate !== "never") return fate;
-    const { reader } = this.#parts;
-    let first = Infinity;
-    for (const { actorId, version, id } of save.events) {
-      const message = await reader.at(actorId, version, await reader.read(actorId));
-      if (message === undefined || !hasId(message, id)) return "never";
-      first = Math.min(first, message.sequence);
-    }
-    return { first };
+    return fate === "never" ? await fateOfEvents(save.events, this.#parts.reader) : fate;
   }
-}
-
-/** Whether all events are newer than their actors' heads, and all expectations are met. */
-function isNew(save: Save, basis: Basis): boolean {
-  for (const { actorId, version } of save.events) {
-    if (version <= basis.get(actorId)!.version) return false;
-  }
-  for (const [actorId, expected] of save.expect) {
-    if (basis.get(actorId)!.version !== expected) return false;
-  }
-  return true;
-}
-
-/** Whether the save itself says that the actor has no events yet: it writes version 1. */
-function beginsAtOne(save: Save, actorId: string): boolean {
-  return save.events.some((event) => event.actorId === actorId && event.version === 1);
 }

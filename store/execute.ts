@@ -6,6 +6,7 @@ import { policyOf, type SnapshotOptions } from "./rehydrate.ts";
 import { SavePace } from "./save_pace.ts";
 import { StateCache } from "./state_cache.ts";
 import type { EventStore } from "./store.ts";
+import { originOf } from "./view.ts";
 
 /** Options for {@linkcode execute}. */
 export interface ExecuteOptions {
@@ -131,10 +132,15 @@ export async function execute<State, Command, E extends Event = Event>(
   return await job.promise as Executed<State, E>;
 }
 
+/** Views of one store share the states; each has lanes of its own, for it saves in its own way. */
 function deskOf(store: EventStore): Desk {
   let desk = desks.get(store);
   if (desk === undefined) {
-    desk = { lanes: new Map(), states: new StateCache(KEPT_STATES), pace: new SavePace() };
+    const origin = originOf(store);
+    const { states, pace } = origin === store
+      ? { states: new StateCache(KEPT_STATES), pace: new SavePace() }
+      : deskOf(origin);
+    desk = { lanes: new Map(), states, pace };
     desks.set(store, desk);
   }
   return desk;

@@ -1,0 +1,234 @@
+import { backoff } from "../store/backoff.ts";
+import { isAetherError } from "../store/errors.ts";
+import type { Event } from "../store/event.ts";
+import { Lanes } from "../store/lanes.ts";
+import type { EventStore } from "../store/store.ts";
+import type { Wire } from "../store/wire.ts";
+import { CommandStore, type HandledCommand } from "./command_store.ts";
+import { type CommandAnswer, type CommandMessage, failureOf } from "./commands.ts";
+
+/** What a handler is told beside the command. */
+export interface CommandContext {
+  /** Whose command it is. */
+  readonly actorId: string;
+  /** Names the command; the same when it comes again. */
+  readonly commandId: string;
+  /**
+   * The event store, fenced to the shards that this node owns; what is saved through it carries
+   * the command's id. It takes no saves after the handler's end.
+   */
+  readonly store: EventStore;
+}
+
+/** Handles the commands of the actors that this node owns; what it gives back is the reply. */
+export type CommandHandler = (command: unknown, context: CommandContext) => unknown;
+
+/** Gives the reply of a command that was handled before, from the events that it led to. */
+export type ReplyAgain = (
+  events: readonly Event[],
+  context: { readonly actorId: string; readonly commandId: string },
+) => unknown;
+
+/** What the actors of a node live on. */
+export interface ActorsParts {
+  readonly wire: Wire;
+  readonly handler: CommandHandler;
+  readonly again: ReplyAgain | undefined;
+  /** The fenced store, its saves marked with the command's id. */
+  readonly storeFor: (commandId: string) => EventStore;
+  /** The commands that the actor's stored events name. */
+  readonly commandsOf: (actorId: string) => Promise<ReadonlyMap<string, HandledCommand>>;
+  /** The shard of an actor. */
+  readonly shardOf: (actorId: string) => number;
+  /** Whether this node serves the shard. */
+  readonly serves: (shard: number) => boolean;
+  /** Proves, before a reply that saved nothing, that the shard is this node's still. */
+  readonly confirm: (shard: number) => Promise<void>;
+  /** How long an actor without commands stays active, in ms. */
+  readonly idle: number;
+  /** Actors that are active at most; those idle for longest go first. */
+  readonly capacity: number;
+}
+
+/** Answers that an active actor remembers, for commands that come again soon. */
+const KEPT_ANSWERS = 128;
+/** Commands that an active actor remembers to be handled. */
+const KEPT_COMMANDS = 1000;
+
+/** An actor while it is active. */
+interface Active {
+  readonly actorId: string;
+  readonly shard: number;
+  /** Answers given or on their way, by command. */
+  readonly answers: Map<string, Promise<CommandAnswer>>;
+  /** Handled commands; undefined until they are read from the events. */
+  commands: Map<string, HandledCommand> | undefined;
+  /** Commands that wait or run. */
+  busy: number;
+  usedAt: number;
+}
+
+/**
+ * The actors that a node serves: one command of an actor at a time, in the order they came, and
+ * each command once. An actor becomes active with its first command, when the ids of the
+ * commands it has handled are read from its events; idle ones are let go.
+ */
+export class Actors {
+  readonly #parts: ActorsParts;
+  readonly #active = new Map<string, Active>();
+  readonly #lanes = new Lanes();
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  /** Begins with none active. */
+  constructor(parts: ActorsParts) {
+    this.#parts = parts;
+    this.#timer = setInterval(() => this.#passivate(), Math.max(10, parts.idle / 2));
+  }
+
+  /** Active actors, and how many commands they have under way. */
+  get load(): { readonly actors: number; readonly commands: number } {
+    let commands = 0;
+    for (const { busy } of this.#active.values()) commands += busy;
+    return { actors: this.#active.size, commands };
+  }
+
+  /** Brings a command to its end, in turn. One that is under way or was answered is not run again. */
+  run(message: CommandMessage): Promise<CommandAnswer> {
+    const { actorId, id } = message;
+    const shard = this.#parts.shardOf(actorId);
+    if (!this.#parts.serves(shard)) return Promise.resolve(notHere(shard));
+    const actor = this.#activate(actorId, shard);
+    const known = actor.answers.get(id);
+    if (known !== undefined) return known;
+    actor.busy++;
+    const answer = this.#lanes.run([actorId], () => this.#turn(actor, message))
+      .catch((error): CommandAnswer => ({ kind: "again", reason: String(error) }))
+      .then((answer) => {
+        actor.busy--;
+        actor.usedAt = performance.now();
+        // What another try may bring to an end has to be tried there.
+        if (answer.kind === "again") actor.answers.delete(id);
+        return answer;
+      });
+    actor.answers.set(id, answer);
+    trim(actor.answers, KEPT_ANSWERS);
+    return answer;
+  }
+
+  /** Lets go of the actors of a shard, whose events others may write from now on. */
+  forget(shard: number): void {
+    for (const actor of this.#active.values()) {
+      if (actor.shard === shard) this.#active.delete(actor.actorId);
+    }
+  }
+
+  /** Resolves when no command of the shard is under way. */
+  async drained(shard: number): Promise<void> {
+    const actors = [...this.#active.values()].filter((it) => it.shard === shard && it.busy > 0);
+    const ids = actors.map(({ actorId }) => actorId);
+    if (ids.length > 0) await this.#lanes.run(ids, () => Promise.resolve());
+  }
+
+  /** Resolves when no command is under way, and lets go of everything. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#lanes.idle();
+    this.#active.clear();
+  }
+
+  async #turn(actor: Active, message: CommandMessage): Promise<CommandAnswer> {
+    const { shard, actorId } = actor;
+    const { serves, commandsOf, storeFor, handler, confirm } = this.#parts;
+    const { id, command } = message;
+    // The shard may have gone, or gone and come back, while the command waited.
+    if (!serves(shard) || this.#active.get(actorId) !== actor) return notHere(shard);
+    actor.commands ??= new Map(await commandsOf(actorId));
+    const handled = actor.commands.get(id);
+    if (handled !== undefined) return await this.#repeat(message, handled);
+    const store = new CommandStore(storeFor(id));
+    try {
+      const reply = await handler(command, { actorId, commandId: id, store });
+      if (store.saved.size === 0) await confirm(shard);
+      return { kind: "reply", ...(reply !== undefined && { reply }) };
+    } catch (error) {
+      if (!serves(shard) || isAetherError(error, "FencedError")) return notHere(shard);
+      if (store.doubts.length > 0) return await this.#settle(actor, store);
+      // Said by a store out of reach, not by the actor's rules.
+      if (isAetherError(error, "StoreUnavailableError")) {
+        return { kind: "again", reason: error.message };
+      }
+      return { kind: "failed", error: failureOf(error) };
+    } finally {
+      store.end();
+      const own = store.saved.get(actorId);
+      if (own !== undefined) {
+        actor.commands.set(id, own);
+        trim(actor.commands, KEPT_COMMANDS);
+      }
+    }
+  }
+
+  /** The answer of a command that was handled before. */
+  async #repeat({ id, actorId }: CommandMessage, handled: HandledCommand): Promise<CommandAnswer> {
+    const { again } = this.#parts;
+    const { events, receipt } = handled;
+    if (again === undefined) return { kind: "handled", receipt };
+    try {
+      const reply = await again(events, { actorId, commandId: id });
+      return { kind: "reply", ...(reply !== undefined && { reply }) };
+    } catch (error) {
+      return { kind: "failed", error: failureOf(error) };
+    }
+  }
+
+  /**
+   * Holds the actor's turn until it is known what became of a save: until then, the same
+   * command run again might save its events a second time.
+   */
+  async #settle(actor: Active, { doubts }: CommandStore): Promise<CommandAnswer> {
+    const { wire, serves } = this.#parts;
+    const retry = backoff(performance.now() + FOREVER);
+    for (const doubt of doubts) {
+      while (serves(actor.shard) && await doubt.settle().catch(() => "open") === "open") {
+        if (!await retry(wire)) break;
+      }
+    }
+    actor.commands = undefined; // Read anew: the events may be there.
+    return { kind: "again", reason: "its outcome was unknown for a while" };
+  }
+
+  #activate(actorId: string, shard: number): Active {
+    let actor = this.#active.get(actorId);
+    if (actor === undefined) {
+      actor = { actorId, shard, answers: new Map(), commands: undefined, busy: 0, usedAt: 0 };
+    } else {
+      this.#active.delete(actorId);
+    }
+    this.#active.set(actorId, actor);
+    actor.usedAt = performance.now();
+    return actor;
+  }
+
+  /** Lets idle actors go: those that were idle for long, and as many as are too many. */
+  #passivate(): void {
+    const { idle, capacity } = this.#parts;
+    const since = performance.now() - idle;
+    for (const actor of this.#active.values()) {
+      if (actor.busy > 0) continue;
+      if (actor.usedAt > since && this.#active.size <= capacity) return;
+      this.#active.delete(actor.actorId);
+    }
+  }
+}
+
+/** As long as a timer can run, in ms. */
+const FOREVER = 2 ** 31 - 1;
+
+function notHere(shard: number): CommandAnswer {
+  return { kind: "again", reason: `the node does not serve shard ${shard}` };
+}
+
+/** Drops what was put in first where there is too much. */
+function trim(map: Map<string, unknown>, capacity: number): void {
+  if (map.size > capacity) map.delete(map.keys().next().value!);
+}

@@ -1,0 +1,114 @@
+import type { SaveOutcomeUnknownError } from "../store/errors.ts";
+import { isAetherError } from "../store/errors.ts";
+import type { Event, RecordedEvent } from "../store/event.ts";
+import type {
+  EventStore,
+  EventsWithErrors,
+  LatestVersionOptions,
+  ListActorsOptions,
+  ReadAllOptions,
+  ReadOptions,
+  SaveOptions,
+  SaveReceipt,
+} from "../store/store.ts";
+import { markView } from "../store/view.ts";
+import type { EventSubscription, EventSubscriptionOptions } from "../store/subscription.ts";
+
+/** A command whose events are stored. */
+export interface HandledCommand {
+  /** Its events of the actor, in order. */
+  readonly events: readonly Event[];
+  /** Where the last of them is. */
+  readonly receipt: SaveReceipt;
+}
+
+/**
+ * The store that a handler is given for one command. Passes everything on, and remembers what
+ * was saved and what is in doubt. Disposing of it does nothing: the store behind it is not its own.
+ */
+export class CommandStore implements EventStore {
+  readonly #store: EventStore;
+  /** Saves that may or may not have been stored. */
+  readonly doubts: SaveOutcomeUnknownError[] = [];
+  /** What was saved of each actor. */
+  readonly saved: Map<string, HandledCommand> = new Map();
+  #isOver = false;
+
+  /** Passes everything on to `store`, whose saves carry the command's id. */
+  constructor(store: EventStore) {
+    this.#store = store;
+    markView(this, store);
+  }
+
+  /** See {@linkcode EventStore.identity}. */
+  get identity(): string {
+    return this.#store.identity;
+  }
+
+  /** See {@linkcode EventStore.saveEvent}. */
+  saveEvent(event: Event): Promise<SaveReceipt> {
+    return this.saveEvents([event]);
+  }
+
+  /** See {@linkcode EventStore.saveEvents}; not after the command's end, whose reply is given. */
+  async saveEvents(events: readonly Event[], options?: SaveOptions): Promise<SaveReceipt> {
+    if (this.#isOver) throw new TypeError("Cannot save events: the command has been answered");
+    try {
+      const receipt = await this.#store.saveEvents(events, options);
+      for (const actorId of new Set(events.map((event) => event.actorId))) {
+        const before = this.saved.get(actorId)?.events ?? [];
+        const own = events.filter((event) => event.actorId === actorId);
+        this.saved.set(actorId, { events: [...before, ...own], receipt });
+      }
+      return receipt;
+    } catch (error) {
+      if (isAetherError(error, "SaveOutcomeUnknownError")) this.doubts.push(error);
+      throw error;
+    }
+  }
+
+  /** Refuses saves from now on. */
+  end(): void {
+    this.#isOver = true;
+  }
+
+  /** See {@linkcode EventStore.getEvents}. */
+  getEvents<E extends Event = Event>(actorId: string, fromVersion?: number): Promise<E[]> {
+    return this.#store.getEvents(actorId, fromVersion);
+  }
+
+  /** See {@linkcode EventStore.readEvents}. */
+  readEvents<E extends Event = Event>(actorId: string, options?: ReadOptions): AsyncIterable<E> {
+    return this.#store.readEvents(actorId, options);
+  }
+
+  /** See {@linkcode EventStore.getEventsWithErrors}. */
+  getEventsWithErrors<E extends Event = Event>(actorId: string): Promise<EventsWithErrors<E>> {
+    return this.#store.getEventsWithErrors(actorId);
+  }
+
+  /** See {@linkcode EventStore.getLatestVersion}. */
+  getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
+    return this.#store.getLatestVersion(actorId, options);
+  }
+
+  /** See {@linkcode EventStore.readAll}. */
+  readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent> {
+    return this.#store.readAll(options);
+  }
+
+  /** See {@linkcode EventStore.listActors}. */
+  listActors(options?: ListActorsOptions): AsyncIterable<string> {
+    return this.#store.listActors(options);
+  }
+
+  /** See {@linkcode EventStore.subscribe}. */
+  subscribe<E extends Event = Event>(options?: EventSubscriptionOptions): EventSubscription<E> {
+    return this.#store.subscribe(options);
+  }
+
+  /** Does nothing. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
+}

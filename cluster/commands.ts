@@ -1,0 +1,62 @@
+import type { CommandFailure } from "../store/errors.ts";
+import type { SaveReceipt } from "../store/store.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** A command on its way to the owner of its actor. */
+export interface CommandMessage {
+  /** Names the command; stable over its tries. */
+  readonly id: string;
+  /** Whose command it is. */
+  readonly actorId: string;
+  /** What is asked; JSON carries it. */
+  readonly command: unknown;
+}
+
+/** What became of a command at a node. */
+export type CommandAnswer =
+  /** It was handled, now or before. */
+  | { readonly kind: "reply"; readonly reply?: unknown }
+  /** Its handler has refused it. */
+  | { readonly kind: "failed"; readonly error: CommandFailure }
+  /** It was handled before, and nobody knows the reply any more. */
+  | { readonly kind: "handled"; readonly receipt: SaveReceipt }
+  /** It was not brought to an end here: another try, most often elsewhere, may. */
+  | { readonly kind: "again"; readonly reason: string };
+
+/** A command or an answer as it travels. */
+export function encodeMessage(message: CommandMessage | CommandAnswer): Uint8Array {
+  return encoder.encode(JSON.stringify(message));
+}
+
+/** The command in `data`; `undefined` where that is none. */
+export function decodeCommand(data: Uint8Array): CommandMessage | undefined {
+  const message = parse(data) as Partial<CommandMessage> | undefined;
+  if (typeof message?.id !== "string" || typeof message.actorId !== "string") return undefined;
+  return { id: message.id, actorId: message.actorId, command: message.command };
+}
+
+/** The answer in `data`; `undefined` where that is none. */
+export function decodeAnswer(data: Uint8Array): CommandAnswer | undefined {
+  const answer = parse(data) as CommandAnswer | undefined;
+  const kinds = ["reply", "failed", "handled", "again"];
+  return kinds.includes(answer?.kind as string) ? answer : undefined;
+}
+
+/** What is told of `error` to other nodes. */
+export function failureOf(error: unknown): CommandFailure {
+  if (!(error instanceof Error)) return { name: "Error", message: String(error) };
+  const { name, message } = error;
+  const { code } = error as { code?: unknown };
+  return { name, message, ...(typeof code === "string" && { code }) };
+}
+
+function parse(data: Uint8Array): unknown {
+  try {
+    const value = JSON.parse(decoder.decode(data));
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

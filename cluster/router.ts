@@ -1,0 +1,171 @@
+import { unlessAborted } from "../store/abort.ts";
+import {
+  CommandAlreadyHandledError,
+  CommandFailedError,
+  CommandOutcomeUnknownError,
+  StoreUnavailableError,
+} from "../store/errors.ts";
+import { type Wire, WireError } from "../store/wire.ts";
+import {
+  type CommandAnswer,
+  type CommandMessage,
+  decodeAnswer,
+  encodeMessage,
+} from "./commands.ts";
+
+/** Where commands go. */
+export interface Destination {
+  /** The node. */
+  readonly nodeId: string;
+  /** The subject on which it takes commands; `undefined` for this node itself. */
+  readonly subject: string | undefined;
+}
+
+/** What a router works with. */
+export interface RouterParts {
+  readonly wire: Wire;
+  /** The owner of an actor, as far as is known here. */
+  readonly ownerOf: (actorId: string) => Destination | undefined;
+  /** Runs a command on this node. */
+  readonly runHere: (message: CommandMessage) => Promise<CommandAnswer>;
+  /** Resolves at the next change of owners. */
+  readonly changed: () => Promise<void>;
+  /** Commands that may be on their way at once. */
+  readonly capacity: number;
+  /** How long one try waits for its answer, in ms; a try that comes again joins the one before. */
+  readonly pause: number;
+}
+
+/** How one command is sent. */
+export interface SendOptions {
+  /**
+   * How long to try, in ms.
+   *
+   * @default {30_000}
+   */
+  readonly timeout?: number;
+  /** Ends the waiting. @default {undefined} */
+  readonly signal?: AbortSignal;
+  /**
+   * Names the command: whoever sends it again, in whichever process, gives the same name, and
+   * its events are there once. At most 200 bytes when encoded.
+   *
+   * @default {a random UUID}
+   */
+  readonly commandId?: string;
+}
+
+/** First wait between tries, in ms, and the longest. */
+const PAUSE = [5, 250] as const;
+
+/**
+ * Brings commands to the owners of their actors, over moves and crashes: a command is sent until
+ * somebody answers for it, always under the same id, so that it is handled once.
+ */
+export class Router {
+  readonly #parts: RouterParts;
+  #underWay = 0;
+
+  /** Sends nothing yet. */
+  constructor(parts: RouterParts) {
+    this.#parts = parts;
+  }
+
+  /** Commands on their way. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  /** See {@linkcode Cluster.send}. */
+  async send(message: CommandMessage, { timeout = 30_000, signal }: SendOptions): Promise<unknown> {
+    signal?.throwIfAborted();
+    const { capacity } = this.#parts;
+    if (this.#underWay >= capacity) {
+      throw new StoreUnavailableError(
+        `Cannot send command "${message.id}" to "${message.actorId}": ${capacity} commands are ` +
+          "on their way already; it was not sent",
+      );
+    }
+    const ends = new AbortController();
+    const timer = setTimeout(() => ends.abort(), timeout);
+    const over = signal === undefined ? ends.signal : AbortSignal.any([ends.signal, signal]);
+    this.#underWay++;
+    try {
+      return await this.#deliver(message, over, signal);
+    } finally {
+      this.#underWay--;
+      clearTimeout(timer);
+    }
+  }
+
+  async #deliver(
+    message: CommandMessage,
+    over: AbortSignal,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
+    const { id, actorId } = message;
+    let span: number = PAUSE[0];
+    /** Whether a try may have been run, or run still. */
+    let isDoubtful = false;
+    let cause: unknown;
+    while (!over.aborted) {
+      const changed = this.#parts.changed();
+      const owner = this.#parts.ownerOf(actorId);
+      let answer: CommandAnswer | undefined;
+      if (owner === undefined) cause = new Error("its shard has no owner at the moment");
+      else {
+        try {
+          answer = await unlessAborted(over, this.#try(owner, message));
+        } catch (error) {
+          cause = error;
+          const isLost = over.aborted || (error instanceof WireError && error.maybeSent);
+          if (isLost) isDoubtful = true;
+          if (!(error instanceof WireError)) {
+            if (!over.aborted) throw error;
+          } else if (error.failure === "closed" || error.failure === "denied") break;
+        }
+      }
+      switch (answer?.kind) {
+        case "reply":
+          return answer.reply;
+        case "failed":
+          throw new CommandFailedError(id, actorId, owner!.nodeId, answer.error);
+        case "handled":
+          throw new CommandAlreadyHandledError(id, answer.receipt);
+        case "again":
+          cause = new Error(answer.reason);
+      }
+      await rest(span * (0.5 + Math.random() / 2), changed, over);
+      span = Math.min(span * 2, PAUSE[1]);
+    }
+    if (signal?.aborted) cause = signal.reason;
+    if (isDoubtful) throw new CommandOutcomeUnknownError(id, actorId, { cause });
+    if (signal?.aborted) throw signal.reason;
+    const reason = cause instanceof Error ? cause.message : "nobody has answered";
+    throw new StoreUnavailableError(
+      `Cannot send command "${id}" to "${actorId}": ${reason}; it was not handled`,
+      { cause },
+    );
+  }
+
+  async #try({ subject }: Destination, message: CommandMessage): Promise<CommandAnswer> {
+    const { wire, runHere, pause } = this.#parts;
+    if (subject === undefined) return await runHere(message);
+    const { data } = await wire.request(subject, encodeMessage(message), pause);
+    const answer = decodeAnswer(data);
+    if (answer === undefined) throw new WireError("timeout", subject, true);
+    return answer;
+  }
+}
+
+/** Waits for `ms`, or less where something has happened. */
+async function rest(ms: number, changed: Promise<void>, over: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  const stop = () => resolve();
+  over.addEventListener("abort", stop, { once: true });
+  changed.then(stop);
+  await promise;
+  over.removeEventListener("abort", stop);
+  clearTimeout(timer);
+}

@@ -1,0 +1,14 @@
+import type { EventStore } from "./store.ts";
+
+const origins = new WeakMap<EventStore, EventStore>();
+
+/** Says that `view` shows the same events as `store`, so that both may share what is kept of them. */
+export function markView<View extends EventStore>(view: View, store: EventStore): View {
+  origins.set(view, originOf(store));
+  return view;
+}
+
+/** The store behind a view; a store that is no view is its own. */
+export function originOf(store: EventStore): EventStore {
+  return origins.get(store) ?? store;
+}

@@ -1,0 +1,253 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Actors, type ActorsParts } from "../cluster/actors.ts";
+import type { HandledCommand } from "../cluster/command_store.ts";
+import type { CommandAnswer } from "../cluster/commands.ts";
+import type { Decider } from "../store/decider.ts";
+import { SaveOutcomeUnknownError } from "../store/errors.ts";
+import { createEvent, type Event } from "../store/event.ts";
+import { execute } from "../store/execute.ts";
+import { InMemoryEventStore } from "../store/memory.ts";
+import type { EventStore } from "../store/store.ts";
+import { markView } from "../store/view.ts";
+import type { Wire } from "../store/wire.ts";
+
+/** All that the actors ask of a wire is whether to go on. */
+const wire = { closed: false, connected: () => Promise.resolve() } as unknown as Wire;
+
+/** A node whose store notes which command has saved which events. */
+class Node {
+  readonly store = new InMemoryEventStore();
+  readonly notes = new Map<string, Map<string, HandledCommand>>();
+  readonly lost = new Set<number>();
+  reads = 0;
+  confirmations = 0;
+  readonly actors: Actors;
+
+  constructor(parts: Partial<ActorsParts> = {}) {
+    this.actors = new Actors({
+      wire,
+      handler: () => undefined,
+      again: undefined,
+      storeFor: (id) => this.marked(id),
+      commandsOf: (actorId) => {
+        this.reads++;
+        return Promise.resolve(new Map(this.notes.get(actorId)));
+      },
+      shardOf: (actorId) => actorId.length,
+      serves: (shard) => !this.lost.has(shard),
+      confirm: () => {
+        this.confirmations++;
+        return Promise.resolve();
+      },
+      idle: 60_000,
+      capacity: 1000,
+      ...parts,
+    });
+  }
+
+  send(id: string, command: unknown = id, actorId = "a-1"): Promise<CommandAnswer> {
+    return this.actors.run({ id, actorId, command });
+  }
+
+  marked(id: string): EventStore {
+    const saveEvents = async (events: readonly Event[]) => {
+      const receipt = await this.store.saveEvents(events);
+      const notes = this.notes.get(events[0]!.actorId) ?? new Map();
+      this.notes.set(events[0]!.actorId, notes.set(id, { events, receipt }));
+      return receipt;
+    };
+    const view = new Proxy<EventStore>(this.store, {
+      get: (target, name) => {
+        if (name === "saveEvents") return saveEvents;
+        const value = Reflect.get(target, name);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    return markView(view, this.store);
+  }
+}
+
+function noted(actorId: string, version: number, command: unknown): Event {
+  return createEvent({ eventType: "Noted", actorId, version, data: { command } });
+}
+
+const append: ActorsParts["handler"] = async (command, { actorId, store }) => {
+  const version = await store.getLatestVersion(actorId) + 1;
+  await store.saveEvent(noted(actorId, version, command));
+  return version;
+};
+
+Deno.test("an actor's commands run one at a time and in order, different actors' side by side", async () => {
+  const log: unknown[] = [];
+  const gates = new Map<unknown, PromiseWithResolvers<void>>();
+  const node = new Node({
+    handler: async (command) => {
+      log.push(`${command} begins`);
+      gates.set(command, Promise.withResolvers());
+      await gates.get(command)!.promise;
+      log.push(`${command} ends`);
+    },
+  });
+  const all = [node.send("1"), node.send("2"), node.send("3", "3", "b-1")];
+  while (gates.size < 2) await Promise.resolve();
+  assertEquals(log, ["1 begins", "3 begins"]);
+  gates.get("1")!.resolve();
+  await all[0];
+  while (gates.size < 3) await Promise.resolve();
+  gates.get("2")!.resolve();
+  gates.get("3")!.resolve();
+  await Promise.all(all);
+  assertEquals(log.slice(2, 4), ["1 ends", "2 begins"]);
+  await node.actors.close();
+});
+
+Deno.test("a command that comes again while it runs, or soon after, has the one answer", async () => {
+  const node = new Node({ handler: append });
+  const answers = await Promise.all([node.send("1"), node.send("1"), node.send("2")]);
+  assertEquals(answers.map((answer) => "reply" in answer && answer.reply), [1, 1, 2]);
+  assertEquals(await node.send("1"), { kind: "reply", reply: 1 });
+  assertEquals((await node.store.getEvents("a-1")).length, 2);
+  await node.actors.close();
+});
+
+Deno.test("a command found among the actor's events is not run again", async () => {
+  const first = new Node({ handler: append });
+  await first.send("1");
+  await first.actors.close();
+  const parts = { commandsOf: (id: string) => Promise.resolve(first.notes.get(id)!) };
+  const second = new Node({ handler: append, ...parts });
+  const answer = await second.send("1");
+  assertEquals(answer, { kind: "handled", receipt: { sequence: 2, duplicate: false } });
+  await second.actors.close();
+  const third = new Node({
+    handler: append,
+    again: ([event]) => `version ${event!.version}`,
+    ...parts,
+  });
+  assertEquals(await third.send("1"), { kind: "reply", reply: "version 1" });
+  await third.actors.close();
+});
+
+Deno.test("what a handler throws is told, and the command may come again", async () => {
+  let fails = true;
+  const node = new Node({
+    handler: () => {
+      if (fails) throw new RangeError("too much");
+      return "fine";
+    },
+  });
+  const error = { name: "RangeError", message: "too much" };
+  assertEquals(await node.send("1"), { kind: "failed", error });
+  fails = false;
+  assertEquals(await node.send("2"), { kind: "reply", reply: "fine" });
+  assertEquals(node.confirmations, 1);
+  await node.actors.close();
+});
+
+Deno.test("a shard that is not served, or not any more when the turn comes, sends on", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node = new Node({ handler: () => gate.promise });
+  const running = node.send("1");
+  const waiting = node.send("2");
+  node.lost.add(3);
+  node.actors.forget(3);
+  assertEquals((await node.send("3")).kind, "again");
+  gate.resolve();
+  assertEquals((await running).kind, "reply");
+  assertEquals((await waiting).kind, "again");
+  await node.actors.close();
+});
+
+Deno.test("drained() waits for the shard's commands alone", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node = new Node({ handler: (_, { actorId }) => actorId === "a-1" ? gate.promise : 0 });
+  const running = node.send("1");
+  let drained = false;
+  const draining = node.actors.drained(3).then(() => drained = true);
+  await node.actors.drained(4);
+  assert(!drained);
+  gate.resolve();
+  await draining;
+  await running;
+  await node.actors.close();
+});
+
+Deno.test("an unknown outcome holds the turn until it is settled, and is looked up again", async () => {
+  const node: Node = new Node({
+    storeFor: (id) => {
+      const store = node.marked(id);
+      if (node.notes.size > 0) return store;
+      return new Proxy(store, {
+        get: (target, name) => {
+          if (name !== "saveEvents") return Reflect.get(target, name);
+          return async (events: readonly Event[]) => {
+            await target.saveEvents(events);
+            let asked = 0;
+            const settle = () => Promise.resolve(++asked < 3 ? "open" as const : "saved" as const);
+            throw new SaveOutcomeUnknownError("a-1", 1, settle);
+          };
+        },
+      });
+    },
+    handler: append,
+  });
+  const first = node.send("1");
+  const second = node.send("2");
+  assertEquals((await first).kind, "again");
+  assertEquals(await second, { kind: "reply", reply: 2 });
+  assertEquals((await node.send("1")).kind, "handled");
+  assertEquals((await node.store.getEvents("a-1")).length, 2);
+  await node.actors.close();
+});
+
+Deno.test("idle actors are let go, and the busy one stays", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node = new Node({
+    handler: (command) => command === "busy" ? gate.promise : undefined,
+    capacity: 0,
+    idle: 20,
+  });
+  await node.send("1", "idle", "idle-1");
+  const busy = node.send("2", "busy");
+  while (node.actors.load.actors > 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  assertEquals(node.actors.load, { actors: 1, commands: 1 });
+  assertEquals(node.reads, 2);
+  gate.resolve();
+  await busy;
+  while (node.actors.load.actors > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await node.actors.close();
+});
+
+Deno.test("the commands of an actor share its state, though each has a store of its own", async () => {
+  let evolved = 0;
+  const counter: Decider<number, unknown, Event<"Noted">> = {
+    initialState: () => 0,
+    evolve: (count) => {
+      evolved++;
+      return count + 1;
+    },
+    decide: (command) => ({ eventType: "Noted", data: { command } }),
+  };
+  const node = new Node({
+    handler: async (command, { actorId, store }) =>
+      (await execute(store, actorId, counter, command)).state,
+  });
+  for (let at = 1; at <= 50; at++) {
+    assertEquals(await node.send(`${at}`), { kind: "reply", reply: at });
+  }
+  assertEquals(evolved, 50);
+  await node.actors.close();
+});
+
+Deno.test("a handler's store takes nothing after the answer", async () => {
+  let kept: EventStore | undefined;
+  const node = new Node({
+    handler: (_, { store }) => {
+      kept = store;
+    },
+  });
+  await node.send("1");
+  const late = () => kept!.saveEvent(noted("a-1", 1, "late"));
+  await assertRejects(late, TypeError, "has been answered");
+  await node.actors.close();
+});

@@ -1,0 +1,134 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type CommandAnswer, decodeCommand, encodeMessage } from "../cluster/commands.ts";
+import { type Destination, Router, type RouterParts } from "../cluster/router.ts";
+import {
+  CommandAlreadyHandledError,
+  CommandFailedError,
+  CommandOutcomeUnknownError,
+  StoreUnavailableError,
+} from "../store/errors.ts";
+import { type Wire, WireError } from "../store/wire.ts";
+
+const MESSAGE = { id: "c-1", actorId: "account-1", command: { amount: 7 } };
+const THERE: Destination = { nodeId: "b", subject: "node.b" };
+const HERE: Destination = { nodeId: "a", subject: undefined };
+
+/** A router whose wire answers from a list; the last one for ever. */
+function routerOf(
+  outcomes: (CommandAnswer | WireError)[],
+  parts: Partial<RouterParts> = {},
+): { router: Router; sent: string[] } {
+  const sent: string[] = [];
+  const request = (subject: string, payload: Uint8Array) => {
+    sent.push(`${subject} ${decodeCommand(payload)!.id}`);
+    const outcome = outcomes.length > 1 ? outcomes.shift()! : outcomes[0]!;
+    return outcome instanceof WireError
+      ? Promise.reject(outcome)
+      : Promise.resolve({ data: encodeMessage(outcome) });
+  };
+  const router = new Router({
+    wire: { request } as unknown as Wire,
+    ownerOf: () => THERE,
+    runHere: () => Promise.resolve({ kind: "reply", reply: "here" }),
+    changed: () => new Promise(() => {}),
+    capacity: 10,
+    pause: 1000,
+    ...parts,
+  });
+  return { router, sent };
+}
+
+const again: CommandAnswer = { kind: "again", reason: "the node does not serve shard 7" };
+const noResponders = new WireError("no responders", "node.b", false);
+const interrupted = new WireError("interrupted", "node.b", true);
+
+Deno.test("send() gives the owner's reply, and without one undefined", async () => {
+  const { router, sent } = routerOf([{ kind: "reply", reply: [1] }, { kind: "reply" }]);
+  assertEquals(await router.send(MESSAGE, {}), [1]);
+  assertEquals(await router.send(MESSAGE, {}), undefined);
+  assertEquals(sent, ["node.b c-1", "node.b c-1"]);
+});
+
+Deno.test("send() tries again under the same id until somebody answers for the command", async () => {
+  const reply: CommandAnswer = { kind: "reply", reply: "done" };
+  const { router, sent } = routerOf([noResponders, again, interrupted, reply]);
+  assertEquals(await router.send(MESSAGE, {}), "done");
+  assertEquals(sent.length, 4);
+  assertEquals(new Set(sent).size, 1);
+  assertEquals(router.underWay, 0);
+});
+
+Deno.test("send() follows the owner, and runs the command here where that is this node", async () => {
+  const owners = [undefined, THERE, HERE];
+  const { router, sent } = routerOf([again], { ownerOf: () => owners.shift() });
+  assertEquals(await router.send(MESSAGE, {}), "here");
+  assertEquals(sent.length, 1);
+});
+
+Deno.test("send() goes on at once when the owners change", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const owners: Destination[] = [];
+  const { router } = routerOf([again], { ownerOf: () => owners[0], changed: () => promise });
+  const reply = router.send(MESSAGE, {});
+  owners.push(HERE);
+  resolve();
+  assertEquals(await reply, "here");
+});
+
+Deno.test("send() tells what the handler threw, and of a command handled before", async () => {
+  const error = { name: "RangeError", message: "too much" };
+  const receipt = { sequence: 9, duplicate: false };
+  const { router } = routerOf([{ kind: "failed", error }, { kind: "handled", receipt }]);
+  const failed = await assertRejects(() => router.send(MESSAGE, {}), CommandFailedError);
+  assertEquals([failed.nodeId, failed.failure], ["b", error]);
+  const handled = await assertRejects(() => router.send(MESSAGE, {}), CommandAlreadyHandledError);
+  assertEquals(handled.receipt, receipt);
+});
+
+Deno.test("send() says whether a command without an answer may have been handled", async () => {
+  const options = { timeout: 30 };
+  const never = routerOf([noResponders]).router;
+  const unsent = await assertRejects(() => never.send(MESSAGE, options), StoreUnavailableError);
+  assert(unsent.message.endsWith("it was not handled"), unsent.message);
+  const lost = routerOf([interrupted, noResponders]).router;
+  const unknown = await assertRejects(
+    () => lost.send(MESSAGE, options),
+    CommandOutcomeUnknownError,
+  );
+  assertEquals(unknown.commandId, "c-1");
+});
+
+Deno.test("a signal ends the waiting, by its reason where the command was not handled", async () => {
+  const { router } = routerOf([noResponders]);
+  const reason = new Error("enough");
+  const signal = () => {
+    const ends = new AbortController();
+    setTimeout(() => ends.abort(reason), 20);
+    return { signal: ends.signal };
+  };
+  await assertRejects(() => router.send(MESSAGE, signal()), Error, "enough");
+  const hanging = routerOf([again], { ownerOf: () => HERE, runHere: () => new Promise(() => {}) });
+  const unknown = await assertRejects(
+    () => hanging.router.send(MESSAGE, signal()),
+    CommandOutcomeUnknownError,
+  );
+  assertEquals(unknown.cause, reason);
+  await assertRejects(
+    () => router.send(MESSAGE, { signal: AbortSignal.abort(reason) }),
+    Error,
+    "eno",
+  );
+});
+
+Deno.test("no more commands than the capacity are on their way", async () => {
+  const { promise, resolve } = Promise.withResolvers<CommandAnswer>();
+  const { router } = routerOf([again], {
+    ownerOf: () => HERE,
+    runHere: () => promise,
+    capacity: 2,
+  });
+  const waiting = [router.send(MESSAGE, {}), router.send(MESSAGE, {})];
+  await assertRejects(() => router.send(MESSAGE, {}), StoreUnavailableError, "it was not sent");
+  resolve({ kind: "reply", reply: 1 });
+  assertEquals(await Promise.all(waiting), [1, 1]);
+});

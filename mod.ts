@@ -44,6 +44,19 @@ export {
   SubscriptionOverflowError,
 } from "./bus/mod.ts";
 export {
+  emptyShardMap,
+  formatShardMap,
+  nextMap,
+  type NextMapOptions,
+  parseShardMap,
+  planShards,
+  type ShardMap,
+  type ShardMember,
+  type ShardMove,
+  shardMoves,
+  type ShardOwner,
+} from "./cluster/mod.ts";
+export {
   AetherError,
   type AetherErrorCode,
   type AetherErrors,

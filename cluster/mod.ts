@@ -1,18 +1,30 @@
 /**
  * Cluster management on NATS alone: node discovery, leader election, shard distribution, fencing.
- * Not built yet; this entry point holds its place and the type that all of it takes.
  *
- * @example The connection that a cluster will take
+ * @example Which node is to serve which shard, before and after a node joins
  * ```ts
- * import type { Connection } from "@flowmade-one/aether/cluster";
+ * import { emptyShardMap, nextMap, planShards } from "@flowmade-one/aether/cluster";
  *
- * function isOpen(connection: Connection): boolean {
- *   return !connection.isClosed();
- * }
- * console.log(typeof isOpen);
+ * const a = { nodeId: "a", incarnation: "1", capacity: 1 };
+ * const b = { nodeId: "b", incarnation: "1", capacity: 1 };
+ * const empty = emptyShardMap(256);
+ * const alone = nextMap(empty, planShards(empty, [a]));
+ * const shared = nextMap(alone, planShards(alone, [a, b]), { maxMoves: 200 });
+ * console.log(shared.shards.filter((owner) => owner?.nodeId === "b").length); // 128
  * ```
  *
  * @module
  */
 
 export type { Connection } from "../store/connection.ts";
+export {
+  emptyShardMap,
+  nextMap,
+  type NextMapOptions,
+  type ShardMap,
+  type ShardMove,
+  shardMoves,
+  type ShardOwner,
+} from "./shard_map.ts";
+export { formatShardMap, parseShardMap } from "./shard_map_json.ts";
+export { planShards, type ShardMember } from "./shard_plan.ts";

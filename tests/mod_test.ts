@@ -111,7 +111,20 @@ const BUS = [
   "SubscriptionOverflowError",
 ];
 
-const CLUSTER = ["Connection"];
+const CLUSTER = [
+  "Connection",
+  "NextMapOptions",
+  "ShardMap",
+  "ShardMember",
+  "ShardMove",
+  "ShardOwner",
+  "emptyShardMap",
+  "formatShardMap",
+  "nextMap",
+  "parseShardMap",
+  "planShards",
+  "shardMoves",
+];
 
 const TESTING = [
   "DeciderGiven",

@@ -1,20 +1,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { NatsEventBus } from "../bus/nats.ts";
 import { createEvent, type Event } from "../store/event.ts";
+import { JetStreamEventStore } from "../store/jetstream.ts";
 import { natsTest, type Scene } from "./fixture.ts";
 
-/** What a server needs to hold each tenant to its namespace and those below it. */
-const ISOLATED = `
-  authorization {
-    users: [
-      { user: admin, password: admin }
-      { user: mallory, password: mallory, permissions: {
-        publish: ["aether-bus.*.*.mallory", "aether-bus.*.*.mallory.>"]
-        subscribe: ["aether-bus.*.*.mallory", "aether-bus.*.*.mallory.>"]
-      } }
-    ]
-  }
-`;
+const README = await Deno.readTextFile(new URL("../README.md", import.meta.url));
+/** The configuration that the README gives, for another name. */
+const ISOLATED = README.match(/```conf\n(.*?)```/s)![1]!.replaceAll("shop", "mallory");
 /** The control: the same users, held to nothing. */
 const OPEN = `
   authorization {
@@ -93,6 +85,28 @@ natsTest(
     assertEquals(refused, PATTERNS.length + NAMESPACES.length + 2); // a bus tells of its own kind of subjects
   },
   { server: { jetstream: false, config: ISOLATED } },
+);
+
+natsTest(
+  "what the README permits suffices for the store and the bus of the namespace",
+  async (scene) => {
+    const namespace = "mallory";
+    const admin = await scene.connect({ user: "admin", pass: "admin" });
+    await using _founder = await JetStreamEventStore.open(admin, { namespace });
+    const login = { user: "mallory", pass: "mallory", inboxPrefix: "_INBOX_mallory" };
+    const connection = await scene.connect(login);
+    await using bus = new NatsEventBus(connection);
+    await using other = new NatsEventBus(await scene.connect(login));
+    await using store = await JetStreamEventStore.open(connection, { namespace, broadcaster: bus });
+    const subscription = other.subscribe(namespace);
+    await subscription.ready;
+    await store.saveEvents([event(), event({ version: 2 })]);
+    assertEquals((await store.getEvents("order-1")).length, 2);
+    const versions: unknown[] = [];
+    for await (const { version } of subscription) if (versions.push(version) === 2) break;
+    assertEquals(versions, [1, 2]);
+  },
+  { server: { config: ISOLATED } },
 );
 
 natsTest(

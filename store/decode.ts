@@ -4,8 +4,15 @@ import type { Event } from "./event.ts";
 import { describe } from "./token.ts";
 import { upcast, type Upcasters } from "./upcast.ts";
 
-const decoder = new TextDecoder();
-const strict = new TextDecoder("utf-8", { fatal: true });
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The body of a stored event. */
+export interface Content {
+  readonly data: Uint8Array;
+  /** The same as text, with U+FFFD for what is no UTF-8. */
+  readonly text: string;
+}
 
 /** What is known of a stored event beside its body. */
 export interface StoredFacts {
@@ -31,16 +38,16 @@ export class EventDecoder {
   }
 
   /**
-   * The event in `body`; a promise only where the codec takes its time.
+   * The event in `content`; a promise only where the codec takes its time.
    *
-   * @throws {CorruptEventError} `body` is not an event, or another than `facts` say.
+   * @throws {CorruptEventError} `content` is not an event, or another than `facts` say.
    * @throws {UnknownSchemaError} It was saved by newer code.
    */
-  decode(body: Uint8Array, facts: StoredFacts): Event | Promise<Event> {
-    if (this.#codec === undefined) return this.#finish(parse(body, facts.sequence), facts);
+  decode(content: Content, facts: StoredFacts): Event | Promise<Event> {
+    if (this.#codec === undefined) return this.#finish(parse(content, facts.sequence), facts);
     let decoded: ReturnType<Codec<Event>["decode"]>;
     try {
-      decoded = this.#codec.decode(body.slice()); // The codec's own, to do with as it likes.
+      decoded = this.#codec.decode(content.data.slice()); // The codec's own, to do with as it likes.
     } catch (cause) {
       throw undecodable(facts.sequence, cause);
     }
@@ -76,11 +83,21 @@ function undecodable(sequence: number, cause: unknown): CorruptEventError {
   return new CorruptEventError(sequence, `the codec failed: ${reason}`, { cause });
 }
 
-function parse(body: Uint8Array, sequence: number): unknown {
+/** The content in `data`; as text only where it is asked for. */
+export function contentOf(data: Uint8Array): Content {
+  return {
+    data,
+    get text() {
+      return decoder.decode(data);
+    },
+  };
+}
+
+function parse(content: Content, sequence: number): unknown {
   try {
     // The lenient decoder is three times as fast; what it replaced, if anything, the strict one tells.
-    const text = decoder.decode(body);
-    return JSON.parse(text.includes("\uFFFD") ? strict.decode(body) : text);
+    const { text } = content;
+    return JSON.parse(text.includes("\uFFFD") ? strict.decode(content.data) : text);
   } catch (cause) {
     throw new CorruptEventError(sequence, "its body is not JSON in UTF-8", { cause });
   }

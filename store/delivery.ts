@@ -1,5 +1,10 @@
 import type { Msg } from "@nats-io/nats-core";
-import { headerIn, headerText, type StoredMessage } from "./stored_message.ts";
+import { MessageText, ReceivedMessage } from "./stored_message.ts";
+
+/** How the reply subjects begin of what consumers deliver. */
+const START = "$JS.ACK.";
+/** The character code of 0. */
+const ZERO = 48;
 
 /** What the reply subject of a message says that a consumer delivers. */
 export interface Delivery {
@@ -15,36 +20,55 @@ export interface Delivery {
 
 /** How `message` was delivered; `undefined` where no consumer did. */
 export function deliveryOf({ reply = "" }: Msg): Delivery | undefined {
-  if (!reply.startsWith("$JS.ACK.")) return undefined;
-  const tokens = reply.split(".");
+  if (!reply.startsWith(START)) return undefined;
+  /** Where tokens end, behind the first two. */
+  const ends: number[] = [START.length - 1];
+  for (let at = START.length; at > 0; at = ends.at(-1)! + 1) ends.push(reply.indexOf(".", at));
+  ends[ends.length - 1] = reply.length;
   // Servers may name the domain and the account before the stream.
-  const at = tokens.length === 9 ? 2 : 4;
-  const [, consumer = "", , sequence, count, time = ""] = tokens.slice(at);
-  return { consumer, sequence: Number(sequence), count: Number(count), time };
+  const at = ends.length === 8 ? 1 : 3;
+  const token = (skip: number) => reply.slice(ends[at + skip - 1]! + 1, ends[at + skip]);
+  return {
+    consumer: token(1),
+    sequence: integer(token(3)),
+    count: integer(token(4)),
+    time: token(5),
+  };
+}
+
+/** Quicker than `Number()`, which keeps what it was given. */
+function integer(digits: string): number {
+  let value = 0;
+  for (let at = 0; at < digits.length; at++) value = 10 * value + digits.charCodeAt(at) - ZERO;
+  return value;
 }
 
 /** A message as a consumer delivers it. */
-export class DeliveredMessage implements StoredMessage {
-  readonly sequence: number;
-  readonly subject: string;
-  readonly data: Uint8Array;
-  readonly #headers: string;
-  readonly #time: string;
+export class DeliveredMessage extends ReceivedMessage {
+  readonly #message: Msg;
+  #delivery: Delivery | undefined;
 
-  /** Takes the message, and what its reply subject says. */
-  constructor(message: Msg, { sequence, time }: Delivery) {
-    this.sequence = sequence;
-    this.subject = message.subject;
-    this.data = message.data;
-    this.#headers = headerText(message);
-    this.#time = time;
+  /** Takes the message, and what its reply subject says where that is known. */
+  constructor(message: Msg, delivery?: Delivery) {
+    super(new MessageText(message));
+    this.#message = message;
+    this.#delivery = delivery;
+  }
+
+  /** What its reply subject says. */
+  get delivery(): Delivery {
+    return this.#delivery ??= deliveryOf(this.#message)!;
+  }
+
+  get sequence(): number {
+    return this.delivery.sequence;
+  }
+
+  get subject(): string {
+    return this.#message.subject;
   }
 
   get time(): string {
-    return new Date(Number(this.#time.slice(0, -6))).toISOString();
-  }
-
-  header(name: string): string {
-    return headerIn(this.#headers, name);
+    return new Date(Number(this.delivery.time.slice(0, -6))).toISOString();
   }
 }

@@ -1,4 +1,4 @@
-import { DirectMessage, headerIn, headerText, statusIn } from "./stored_message.ts";
+import { DirectMessage, headerIn, MessageText } from "./stored_message.ts";
 import { ApiError, type StreamApi, type StreamNames } from "./stream.ts";
 
 /** Bytes that one page may take, so that large events do not fill the memory. */
@@ -47,8 +47,8 @@ async function readDirect(
   const messages: DirectMessage[] = [];
   let end = "";
   await api.wire.collect(api.direct, JSON.stringify(query), idle, (message) => {
-    const headers = headerText(message);
-    const code = statusIn(headers);
+    const text = new MessageText(message);
+    const { headers, status: code } = text;
     if (code !== 0 && code !== 204 && code !== 404) {
       throw new ApiError({ code, description: message.headers?.description ?? "" });
     }
@@ -56,7 +56,7 @@ async function readDirect(
     if (code !== 404 && Number(headerIn(headers, "Nats-Last-Sequence")) !== before) {
       throw new ApiError({ code: 503, description: "a part of the answer was lost on its way" });
     }
-    if (code === 0) messages.push(new DirectMessage(message, headers));
+    if (code === 0) messages.push(new DirectMessage(text));
     else end = headers;
     return code !== 0;
   });

@@ -21,7 +21,7 @@ export class EventReader {
    */
   eventIn(message: StoredMessage, actorId: string): Event | Promise<Event> {
     const { sequence } = message;
-    return this.#decoder.decode(message.data, {
+    return this.#decoder.decode(message, {
       sequence,
       actorId,
       version: versionIn(message),

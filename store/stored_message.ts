@@ -1,9 +1,17 @@
 import type { Msg } from "@nats-io/nats-core";
 
-const decoder = new TextDecoder();
+// Content begins in the middle of what is decoded: nothing there is a byte order mark.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** How headers begin. */
 const START = "NATS/1.0";
+/** How they end. */
+const END = "\r\n\r\n";
+/** Bytes of content that are decoded together with the headers. */
+const TOGETHER = 4096;
+
+/** The character code of 0. */
+const ZERO = 48;
 
 /** Header of the sequence that the message's subject must be at: the compare-and-set. */
 export const EXPECT = "Nats-Expected-Last-Subject-Sequence";
@@ -38,6 +46,8 @@ export interface StoredMessage {
   readonly subject: string;
   /** Its content. */
   readonly data: Uint8Array;
+  /** Its content as text, with U+FFFD for what is no UTF-8. */
+  readonly text: string;
   /** When the server stored it, ISO 8601. */
   readonly time: string;
   /** The value of a header; `""` where there is none. */
@@ -67,70 +77,133 @@ export class FetchedMessage implements StoredMessage {
     return Uint8Array.from(atob(this.#data), (char) => char.charCodeAt(0));
   }
 
+  get text(): string {
+    return decoder.decode(this.data);
+  }
+
   header(name: string): string {
     return headerIn(this.#headers, name);
   }
 }
 
-/** A message as `$JS.API.DIRECT.GET` gives it. */
-export class DirectMessage implements StoredMessage {
-  readonly sequence: number;
-  readonly subject: string;
-  readonly data: Uint8Array;
-  readonly #headers: string;
+/** A message as it came over the wire: what all kinds of them have in common. */
+export abstract class ReceivedMessage implements StoredMessage {
+  abstract readonly sequence: number;
+  abstract readonly subject: string;
+  abstract readonly time: string;
+  readonly #text: MessageText;
 
-  /** Takes one message of the answer, and its {@linkcode headerText}. */
-  constructor(message: Msg, headers: string) {
-    this.data = message.data;
-    this.#headers = headers;
+  /** Takes the message, taken apart. */
+  constructor(text: MessageText) {
+    this.#text = text;
+  }
+
+  get data(): Uint8Array {
+    return this.#text.data;
+  }
+
+  get text(): string {
+    return this.#text.content;
+  }
+
+  header(name: string): string {
+    return headerIn(this.#text.headers, name);
+  }
+}
+
+/** A message as `$JS.API.DIRECT.GET` gives it. */
+export class DirectMessage extends ReceivedMessage {
+  readonly sequence: number;
+
+  /** Takes one message of the answer. */
+  constructor(text: MessageText) {
+    super(text);
     this.sequence = Number(this.header("Nats-Sequence"));
-    this.subject = this.header("Nats-Subject");
+  }
+
+  get subject(): string {
+    return this.header("Nats-Subject");
   }
 
   get time(): string {
     return this.header("Nats-Time-Stamp");
   }
+}
 
-  header(name: string): string {
-    return headerIn(this.#headers, name);
-  }
+/** How nats.js keeps a message, headers before content; its types leave that out. */
+interface Kept {
+  readonly _rdata?: Uint8Array;
+  readonly _msg?: { readonly hdr?: number };
 }
 
 /**
- * The headers of `message` as they came: a replay reads five of a dozen, and need not take all
- * of them apart. They lie right before the content, in the same buffer; where they do not, or
- * where nats.js does not tell the size, which its types leave out, it gives them one by one.
+ * The headers of a message as they came, and its content: a replay reads four of a dozen headers,
+ * and need not take all of them apart. One call decodes both, unless the content is large or no
+ * text; where nats.js keeps them otherwise, or they are not as ours are, it takes them apart.
  */
-export function headerText(message: Msg & { size?: () => number }): string {
-  const { data, subject, reply = "" } = message;
-  const length = (message.size?.() ?? 0) - data.length - subject.length - reply.length;
-  if (length >= START.length && length <= data.byteOffset) {
-    const bytes = new Uint8Array(data.buffer, data.byteOffset - length, length);
-    const text = decoder.decode(bytes);
-    if (text.startsWith(START) && text.endsWith("\r\n\r\n")) return text;
+export class MessageText {
+  /** The headers, status line and blank line included; `""` where there are none. */
+  readonly headers: string;
+  readonly #message: Msg;
+  readonly #content: string | undefined;
+
+  /** Takes the message apart. */
+  constructor(message: Msg) {
+    this.#message = message;
+    const { _rdata: bytes, _msg: { hdr: length = 0 } = {} } = message as Kept;
+    if (bytes instanceof Uint8Array && length >= START.length && length <= bytes.length) {
+      const whole = bytes.length - length <= TOGETHER;
+      const text = decoder.decode(whole ? bytes : bytes.subarray(0, length));
+      if (text.startsWith(START) && text.startsWith(END, length - END.length)) {
+        this.headers = text.slice(0, length);
+        if (whole) this.#content = text.slice(length);
+        return;
+      }
+    }
+    const { headers } = message;
+    const lines = headers?.keys().map((name) => `${name}: ${headers.get(name)}`) ?? [];
+    this.headers = headers ? [`${START} ${headers.status}`, ...lines, "", ""].join("\r\n") : "";
   }
-  const { headers } = message;
-  if (headers === undefined) return "";
-  const lines = headers.keys().map((name) => `${name}: ${headers.get(name)}`);
-  return [`${START} ${headers.status}`, ...lines, "", ""].join("\r\n");
+
+  /** The content. */
+  get data(): Uint8Array {
+    return this.#message.data;
+  }
+
+  /** The content as text, with U+FFFD for what is no UTF-8. */
+  get content(): string {
+    return this.#content ?? decoder.decode(this.data);
+  }
+
+  /** The status; 0 where there is none. */
+  get status(): number {
+    const { headers } = this;
+    if (headers.startsWith("\r\n", START.length)) return 0;
+    return Number(headers.slice(START.length, headers.indexOf("\r\n")).trim().split(" ")[0]);
+  }
 }
 
-/** The status in a {@linkcode headerText}; 0 where there is none. */
-export function statusIn(headers: string): number {
-  return Number(headers.slice(START.length, headers.indexOf("\r\n")).trim().split(" ")[0]);
-}
+/** What each header begins with in the text of all. */
+const beginnings = new Map<string, string>();
 
-/** The value of a header in a {@linkcode headerText}; `""` where there is none. */
+/** The value of a header in the text of all; `""` where there is none. */
 export function headerIn(headers: string, name: string): string {
-  const at = headers.indexOf(`\r\n${name}:`);
+  let beginning = beginnings.get(name);
+  if (beginning === undefined) beginnings.set(name, beginning = `\r\n${name}:`);
+  const at = headers.indexOf(beginning);
   if (at < 0) return "";
-  const start = at + name.length + 3;
-  return headers.slice(start, headers.indexOf("\r\n", start)).trim();
+  return headers.slice(at + beginning.length, headers.indexOf("\r\n", at + 2)).trim();
 }
 
 /** A header's value as a safe integer of 0 or more; `undefined` where it is none. */
 export function numberIn(message: StoredMessage, name: string): number | undefined {
   const text = message.header(name);
-  const value = /^\d+$/.test(text) ? Number(text) : NaN;
-  return Number.isSafeInteger(value) ? value : undefined;
+  // By hand, for a replay does this often.
+  let value = 0;
+  for (let at = 0; at < text.length; at++) {
+    const digit = text.charCodeAt(at) - ZERO;
+    if (digit < 0 || digit > 9) return undefined;
+    value = 10 * value + digit;
+  }
+  return text !== "" && Number.isSafeInteger(value) ? value : undefined;
 }

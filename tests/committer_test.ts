@@ -9,7 +9,7 @@ import { isAetherError } from "../store/mod.ts";
 /** A message as a leader or a replica tells it. */
 function message(actorId: string, sequence: number, op = "other"): StoredMessage {
   const header = (name: string) => name === "Aether-Op" ? op : "";
-  return { sequence, subject: actorId, data: new Uint8Array(), time: "", header };
+  return { sequence, subject: actorId, data: new Uint8Array(), text: "", time: "", header };
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   StoreUnavailableError,
 } from "../store/errors.ts";
 import { type Wire, WireError } from "../store/wire.ts";
+import type { News } from "./news.ts";
 import {
   type CommandAnswer,
   type CommandMessage,
@@ -28,8 +29,8 @@ export interface RouterParts {
   readonly ownerOf: (actorId: string) => Destination | undefined;
   /** Runs a command on this node. */
   readonly runHere: (message: CommandMessage) => Promise<CommandAnswer>;
-  /** Resolves at the next change of owners. */
-  readonly changed: () => Promise<void>;
+  /** Changes of owners. */
+  readonly news: News;
   /** Commands that may be on their way at once. */
   readonly capacity: number;
   /** How long one try waits for its answer, in ms; a try that comes again joins the one before. */
@@ -109,7 +110,7 @@ export class Router {
     let isDoubtful = false;
     let cause: unknown;
     while (!over.aborted) {
-      const changed = this.#parts.changed();
+      const { count } = this.#parts.news;
       const owner = this.#parts.ownerOf(actorId);
       let answer: CommandAnswer | undefined;
       if (owner === undefined) cause = new Error("its shard has no owner at the moment");
@@ -135,7 +136,7 @@ export class Router {
         case "again":
           cause = new Error(answer.reason);
       }
-      await rest(span * (0.5 + Math.random() / 2), changed, over);
+      await this.#parts.news.wait(span * (0.5 + Math.random() / 2), count, over);
       span = Math.min(span * 2, PAUSE[1]);
     }
     if (signal?.aborted) cause = signal.reason;
@@ -156,16 +157,4 @@ export class Router {
     if (answer === undefined) throw new WireError("timeout", subject, true);
     return answer;
   }
-}
-
-/** Waits for `ms`, or less where something has happened. */
-async function rest(ms: number, changed: Promise<void>, over: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  const stop = () => resolve();
-  over.addEventListener("abort", stop, { once: true });
-  changed.then(stop);
-  await promise;
-  over.removeEventListener("abort", stop);
-  clearTimeout(timer);
 }

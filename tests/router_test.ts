@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type CommandAnswer, decodeCommand, encodeMessage } from "../cluster/commands.ts";
+import { News } from "../cluster/news.ts";
 import { type Destination, Router, type RouterParts } from "../cluster/router.ts";
 import {
   CommandAlreadyHandledError,
@@ -30,7 +31,7 @@ function routerOf(
     wire: { request } as unknown as Wire,
     ownerOf: () => THERE,
     runHere: () => Promise.resolve({ kind: "reply", reply: "here" }),
-    changed: () => new Promise(() => {}),
+    news: new News(),
     capacity: 10,
     pause: 1000,
     ...parts,
@@ -66,12 +67,12 @@ Deno.test("send() follows the owner, and runs the command here where that is thi
 });
 
 Deno.test("send() goes on at once when the owners change", async () => {
-  const { promise, resolve } = Promise.withResolvers<void>();
+  const news = new News();
   const owners: Destination[] = [];
-  const { router } = routerOf([again], { ownerOf: () => owners[0], changed: () => promise });
+  const { router } = routerOf([again], { ownerOf: () => owners[0], news });
   const reply = router.send(MESSAGE, {});
   owners.push(HERE);
-  resolve();
+  news.tell();
   assertEquals(await reply, "here");
 });
 

@@ -1,0 +1,114 @@
+import { backoff } from "../store/backoff.ts";
+import type { Bucket, BucketEntry } from "../store/bucket.ts";
+import type { News } from "./news.ts";
+import { emptyShardMap, nextMap, type ShardMap, type ShardOwner } from "./shard_map.ts";
+import { formatShardMap, parseShardMap } from "./shard_map_json.ts";
+import { planShards, type ShardMember } from "./shard_plan.ts";
+
+/** How a member gets on with the map. */
+export interface ShardStatus {
+  /** The newest map that it knows. */
+  readonly mapVersion: number;
+  /** Shards that it is to serve and does not yet, or has to give up and does not yet. */
+  readonly unsettled: number;
+}
+
+/** What a coordinator works with. */
+export interface CoordinatorParts {
+  readonly bucket: Bucket;
+  /** The store's shards. */
+  readonly shards: number;
+  /** The members that shards are dealt out to; one that is leaving has the capacity 0. */
+  readonly members: () => readonly ShardMember[];
+  /** Changes of members. */
+  readonly news: News;
+  /** Asks a member; rejects where it does not answer. */
+  readonly statusOf: (member: ShardOwner) => Promise<ShardStatus>;
+  /** The largest map version in the fences, for a map that was lost. */
+  readonly newestFence: () => Promise<number>;
+  /** Shards that are served and may be on the move at once. */
+  readonly maxMoves: number;
+}
+
+/** The key of the map. */
+export const MAP_KEY = "map";
+/** How often members are asked while shards are on the move, in ms. */
+const POLL = 50;
+/** How long a step may take before the next one is made all the same, in ms. */
+const STEP = 5_000;
+/** How often everything is looked at where nothing happens, in ms. */
+const IDLE = 15_000;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** The map in `entry`; the empty one where nothing was written yet. */
+export function mapIn({ value }: BucketEntry, shards: number): ShardMap {
+  return value === undefined ? emptyShardMap(shards) : parseShardMap(decoder.decode(value), shards);
+}
+
+/**
+ * Deals the shards out to the members, step by step, for as long as `signal` is not aborted.
+ * Two of them at once do no harm: each map is written by compare-and-set on the one before.
+ */
+export async function coordinate(parts: CoordinatorParts, signal: AbortSignal): Promise<void> {
+  const { bucket: { wire }, news } = parts;
+  let retry = backoff(performance.now() + FOREVER, signal);
+  while (!signal.aborted && !wire.closed) {
+    const { count } = news;
+    try {
+      const isDone = await step(parts);
+      retry = backoff(performance.now() + FOREVER, signal);
+      if (isDone) await news.wait(IDLE, count, signal);
+      else await settled(parts, count, signal);
+    } catch {
+      // Out of reach for a while: nothing is planned, and nobody's shards are taken.
+      await retry(wire);
+    }
+  }
+}
+
+/** Writes the next map, if one is needed; true where nothing is left to do. */
+async function step(
+  { bucket, shards, members, newestFence, maxMoves }: CoordinatorParts,
+): Promise<boolean> {
+  const standing = await bucket.get(MAP_KEY);
+  const current = mapIn(standing, shards);
+  const present = members();
+  if (present.length === 0) return true;
+  const seen = standing.value === undefined ? await newestFence() : 0;
+  const living = new Set(present.map(keyOf));
+  const target = planShards(current, present);
+  const gone = (owner: ShardOwner) => !living.has(keyOf(owner));
+  const next = nextMap(current, target, { maxMoves, gone, seen });
+  if (next === current) return true;
+  // Whatever becomes of it, the next round reads what stands.
+  await bucket.put(MAP_KEY, encoder.encode(formatShardMap(next)), standing);
+  return false;
+}
+
+/** Resolves when the members have settled on the map, or it has taken too long. */
+async function settled(
+  { members, statusOf, bucket, shards, news }: CoordinatorParts,
+  count: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const deadline = performance.now() + STEP;
+  const { version } = mapIn(await bucket.get(MAP_KEY), shards);
+  while (performance.now() < deadline && !signal.aborted && news.count === count) {
+    const statuses = await Promise.allSettled(members().map(statusOf));
+    const isSettled = statuses.every((status) =>
+      status.status === "fulfilled" && status.value.mapVersion >= version &&
+      status.value.unsettled === 0
+    );
+    if (isSettled) return;
+    await news.wait(POLL, count, signal);
+  }
+}
+
+/** As long as a timer can run, in ms. */
+const FOREVER = 2 ** 31 - 1;
+
+function keyOf({ nodeId, incarnation }: ShardOwner): string {
+  return JSON.stringify([nodeId, incarnation]);
+}

@@ -1,0 +1,30 @@
+/** Tells those who wait that something has changed. */
+export class News {
+  readonly #waiting = new Set<() => void>();
+  #count = 0;
+
+  /** How many changes there were: who acts upon what it sees takes the count before. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Something has changed. */
+  tell(): void {
+    this.#count++;
+    for (const wake of this.#waiting) wake();
+  }
+
+  /** Resolves after `ms`, or when there is more news than `count`, or `signal` is aborted. */
+  async wait(ms: number, count: number, signal?: AbortSignal): Promise<void> {
+    if (this.#count !== count || signal?.aborted) return;
+    const { promise, resolve: wake } = Promise.withResolvers<void>();
+    const timer = setTimeout(wake, ms);
+    const stop = () => wake();
+    this.#waiting.add(wake);
+    signal?.addEventListener("abort", stop, { once: true });
+    await promise;
+    signal?.removeEventListener("abort", stop);
+    this.#waiting.delete(wake);
+    clearTimeout(timer);
+  }
+}

@@ -1,4 +1,5 @@
 import type { Event } from "../store/event.ts";
+import { endSpan } from "../store/trace.ts";
 import type {
   DropReport,
   EventBusOptions,
@@ -10,7 +11,7 @@ import { HandlerLoop } from "./handler.ts";
 import { Meter } from "./metrics.ts";
 import { parseRequest } from "./request.ts";
 import { QueuedSubscription } from "./subscription.ts";
-import { BusTracer, endSpan, withTrace } from "./trace.ts";
+import { BusTracer, withTrace } from "./trace.ts";
 
 /** Ties a new subscription to where its events come from; gives what unties it. */
 export type Attach = (subscription: QueuedSubscription) => () => void;

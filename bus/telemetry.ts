@@ -1,19 +1,9 @@
-import {
-  type Attributes,
-  type Counter,
-  createNoopMeter,
-  type Histogram,
-  type Meter as OtelMeter,
-  metrics,
-  type UpDownCounter,
-} from "@opentelemetry/api";
-
-/** The name of this library's meters and tracers. */
-export const SCOPE = "@flowmade-one/aether";
+import type { Attributes, Counter, Histogram, UpDownCounter } from "@opentelemetry/api";
+import { installedMeter } from "../store/telemetry.ts";
 
 /**
  * The bus's OpenTelemetry instruments. Names and attributes that begin with `messaging.` are those
- * of the semantic conventions for messaging client metrics, version 1.37.0
+ * of the semantic conventions for messaging client metrics, version 1.44.0
  * (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics/); what they do not
  * know is called `aether.bus.…`.
  */
@@ -44,8 +34,8 @@ export interface Instruments {
  * OpenTelemetry API hands out meters that stay without effect before.
  */
 export function instrumentsOf(system: string): Instruments | undefined {
-  const meter: OtelMeter = metrics.getMeter(SCOPE);
-  if (meter === createNoopMeter()) return undefined;
+  const meter = installedMeter();
+  if (meter === undefined) return undefined;
   const counter = (name: string, description: string): Counter =>
     meter.createCounter(name, { description, unit: "{message}" });
   const duration = (name: string, description: string): Histogram =>

@@ -13,6 +13,8 @@ import { Heads } from "./heads.ts";
 import { Layout, shardOf } from "./layout.ts";
 import { type LiveParts, LiveSource } from "./live.ts";
 import { Log } from "./log.ts";
+import type { StoreMetrics } from "./metrics.ts";
+import { StoreMonitor } from "./monitor.ts";
 import { checkRange, type OpenedStream, openStream, openWire } from "./open.ts";
 import {
   checkActorId,
@@ -26,8 +28,8 @@ import {
 } from "./prepare.ts";
 import type { ReaderParts } from "./pages.ts";
 import { Publisher } from "./publisher.ts";
-import { salvage } from "./salvage.ts";
 import type { Detour, InnerSaveOptions, SavePath } from "./save_path.ts";
+import { salvage } from "./salvage.ts";
 import { type Plan, SaveQueue } from "./save_queue.ts";
 import type {
   EventStore,
@@ -124,7 +126,8 @@ export class JetStreamEventStore implements EventStore {
   readonly #history: History;
   readonly #log: Log;
   readonly #live: LiveParts;
-  readonly #subscriptions: Subscriptions = new Subscriptions();
+  readonly #monitor: StoreMonitor;
+  readonly #subscriptions: Subscriptions;
   readonly #notifier: StoredNotifier;
   readonly #id: string = crypto.randomUUID();
   #saves = 0;
@@ -165,6 +168,12 @@ export class JetStreamEventStore implements EventStore {
     this.#history = new History(this.#parts);
     this.#log = new Log(this.#parts);
     this.#live = { ...this.#parts, identity };
+    this.#monitor = new StoreMonitor({
+      "db.system.name": "nats",
+      "db.namespace": namespace,
+      "db.collection.name": this.stream,
+    });
+    this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
     const threshold = opened.config.num_replicas > 1 ? GROUP_FROM_REPLICATED : GROUP_FROM;
     const queue = new SaveQueue(committer, this.#notifier, threshold);
@@ -218,6 +227,11 @@ export class JetStreamEventStore implements EventStore {
     }
   }
 
+  /** What went through this store so far; a snapshot, the same later. */
+  get metrics(): StoreMetrics {
+    return this.#monitor.snapshot();
+  }
+
   /** See {@linkcode EventStore.saveEvent}. */
   saveEvent(event: Event): Promise<SaveReceipt> {
     return this.saveEvents([event]);
@@ -225,6 +239,10 @@ export class JetStreamEventStore implements EventStore {
 
   /** See {@linkcode EventStore.saveEvents}. */
   saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
+    return this.#monitor.save(events, () => this.#save(events, options));
+  }
+
+  #save(events: readonly Event[], options: SaveOptions): Promise<SaveReceipt> {
     try {
       const { checked, plan } = this.#plan(events, options);
       return this.#path.save(plan, checked);
@@ -257,14 +275,17 @@ export class JetStreamEventStore implements EventStore {
 
   /** See {@linkcode EventStore.getEvents}. */
   async getEvents<E extends Event = Event>(actorId: string, fromVersion = 0): Promise<E[]> {
-    const range = prepareRange(actorId, { fromVersion });
-    this.#checkOpen("read events");
-    let events: Event[] = [];
-    for await (const page of this.#history.forwards(actorId, range)) {
-      if (events.length === 0) events = page;
-      else for (const event of page) events.push(event);
-    }
-    return events as E[];
+    return await this.#monitor.read("getEvents", actorId, async (reading) => {
+      const range = prepareRange(actorId, { fromVersion });
+      this.#checkOpen("read events");
+      let events: Event[] = [];
+      for await (const page of this.#history.forwards(actorId, range)) {
+        if (events.length === 0) events = page;
+        else for (const event of page) events.push(event);
+      }
+      reading.events = events.length;
+      return events as E[];
+    });
   }
 
   /** See {@linkcode EventStore.readEvents}. */
@@ -279,17 +300,27 @@ export class JetStreamEventStore implements EventStore {
   async getEventsWithErrors<E extends Event = Event>(
     actorId: string,
   ): Promise<EventsWithErrors<E>> {
-    checkActorId(actorId);
-    this.#checkOpen("read events");
-    const { events, errors } = await salvage(this.#parts, actorId);
-    return { events: events as E[], errors };
+    return await this.#monitor.read("getEventsWithErrors", actorId, async (reading) => {
+      checkActorId(actorId);
+      this.#checkOpen("read events");
+      const { events, errors } = await salvage(this.#parts, actorId);
+      reading.events = events.length;
+      return { events: events as E[], errors };
+    });
   }
 
   /** See {@linkcode EventStore.readAll}. */
   async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void> {
-    const { from, filter, signal } = prepareReadAll(options);
-    this.#checkOpen("read the store");
-    yield* this.#log.read(from, filter, signal);
+    const reading = this.#monitor.reading("readAll");
+    try {
+      const { from, filter, signal } = prepareReadAll(options);
+      this.#checkOpen("read the store");
+      yield* this.#log.read(from, filter, signal, () => reading.events++);
+    } catch (error) {
+      throw reading.failed(error);
+    } finally {
+      reading.end();
+    }
   }
 
   /**
@@ -316,9 +347,16 @@ export class JetStreamEventStore implements EventStore {
   async getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
     if (options?.fresh !== true) {
       const head = this.#heads.getSince(actorId, performance.now() - this.#cacheMaxAge);
-      if (head !== undefined && !this.#disposed) return head.version;
+      if (head !== undefined && !this.#disposed) {
+        this.#monitor.hit();
+        return head.version;
+      }
     }
     checkActorId(actorId);
+    return await this.#monitor.lookUp(actorId, () => this.#lookUp(actorId));
+  }
+
+  async #lookUp(actorId: string): Promise<number> {
     return await this.#attempt(`look up the latest version of "${actorId}"`, async () => {
       if (this.#options.versionLookup !== "deliver-last") {
         return (await this.#reader.read(actorId)).version;
@@ -338,22 +376,28 @@ export class JetStreamEventStore implements EventStore {
   }
 
   async *#readEvents(actorId: string, options: ReadOptions): AsyncGenerator<Event, void> {
-    const { backwards, ...range } = prepareRange(actorId, options);
-    this.#checkOpen("read events");
-    const { signal } = range;
-    let left = range.limit;
-    signal?.throwIfAborted();
-    if (left === 0) return;
-    const pages = backwards
-      ? this.#history.backwards(actorId, range)
-      : this.#history.forwards(actorId, range);
-    for await (const page of pages) {
-      for (const event of page.slice(0, left)) {
-        yield event;
-        signal?.throwIfAborted();
+    const reading = this.#monitor.reading("readEvents", actorId);
+    try {
+      const { backwards, ...range } = prepareRange(actorId, options);
+      this.#checkOpen("read events");
+      const { signal } = range;
+      signal?.throwIfAborted();
+      if (range.limit === 0) return;
+      const pages = backwards
+        ? this.#history.backwards(actorId, range)
+        : this.#history.forwards(actorId, range);
+      for await (const page of pages) {
+        for (const event of page.slice(0, range.limit - reading.events)) {
+          reading.events++;
+          yield event;
+          signal?.throwIfAborted();
+        }
+        if (reading.events >= range.limit) return;
       }
-      left -= page.length;
-      if (left <= 0) return;
+    } catch (error) {
+      throw reading.failed(error);
+    } finally {
+      reading.end();
     }
   }
 

@@ -18,11 +18,15 @@ export class Log {
     this.#parts = parts;
   }
 
-  /** Yields the events from sequence `from` on, to the end as it is when the read begins. */
+  /**
+   * Yields the events from sequence `from` on, to the end as it is when the read begins; `count`
+   * is called for each.
+   */
   async *read(
     from: number,
     filter: EventFilter,
     signal: AbortSignal | undefined,
+    count: () => void,
   ): AsyncGenerator<RecordedEvent, void> {
     const { heading, events } = this.#parts;
     const { layout } = this.#parts.api;
@@ -43,9 +47,9 @@ export class Log {
         }
         const event = await unlessAborted(signal, events.eventIn(message, actor));
         signal?.throwIfAborted();
-        if (types === undefined || types.has(event.eventType)) {
-          yield { ...event, sequence: message.sequence };
-        }
+        if (types !== undefined && !types.has(event.eventType)) continue;
+        count();
+        yield { ...event, sequence: message.sequence };
       }
     }
     signal?.throwIfAborted();

@@ -1,11 +1,13 @@
 import { unlessAborted } from "./abort.ts";
-import { contentOf, EventDecoder } from "./decode.ts";
+import { EventDecoder } from "./decode.ts";
 import { haveBodies, withBodies } from "./encode.ts";
 import { type CorruptEventError, StoreUnavailableError } from "./errors.ts";
 import type { Event, RecordedEvent } from "./event.ts";
 import { Lanes } from "./lanes.ts";
 import { categoryOf, Layout } from "./layout.ts";
 import { MemoryFollower } from "./memory_follower.ts";
+import type { StoreMetrics } from "./metrics.ts";
+import { StoreMonitor } from "./monitor.ts";
 import {
   checkActorId,
   checkCategory,
@@ -75,7 +77,8 @@ export class InMemoryEventStore implements EventStore {
   /** All events in the order of the store. */
   readonly #log: StoredEvent[] = [];
   readonly #lanes = new Lanes();
-  readonly #subscriptions = new Subscriptions();
+  readonly #monitor: StoreMonitor;
+  readonly #subscriptions: Subscriptions;
   readonly #notifier: StoredNotifier;
   readonly #encoding: Encoding;
   readonly #decoder: EventDecoder;
@@ -92,6 +95,8 @@ export class InMemoryEventStore implements EventStore {
     if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) {
       throw new RangeError(`Cannot open the store: maxBytes is ${maxBytes}, not 1 or more`);
     }
+    this.#monitor = new StoreMonitor({ "db.system.name": "aether", "db.namespace": namespace });
+    this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
     this.#encoding = { maxBytes, codec, upcasters };
     this.#decoder = new EventDecoder(codec, upcasters);
@@ -102,8 +107,17 @@ export class InMemoryEventStore implements EventStore {
     return this.saveEvents([event]);
   }
 
+  /** What went through this store so far; a snapshot, the same later. */
+  get metrics(): StoreMetrics {
+    return this.#monitor.snapshot();
+  }
+
   /** See {@linkcode EventStore.saveEvents}. */
-  async saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
+  saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
+    return this.#monitor.save(events, () => this.#save(events, options));
+  }
+
+  async #save(events: readonly Event[], options: SaveOptions): Promise<SaveReceipt> {
     this.#checkOpen("save events");
     const checked = prepareEvents(events, this.#encoding);
     const expect = prepareExpected(options.expect, checked);
@@ -122,12 +136,16 @@ export class InMemoryEventStore implements EventStore {
 
   /** See {@linkcode EventStore.getEvents}. */
   async getEvents<E extends Event = Event>(actorId: string, fromVersion = 0): Promise<E[]> {
-    checkActorId(actorId);
-    checkNumber("fromVersion", fromVersion);
-    this.#checkOpen("read events");
-    const history = this.#actors.get(actorId) ?? [];
-    const events = history.slice(firstAt(history, fromVersion));
-    return await Promise.all(events.map((event) => this.#decode(event))) as E[];
+    return await this.#monitor.read("getEvents", actorId, async (reading) => {
+      checkActorId(actorId);
+      checkNumber("fromVersion", fromVersion);
+      this.#checkOpen("read events");
+      const history = this.#actors.get(actorId) ?? [];
+      const stored = history.slice(firstAt(history, fromVersion));
+      const events = await Promise.all(stored.map((event) => this.#decode(event)));
+      reading.events = events.length;
+      return events as E[];
+    });
   }
 
   /** See {@linkcode EventStore.readEvents}. */
@@ -142,36 +160,48 @@ export class InMemoryEventStore implements EventStore {
   async getEventsWithErrors<E extends Event = Event>(
     actorId: string,
   ): Promise<EventsWithErrors<E>> {
-    checkActorId(actorId);
-    this.#checkOpen("read events");
-    const events: Event[] = [];
-    const errors: { sequence: number; error: CorruptEventError }[] = [];
-    for (const stored of this.#actors.get(actorId) ?? []) {
-      try {
-        events.push(await this.#decode(stored));
-      } catch (error) {
-        errors.push({ sequence: stored.sequence, error: unreadable(error) });
+    return await this.#monitor.read("getEventsWithErrors", actorId, async (reading) => {
+      checkActorId(actorId);
+      this.#checkOpen("read events");
+      const events: Event[] = [];
+      const errors: { sequence: number; error: CorruptEventError }[] = [];
+      for (const stored of this.#actors.get(actorId) ?? []) {
+        try {
+          events.push(await this.#decode(stored));
+        } catch (error) {
+          errors.push({ sequence: stored.sequence, error: unreadable(error) });
+        }
       }
-    }
-    return { events: events as E[], errors };
+      reading.events = events.length;
+      return { events: events as E[], errors };
+    });
   }
 
   /** See {@linkcode EventStore.readAll}. */
   async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void> {
-    const { from, filter, signal } = prepareReadAll(options);
-    this.#checkOpen("read the store");
-    const types = filter.eventTypes && new Set(filter.eventTypes);
-    const end = this.#log.length;
-    for (let at = firstFrom(this.#log, from); at < end; at++) {
+    const reading = this.#monitor.reading("readAll");
+    try {
+      const { from, filter, signal } = prepareReadAll(options);
+      this.#checkOpen("read the store");
+      const types = filter.eventTypes && new Set(filter.eventTypes);
+      const end = this.#log.length;
+      for (let at = firstFrom(this.#log, from); at < end; at++) {
+        signal?.throwIfAborted();
+        const stored = this.#log[at]!;
+        const { actorId, sequence } = stored;
+        if (filter.actorId !== undefined && actorId !== filter.actorId) continue;
+        if (filter.category !== undefined && categoryOf(actorId) !== filter.category) continue;
+        const event = await unlessAborted(signal, this.#decode(stored));
+        if (types !== undefined && !types.has(event.eventType)) continue;
+        reading.events++;
+        yield { ...event, sequence };
+      }
       signal?.throwIfAborted();
-      const stored = this.#log[at]!;
-      const { actorId, sequence } = stored;
-      if (filter.actorId !== undefined && actorId !== filter.actorId) continue;
-      if (filter.category !== undefined && categoryOf(actorId) !== filter.category) continue;
-      const event = await unlessAborted(signal, this.#decode(stored));
-      if (types === undefined || types.has(event.eventType)) yield { ...event, sequence };
+    } catch (error) {
+      throw reading.failed(error);
+    } finally {
+      reading.end();
     }
-    signal?.throwIfAborted();
   }
 
   /** See {@linkcode EventStore.subscribe}. */
@@ -200,6 +230,7 @@ export class InMemoryEventStore implements EventStore {
   async getLatestVersion(actorId: string, _options?: LatestVersionOptions): Promise<number> {
     checkActorId(actorId);
     this.#checkOpen("look up the latest version");
+    this.#monitor.hit();
     return await Promise.resolve(this.#latest(actorId));
   }
 
@@ -233,22 +264,31 @@ export class InMemoryEventStore implements EventStore {
   }
 
   async *#readEvents(actorId: string, options: ReadOptions): AsyncGenerator<Event, void> {
-    const { from, to, limit, signal, backwards } = prepareRange(actorId, options);
-    this.#checkOpen("read events");
-    const history = this.#actors.get(actorId) ?? [];
-    const wanted = history.slice(firstAt(history, from), firstAt(history, to + 1));
-    if (backwards) wanted.reverse();
-    for (const stored of wanted.slice(0, limit)) {
+    const reading = this.#monitor.reading("readEvents", actorId);
+    try {
+      const { from, to, limit, signal, backwards } = prepareRange(actorId, options);
+      this.#checkOpen("read events");
+      const history = this.#actors.get(actorId) ?? [];
+      const wanted = history.slice(firstAt(history, from), firstAt(history, to + 1));
+      if (backwards) wanted.reverse();
+      for (const stored of wanted.slice(0, limit)) {
+        signal?.throwIfAborted();
+        const event = await unlessAborted(signal, this.#decode(stored));
+        reading.events++;
+        yield event;
+      }
       signal?.throwIfAborted();
-      yield await unlessAborted(signal, this.#decode(stored));
+    } catch (error) {
+      throw reading.failed(error);
+    } finally {
+      reading.end();
     }
-    signal?.throwIfAborted();
   }
 
   #decode(stored: StoredEvent): Event | Promise<Event> {
     const { id, eventType, time } = stored;
     const rest = () => ({ id, eventType, timestamp: new Date(time) });
-    return this.#decoder.decode(contentOf(stored.body), { ...stored, rest });
+    return this.#decoder.decode(stored.body, { ...stored, rest });
   }
 
   /** Throws on a conflict; gives the position of the last event if all are stored already. */

@@ -64,6 +64,7 @@ export {
   JetStreamSnapshotStore,
   type JetStreamSnapshotStoreOptions,
 } from "./jetstream_snapshots.ts";
+export type { LookupCounts, SaveCounts, StoreLatency, StoreMetrics } from "./metrics.ts";
 export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory.ts";
 export { InMemorySnapshotStore, type InMemorySnapshotStoreOptions } from "./memory_snapshots.ts";
 export {

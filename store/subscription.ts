@@ -72,9 +72,23 @@ export function isOfActor(filter: EventFilter, actorId: string): boolean {
   return filter.category === undefined || filter.category === categoryOf(actorId);
 }
 
+/** Who counts what subscriptions do. */
+export interface SubscriptionWatch {
+  /** One began (1) or ended (-1). */
+  subscriptions(change: 1 | -1): void;
+  /** One gave an event. */
+  deliver(): void;
+}
+
 /** The subscriptions of one store. */
 export class Subscriptions {
+  readonly #watch: SubscriptionWatch;
   readonly #open = new Set<SourceSubscription>();
+
+  /** `watch` is told of each. */
+  constructor(watch: SubscriptionWatch) {
+    this.#watch = watch;
+  }
 
   /** Subscribes to `source`; what `check` throws, the iteration rejects with. */
   add<E extends Event>(
@@ -87,8 +101,10 @@ export class Subscriptions {
       return await source.start(stop);
     };
     const follow = source.follow.bind(source);
-    const subscription = new SourceSubscription({ start, follow }, signal, () => {
+    this.#watch.subscriptions(1);
+    const subscription = new SourceSubscription({ start, follow }, signal, this.#watch, () => {
       this.#open.delete(subscription);
+      this.#watch.subscriptions(-1);
     });
     this.#open.add(subscription);
     return subscription as EventSubscription as EventSubscription<E>;
@@ -109,16 +125,23 @@ class SourceSubscription implements EventSubscription {
   readonly #caughtUp = Promise.withResolvers<void>();
   readonly #stop = new AbortController();
   readonly #signal: AbortSignal | undefined;
+  readonly #watch: SubscriptionWatch;
   readonly #onEnd: () => void;
   readonly #events: AsyncGenerator<RecordedEvent, undefined>;
   #ended = false;
   readonly #abort = (): void => this.#stop.abort(this.#signal?.reason);
 
-  constructor(source: EventSource, signal: AbortSignal | undefined, onEnd: () => void) {
+  constructor(
+    source: EventSource,
+    signal: AbortSignal | undefined,
+    watch: SubscriptionWatch,
+    onEnd: () => void,
+  ) {
     this.caughtUp = this.#caughtUp.promise;
     this.caughtUp.catch(() => {}); // Whoever awaits it hears of it.
     this.#source = source;
     this.#signal = signal;
+    this.#watch = watch;
     this.#onEnd = onEnd;
     if (signal?.aborted) this.#abort();
     else signal?.addEventListener("abort", this.#abort);
@@ -156,7 +179,10 @@ class SourceSubscription implements EventSubscription {
             : followed;
           if (signal.aborted) return;
           try {
-            if (event !== undefined) yield event;
+            if (event !== undefined) {
+              this.#watch.deliver();
+              yield event;
+            }
           } finally {
             if (sequence >= end) this.#caughtUp.resolve();
           }

@@ -1,0 +1,132 @@
+/** How long calls took that went well, in ms. */
+export interface StoreLatency {
+  /** Calls measured. */
+  readonly count: number;
+  /** Their sum. */
+  readonly total: number;
+  /** The longest. */
+  readonly max: number;
+}
+
+/** Calls of `saveEvent` and `saveEvents` that have ended, by how. */
+export interface SaveCounts {
+  /** Stored what they were given. */
+  readonly saved: number;
+  /** Were stored before: `duplicate` in the receipt. */
+  readonly duplicate: number;
+  /** Somebody was faster: `VersionConflictError`. */
+  readonly conflict: number;
+  /** Not sent, for what they were: invalid or too large events, wrong arguments. */
+  readonly refused: number;
+  /** Stored nothing: `StoreUnavailableError`. */
+  readonly unavailable: number;
+  /** Stored once or not at all, nobody knows yet: `SaveOutcomeUnknownError`. */
+  readonly unknown: number;
+  /** Ended by any other error. */
+  readonly failed: number;
+}
+
+/** Calls of `getLatestVersion`, by who had the answer. */
+export interface LookupCounts {
+  /** Answered from memory, without I/O; on `InMemoryEventStore` all are. */
+  readonly cached: number;
+  /** Answered by the server. */
+  readonly uncached: number;
+  /** Asked of a server that did not answer. */
+  readonly failed: number;
+}
+
+/** What went through a store since it was made. */
+export interface StoreMetrics {
+  /** Saves that have ended. */
+  readonly saves: SaveCounts;
+  /** Saves that have not ended. */
+  readonly activeSaves: number;
+  /** Those of `saves.saved` that had several events. */
+  readonly batches: number;
+  /** Events of `saves.saved`. */
+  readonly eventsSaved: number;
+  /** Reads of events that have ended, whether at their end or by their reader's leave. */
+  readonly reads: number;
+  /** Reads that threw, also by their own signal. */
+  readonly readErrors: number;
+  /** Events that reads gave. */
+  readonly eventsRead: number;
+  /** Latest versions asked for. */
+  readonly lookups: LookupCounts;
+  /** Subscriptions that have not ended. */
+  readonly activeSubscriptions: number;
+  /** Events that subscriptions gave. */
+  readonly eventsDelivered: number;
+  /** Saves that resolved, from the call on: the wait for the actor's saves before is in it. */
+  readonly saveLatency: StoreLatency;
+  /** `getEvents` and `getEventsWithErrors`; an iteration takes as long as its reader likes. */
+  readonly readLatency: StoreLatency;
+  /** Lookups that the server answered. */
+  readonly lookupLatency: StoreLatency;
+}
+
+type Mutable<T> = {
+  -readonly [Key in keyof T]: T[Key] extends object ? Mutable<T[Key]> : T[Key];
+};
+
+/** The numbers of one store as they grow. */
+export type StoreCounts = Mutable<StoreMetrics>;
+
+/** Numbers to begin with. */
+export function noCounts(): StoreCounts {
+  return {
+    saves: {
+      saved: 0,
+      duplicate: 0,
+      conflict: 0,
+      refused: 0,
+      unavailable: 0,
+      unknown: 0,
+      failed: 0,
+    },
+    activeSaves: 0,
+    batches: 0,
+    eventsSaved: 0,
+    reads: 0,
+    readErrors: 0,
+    eventsRead: 0,
+    lookups: { cached: 0, uncached: 0, failed: 0 },
+    activeSubscriptions: 0,
+    eventsDelivered: 0,
+    saveLatency: { count: 0, total: 0, max: 0 },
+    readLatency: { count: 0, total: 0, max: 0 },
+    lookupLatency: { count: 0, total: 0, max: 0 },
+  };
+}
+
+/** The numbers as they stand; later ones do not reach it. */
+export function snapshotOf(counts: StoreCounts): StoreMetrics {
+  return structuredClone(counts);
+}
+
+/** One more call took `ms`. */
+export function addTo(latency: StoreCounts["saveLatency"], ms: number): void {
+  latency.count++;
+  latency.total += ms;
+  if (ms > latency.max) latency.max = ms;
+}
+
+/** How a save ended that rejected with `error`: told by the name, which all copies share. */
+export function outcomeOf(error: unknown): keyof SaveCounts {
+  switch (error instanceof Error ? error.name : undefined) {
+    case "VersionConflictError":
+      return "conflict";
+    case "InvalidEventError":
+    case "EventTooLargeError":
+    case "RangeError":
+    case "TypeError":
+      return "refused";
+    case "StoreUnavailableError":
+      return "unavailable";
+    case "SaveOutcomeUnknownError":
+      return "unknown";
+    default:
+      return "failed";
+  }
+}

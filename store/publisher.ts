@@ -41,12 +41,15 @@ export class Publisher {
    * Tries once, waiting at most `pause` ms for the answer, and not past `deadline` (by the
    * monotonic clock, in ms): what would be sent later is not sent. Nor is anything once
    * `signal` is aborted; what is out by then is not waited for.
+   *
+   * @param batch Names the batch, where there are several messages; of 64 characters at most.
    */
   publish(
     messages: readonly Outgoing[],
     pause: number,
     deadline: number,
     signal?: AbortSignal,
+    batch?: string,
   ): Promise<TryOutcome> {
     if (signal?.aborted) return Promise.resolve({ kind: "absent", cause: signal.reason });
     return messages.length === 1
@@ -54,7 +57,7 @@ export class Publisher {
         signal,
         this.#publishOne(messages[0]!, Math.min(pause, deadline - performance.now())),
       )
-      : this.#publishInTurn(messages, pause, deadline, signal);
+      : this.#publishInTurn(messages, pause, deadline, signal, batch);
   }
 
   /** Not async, so that the message is let go as soon as it is sent. */
@@ -69,6 +72,7 @@ export class Publisher {
     pause: number,
     deadline: number,
     signal: AbortSignal | undefined,
+    batch: string | undefined,
   ): Promise<TryOutcome> {
     try {
       await this.#turn(signal);
@@ -78,7 +82,7 @@ export class Publisher {
     try {
       const timeout = Math.min(pause, deadline - performance.now());
       return timeout > 0
-        ? await unlessUnknown(signal, this.#publishBatch(messages, timeout))
+        ? await unlessUnknown(signal, this.#publishBatch(messages, timeout, batch))
         : tooLate();
     } finally {
       this.#next();
@@ -109,9 +113,12 @@ export class Publisher {
   }
 
   /** The batch's headers are sent by hand: nats.js's own batches drop the expected sequences. */
-  async #publishBatch(messages: readonly Outgoing[], timeout: number): Promise<TryOutcome> {
+  async #publishBatch(
+    messages: readonly Outgoing[],
+    timeout: number,
+    id: string = crypto.randomUUID(),
+  ): Promise<TryOutcome> {
     const { wire } = this.#api;
-    const id = crypto.randomUUID();
     try {
       for (const [at, { headers }] of messages.entries()) {
         headers.set("Nats-Batch-Id", id);

@@ -72,6 +72,31 @@ for (const [count, between] of [[200_000, false], [LONG ? 200_000 : 20_000, true
   );
 }
 
+storeTest(
+  "The last events are caught up with in few requests, among many others",
+  async (stores) => {
+    const count = 20_000;
+    await fill(stores, count, true);
+    const warm = await stores.open();
+    const { store } = warm;
+    assertEquals(await store.getLatestVersion("order-1"), count);
+    for (const from of [count, count - 9, count - 300, count / 2 + 7]) {
+      const { result, sent, received } = await counted(
+        warm,
+        () => store.getEvents("order-1", from),
+      );
+      assertEquals(
+        result.map(({ version }) => version),
+        upTo(count, from),
+      );
+      // The end, the place, and the pages.
+      const pages = Math.ceil(result.length / PAGE);
+      assert(sent <= pages + 6, `${sent} requests from ${from}`);
+      assert(received <= result.length + pages + 8, `${received} messages from ${from}`);
+    }
+  },
+);
+
 storeTest("Reading backwards fetches little that it does not give", async (stores) => {
   for (const [count, between] of [[10_000, false], [5_000, true]] as const) {
     const namespace = `${stores.namespace}-${count}`;

@@ -1,5 +1,5 @@
 import { unlessAborted } from "./abort.ts";
-import { EventDecoder } from "./decode.ts";
+import { contentOf, EventDecoder } from "./decode.ts";
 import { haveBodies, withBodies } from "./encode.ts";
 import { type CorruptEventError, StoreUnavailableError } from "./errors.ts";
 import type { Event, RecordedEvent } from "./event.ts";
@@ -288,7 +288,7 @@ export class InMemoryEventStore implements EventStore {
   #decode(stored: StoredEvent): Event | Promise<Event> {
     const { id, eventType, time } = stored;
     const rest = () => ({ id, eventType, timestamp: new Date(time) });
-    return this.#decoder.decode(stored.body, { ...stored, rest });
+    return this.#decoder.decode(contentOf(stored.body), { ...stored, rest });
   }
 
   /** Throws on a conflict; gives the position of the last event if all are stored already. */

@@ -1,3 +1,4 @@
+import { context } from "@opentelemetry/api";
 import { attempt } from "./attempt.ts";
 import { Committer } from "./committer.ts";
 import type { Connection } from "./connection.ts";
@@ -269,6 +270,7 @@ export class JetStreamEventStore implements EventStore {
       deadline: performance.now() + this.#timeout,
       signal: options.signal,
       command: options.command,
+      within: this.#notifier.silent ? undefined : context.active(),
     };
     return { checked, plan };
   }

@@ -1,3 +1,4 @@
+import type { Context } from "@opentelemetry/api";
 import { type MsgHdrs, MsgHdrsImpl } from "@nats-io/nats-core";
 import type { Head } from "./heads.ts";
 import type { PreparedEvent } from "./prepare.ts";
@@ -32,6 +33,8 @@ export interface Save {
   readonly signal?: AbortSignal | undefined;
   /** The command that it is the outcome of. */
   readonly command?: string | undefined;
+  /** The trace context of the call, for those that are told of it: it may end in another's. */
+  readonly within?: Context | undefined;
   /** The sequence of the fence that an actor's events are saved under. */
   readonly fenceOf?: ((actorId: string) => number) | undefined;
 }

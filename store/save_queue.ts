@@ -86,7 +86,8 @@ export class SaveQueue {
   #alone(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
     if (!haveBodies(checked)) return this.#encoded(plan, checked);
     const done = this.#committer.commit({ ...plan, events: checked });
-    return this.#notifier.silent ? done : done.then((receipt) => this.#told(receipt, checked));
+    if (this.#notifier.silent) return done;
+    return done.then((receipt) => this.#told(receipt, plan, checked));
   }
 
   async #encoded(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
@@ -99,8 +100,12 @@ export class SaveQueue {
     return await this.#alone(plan, events);
   }
 
-  async #told(receipt: SaveReceipt, events: readonly PreparedEvent[]): Promise<SaveReceipt> {
-    if (!receipt.duplicate) await this.#notifier.notify(events);
+  async #told(
+    receipt: SaveReceipt,
+    { within }: Plan,
+    events: readonly PreparedEvent[],
+  ): Promise<SaveReceipt> {
+    if (!receipt.duplicate) await this.#notifier.notify(events, within);
     return receipt;
   }
 
@@ -143,9 +148,9 @@ export class SaveQueue {
     whole.then(async (receipt) => {
       if (receipt.duplicate) return await this.#oneByOne(members);
       let sequence = receipt.sequence - members.reduce((sum, it) => sum + it.events.length, 0);
-      for (const { events, resolve } of members) {
+      for (const { plan, events, resolve } of members) {
         sequence += events.length;
-        resolve(await this.#told({ sequence, duplicate: false }, events));
+        resolve(await this.#told({ sequence, duplicate: false }, plan, events));
       }
     }, async (error) => {
       const absent = error instanceof VersionConflictError ||

@@ -1,3 +1,4 @@
+import { type Context, context } from "@opentelemetry/api";
 import { caused, createEvent, type Event } from "./event.ts";
 import type { PreparedEvent } from "./prepare.ts";
 import type { Broadcaster, EventStoreOptions } from "./store.ts";
@@ -59,13 +60,14 @@ export class StoredNotifier {
 
   /**
    * Publishes one notification for each saved event. Resolves when all are published or the
-   * broadcaster turns out to be slow, whichever comes first; rejects never.
+   * broadcaster turns out to be slow, whichever comes first; rejects never. `within` is the
+   * trace context to publish in, where the caller's is not the save's.
    */
-  async notify(saved: readonly PreparedEvent[]): Promise<void> {
+  async notify(saved: readonly PreparedEvent[], within: Context = context.active()): Promise<void> {
     if (this.#broadcaster === undefined) return;
     let open = 0;
     for (const event of saved) {
-      const done = this.#publishInOrder(storedEvent(event));
+      const done = context.with(within, () => this.#publishInOrder(storedEvent(event)));
       if (done === undefined) continue;
       open++;
       done.then(() => open--);

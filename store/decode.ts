@@ -1,6 +1,7 @@
 import { type Codec, FORGOTTEN } from "./codec.ts";
 import { CorruptEventError } from "./errors.ts";
 import type { Event } from "./event.ts";
+import { timestampProblem } from "./prepare.ts";
 import { describe } from "./token.ts";
 import { upcast, type Upcasters } from "./upcast.ts";
 
@@ -108,7 +109,7 @@ function checked(value: unknown, { sequence, actorId, version }: StoredFacts): E
     throw new CorruptEventError(sequence, `its body is ${describe(value)}, not an event`);
   }
   const event = value as Record<string, unknown>;
-  const timestamp = new Date(event.timestamp as string | Date);
+  const timestamp = timestampIn(event.timestamp);
   const wrong = typeof event.id !== "string"
     ? "id"
     : typeof event.eventType !== "string"
@@ -117,7 +118,7 @@ function checked(value: unknown, { sequence, actorId, version }: StoredFacts): E
     ? "actorId"
     : event.data === undefined
     ? "data"
-    : Number.isNaN(timestamp.getTime())
+    : timestamp === undefined || Number.isNaN(timestamp.getTime())
     ? "timestamp"
     : event.metadata !== undefined && (typeof event.metadata !== "object" || !event.metadata)
     ? "metadata"
@@ -136,4 +137,10 @@ function checked(value: unknown, { sequence, actorId, version }: StoredFacts): E
   }
   event.timestamp = timestamp;
   return value as Event;
+}
+
+/** A codec may give what JSON makes of a date, or a date: `null` and numbers would pass for 1970. */
+function timestampIn(value: unknown): Date | undefined {
+  const isTime = typeof value === "string" || timestampProblem(value) === undefined;
+  return isTime ? new Date(value as string | Date) : undefined;
 }

@@ -1,4 +1,6 @@
 import type { Codec } from "./codec.ts";
+import { StoreUnavailableError } from "./errors.ts";
+import { Lanes } from "./lanes.ts";
 import { MAX_BYTES } from "./prepare.ts";
 import type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
 import {
@@ -46,6 +48,8 @@ export class InMemorySnapshotStore implements SnapshotStore {
   /** By schema and actor. */
   readonly #kept = new Map<string, Kept>();
   readonly #encoding: SnapshotEncoding;
+  readonly #lanes = new Lanes();
+  #disposed = false;
 
   /** Begins empty. */
   constructor({ maxBytes = MAX_BYTES, codec }: InMemorySnapshotStoreOptions = {}) {
@@ -54,13 +58,16 @@ export class InMemorySnapshotStore implements SnapshotStore {
 
   /** See {@linkcode SnapshotStore.saveSnapshot}. */
   async saveSnapshot(snapshot: Snapshot): Promise<boolean> {
+    this.#checkOpen("save snapshot");
     const encoding = encodeSnapshot(snapshot, this.#encoding);
     const { actorId, version, schemaVersion } = snapshot;
     const key = keyOf(actorId, schemaVersion);
-    const body = await encoding;
-    const isNewest = version > (this.#kept.get(key)?.version ?? 0);
-    if (isNewest) this.#kept.set(key, { version, body });
-    return isNewest;
+    return await this.#lanes.run([key], async () => {
+      const body = await encoding;
+      const isNewest = version > (this.#kept.get(key)?.version ?? 0);
+      if (isNewest) this.#kept.set(key, { version, body });
+      return isNewest;
+    });
   }
 
   /** See {@linkcode SnapshotStore.getLatestSnapshot}. */
@@ -69,6 +76,7 @@ export class InMemorySnapshotStore implements SnapshotStore {
     query: SnapshotQuery,
   ): Promise<Snapshot<State> | undefined> {
     checkQuery(actorId, query);
+    this.#checkOpen(`read the snapshot of "${actorId}"`);
     const kept = this.#kept.get(keyOf(actorId, query.schemaVersion));
     if (kept === undefined) return undefined;
     const place = { actorId, schemaVersion: query.schemaVersion };
@@ -76,8 +84,15 @@ export class InMemorySnapshotStore implements SnapshotStore {
     return snapshot as Snapshot<State> | undefined;
   }
 
-  /** Waits for nothing: a save that a codec holds up ends by itself. */
-  async [Symbol.asyncDispose](): Promise<void> {}
+  /** Waits for saves under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    await this.#lanes.idle();
+  }
+
+  #checkOpen(what: string): void {
+    if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
+  }
 }
 
 function keyOf(actorId: string, schemaVersion: number): string {

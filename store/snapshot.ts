@@ -42,7 +42,7 @@ export interface SnapshotStore extends AsyncDisposable {
    *
    * @throws {InvalidSnapshotError} The snapshot cannot be stored as it is, or is too large.
    * @throws {StoreUnavailableError} The store could not be reached; the snapshot may be kept all
-   * the same, and saving it again is safe.
+   * the same, and saving it again is safe. Or the store is disposed.
    */
   saveSnapshot(snapshot: Snapshot): Promise<boolean>;
 
@@ -50,7 +50,7 @@ export interface SnapshotStore extends AsyncDisposable {
    * The newest snapshot of the actor in the schema asked for; `undefined` where there is none
    * that can be read.
    *
-   * @throws {StoreUnavailableError} The store could not be reached.
+   * @throws {StoreUnavailableError} The store could not be reached, or is disposed.
    * @throws {RangeError} The actor id or the schema version is impossible.
    */
   getLatestSnapshot<State = unknown>(

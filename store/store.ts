@@ -75,7 +75,10 @@ export interface ListActorsOptions {
 export interface EventsWithErrors<E extends Event = Event> {
   /** What can be read, in order. */
   readonly events: E[];
-  /** What cannot, each with its place in the store. */
+  /**
+   * What cannot, each with its place in the store; of what newer code saved the error's `cause` is
+   * an `UnknownSchemaError`.
+   */
   readonly errors: { readonly sequence: number; readonly error: CorruptEventError }[];
 }
 

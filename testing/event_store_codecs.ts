@@ -140,7 +140,7 @@ export function codecs(test: Test): void {
 
   test("what a codec cannot decode is CorruptEventError, with its place", async ({ open }) => {
     const reason = new Error("cannot read");
-    const failures: (() => Event | Promise<Event>)[] = [
+    const failures: ((actorId: string) => Event | Promise<Event>)[] = [
       () => {
         throw reason;
       },
@@ -148,15 +148,21 @@ export function codecs(test: Test): void {
       () => null as never,
       () => ({ ...sample({ actorId: "another-1", version: 2 }) }),
       () => ({ ...sample({ version: 7 }) }),
+      ...[null, 5, {}].map((timestamp) => (actorId: string): Event => ({
+        ...sample({ actorId, version: 2 }),
+        timestamp: timestamp as never,
+      })),
     ];
     for (const [at, fail] of failures.entries()) {
+      const actorId = `order-${at}`;
       class Failing extends SlowCodec {
         override decode(bytes: Uint8Array): Promise<Event> {
           const text = new TextDecoder().decode(bytes);
-          return text.includes('"data":"bad"') ? fail() as Promise<Event> : super.decode(bytes);
+          return text.includes('"data":"bad"')
+            ? fail(actorId) as Promise<Event>
+            : super.decode(bytes);
         }
       }
-      const actorId = `order-${at}`;
       const store = await open({ codec: new Failing() });
       await store.saveEvent(sample({ actorId, data: "good" }));
       const { sequence } = await store.saveEvent(sample({ actorId, version: 2, data: "bad" }));

@@ -97,6 +97,12 @@ export function upcasting(test: Test, together: Test): void {
       equal([error.sequence, error.eventType], [sequence, "Placed"], `place and type by ${path}`);
       equal([error.schema, error.known], [3, 2], `schemas by ${path}`);
     }
+    const { events, errors } = await older.getEventsWithErrors("order-1");
+    equal(events.map(({ version }) => version), [2], "versions beside it");
+    equal(errors.map((error) => error.sequence), [sequence], "places of what cannot be read");
+    const { error } = errors[0]!;
+    equal([error.name, error.sequence], ["CorruptEventError", sequence], "its error");
+    equal((error.cause as Error).name, "UnknownSchemaError", "why it cannot be read");
     equal((await older.getEvents("order-1", 2)).length, 1, "number of events behind it");
     equal(await older.getLatestVersion("order-1", { fresh: true }), 2, "latest version");
   });

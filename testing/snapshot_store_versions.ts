@@ -1,4 +1,4 @@
-import { equal, ok, within } from "./assert.ts";
+import { equal, ok, rejects, within } from "./assert.ts";
 import { range } from "./event_store_kit.ts";
 import { sample, stands, type Test } from "./snapshot_store_kit.ts";
 
@@ -136,6 +136,18 @@ export function disposal(test: Test): void {
     await within(store[Symbol.asyncDispose](), "disposal");
     await Promise.all(saves);
     equal(told.length, 10, "number of saves that ended well");
+  });
+
+  test("a store that is disposed refuses everything by StoreUnavailableError", async ({ open }) => {
+    const store = await open();
+    await store.saveSnapshot(sample());
+    await store[Symbol.asyncDispose]();
+    const save = () => store.saveSnapshot(sample({ version: 2 }));
+    await rejects(save, "StoreUnavailableError", "saveSnapshot()");
+    for (const actorId of ["order-1", "nobody"]) {
+      const read = () => store.getLatestSnapshot(actorId, { schemaVersion: 1 });
+      await rejects(read, "StoreUnavailableError", `getLatestSnapshot() of "${actorId}"`);
+    }
   });
 
   test("disposal may be asked for twice", async ({ open }) => {

@@ -96,6 +96,14 @@ const GARBAGE: Record<string, { readonly body: string; readonly reason: RegExp }
     body: JSON.stringify({ ...fact("order-1", 2), timestamp: "yesterday" }),
     reason: /its timestamp is wrong/,
   },
+  "an event with a number for its time": {
+    body: JSON.stringify({ ...fact("order-1", 2), timestamp: 5 }),
+    reason: /its timestamp is wrong/,
+  },
+  "an event without a time": {
+    body: JSON.stringify({ ...fact("order-1", 2), timestamp: null }),
+    reason: /its timestamp is wrong/,
+  },
 };
 
 natsTest(

@@ -111,3 +111,12 @@ control("shares objects with the caller", () => new Aliasing(), [
   "what the caller does to a snapshot after saving it changes nothing",
   "what the caller does to a snapshot that was read changes nothing",
 ]);
+
+/** Takes no notice of its disposal. */
+class Undying extends InMemorySnapshotStore {
+  override async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+control("goes on after its disposal", () => new Undying(), [
+  "a store that is disposed refuses everything by StoreUnavailableError",
+]);

@@ -57,7 +57,7 @@ export class InvalidEventError extends AetherError {
 
 /** Thrown when an encoded event is larger than the store or the bus takes; nothing was sent. */
 export class EventTooLargeError extends AetherError {
-  /** Bytes of the encoded event. */
+  /** Bytes of the encoded event; at least these, where it has too many values to be encoded. */
   readonly size: number;
   /** Bytes that fit. */
   readonly limit: number;

@@ -1,10 +1,21 @@
 /** Levels of nesting that are followed; far deeper data overflows the stack of other readers. */
 const MAX_DEPTH = 500;
 
+/** The answer where there are more values than are taken; an object counts in each of its places. */
+export const TOO_MANY = "has too many values";
+
 /** A problem and the path to it, which grows while the search unwinds. */
 interface Finding {
   path: string;
   readonly what: string;
+}
+
+/** Where the search is. */
+interface Search {
+  /** The objects that it is within. */
+  readonly parents: object[];
+  /** Values that may still be looked at. */
+  left: number;
 }
 
 /**
@@ -14,13 +25,19 @@ interface Finding {
  *
  * @param value What is to be written as JSON.
  * @param name What to call it in the answer.
+ * @param most Values to look at; where there are more, the answer is {@linkcode TOO_MANY}. A few
+ * objects that share others can stand for more than there is time to look at, and to write.
  */
-export function unfaithful(value: unknown, name: string): string | undefined {
-  const finding = check(value, []);
+export function unfaithful(value: unknown, name: string, most = Infinity): string | undefined {
+  const finding = check(value, { parents: [], left: most });
+  if (finding === tooMany) return TOO_MANY;
   return finding && `${name}${finding.path} ${finding.what}`;
 }
 
-function check(value: unknown, parents: object[]): Finding | undefined {
+const tooMany: Finding = { path: "", what: TOO_MANY };
+
+function check(value: unknown, search: Search): Finding | undefined {
+  if (--search.left < 0) return tooMany;
   switch (typeof value) {
     case "string":
     case "boolean":
@@ -29,7 +46,7 @@ function check(value: unknown, parents: object[]): Finding | undefined {
       if (Object.is(value, -0)) return found("is -0, which JSON makes 0: add 0 to it");
       return Number.isFinite(value) ? undefined : found(`is ${value}`);
     case "object":
-      return value === null ? undefined : checkObject(value, parents);
+      return value === null ? undefined : checkObject(value, search);
     case "undefined":
       return found("is undefined");
     default:
@@ -37,7 +54,8 @@ function check(value: unknown, parents: object[]): Finding | undefined {
   }
 }
 
-function checkObject(value: object, parents: object[]): Finding | undefined {
+function checkObject(value: object, search: Search): Finding | undefined {
+  const { parents } = search;
   if (parents.includes(value)) return found("refers back to what it is part of");
   if (parents.length >= MAX_DEPTH) return found(`is nested deeper than ${MAX_DEPTH} levels`);
   if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
@@ -45,27 +63,27 @@ function checkObject(value: object, parents: object[]): Finding | undefined {
   }
   if (Object.getOwnPropertySymbols(value).length > 0) return found("has a symbol as a key");
   parents.push(value);
-  const finding = Array.isArray(value) ? checkArray(value, parents) : checkRecord(value, parents);
+  const finding = Array.isArray(value) ? checkArray(value, search) : checkRecord(value, search);
   parents.pop();
   return finding;
 }
 
-function checkArray(value: unknown[], parents: object[]): Finding | undefined {
+function checkArray(value: unknown[], search: Search): Finding | undefined {
   const prototype: object | null = Object.getPrototypeOf(value);
   if (prototype === null || !isPlain(prototype)) return found(`is ${nameOf(value)}, not an array`);
   for (let at = 0; at < value.length; at++) {
-    const finding = check(value[at], parents);
+    const finding = check(value[at], search);
     if (finding !== undefined) return within(`[${at}]`, finding);
   }
   return Object.keys(value).length === value.length ? undefined : found("has named keys");
 }
 
-function checkRecord(value: object, parents: object[]): Finding | undefined {
+function checkRecord(value: object, search: Search): Finding | undefined {
   if (!isPlain(value)) return found(`is ${nameOf(value)}, not a plain object`);
   for (const key of Object.keys(value)) {
     const property = (value as Record<string, unknown>)[key];
     if (property === undefined) continue;
-    const finding = check(property, parents);
+    const finding = check(property, search);
     if (finding !== undefined) return within(`.${key}`, finding);
   }
   return undefined;
@@ -76,7 +94,7 @@ function found(what: string): Finding {
 }
 
 function within(step: string, finding: Finding): Finding {
-  finding.path = step + finding.path;
+  if (finding !== tooMany) finding.path = step + finding.path;
   return finding;
 }
 

@@ -1,12 +1,17 @@
 import type { Event, EventMetadata } from "./event.ts";
 import { encodeEvent } from "./encode.ts";
-import { InvalidEventError, StoreUnavailableError, VersionConflictError } from "./errors.ts";
-import { unfaithful } from "./faithful.ts";
+import {
+  EventTooLargeError,
+  InvalidEventError,
+  StoreUnavailableError,
+  VersionConflictError,
+} from "./errors.ts";
+import { TOO_MANY, unfaithful } from "./faithful.ts";
 import type { Codec } from "./codec.ts";
 import type { Range } from "./history.ts";
 import type { EventFilter, ExpectedVersion, ReadAllOptions, ReadOptions } from "./store.ts";
 import { schemaOf, type Upcasters } from "./upcast.ts";
-import { MAX_BATCH } from "./layout.ts";
+import { HEADER_ROOM, MAX_BATCH } from "./layout.ts";
 import { describe, tokenProblem } from "./token.ts";
 
 /** Bytes that one message may take unless the server says less. */
@@ -138,6 +143,9 @@ export function prepareEvent(event: Event, maxBytes: number): PreparedEvent {
   return checkEvent(event, json) as PreparedEvent;
 }
 
+/** Bytes of the shortest value in JSON, with the comma behind it. */
+const LEAST_BYTES = 2;
+
 function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
   if (typeof event !== "object" || event === null) {
     throw new InvalidEventError(`it is ${describe(event)}, not an event`);
@@ -149,8 +157,12 @@ function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
   const impossible = versionProblem(version);
   if (impossible !== undefined) throw new InvalidEventError(impossible);
   // A codec lifts the rules on what data may hold, not the one that there must be some.
+  const limit = encoding.maxBytes - HEADER_ROOM;
   const problem = timestampProblem(timestamp) ??
-    (encoding.codec === undefined || data === undefined ? unfaithful(data, "data") : undefined);
+    (encoding.codec === undefined || data === undefined
+      ? unfaithful(data, "data", limit / LEAST_BYTES)
+      : undefined);
+  if (problem === TOO_MANY) throw new EventTooLargeError(actorId, version, limit + 1, limit);
   if (problem !== undefined) throw new InvalidEventError(problem);
   const copied = copyMetadata(metadata);
   const time = timestamp.toISOString();

@@ -1,6 +1,6 @@
 import type { Codec } from "./codec.ts";
 import { InvalidSnapshotError } from "./errors.ts";
-import { unfaithful } from "./faithful.ts";
+import { TOO_MANY, unfaithful } from "./faithful.ts";
 import { HEADER_ROOM } from "./layout.ts";
 import { checkActorId, timestampProblem, versionProblem } from "./prepare.ts";
 import type { Snapshot, SnapshotQuery } from "./snapshot.ts";
@@ -35,7 +35,10 @@ export function encodeSnapshot(
   const problem = (idProblem && `actorId ${describe(actorId)} ${idProblem}`) ??
     lastEventIdProblem(lastEventId) ?? versionProblem(version) ?? schemaProblem(schemaVersion) ??
     timestampProblem(timestamp) ??
-    (codec === undefined ? unfaithful(state, "state") : undefined);
+    (codec === undefined ? unfaithful(state, "state", maxBytes) : undefined);
+  if (problem === TOO_MANY) {
+    throw new InvalidSnapshotError(`state ${problem}: more than fit into ${maxBytes} bytes`);
+  }
   if (problem !== undefined) throw new InvalidSnapshotError(problem);
   const copy: Snapshot = {
     actorId,

@@ -1,6 +1,12 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import fc from "fast-check";
-import { unfaithful } from "../store/faithful.ts";
+import { TOO_MANY, unfaithful } from "../store/faithful.ts";
+import {
+  createEvent,
+  InMemoryEventStore,
+  InMemorySnapshotStore,
+  isAetherError,
+} from "../store/mod.ts";
 
 Deno.test("unfaithful() names the place", () => {
   class Money {}
@@ -44,6 +50,35 @@ Deno.test("unfaithful() refuses very deep data without running out of stack", ()
   let deep: unknown = 1;
   for (let level = 0; level < 100_000; level++) deep = [deep];
   assertMatch(unfaithful(deep, "data")!, /is nested deeper than 500 levels$/);
+});
+
+/** `[x, x]` within `[x, x]`, and so on: few objects, but JSON would write 2^`levels`. */
+function shared(levels: number, leaf: unknown = 1): unknown {
+  return Array.from({ length: levels }).reduce((value) => [value, value], leaf);
+}
+
+Deno.test("unfaithful() looks at no more values than it is told", () => {
+  assertEquals(unfaithful([1, 2, 3], "data", 4), undefined);
+  assertEquals(unfaithful([1, 2, 3], "data", 3), TOO_MANY);
+  assertEquals(unfaithful({ a: [1, { b: null }] }, "data", 5), undefined);
+  assertEquals(unfaithful({ a: [1, { b: null }] }, "data", 4), TOO_MANY);
+  assertEquals(unfaithful(shared(400), "data", 1_000_000), TOO_MANY);
+});
+
+Deno.test("what shares objects too often to be written is too large", async () => {
+  await using store = new InMemoryEventStore();
+  await using snapshots = new InMemorySnapshotStore();
+  const event = { eventType: "Shared", actorId: "order-1", version: 1 };
+  const small = createEvent({ ...event, data: shared(10) });
+  assertEquals((await store.saveEvent(small)).duplicate, false);
+  const large = createEvent({ ...event, version: 2, data: shared(400) });
+  const error = await assertRejects(() => store.saveEvent(large));
+  assert(isAetherError(error, "EventTooLargeError"), String(error));
+  const facts = { actorId: "order-1", version: 1, schemaVersion: 1, timestamp: new Date() };
+  const refusal = await assertRejects(() =>
+    snapshots.saveSnapshot({ ...facts, state: shared(400) })
+  );
+  assert(isAetherError(refusal, "InvalidSnapshotError"), String(refusal));
 });
 
 Deno.test("what unfaithful() passes is what JSON gives back", () => {

@@ -44,8 +44,15 @@ export {
   SubscriptionOverflowError,
 } from "./bus/mod.ts";
 export {
+  Election,
+  type ElectionOptions,
+  type ElectionSignal,
   emptyShardMap,
   formatShardMap,
+  type Leader,
+  type Lease,
+  type LeaseClock,
+  type LeaseTimings,
   nextMap,
   type NextMapOptions,
   parseShardMap,

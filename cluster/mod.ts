@@ -17,6 +17,10 @@
  */
 
 export type { Connection } from "../store/connection.ts";
+export type { LeaseClock } from "./clock.ts";
+export { Election, type ElectionOptions, type ElectionSignal } from "./election.ts";
+export type { Leader } from "./leader_key.ts";
+export type { Lease } from "./lease.ts";
 export {
   emptyShardMap,
   nextMap,
@@ -28,3 +32,4 @@ export {
 } from "./shard_map.ts";
 export { formatShardMap, parseShardMap } from "./shard_map_json.ts";
 export { planShards, type ShardMember } from "./shard_plan.ts";
+export type { LeaseTimings } from "./timings.ts";

@@ -9,6 +9,8 @@ import type { StreamApi, StreamNames } from "./stream.ts";
 export interface WatchOptions {
   /** Which keys, with NATS's wildcards. @default {">"} */
   readonly filter?: string;
+  /** What the caller has read already, and is not told again. A key that is gone since then is told. */
+  readonly known?: readonly BucketEntry[];
   /** How often everything is compared anew, in ms. @default {60_000} */
   readonly reconcile?: number;
   /** Ends the watch. */
@@ -46,7 +48,7 @@ export async function* watchBucket(
 ): AsyncGenerator<BucketEntry, void> {
   const ends = new AbortController();
   const signal = AbortSignal.any([options.signal, ends.signal]);
-  const news = new News(source.get, signal);
+  const news = new News(source.get, options.known ?? [], signal);
   const work = follow(source, { ...options, signal }, news);
   source.begun(work);
   try {
@@ -99,8 +101,11 @@ class News {
   #wake: (() => void) | undefined;
   #ended = false;
 
-  constructor(get: WatchSource["get"], signal: AbortSignal) {
+  constructor(get: WatchSource["get"], known: readonly BucketEntry[], signal: AbortSignal) {
     this.#get = get;
+    for (const { key, revision, value } of known) {
+      this.#known.set(key, { revision, isGone: value === undefined });
+    }
     this.#signal = signal;
     signal.addEventListener("abort", () => this.#wake?.(), { once: true });
   }

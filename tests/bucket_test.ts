@@ -88,6 +88,22 @@ natsTest("watch() tells what stands, then changes, each key's latest", async (sc
   await bucket.close();
 });
 
+natsTest("watch() does not tell what the caller knows, only what became of it", async (scene) => {
+  const bucket = await openBucket(scene);
+  await bucket.put("a", bytes("1"), { revision: 0 });
+  await bucket.put("b", bytes("1"), { revision: 0 });
+  const known = await Promise.all(["a", "b", "c"].map((key) => bucket.get(key)));
+  await bucket.remove("b", 2);
+  const watch = bucket.watch({ known });
+  assertEquals(await nextOf(watch), "b=gone");
+  await bucket.put("c", bytes("1"), { revision: 0 });
+  assertEquals(await nextOf(watch), "c=1");
+  await bucket.put("a", bytes("2"), { revision: 1 });
+  assertEquals(await nextOf(watch), "a=2");
+  await watch.return();
+  await bucket.close();
+});
+
 natsTest("watch() ends when the bucket is closed", async (scene) => {
   const bucket = await openBucket(scene);
   const end = nextOf(bucket.watch());

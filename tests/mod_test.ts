@@ -117,6 +117,13 @@ const BUS = [
 
 const CLUSTER = [
   "Connection",
+  "Election",
+  "ElectionOptions",
+  "ElectionSignal",
+  "Leader",
+  "Lease",
+  "LeaseClock",
+  "LeaseTimings",
   "NextMapOptions",
   "ShardMap",
   "ShardMember",

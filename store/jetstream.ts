@@ -240,12 +240,12 @@ export class JetStreamEventStore implements EventStore {
 
   /** See {@linkcode EventStore.saveEvents}. */
   saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
-    return this.#monitor.save(events, () => this.#save(events, options));
+    return this.#monitor.save(events, (begun) => this.#save(events, options, begun));
   }
 
-  #save(events: readonly Event[], options: SaveOptions): Promise<SaveReceipt> {
+  #save(events: readonly Event[], options: SaveOptions, begun: number): Promise<SaveReceipt> {
     try {
-      const { checked, plan } = this.#plan(events, options);
+      const { checked, plan } = this.#plan(events, options, begun);
       return this.#path.save(plan, checked);
     } catch (error) {
       return Promise.reject(error);
@@ -255,6 +255,7 @@ export class JetStreamEventStore implements EventStore {
   #plan(
     events: readonly Event[],
     options: InnerSaveOptions,
+    begun: number,
   ): { checked: CheckedEvent[]; plan: Plan } {
     this.#checkOpen("save events");
     const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
@@ -267,7 +268,7 @@ export class JetStreamEventStore implements EventStore {
         ? [checked[0]!.actorId]
         : [...new Set(checked.map(({ actorId }) => actorId))],
       expect: prepareExpected(options.expect, checked),
-      deadline: performance.now() + this.#timeout,
+      deadline: begun + this.#timeout,
       signal: options.signal,
       command: options.command,
       within: this.#notifier.silent ? undefined : context.active(),

@@ -89,8 +89,8 @@ export class HeadReader {
 
   /**
    * The actor's first message at `version` or above. Looked for where it is in a history that
-   * was written in one go, then where it is in one that grew evenly, by what has been seen of it:
-   * a few requests, and at most about 2 log2 of the sequences up to the head, whatever lies between.
+   * was written in one go, then by what has been seen of it: a few requests, and at most about
+   * 3 log2 of the sequences up to the head, whatever lies between.
    */
   async find(actorId: string, version: number, head: Head): Promise<StoredMessage | undefined> {
     if (head.version < version) return undefined;
@@ -126,9 +126,14 @@ export class HeadReader {
         if ((numberIn(message, PREVIOUS) ?? Infinity) < version) break;
         high = { version: versionIn(message), sequence: guess - 1 };
       }
-      // Every other time the middle, for histories that grew by fits and starts.
-      const part = turn % 2 === 0 ? 0.5 : (version - low.version) / (high.version - low.version);
-      guess = low.sequence + (high.sequence - low.sequence) * part;
+      // Where it is if the part between grew evenly; if it grew in one go; else the middle.
+      const [width, wanted] = [high.sequence - low.sequence, version - low.version];
+      guess = low.sequence +
+        (turn % 3 === 1
+          ? width * wanted / (high.version - low.version)
+          : turn % 3 === 2
+          ? wanted
+          : width / 2);
     }
     return found;
   }

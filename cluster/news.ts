@@ -18,9 +18,10 @@ export class News {
   async wait(ms: number, count: number, signal?: AbortSignal): Promise<void> {
     if (this.#count !== count || signal?.aborted) return;
     const { promise, resolve: wake } = Promise.withResolvers<void>();
-    const timer = setTimeout(wake, ms);
     const stop = () => wake();
+    // First: the first timer of a process lets other work run while it is set.
     this.#waiting.add(wake);
+    const timer = setTimeout(wake, ms);
     signal?.addEventListener("abort", stop, { once: true });
     await promise;
     signal?.removeEventListener("abort", stop);

@@ -18,7 +18,13 @@
 
 export type { Connection } from "../store/connection.ts";
 export type { LeaseClock } from "./clock.ts";
+export type { HandledCommand } from "./command_store.ts";
 export { Election, type ElectionOptions, type ElectionSignal } from "./election.ts";
+export {
+  FencedEventStore,
+  type FencedEventStoreOptions,
+  type FenceOptions,
+} from "./fenced_store.ts";
 export type { Leader } from "./leader_key.ts";
 export type { Lease } from "./lease.ts";
 export {

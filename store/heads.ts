@@ -23,7 +23,9 @@ export class Heads {
   readonly #capacity: number;
   /** How often an entry was put at the end. */
   #moves = 0;
-  #highest = 0;
+  /** Where the stream has come by what was told of other messages than events. */
+  #reached = 0;
+  #last = 0;
 
   /** Keeps at most `capacity` actors. */
   constructor(capacity: number) {
@@ -32,7 +34,12 @@ export class Heads {
 
   /** The highest sequence that the server told this store of. */
   get highest(): number {
-    return this.#highest;
+    return Math.max(this.#last, this.#reached);
+  }
+
+  /** The highest sequence of an event that the server told this store of. */
+  get last(): number {
+    return this.#last;
   }
 
   /** What is known of the actor, at any age. */
@@ -48,7 +55,7 @@ export class Heads {
 
   /** Notes what the server said, asked at `at`, unless it is older than what is known. */
   raise(actorId: string, head: Head, at: number): void {
-    this.#highest = Math.max(this.#highest, head.sequence);
+    this.#last = Math.max(this.#last, head.sequence);
     const entry = this.#entries.get(actorId);
     if (entry === undefined) {
       this.#entries.set(actorId, { head, at, moved: ++this.#moves });
@@ -63,7 +70,7 @@ export class Heads {
 
   /** Notes that the stream has come to `sequence`, so that what is read reaches it. */
   reach(sequence: number): void {
-    this.#highest = Math.max(this.#highest, sequence);
+    this.#reached = Math.max(this.#reached, sequence);
   }
 
   /** Forgets the actors that `matches` picks: others may have written them. */

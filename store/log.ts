@@ -82,7 +82,7 @@ export class Log {
     const name = `"${subject}"`;
     const last = await attempt(api.wire, timeout, `read ${name}`, () => {
       if (actorId !== undefined) return heading.last(actorId, true);
-      const known = category === undefined ? heads.highest : 0;
+      const known = category === undefined ? heads.last : 0;
       return ends.last({ subject, name, known, latest: true });
     });
     return last?.sequence ?? 0;

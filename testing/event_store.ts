@@ -22,6 +22,13 @@ export interface EventStoreCapabilities {
    * `undefined` where there is no limit.
    */
   readonly maxBytes: number | undefined;
+  /**
+   * Messages of an atomic batch that a store of `create` may need for itself: so many fewer actors
+   * than 1,000 fit into one save.
+   *
+   * @default {0}
+   */
+  readonly reserved?: number;
 }
 
 /** What {@linkcode eventStoreSuite} is given. */
@@ -59,14 +66,14 @@ export interface EventStoreSuite {
 export function eventStoreSuite(suite: EventStoreSuite): void {
   const { create, capabilities, skip = () => {} } = suite;
   const test: Test = staged(suite.test, create);
-  const { reopen, maxBytes } = capabilities;
+  const { reopen, maxBytes, reserved = 0 } = capabilities;
   const together: Test = reopen ? test : (name) => skip(name, "a store's events are its own");
 
   versions(test);
   duplicates(test, together);
   writers(test, together);
-  batches(test);
-  expectations(test, together);
+  batches(test, reserved);
+  expectations(test, together, reserved);
   reading(test, together);
   latestVersions(test, together);
   ranges(test, together);

@@ -436,6 +436,59 @@ export class CommandOutcomeUnknownError extends AetherError {
   }
 }
 
+/**
+ * Thrown by a projection whose partition another process has taken over; no effect of this one
+ * was saved since. To share partitions, give the projection `leases`.
+ */
+export class CheckpointConflictError extends AetherError {
+  /** The projection's name. */
+  readonly projection: string;
+  /** Which of its partitions. */
+  readonly partition: number;
+
+  /** Keeps the place. */
+  constructor(projection: string, partition: number) {
+    super(
+      "CheckpointConflictError",
+      `Cannot go on with projection "${projection}": another process has taken over its ` +
+        `partition ${partition}; run it once, or give it leases to share`,
+    );
+    this.projection = projection;
+    this.partition = partition;
+  }
+}
+
+/** Thrown by a projection that halts at an event which its handler cannot handle; see `cause`. */
+export class PoisonEventError extends AetherError {
+  /** The projection's name. */
+  readonly projection: string;
+  /** The event's position: it is handled first when the projection runs again. */
+  readonly sequence: number;
+  /** The event's id. */
+  readonly eventId: string;
+  /** The event's actor. */
+  readonly actorId: string;
+
+  /** Keeps the place; `cause` is what the handler threw at the last of `attempts`. */
+  constructor(
+    projection: string,
+    event: { readonly sequence: number; readonly id: string; readonly actorId: string },
+    attempts: number,
+    options?: ErrorOptions,
+  ) {
+    super(
+      "PoisonEventError",
+      `Cannot go on with projection "${projection}": event "${event.id}" of "${event.actorId}" ` +
+        `at sequence ${event.sequence} failed ${attempts} times: ${options?.cause}`,
+      options,
+    );
+    this.projection = projection;
+    this.sequence = event.sequence;
+    this.eventId = event.id;
+    this.actorId = event.actorId;
+  }
+}
+
 /** Each error's class by its code. */
 export interface AetherErrors {
   /** See {@linkcode VersionConflictError}. */
@@ -472,6 +525,10 @@ export interface AetherErrors {
   CommandFailedError: CommandFailedError;
   /** See {@linkcode CommandOutcomeUnknownError}. */
   CommandOutcomeUnknownError: CommandOutcomeUnknownError;
+  /** See {@linkcode CheckpointConflictError}. */
+  CheckpointConflictError: CheckpointConflictError;
+  /** See {@linkcode PoisonEventError}. */
+  PoisonEventError: PoisonEventError;
 }
 
 /** The codes of this library's errors: the names of their classes. */

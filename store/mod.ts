@@ -20,6 +20,7 @@
  */
 
 export { appendEvents, type AppendReceipt, type EventDraft } from "./append.ts";
+export type { CheckpointStore, SavedCheckpoint } from "./checkpoint.ts";
 export { type Codec, FORGOTTEN, type Forgotten } from "./codec.ts";
 export type { Connection } from "./connection.ts";
 export type { Decider, Decision, Evolution } from "./decider.ts";
@@ -27,6 +28,7 @@ export {
   AetherError,
   type AetherErrorCode,
   type AetherErrors,
+  CheckpointConflictError,
   CommandAlreadyHandledError,
   CommandFailedError,
   type CommandFailure,
@@ -41,6 +43,7 @@ export {
   isAetherError,
   type LeaseEnd,
   LeaseLostError,
+  PoisonEventError,
   SaveOutcomeUnknownError,
   type SettledOutcome,
   StoreUnavailableError,
@@ -65,8 +68,24 @@ export {
   type JetStreamSnapshotStoreOptions,
 } from "./jetstream_snapshots.ts";
 export type { LookupCounts, SaveCounts, StoreLatency, StoreMetrics } from "./metrics.ts";
+export { KvCheckpointStore, type KvCheckpointStoreOptions } from "./kv_checkpoints.ts";
 export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory.ts";
+export { InMemoryCheckpointStore } from "./memory_checkpoints.ts";
 export { InMemorySnapshotStore, type InMemorySnapshotStoreOptions } from "./memory_snapshots.ts";
+export {
+  Projection,
+  type ProjectionStatus,
+  type ProjectionWaitOptions,
+  type RebuildOptions,
+} from "./projection.ts";
+export type { ProjectionLag } from "./projection_lag.ts";
+export type {
+  ProjectionContext,
+  ProjectionHandler,
+  ProjectionOptions,
+  ProjectionRetry,
+} from "./projection_options.ts";
+export type { ParkedActor } from "./projection_state.ts";
 export {
   rehydrate,
   type Rehydrated,

@@ -21,6 +21,8 @@ function all(module: typeof errors): errors.AetherError[] {
     new module.CorruptEventError(9, "its body is not JSON"),
     new module.SaveOutcomeUnknownError("order-7", 3, () => Promise.resolve("open")),
     new module.StoreUnavailableError("Cannot read: no answer"),
+    new module.CheckpointConflictError("orders", 3),
+    new module.PoisonEventError("orders", { sequence: 9, id: "e-1", actorId: "order-7" }, 5),
     new module.StreamConfigError("AETHER_shop", ["sealed is set", "max_age is 1"]),
     new module.StreamRegressedError('"order-7"', 9, 4),
     new module.SubscriptionOverflowError("orders", 10),
@@ -80,6 +82,10 @@ Deno.test("messages say what could not be done, and how things stand", () => {
     'Cannot tell whether the event at version 3 of "order-7" was saved: the server did not ' +
     "answer in time; call settle(), or save the same events again",
     "Cannot read: no answer",
+    'Cannot go on with projection "orders": another process has taken over its partition 3; run ' +
+    "it once, or give it leases to share",
+    'Cannot go on with projection "orders": event "e-1" of "order-7" at sequence 9 failed 5 times: ' +
+    "undefined",
     'Cannot open stream "AETHER_shop": sealed is set; max_age is 1',
     'Cannot go on with "order-7": it ends at sequence 4, though sequence 9 was acknowledged; ' +
     "the stream lost its tail or was restored",

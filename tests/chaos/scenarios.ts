@@ -7,4 +7,7 @@
 import type { Scenario } from "./scenario.ts";
 
 /** Each scenario by its name; loaded when it is run. */
-export const SCENARIOS: Readonly<Record<string, () => Promise<Scenario>>> = {};
+export const SCENARIOS: Readonly<Record<string, () => Promise<Scenario>>> = {
+  election: async () => (await import("./election.ts")).election,
+  "nats-leader": async () => (await import("./nats_leader.ts")).natsLeader,
+};

@@ -7,7 +7,9 @@ import { ApiError } from "./stream.ts";
 
 /**
  * The head of `subject` through a consumer with deliver policy *last*: about four requests and a
- * consumer made and dropped, where the last message itself takes one request.
+ * consumer made and dropped, where the last message itself takes one request. It does not say how
+ * far the replica that it reads from has come: only what is known of the subject tells whether it
+ * is behind.
  */
 export async function lastByConsumer(
   connection: Connection,

@@ -59,8 +59,8 @@ export class Ends {
       const sequence = sequenceOf(message);
       if (Math.max(sequence, reached) >= needed && sequence >= known) return message;
       if (await retry(this.#api.wire)) continue;
-      if (sequence < known) throw new StreamRegressedError(name, known, sequence);
-      throw await this.#behind(needed);
+      if (reached < needed) throw await this.#behind(needed);
+      throw new StreamRegressedError(name, known, sequence);
     }
   }
 
@@ -76,10 +76,9 @@ export class Ends {
     const proof = needed > known ? this.#prove(subject) : undefined;
     proof?.catch(() => {}); // Awaited below, if it is needed.
     const led = await this.#lead(subject);
-    return proof === undefined || sequenceOf(led) >= needed ? { message: led, reached: 0 } : {
-      message: newer(led, (await proof).message),
-      reached: (await proof).reached,
-    };
+    if (sequenceOf(led) >= needed) return { message: led, reached: 0 };
+    const { message, reached } = await (proof ?? this.#prove(subject));
+    return { message: newer(led, message), reached };
   }
 
   /** The nearest replica; where that one falls short, the leader too. */

@@ -150,18 +150,54 @@ natsTest("Two servers that are behind make no read of a forgotten actor short", 
 natsTest("Where nobody has what was acknowledged, a read is an error in time", async (scene) => {
   await using opened = await open(scene, { timeout: 1000 });
   const { store, stale, old } = opened;
-  Object.assign(stale, { leader: old, replica: old });
-  for (
-    const read of [
-      () => store.getEvents("order-1"),
-      () => store.getLatestVersion("order-1", { fresh: true }),
-      () => Array.fromAsync(store.readAll({ filter: { category: "order" } })),
-    ]
-  ) {
-    const error = await assertRejects(read);
-    assert(isAetherError(error, "StoreUnavailableError"), String(error));
+  const lookup = () => store.getLatestVersion("order-1", { fresh: true });
+  for (const remembered of [false, true]) {
+    for (
+      const read of [
+        () => store.getEvents("order-1"),
+        lookup,
+        () => Array.fromAsync(store.readAll({ filter: { category: "order" } })),
+      ]
+    ) {
+      Object.assign(stale, { leader: undefined, replica: undefined });
+      await store.getLatestVersion("bill-1", { fresh: true });
+      if (remembered) assertEquals(await lookup(), 2);
+      Object.assign(stale, { leader: old, replica: old });
+      // It is not lost: who answers is behind.
+      const error = await assertRejects(read);
+      assert(isAetherError(error, "StoreUnavailableError"), String(error));
+    }
   }
 });
+
+natsTest(
+  "What was acknowledged and is lost is told, though the stream grew again",
+  async (scene) => {
+    await using opened = await open(scene, { timeout: 1000 });
+    const { store, old } = opened;
+    await store.saveEvent(fact("order-1", 3));
+    const connection = await scene.connect();
+    const deleted = await connection.request(`$JS.API.STREAM.DELETE.${store.stream}`, "");
+    assertEquals(deleted.json<{ success: boolean }>().success, true);
+    const { namespace } = scene;
+    await using restored = await JetStreamEventStore.open(connection, { namespace });
+    await restored.saveEvent(fact("order-1", 1));
+    const reads = [
+      () => store.getEvents("order-1"),
+      () => store.getLatestVersion("order-1", { fresh: true }),
+    ];
+    for (const grown of [false, true]) {
+      for (let version = 1; grown && version <= 9; version++) {
+        await restored.saveEvent(fact("bill-1", version));
+      }
+      for (const read of reads) {
+        const error = await assertRejects(read);
+        assert(isAetherError(error, "StreamRegressedError"), String(error));
+        assertEquals(error.actualSequence, old);
+      }
+    }
+  },
+);
 
 natsTest("A category of many actors is read to its end", async (scene) => {
   await using opened = await open(scene);

@@ -74,11 +74,12 @@ export { InMemoryCheckpointStore } from "./memory_checkpoints.ts";
 export { InMemorySnapshotStore, type InMemorySnapshotStoreOptions } from "./memory_snapshots.ts";
 export {
   Projection,
+  type ProjectionRebuildOptions,
   type ProjectionStatus,
   type ProjectionWaitOptions,
-  type RebuildOptions,
 } from "./projection.ts";
 export type { ProjectionLag } from "./projection_lag.ts";
+export { ProjectionLeases, type ProjectionLeasesOptions } from "./projection_leases.ts";
 export type {
   ProjectionContext,
   ProjectionHandler,

@@ -1,9 +1,11 @@
 import type { Event } from "./event.ts";
 import { type ProjectionLag, statesOf, unhandled } from "./projection_lag.ts";
 import { Ledger } from "./projection_ledger.ts";
+import { leaseParts, type ProjectionLeases } from "./projection_leases.ts";
 import { checkProjection, type ProjectionOptions } from "./projection_options.ts";
 import { Runner, type SharedParts } from "./projection_runner.ts";
 import type { KeptParked, ParkedActor, ProjectionControl } from "./projection_state.ts";
+import { ProjectionWorker } from "./projection_worker.ts";
 import { Pulse } from "./pulse.ts";
 
 /** Options for the calls of a {@linkcode Projection} that wait. */
@@ -13,7 +15,7 @@ export interface ProjectionWaitOptions {
 }
 
 /** Options for {@linkcode Projection.rebuild}. */
-export interface RebuildOptions extends ProjectionWaitOptions {
+export interface ProjectionRebuildOptions extends ProjectionWaitOptions {
   /**
    * Whether the new version takes the place of the running one when it has caught up with it, or
    * at once: for a version that cannot go on, as after a `StreamRegressedError`.
@@ -87,6 +89,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   readonly name: string;
   readonly #parts: SharedParts<Tx, E>;
   readonly #ledger: Ledger<Tx>;
+  readonly #leases: ProjectionLeases | undefined;
   readonly #partitions: number;
   readonly #progress = new Pulse();
   readonly #stop = new AbortController();
@@ -98,8 +101,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * @throws {RangeError} An option is out of its range.
    */
   constructor(options: ProjectionOptions<Tx, E>) {
-    const { name, checkpoints } = options;
+    const { name, checkpoints, leases } = options;
     this.name = name;
+    this.#leases = leases;
     this.#ledger = new Ledger(checkpoints, name);
     const checked = checkProjection(options);
     this.#partitions = checked.partitions;
@@ -113,7 +117,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * @throws {PoisonEventError} It has halted at an event that cannot be handled.
    * @throws {StreamRegressedError} The store has lost what was handled, or is another one.
    * @throws {CorruptEventError} A stored message is not an event.
-   * @throws {CheckpointConflictError} Another process runs the projection.
+   * @throws {CheckpointConflictError} Another process runs the projection, and it has no leases.
    * @throws {TypeError} It is running already, or disposed.
    */
   async run({ signal }: ProjectionWaitOptions = {}): Promise<void> {
@@ -123,7 +127,13 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     }
     const own = this.#stop.signal;
     const stop = signal === undefined ? own : AbortSignal.any([signal, own]);
-    const runner = new Runner(this.#parts, undefined, stop);
+    const share = this.#leases && new ProjectionWorker(
+      this.name,
+      leaseParts(this.#leases),
+      () => runner.poke(),
+      this.#parts.onError,
+    );
+    const runner = new Runner(this.#parts, share, stop);
     const done = runner.run();
     this.#running = { runner, done };
     try {
@@ -227,7 +237,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * @throws {Error} The new version was given up, for it could not go on: the running one does.
    * @throws {TypeError} A rebuild is under way already.
    */
-  async rebuild({ switch: when = "caught-up", signal }: RebuildOptions = {}): Promise<number> {
+  async rebuild(
+    { switch: when = "caught-up", signal }: ProjectionRebuildOptions = {},
+  ): Promise<number> {
     let version = 0;
     const begin = (control: ProjectionControl): ProjectionControl => {
       const { next, failed: _, ...rest } = control;

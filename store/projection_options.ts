@@ -3,6 +3,7 @@ import type { Event, RecordedEvent } from "./event.ts";
 import { checkRange } from "./open.ts";
 import { prepareReadAll } from "./prepare.ts";
 import type { FailurePolicy } from "./projection_partition.ts";
+import type { ProjectionLeases } from "./projection_leases.ts";
 import type { SharedParts } from "./projection_runner.ts";
 import type { EventFilter, EventStore } from "./store.ts";
 
@@ -55,6 +56,8 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
    * one process at a time. @default {1}
    */
   readonly partitions?: number;
+  /** Shares the partitions among the processes that run it. @default {this process runs all} */
+  readonly leases?: ProjectionLeases;
   /** Events that are handled between two saves of the position, at most. @default {100} */
   readonly batch?: number;
   /** How events are tried again. */

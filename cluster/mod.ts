@@ -17,8 +17,12 @@
  */
 
 export type { Connection } from "../store/connection.ts";
+export type { ClusterChange } from "./changes.ts";
 export type { LeaseClock } from "./clock.ts";
 export type { HandledCommand } from "./command_store.ts";
+export { Discovery } from "./discovery.ts";
+export type { DiscoveryOptions, Leadership } from "./discovery_options.ts";
+export type { DiscoveryTimings } from "./discovery_timings.ts";
 export { Election, type ElectionOptions, type ElectionSignal } from "./election.ts";
 export {
   FencedEventStore,
@@ -27,6 +31,7 @@ export {
 } from "./fenced_store.ts";
 export type { Leader } from "./leader_key.ts";
 export type { Lease } from "./lease.ts";
+export type { RoleWork } from "./role.ts";
 export {
   emptyShardMap,
   nextMap,
@@ -39,3 +44,11 @@ export {
 export { formatShardMap, parseShardMap } from "./shard_map_json.ts";
 export { planShards, type ShardMember } from "./shard_plan.ts";
 export type { LeaseTimings } from "./timings.ts";
+export type {
+  ClusterMember,
+  ClusterView,
+  DepartedMember,
+  Departure,
+  MemberStatus,
+  NodeDescription,
+} from "./view.ts";

@@ -489,6 +489,31 @@ export class PoisonEventError extends AetherError {
   }
 }
 
+/**
+ * Thrown when another process has joined the cluster by the name of this node: a restarted one
+ * takes the place of the one before. Give every process a name of its own.
+ */
+export class NodeReplacedError extends AetherError {
+  /** The name that both have. */
+  readonly nodeId: string;
+  /** The life of the node that is over. */
+  readonly incarnation: string;
+  /** The one that took its place. */
+  readonly replacedBy: string;
+
+  /** Keeps both lives of the node. */
+  constructor(nodeId: string, incarnation: string, replacedBy: string) {
+    super(
+      "NodeReplacedError",
+      `Cannot take part as node "${nodeId}": another process has joined by that name since; ` +
+        "give every process a name of its own",
+    );
+    this.nodeId = nodeId;
+    this.incarnation = incarnation;
+    this.replacedBy = replacedBy;
+  }
+}
+
 /** Each error's class by its code. */
 export interface AetherErrors {
   /** See {@linkcode VersionConflictError}. */
@@ -529,6 +554,8 @@ export interface AetherErrors {
   CheckpointConflictError: CheckpointConflictError;
   /** See {@linkcode PoisonEventError}. */
   PoisonEventError: PoisonEventError;
+  /** See {@linkcode NodeReplacedError}. */
+  NodeReplacedError: NodeReplacedError;
 }
 
 /** The codes of this library's errors: the names of their classes. */

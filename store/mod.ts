@@ -43,6 +43,7 @@ export {
   isAetherError,
   type LeaseEnd,
   LeaseLostError,
+  NodeReplacedError,
   PoisonEventError,
   SaveOutcomeUnknownError,
   type SettledOutcome,

@@ -34,6 +34,7 @@ function all(module: typeof errors): errors.AetherError[] {
     new module.CommandAlreadyHandledError("c-1", { sequence: 9, duplicate: false }),
     new module.CommandFailedError("c-1", "a", "n", { name: "RangeError", message: "no" }),
     new module.CommandOutcomeUnknownError("c-1", "a"),
+    new module.NodeReplacedError("a", "1", "2"),
   ];
 }
 
@@ -104,6 +105,8 @@ Deno.test("messages say what could not be done, and how things stand", () => {
     'Cannot handle command "c-1" of "a": no',
     'Cannot tell whether command "c-1" of "a" was handled: no answer came in time; send it again ' +
     "under the same commandId",
+    'Cannot take part as node "a": another process has joined by that name since; give every ' +
+    "process a name of its own",
   ]);
 });
 

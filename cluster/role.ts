@@ -1,0 +1,67 @@
+/** What is done while a node has a role; `signal` is aborted when it has it no more. */
+export type RoleWork = (signal: AbortSignal) => void | Promise<void>;
+
+interface Job {
+  readonly work: RoleWork;
+  ends: AbortController | undefined;
+  /** Settles when what was begun before has ended. */
+  done: Promise<void>;
+}
+
+/** A role that comes and goes, and what is done while one has it: each work one run at a time. */
+export class Role {
+  readonly #jobs = new Set<Job>();
+  readonly #report: (error: unknown) => void;
+  #active = false;
+
+  /** Not had yet; `report` is told of what works throw. */
+  constructor(report: (error: unknown) => void) {
+    this.#report = report;
+  }
+
+  /** Whether one has it. */
+  get active(): boolean {
+    return this.#active;
+  }
+
+  /** Gives the role, or takes it away. */
+  set(active: boolean): void {
+    if (active === this.#active) return;
+    this.#active = active;
+    for (const job of this.#jobs) {
+      if (active) this.#begin(job);
+      else job.ends?.abort();
+    }
+  }
+
+  /** Does `work` whenever one has the role, now too; gives what calls it off. */
+  add(work: RoleWork): () => void {
+    const job: Job = { work, ends: undefined, done: Promise.resolve() };
+    this.#jobs.add(job);
+    if (this.#active) this.#begin(job);
+    return () => {
+      job.ends?.abort();
+      this.#jobs.delete(job);
+    };
+  }
+
+  /** Takes the role away, and resolves when all work has ended. */
+  async close(): Promise<void> {
+    this.set(false);
+    await Promise.all([...this.#jobs].map(({ done }) => done));
+  }
+
+  #begin(job: Job): void {
+    const { signal } = job.ends = new AbortController();
+    const before = job.done;
+    job.done = (async () => {
+      await before;
+      if (signal.aborted) return;
+      try {
+        await job.work(signal);
+      } catch (error) {
+        if (!signal.aborted) this.#report(error);
+      }
+    })();
+  }
+}

@@ -1,0 +1,43 @@
+import { encodeNamespace } from "../store/layout.ts";
+import { encodeToken } from "../store/token.ts";
+
+/** One life of a node. */
+export interface NodeLife {
+  /** The node. */
+  readonly nodeId: string;
+  /** Which life of the node. */
+  readonly incarnation: string;
+}
+
+/**
+ * The subject on which one life of a node takes requests of one kind. A request there is answered
+ * "no responders" as soon as the process is gone, and never by another life of the node.
+ *
+ * @throws {RangeError} A part is empty, not well-formed, or too long.
+ */
+export function nodeSubject(
+  namespace: string,
+  { nodeId, incarnation }: NodeLife,
+  verb: string,
+): string {
+  const node = `${encodeToken(nodeId)}.${encodeToken(incarnation)}`;
+  return `aether-cluster.${encodeNamespace(namespace)}.node.${node}.${verb}`;
+}
+
+/** The subject on which whoever coordinates takes changes of the view. */
+export function coordinatorSubject(namespace: string): string {
+  return `aether-cluster.${encodeNamespace(namespace)}.coordinator`;
+}
+
+/** The key of the view. */
+export const VIEW_KEY = "view";
+
+/** The key of the heartbeat of one life of a node. */
+export function heartbeatKey({ nodeId, incarnation }: NodeLife): string {
+  return `node.${encodeToken(nodeId)}.${encodeToken(incarnation)}`;
+}
+
+/** Names one life of a node among others. */
+export function lifeKey({ nodeId, incarnation }: NodeLife): string {
+  return `${encodeToken(nodeId)}.${encodeToken(incarnation)}`;
+}

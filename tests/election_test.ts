@@ -5,6 +5,7 @@ import { clusterBucket } from "../cluster/names.ts";
 import { Bucket } from "../store/bucket.ts";
 import { isAetherError, type LeaseLostError } from "../store/errors.ts";
 import { natsTest, type Scene } from "./fixture.ts";
+import { publishAck } from "./nats_frames.ts";
 
 /** Short, yet long enough for a machine under load: two renewals may be late. */
 const SHORT = { lease: 3000, renew: 500, margin: 200, attempt: 500 };
@@ -279,6 +280,28 @@ natsTest(
     await election[Symbol.asyncDispose]();
   },
 );
+
+natsTest("Time that an acknowledgement takes is not added to the lease", async (scene) => {
+  const now = { monotonic: 0, wall: 0 };
+  const clock = { monotonic: () => now.monotonic, wall: () => now.wall };
+  const proxy = scene.proxy();
+  const election = await open(scene, "a", { renew: 200, clock, url: proxy.url });
+  let acks = 0;
+  proxy.onServerFrame = (frame) => {
+    if (publishAck(frame) !== undefined) now.monotonic += ++acks === 1 ? 500 : 3000;
+    return "pass";
+  };
+  const lease = await election.campaign();
+  assertEquals(lease.validFor, 13_500);
+  // The renewal is sent at 500, and its acknowledgement comes at 3500.
+  const deadline = performance.now() + 10_000;
+  while (lease.validFor !== 11_000 && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assertEquals([lease.validFor, now.monotonic, acks], [11_000, 3500, 2]);
+  proxy.onServerFrame = () => "pass";
+  await election[Symbol.asyncDispose]();
+});
 
 natsTest("A campaign can be called off, and leaves nothing behind", async (scene) => {
   const [one, two] = [await open(scene, "a"), await open(scene, "b")];

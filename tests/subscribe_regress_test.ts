@@ -2,36 +2,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { DeliverPolicy, jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { type Event, isAetherError, JetStreamEventStore } from "../store/mod.ts";
+import { backup, restore } from "./backup.ts";
 import { fact } from "./fault.ts";
 import { natsTest, nextStatus, type Scene } from "./fixture.ts";
 import { api, Watch } from "./watch.ts";
-
-/** A stream as it was at one time, as a backup has it. */
-interface Backup {
-  readonly config: unknown;
-  readonly genesis: { readonly subject: string; readonly data: string };
-}
-
-async function backup(connection: NatsConnection, stream: string): Promise<Backup> {
-  const { config } = await api<{ config: unknown }>(connection, `STREAM.INFO.${stream}`);
-  const { message } = await api<{ message: Backup["genesis"] }>(
-    connection,
-    `STREAM.MSG.GET.${stream}`,
-    { seq: 1 },
-  );
-  return { config, genesis: message };
-}
-
-/** Puts a stream with the same genesis in the place of the one that stands, without events. */
-async function restore(
-  connection: NatsConnection,
-  stream: string,
-  { config, genesis }: Backup,
-): Promise<void> {
-  await api(connection, `STREAM.DELETE.${stream}`);
-  await api(connection, `STREAM.CREATE.${stream}`, config);
-  await connection.request(genesis.subject, atob(genesis.data), { timeout: 5_000 });
-}
 
 interface Stage extends AsyncDisposable {
   readonly store: JetStreamEventStore;

@@ -32,8 +32,9 @@ export type ReplyAgain = (
 /** What the actors of a node live on. */
 export interface ActorsParts {
   readonly wire: Wire;
-  readonly handler: CommandHandler;
-  readonly again: ReplyAgain | undefined;
+  /** Handles commands; `undefined` as long as nobody has said how. */
+  readonly handler: () => CommandHandler | undefined;
+  readonly again: () => ReplyAgain | undefined;
   /** The fenced store, its saves marked with the command's id. */
   readonly storeFor: (commandId: string) => EventStore;
   /** The commands that the actor's stored events name. */
@@ -138,8 +139,10 @@ export class Actors {
 
   async #turn(actor: Active, message: CommandMessage): Promise<CommandAnswer> {
     const { shard, actorId } = actor;
-    const { serves, commandsOf, storeFor, handler, confirm } = this.#parts;
+    const { serves, commandsOf, storeFor, confirm } = this.#parts;
     const { id, command } = message;
+    const handler = this.#parts.handler();
+    if (handler === undefined) return { kind: "again", reason: "the node has no handler yet" };
     // The shard may have gone, or gone and come back, while the command waited.
     if (!serves(shard) || this.#active.get(actorId) !== actor) return notHere(shard);
     actor.commands ??= new Map(await commandsOf(actorId));
@@ -170,7 +173,7 @@ export class Actors {
 
   /** The answer of a command that was handled before. */
   async #repeat({ id, actorId }: CommandMessage, handled: HandledCommand): Promise<CommandAnswer> {
-    const { again } = this.#parts;
+    const again = this.#parts.again();
     const { events, receipt } = handled;
     if (again === undefined) return { kind: "handled", receipt };
     try {

@@ -17,21 +17,27 @@
  */
 
 export type { Connection } from "../store/connection.ts";
+export type { CommandContext, CommandHandler, ReplyAgain } from "./actors.ts";
 export type { ClusterChange } from "./changes.ts";
+export { type ActorOwner, Cluster, type ClusterEvent, type HandleOptions } from "./cluster.ts";
+export type { ClusterOptions } from "./cluster_options.ts";
 export type { LeaseClock } from "./clock.ts";
 export type { HandledCommand } from "./command_store.ts";
+export type { ClusterDescription } from "./describe.ts";
 export { Discovery } from "./discovery.ts";
 export type { DiscoveryOptions, Leadership } from "./discovery_options.ts";
-export type { DiscoveryTimings } from "./discovery_timings.ts";
+export type { DiscoveryChoices, DiscoveryTimings } from "./discovery_timings.ts";
 export { Election, type ElectionOptions, type ElectionSignal } from "./election.ts";
 export {
   FencedEventStore,
   type FencedEventStoreOptions,
   type FenceOptions,
 } from "./fenced_store.ts";
+export type { HandoffPhase } from "./handoff.ts";
 export type { Leader } from "./leader_key.ts";
 export type { Lease } from "./lease.ts";
 export type { RoleWork } from "./role.ts";
+export type { SendOptions } from "./router.ts";
 export {
   emptyShardMap,
   nextMap,

@@ -78,8 +78,22 @@ export class Router {
   }
 
   /** See {@linkcode Cluster.send}. */
-  async send(message: CommandMessage, { timeout = 30_000, signal }: SendOptions): Promise<unknown> {
+  async send(
+    message: CommandMessage,
+    { timeout = 30_000, signal, maxBytes = Infinity }: SendOptions & { maxBytes?: number },
+  ): Promise<unknown> {
     signal?.throwIfAborted();
+    if (!(timeout >= 1 && timeout < 2 ** 31)) {
+      throw new RangeError(
+        `Cannot send the command: timeout is ${timeout}, not from 1 to 2^31 - 1`,
+      );
+    }
+    const { length } = encodeMessage(message);
+    if (length > maxBytes) {
+      throw new RangeError(
+        `Cannot send the command: it takes ${length} bytes, and the server takes ${maxBytes}`,
+      );
+    }
     const { capacity } = this.#parts;
     if (this.#underWay >= capacity) {
       throw new StoreUnavailableError(

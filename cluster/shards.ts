@@ -54,6 +54,8 @@ export class Shards {
   readonly #states: HandoffState[];
   /** Who waits for the release of a shard. */
   readonly #asking = new Map<number, ((answer: HandoffAnswer) => void)[]>();
+  /** Who waits for a shard to be served. */
+  readonly #coming = new Map<number, News>();
   readonly #work = new Set<Promise<void>>();
   readonly #ends = new AbortController();
   readonly #counts = new Map<HandoffPhase, number>();
@@ -76,6 +78,24 @@ export class Shards {
   /** Whether commands of the shard are handled here. */
   serves(shard: number): boolean {
     return this.#states[shard]?.phase === "serving";
+  }
+
+  /**
+   * Whether commands of the shard are handled here, now or within `ms`: one that is on its way
+   * here is waited for.
+   */
+  async comes(shard: number, ms: number): Promise<boolean> {
+    const deadline = performance.now() + ms;
+    while (!this.serves(shard)) {
+      const left = deadline - performance.now();
+      if (left <= 0 || this.#states[shard]?.mine !== true || this.#ends.signal.aborted) {
+        return false;
+      }
+      let coming = this.#coming.get(shard);
+      if (coming === undefined) this.#coming.set(shard, coming = new News());
+      await coming.wait(left, coming.count, this.#ends.signal);
+    }
+    return true;
   }
 
   /** How many shards are in which phase. */
@@ -113,8 +133,9 @@ export class Shards {
     return promise;
   }
 
-  /** A save under the claim at sequence `claim` was refused: somebody else has the shard. */
-  fenced(shard: number, claim: number): void {
+  /** A save under the present claim was refused: somebody else has the shard. */
+  deposed(shard: number): void {
+    const { claim = 0 } = this.#states[shard] ?? {};
     this.#take(shard, { kind: "fenced", claim });
   }
 
@@ -143,7 +164,12 @@ export class Shards {
       this.#counts.set(state.phase, (this.#counts.get(state.phase) ?? 0) + 1);
     }
     for (const effect of effects) this.#begin(shard, effect);
-    if (state.phase !== before.phase) this.news.tell();
+    if (state.phase === before.phase) return;
+    this.news.tell();
+    if (state.phase === "serving" || !state.mine) {
+      this.#coming.get(shard)?.tell();
+      this.#coming.delete(shard);
+    }
   }
 
   #begin(shard: number, effect: HandoffEffect): void {

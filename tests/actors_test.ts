@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Actors, type ActorsParts } from "../cluster/actors.ts";
+import {
+  Actors,
+  type ActorsParts,
+  type CommandHandler,
+  type ReplyAgain,
+} from "../cluster/actors.ts";
 import type { HandledCommand } from "../cluster/command_store.ts";
 import type { CommandAnswer } from "../cluster/commands.ts";
 import type { Decider } from "../store/decider.ts";
@@ -14,6 +19,11 @@ import type { Wire } from "../store/wire.ts";
 /** All that the actors ask of a wire is whether to go on. */
 const wire = { closed: false, connected: () => Promise.resolve() } as unknown as Wire;
 
+type NodeParts = Partial<Omit<ActorsParts, "handler" | "again">> & {
+  readonly handler?: CommandHandler;
+  readonly again?: ReplyAgain;
+};
+
 /** A node whose store notes which command has saved which events. */
 class Node {
   readonly store = new InMemoryEventStore();
@@ -23,11 +33,11 @@ class Node {
   confirmations = 0;
   readonly actors: Actors;
 
-  constructor(parts: Partial<ActorsParts> = {}) {
+  constructor({ handler, again, ...parts }: NodeParts = {}) {
     this.actors = new Actors({
       wire,
-      handler: () => undefined,
-      again: undefined,
+      handler: () => handler ?? (() => undefined),
+      again: () => again,
       storeFor: (id) => this.marked(id),
       commandsOf: (actorId) => {
         this.reads++;
@@ -71,7 +81,7 @@ function noted(actorId: string, version: number, command: unknown): Event {
   return createEvent({ eventType: "Noted", actorId, version, data: { command } });
 }
 
-const append: ActorsParts["handler"] = async (command, { actorId, store }) => {
+const append: CommandHandler = async (command, { actorId, store }) => {
   const version = await store.getLatestVersion(actorId) + 1;
   await store.saveEvent(noted(actorId, version, command));
   return version;

@@ -137,7 +137,7 @@ Deno.test("whoever is no member is not asked, and its shards are taken", async (
   await settled(b);
   assert(!bed.log.some((line) => line.includes("asks")));
   assertEquals(served(a).length, 4);
-  a.fenced(0, bed.fences.get(0)!.sequence - 4);
+  a.deposed(0);
   assertEquals(served(a), [1, 2, 3]);
 });
 

@@ -1,0 +1,294 @@
+import { backoff } from "../store/backoff.ts";
+import { Bucket } from "../store/bucket.ts";
+import type { Connection } from "../store/connection.ts";
+import { isAetherError } from "../store/errors.ts";
+import { openWire } from "../store/open.ts";
+import type { Wire } from "../store/wire.ts";
+import type { CommandHandler, ReplyAgain } from "./actors.ts";
+import { type ClusterLimits, clusterLimits, type ClusterOptions } from "./cluster_options.ts";
+import { coordinate, MAP_KEY, mapIn, type ShardStatus } from "./coordinator.ts";
+import { Discovery } from "./discovery.ts";
+import { discoveryTimings } from "./discovery_timings.ts";
+import { Election } from "./election.ts";
+import type { Leader } from "./leader_key.ts";
+import { clusterBucket } from "./names.ts";
+import { News } from "./news.ts";
+import { emptyShardMap, type ShardMap, type ShardOwner } from "./shard_map.ts";
+import type { ShardMember } from "./shard_plan.ts";
+import { nodeSubject } from "./subjects.ts";
+import { Tenure } from "./tenure.ts";
+import { leaseTimings } from "./timings.ts";
+import { memberOf } from "./view.ts";
+
+/** How commands are handled here. */
+export interface Handling {
+  handler: CommandHandler | undefined;
+  again: ReplyAgain | undefined;
+}
+
+/** How long a member may take to tell its status, in ms. */
+const STATUS = 1_000;
+/** As long as a timer can run, in ms. */
+const FOREVER = 2 ** 31 - 1;
+
+const decoder = new TextDecoder();
+
+/** What one process is in its cluster, life after life: the parts, and what keeps them going. */
+export class ClusterNode {
+  readonly namespace: string;
+  readonly limits: ClusterLimits;
+  readonly wire: Wire;
+  readonly election: Election;
+  readonly discovery: Discovery;
+  /** Told of each change of members, leader and map. */
+  readonly news: News = new News();
+  readonly handling: Handling;
+  readonly #bucket: Bucket;
+  readonly #open: (incarnation: string) => Promise<Tenure>;
+  readonly #report: (error: unknown) => void;
+  readonly #halt = new AbortController();
+  #tenure: Tenure;
+  #map: ShardMap;
+  #leader: Leader | undefined;
+  #work: Promise<unknown> = Promise.resolve();
+  #leave: Promise<void> | undefined;
+
+  private constructor(parts: NodeParts, tenure: Tenure) {
+    const { namespace = "default", onError = console.warn } = parts.options;
+    this.namespace = namespace;
+    this.limits = clusterLimits(parts.options);
+    this.wire = parts.wire;
+    this.election = parts.election;
+    this.discovery = parts.discovery;
+    this.handling = parts.handling;
+    this.#bucket = parts.bucket;
+    this.#open = parts.open;
+    this.#report = onError;
+    this.#tenure = tenure;
+    this.#map = emptyShardMap(tenure.store.shards);
+  }
+
+  /** See {@linkcode Cluster.join}. */
+  static async join(connection: Connection, options: ClusterOptions): Promise<ClusterNode> {
+    const limits = clusterLimits(options);
+    leaseTimings(options);
+    discoveryTimings(options);
+    const { namespace = "default", nodeId = crypto.randomUUID() } = options;
+    const named = { ...options, namespace, nodeId };
+    const handling: Handling = { handler: undefined, again: undefined };
+    const closing: (() => Promise<void> | void)[] = [];
+    try {
+      const wire = openWire(connection, "the cluster");
+      closing.push(() => wire.close());
+      const bucket = await Bucket.open(connection, { ...named, bucket: clusterBucket(namespace) });
+      closing.push(() => bucket.close());
+      const election = await Election.open(connection, named);
+      closing.push(() => election[Symbol.asyncDispose]());
+      let load = () => 0;
+      const discovery = await Discovery.join(connection, {
+        load: () => load(),
+        ...named,
+        leadership: election,
+      });
+      closing.push(() => discovery[Symbol.asyncDispose]());
+      const open = (incarnation: string) =>
+        Tenure.open({
+          connection,
+          wire,
+          namespace,
+          self: { nodeId, incarnation },
+          store: named,
+          handler: () => handling.handler,
+          again: () => handling.again,
+          isMember: (owner) => isMember(discovery, owner),
+          validFor: () => discovery.validFor,
+          ...limits,
+        });
+      const tenure = await open(discovery.incarnation);
+      node = new ClusterNode(
+        { wire, bucket, election, discovery, handling, open, options },
+        tenure,
+      );
+      load = () => node.tenure.actors.load.commands;
+      node.#begin(limits.maxMoves);
+      return node;
+    } catch (error) {
+      for (const close of closing.reverse()) await close();
+      throw error;
+    }
+  }
+
+  /** The present life. */
+  get tenure(): Tenure {
+    return this.#tenure;
+  }
+
+  /** The newest map that is known. */
+  get map(): ShardMap {
+    return this.#map;
+  }
+
+  /** Who leads. */
+  get leader(): Leader | undefined {
+    return this.#leader;
+  }
+
+  /** Whether it has left, or is about to. */
+  get isLeaving(): boolean {
+    return this.#leave !== undefined || this.discovery.signal.aborted;
+  }
+
+  /** See {@linkcode Cluster.leave}. */
+  leave(): Promise<void> {
+    return this.#leave ??= this.#end();
+  }
+
+  #begin(maxMoves: number): void {
+    const { signal } = this.#halt;
+    const { discovery } = this;
+    discovery.onCoordinate((signal) =>
+      coordinate({
+        bucket: this.#bucket,
+        shards: this.#tenure.store.shards,
+        members: () => this.#members(),
+        news: this.news,
+        statusOf: (member) => this.#statusOf(member),
+        newestFence: async () => {
+          const fences = await this.#tenure.store.fences();
+          return Math.max(0, ...[...fences.values()].map(({ mapVersion }) => mapVersion));
+        },
+        maxMoves,
+      }, signal)
+    );
+    this.#work = Promise.all([
+      this.#persist(signal, () => this.#campaign(signal)),
+      this.#persist(signal, () => this.#followLeader(signal)),
+      this.#persist(signal, () => this.#followMap(signal)),
+      this.#persist(signal, () => this.#followView(signal)),
+    ]);
+  }
+
+  async #end(): Promise<void> {
+    const { discovery, election, limits, wire } = this;
+    const patience = new AbortController();
+    const timer = setTimeout(() => patience.abort(), limits.leaveTimeout);
+    const over = AbortSignal.any([patience.signal, discovery.signal]);
+    try {
+      if (!discovery.signal.aborted) await this.#handOver(over);
+    } finally {
+      clearTimeout(timer);
+      this.#halt.abort();
+      await this.#work;
+      await this.#tenure.close();
+      await election[Symbol.asyncDispose]();
+      await discovery[Symbol.asyncDispose]();
+      await this.#bucket.close();
+      wire.close();
+      this.news.tell();
+    }
+  }
+
+  /** Has the coordinator give the shards to others, which ask for them; then gives up the rest. */
+  async #handOver(over: AbortSignal): Promise<void> {
+    const { shards } = this.#tenure;
+    try {
+      await this.discovery.retire();
+      const others = this.discovery.view.members.some((member) =>
+        member.nodeId !== this.discovery.nodeId && member.status === "up" && member.capacity > 0
+      );
+      while (others && shards.phases.get("idle") !== this.#map.shards.length && !over.aborted) {
+        await shards.news.wait(1000, shards.news.count, over);
+      }
+    } catch (error) {
+      if (!isAetherError(error)) throw error;
+    }
+    await shards.leave(over);
+  }
+
+  async #campaign(signal: AbortSignal): Promise<void> {
+    const lease = await this.election.campaign({ signal });
+    const over = AbortSignal.any([lease.signal, signal]);
+    await new Promise<void>((resolve) => {
+      if (over.aborted) resolve();
+      over.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  async #followLeader(signal: AbortSignal): Promise<void> {
+    for await (const leader of this.election.changes({ signal })) {
+      this.#leader = leader;
+      this.news.tell();
+    }
+  }
+
+  async #followMap(signal: AbortSignal): Promise<void> {
+    const { reconcile } = this.discovery.timings;
+    for await (const entry of this.#bucket.watch({ filter: MAP_KEY, reconcile, signal })) {
+      const map = mapIn(entry, this.#map.shards.length);
+      if (map.version <= this.#map.version) continue;
+      this.#map = map;
+      this.#tenure.learn(map);
+      this.news.tell();
+    }
+  }
+
+  async #followView(signal: AbortSignal): Promise<void> {
+    const { discovery } = this;
+    for await (const _change of discovery.changes({ signal })) {
+      if (discovery.incarnation !== this.#tenure.store.incarnation) await this.#beginAnew();
+      this.news.tell();
+    }
+  }
+
+  /** This node was taken for gone: it has come back as another life of itself, without a shard. */
+  async #beginAnew(): Promise<void> {
+    const before = this.#tenure;
+    this.#tenure = await this.#open(this.discovery.incarnation);
+    this.#tenure.learn(this.#map);
+    before.close().catch(this.#report);
+  }
+
+  #members(): ShardMember[] {
+    return this.discovery.view.members.map(({ nodeId, incarnation, capacity, status }) => ({
+      nodeId,
+      incarnation,
+      capacity: status === "leaving" ? 0 : capacity,
+    }));
+  }
+
+  async #statusOf(member: ShardOwner): Promise<ShardStatus> {
+    const { nodeId, incarnation } = this.#tenure.store;
+    if (member.nodeId === nodeId && member.incarnation === incarnation) return this.#tenure.status;
+    const subject = nodeSubject(this.namespace, member, "status");
+    const { data } = await this.wire.request(subject, "", STATUS);
+    return JSON.parse(decoder.decode(data));
+  }
+
+  /** Does `work` again and again; what goes wrong meanwhile is passing, or told. */
+  async #persist(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    let retry = backoff(performance.now() + FOREVER, signal);
+    while (!signal.aborted && !this.wire.closed) {
+      try {
+        await work();
+        retry = backoff(performance.now() + FOREVER, signal);
+        if (this.discovery.signal.aborted) return;
+      } catch (error) {
+        if (signal.aborted || this.discovery.signal.aborted) return;
+        if (!isAetherError(error, "StoreUnavailableError")) this.#report(error);
+        await retry(this.wire);
+      }
+    }
+  }
+}
+
+/** What a node is made of. */
+interface NodeParts extends Pick<ClusterNode, "wire" | "election" | "discovery" | "handling"> {
+  readonly bucket: Bucket;
+  /** Begins a life. */
+  readonly open: (incarnation: string) => Promise<Tenure>;
+  readonly options: ClusterOptions;
+}
+
+function isMember({ view }: Discovery, { nodeId, incarnation }: ShardOwner): boolean {
+  return memberOf(view, nodeId, incarnation) !== undefined;
+}

@@ -1,0 +1,223 @@
+import type { Msg, Subscription } from "@nats-io/nats-core";
+import type { Connection } from "../store/connection.ts";
+import { StoreUnavailableError } from "../store/errors.ts";
+import { unfaithful } from "../store/faithful.ts";
+import type { Wire } from "../store/wire.ts";
+import { Actors, type CommandHandler, type ReplyAgain } from "./actors.ts";
+import {
+  type CommandAnswer,
+  type CommandMessage,
+  decodeAnswer,
+  decodeCommand,
+  encodeMessage,
+  failureOf,
+} from "./commands.ts";
+import type { ShardStatus } from "./coordinator.ts";
+import { FencedEventStore, type FencedEventStoreOptions } from "./fenced_store.ts";
+import type { HandoffAnswer } from "./handoff.ts";
+import type { ShardMap, ShardOwner } from "./shard_map.ts";
+import { Shards } from "./shards.ts";
+import { nodeSubject } from "./subjects.ts";
+
+/** What one life of a node has its shards with. */
+export interface TenureParts {
+  readonly connection: Connection;
+  readonly wire: Wire;
+  readonly namespace: string;
+  readonly self: ShardOwner;
+  readonly store: FencedEventStoreOptions;
+  readonly handler: () => CommandHandler | undefined;
+  readonly again: () => ReplyAgain | undefined;
+  readonly isMember: (owner: ShardOwner) => boolean;
+  /** Ms for which the others certainly count on this life of the node; 0 where nobody can tell. */
+  readonly validFor: () => number;
+  readonly drainTimeout: number;
+  readonly idle: number;
+  readonly maxActors: number;
+}
+
+/** How long a command waits for a shard that is on its way here, in ms. */
+const COMING = 2_000;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/**
+ * One life of a node in its cluster: its store, its shards and their actors, and what it answers
+ * to the others. A node that was taken for gone begins another one, with nothing of this.
+ */
+export class Tenure {
+  /** Fenced to the shards of this life. */
+  readonly store: FencedEventStore;
+  /** Its shards. */
+  readonly shards: Shards;
+  /** Its actors. */
+  readonly actors: Actors;
+  readonly #parts: TenureParts;
+  readonly #subscriptions: readonly Subscription[];
+
+  private constructor(parts: TenureParts, store: FencedEventStore) {
+    const { connection, namespace, self, drainTimeout, isMember, idle, maxActors } = parts;
+    this.#parts = parts;
+    this.store = store;
+    const actors: Actors = this.actors = new Actors({
+      wire: parts.wire,
+      handler: parts.handler,
+      again: parts.again,
+      storeFor: (commandId) => store.forCommand(commandId),
+      commandsOf: (actorId) => store.commandsOf(actorId),
+      shardOf: (actorId) => store.shardOf(actorId),
+      serves: (shard) => this.shards.serves(shard),
+      confirm: (shard) => this.#confirm(shard),
+      idle,
+      capacity: maxActors,
+    });
+    this.shards = new Shards({
+      wire: parts.wire,
+      self,
+      shards: store.shards,
+      claims: {
+        readFence: (shard) => store.fence(shard),
+        claim: (shard, mapVersion) => store.claim(shard, mapVersion),
+        release: (shard) => store.release(shard),
+      },
+      ask: (holder, shard, mapVersion) => this.#ask(holder, shard, mapVersion),
+      isMember,
+      drained: (shard) => actors.drained(shard),
+      forget: (shard) => actors.forget(shard),
+      drainTimeout,
+    });
+    const serve = (verb: string, answer: (message: Msg) => Promise<Uint8Array>) =>
+      connection.subscribe(nodeSubject(namespace, self, verb), {
+        callback: (error, message) => {
+          if (error === null) reply(message, answer(message));
+        },
+      });
+    this.#subscriptions = [
+      serve("command", (message) => this.#command(message)),
+      serve("release", (message) => this.#release(message)),
+      serve("status", () => Promise.resolve(toJson(this.status))),
+    ];
+  }
+
+  /**
+   * Opens the store and begins to answer; without any shard.
+   *
+   * @throws As {@linkcode FencedEventStore.open} does.
+   */
+  static async open(parts: TenureParts): Promise<Tenure> {
+    let tenure: Tenure | undefined;
+    const { nodeId, incarnation } = parts.self;
+    const store = await FencedEventStore.open(parts.connection, {
+      ...parts.store,
+      nodeId,
+      incarnation,
+      onDeposed: (shard, error) => {
+        tenure?.shards.deposed(shard);
+        parts.store.onDeposed?.(shard, error);
+      },
+    });
+    return tenure = new Tenure(parts, store);
+  }
+
+  /** How it gets on with the map. */
+  get status(): ShardStatus {
+    return { mapVersion: this.shards.mapVersion, unsettled: this.shards.unsettled };
+  }
+
+  /** Takes a map. */
+  learn(map: ShardMap): void {
+    this.shards.learn(map);
+  }
+
+  /** Runs a command of this process: what comes back is what JSON carries, as from another node. */
+  async run(message: CommandMessage): Promise<CommandAnswer> {
+    const answer = await this.#run(decodeCommand(encodeMessage(message))!);
+    return decodeAnswer(encodeAnswer(answer))!;
+  }
+
+  /** Gives all shards up, and resolves when they are or `signal` is aborted. */
+  async leave(signal: AbortSignal): Promise<void> {
+    await this.shards.leave(signal);
+  }
+
+  /** Ends it: what is under way comes to its end, shards that were not given up are not. */
+  async close(): Promise<void> {
+    for (const subscription of this.#subscriptions) {
+      if (!this.#parts.connection.isClosed()) subscription.unsubscribe();
+    }
+    await this.shards.close();
+    await this.actors.close();
+    await this.store[Symbol.asyncDispose]();
+  }
+
+  async #run(message: CommandMessage): Promise<CommandAnswer> {
+    const shard = this.store.shardOf(message.actorId);
+    if (!this.shards.serves(shard)) await this.shards.comes(shard, COMING);
+    return await this.actors.run(message);
+  }
+
+  async #command({ data }: Msg): Promise<Uint8Array> {
+    const message = decodeCommand(data);
+    if (message === undefined) {
+      const error = new TypeError("Cannot run the command: it is malformed");
+      return encodeMessage({ kind: "failed", error: failureOf(error) });
+    }
+    const { max_payload = Infinity } = this.#parts.connection.info ?? {};
+    const answer = encodeAnswer(await this.#run(message));
+    if (answer.length <= max_payload) return answer;
+    return encodeMessage({ kind: "failed", error: failureOf(tooLarge(answer.length)) });
+  }
+
+  async #release({ data }: Msg): Promise<Uint8Array> {
+    const { shard, mapVersion } = JSON.parse(decoder.decode(data));
+    const isFine = Number.isSafeInteger(shard) && Number.isSafeInteger(mapVersion) && shard >= 0 &&
+      shard < this.store.shards;
+    return toJson(isFine ? await this.shards.release(shard, mapVersion) : "newer");
+  }
+
+  /** Asks the holder of a shard for its release, and waits as long as it may take to drain. */
+  async #ask(holder: ShardOwner, shard: number, mapVersion: number): Promise<HandoffAnswer> {
+    const { wire, namespace, drainTimeout } = this.#parts;
+    const subject = nodeSubject(namespace, holder, "release");
+    const { data } = await wire.request(
+      subject,
+      toJson({ shard, mapVersion }),
+      drainTimeout + COMING,
+    );
+    return JSON.parse(decoder.decode(data));
+  }
+
+  /** Before a reply that rests on what was read: whether the shard is still this node's. */
+  async #confirm(shard: number): Promise<void> {
+    if (this.#parts.store.reads === "fenced") return void await this.store.barrier(shard);
+    if (this.#parts.validFor() > 0) return;
+    throw new StoreUnavailableError(
+      `Cannot answer for shard ${shard}: the server has not heard of this node for too long`,
+    );
+  }
+}
+
+function reply(message: Msg, answer: Promise<Uint8Array>): void {
+  answer.then((body) => message.respond(body)).catch(() => {
+    // Malformed, or nobody can hear it any more: the other side asks again.
+  });
+}
+
+/** A reply that JSON would change is told to the sender as what it is: the handler's slip. */
+function encodeAnswer(answer: CommandAnswer): Uint8Array {
+  const problem = answer.kind === "reply" && answer.reply !== undefined
+    ? unfaithful(answer.reply, "reply")
+    : undefined;
+  if (problem === undefined) return encodeMessage(answer);
+  const error = new TypeError(`it was handled, and its reply cannot be told: ${problem}`);
+  return encodeMessage({ kind: "failed", error: failureOf(error) });
+}
+
+function tooLarge(size: number): RangeError {
+  return new RangeError(`it was handled, and its reply cannot be told: it takes ${size} bytes`);
+}
+
+function toJson(value: unknown): Uint8Array {
+  return encoder.encode(JSON.stringify(value));
+}

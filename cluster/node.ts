@@ -105,7 +105,7 @@ export class ClusterNode {
           ...limits,
         });
       const tenure = await open(discovery.incarnation);
-      node = new ClusterNode(
+      const node = new ClusterNode(
         { wire, bucket, election, discovery, handling, open, options },
         tenure,
       );

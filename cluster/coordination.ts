@@ -30,6 +30,8 @@ interface Wish {
 
 /** How often the view is looked at where nothing happens, in ms. */
 const IDLE = 15_000;
+/** From one time that it names itself to the next, in ms: two at once must not do nothing else. */
+const NAMING = 2_000;
 /** How long one try to write it may take, in ms: whoever asked does it alone by then. */
 const TRY = 2_000;
 
@@ -42,6 +44,7 @@ export class Coordination {
   readonly #parts: CoordinationParts;
   readonly #self: NodeLife;
   #wishes: Wish[] = [];
+  #namedAt = -Infinity;
 
   /** For `self`, which has to be a member. */
   constructor(parts: CoordinationParts, self: NodeLife) {
@@ -106,19 +109,23 @@ export class Coordination {
     const { nodeId, incarnation } = this.#self;
     if (this.#wishes.length > 0) return true;
     if (memberOf(view, nodeId, incarnation) === undefined) return false;
-    return view.coordinator !== nodeId || this.#departures(view).length > 0;
+    const isUnnamed = view.coordinator !== nodeId && performance.now() - this.#namedAt >= NAMING;
+    return isUnnamed || this.#departures(view).length > 0;
   }
 
   async #write(): Promise<void> {
+    const { nodeId } = this.#self;
     const wishes = this.#wishes.splice(0);
+    const names = performance.now() - this.#namedAt >= NAMING;
     let view: ClusterView | undefined;
     try {
       // Looked at when it is written: what is known then counts, not what was known before.
       view = await this.#parts.store.write((view) => [
         ...wishes.map(({ step }) => step),
-        { type: "coordinate", nodeId: this.#self.nodeId },
+        ...names || view.coordinator === undefined ? [{ type: "coordinate" as const, nodeId }] : [],
         ...this.#departures(view),
       ], TRY);
+      if (names) this.#namedAt = performance.now();
     } finally {
       this.#answer(wishes, view);
     }

@@ -1,3 +1,4 @@
+import type { NodeConnectionOptions } from "@nats-io/transport-node";
 import type { DiscoveryOptions } from "../cluster/discovery_options.ts";
 import { isStopped } from "../tools/process.ts";
 
@@ -7,14 +8,18 @@ export class NodeProcess implements AsyncDisposable {
   readonly #lines: ReadableStreamDefaultReader<string>;
   #text = "";
 
-  /** Starts it; it joins by `options`. */
-  constructor(urls: readonly string[], options: DiscoveryOptions) {
+  /** Starts it; it connects by `connecting` and joins by `options`. */
+  constructor(
+    urls: readonly string[],
+    options: DiscoveryOptions,
+    connecting: NodeConnectionOptions = {},
+  ) {
     const script = new URL("discovery_worker.ts", import.meta.url);
     const config = new URL("../deno.json", import.meta.url);
     this.#process = new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "-A", "--config", config.pathname, script.pathname],
-        ...[urls.join(), JSON.stringify(options)],
+        ...[urls.join(), JSON.stringify(options), JSON.stringify(connecting)],
       ],
       stdin: "piped",
       stdout: "piped",

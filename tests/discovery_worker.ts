@@ -2,7 +2,7 @@
  * One node in a process of its own. Writes its incarnation, one line at each time that it has
  * joined; leaves at the end of its input.
  *
- *     discovery_worker.ts <urls> <options as JSON>
+ *     discovery_worker.ts <urls> <options as JSON> <connection's options as JSON>
  *
  * @module
  */
@@ -10,8 +10,12 @@
 import { connect } from "@nats-io/transport-node";
 import { Discovery } from "../cluster/discovery.ts";
 
-const [urls = "", options = "{}"] = Deno.args;
-const connection = await connect({ servers: urls.split(","), maxReconnectAttempts: -1 });
+const [urls = "", options = "{}", connecting = "{}"] = Deno.args;
+const connection = await connect({
+  servers: urls.split(","),
+  maxReconnectAttempts: -1,
+  ...JSON.parse(connecting),
+});
 const discovery = await Discovery.join(connection, JSON.parse(options));
 const changes = discovery.changes();
 console.log(discovery.incarnation);

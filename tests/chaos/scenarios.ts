@@ -10,4 +10,5 @@ import type { Scenario } from "./scenario.ts";
 export const SCENARIOS: Readonly<Record<string, () => Promise<Scenario>>> = {
   election: async () => (await import("./election.ts")).election,
   "nats-leader": async () => (await import("./nats_leader.ts")).natsLeader,
+  "others-death": async () => (await import("./others_death.ts")).othersDeathScenario,
 };

@@ -26,22 +26,25 @@ export class Chain {
   /** Those of `page` that are in the range. */
   follow(page: readonly StoredMessage[], to: number): StoredMessage[] {
     const wanted: StoredMessage[] = [];
+    let before = this.head.version;
     for (const message of page) {
       const version = versionIn(message);
       // What is older than asked only says where the rest begins; its content may be anything.
-      if (version >= this.#from || version <= this.head.version) {
+      if (version >= this.#from || version <= before) {
         const previous = previousOf(message);
         // The first one wanted may follow on one that is not, which nobody has to have seen.
         const follows = this.skipping
-          ? previous >= this.head.version && previous < Math.max(this.#from, 1)
-          : previous === this.head.version;
-        if (!follows) throw missingBefore(message, this.#actorId, this.head.version);
-        if (version <= this.head.version) throw notGrowing(message, this.#actorId, this.head);
+          ? previous >= before && previous < Math.max(this.#from, 1)
+          : previous === before;
+        if (!follows) throw missingBefore(message, this.#actorId, before);
+        if (version <= before) throw notGrowing(message, this.#actorId, before);
         this.skipping = false;
         if (version <= to) wanted.push(message);
       }
-      this.head = { version, sequence: message.sequence };
+      before = version;
     }
+    const last = page.at(-1);
+    if (last !== undefined) this.head = { version: before, sequence: last.sequence };
     return wanted;
   }
 }
@@ -50,10 +53,10 @@ export class Chain {
 export function notGrowing(
   message: StoredMessage,
   actorId: string,
-  before: Head,
+  before: number,
 ): CorruptEventError {
   return new CorruptEventError(
     message.sequence,
-    `version ${versionIn(message)} of "${actorId}" stands behind version ${before.version}`,
+    `version ${versionIn(message)} of "${actorId}" stands behind version ${before}`,
   );
 }

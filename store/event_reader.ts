@@ -1,4 +1,4 @@
-import type { EventDecoder } from "./decode.ts";
+import type { EventDecoder, StoredFacts } from "./decode.ts";
 import { CorruptEventError } from "./errors.ts";
 import type { Event } from "./event.ts";
 import { versionIn } from "./head_reader.ts";
@@ -20,18 +20,32 @@ export class EventReader {
    * @throws {CorruptEventError} It is no event, or another actor's.
    */
   eventIn(message: StoredMessage, actorId: string): Event | Promise<Event> {
-    const { sequence } = message;
-    return this.#decoder.decode(message, {
-      sequence,
-      actorId,
-      version: versionIn(message),
-      schema: schemaIn(message),
-      rest: () => ({
-        id: textIn(message, ID),
-        eventType: textIn(message, TYPE),
-        timestamp: new Date(message.time),
-      }),
-    });
+    return this.#decoder.decode(message, new MessageFacts(message, actorId));
+  }
+}
+
+/** What a message says of the event in it, beside its content. */
+class MessageFacts implements StoredFacts {
+  readonly actorId: string;
+  readonly version: number;
+  readonly schema: number;
+  readonly #message: StoredMessage;
+
+  constructor(message: StoredMessage, actorId: string) {
+    this.#message = message;
+    this.actorId = actorId;
+    this.version = versionIn(message);
+    this.schema = schemaIn(message);
+  }
+
+  get sequence(): number {
+    return this.#message.sequence;
+  }
+
+  rest(): Pick<Event, "id" | "eventType" | "timestamp"> {
+    const id = textIn(this.#message, ID);
+    const eventType = textIn(this.#message, TYPE);
+    return { id, eventType, timestamp: new Date(this.#message.time) };
   }
 }
 

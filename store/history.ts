@@ -8,7 +8,7 @@ import type { Head } from "./heads.ts";
 import { type ReaderParts, readPages } from "./pages.ts";
 import type { StoredMessage } from "./stored_message.ts";
 
-/** Messages of the first page where a later version is wanted: most actors end within it. */
+/** Messages of the first page: most actors end within it. */
 const GLANCE = 128;
 /** Versions that a backward read takes at once, to begin with. */
 const BACK = 256;
@@ -53,7 +53,7 @@ export class History {
     // Where all that is known is older than what is wanted, only what is new has to be read.
     const after = known !== undefined && known.version < from ? known : BEGINNING;
     const skips = from > after.version + 1;
-    const first = Math.min(skips ? GLANCE : 512, limit + 1);
+    const first = Math.min(GLANCE, limit + 1);
     const last = this.#last(actorId);
     const chain = new Chain(actorId, from, after);
     for await (
@@ -63,7 +63,7 @@ export class History {
         end: last.then(sequenceOf),
         first,
         // Without a limit where some are passed over: they are not counted.
-        ...!skips && { limit },
+        ...!skips && { limit: Math.min(limit, to - after.version) },
         // What ends before the range leads to a search, not to the next page.
         enough: (last) => versionIn(last) >= to || versionIn(last) < from,
         signal,

@@ -1,6 +1,6 @@
 import { unlessAborted } from "./abort.ts";
 import { attempt } from "./attempt.ts";
-import { readPage } from "./direct.ts";
+import { type Page, readPage } from "./direct.ts";
 import type { Ends } from "./ends.ts";
 import { StoreUnavailableError } from "./errors.ts";
 import type { EventReader } from "./event_reader.ts";
@@ -8,9 +8,13 @@ import type { HeadReader } from "./head_reader.ts";
 import type { Heads } from "./heads.ts";
 import type { StoredMessage } from "./stored_message.ts";
 import type { StreamApi } from "./stream.ts";
+import { Stretch } from "./stretch.ts";
+import { WireError } from "./wire.ts";
 
 /** Messages that are asked for at once, unless fewer will do. */
 const PAGE = 512;
+/** Messages from which on a consumer is worth its making. */
+const LONG = 512;
 
 /** How reads are done: over which stream, and with what patience. */
 export interface ReadParts {
@@ -49,57 +53,122 @@ export interface PagesQuery {
 
 /**
  * Yields the messages of a subject in order, a page at a time, the next one under way while
- * this one is worked on. Pages come from the nearest replica; where it falls short of the known
- * end, the leader helps out, so that the read is complete or an error.
+ * this one is worked on. Pages come from any replica; where it falls short of the known end, the
+ * leader helps out, so that the read is complete or an error.
  *
  * @throws {StoreUnavailableError} The end cannot be reached.
  */
 export async function* readPages(
-  { api, pause, timeout }: ReadParts,
+  parts: ReadParts,
   query: PagesQuery,
 ): AsyncGenerator<readonly StoredMessage[], void> {
-  const { subject, signal } = query;
+  const { signal } = query;
+  const source = new Source(parts, query.subject);
   let { after, limit: left = Infinity } = query;
-  const read = (size: number) => {
-    const page = attempt(
-      api.wire,
-      timeout,
-      `read "${subject}"`,
-      () => readPage(api, subject, after + 1, size, pause),
-    );
-    page.catch(() => {}); // Awaited below, or not wanted any more.
-    return page;
-  };
-  let next = read(query.first ?? PAGE);
-  const end = await unlessAborted(signal, Promise.resolve(query.end));
-  for (;;) {
-    let { messages }: { messages: readonly StoredMessage[] } = await unlessAborted(signal, next);
-    // A page that goes beyond the known end may stop in the middle of a newer batch.
-    messages = messages.filter(({ sequence }) => sequence <= end);
-    if (messages.length === 0) {
-      if (after >= end) return;
-      messages = [await nextByLeader(subject, end)];
+  try {
+    let next = source.page(after, query.first ?? PAGE);
+    const end = await unlessAborted(signal, Promise.resolve(query.end));
+    for (;;) {
+      const page = await unlessAborted(signal, next);
+      let messages: readonly StoredMessage[] = page.messages;
+      // A page that goes beyond the known end may stop in the middle of a newer batch.
+      if (messages.length > 0 && messages.at(-1)!.sequence > end) {
+        messages = messages.filter(({ sequence }) => sequence <= end);
+      }
+      if (messages.length === 0) {
+        if (after >= end) return;
+        messages = [await source.nextByLeader(after, end)];
+      }
+      const last = messages.at(-1)!;
+      after = last.sequence;
+      left -= messages.length;
+      const more = after < end && left > 0 && query.enough?.(last) !== true;
+      if (more) next = source.page(after, Math.min(PAGE, left), Math.min(page.pending, left));
+      const closed = more ? undefined : source.close();
+      yield messages;
+      if (!more) return await closed;
     }
-    const last = messages.at(-1)!;
-    after = last.sequence;
-    left -= messages.length;
-    const more = after < end && left > 0 && query.enough?.(last) !== true;
-    if (more) next = read(PAGE);
-    yield messages;
-    if (!more) return;
+  } finally {
+    const closed = source.close();
+    if (closed !== undefined) await unlessAborted(signal, closed);
+  }
+}
+
+/** Messages, and how many more there are behind them. */
+type SourcePage = Pick<Page, "pending"> & { readonly messages: readonly StoredMessage[] };
+
+/** Where pages come from: direct requests, or a consumer where many messages are left. */
+class Source {
+  readonly #parts: ReadParts;
+  readonly #subject: string;
+  #stretch: Promise<Stretch> | undefined;
+  /** Whether a stretch could not be begun. */
+  #fails = false;
+
+  constructor(parts: ReadParts, subject: string) {
+    this.#parts = parts;
+    this.#subject = subject;
   }
 
-  async function nextByLeader(subject: string, end: number): Promise<StoredMessage> {
-    const message = await attempt(
-      api.wire,
-      timeout,
-      `read "${subject}"`,
-      () => api.get({ seq: after + 1, next_by_subj: subject }, pause),
-    );
+  /** The messages after sequence `after`, about `size`, where `left` are there and wanted. */
+  page(after: number, size: number, left = 0): Promise<SourcePage> {
+    if (left >= LONG && this.#stretch === undefined) this.#begin(after);
+    const page = this.#stretch === undefined
+      ? this.#direct(after, size)
+      : this.#stretched(this.#stretch, after, size);
+    page.catch(() => {}); // Awaited by the reader, or not wanted any more.
+    return page;
+  }
+
+  #direct(after: number, size: number): Promise<SourcePage> {
+    const { api, pause } = this.#parts;
+    return this.#attempt(() => readPage(api, this.#subject, after + 1, size, pause));
+  }
+
+  /** Direct requests do without a stretch that fails. */
+  async #stretched(begun: Promise<Stretch>, after: number, size: number): Promise<SourcePage> {
+    try {
+      const messages = await (await begun).next();
+      if (messages.length > 0) return { messages, pending: 0 };
+    } catch {
+      // As where there is nothing: the reader knows where the end is.
+    }
+    await this.close();
+    return await this.#direct(after, size);
+  }
+
+  /** Begins a stretch, unless that is in vain. */
+  #begin(after: number): void {
+    const { api, pause } = this.#parts;
+    if (this.#fails || !api.consumes) return;
+    this.#stretch = Stretch.open(api, this.#subject, after, pause);
+    this.#stretch.catch((error) => {
+      this.#fails = true;
+      if (error instanceof WireError && error.failure === "denied") api.consumes = false;
+    });
+  }
+
+  /** The message after sequence `after` by the leader's word, which is there up to `end`. */
+  async nextByLeader(after: number, end: number): Promise<StoredMessage> {
+    const { api, pause } = this.#parts;
+    const query = { seq: after + 1, next_by_subj: this.#subject };
+    const message = await this.#attempt(() => api.get(query, pause));
     if (message !== undefined && message.sequence <= end) return message;
     throw new StoreUnavailableError(
-      `Cannot read "${subject}" up to sequence ${end}: no replica has what follows on sequence ` +
-        `${after}; try again`,
+      `Cannot read "${this.#subject}" up to sequence ${end}: no replica has what follows on ` +
+        `sequence ${after}; try again`,
     );
+  }
+
+  /** Ends the stretch, where there is one. */
+  close(): Promise<void> | undefined {
+    const stretch = this.#stretch;
+    this.#stretch = undefined;
+    return stretch?.then((it) => it.close(), () => {});
+  }
+
+  #attempt<T>(work: () => Promise<T>): Promise<T> {
+    const { api, timeout } = this.#parts;
+    return attempt(api.wire, timeout, `read "${this.#subject}"`, work);
   }
 }

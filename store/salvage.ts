@@ -28,7 +28,7 @@ export async function salvage(parts: ReaderParts, actorId: string): Promise<Even
           errors.push({ sequence, error: missingBefore(message, actorId, version) });
         }
         if (event.version <= version) {
-          const error = notGrowing(message, actorId, { version, sequence });
+          const error = notGrowing(message, actorId, version);
           errors.push({ sequence, error });
           continue;
         }

@@ -98,6 +98,11 @@ export abstract class ReceivedMessage implements StoredMessage {
     this.#text = text;
   }
 
+  /** The status that the server gives in the place of a message; 0 with one. */
+  get status(): number {
+    return this.#text.status;
+  }
+
   get data(): Uint8Array {
     return this.#text.data;
   }

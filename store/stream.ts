@@ -54,6 +54,8 @@ export class StreamApi<Names extends StreamNames = Layout> {
   readonly wire: Wire;
   /** The stream's names. */
   readonly layout: Names;
+  /** Whether consumers may be made, as far as is known. */
+  consumes = true;
   readonly #prefix: string;
 
   /** Talks to the stream of `layout` over `wire`. */
@@ -138,7 +140,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
     take: (message: Msg) => boolean,
   ): Promise<void> {
     const subject = `${this.#prefix}.CONSUMER.MSG.NEXT.${this.layout.stream}.${name}`;
-    return this.wire.pull(name, subject, JSON.stringify(query), idle, take);
+    return this.wire.pull(subject, JSON.stringify(query), idle, take);
   }
 
   async #call<T>(

@@ -45,11 +45,14 @@ export function upcast(
   upcasters: Upcasters,
   event: Event,
   schema: number,
-  sequence: number,
+  facts: { readonly sequence: number },
 ): Event {
   const steps = stepsOf(upcasters, event.eventType);
   const known = 1 + steps.length;
-  if (schema > known) throw new UnknownSchemaError(sequence, event.eventType, schema, known);
+  if (schema === known) return event;
+  if (schema > known) {
+    throw new UnknownSchemaError(facts.sequence, event.eventType, schema, known);
+  }
   let current = event;
   for (const [at, step] of steps.slice(schema - 1).entries()) {
     try {
@@ -57,7 +60,7 @@ export function upcast(
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new CorruptEventError(
-        sequence,
+        facts.sequence,
         `the upcaster of "${event.eventType}" from schema ${schema + at} failed: ${reason}`,
         { cause },
       );

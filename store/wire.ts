@@ -1,6 +1,5 @@
 import type { Msg, MsgHdrs, Status, Subscription } from "@nats-io/nats-core";
 import type { Connection } from "./connection.ts";
-import { deliveryOf } from "./delivery.ts";
 
 /** Why a request has no answer. */
 export type WireFailure =
@@ -43,6 +42,8 @@ interface Waiter {
   readonly take: Take;
   readonly idle: number;
   deadline: number;
+  /** Whether something of the answer has come. */
+  heard: boolean;
   readonly resolve: (last: Msg) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -58,8 +59,6 @@ export class Wire {
   readonly #subscription: Subscription;
   readonly #status: AsyncIterable<Status>;
   readonly #waiters = new Map<number, Waiter>();
-  /** Tokens of the pulls under way, by the consumer that they pull from. */
-  readonly #pulls = new Map<string, number>();
   /** Told when the connection is back, or closed. */
   readonly #resumptions = new Set<() => void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -76,7 +75,10 @@ export class Wire {
     this.#connection = connection;
     this.#inbox = `${inboxPrefix(connection)}.${crypto.randomUUID().replaceAll("-", "")}.`;
     this.#subscription = connection.subscribe(`${this.#inbox}*`, {
-      callback: (error, message) => error ? this.#end(error) : this.#receive(message),
+      callback: (error, message) => {
+        if (error) this.#end(error);
+        else this.#hand(Number(message.subject.slice(this.#inbox.length)), message);
+      },
     });
     this.#status = connection.status();
     this.#watch();
@@ -118,39 +120,39 @@ export class Wire {
     take: Take,
     headers?: MsgHdrs,
   ): Promise<Msg> {
-    const { promise, resolve, reject } = Promise.withResolvers<Msg>();
     const token = ++this.#lastToken;
     try {
-      this.#checkOpen(subject);
-      const reply = this.#inbox + token;
-      this.#connection.publish(subject, payload, headers ? { reply, headers } : { reply });
+      this.#publish(subject, payload, this.#inbox + token, headers);
     } catch (error) {
-      reject(this.#classify(subject, error));
-      return promise;
+      return Promise.reject(error);
     }
-    const deadline = performance.now() + idle;
-    this.#waiters.set(token, { subject, take, idle, deadline, resolve, reject });
-    this.#schedule(deadline);
-    return promise;
+    return this.#answer(token, subject, idle, take);
   }
 
   /**
-   * Like {@linkcode Wire.collect} for a pull from `consumer`, whose messages come on subjects of
-   * their own: what leads them here is the consumer's name in their reply subject.
+   * Like {@linkcode Wire.collect} for a pull from a consumer, with an inbox of its own: what is
+   * delivered names a subject of the stream, and no token.
    */
-  async pull(
-    consumer: string,
-    subject: string,
-    payload: string,
-    idle: number,
-    take: Take,
-  ): Promise<void> {
-    const token = this.#lastToken + 1;
-    this.#pulls.set(consumer, token);
+  async pull(subject: string, payload: string, idle: number, take: Take): Promise<void> {
+    this.#checkOpen(subject);
+    const token = ++this.#lastToken;
+    const reply = `${this.#inbox}${token}.pull`;
+    const inbox = this.#open(token, reply, subject);
     try {
-      await this.collect(subject, payload, idle, take);
+      this.#publish(subject, payload, reply);
+      await this.#answer(token, subject, idle, take);
     } finally {
-      if (this.#pulls.get(consumer) === token) this.#pulls.delete(consumer);
+      if (!this.#connection.isClosed() && !inbox.isClosed()) inbox.unsubscribe();
+    }
+  }
+
+  #open(token: number, reply: string, subject: string): Subscription {
+    try {
+      return this.#connection.subscribe(reply, {
+        callback: (error, message) => error ? this.#fail(token, error) : this.#hand(token, message),
+      });
+    } catch (error) {
+      throw this.#classify(subject, error);
     }
   }
 
@@ -165,11 +167,7 @@ export class Wire {
       this.#denied = undefined;
       throw new WireError("denied", subject, false, { cause });
     }
-    try {
-      this.#connection.publish(subject, payload, { headers });
-    } catch (error) {
-      throw this.#classify(subject, error);
-    }
+    this.#publish(subject, payload, "", headers);
   }
 
   /**
@@ -211,24 +209,50 @@ export class Wire {
       : error;
   }
 
-  #receive(message: Msg): void {
-    const token = message.subject.startsWith(this.#inbox)
-      ? Number(message.subject.slice(this.#inbox.length))
-      : this.#pulls.get(deliveryOf(message)?.consumer ?? "") ?? 0;
+  #publish(
+    subject: string,
+    payload: Uint8Array | string,
+    reply: string,
+    headers?: MsgHdrs,
+  ): void {
+    try {
+      this.#checkOpen(subject);
+      this.#connection.publish(subject, payload, headers ? { reply, headers } : { reply });
+    } catch (error) {
+      throw this.#classify(subject, error);
+    }
+  }
+
+  /** What answers the request that was just sent with `token`. */
+  #answer(token: number, subject: string, idle: number, take: Take): Promise<Msg> {
+    const { promise, resolve, reject } = Promise.withResolvers<Msg>();
+    const deadline = performance.now() + idle;
+    this.#waiters.set(token, { subject, take, idle, deadline, heard: false, resolve, reject });
+    this.#schedule(deadline);
+    return promise;
+  }
+
+  /** Hands `message` to whoever waits for it. */
+  #hand(token: number, message: Msg): void {
     const waiter = this.#waiters.get(token);
     if (waiter === undefined) return;
     waiter.deadline = performance.now() + waiter.idle;
-    let last = true;
     try {
-      if (message.data.length === 0 && message.headers?.code === 503) {
+      if (!waiter.heard && message.data.length === 0 && message.headers?.code === 503) {
         throw new WireError("no responders", waiter.subject, false);
       }
-      last = waiter.take(message);
-      if (last) waiter.resolve(message);
+      waiter.heard = true;
+      if (!waiter.take(message)) return;
+      this.#waiters.delete(token);
+      waiter.resolve(message);
     } catch (error) {
-      waiter.reject(error);
+      this.#fail(token, error);
     }
-    if (last) this.#waiters.delete(token);
+  }
+
+  #fail(token: number, error: unknown): void {
+    this.#waiters.get(token)?.reject(error);
+    this.#waiters.delete(token);
   }
 
   /** Sets the timer for `deadline` unless it rings before then anyway. */

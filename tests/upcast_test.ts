@@ -30,13 +30,13 @@ Deno.test("Each step gets the event as the step before has left it", () => {
   };
   const upcasters: Upcasters = { Happened: [step, step, step] };
   const event = fact("order-1", 1, "a");
-  assertEquals(upcast(upcasters, event, 2, 7), { ...event, data: "a++" });
+  assertEquals(upcast(upcasters, event, 2, { sequence: 7 }), { ...event, data: "a++" });
   assertEquals(seen, [["a", "a"], ["a+", "a+"]]);
   assertEquals(event.data, "a");
   assertEquals(schemaOf(upcasters, "Happened"), 4);
   assertEquals(schemaOf(upcasters, "toString"), 1);
-  assertEquals(upcast(upcasters, event, 4, 7), event);
-  assertThrows(() => upcast(upcasters, event, 5, 7), Error, "has schema 5");
+  assertEquals(upcast(upcasters, event, 4, { sequence: 7 }), event);
+  assertThrows(() => upcast(upcasters, event, 5, { sequence: 7 }), Error, "has schema 5");
 });
 
 natsTest("What older code saved lies in the stream byte by byte as it was", async (scene) => {

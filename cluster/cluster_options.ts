@@ -15,7 +15,7 @@ export interface ClusterOptions
   readonly metadata?: Readonly<Record<string, string>>;
   /**
    * The node's weight: of two nodes, the one with twice the capacity gets twice the shards. With
-   * 0 it gets none, and only sends commands.
+   * 0 it gets none and does not stand for leader: it only sends commands.
    *
    * @default {1}
    */

@@ -110,7 +110,7 @@ export class ClusterNode {
         tenure,
       );
       load = () => node.tenure.actors.load.commands;
-      node.#begin(limits.maxMoves);
+      node.#begin(limits.maxMoves, (options.capacity ?? 1) > 0);
       return node;
     } catch (error) {
       for (const close of closing.reverse()) await close();
@@ -143,7 +143,7 @@ export class ClusterNode {
     return this.#leave ??= this.#end();
   }
 
-  #begin(maxMoves: number): void {
+  #begin(maxMoves: number, isServing: boolean): void {
     const { signal } = this.#halt;
     const { discovery } = this;
     discovery.onCoordinate((signal) =>
@@ -161,7 +161,8 @@ export class ClusterNode {
       }, signal)
     );
     this.#work = Promise.all([
-      this.#persist(signal, () => this.#campaign(signal)),
+      // Who only sends commands comes and goes: others lead.
+      ...(isServing ? [this.#persist(signal, () => this.#campaign(signal))] : []),
       this.#persist(signal, () => this.#followLeader(signal)),
       this.#persist(signal, () => this.#followMap(signal)),
       this.#persist(signal, () => this.#followView(signal)),

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 
 /** What the example at `path` prints, a line each. */
 async function printedBy(path: string): Promise<string[]> {
@@ -26,4 +26,19 @@ Deno.test("forget_me.ts forgets one customer, and nothing else", async () => {
     "customer-1 is still at version 2",
     'Cannot take event: the codec failed: "customer-1" is forgotten',
   ]);
+});
+
+Deno.test("cluster.ts keeps the total right though the leader is killed", async () => {
+  const url = new URL("../examples/cluster.ts", import.meta.url);
+  const config = new URL("../deno.json", import.meta.url).pathname;
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--config", config, url.pathname],
+    env: { SPELL: "1000" },
+  }).output();
+  const lines = new TextDecoder().decode(stdout).trim().split("\n");
+  assertEquals(lines.at(-1), "total 1200 of 1200", new TextDecoder().decode(stderr));
+  const killed = lines.find((line) => line.startsWith("kill -9 "))!.slice(8);
+  const before = lines.find((line) => line.startsWith("members "))!;
+  assertMatch(before, new RegExp(`leader ${killed} `));
+  assertMatch(lines.at(-2)!, /shards node-\d 128, node-\d 128 /);
 });

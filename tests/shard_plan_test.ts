@@ -27,7 +27,14 @@ function settled(shards: number, among: readonly ShardMember[]): ShardMap {
 
 /** How many shards each member has. */
 function countsOf(shards: ShardMap["shards"], among: readonly ShardMember[]): number[] {
-  return among.map((it) => shards.filter((owner) => isSameOwner(owner, it)).length);
+  const tally = new Map<ShardOwner | undefined, number>();
+  for (const owner of shards) tally.set(owner, (tally.get(owner) ?? 0) + 1);
+  const counts = among.map(() => 0);
+  for (const [owner, count] of tally) {
+    const at = among.findIndex((it) => isSameOwner(owner, it));
+    if (at >= 0) counts[at]! += count;
+  }
+  return counts;
 }
 
 /** The exact shares, in shards. */

@@ -6,7 +6,7 @@
  */
 
 import type { DatabaseSync } from "node:sqlite";
-import type { CheckpointStore, SavedCheckpoint } from "@flowmade-one/aether";
+import type { CheckpointStore, SavedCheckpoint } from "@flowmade-one/aether/store";
 
 /** Keeps checkpoints in the table `aether_checkpoints` of `db`; handlers get `db` as `tx`. */
 export class SqliteCheckpointStore implements CheckpointStore<DatabaseSync> {

@@ -30,7 +30,7 @@ export interface CheckpointStore<Tx = undefined> {
    *
    * @param tx The transaction that the save belongs to; absent where it stands for itself.
    */
-  save(key: string, checkpoint: SavedCheckpoint, tx?: Tx): Promise<boolean>;
+  save(key: string, checkpoint: SavedCheckpoint, tx?: NoInfer<Tx>): Promise<boolean>;
 
   /**
    * Does `work` in a transaction that commits when it resolves, and rolls back when it rejects;

@@ -438,7 +438,7 @@ export class CommandOutcomeUnknownError extends AetherError {
 
 /**
  * Thrown by a projection whose partition another process has taken over; no effect of this one
- * was saved since. To share partitions, give the projection `leases`.
+ * was saved since. Run a projection in one process only, or give it `leases` to share.
  */
 export class CheckpointConflictError extends AetherError {
   /** The projection's name. */
@@ -450,8 +450,8 @@ export class CheckpointConflictError extends AetherError {
   constructor(projection: string, partition: number) {
     super(
       "CheckpointConflictError",
-      `Cannot go on with projection "${projection}": another process has taken over its ` +
-        `partition ${partition}; run it once, or give it leases to share`,
+      `Cannot go on with partition ${partition} of projection "${projection}": another process ` +
+        "has taken it over",
     );
     this.projection = projection;
     this.partition = partition;

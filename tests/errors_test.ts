@@ -83,8 +83,7 @@ Deno.test("messages say what could not be done, and how things stand", () => {
     'Cannot tell whether the event at version 3 of "order-7" was saved: the server did not ' +
     "answer in time; call settle(), or save the same events again",
     "Cannot read: no answer",
-    'Cannot go on with projection "orders": another process has taken over its partition 3; run ' +
-    "it once, or give it leases to share",
+    'Cannot go on with partition 3 of projection "orders": another process has taken it over',
     'Cannot go on with projection "orders": event "e-1" of "order-7" at sequence 9 failed 5 times: ' +
     "undefined",
     'Cannot open stream "AETHER_shop": sealed is set; max_age is 1',

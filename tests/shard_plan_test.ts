@@ -226,6 +226,28 @@ Deno.test("a node that comes back gets its shards again, as another owner", () =
   }
 });
 
+Deno.test("nodes that come back at the same time get each its own shards again", () => {
+  const [a, b, c] = members([1, 1, 1]);
+  const shards = [a, a, c, c, b, b];
+  const target = planShards({ shards }, [a!, { ...b!, incarnation: "2" }, {
+    ...c!,
+    incarnation: "2",
+  }]);
+  assertEquals(target.map((owner) => owner!.nodeId), shards.map((owner) => owner!.nodeId));
+});
+
+Deno.test("what is left over by rounding goes to those who lose most by it", () => {
+  const among = members([1, 2]);
+  assertEquals(countsOf(settled(10, among).shards, among), [3, 7]);
+});
+
+Deno.test("a share that is whole stays whole, whatever floating point makes of it", () => {
+  const among = members([1, 2, 7].map((weight) => weight * 0.1));
+  const [first, , last] = among;
+  const shards = [first, last, last, last, last];
+  assertEquals(countsOf(planShards({ shards }, among), among)[1], 1);
+});
+
 Deno.test("capacities may be as large and as small as numbers are", () => {
   for (const scale of [1, 1e300, 1e-300, 0.1, 1 / 3]) {
     const among = members([scale, scale, 2 * scale]);

@@ -86,6 +86,7 @@ export class Cluster implements AsyncDisposable {
       capacity: node.limits.maxCommands,
       pause: TRY,
     });
+    node.telemetry.watch(() => this.describe());
   }
 
   /**
@@ -204,7 +205,11 @@ export class Cluster implements AsyncDisposable {
       );
     }
     const { max_payload = Infinity } = this.#connection.info ?? {};
-    return await this.#router.send({ id, actorId, command }, { ...options, maxBytes: max_payload });
+    const limits = { ...options, maxBytes: max_payload };
+    return await this.#node.telemetry.send(
+      { id, actorId, command },
+      (message) => this.#router.send(message, limits),
+    );
   }
 
   /**

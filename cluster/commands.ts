@@ -12,6 +12,8 @@ export interface CommandMessage {
   readonly actorId: string;
   /** What is asked; JSON carries it. */
   readonly command: unknown;
+  /** The span of its sender, as W3C trace context. */
+  readonly trace?: Readonly<Record<string, string>>;
 }
 
 /** What became of a command at a node. */
@@ -34,7 +36,8 @@ export function encodeMessage(message: CommandMessage | CommandAnswer): Uint8Arr
 export function decodeCommand(data: Uint8Array): CommandMessage | undefined {
   const message = parse(data) as Partial<CommandMessage> | undefined;
   if (typeof message?.id !== "string" || typeof message.actorId !== "string") return undefined;
-  return { id: message.id, actorId: message.actorId, command: message.command };
+  const { id, actorId, command, trace } = message;
+  return { id, actorId, command, ...(typeof trace === "object" && trace !== null && { trace }) };
 }
 
 /** The answer in `data`; `undefined` where that is none. */

@@ -17,6 +17,7 @@ import { emptyShardMap, type ShardMap, type ShardOwner } from "./shard_map.ts";
 import type { ShardMember } from "./shard_plan.ts";
 import { nodeSubject } from "./subjects.ts";
 import { Tenure } from "./tenure.ts";
+import { ClusterTelemetry } from "./telemetry.ts";
 import { leaseTimings } from "./timings.ts";
 import { memberOf } from "./view.ts";
 
@@ -43,6 +44,7 @@ export class ClusterNode {
   /** Told of each change of members, leader and map. */
   readonly news: News = new News();
   readonly handling: Handling;
+  readonly telemetry: ClusterTelemetry;
   readonly #bucket: Bucket;
   readonly #open: (incarnation: string) => Promise<Tenure>;
   readonly #report: (error: unknown) => void;
@@ -61,6 +63,7 @@ export class ClusterNode {
     this.election = parts.election;
     this.discovery = parts.discovery;
     this.handling = parts.handling;
+    this.telemetry = parts.telemetry;
     this.#bucket = parts.bucket;
     this.#open = parts.open;
     this.#report = onError;
@@ -76,6 +79,7 @@ export class ClusterNode {
     const { namespace = "default", nodeId = crypto.randomUUID() } = options;
     const named = { ...options, namespace, nodeId };
     const handling: Handling = { handler: undefined, again: undefined };
+    const telemetry = new ClusterTelemetry(namespace);
     const closing: (() => Promise<void> | void)[] = [];
     try {
       const wire = openWire(connection, "the cluster");
@@ -102,11 +106,12 @@ export class ClusterNode {
           again: () => handling.again,
           isMember: (owner) => isMember(discovery, owner),
           validFor: () => discovery.validFor,
+          telemetry,
           ...limits,
         });
       const tenure = await open(discovery.incarnation);
       const node = new ClusterNode(
-        { wire, bucket, election, discovery, handling, open, options },
+        { wire, bucket, election, discovery, handling, telemetry, open, options },
         tenure,
       );
       load = () => node.tenure.actors.load.commands;
@@ -178,6 +183,7 @@ export class ClusterNode {
       if (!discovery.signal.aborted) await this.#handOver(over);
     } finally {
       clearTimeout(timer);
+      this.telemetry.end();
       this.#halt.abort();
       await this.#work;
       await this.#tenure.close();
@@ -283,7 +289,8 @@ export class ClusterNode {
 }
 
 /** What a node is made of. */
-interface NodeParts extends Pick<ClusterNode, "wire" | "election" | "discovery" | "handling"> {
+interface NodeParts
+  extends Pick<ClusterNode, "wire" | "election" | "discovery" | "handling" | "telemetry"> {
   readonly bucket: Bucket;
   /** Begins a life. */
   readonly open: (incarnation: string) => Promise<Tenure>;

@@ -18,6 +18,7 @@ import type { HandoffAnswer } from "./handoff.ts";
 import type { ShardMap, ShardOwner } from "./shard_map.ts";
 import { Shards } from "./shards.ts";
 import { nodeSubject } from "./subjects.ts";
+import type { ClusterTelemetry } from "./telemetry.ts";
 
 /** What one life of a node has its shards with. */
 export interface TenureParts {
@@ -31,6 +32,7 @@ export interface TenureParts {
   readonly isMember: (owner: ShardOwner) => boolean;
   /** Ms for which the others certainly count on this life of the node; 0 where nobody can tell. */
   readonly validFor: () => number;
+  readonly telemetry: ClusterTelemetry;
   readonly drainTimeout: number;
   readonly idle: number;
   readonly maxActors: number;
@@ -151,10 +153,12 @@ export class Tenure {
     await this.store[Symbol.asyncDispose]();
   }
 
-  async #run(message: CommandMessage): Promise<CommandAnswer> {
-    const shard = this.store.shardOf(message.actorId);
-    if (!this.shards.serves(shard)) await this.shards.comes(shard, COMING);
-    return await this.actors.run(message);
+  #run(message: CommandMessage): Promise<CommandAnswer> {
+    return this.#parts.telemetry.handle(message, async () => {
+      const shard = this.store.shardOf(message.actorId);
+      if (!this.shards.serves(shard)) await this.shards.comes(shard, COMING);
+      return await this.actors.run(message);
+    });
   }
 
   async #command({ data }: Msg): Promise<Uint8Array> {

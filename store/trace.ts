@@ -33,7 +33,7 @@ export interface SpanInit {
   readonly kind: SpanKind;
   readonly attributes: Attributes;
   /** What it is about: the trace contexts in the metadata of these join it to who made them. */
-  readonly events: readonly Event[];
+  readonly events: readonly Pick<Event, "metadata">[];
   /**
    * What it is under: the active span, as where events are made and passed on, or the one that
    * made the first of the events, as where they are handled. Where the one is not, the other.
@@ -99,7 +99,7 @@ export function traceContextOf(span: Span): { traceparent: string; tracestate?: 
 }
 
 /** The different spans that the events' metadata names. Callers may have passed anything. */
-function contextsOf(events: readonly Event[]): SpanContext[] {
+function contextsOf(events: readonly Pick<Event, "metadata">[]): SpanContext[] {
   const found = new Map<string, SpanContext>();
   for (const event of events) {
     const traceparent = event?.metadata?.traceparent;

@@ -35,6 +35,7 @@ export async function join(
   nodeId: string,
   options: ClusterOptions = {},
   server = scene.servers[nodeId.charCodeAt(0) % scene.servers.length]!,
+  handle: (cluster: Cluster) => void = count,
 ): Promise<Cluster> {
   const replicas = scene.servers.length > 1 ? 3 : 1;
   const connection = await scene.connect({ servers: server.url });
@@ -45,7 +46,7 @@ export async function join(
     ...QUICK,
     ...options,
   });
-  count(cluster);
+  handle(cluster);
   return cluster;
 }
 

@@ -1,7 +1,6 @@
 import { unlessAborted } from "../store/abort.ts";
 import type { Bucket } from "../store/bucket.ts";
 import type { Connection } from "../store/connection.ts";
-import { isAetherError } from "../store/errors.ts";
 import { WireError } from "../store/wire.ts";
 import { Detector, type Ping, type PingOutcome, type Verdict } from "./detector.ts";
 import type { DiscoveryTimings } from "./discovery_timings.ts";
@@ -140,9 +139,8 @@ export class Lookout {
       const { value } = await bucket.get(heartbeatKey(target.life), 2 * ping);
       target.missed = value === undefined ? target.missed + 1 : 0;
       target.missedAt = performance.now();
-    } catch (error) {
-      target.missed = 0;
-      if (!isAetherError(error, "StoreUnavailableError")) throw error;
+    } catch {
+      target.missed = 0; // Out of reach: that proves nothing.
     } finally {
       target.looking = false;
     }
@@ -163,13 +161,6 @@ export class Lookout {
 }
 
 function outcomeOf(error: unknown): PingOutcome {
-  if (!(error instanceof WireError)) throw error;
-  switch (error.failure) {
-    case "no responders":
-      return "no responders";
-    case "timeout":
-      return "timeout";
-    default:
-      return "unsent";
-  }
+  const failure = error instanceof WireError ? error.failure : undefined;
+  return failure === "no responders" || failure === "timeout" ? failure : "unsent";
 }

@@ -77,13 +77,13 @@ export class Membership {
           `Cannot join as "${node.nodeId}": the server takes no heartbeat; see that it is in reach`,
         );
       }
+      this.#life = life; // By the time that it is in the view, it is the present one.
       const description = { ...node, incarnation: life.incarnation };
       await this.#propose({ type: "join", node: description }, deadline);
       this.#checkReplaced(life);
       if (!this.#isIn(life)) {
         throw new StoreUnavailableError(`Cannot join as "${node.nodeId}": it was taken for gone`);
       }
-      this.#life = life;
     } catch (error) {
       await life.end();
       throw error;

@@ -172,6 +172,29 @@ nodesTest(
   },
 );
 
+nodesTest(
+  "after an outage in which all heartbeats have expired, each node has time to come back",
+  async (hall) => {
+    const LONG = { heartbeatTtl: 4000, heartbeat: 400 };
+    const a = await hall.join({ nodeId: "a", ...LONG });
+    const proxy = hall.scene.proxy();
+    const late = await hall.join({ nodeId: "late", ...LONG }, { servers: proxy.url });
+    const before = livesOf([a, late]);
+    await hall.scene.server.kill();
+    await passed(1.5 * LONG.heartbeatTtl);
+    proxy.refusing = true;
+    const back = nextStatus(a.connection, "reconnect");
+    await hall.scene.server.restart();
+    await back;
+    const lateBack = nextStatus(late.connection, "reconnect");
+    await passed(1500); // Its heartbeat is gone, nobody listens, and that is no proof yet.
+    proxy.refusing = false;
+    await lateBack;
+    const { discovery: b } = await hall.join({ nodeId: "b", ...LONG });
+    assertEquals([livesOf([a, late]), b.view.departed], [before, []]);
+  },
+);
+
 clusterNodesTest(
   "while the bucket is out of reach, and just after, nobody is taken for dead",
   async (hall, cluster) => {

@@ -72,7 +72,7 @@ export class Claims {
   }
 
   /**
-   * Claims the shard; one that is owned already stays so without a request.
+   * Claims the shard; one that is owned already, under whichever map, stays so as it is.
    *
    * @throws {FencedError} Another node has it, or this one lost it, under this map or a newer one.
    */
@@ -80,7 +80,11 @@ export class Claims {
     return this.#lanes.run([String(shard)], async () => {
       const { fences, heads, nodeId } = this.#parts;
       const owned = this.get(shard);
-      if (owned !== undefined) return owned.fence;
+      if (owned !== undefined) {
+        // A newer map may give back what was lost meanwhile without a sign of it here.
+        const isKnown = mapVersion <= owned.fence.mapVersion;
+        if (isKnown || !this.observe(owned, await fences.read(shard))) return owned.fence;
+      }
       const lost = this.#lost.get(shard);
       if (lost !== undefined && mapVersion <= lost.mapVersion) {
         throw new FencedError(

@@ -1,4 +1,5 @@
 import { headers } from "@nats-io/nats-core";
+import { attempt } from "../store/attempt.ts";
 import { backoff } from "../store/backoff.ts";
 import { readLast } from "../store/direct.ts";
 import {
@@ -66,14 +67,33 @@ export class Fences {
     this.#parts = parts;
   }
 
-  /** The shard's fence by the leader's word; `undefined` where nobody ever claimed it. */
-  async read(shard: number): Promise<FenceHolder | undefined> {
+  /**
+   * The shard's fence by the leader's word; `undefined` where nobody ever claimed it.
+   *
+   * @throws {StoreUnavailableError} No answer in time.
+   */
+  read(shard: number): Promise<FenceHolder | undefined> {
+    const { api, timeout } = this.#parts;
+    return attempt(api.wire, timeout, `read the fence of shard ${shard}`, () => this.look(shard));
+  }
+
+  /** {@linkcode Fences.read}, once. */
+  async look(shard: number): Promise<FenceHolder | undefined> {
     const standing = await this.#read(shard);
     return standing && holderIn(standing);
   }
 
-  /** The fences of all shards that were ever claimed, as the nearest replica has them. */
-  async readAll(): Promise<Map<number, FenceHolder>> {
+  /**
+   * The fences of all shards that were ever claimed, as the nearest replica has them.
+   *
+   * @throws {StoreUnavailableError} No answer in time.
+   */
+  readAll(): Promise<Map<number, FenceHolder>> {
+    const { api, timeout } = this.#parts;
+    return attempt(api.wire, timeout, "read the fences", () => this.#readAll());
+  }
+
+  async #readAll(): Promise<Map<number, FenceHolder>> {
     const { api, pause, shards } = this.#parts;
     const found = new Map<number, FenceHolder>();
     for (let from = 0; from < shards; from += PAGE) {

@@ -202,7 +202,7 @@ export class FencedEventStore implements EventStore {
    * Makes this node the owner of a shard: from when the fence is stored, no other node's commits
    * are. Reads of this store then reach at least that place, and versions it knew of the shard's
    * actors are forgotten. Any number of claims may be under way at once. A shard that is owned
-   * already stays so, without a request.
+   * already stays so as it is: under a newer map the fence is only read.
    *
    * @param shard The shard, from 0.
    * @param mapVersion The version of the shard map that gives it to this node; 1 or more.
@@ -242,13 +242,21 @@ export class FencedEventStore implements EventStore {
     return await parts.claims.release(shard, drained, signal);
   }
 
-  /** What a shard's fence says, asked of the server; `undefined` where it was never claimed. */
+  /**
+   * What a shard's fence says, asked of the server; `undefined` where it was never claimed.
+   *
+   * @throws {StoreUnavailableError} No answer in time.
+   */
   async fence(shard: number): Promise<FenceHolder | undefined> {
     this.#checkShard(shard);
     return await this.#core.parts.fences.read(shard);
   }
 
-  /** What the fences of all shards say that were ever claimed, as the nearest replica has them. */
+  /**
+   * What the fences of all shards say that were ever claimed, as the nearest replica has them.
+   *
+   * @throws {StoreUnavailableError} No answer in time.
+   */
   async fences(): Promise<Map<number, FenceHolder>> {
     return await this.#core.parts.fences.readAll();
   }

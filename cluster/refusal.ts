@@ -49,7 +49,7 @@ async function inspectByLeader(parts: FencedParts, group: Group): Promise<Refusa
     if (claims.observe(claim, holder)) isFenced = true;
   };
   await Promise.all([
-    ...[...group.claims].map(async (claim) => check(claim, await fences.read(claim.shard))),
+    ...[...group.claims].map(async (claim) => check(claim, await fences.look(claim.shard))),
     ...[...group.basis].map(async ([actorId, { sequence }]) => {
       const head = await reader.read(actorId);
       if (head.sequence > sequence) moved.set(actorId, head);

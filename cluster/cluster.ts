@@ -81,6 +81,7 @@ export class Cluster implements AsyncDisposable {
     this.#router = new Router({
       wire: node.wire,
       ownerOf: (actorId) => this.#destinationOf(actorId),
+      isThere: ({ nodeId, incarnation }) => memberOf(this.view, nodeId, incarnation) !== undefined,
       runHere: (message) => node.tenure.run(message),
       news: node.news,
       capacity: node.limits.maxCommands,
@@ -251,9 +252,9 @@ export class Cluster implements AsyncDisposable {
     const { nodeId, incarnation } = owner;
     if (memberOf(this.view, nodeId, incarnation) === undefined) return undefined;
     if (nodeId === this.nodeId && incarnation === tenure.store.incarnation) {
-      return { nodeId, subject: undefined };
+      return { nodeId, incarnation, subject: undefined };
     }
-    return { nodeId, subject: nodeSubject(namespace, owner, "command") };
+    return { nodeId, incarnation, subject: nodeSubject(namespace, owner, "command") };
   }
 
   async *#changes(

@@ -14,6 +14,12 @@ export class News {
     for (const wake of this.#waiting) wake();
   }
 
+  /** Calls `told` at each change, until what it gives is called. */
+  listen(told: () => void): () => void {
+    this.#waiting.add(told);
+    return () => void this.#waiting.delete(told);
+  }
+
   /** Resolves after `ms`, or when there is more news than `count`, or `signal` is aborted. */
   async wait(ms: number, count: number, signal?: AbortSignal): Promise<void> {
     if (this.#count !== count || signal?.aborted) return;

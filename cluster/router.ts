@@ -6,18 +6,18 @@ import {
   StoreUnavailableError,
 } from "../store/errors.ts";
 import { type Wire, WireError } from "../store/wire.ts";
-import type { News } from "./news.ts";
 import {
   type CommandAnswer,
   type CommandMessage,
   decodeAnswer,
   encodeMessage,
 } from "./commands.ts";
+import { Departures } from "./departures.ts";
+import type { News } from "./news.ts";
+import type { NodeLife } from "./subjects.ts";
 
 /** Where commands go. */
-export interface Destination {
-  /** The node. */
-  readonly nodeId: string;
+export interface Destination extends NodeLife {
   /** The subject on which it takes commands; `undefined` for this node itself. */
   readonly subject: string | undefined;
 }
@@ -27,9 +27,11 @@ export interface RouterParts {
   readonly wire: Wire;
   /** The owner of an actor, as far as is known here. */
   readonly ownerOf: (actorId: string) => Destination | undefined;
-  /** Runs a command on this node. */
-  readonly runHere: (message: CommandMessage) => Promise<CommandAnswer>;
-  /** Changes of owners. */
+  /** Whether a node is a member, as far as is known here. */
+  readonly isThere: (life: NodeLife) => boolean;
+  /** Runs a command, as it travels, on this node. */
+  readonly runHere: (message: Uint8Array) => Promise<CommandAnswer>;
+  /** Changes of owners and members. */
   readonly news: News;
   /** Commands that may be on their way at once. */
   readonly capacity: number;
@@ -65,11 +67,13 @@ const PAUSE = [5, 250] as const;
  */
 export class Router {
   readonly #parts: RouterParts;
+  readonly #departures: Departures;
   #underWay = 0;
 
   /** Sends nothing yet. */
   constructor(parts: RouterParts) {
     this.#parts = parts;
+    this.#departures = new Departures(parts.news, parts.isThere);
   }
 
   /** Commands on their way. */
@@ -88,10 +92,10 @@ export class Router {
         `Cannot send the command: timeout is ${timeout}, not from 1 to 2^31 - 1`,
       );
     }
-    const { length } = encodeMessage(message);
-    if (length > maxBytes) {
+    const body = encodeMessage(message);
+    if (body.length > maxBytes) {
       throw new RangeError(
-        `Cannot send the command: it takes ${length} bytes, and the server takes ${maxBytes}`,
+        `Cannot send the command: it takes ${body.length} bytes, and the server takes ${maxBytes}`,
       );
     }
     const { capacity } = this.#parts;
@@ -106,7 +110,7 @@ export class Router {
     const over = signal === undefined ? ends.signal : AbortSignal.any([ends.signal, signal]);
     this.#underWay++;
     try {
-      return await this.#deliver(message, over, signal);
+      return await this.#deliver(message, body, over, signal);
     } finally {
       this.#underWay--;
       clearTimeout(timer);
@@ -114,11 +118,11 @@ export class Router {
   }
 
   async #deliver(
-    message: CommandMessage,
+    { id, actorId }: CommandMessage,
+    body: Uint8Array,
     over: AbortSignal,
     signal: AbortSignal | undefined,
   ): Promise<unknown> {
-    const { id, actorId } = message;
     let span: number = PAUSE[0];
     /** Whether a try may have been run, or run still. */
     let isDoubtful = false;
@@ -130,7 +134,7 @@ export class Router {
       if (owner === undefined) cause = new Error("its shard has no owner at the moment");
       else {
         try {
-          answer = await unlessAborted(over, this.#try(owner, message));
+          answer = await unlessAborted(over, this.#try(owner, body));
         } catch (error) {
           cause = error;
           const isLost = over.aborted || (error instanceof WireError && error.maybeSent);
@@ -163,10 +167,19 @@ export class Router {
     );
   }
 
-  async #try({ subject }: Destination, message: CommandMessage): Promise<CommandAnswer> {
+  /** One try; it is over as soon as the node that was asked has gone. */
+  #try(owner: Destination, body: Uint8Array): Promise<CommandAnswer> {
+    const { promise, resolve, reject } = Promise.withResolvers<CommandAnswer>();
+    const gone = () => reject(new WireError("interrupted", owner.subject ?? "", true));
+    const stop = this.#departures.watch(owner, gone);
+    this.#ask(owner, body).then(resolve, reject);
+    return promise.finally(stop);
+  }
+
+  async #ask({ subject }: Destination, body: Uint8Array): Promise<CommandAnswer> {
     const { wire, runHere, pause } = this.#parts;
-    if (subject === undefined) return await runHere(message);
-    const { data } = await wire.request(subject, encodeMessage(message), pause);
+    if (subject === undefined) return await runHere(body);
+    const { data } = await wire.request(subject, body, pause);
     const answer = decodeAnswer(data);
     if (answer === undefined) throw new WireError("timeout", subject, true);
     return answer;

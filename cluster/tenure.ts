@@ -133,8 +133,8 @@ export class Tenure {
   }
 
   /** Runs a command of this process: what comes back is what JSON carries, as from another node. */
-  async run(message: CommandMessage): Promise<CommandAnswer> {
-    const answer = await this.#run(decodeCommand(encodeMessage(message))!);
+  async run(message: Uint8Array): Promise<CommandAnswer> {
+    const answer = await this.#run(decodeCommand(message)!);
     return decodeAnswer(encodeAnswer(answer))!;
   }
 

@@ -11,8 +11,8 @@ import {
 import { type Wire, WireError } from "../store/wire.ts";
 
 const MESSAGE = { id: "c-1", actorId: "account-1", command: { amount: 7 } };
-const THERE: Destination = { nodeId: "b", subject: "node.b" };
-const HERE: Destination = { nodeId: "a", subject: undefined };
+const THERE: Destination = { nodeId: "b", incarnation: "1", subject: "node.b" };
+const HERE: Destination = { nodeId: "a", incarnation: "1", subject: undefined };
 
 /** A router whose wire answers from a list; the last one for ever. */
 function routerOf(
@@ -30,6 +30,7 @@ function routerOf(
   const router = new Router({
     wire: { request } as unknown as Wire,
     ownerOf: () => THERE,
+    isThere: () => true,
     runHere: () => Promise.resolve({ kind: "reply", reply: "here" }),
     news: new News(),
     capacity: 10,
@@ -72,6 +73,22 @@ Deno.test("send() goes on at once when the owners change", async () => {
   const { router } = routerOf([again], { ownerOf: () => owners[0], news });
   const reply = router.send(MESSAGE, {});
   owners.push(HERE);
+  news.tell();
+  assertEquals(await reply, "here");
+});
+
+Deno.test("send() does not wait for a node that has gone", async () => {
+  const news = new News();
+  const owners = [THERE, HERE];
+  const { router } = routerOf([], {
+    wire: { request: () => new Promise(() => {}) } as unknown as Wire,
+    ownerOf: () => owners[0],
+    isThere: ({ nodeId }) => owners.some((owner) => owner.nodeId === nodeId),
+    news,
+  });
+  const reply = router.send(MESSAGE, {});
+  news.tell(); // It is there still.
+  owners.shift();
   news.tell();
   assertEquals(await reply, "here");
 });

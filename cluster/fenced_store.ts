@@ -8,6 +8,7 @@ import {
   openByDetour,
 } from "../store/jetstream.ts";
 import { shardOf } from "../store/layout.ts";
+import type { StoreMetrics } from "../store/metrics.ts";
 import type { InnerSaveOptions, SavePath } from "../store/save_path.ts";
 import type {
   EventStore,
@@ -181,6 +182,11 @@ export class FencedEventStore implements EventStore {
   /** Shards that actors are spread over; fixed for ever. */
   get shards(): number {
     return this.#core.store.shards;
+  }
+
+  /** See {@linkcode JetStreamEventStore.metrics}. */
+  get metrics(): StoreMetrics {
+    return this.#core.store.metrics;
   }
 
   /** The shards that this node owns, as far as it knows; in no order. */

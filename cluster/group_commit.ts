@@ -1,4 +1,5 @@
 import { backoff } from "../store/backoff.ts";
+import { AetherError } from "../store/errors.ts";
 import { assemble, type Outgoing, type Save } from "../store/save.ts";
 import { isPassing } from "../store/stream.ts";
 import type { Entry } from "./entry.ts";
@@ -100,7 +101,9 @@ export class GroupCommit {
         if (!tries.doubtful && outcome.kind === "refused") return this.#part(group, live, cause);
       } catch (error) {
         cause = error;
-        if (!isPassing(error)) return this.#giveUp(live, cause);
+        if (!isPassing(error)) {
+          return tries.doubtful ? this.#giveUp(live, cause) : this.#part(group, live, cause);
+        }
       }
       for (const entry of live) entry.cause = cause;
       if (!await retry(api.wire)) return this.#giveUp(live, cause);
@@ -165,8 +168,11 @@ export class GroupCommit {
 
   /** Nothing can be stored together: each for itself, so that each hears of its own trouble. */
   #part(group: Group, live: readonly Entry[], cause: unknown): void {
-    if (live.length === 1) this.#giveUp(live, cause);
-    for (const entry of live) entry.isAlone = true;
+    for (const entry of live) {
+      if (live.length > 1) entry.isAlone = true;
+      else if (!(cause instanceof AetherError)) this.#giveUp(live, cause);
+      else this.#waiting.end(entry, () => entry.reject(cause));
+    }
     this.#leave(group);
   }
 

@@ -3,19 +3,10 @@ import { FencedEventStore } from "../cluster/fenced_store.ts";
 import { Layout } from "../store/layout.ts";
 import { FencedError, type FenceHolder } from "../store/mod.ts";
 import { fact } from "./fault.ts";
-import { actorIn, claimAll, fencedBy, nodeOf, tryOne } from "./fenced_bed.ts";
-import { clusterTest, natsTest, type Scene } from "./fixture.ts";
+import { actorIn, claimAll, fencedBy, fencedTest, nodeOf, tryOne } from "./fenced_bed.ts";
+import { natsTest } from "./fixture.ts";
 
-/** A test on one server, and on a cluster with replicas 3. */
-function fenceTest(
-  name: string,
-  run: (scene: Scene, options: { replicas: number }) => Promise<void>,
-): void {
-  natsTest(name, (scene) => run(scene, { replicas: 1 }));
-  clusterTest(`${name}, on replicas`, (scene) => run(scene, { replicas: 3 }));
-}
-
-fenceTest("Of two nodes that claim under one map, one wins each shard", async (scene, options) => {
+fencedTest("Of two nodes that claim under one map, one wins each shard", async (scene, options) => {
   await using a = await nodeOf(scene, "a", options);
   await using b = await nodeOf(scene, "b", options);
   for (let round = 1; round <= 5; round++) {
@@ -195,7 +186,7 @@ natsTest("Impossible shards, maps, names and modes are RangeErrors", async (scen
   }
 });
 
-fenceTest("A claim forgets the versions that others may have moved", async (scene, options) => {
+fencedTest("A claim forgets the versions that others may have moved", async (scene, options) => {
   await using a = await nodeOf(scene, "a", { ...options, cacheMaxAge: 3_600_000 });
   await using b = await nodeOf(scene, "b", options);
   const [moved, other] = [actorIn(a.store, 0), actorIn(a.store, 1)];
@@ -214,7 +205,7 @@ fenceTest("A claim forgets the versions that others may have moved", async (scen
   assertEquals((await a.store.getEvents(moved)).length, 2);
 });
 
-fenceTest("1,000 shards are claimed side by side", async (scene, options) => {
+fencedTest("1,000 shards are claimed side by side", async (scene, options) => {
   await using a = await nodeOf(scene, "a", { ...options, shards: 1_000 });
   await using b = await nodeOf(scene, "b", { ...options, shards: 1_000 });
   await claimAll(a, 1);

@@ -6,12 +6,12 @@
  */
 
 import { assertEquals } from "@std/assert";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import { FencedEventStore, type FencedEventStoreOptions } from "../cluster/fenced_store.ts";
 import { Layout } from "../store/layout.ts";
 import { type Event, type FencedError, isAetherError, type SaveOptions } from "../store/mod.ts";
-import { assertTruthful, fact, type Outcome, storedIn } from "./fault.ts";
-import type { Scene } from "./fixture.ts";
+import { assertTruthful, fact, type Outcome, storedIn, tampered } from "./fault.ts";
+import { clusterTest, natsTest, type Scene } from "./fixture.ts";
 
 /** A node of a test, and what it was told. */
 export interface Node extends AsyncDisposable {
@@ -171,4 +171,31 @@ async function logOf(connection: NatsConnection, stream: string): Promise<Logged
     }
   }
   return logged;
+}
+
+/** A test on one server, and on a cluster with replicas 3. */
+export function fencedTest(
+  name: string,
+  run: (scene: Scene, options: { replicas: number }) => Promise<void>,
+): void {
+  natsTest(name, (scene) => run(scene, { replicas: 1 }));
+  clusterTest(`${name}, on replicas`, (scene) => run(scene, { replicas: 3 }));
+}
+
+/** Sizes of the batches that go over a connection, and how many messages are in none. */
+export class Traffic {
+  readonly #batches = new Map<string, number>();
+
+  /** Counts what `connection` publishes. */
+  watch(connection: NatsConnection): NatsConnection {
+    return tampered(connection, (fields: MsgHdrs) => {
+      const id = fields.get("Nats-Batch-Id");
+      if (id !== "") this.#batches.set(id, (this.#batches.get(id) ?? 0) + 1);
+    });
+  }
+
+  /** Messages of each batch, in order. */
+  get sizes(): number[] {
+    return [...this.#batches.values()];
+  }
 }

@@ -92,7 +92,7 @@ async function installApp(folder: string): Promise<void> {
     await Deno.writeTextFile(
       join(folder, name),
       text
-        .replace(/"(?:@flowmade-one\/aether|\.\.\/mod\.ts)"/g, `"@jsr/flowmade-one__aether"`)
+        .replace(/"@flowmade-one\/aether(\/\w+)?"/g, `"@jsr/flowmade-one__aether$1"`)
         .replace(/"@nats-io\/transport-node"/g, `"../dial/index.js"`),
     );
   }

@@ -7,7 +7,15 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import process from "node:process";
-import { createEvent, type Event, isAetherError, JetStreamEventStore } from "@flowmade-one/aether";
+import {
+  appendEvents,
+  createEvent,
+  type Event,
+  isAetherError,
+  JetStreamEventStore,
+  NatsEventBus,
+} from "@flowmade-one/aether";
+import { Cluster } from "@flowmade-one/aether/cluster";
 import { connect } from "@nats-io/transport-node";
 
 const server = new URL(process.env.NATS_URL ?? "nats://127.0.0.1:4222");
@@ -65,6 +73,38 @@ assert(conflicts > 0, "the writers never met, so this proves nothing");
 
 await store[Symbol.asyncDispose]();
 await other[Symbol.asyncDispose]();
+
+// A bus carries what it is given.
+const bus = new NatsEventBus(connection);
+const subscription = bus.subscribe(namespace);
+await subscription.ready;
+await bus.publish(namespace, first);
+for await (const event of subscription) {
+  assert.equal(event.id, first.id);
+  break;
+}
+await bus[Symbol.asyncDispose]();
+
+// Two nodes share the shards; a command reaches its owner, and each is handled once.
+const nodes = [];
+for (const nodeId of ["a", "b"]) {
+  const node = await Cluster.join(connection, { namespace, nodeId, shards: 256 });
+  node.handle(async (command, { actorId, store }) => {
+    const version = await store.getLatestVersion(actorId);
+    const draft = { eventType: "Counted", data: { command } };
+    await appendEvents(store, actorId, version, [draft]);
+    return `${nodeId} ${version + 1}`;
+  });
+  nodes.push(node);
+}
+const [a, b] = nodes;
+while (new Set(Array.from({ length: 50 }, (_, at) => b!.ownerOf(`c-${at}`)?.nodeId)).size < 2) {
+  await new Promise((resolve) => setTimeout(resolve, 10));
+}
+for (let at = 0; at < 50; at++) assert.match(String(await a!.send(`c-${at}`, at)), /^[ab] 1$/);
+await b!.leave();
+assert.match(String(await a!.send("c-0", "again")), /^a 2$/);
+await a!.leave();
 await connection.close();
 await proxy.close();
 console.log(`smoke test passed, ${conflicts} conflicts retried`);

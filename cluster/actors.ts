@@ -1,5 +1,5 @@
 import { backoff } from "../store/backoff.ts";
-import { isAetherError } from "../store/errors.ts";
+import { FencedError, isAetherError } from "../store/errors.ts";
 import type { Event } from "../store/event.ts";
 import { Lanes } from "../store/lanes.ts";
 import type { EventStore } from "../store/store.ts";
@@ -32,6 +32,8 @@ export type ReplyAgain = (
 /** What the actors of a node live on. */
 export interface ActorsParts {
   readonly wire: Wire;
+  /** This node. */
+  readonly nodeId: string;
   /** Handles commands; `undefined` as long as nobody has said how. */
   readonly handler: () => CommandHandler | undefined;
   readonly again: () => ReplyAgain | undefined;
@@ -60,12 +62,12 @@ const KEPT_COMMANDS = 1000;
 interface Active {
   readonly actorId: string;
   readonly shard: number;
-  /** Answers given or on their way, by command. */
-  readonly answers: Map<string, Promise<CommandAnswer>>;
+  /** Commands that wait or run: each try of one joins the first, however many wait. */
+  readonly pending: Map<string, Promise<CommandAnswer>>;
+  /** Answers given lately, by command. */
+  readonly answers: Map<string, CommandAnswer>;
   /** Handled commands; undefined until they are read from the events. */
   commands: Map<string, HandledCommand> | undefined;
-  /** Commands that wait or run. */
-  busy: number;
   usedAt: number;
 }
 
@@ -89,7 +91,7 @@ export class Actors {
   /** Active actors, and how many commands they have under way. */
   get load(): { readonly actors: number; readonly commands: number } {
     let commands = 0;
-    for (const { busy } of this.#active.values()) commands += busy;
+    for (const { pending } of this.#active.values()) commands += pending.size;
     return { actors: this.#active.size, commands };
   }
 
@@ -99,20 +101,21 @@ export class Actors {
     const shard = this.#parts.shardOf(actorId);
     if (!this.#parts.serves(shard)) return Promise.resolve(notHere(shard));
     const actor = this.#activate(actorId, shard);
-    const known = actor.answers.get(id);
-    if (known !== undefined) return known;
-    actor.busy++;
+    const known = actor.pending.get(id) ?? actor.answers.get(id);
+    if (known !== undefined) return Promise.resolve(known);
     const answer = this.#lanes.run([actorId], () => this.#turn(actor, message))
       .catch((error): CommandAnswer => ({ kind: "again", reason: String(error) }))
       .then((answer) => {
-        actor.busy--;
+        actor.pending.delete(id);
         actor.usedAt = performance.now();
         // What another try may bring to an end has to be tried there.
-        if (answer.kind === "again") actor.answers.delete(id);
+        if (answer.kind !== "again") {
+          actor.answers.set(id, answer);
+          trim(actor.answers, KEPT_ANSWERS);
+        }
         return answer;
       });
-    actor.answers.set(id, answer);
-    trim(actor.answers, KEPT_ANSWERS);
+    actor.pending.set(id, answer);
     return answer;
   }
 
@@ -125,7 +128,9 @@ export class Actors {
 
   /** Resolves when no command of the shard is under way. */
   async drained(shard: number): Promise<void> {
-    const actors = [...this.#active.values()].filter((it) => it.shard === shard && it.busy > 0);
+    const actors = [...this.#active.values()].filter((it) =>
+      it.shard === shard && it.pending.size > 0
+    );
     const ids = actors.map(({ actorId }) => actorId);
     if (ids.length > 0) await this.#lanes.run(ids, () => Promise.resolve());
   }
@@ -139,36 +144,76 @@ export class Actors {
 
   async #turn(actor: Active, message: CommandMessage): Promise<CommandAnswer> {
     const { shard, actorId } = actor;
-    const { serves, commandsOf, storeFor, confirm } = this.#parts;
+    const { commandsOf, storeFor } = this.#parts;
     const { id, command } = message;
     const handler = this.#parts.handler();
     if (handler === undefined) return { kind: "again", reason: "the node has no handler yet" };
-    // The shard may have gone, or gone and come back, while the command waited.
-    if (!serves(shard) || this.#active.get(actorId) !== actor) return notHere(shard);
+    if (!this.#isPresent(actor)) return notHere(shard);
     actor.commands ??= new Map(await commandsOf(actorId));
     const handled = actor.commands.get(id);
     if (handled !== undefined) return await this.#repeat(message, handled);
-    const store = new CommandStore(storeFor(id));
+    const store = new CommandStore(storeFor(id), () => this.#checkPresent(actor));
+    const [result] = await Promise.allSettled([
+      (async () => await handler(command, { actorId, commandId: id, store }))(),
+    ]);
+    await store.end();
+    const own = store.saved.get(actorId);
+    if (own !== undefined) {
+      actor.commands.set(id, own);
+      trim(actor.commands, KEPT_COMMANDS);
+    }
+    const answer = await this.#answer(actor, store, result);
+    const isDoubtful = store.saved.size > 0 || store.doubts.length > 0;
+    return answer.kind === "again" && isDoubtful ? { ...answer, isDoubtful } : answer;
+  }
+
+  /** The answer by what became of the handler and of its saves. */
+  async #answer(
+    actor: Active,
+    store: CommandStore,
+    result: PromiseSettledResult<unknown>,
+  ): Promise<CommandAnswer> {
+    const { actorId, shard } = actor;
+    const isFulfilled = result.status === "fulfilled";
+    if (!isFulfilled && !this.#isPresent(actor)) return notHere(shard);
+    // A handler may have a time limit of its own, or not tell of the trouble.
+    if (store.doubts.length > 0 && !(isFulfilled && store.saved.has(actorId))) {
+      return await this.#settle(actor, store);
+    }
     try {
-      const reply = await handler(command, { actorId, commandId: id, store });
-      if (store.saved.size === 0) await confirm(shard);
-      return { kind: "reply", ...(reply !== undefined && { reply }) };
+      if (!isFulfilled) throw result.reason;
+      if (store.saved.size === 0) await this.#parts.confirm(shard);
+      return { kind: "reply", ...(result.value !== undefined && { reply: result.value }) };
     } catch (error) {
-      if (!serves(shard) || isAetherError(error, "FencedError")) return notHere(shard);
-      if (store.doubts.length > 0) return await this.#settle(actor, store);
+      if (isAetherError(error, "FencedError")) {
+        return error.shard === shard ? notHere(shard) : { kind: "again", reason: error.message };
+      }
       // Said by a store out of reach, not by the actor's rules.
       if (isAetherError(error, "StoreUnavailableError")) {
         return { kind: "again", reason: error.message };
       }
       return { kind: "failed", error: failureOf(error) };
-    } finally {
-      store.end();
-      const own = store.saved.get(actorId);
-      if (own !== undefined) {
-        actor.commands.set(id, own);
-        trim(actor.commands, KEPT_COMMANDS);
-      }
     }
+  }
+
+  /** Whether the shard has been served without a break since the actor became active. */
+  #isPresent(actor: Active): boolean {
+    return this.#parts.serves(actor.shard) && this.#active.get(actor.actorId) === actor;
+  }
+
+  /**
+   * The shard may have gone and come back while a handler ran; its command may have been handled
+   * elsewhere in the meantime, and the present claim must not be lent to it.
+   */
+  #checkPresent(actor: Active): void {
+    if (this.#isPresent(actor)) return;
+    const { actorId, shard } = actor;
+    const { nodeId } = this.#parts;
+    throw new FencedError(
+      `save events in a command of "${actorId}"`,
+      { shard, nodeId, actorId },
+      `shard ${shard} has left node "${nodeId}" since the command began`,
+    );
   }
 
   /** The answer of a command that was handled before. */
@@ -189,10 +234,10 @@ export class Actors {
    * command run again might save its events a second time.
    */
   async #settle(actor: Active, { doubts }: CommandStore): Promise<CommandAnswer> {
-    const { wire, serves } = this.#parts;
+    const { wire } = this.#parts;
     const retry = backoff(performance.now() + FOREVER);
     for (const doubt of doubts) {
-      while (serves(actor.shard) && await doubt.settle().catch(() => "open") === "open") {
+      while (this.#isPresent(actor) && await doubt.settle().catch(() => "open") === "open") {
         if (!await retry(wire)) break;
       }
     }
@@ -203,7 +248,8 @@ export class Actors {
   #activate(actorId: string, shard: number): Active {
     let actor = this.#active.get(actorId);
     if (actor === undefined) {
-      actor = { actorId, shard, answers: new Map(), commands: undefined, busy: 0, usedAt: 0 };
+      const [pending, answers] = [new Map(), new Map()];
+      actor = { actorId, shard, pending, answers, commands: undefined, usedAt: 0 };
     } else {
       this.#active.delete(actorId);
     }
@@ -217,7 +263,7 @@ export class Actors {
     const { idle, capacity } = this.#parts;
     const since = performance.now() - idle;
     for (const actor of this.#active.values()) {
-      if (actor.busy > 0) continue;
+      if (actor.pending.size > 0) continue;
       if (actor.usedAt > since && this.#active.size <= capacity) return;
       this.#active.delete(actor.actorId);
     }

@@ -28,15 +28,21 @@ export interface HandledCommand {
  */
 export class CommandStore implements EventStore {
   readonly #store: EventStore;
+  readonly #check: () => void;
+  readonly #open = new Set<Promise<SaveReceipt>>();
   /** Saves that may or may not have been stored. */
   readonly doubts: SaveOutcomeUnknownError[] = [];
   /** What was saved of each actor. */
   readonly saved: Map<string, HandledCommand> = new Map();
   #isOver = false;
 
-  /** Passes everything on to `store`, whose saves carry the command's id. */
-  constructor(store: EventStore) {
+  /**
+   * Passes everything on to `store`, whose saves carry the command's id; `check` throws where no
+   * save may begin any more.
+   */
+  constructor(store: EventStore, check: () => void) {
     this.#store = store;
+    this.#check = check;
     markView(this, store);
   }
 
@@ -53,8 +59,11 @@ export class CommandStore implements EventStore {
   /** See {@linkcode EventStore.saveEvents}; not after the command's end, whose reply is given. */
   async saveEvents(events: readonly Event[], options?: SaveOptions): Promise<SaveReceipt> {
     if (this.#isOver) throw new TypeError("Cannot save events: the command has been answered");
+    this.#check();
+    const saving = this.#store.saveEvents(events, options);
+    this.#open.add(saving);
     try {
-      const receipt = await this.#store.saveEvents(events, options);
+      const receipt = await saving;
       for (const actorId of new Set(events.map((event) => event.actorId))) {
         const before = this.saved.get(actorId)?.events ?? [];
         const own = events.filter((event) => event.actorId === actorId);
@@ -64,12 +73,15 @@ export class CommandStore implements EventStore {
     } catch (error) {
       if (isAetherError(error, "SaveOutcomeUnknownError")) this.doubts.push(error);
       throw error;
+    } finally {
+      this.#open.delete(saving);
     }
   }
 
-  /** Refuses saves from now on. */
-  end(): void {
+  /** Refuses saves from now on, and resolves when those under way have ended. */
+  async end(): Promise<void> {
     this.#isOver = true;
+    while (this.#open.size > 0) await Promise.allSettled(this.#open);
   }
 
   /** See {@linkcode EventStore.getEvents}. */

@@ -24,8 +24,11 @@ export type CommandAnswer =
   | { readonly kind: "failed"; readonly error: CommandFailure }
   /** It was handled before, and nobody knows the reply any more. */
   | { readonly kind: "handled"; readonly receipt: SaveReceipt }
-  /** It was not brought to an end here: another try, most often elsewhere, may. */
-  | { readonly kind: "again"; readonly reason: string };
+  /**
+   * It was not brought to an end here: another try, most often elsewhere, may. Where it is
+   * doubtful, events of it may be stored.
+   */
+  | { readonly kind: "again"; readonly reason: string; readonly isDoubtful?: boolean };
 
 /** A command or an answer as it travels. */
 export function encodeMessage(message: CommandMessage | CommandAnswer): Uint8Array {

@@ -152,6 +152,7 @@ export class Router {
         case "handled":
           throw new CommandAlreadyHandledError(id, answer.receipt);
         case "again":
+          if (answer.isDoubtful === true) isDoubtful = true;
           cause = new Error(answer.reason);
       }
       await this.#parts.news.wait(span * (0.5 + Math.random() / 2), count, over);

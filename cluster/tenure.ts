@@ -64,6 +64,7 @@ export class Tenure {
     this.store = store;
     const actors: Actors = this.actors = new Actors({
       wire: parts.wire,
+      nodeId: self.nodeId,
       handler: parts.handler,
       again: parts.again,
       storeFor: (commandId) => store.forCommand(commandId),

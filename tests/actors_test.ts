@@ -8,7 +8,7 @@ import {
 import type { HandledCommand } from "../cluster/command_store.ts";
 import type { CommandAnswer } from "../cluster/commands.ts";
 import type { Decider } from "../store/decider.ts";
-import { SaveOutcomeUnknownError } from "../store/errors.ts";
+import { FencedError, SaveOutcomeUnknownError } from "../store/errors.ts";
 import { createEvent, type Event } from "../store/event.ts";
 import { execute } from "../store/execute.ts";
 import { InMemoryEventStore } from "../store/memory.ts";
@@ -36,6 +36,7 @@ class Node {
   constructor({ handler, again, ...parts }: NodeParts = {}) {
     this.actors = new Actors({
       wire,
+      nodeId: "a",
       handler: () => handler ?? (() => undefined),
       again: () => again,
       storeFor: (id) => this.marked(id),
@@ -259,5 +260,92 @@ Deno.test("a handler's store takes nothing after the answer", async () => {
   await node.send("1");
   const late = () => kept!.saveEvent(noted("a-1", 1, "late"));
   await assertRejects(late, TypeError, "has been answered");
+  await node.actors.close();
+});
+
+Deno.test("a command that comes again is handled once, however many wait before it", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node = new Node({
+    handler: async (command, context) => {
+      await gate.promise;
+      return await append(command, context);
+    },
+  });
+  const all = Array.from({ length: 1500 }, (_, at) => node.send(`${at}`));
+  const again = node.send("0");
+  gate.resolve();
+  assertEquals(await again, await all[0]);
+  await Promise.all(all);
+  assertEquals((await node.store.getEvents("a-1")).length, 1500);
+  await node.actors.close();
+});
+
+Deno.test("a handler that is older than the present claim saves nothing under it", async () => {
+  const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const node: Node = new Node({
+    handler: async (command, context) => {
+      begun.resolve();
+      await gate.promise;
+      return await append(command, context);
+    },
+  });
+  const first = node.send("1");
+  await begun.promise;
+  node.lost.add(3);
+  node.actors.forget(3);
+  await node.marked("1").saveEvents([noted("a-1", 1, "1")]); // By another node, which was asked next.
+  node.lost.delete(3);
+  const again = node.send("1");
+  gate.resolve();
+  assertEquals((await first).kind, "again");
+  assertEquals((await again).kind, "handled");
+  assertEquals((await node.store.getEvents("a-1")).length, 1);
+  await node.actors.close();
+});
+
+Deno.test("a save that its handler does not wait for is the command's all the same", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node: Node = new Node({
+    storeFor: (id) => {
+      const store = node.marked(id);
+      const saveEvents = async (events: readonly Event[]) => {
+        await gate.promise;
+        return await store.saveEvents(events);
+      };
+      return markView(
+        new Proxy(store, {
+          get: (target, name) => name === "saveEvents" ? saveEvents : Reflect.get(target, name),
+        }),
+        store,
+      );
+    },
+    handler: (_, { actorId, store }) => {
+      store.saveEvent(noted(actorId, 1, "late"));
+      throw new Error("that takes too long");
+    },
+  });
+  const first = node.send("1");
+  const answered = first.then(() => "answered");
+  const turn = new Promise((resolve) => setTimeout(resolve));
+  assertEquals(await Promise.race([answered, turn]), undefined);
+  gate.resolve();
+  assertEquals((await first).kind, "failed");
+  node.actors.forget(3);
+  assertEquals((await node.send("1")).kind, "handled");
+  await node.actors.close();
+});
+
+Deno.test("whoever is sent on is told where events may be stored, and which shard was missing", async () => {
+  const node: Node = new Node({
+    handler: async (command, context) => {
+      if (command === "saved") await append(command, context);
+      throw new FencedError("save", { shard: command === "saved" ? 3 : 4, nodeId: "a" });
+    },
+  });
+  const reason = "the node does not serve shard 3";
+  assertEquals(await node.send("1", "saved"), { kind: "again", reason, isDoubtful: true });
+  const other =
+    'Cannot save: node "a" does not own shard 4; send the command to the shard\'s owner';
+  assertEquals(await node.send("2"), { kind: "again", reason: other });
   await node.actors.close();
 });

@@ -114,6 +114,8 @@ Deno.test("send() says whether a command without an answer may have been handled
     CommandOutcomeUnknownError,
   );
   assertEquals(unknown.commandId, "c-1");
+  const stored = routerOf([{ ...again, isDoubtful: true }, noResponders]).router;
+  await assertRejects(() => stored.send(MESSAGE, options), CommandOutcomeUnknownError);
 });
 
 Deno.test("a signal ends the waiting, by its reason where the command was not handled", async () => {

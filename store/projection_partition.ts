@@ -1,8 +1,8 @@
 import { PoisonEventError, StreamRegressedError } from "./errors.ts";
 import type { Event, RecordedEvent } from "./event.ts";
-import { shardOf } from "./layout.ts";
 import type { ProjectionHandler } from "./projection_options.ts";
-import { Intake, SIGHT } from "./projection_intake.ts";
+import { type Intake, SIGHT } from "./projection_intake.ts";
+import type { ProjectionReader } from "./projection_reader.ts";
 import { HandlerFailure, type Seat, type Slot } from "./projection_seat.ts";
 import { park, passed, reasonOf, reparked } from "./projection_state.ts";
 import { Pulse } from "./pulse.ts";
@@ -35,7 +35,8 @@ export interface PartitionParts<Tx, E extends Event> {
   readonly handler: ProjectionHandler<Tx, E>;
   readonly seat: Seat<Tx>;
   readonly failure: FailurePolicy;
-  readonly batch: number;
+  /** Reads the events of all partitions of the version. */
+  readonly reader: ProjectionReader<E>;
   /** Actors that are to be tried again, each with the name of the request. */
   readonly retries: () => Readonly<Record<string, string>>;
   /** Ends it, after the event at hand. */
@@ -100,18 +101,11 @@ export class PartitionRun<Tx, E extends Event> {
   }
 
   async #follow(): Promise<void> {
-    const { store, slot, seat, signal, batch, retries, onCaughtUp } = this.#parts;
-    const { eventTypes, ...filter } = this.#parts.filter;
-    const subscription = store.subscribe<E>({ from: seat.state.sequence + 1, filter });
-    const types = eventTypes && new Set<string>(eventTypes);
-    // Types are sorted out here as well, for what is seen and not wanted is progress too.
-    const isWanted = ({ actorId, eventType }: Event) =>
-      (slot.of === 1 || shardOf(actorId, slot.of) === slot.partition) &&
-      (types === undefined || types.has(eventType));
-    const intake = this.#intake = new Intake(subscription, batch, isWanted);
+    const { slot, seat, signal, reader, retries, onCaughtUp } = this.#parts;
+    const intake = this.#intake = reader.join(slot.partition, seat.state.sequence);
     try {
       const isNew = () => intake.caughtUp && !seat.state.caughtUp;
-      const isDue = () => intake.seen > seat.state.sequence && seat.age > SIGHT;
+      const isDue = () => intake.position > seat.state.sequence && seat.age > SIGHT;
       const wake = () => isNew() || isDue() || this.#asked(retries()) !== undefined;
       while (!signal.aborted) {
         const { events, seen } = await intake.take(wake, signal);
@@ -126,7 +120,7 @@ export class PartitionRun<Tx, E extends Event> {
         }
       }
     } finally {
-      await Promise.all([intake.end(), subscription[Symbol.asyncDispose]()]);
+      await reader.leave(intake);
     }
   }
 

@@ -2,6 +2,7 @@ import { isAetherError } from "./errors.ts";
 import type { Event } from "./event.ts";
 import type { Ledger } from "./projection_ledger.ts";
 import { type PartitionParts, PartitionRun } from "./projection_partition.ts";
+import { ProjectionReader } from "./projection_reader.ts";
 import { Seat, type Slot } from "./projection_seat.ts";
 import { type ProjectionControl, reasonOf } from "./projection_state.ts";
 import { advanceRebuild } from "./projection_rebuild.ts";
@@ -9,9 +10,11 @@ import { Pulse } from "./pulse.ts";
 
 /** What all partitions of a projection share. */
 export type SharedParts<Tx, E extends Event> =
-  & Omit<PartitionParts<Tx, E>, "slot" | "seat" | "retries" | "signal" | "onCaughtUp">
+  & Omit<PartitionParts<Tx, E>, "slot" | "seat" | "reader" | "retries" | "signal" | "onCaughtUp">
   & {
     readonly ledger: Ledger<Tx>;
+    /** Events that are handled at once, at most. */
+    readonly batch: number;
     /** Partitions of a version that begins. */
     readonly partitions: number;
     /** How often what other processes have settled is looked at, in ms. */
@@ -44,6 +47,7 @@ export class Runner<Tx, E extends Event> {
   readonly #parts: SharedParts<Tx, E>;
   readonly #share: Share | undefined;
   readonly #running = new Map<string, Running<Tx, E>>();
+  readonly #readers = new Map<number, ProjectionReader<E>>();
   readonly #pulse = new Pulse();
   readonly #stop: AbortSignal;
   #poked = false;
@@ -116,9 +120,20 @@ export class Runner<Tx, E extends Event> {
     const seat = new Seat({ name, slot, ledger, identity, signal, onError, progress });
     const retries = () => this.#retries;
     const onCaughtUp = () => this.poke();
-    const run = new PartitionRun({ ...this.#parts, slot, seat, retries, signal, onCaughtUp });
+    const reader = this.#readerOf(slot);
+    const own = { slot, seat, reader, retries, signal, onCaughtUp };
+    const run = new PartitionRun({ ...this.#parts, ...own });
     const done = run.run().catch((error) => this.#failed(key, slot, error));
     this.#running.set(key, { slot, run, stop, done });
+  }
+
+  /** One for all partitions of a version. */
+  #readerOf({ version, of }: Slot): ProjectionReader<E> {
+    const { store, filter, batch } = this.#parts;
+    const reader = this.#readers.get(version) ??
+      new ProjectionReader<E>({ store, filter, of, size: batch });
+    this.#readers.set(version, reader);
+    return reader;
   }
 
   async #end({ slot, stop, done }: Running<Tx, E>): Promise<void> {

@@ -48,7 +48,7 @@ if (import.meta.main) {
   const shared = {
     ...{ name: "effects", store, partitions, batch },
     ...(leases && { leases }),
-    onError: (error: unknown) => console.error(worker, error),
+    onError() {}, // Kills and freezes are meant.
   };
   let projection: AsyncDisposable & { run(): Promise<void> };
   if (options.database === undefined) {

@@ -28,6 +28,33 @@ Deno.test("forget_me.ts forgets one customer, and nothing else", async () => {
   ]);
 });
 
+Deno.test("orders_projection.ts keeps a read model, and rebuilds it", async () => {
+  assertEquals(await printedBy("orders_projection.ts"), [
+    "Two orders:",
+    "  order-1 of Ada: 99.99, placed",
+    "  order-2 of Bob: 20, placed",
+    "One is shipped:",
+    "  order-1 of Ada: 99.99, shipped",
+    "  order-2 of Bob: 20, placed",
+    "The model is broken:",
+    "  order-1 of Ada: 0, shipped",
+    "  order-2 of Bob: 0, placed",
+    "Version 2, from the events:",
+    "  order-1 of Ada: 99.99, shipped",
+    "  order-2 of Bob: 20, placed",
+    "  order-3 of Cid: 7.5, placed",
+    "behind by 0 events",
+  ]);
+});
+
+Deno.test("audit.ts logs what is stored, also what nobody was told of", async () => {
+  assertEquals(await printedBy("audit.ts"), [
+    "order-1 1 by request-1, live",
+    "order-1 2 by request-2, live",
+    "order-2 1 by request-3, found later",
+  ]);
+});
+
 Deno.test("cluster.ts keeps the total right though the leader is killed", async () => {
   const url = new URL("../examples/cluster.ts", import.meta.url);
   const config = new URL("../deno.json", import.meta.url).pathname;

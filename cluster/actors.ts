@@ -1,3 +1,4 @@
+import { unlessAborted } from "../store/abort.ts";
 import { backoff } from "../store/backoff.ts";
 import { FencedError, isAetherError } from "../store/errors.ts";
 import type { Event } from "../store/event.ts";
@@ -135,10 +136,13 @@ export class Actors {
     if (ids.length > 0) await this.#lanes.run(ids, () => Promise.resolve());
   }
 
-  /** Resolves when no command is under way, and lets go of everything. */
-  async close(): Promise<void> {
+  /**
+   * Resolves when no command is under way, or `over` is aborted, and lets go of everything: what
+   * is late can save nothing more.
+   */
+  async close(over?: AbortSignal): Promise<void> {
     clearInterval(this.#timer);
-    await this.#lanes.idle();
+    await unlessAborted(over, this.#lanes.idle()).catch(() => {});
     this.#active.clear();
   }
 

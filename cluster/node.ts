@@ -50,6 +50,8 @@ export class ClusterNode {
   readonly #report: (error: unknown) => void;
   readonly #halt = new AbortController();
   #tenure: Tenure;
+  /** Former lives that have commands under way. */
+  readonly #ending = new Set<Promise<void>>();
   #map: ShardMap;
   #leader: Leader | undefined;
   #work: Promise<unknown> = Promise.resolve();
@@ -182,11 +184,11 @@ export class ClusterNode {
     try {
       if (!discovery.signal.aborted) await this.#handOver(over);
     } finally {
-      clearTimeout(timer);
       this.telemetry.end();
       this.#halt.abort();
       await this.#work;
-      await this.#tenure.close();
+      await Promise.all([this.#tenure.close(over), ...this.#ending]);
+      clearTimeout(timer);
       await election[Symbol.asyncDispose]();
       await discovery[Symbol.asyncDispose]();
       await this.#bucket.close();
@@ -241,18 +243,25 @@ export class ClusterNode {
 
   async #followView(signal: AbortSignal): Promise<void> {
     const { discovery } = this;
+    await this.#keepUp();
     for await (const _change of discovery.changes({ signal })) {
-      if (discovery.incarnation !== this.#tenure.store.incarnation) await this.#beginAnew();
+      await this.#keepUp();
       this.news.tell();
     }
   }
 
-  /** This node was taken for gone: it has come back as another life of itself, without a shard. */
-  async #beginAnew(): Promise<void> {
-    const before = this.#tenure;
-    this.#tenure = await this.#open(this.discovery.incarnation);
-    this.#tenure.learn(this.#map);
-    before.close().catch(this.#report);
+  /** Where this node was taken for gone, it has come back as another life, without a shard. */
+  async #keepUp(): Promise<void> {
+    const { discovery } = this;
+    while (discovery.incarnation !== this.#tenure.store.incarnation) {
+      const before = this.#tenure;
+      // None of its commands can save anything any more.
+      const ending = before.close(AbortSignal.abort()).catch(this.#report);
+      this.#ending.add(ending);
+      ending.then(() => this.#ending.delete(ending));
+      this.#tenure = await this.#open(discovery.incarnation);
+      this.#tenure.learn(this.#map);
+    }
   }
 
   #members(): ShardMember[] {

@@ -77,7 +77,7 @@ export class Shards {
 
   /** Whether commands of the shard are handled here. */
   serves(shard: number): boolean {
-    return this.#states[shard]?.phase === "serving";
+    return this.#states[shard]?.phase === "serving" && !this.#ends.signal.aborted;
   }
 
   /**
@@ -147,7 +147,7 @@ export class Shards {
     }
   }
 
-  /** Stops at once, whatever is under way. */
+  /** Stops at once, whatever is under way: nothing is served from now on. */
   async close(): Promise<void> {
     this.#ends.abort();
     for (const shard of this.#asking.keys()) this.#answer(shard, "newer");

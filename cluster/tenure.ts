@@ -57,6 +57,7 @@ export class Tenure {
   readonly actors: Actors;
   readonly #parts: TenureParts;
   readonly #subscriptions: readonly Subscription[];
+  #end: Promise<void> | undefined;
 
   private constructor(parts: TenureParts, store: FencedEventStore) {
     const { connection, namespace, self, drainTimeout, isMember, idle, maxActors } = parts;
@@ -144,13 +145,20 @@ export class Tenure {
     await this.shards.leave(signal);
   }
 
-  /** Ends it: what is under way comes to its end, shards that were not given up are not. */
-  async close(): Promise<void> {
+  /**
+   * Ends it: commands under way come to their ends, unless `over` is aborted before; shards that
+   * were not given up are not.
+   */
+  close(over: AbortSignal): Promise<void> {
+    return this.#end ??= this.#close(over);
+  }
+
+  async #close(over: AbortSignal): Promise<void> {
     for (const subscription of this.#subscriptions) {
       if (!this.#parts.connection.isClosed()) subscription.unsubscribe();
     }
     await this.shards.close();
-    await this.actors.close();
+    await this.actors.close(over);
     await this.store[Symbol.asyncDispose]();
   }
 

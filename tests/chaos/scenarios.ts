@@ -11,4 +11,10 @@ export const SCENARIOS: Readonly<Record<string, () => Promise<Scenario>>> = {
   election: async () => (await import("./election.ts")).election,
   "nats-leader": async () => (await import("./nats_leader.ts")).natsLeader,
   "others-death": async () => (await import("./others_death.ts")).othersDeathScenario,
+  history: async () => (await import("./history.ts")).history,
+  once: async () => (await import("./once.ts")).onceScenario,
+  failover: async () => (await import("./failover.ts")).failover,
+  takeover: async () => (await import("./takeover.ts")).takeover,
+  continuity: async () => (await import("./continuity.ts")).continuityScenario,
+  zombie: async () => (await import("./zombie.ts")).zombie,
 };

@@ -1,0 +1,180 @@
+/**
+ * Nodes in processes of their own, which can be killed, stopped and continued.
+ *
+ * @module
+ */
+
+import { isStopped } from "../../tools/process.ts";
+
+/** What every line that a process writes tells. */
+export interface CrewNote {
+  readonly nodeId: string;
+  /** Which process of the node: counted over all. */
+  readonly life: number;
+  readonly kind: string;
+}
+
+interface Member {
+  readonly life: number;
+  readonly process: Deno.ChildProcess;
+  readonly input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly reading: Promise<void>;
+  stopped: boolean;
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * Processes of one script, by the ids of their nodes. A script takes its options as JSON, writes
+ * lines of JSON, reads lines of orders, and ends by itself when its input does.
+ */
+export class Crew<Options extends object, Note extends CrewNote> implements AsyncDisposable {
+  /** All that they wrote, in the order in which it was read. */
+  readonly notes: Note[] = [];
+  readonly #script: URL;
+  readonly #options: Options;
+  readonly #members = new Map<string, Member>();
+  readonly #waiting = new Set<() => void>();
+  #lives = 0;
+  #failure: Error | undefined;
+
+  /** Runs `script` by `options`; {@linkcode Crew.start} starts each process. */
+  constructor(script: URL, options: Options) {
+    this.#script = script;
+    this.#options = options;
+  }
+
+  /** The nodes whose processes are there. */
+  get nodeIds(): string[] {
+    return [...this.#members.keys()];
+  }
+
+  /** The nodes whose processes run. */
+  get running(): string[] {
+    return [...this.#members].filter(([, { stopped }]) => !stopped).map(([nodeId]) => nodeId);
+  }
+
+  /** Which process of the node there is. */
+  lifeOf(nodeId: string): number | undefined {
+    return this.#members.get(nodeId)?.life;
+  }
+
+  /** Starts the process of `nodeId`; gives which one of all it is. */
+  start(nodeId: string): number {
+    const life = ++this.#lives;
+    const config = new URL("../../deno.json", import.meta.url).pathname;
+    const options = JSON.stringify({ ...this.#options, nodeId, life });
+    const process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", "--config", config, this.#script.pathname, options],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    const reading = this.#read(process.stdout);
+    const input = process.stdin.getWriter();
+    this.#members.set(nodeId, { life, process, input, reading, stopped: false });
+    process.status.then(({ code, signal }) => {
+      if (this.#members.get(nodeId)?.process !== process) return;
+      this.#failure = new Error(`The process of "${nodeId}" ended: ${signal ?? code}`);
+      this.#wake();
+    });
+    return life;
+  }
+
+  /** Kills the process of `nodeId`; resolves when it is gone and all that it wrote was read. */
+  async kill(nodeId: string): Promise<void> {
+    const member = this.#take(nodeId);
+    if (member === undefined) return;
+    try {
+      member.process.kill("SIGKILL");
+    } catch {
+      // It has ended by itself, which was told.
+    }
+    await Promise.all([
+      member.process.status,
+      member.reading,
+      member.input.close().catch(() => {}), // There is nobody who reads it any more.
+    ]);
+  }
+
+  /** Freezes the process of `nodeId`; resolves when nothing of it runs. */
+  async stop(nodeId: string): Promise<void> {
+    const member = this.#members.get(nodeId);
+    if (member === undefined || member.stopped) return;
+    member.stopped = true;
+    member.process.kill("SIGSTOP");
+    while (!await isStopped(member.process.pid)) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
+  /** Lets the process of `nodeId` go on. */
+  resume(nodeId: string): void {
+    const member = this.#members.get(nodeId);
+    if (member === undefined || !member.stopped) return;
+    member.stopped = false;
+    member.process.kill("SIGCONT");
+  }
+
+  /** Has the process of `nodeId` do something: a line of its input. */
+  async order(nodeId: string, line: string): Promise<void> {
+    await this.#members.get(nodeId)?.input.write(encoder.encode(`${line}\n`));
+  }
+
+  /** Ends the input of `nodeId`, and waits until its process has ended by itself. */
+  async end(nodeId: string): Promise<void> {
+    const member = this.#take(nodeId);
+    if (member === undefined) return;
+    if (member.stopped) member.process.kill("SIGCONT");
+    await member.input.close();
+    const [{ code }] = await Promise.all([member.process.status, member.reading]);
+    if (code !== 0) throw new Error(`The process of "${nodeId}" ended with ${code}`);
+  }
+
+  /** The first note after the first `from` that is as `wanted`, once there is one. */
+  async next(wanted: (note: Note) => boolean, from: number = this.notes.length): Promise<Note> {
+    for (let at = from;; at++) {
+      while (at >= this.notes.length) {
+        if (this.#failure !== undefined) throw this.#failure;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#waiting.add(resolve);
+        await promise;
+        this.#waiting.delete(resolve);
+      }
+      const note = this.notes[at]!;
+      if (wanted(note)) return note;
+    }
+  }
+
+  /** The note of that kind by the present process of `nodeId`, once there is one. */
+  async of(nodeId: string, kind: Note["kind"]): Promise<Note> {
+    const life = this.lifeOf(nodeId);
+    return await this.next((note) => note.life === life && note.kind === kind, 0);
+  }
+
+  /** Kills those that are still there. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.nodeIds.map((nodeId) => this.kill(nodeId)));
+  }
+
+  #take(nodeId: string): Member | undefined {
+    const member = this.#members.get(nodeId);
+    this.#members.delete(nodeId);
+    return member;
+  }
+
+  async #read(stdout: ReadableStream<Uint8Array>): Promise<void> {
+    const decoder = new TextDecoder();
+    let rest = "";
+    for await (const chunk of stdout) {
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+      rest = lines.pop()!; // What a killed process did not write to the end is lost.
+      for (const line of lines) this.notes.push(JSON.parse(line));
+      this.#wake();
+    }
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+  }
+}

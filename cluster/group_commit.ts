@@ -22,8 +22,8 @@ export class GroupCommit {
   readonly #parts: FencedParts;
   readonly #waiting: Waiting;
   #isRunning = false;
-  /** Waits longer from failure to failure. */
-  #retry: ReturnType<typeof backoff> | undefined;
+  /** Waits longer from failure to failure, as long as anybody waits. */
+  #patience: { readonly over: AbortSignal; readonly retry: ReturnType<typeof backoff> } | undefined;
 
   /** Commits with `parts`. */
   constructor(parts: FencedParts) {
@@ -75,7 +75,7 @@ export class GroupCommit {
     const { api, publisher, pause } = this.#parts;
     const tries = new Tries(this.#parts, group.basis, group.claims);
     for (const entry of group.entries) entry.tries = tries;
-    const retry = this.#retry ??= backoff(performance.now() + FOREVER);
+    const retry = this.#retry();
     for (;;) {
       const live = group.entries.filter((entry) => !entry.isEnded);
       if (live.length === 0) return;
@@ -112,6 +112,14 @@ export class GroupCommit {
     }
   }
 
+  #retry(): ReturnType<typeof backoff> {
+    const { over } = this.#waiting;
+    if (this.#patience?.over !== over) {
+      this.#patience = { over, retry: backoff(performance.now() + FOREVER, over) };
+    }
+    return this.#patience.retry;
+  }
+
   /** The messages of those of a group that are still waited for. */
   #compose(group: Group, live: readonly Entry[]): { tried: Try; messages: Outgoing[] } {
     const offsets = new Map<Entry, number>();
@@ -134,7 +142,7 @@ export class GroupCommit {
   #store(group: Group, { offsets }: Try, first: number): void {
     const { heads, notifier } = this.#parts;
     const now = performance.now();
-    this.#retry = undefined;
+    this.#patience = undefined;
     heads.reach(first);
     for (const actorId of group.guarded) heads.raise(actorId, group.basis.get(actorId)!, now);
     for (const entry of group.entries) {

@@ -8,7 +8,7 @@ export class Line {
   readonly #entries = new Set<Entry>();
   readonly #aborts = new Map<Entry, () => void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #emptied: PromiseWithResolvers<void> | undefined;
+  #over: AbortController | undefined;
 
   /** Puts an entry at the end; its deadline is not before those of others. */
   add(entry: Entry): void {
@@ -35,8 +35,13 @@ export class Line {
     if (this.#entries.size > 0) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#emptied?.resolve();
-    this.#emptied = undefined;
+    this.#over?.abort();
+    this.#over = undefined;
+  }
+
+  /** Is aborted when none is left: whatever is waited for then is waited for in vain. */
+  get over(): AbortSignal {
+    return (this.#over ??= new AbortController()).signal;
   }
 
   /** The entries in order. */
@@ -47,8 +52,7 @@ export class Line {
   /** Resolves when none is left. */
   async empty(): Promise<void> {
     while (this.#entries.size > 0) {
-      this.#emptied ??= Promise.withResolvers();
-      await this.#emptied.promise;
+      await new Promise((resolve) => this.over.addEventListener("abort", resolve, { once: true }));
     }
   }
 

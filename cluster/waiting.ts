@@ -99,7 +99,7 @@ export class Waiting extends Line {
   /** Does `work` for an entry, again while the trouble is passing and the entry's time lasts. */
   async #persist(entry: Entry, work: () => Promise<void>): Promise<void> {
     const { api } = this.#parts;
-    const retry = backoff(entry.plan.deadline, entry.plan.signal);
+    const retry = backoff(entry.plan.deadline, this.over);
     while (!entry.isEnded) {
       try {
         return await work();

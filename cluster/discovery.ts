@@ -263,7 +263,8 @@ export class Discovery implements AsyncDisposable {
 
   /** Sees to it that this node is a member, and does what falls to it as one. */
   async #steer(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
+    const { wire } = this.#bucket;
+    while (!signal.aborted && !wire.closed) {
       const { count } = this.#news;
       this.#reconsider();
       if (this.#membership.isMember) {

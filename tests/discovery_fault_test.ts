@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Bucket } from "../store/bucket.ts";
 import { clusterBucket } from "../cluster/names.ts";
 import type { ClusterView } from "../cluster/view.ts";
+import { ViewStore } from "../cluster/view_store.ts";
 import {
   clusterNodesTest,
   FakeLeadership,
@@ -276,6 +277,21 @@ nodesTest("a node whose server is gone for good can still be disposed of", async
   await discovery[Symbol.asyncDispose]();
   assert(discovery.signal.aborted);
   await hall.scene.server.restart();
+});
+
+nodesTest("a node that is out, and whose connection is closed, rests", async (hall) => {
+  const a = await hall.join({ nodeId: "a" });
+  const b = await hall.join({ nodeId: "b" });
+  const { nodeId, incarnation } = b.discovery;
+  const bucket = await Bucket.open(a.connection, { bucket: clusterBucket(hall.scene.namespace) });
+  const isOut = viewIs(b.discovery, ({ members }) => members.length === 1);
+  await new ViewStore(bucket, "test").write(() => [
+    { type: "depart", nodeId, incarnation, how: "crashed" },
+  ]);
+  await isOut;
+  await hall.crash(b); // While it joins anew: trying on would keep the event loop from all else.
+  await b.discovery[Symbol.asyncDispose]();
+  await bucket.close();
 });
 
 /** The heartbeats that stand in the bucket. */

@@ -73,7 +73,9 @@ export class StoreMonitor {
     const { begun, spanned } = call;
     this.#counts.activeSaves++;
     this.#instruments?.activeSaves.add(1, this.#attributes);
-    const done = spanned === undefined ? work(begun) : context.with(spanned.within, work, undefined, begun);
+    const done = spanned === undefined
+      ? work(begun)
+      : context.with(spanned.within, work, undefined, begun);
     return done.then((receipt) => {
       addTo(this.#counts.saveLatency, performance.now() - begun);
       if (!receipt.duplicate) this.#stored(size);

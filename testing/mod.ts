@@ -19,6 +19,12 @@
  * @module
  */
 
+export {
+  type CheckpointStoreCapabilities,
+  type CheckpointStoreSuite,
+  checkpointStoreSuite,
+  type OpenedCheckpointStore,
+} from "./checkpoint_store.ts";
 export { type EventBusNodes, type EventBusSuite, eventBusSuite } from "./event_bus.ts";
 export {
   type EventStoreCapabilities,

@@ -186,6 +186,8 @@ const CLUSTER = [
 ];
 
 const TESTING = [
+  "CheckpointStoreCapabilities",
+  "CheckpointStoreSuite",
   "DeciderGiven",
   "DeciderSpec",
   "DeciderWhen",
@@ -197,8 +199,10 @@ const TESTING = [
   "EventSubscriptionCapabilities",
   "EventSubscriptionSuite",
   "Expectation",
+  "OpenedCheckpointStore",
   "SnapshotStoreCapabilities",
   "SnapshotStoreSuite",
+  "checkpointStoreSuite",
   "deciderSpec",
   "eventBusSuite",
   "eventStoreSuite",

@@ -1,0 +1,187 @@
+import type { CheckpointStore } from "../store/checkpoint.ts";
+import { equal, ok, rejects } from "./assert.ts";
+
+/** What an implementation can do beyond the contract itself. */
+export interface CheckpointStoreCapabilities {
+  /** Whether `create` with the same namespace again gives another store over the same checkpoints. */
+  readonly reopen: boolean;
+}
+
+/** What {@linkcode checkpointStoreSuite} is given. */
+export interface CheckpointStoreSuite<Tx = undefined> {
+  /** Registers a test with any runner; a test that failed rejects with a plain `Error`. */
+  readonly test: (name: string, run: () => Promise<void>) => void;
+  /** Registers a test that is left out, with the reason. @default {nothing is registered} */
+  readonly skip?: (name: string, reason: string) => void;
+  /** Opens a store; each test has a namespace of its own. Those that are disposable are disposed. */
+  readonly create: (
+    options: { readonly namespace: string },
+  ) => OpenedCheckpointStore<Tx> | Promise<OpenedCheckpointStore<Tx>>;
+  /** What the implementation can do beyond the contract itself. */
+  readonly capabilities: CheckpointStoreCapabilities;
+}
+
+/** A store that the suite disposes, where it can be. */
+export type OpenedCheckpointStore<Tx> = CheckpointStore<Tx> & Partial<AsyncDisposable>;
+
+type Open<Tx> = () => Promise<CheckpointStore<Tx>>;
+type Register<Tx> = (name: string, run: (open: Open<Tx>) => Promise<void>) => void;
+
+/**
+ * The promises of a {@linkcode CheckpointStore} as tests, to be run on each implementation. Those
+ * of transactions are run where the store has some. Needs no runner of its own and waits for
+ * what happens, never for a while.
+ *
+ * @example Hold a store to the promises
+ * ```ts
+ * import { InMemoryCheckpointStore } from "@flowmade-one/aether";
+ * import { checkpointStoreSuite } from "@flowmade-one/aether/testing";
+ *
+ * const tests = new Map<string, () => Promise<void>>();
+ * checkpointStoreSuite({
+ *   test: (name, run) => tests.set(name, run), // or Deno.test, or test of node:test
+ *   create: () => new InMemoryCheckpointStore(),
+ *   capabilities: { reopen: false },
+ * });
+ * await tests.get("a save follows on the revision that stands, or changes nothing")!();
+ * ```
+ */
+export function checkpointStoreSuite<Tx = undefined>(suite: CheckpointStoreSuite<Tx>): void {
+  const { create, capabilities, skip = () => {} } = suite;
+  const test: Register<Tx> = (name, run) =>
+    suite.test(name, async () => {
+      const namespace = `suite-${crypto.randomUUID().slice(0, 13)}`;
+      const stores: OpenedCheckpointStore<Tx>[] = [];
+      try {
+        await run(async () => {
+          const store = await create({ namespace });
+          stores.push(store);
+          return store;
+        });
+      } finally {
+        for (const store of stores.reverse()) await store[Symbol.asyncDispose]?.();
+      }
+    });
+  saves(
+    test,
+    capabilities.reopen ? test : (name) => skip(name, "a store's checkpoints are its own"),
+  );
+  transactions(test);
+}
+
+function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
+  test("nothing stands at a key that was never saved", async (open) => {
+    equal(await (await open()).load("orders.control"), undefined, "what stands");
+  });
+
+  test("a save follows on the revision that stands, or changes nothing", async (open) => {
+    const store = await open();
+    const save = (revision: number, body: string) => store.save("orders.1.0", { revision, body });
+    equal(await save(2, "too early"), false, "a second revision without a first");
+    equal(await save(1, "one"), true, "the first revision");
+    equal(await save(1, "again"), false, "the first revision once more");
+    equal(await save(3, "too far"), false, "the third revision after the first");
+    equal(await store.load("orders.1.0"), { revision: 1, body: "one" }, "what stands");
+    for (let revision = 2; revision <= 20; revision++) {
+      equal(await save(revision, `now ${revision}`), true, `revision ${revision}`);
+      equal(await store.load("orders.1.0"), { revision, body: `now ${revision}` }, "what stands");
+    }
+    equal(await save(20, "late"), false, "the last revision once more");
+  });
+
+  test("keys are apart", async (open) => {
+    const store = await open();
+    const keys = ["orders.control", "orders.1.0", "orders.1.00", "orders.1.1", "order=73.1.0"];
+    for (const [at, key] of keys.entries()) {
+      equal(await store.save(key, { revision: 1, body: `body ${at}` }), true, key);
+    }
+    for (const [at, key] of keys.entries()) {
+      equal(await store.load(key), { revision: 1, body: `body ${at}` }, key);
+    }
+  });
+
+  test("bodies come back as they were", async (open) => {
+    const store = await open();
+    const bodies = ["{}", "\"'\\\n\r\t\u2028", "Grüße 🚀", "x".repeat(100_000), " 1 2 "];
+    for (const [at, body] of bodies.entries()) {
+      ok(await store.save("orders.1.0", { revision: at + 1, body }), `body ${at} is saved`);
+      equal(await store.load("orders.1.0"), { revision: at + 1, body }, `body ${at}`);
+    }
+  });
+
+  test("of many saves at one revision exactly one wins", async (open) => {
+    const store = await open();
+    for (let revision = 1; revision <= 5; revision++) {
+      const outcomes = await Promise.all(
+        Array.from(
+          { length: 20 },
+          (_, at) => store.save("orders.1.0", { revision, body: `${revision} ${at}` }),
+        ),
+      );
+      equal(outcomes.filter((won) => won).length, 1, `saves that won at revision ${revision}`);
+      const body = `${revision} ${outcomes.indexOf(true)}`;
+      equal(await store.load("orders.1.0"), { revision, body }, "what stands");
+    }
+  });
+
+  together(
+    "another store over the same checkpoints sees each save, and takes its turn",
+    async (open) => {
+      const stores = [await open(), await open()];
+      for (let revision = 1; revision <= 20; revision++) {
+        const outcomes = await Promise.all(
+          stores.map((store, at) =>
+            store.save("orders.1.0", { revision, body: `${revision} ${at}` })
+          ),
+        );
+        equal(outcomes.filter((won) => won).length, 1, `saves that won at revision ${revision}`);
+        const body = `${revision} ${outcomes.indexOf(true)}`;
+        for (const store of stores) {
+          equal(await store.load("orders.1.0"), { revision, body }, "what stands");
+        }
+      }
+    },
+  );
+}
+
+function transactions<Tx>(test: Register<Tx>): void {
+  test("a transaction commits its save, or undoes it and rejects with the reason", async (open) => {
+    const store = await open();
+    if (store.transaction === undefined) return;
+    const result = await store.transaction(async (tx) => {
+      ok(await store.save("orders.1.0", { revision: 1, body: "one" }, tx), "the save is taken");
+      return "result";
+    });
+    equal(result, "result", "what the transaction gives");
+    equal(await store.load("orders.1.0"), { revision: 1, body: "one" }, "what stands");
+    const undone = store.transaction(async (tx) => {
+      ok(await store.save("orders.1.0", { revision: 2, body: "two" }, tx), "the save is taken");
+      throw new RangeError("not this one");
+    });
+    await rejects(() => undone, "RangeError", "a transaction that fails");
+    equal(await store.load("orders.1.0"), { revision: 1, body: "one" }, "what stands after it");
+    equal(await store.save("orders.1.0", { revision: 2, body: "now" }), true, "a later save");
+  });
+
+  test("of many transactions at one revision exactly one commits", async (open) => {
+    const store = await open();
+    if (store.transaction === undefined) return;
+    for (let revision = 1; revision <= 5; revision++) {
+      const outcomes = await Promise.allSettled(
+        Array.from({ length: 10 }, (_, at) =>
+          store.transaction!(async (tx) => {
+            await Promise.resolve();
+            const next = { revision, body: `${revision} ${at}` };
+            if (!await store.save("orders.1.0", next, tx)) throw new Error("stale");
+          })),
+      );
+      const won = outcomes.findIndex(({ status }) => status === "fulfilled");
+      equal(outcomes.filter(({ status }) => status === "fulfilled").length, 1, "commits");
+      equal(
+        await store.load("orders.1.0"),
+        { revision, body: `${revision} ${won}` },
+        "what stands",
+      );
+    }
+  });
+}

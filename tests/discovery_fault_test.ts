@@ -290,6 +290,7 @@ nodesTest("a node that is out, and whose connection is closed, rests", async (ha
   ]);
   await isOut;
   await hall.crash(b); // While it joins anew: trying on would keep the event loop from all else.
+  await passed(50);
   await b.discovery[Symbol.asyncDispose]();
   await bucket.close();
 });

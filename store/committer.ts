@@ -46,7 +46,7 @@ export class Committer {
   async commit(save: Save): Promise<SaveReceipt> {
     const { api } = this.#parts;
     const { signal } = save;
-    const retry = backoff(save.deadline, signal);
+    let retry: ReturnType<typeof backoff> | undefined;
     /** The basis of tries whose fate is unknown, and the connection's epoch at the first. */
     let doubtful: Basis | undefined;
     let epoch = api.wire.epoch;
@@ -87,6 +87,7 @@ export class Committer {
         cause = error;
         if (!isPassing(error) && doubtful === undefined) break;
       }
+      retry ??= backoff(save.deadline, signal);
       if (!await retry(api.wire)) break;
     }
     if (signal?.aborted) cause = signal.reason;

@@ -1,11 +1,18 @@
 import type { Codec } from "./codec.ts";
 import { EventTooLargeError, InvalidEventError } from "./errors.ts";
-import type { Event } from "./event.ts";
+import type { Event, EventMetadata } from "./event.ts";
 import { HEADER_ROOM } from "./layout.ts";
 import type { CheckedEvent, Encoding, PreparedEvent } from "./prepare.ts";
 import { describe } from "./token.ts";
 
 const encoder = new TextEncoder();
+
+/** An event as its JSON has it. */
+export interface EventRecord extends Omit<Event, "timestamp" | "metadata"> {
+  /** ISO 8601. */
+  readonly timestamp: string;
+  readonly metadata: EventMetadata | undefined;
+}
 
 /**
  * The bytes of `event` that are stored; a promise only where the codec takes its time.
@@ -14,13 +21,11 @@ const encoder = new TextEncoder();
  * @throws {EventTooLargeError} It is larger than the store takes.
  */
 export function encodeEvent(
-  event: Event,
+  event: EventRecord,
   { codec, maxBytes }: Encoding,
 ): Uint8Array | Promise<Uint8Array> {
   if (codec === undefined) {
-    const { id, eventType, actorId, version, data, timestamp, metadata } = event;
-    const fields = { id, eventType, actorId, version, data, timestamp, metadata };
-    return fitting(encoder.encode(JSON.stringify(fields)), event, maxBytes);
+    return fitting(encoder.encode(JSON.stringify(event)), event, maxBytes);
   }
   const encoded = encodeWith(codec, event);
   if (encoded instanceof Uint8Array) return fitting(encoded.slice(), event, maxBytes);
@@ -43,9 +48,16 @@ export function haveBodies(events: readonly CheckedEvent[]): events is readonly 
   return events.every(({ body }) => body instanceof Uint8Array);
 }
 
-function encodeWith(codec: Codec<Event>, event: Event): Uint8Array | Promise<Uint8Array> {
+function encodeWith(
+  codec: Codec<Event>,
+  { timestamp, metadata, ...facts }: EventRecord,
+): Uint8Array | Promise<Uint8Array> {
   try {
-    return codec.encode(event);
+    return codec.encode({
+      ...facts,
+      timestamp: new Date(timestamp),
+      ...(metadata && { metadata }),
+    });
   } catch (cause) {
     throw codecFailed(cause);
   }
@@ -56,7 +68,11 @@ function codecFailed(cause: unknown): InvalidEventError {
   return new InvalidEventError(`the codec failed: ${reason}`, { cause });
 }
 
-function fitting(body: Uint8Array, { actorId, version }: Event, maxBytes: number): Uint8Array {
+function fitting(
+  body: Uint8Array,
+  { actorId, version }: EventRecord,
+  maxBytes: number,
+): Uint8Array {
   if (!(body instanceof Uint8Array)) {
     throw new InvalidEventError(`the codec gave ${describe(body)}, not a Uint8Array`);
   }

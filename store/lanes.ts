@@ -32,7 +32,7 @@ export class Lanes<Ticket = undefined> {
    * Runs `work` when everything that came before on any of `keys` has ended. It is given a look
    * at the tickets behind it, which is of use where it has one key.
    */
-  async run<T>(
+  run<T>(
     keys: readonly string[],
     work: (turn: { behind(): Iterable<Ticket | undefined> }) => Promise<T>,
     ticket?: Ticket,
@@ -46,21 +46,34 @@ export class Lanes<Ticket = undefined> {
       (before.followers ??= []).push(job);
       job.blocked++;
     }
-    if (job.blocked > 0) await new Promise<void>((resolve) => job.start = resolve);
-    try {
-      return await work(job);
-    } finally {
-      for (const key of keys) {
-        if (this.#last.get(key) === job) this.#last.delete(key);
-      }
-      for (const follower of job.followers ?? []) {
-        if (--follower.blocked === 0) follower.start!();
-      }
+    const done = job.blocked === 0
+      ? begin(work, job)
+      : new Promise<void>((resolve) => job.start = resolve).then(() => work(job));
+    const leave = () => this.#leave(keys, job);
+    done.then(leave, leave);
+    return done;
+  }
+
+  #leave(keys: readonly string[], job: Job<Ticket | undefined>): void {
+    for (const key of keys) {
+      if (this.#last.get(key) === job) this.#last.delete(key);
+    }
+    for (const follower of job.followers ?? []) {
+      if (--follower.blocked === 0) follower.start!();
     }
   }
 
   /** Resolves when no work is left. */
   async idle(): Promise<void> {
     while (this.#last.size > 0) await this.run([...this.#last.keys()], () => Promise.resolve());
+  }
+}
+
+/** Not async, for there are many: only what `work` throws becomes a promise. */
+function begin<Turn, T>(work: (turn: Turn) => Promise<T>, turn: Turn): Promise<T> {
+  try {
+    return work(turn);
+  } catch (error) {
+    return Promise.reject(error);
   }
 }

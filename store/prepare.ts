@@ -164,13 +164,12 @@ function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
       : undefined);
   if (problem === TOO_MANY) throw new EventTooLargeError(actorId, version, limit + 1, limit);
   if (problem !== undefined) throw new InvalidEventError(problem);
-  const copied = copyMetadata(metadata);
-  const time = timestamp.toISOString();
   const facts = { id, eventType, actorId, version };
-  const copy = { ...facts, data, timestamp: new Date(time), ...(copied && { metadata: copied }) };
+  const rest = { timestamp: timestamp.toISOString(), metadata: copyMetadata(metadata) };
   const schema = schemaOf(encoding.upcasters, eventType);
-  const body = encodeEvent(copy, encoding);
-  return { ...facts, timestamp: time, metadata: copied, schema, body };
+  // In the order that the body has: where it is JSON, this is what is written.
+  const body = encodeEvent({ ...facts, data, ...rest }, encoding);
+  return { ...facts, ...rest, schema, body };
 }
 
 /** The error of a save that is certainly not stored; `event` is its first. */

@@ -236,15 +236,17 @@ export class Wire {
   #hand(token: number, message: Msg): void {
     const waiter = this.#waiters.get(token);
     if (waiter === undefined) return;
-    waiter.deadline = performance.now() + waiter.idle;
     try {
       if (!waiter.heard && message.data.length === 0 && message.headers?.code === 503) {
         throw new WireError("no responders", waiter.subject, false);
       }
       waiter.heard = true;
-      if (!waiter.take(message)) return;
-      this.#waiters.delete(token);
-      waiter.resolve(message);
+      if (waiter.take(message)) {
+        this.#waiters.delete(token);
+        waiter.resolve(message);
+      } else {
+        waiter.deadline = performance.now() + waiter.idle;
+      }
     } catch (error) {
       this.#fail(token, error);
     }

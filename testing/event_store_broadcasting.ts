@@ -42,15 +42,17 @@ export function broadcasting(test: Test): void {
 
   test("EventStored is published before the save resolves, and the event is there", async ({ open }) => {
     const seen: number[] = [];
+    const all = Promise.withResolvers<void>();
     const broadcaster: Broadcaster = {
       async publish(_namespace: string, event: Event): Promise<void> {
         const events = await store.getEvents(event.actorId, event.version);
-        seen.push(events[0]?.version ?? -1);
+        if (seen.push(events[0]?.version ?? -1) === 5) all.resolve();
       },
     };
     const store = await open({ broadcaster });
     for (const version of range(1, 5)) await store.saveEvent(sample({ version }));
-    await store[Symbol.asyncDispose]();
+    // A read takes its time: no save waits for it, and a store that is disposed reads nothing.
+    await all.promise;
     equal(seen, range(1, 5), "versions that the broadcaster could read");
     const recorder = new Recorder();
     const other = await open({ broadcaster: recorder });

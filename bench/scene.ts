@@ -1,4 +1,4 @@
-/** A real nats-server, a connection and a store for benches. */
+/** Real nats-servers, a connection and a store for benches. */
 import { jetstream, type JetStreamClient } from "@nats-io/jetstream";
 import { headers, type MsgHdrs } from "@nats-io/nats-core";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
@@ -9,12 +9,13 @@ import {
   type JetStreamEventStoreOptions,
 } from "../mod.ts";
 import { Layout } from "../store/layout.ts";
+import { NatsCluster } from "../tools/nats_cluster.ts";
 import { NatsServer } from "../tools/nats_server.ts";
 
 const NAMESPACE = "bench";
 const SHARDS = 256;
 
-/** What benches work with. The server ends on disposal, or else with the process. */
+/** What benches work with. The servers end on disposal, or else with the process. */
 export class Scene implements AsyncDisposable {
   /** Raw NATS, for what stores are compared to. */
   readonly connection: NatsConnection;
@@ -22,23 +23,27 @@ export class Scene implements AsyncDisposable {
   readonly js: JetStreamClient;
   /** A store with default options. */
   readonly store: JetStreamEventStore;
-  readonly #server: NatsServer;
+  readonly #running: NatsServer | NatsCluster;
 
-  private constructor(server: NatsServer, connection: NatsConnection, store: JetStreamEventStore) {
+  private constructor(
+    running: NatsServer | NatsCluster,
+    connection: NatsConnection,
+    store: JetStreamEventStore,
+  ) {
     this.connection = connection;
     this.js = jetstream(connection);
     this.store = store;
-    this.#server = server;
+    this.#running = running;
     globalThis.addEventListener("unload", () => {
-      if (server.pid !== undefined) Deno.kill(server.pid, "SIGKILL");
+      for (const { pid } of serversOf(running)) if (pid !== undefined) Deno.kill(pid, "SIGKILL");
     });
   }
 
-  /** Starts a server, and opens a store on it. */
-  static async open(): Promise<Scene> {
-    const server = await NatsServer.start();
-    const connection = await connect({ servers: server.url });
-    return new Scene(server, connection, await openStore(connection));
+  /** Starts a server, or three where `replicas` are wanted, and opens a store there. */
+  static async open({ replicas = 1 }: { replicas?: 1 | 3 } = {}): Promise<Scene> {
+    const running = await (replicas === 1 ? NatsServer.start() : NatsCluster.start(replicas));
+    const connection = await connect({ servers: serversOf(running).map(({ url }) => url) });
+    return new Scene(running, connection, await openStore(connection, { replicas }));
   }
 
   /** Opens another store on the same stream. */
@@ -53,12 +58,16 @@ export class Scene implements AsyncDisposable {
     return (await this.connection.request(api, query, { timeout: 5000 })).json();
   }
 
-  /** Closes the connection and ends the server. */
+  /** Closes the connection and ends the servers. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.store[Symbol.asyncDispose]();
     await this.connection.close();
-    await this.#server[Symbol.asyncDispose]();
+    await this.#running[Symbol.asyncDispose]();
   }
+}
+
+function serversOf(running: NatsServer | NatsCluster): readonly NatsServer[] {
+  return running instanceof NatsServer ? [running] : running.servers;
 }
 
 function openStore(

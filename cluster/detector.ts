@@ -57,7 +57,7 @@ interface Record {
   /** When it last answered. */
   answeredAt: number;
   /** When it fell silent lately, and where it was then: also where it has answered since. */
-  readonly onsets: { readonly at: number; readonly server: string | undefined }[];
+  readonly onsets: { readonly at: number; server: string | undefined }[];
 }
 
 /** How many of its latest silences are remembered of a node. */
@@ -119,10 +119,12 @@ export class Detector {
     record.lastEnded = endedAt;
   }
 
-  /** The NATS server that a node is connected to, where that is known from elsewhere. */
+  /** The NATS server that a node was connected to, for one that has not answered yet. */
   place(node: string, server: string): void {
     const record = this.#records.get(node);
-    if (record !== undefined) record.server ??= server;
+    if (record === undefined || record.server !== undefined) return;
+    record.server = server;
+    for (const onset of record.onsets) onset.server ??= server;
   }
 
   /** One of the NATS servers has gone, as the observer's own server says. */

@@ -111,7 +111,7 @@ export class Lookout {
       if (ping === undefined || signal.aborted) return;
       this.#detector.record(key, wire.epoch === epoch ? ping : { ...ping, outcome: "unsent" });
       if (ping.outcome === "answered") target.missed = 0;
-      else if (!target.looking) this.#track(this.#look(target));
+      else if (!target.looking) this.#track(this.#look(key, target));
       news.tell();
       // Who may be gone is looked at twice as often: it is known sooner, or sooner cleared.
       const wait = ping.outcome === "answered" ? period : period / 2;
@@ -132,13 +132,15 @@ export class Lookout {
   }
 
   /** Looks for the heartbeat of one that does not answer. */
-  async #look(target: Target): Promise<void> {
+  async #look(key: string, target: Target): Promise<void> {
     const { bucket, timings: { ping } } = this.#parts;
     target.looking = true;
     try {
       const { value } = await bucket.get(heartbeatKey(target.life), 2 * ping);
       target.missed = value === undefined ? target.missed + 1 : 0;
       target.missedAt = performance.now();
+      const server = value && decodePulse(value)?.server;
+      if (server !== undefined) this.#detector.place(key, server);
     } catch {
       target.missed = 0; // Out of reach: that proves nothing.
     } finally {

@@ -118,6 +118,17 @@ Deno.test("all nodes of one server that fall silent together are an outage, thos
   assertEquals([apart.verdict("n0"), apart.verdict("n1")], ["crashed", "crashed"]);
 });
 
+Deno.test("a node that has never answered counts to the server that its heartbeat names", () => {
+  const observer = new Observer(8, (at) => at === 0 ? "s1" : "s2");
+  observer.nodes.push("young");
+  observer.detector.watch(observer.nodes);
+  observer.observe(250, deaf("n0", "young"));
+  observer.detector.place("young", "s1");
+  observer.detector.place("n1", "s1"); // It has told better itself.
+  observer.observe(3000, deaf("n0", "young"));
+  assertEquals([observer.verdict("n0"), observer.verdict("young")], ["outage", "outage"]);
+});
+
 Deno.test("who is slow to come back from an outage is not left to be taken for crashed", () => {
   const observer = new Observer(8, (at) => at < 2 ? "s1" : "s2");
   observer.observe(1500, deaf("n0", "n1"));

@@ -163,6 +163,7 @@ export {
   type ProjectionLag,
   ProjectionLeases,
   type ProjectionLeasesOptions,
+  type ProjectionMetrics,
   type ProjectionOptions,
   type ProjectionRebuildOptions,
   type ProjectionRetry,

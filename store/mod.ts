@@ -73,19 +73,18 @@ export { KvCheckpointStore, type KvCheckpointStoreOptions } from "./kv_checkpoin
 export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory.ts";
 export { InMemoryCheckpointStore } from "./memory_checkpoints.ts";
 export { InMemorySnapshotStore, type InMemorySnapshotStoreOptions } from "./memory_snapshots.ts";
-export {
-  Projection,
-  type ProjectionRebuildOptions,
-  type ProjectionStatus,
-  type ProjectionWaitOptions,
-} from "./projection.ts";
+export { Projection } from "./projection.ts";
 export type { ProjectionLag } from "./projection_lag.ts";
 export { ProjectionLeases, type ProjectionLeasesOptions } from "./projection_leases.ts";
+export type { ProjectionMetrics } from "./projection_monitor.ts";
 export type {
   ProjectionContext,
   ProjectionHandler,
   ProjectionOptions,
+  ProjectionRebuildOptions,
   ProjectionRetry,
+  ProjectionStatus,
+  ProjectionWaitOptions,
 } from "./projection_options.ts";
 export type { ParkedActor } from "./projection_state.ts";
 export {

@@ -2,40 +2,18 @@ import type { Event } from "./event.ts";
 import { type ProjectionLag, statesOf, unhandled } from "./projection_lag.ts";
 import { Ledger } from "./projection_ledger.ts";
 import { leaseParts, type ProjectionLeases } from "./projection_leases.ts";
-import { checkProjection, type ProjectionOptions } from "./projection_options.ts";
+import { type ProjectionMetrics, ProjectionMonitor } from "./projection_monitor.ts";
+import {
+  checkProjection,
+  type ProjectionOptions,
+  type ProjectionRebuildOptions,
+  type ProjectionStatus,
+  type ProjectionWaitOptions,
+} from "./projection_options.ts";
 import { Runner, type SharedParts } from "./projection_runner.ts";
 import type { KeptParked, ParkedActor, ProjectionControl } from "./projection_state.ts";
 import { ProjectionWorker } from "./projection_worker.ts";
 import { Pulse } from "./pulse.ts";
-
-/** Options for the calls of a {@linkcode Projection} that wait. */
-export interface ProjectionWaitOptions {
-  /** Ends the waiting by throwing the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-/** Options for {@linkcode Projection.rebuild}. */
-export interface ProjectionRebuildOptions extends ProjectionWaitOptions {
-  /**
-   * Whether the new version takes the place of the running one when it has caught up with it, or
-   * at once: for a version that cannot go on, as after a `StreamRegressedError`.
-   *
-   * @default {"caught-up"}
-   */
-  readonly switch?: "caught-up" | "now";
-}
-
-/** How a projection stands, for all processes; see {@linkcode Projection.status}. */
-export interface ProjectionStatus {
-  /** The version that is read. */
-  readonly version: number;
-  /** The version that is built beside it; `undefined` where none is. */
-  readonly rebuilding: number | undefined;
-  /** Whether nothing is handled until {@linkcode Projection.resume}. */
-  readonly paused: boolean;
-  /** How far each partition of the active version is: the last sequence that is done with. */
-  readonly positions: readonly number[];
-}
 
 /**
  * A named, durable subscription that feeds a handler and keeps a checkpoint, so that it goes on
@@ -90,6 +68,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   readonly #parts: SharedParts<Tx, E>;
   readonly #ledger: Ledger<Tx>;
   readonly #leases: ProjectionLeases | undefined;
+  readonly #monitor: ProjectionMonitor;
   readonly #partitions: number;
   readonly #progress = new Pulse();
   readonly #stop = new AbortController();
@@ -103,11 +82,18 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   constructor(options: ProjectionOptions<Tx, E>) {
     const { name, checkpoints, leases } = options;
     this.name = name;
+    this.#monitor = new ProjectionMonitor(name);
     this.#leases = leases;
     this.#ledger = new Ledger(checkpoints, name);
     const checked = checkProjection(options);
     this.#partitions = checked.partitions;
-    this.#parts = { ...checked, ledger: this.#ledger, progress: this.#progress };
+    const shared = { ledger: this.#ledger, monitor: this.#monitor, progress: this.#progress };
+    this.#parts = { ...checked, ...shared };
+  }
+
+  /** What it has done in this process since it was made. */
+  get metrics(): ProjectionMetrics {
+    return this.#monitor.snapshot();
   }
 
   /**
@@ -228,8 +214,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   /**
    * Builds a new version from the store's first event, beside the one that runs: its handler is
    * told the new version, so that it can write somewhere else. When it has caught up, it takes
-   * the place of the running one, which ends; `onSwitch` is called with that. Resolves with the
-   * number of the version that is read from then on.
+   * the place of the running one; `onSwitch` is called with that. Resolves with the number of the
+   * version that is read from then on, when the one before has ended in this process.
    *
    * Any process that runs the projection takes part, and goes on with it whatever becomes of
    * this one. The new version has `partitions` as they are in this process's options.
@@ -260,7 +246,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     await this.#change(begin);
     return await this.#until(async () => {
       const { active, next, failed } = await this.#control();
-      if (active.version >= version) return version;
+      if (active.version >= version) {
+        return this.#running?.runner.isRunningBefore(version) ? undefined : version;
+      }
       if (next?.version === version) return undefined;
       const why = failed?.version === version ? failed.reason : "another one took its place";
       throw new Error(`Cannot rebuild projection "${this.name}" as version ${version}: ${why}`);

@@ -86,6 +86,35 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
   readonly onSwitch?: (version: number, tx: Tx) => void | Promise<void>;
 }
 
+/** Options for the calls of a {@linkcode Projection} that wait. */
+export interface ProjectionWaitOptions {
+  /** Ends the waiting by throwing the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options for {@linkcode Projection.rebuild}. */
+export interface ProjectionRebuildOptions extends ProjectionWaitOptions {
+  /**
+   * Whether the new version takes the place of the running one when it has caught up with it, or
+   * at once: for a version that cannot go on, as after a `StreamRegressedError`.
+   *
+   * @default {"caught-up"}
+   */
+  readonly switch?: "caught-up" | "now";
+}
+
+/** How a projection stands, for all processes; see {@linkcode Projection.status}. */
+export interface ProjectionStatus {
+  /** The version that is read. */
+  readonly version: number;
+  /** The version that is built beside it; `undefined` where none is. */
+  readonly rebuilding: number | undefined;
+  /** Whether nothing is handled until {@linkcode Projection.resume}. */
+  readonly paused: boolean;
+  /** How far each partition of the active version is: the last sequence that is done with. */
+  readonly positions: readonly number[];
+}
+
 /** How often what other processes have settled is looked at, in ms. */
 const POLL = 1_000;
 
@@ -96,7 +125,7 @@ const POLL = 1_000;
  */
 export function checkProjection<Tx, E extends Event>(
   options: ProjectionOptions<Tx, E>,
-): Omit<SharedParts<Tx, E>, "ledger" | "progress"> {
+): Omit<SharedParts<Tx, E>, "ledger" | "monitor" | "progress"> {
   const { name, store, handler, filter = {}, partitions = 1, batch = 100, onSwitch } = options;
   const what = `projection "${name}"`;
   checkRange("partitions", partitions, 1, 256, what);

@@ -2,6 +2,7 @@ import { PoisonEventError, StreamRegressedError } from "./errors.ts";
 import type { Event, RecordedEvent } from "./event.ts";
 import type { ProjectionHandler } from "./projection_options.ts";
 import { type Intake, SIGHT } from "./projection_intake.ts";
+import type { ProjectionMonitor } from "./projection_monitor.ts";
 import type { ProjectionReader } from "./projection_reader.ts";
 import { HandlerFailure, type Seat, type Slot } from "./projection_seat.ts";
 import { park, passed, reasonOf, reparked } from "./projection_state.ts";
@@ -35,6 +36,7 @@ export interface PartitionParts<Tx, E extends Event> {
   readonly handler: ProjectionHandler<Tx, E>;
   readonly seat: Seat<Tx>;
   readonly failure: FailurePolicy;
+  readonly monitor: ProjectionMonitor;
   /** Reads the events of all partitions of the version. */
   readonly reader: ProjectionReader<E>;
   /** Actors that are to be tried again, each with the name of the request. */
@@ -163,7 +165,7 @@ export class PartitionRun<Tx, E extends Event> {
 
   /** One event, until it is handled or parked. */
   async #handleOne(event: E & RecordedEvent): Promise<void> {
-    const { name, seat, signal, failure, onError } = this.#parts;
+    const { name, seat, signal, failure, onError, monitor } = this.#parts;
     let pause = failure.delay;
     for (let attempts = 1;; attempts++) {
       const failed = await this.#try(event, passed(seat.state, event));
@@ -177,6 +179,7 @@ export class PartitionRun<Tx, E extends Event> {
           throw new PoisonEventError(name, event, attempts, { cause: failed.cause });
         }
         seat.state = park(seat.state, event, failed.cause, attempts);
+        monitor.park(event);
         return await seat.save();
       }
       await new Pulse().wait(pause * (0.5 + Math.random() / 2), signal);
@@ -210,8 +213,9 @@ export class PartitionRun<Tx, E extends Event> {
   }
 
   async #call(event: E & RecordedEvent, tx: Tx): Promise<void> {
-    const { slot, signal, handler } = this.#parts;
-    await handler(event, { tx, version: slot.version, partition: slot.partition, signal });
+    const { slot, signal, handler, monitor } = this.#parts;
+    const { version, partition } = slot;
+    await monitor.handle(event, slot, () => handler(event, { tx, version, partition, signal }));
   }
 
   /** Saves what is handled; gives what to throw. */

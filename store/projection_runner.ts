@@ -66,6 +66,11 @@ export class Runner<Tx, E extends Event> {
     return this.#running.size;
   }
 
+  /** Whether a partition of an older version is run here. */
+  isRunningBefore(version: number): boolean {
+    return [...this.#running.values()].some(({ slot }) => slot.version < version);
+  }
+
   /** Has it look now at what is settled. */
   poke(): void {
     this.#poked = true;

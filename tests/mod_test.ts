@@ -73,6 +73,7 @@ const STORE = [
   "ProjectionLag",
   "ProjectionLeases",
   "ProjectionLeasesOptions",
+  "ProjectionMetrics",
   "ProjectionOptions",
   "ProjectionRebuildOptions",
   "ProjectionRetry",

@@ -52,17 +52,21 @@ export function mapIn({ value }: BucketEntry, shards: number): ShardMap {
  * Two of them at once do no harm: each map is written by compare-and-set on the one before.
  */
 export async function coordinate(parts: CoordinatorParts, signal: AbortSignal): Promise<void> {
-  const { bucket: { wire }, news } = parts;
+  const { bucket: { wire }, news, maxMoves } = parts;
   let retry = backoff(performance.now() + FOREVER, signal);
+  /** Whether no shard is on the move. */
+  let isAtRest = false;
   while (!signal.aborted && !wire.closed) {
     const { count } = news;
     try {
-      const isDone = await step(parts);
+      // What is served stays while others move; what nobody serves is not waited with.
+      const isDone = await step(parts, isAtRest ? maxMoves : 0);
       retry = backoff(performance.now() + FOREVER, signal);
-      if (isDone) await news.wait(IDLE, count, signal);
-      else await settled(parts, count, signal);
+      if (isDone && isAtRest) await news.wait(IDLE, count, signal);
+      else isAtRest = await settled(parts, signal);
     } catch {
       // Out of reach for a while: nothing is planned, and nobody's shards are taken.
+      isAtRest = false;
       await retry(wire);
     }
   }
@@ -70,7 +74,8 @@ export async function coordinate(parts: CoordinatorParts, signal: AbortSignal): 
 
 /** Writes the next map, if one is needed; true where nothing is left to do. */
 async function step(
-  { bucket, shards, members, newestFence, maxMoves }: CoordinatorParts,
+  { bucket, shards, members, newestFence }: CoordinatorParts,
+  maxMoves: number,
 ): Promise<boolean> {
   const standing = await bucket.get(MAP_KEY);
   const current = mapIn(standing, shards);
@@ -87,27 +92,34 @@ async function step(
   return false;
 }
 
-/** Resolves when the members have settled on the map, or it has taken too long. */
+/** Resolves when the members have settled on the map, or it has taken too long; false if others come or go. */
 async function settled(
   { members, statusOf, bucket, shards, news }: CoordinatorParts,
-  count: number,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const deadline = performance.now() + STEP;
   const { version } = mapIn(await bucket.get(MAP_KEY), shards);
-  while (performance.now() < deadline && !signal.aborted && news.count === count) {
+  const present = namesOf(members());
+  while (performance.now() < deadline && !signal.aborted) {
+    const { count } = news;
     const statuses = await Promise.allSettled(members().map(statusOf));
+    if (namesOf(members()) !== present) return false;
     const isSettled = statuses.every((status) =>
       status.status === "fulfilled" && status.value.mapVersion >= version &&
       status.value.unsettled === 0
     );
-    if (isSettled) return;
+    if (isSettled) break;
     await news.wait(POLL, count, signal);
   }
+  return true;
 }
 
 /** As long as a timer can run, in ms. */
 const FOREVER = 2 ** 31 - 1;
+
+function namesOf(members: readonly ShardMember[]): string {
+  return members.map((member) => keyOf(member) + member.capacity).join();
+}
 
 function keyOf({ nodeId, incarnation }: ShardOwner): string {
   return JSON.stringify([nodeId, incarnation]);

@@ -1,0 +1,97 @@
+import { assertEquals } from "@std/assert";
+import { coordinate, mapIn, type ShardStatus } from "../cluster/coordinator.ts";
+import { News } from "../cluster/news.ts";
+import { emptyShardMap, nextMap, type ShardMap, shardMoves } from "../cluster/shard_map.ts";
+import { formatShardMap } from "../cluster/shard_map_json.ts";
+import { planShards, type ShardMember } from "../cluster/shard_plan.ts";
+import type { Bucket, BucketEntry, PutOptions } from "../store/bucket.ts";
+import type { TryOutcome } from "../store/publisher.ts";
+
+const SHARDS = 64;
+const lifeOf = (nodeId: string): ShardMember => ({ nodeId, incarnation: "1", capacity: 1 });
+
+/** Members that settle when they are told to, and the maps that they are dealt. */
+class Bed {
+  readonly maps: ShardMap[] = [];
+  readonly news = new News();
+  readonly ends = new AbortController();
+  members: ShardMember[];
+  /** Shards on the move, by node. */
+  unsettled = 0;
+  asked = 0;
+  readonly work: Promise<void>;
+  #entry: BucketEntry;
+
+  constructor(map: ShardMap, ...members: ShardMember[]) {
+    this.members = members;
+    this.#entry = { key: "map", revision: 1, value: new TextEncoder().encode(formatShardMap(map)) };
+    const bucket = {
+      wire: { closed: false, connected: () => Promise.resolve() },
+      get: () => Promise.resolve(this.#entry),
+      put: (key: string, value: Uint8Array, { revision }: PutOptions): Promise<TryOutcome> => {
+        this.#entry = { key, value, revision: revision + 1 };
+        this.maps.push(mapIn(this.#entry, SHARDS));
+        this.unsettled = 1;
+        this.news.tell(); // Each node is told of each map.
+        return Promise.resolve({ kind: "stored", first: revision + 1 });
+      },
+    } as unknown as Bucket;
+    this.work = coordinate({
+      bucket,
+      shards: SHARDS,
+      members: () => this.members,
+      news: this.news,
+      statusOf: (): Promise<ShardStatus> => {
+        this.asked++;
+        return Promise.resolve({ mapVersion: Infinity, unsettled: this.unsettled });
+      },
+      newestFence: () => Promise.resolve(0),
+      maxMoves: 4,
+    }, this.ends.signal);
+  }
+
+  /** Resolves when the members were asked so often again. */
+  async askedAgain(times: number): Promise<void> {
+    const enough = this.asked + times;
+    while (this.asked < enough) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
+  async end(): Promise<void> {
+    this.ends.abort();
+    await this.work;
+  }
+}
+
+const empty = emptyShardMap(SHARDS);
+const alone = nextMap(empty, planShards(empty, [lifeOf("a")]));
+const ownedBy = (map: ShardMap | undefined, nodeId: string) =>
+  map?.shards.filter((owner) => owner?.nodeId === nodeId).length;
+
+Deno.test("no more shards are on the move at once than allowed, whatever news there is", async () => {
+  const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
+  while (bed.maps.length === 0) await bed.askedAgain(1);
+  for (let round = 1; round <= 8; round++) {
+    bed.news.tell();
+    await bed.askedAgain(4);
+    assertEquals(bed.maps.length, round);
+    assertEquals(ownedBy(bed.maps.at(-1), "b"), 4 * round);
+    bed.unsettled = 0;
+    await bed.askedAgain(2);
+  }
+  await bed.end();
+  assertEquals(bed.maps.length, 8);
+});
+
+Deno.test("shards of a node that has gone do not wait for those on the move", async () => {
+  const both = nextMap(alone, planShards(alone, [lifeOf("a"), lifeOf("b")]));
+  const bed = new Bed(both, lifeOf("a"), lifeOf("b"), lifeOf("c"));
+  while (bed.maps.length === 0) await bed.askedAgain(1);
+  assertEquals(shardMoves(both.shards, bed.maps[0]!.shards).length, 4);
+  bed.members = [lifeOf("a"), lifeOf("c")];
+  bed.news.tell();
+  while (bed.maps.length === 1) await bed.askedAgain(1);
+  assertEquals(ownedBy(bed.maps[1], "b"), 0);
+  const moves = shardMoves(bed.maps[0]!.shards, bed.maps[1]!.shards);
+  assertEquals(moves.filter(({ from }) => from?.nodeId !== "b"), []);
+  await bed.end();
+});

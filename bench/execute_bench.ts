@@ -2,7 +2,7 @@
  * Commands on one nats-server, from one process: a command is loaded, decided and saved as one
  * event. Each iteration is 1,000 commands, so that 333 ms are 3,000 a second.
  *
- * From four processes on one actor, as a script with the time of the run:
+ * From four processes on one actor, as a script that prints one JSON object:
  *
  *     deno task deno run -A bench/execute_bench.ts [commands in flight, each]
  */
@@ -80,11 +80,8 @@ async function fourProcesses(inFlight: number): Promise<void> {
     const slowest = Math.max(...reports.map((report) => report.slowest));
     const refused = reports.flatMap(({ refusals }) => refusals).length;
     const version = await store.getLatestVersion("one", { fresh: true });
-    console.log(
-      `4 processes, ${4 * COUNT} commands on one actor, ${inFlight} in flight each: ` +
-        `${Math.round(version / elapsed * 1000)} a second, the slowest took ` +
-        `${Math.round(slowest)} ms, ${refused} refused`,
-    );
+    const perSecond = Math.round(version / elapsed * 1000);
+    console.log(JSON.stringify({ perSecond, slowestMs: Math.round(slowest), refused }));
   }
   await store[Symbol.asyncDispose]();
   await connection.close();

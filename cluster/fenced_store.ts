@@ -94,19 +94,28 @@ interface Core {
  * {@linkcode EventStore}; the fences do not bind them.
  *
  * @example Claim a shard, write, and be deposed
- * ```ts ignore
+ * ```ts
  * import { connect } from "@nats-io/transport-node";
- * import { createEvent, FencedEventStore } from "@flowmade-one/aether";
+ * import { createEvent, isAetherError } from "@flowmade-one/aether/store";
+ * import { FencedEventStore } from "@flowmade-one/aether/cluster";
  *
- * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 });
- * await using a = await FencedEventStore.open(connection, { nodeId: "a" });
- * await using b = await FencedEventStore.open(connection, { nodeId: "b" });
+ * const connection = await connect({ servers: "localhost:4222" });
+ * const one = await FencedEventStore.open(connection, { namespace: "fenced", nodeId: "one" });
+ * const two = await FencedEventStore.open(connection, { namespace: "fenced", nodeId: "two" });
  * const placed = { eventType: "OrderPlaced", actorId: "order-123", data: null };
- * const shard = a.shardOf("order-123");
- * await a.claim(shard, 1);
- * await a.saveEvent(createEvent({ ...placed, version: 1 }));
- * await b.claim(shard, 2);
- * await a.saveEvent(createEvent({ ...placed, version: 2 })); // throws FencedError
+ * const shard = one.shardOf("order-123");
+ * await one.claim(shard, 1);
+ * await one.saveEvent(createEvent({ ...placed, version: 1 }));
+ * await two.claim(shard, 2);
+ * try {
+ *   await one.saveEvent(createEvent({ ...placed, version: 2 }));
+ * } catch (error) {
+ *   if (!isAetherError(error, "FencedError")) throw error;
+ *   console.log(error.holder?.nodeId); // "two"
+ * }
+ * await one[Symbol.asyncDispose]();
+ * await two[Symbol.asyncDispose]();
+ * await connection.close();
  * ```
  */
 export class FencedEventStore implements EventStore {

@@ -3,7 +3,7 @@ import { backoff } from "../store/backoff.ts";
 import { FencedError, isAetherError } from "../store/errors.ts";
 import type { Event } from "../store/event.ts";
 import { Lanes } from "../store/lanes.ts";
-import type { EventStore } from "../store/store.ts";
+import type { EventStore, SaveReceipt } from "../store/store.ts";
 import type { Wire } from "../store/wire.ts";
 import { CommandStore, type HandledCommand } from "./command_store.ts";
 import { type CommandAnswer, type CommandMessage, failureOf } from "./commands.ts";
@@ -48,6 +48,8 @@ export interface ActorsParts {
   readonly serves: (shard: number) => boolean;
   /** Proves, before a reply that saved nothing, that the shard is this node's still. */
   readonly confirm: (shard: number) => Promise<void>;
+  /** Sees to it that of what was sent for the shard until now nothing more is stored. */
+  readonly renew: (shard: number) => Promise<void>;
   /** How long an actor without commands stays active, in ms. */
   readonly idle: number;
   /** Actors that are active at most; those idle for longest go first. */
@@ -67,8 +69,10 @@ interface Active {
   readonly pending: Map<string, Promise<CommandAnswer>>;
   /** Answers given lately, by command. */
   readonly answers: Map<string, CommandAnswer>;
-  /** Handled commands; undefined until they are read from the events. */
-  commands: Map<string, HandledCommand> | undefined;
+  /** What its turns queue on: another one each time that the actor becomes active. */
+  readonly lane: string;
+  /** Where the events of handled commands are; undefined until that is read. */
+  commands: Map<string, SaveReceipt> | undefined;
   usedAt: number;
 }
 
@@ -81,6 +85,7 @@ export class Actors {
   readonly #parts: ActorsParts;
   readonly #active = new Map<string, Active>();
   readonly #lanes = new Lanes();
+  #lastLane = 0;
   readonly #timer: ReturnType<typeof setInterval>;
 
   /** Begins with none active. */
@@ -104,7 +109,7 @@ export class Actors {
     const actor = this.#activate(actorId, shard);
     const known = actor.pending.get(id) ?? actor.answers.get(id);
     if (known !== undefined) return Promise.resolve(known);
-    const answer = this.#lanes.run([actorId], () => this.#turn(actor, message))
+    const answer = this.#lanes.run([actor.lane], () => this.#turn(actor, message))
       .catch((error): CommandAnswer => ({ kind: "again", reason: String(error) }))
       .then((answer) => {
         actor.pending.delete(id);
@@ -132,8 +137,8 @@ export class Actors {
     const actors = [...this.#active.values()].filter((it) =>
       it.shard === shard && it.pending.size > 0
     );
-    const ids = actors.map(({ actorId }) => actorId);
-    if (ids.length > 0) await this.#lanes.run(ids, () => Promise.resolve());
+    const lanes = actors.map(({ lane }) => lane);
+    if (lanes.length > 0) await this.#lanes.run(lanes, () => Promise.resolve());
   }
 
   /**
@@ -153,9 +158,9 @@ export class Actors {
     const handler = this.#parts.handler();
     if (handler === undefined) return { kind: "again", reason: "the node has no handler yet" };
     if (!this.#isPresent(actor)) return notHere(shard);
-    actor.commands ??= new Map(await commandsOf(actorId));
-    const handled = actor.commands.get(id);
-    if (handled !== undefined) return await this.#repeat(message, handled);
+    const commands = actor.commands ??= receiptsOf(await commandsOf(actorId));
+    const receipt = commands.get(id);
+    if (receipt !== undefined) return await this.#repeat(message, receipt);
     const store = new CommandStore(storeFor(id), () => this.#checkPresent(actor));
     const [result] = await Promise.allSettled([
       (async () => await handler(command, { actorId, commandId: id, store }))(),
@@ -163,8 +168,8 @@ export class Actors {
     await store.end();
     const own = store.saved.get(actorId);
     if (own !== undefined) {
-      actor.commands.set(id, own);
-      trim(actor.commands, KEPT_COMMANDS);
+      commands.set(id, own.receipt);
+      trim(commands, KEPT_COMMANDS);
     }
     const answer = await this.#answer(actor, store, result);
     const isDoubtful = store.saved.size > 0 || store.doubts.length > 0;
@@ -220,11 +225,12 @@ export class Actors {
     );
   }
 
-  /** The answer of a command that was handled before. */
-  async #repeat({ id, actorId }: CommandMessage, handled: HandledCommand): Promise<CommandAnswer> {
+  /** The answer of a command that was handled before; its events are read for it. */
+  async #repeat({ id, actorId }: CommandMessage, receipt: SaveReceipt): Promise<CommandAnswer> {
     const again = this.#parts.again();
-    const { events, receipt } = handled;
-    if (again === undefined) return { kind: "handled", receipt };
+    const handled = again && (await this.#parts.commandsOf(actorId)).get(id);
+    if (again === undefined || handled === undefined) return { kind: "handled", receipt };
+    const { events } = handled;
     try {
       const reply = await again(events, { actorId, commandId: id });
       return { kind: "reply", ...(reply !== undefined && { reply }) };
@@ -238,11 +244,14 @@ export class Actors {
    * command run again might save its events a second time.
    */
   async #settle(actor: Active, { doubts }: CommandStore): Promise<CommandAnswer> {
-    const { wire } = this.#parts;
+    const { wire, renew } = this.#parts;
     const retry = backoff(performance.now() + FOREVER);
     for (const doubt of doubts) {
+      let tries = 0;
       while (this.#isPresent(actor) && await doubt.settle().catch(() => "open") === "open") {
         if (!await retry(wire)) break;
+        // After a break of the connection it stays open, unless the fence shuts it out.
+        if (++tries % OPEN === 0) await renew(actor.shard).catch(() => {});
       }
     }
     actor.commands = undefined; // Read anew: the events may be there.
@@ -253,7 +262,8 @@ export class Actors {
     let actor = this.#active.get(actorId);
     if (actor === undefined) {
       const [pending, answers] = [new Map(), new Map()];
-      actor = { actorId, shard, pending, answers, commands: undefined, usedAt: 0 };
+      const lane = String(++this.#lastLane);
+      actor = { actorId, shard, pending, answers, lane, commands: undefined, usedAt: 0 };
     } else {
       this.#active.delete(actorId);
     }
@@ -274,8 +284,15 @@ export class Actors {
   }
 }
 
+/** How often a save is asked about, which takes about half a second, before its shard is renewed. */
+const OPEN = 8;
 /** As long as a timer can run, in ms. */
 const FOREVER = 2 ** 31 - 1;
+
+/** Without the events: there may be many. */
+function receiptsOf(commands: ReadonlyMap<string, HandledCommand>): Map<string, SaveReceipt> {
+  return new Map([...commands].map(([id, { receipt }]) => [id, receipt]));
+}
 
 function notHere(shard: number): CommandAnswer {
   return { kind: "again", reason: `the node does not serve shard ${shard}` };

@@ -31,6 +31,7 @@ class Node {
   readonly lost = new Set<number>();
   reads = 0;
   confirmations = 0;
+  renewals = 0;
   readonly actors: Actors;
 
   constructor({ handler, again, ...parts }: NodeParts = {}) {
@@ -50,6 +51,7 @@ class Node {
         this.confirmations++;
         return Promise.resolve();
       },
+      renew: () => Promise.resolve(void this.renewals++),
       idle: 60_000,
       capacity: 1000,
       ...parts,
@@ -348,4 +350,12 @@ Deno.test("whoever is sent on is told where events may be stored, and which shar
     'Cannot save: node "a" does not own shard 4; send the command to the shard\'s owner';
   assertEquals(await node.send("2"), { kind: "again", reason: other });
   await node.actors.close();
+});
+
+Deno.test("a handler that never ends does not hold up the shard that has come back", async () => {
+  const node = new Node({ handler: (command) => command === "hang" ? new Promise(() => {}) : 7 });
+  node.send("hang");
+  node.actors.forget(3);
+  assertEquals(await node.send("next"), { kind: "reply", reply: 7 });
+  await node.actors.close(AbortSignal.abort());
 });

@@ -13,7 +13,10 @@ import {
   type Event,
   isAetherError,
   JetStreamEventStore,
+  KvCheckpointStore,
   NatsEventBus,
+  Projection,
+  ProjectionLeases,
 } from "@flowmade-one/aether";
 import { Cluster } from "@flowmade-one/aether/cluster";
 import { connect } from "@nats-io/transport-node";
@@ -70,6 +73,24 @@ await Promise.all([append(store, 20), append(other, 20)]);
 const versions = (await other.getEvents(actorId)).map(({ version }) => version);
 assert.deepEqual(versions, Array.from({ length: 42 }, (_, at) => at + 1));
 assert(conflicts > 0, "the writers never met, so this proves nothing");
+
+// Two workers share a projection: each event is handled once, the actor's in order.
+const leases = await ProjectionLeases.open(connection, { namespace });
+const checkpoints = await KvCheckpointStore.open(connection, { namespace });
+const handled: number[] = [];
+const projections = [store, other].map((store) =>
+  new Projection({
+    ...{ name: "smoke", store, checkpoints, leases, partitions: 4 },
+    handler: ({ version }) => void handled.push(version),
+  })
+);
+const runs = projections.map((projection) => projection.run());
+await projections[0]!.caughtUp;
+assert.deepEqual(handled, versions);
+for (const projection of projections) await projection[Symbol.asyncDispose]();
+await Promise.all(runs);
+await checkpoints[Symbol.asyncDispose]();
+await leases[Symbol.asyncDispose]();
 
 await store[Symbol.asyncDispose]();
 await other[Symbol.asyncDispose]();

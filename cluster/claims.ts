@@ -25,6 +25,8 @@ export interface ClaimsParts {
   readonly fences: Fences;
   readonly heads: Heads;
   readonly nodeId: string;
+  /** Which life of the node. */
+  readonly incarnation: string;
   readonly shards: number;
   /** Told of each shard that another node has taken. */
   readonly onDeposed: ((shard: number, error: FencedError) => void) | undefined;
@@ -103,6 +105,29 @@ export class Claims {
   }
 
   /**
+   * Writes the fence of a shard that is owned anew: of what was sent under the claim until now
+   * nothing more is stored.
+   *
+   * @throws {FencedError} The shard is not this node's.
+   */
+  renew(shard: number, signal?: AbortSignal): Promise<void> {
+    return this.#lanes.run([String(shard)], async () => {
+      const { fences, heads } = this.#parts;
+      const claim = this.get(shard);
+      if (claim === undefined) throw this.errorFor(`claim shard ${shard} anew`, shard);
+      try {
+        const fence = await fences.renew(shard, claim.fence, signal);
+        heads.reach(fence.sequence);
+        if (this.holds(claim)) this.#claims.set(shard, { shard, fence, closing: false });
+      } catch (error) {
+        if (!isAetherError(error, "FencedError")) throw error;
+        this.observe(claim, error.holder);
+      }
+      if (this.get(shard) === undefined) throw this.errorFor(`claim shard ${shard} anew`, shard);
+    });
+  }
+
+  /**
    * Gives the shard up: takes no new saves, waits until `drain` has brought the others to their
    * ends, and writes the fence. Gives the fence that stands then, another's where the shard was
    * lost; `undefined` where this node has no claim.
@@ -134,9 +159,16 @@ export class Claims {
     if (holder === undefined || holder.sequence <= fence.sequence) return false;
     const claim = this.#claims.get(shard);
     if (claim?.fence !== fence) return true;
+    const { nodeId, incarnation, onDeposed } = this.#parts;
+    const isOwn = holder.nodeId === nodeId && holder.incarnation === incarnation;
+    if (isOwn && holder.state === "claimed") {
+      // It was written anew, by a try whose answer was lost.
+      this.#parts.heads.reach(holder.sequence);
+      this.#claims.set(shard, { shard, fence: holder, closing: claim.closing });
+      return true;
+    }
     this.#claims.delete(shard);
     this.#lost.set(shard, { mapVersion: fence.mapVersion, holder });
-    const { nodeId, onDeposed } = this.#parts;
     const error = new FencedError(`go on with shard ${shard}`, { shard, nodeId, holder });
     try {
       onDeposed?.(shard, error);

@@ -128,20 +128,40 @@ export class Fences {
   }
 
   /**
+   * Writes `claim` anew, so that nothing is stored any more that names the fence as it was.
+   *
+   * @throws {FencedError} Another fence was written since: it was not this node's any more.
+   * @throws {StoreUnavailableError} No answer before the deadline; the fence may still land.
+   */
+  renew(shard: number, claim: FenceHolder, signal?: AbortSignal): Promise<FenceHolder> {
+    return this.#follow(shard, claim, "claimed", `claim shard ${shard} anew`, signal);
+  }
+
+  /**
    * Gives up the shard that was claimed by `claim`.
    *
    * @throws {FencedError} Another fence was written since: it was not this node's any more.
    * @throws {StoreUnavailableError} No answer before the deadline; the release may still land.
    */
   release(shard: number, claim: FenceHolder, signal?: AbortSignal): Promise<FenceHolder> {
-    const what = `release shard ${shard}`;
+    return this.#follow(shard, claim, "released", `release shard ${shard}`, signal);
+  }
+
+  /** Writes a fence that follows on `claim` and nothing else. */
+  #follow(
+    shard: number,
+    claim: FenceHolder,
+    state: FenceHolder["state"],
+    what: string,
+    signal: AbortSignal | undefined,
+  ): Promise<FenceHolder> {
     const { nodeId } = this.#parts;
     const check = (standing: StoredFence | undefined) => {
       if (standing?.sequence === claim.sequence) return;
       throw new FencedError(what, { shard, nodeId, holder: standing && holderIn(standing) });
     };
     const { mapVersion } = claim;
-    return this.#write({ shard, what, mapVersion, state: "released", check, signal });
+    return this.#write({ shard, what, mapVersion, state, check, signal });
   }
 
   /** Tries until the stream has said yes or no; a try whose answer was lost is read back. */

@@ -150,7 +150,8 @@ export class FencedEventStore implements EventStore {
     const store = await openByDetour(connection, options, (own, plain) => {
       const { heads, shards } = own;
       const fences = new Fences({ ...own, nodeId, incarnation });
-      const claims = new Claims({ fences, heads, nodeId, shards, onDeposed: options.onDeposed });
+      const { onDeposed } = options;
+      const claims = new Claims({ fences, heads, nodeId, incarnation, shards, onDeposed });
       const parts = { ...own, fences, claims, shardOf: (id: string) => shardOf(id, shards) };
       const fenced = new FencedPath(parts);
       const path = mode === "fenced" ? fenced : new OptimisticPath(parts, plain);
@@ -238,6 +239,19 @@ export class FencedEventStore implements EventStore {
       );
     }
     return await this.#core.parts.claims.claim(shard, mapVersion, signal);
+  }
+
+  /**
+   * Claims a shard anew that is owned: nothing is stored any more of what was sent under the
+   * claim until now, and saves that wait are refused. So what became of a save whose answer was
+   * lost with the connection is final, which nothing else can tell.
+   *
+   * @throws {FencedError} The shard is not this node's.
+   * @throws {StoreUnavailableError} No answer in time; call again.
+   */
+  async renew(shard: number, { signal }: FenceOptions = {}): Promise<void> {
+    this.#checkShard(shard);
+    await this.#core.parts.claims.renew(shard, signal);
   }
 
   /**

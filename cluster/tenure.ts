@@ -73,6 +73,7 @@ export class Tenure {
       shardOf: (actorId) => store.shardOf(actorId),
       serves: (shard) => this.shards.serves(shard),
       confirm: (shard) => this.#confirm(shard),
+      renew: (shard) => store.renew(shard),
       idle,
       capacity: maxActors,
     });

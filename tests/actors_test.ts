@@ -213,6 +213,27 @@ Deno.test("an unknown outcome holds the turn until it is settled, and is looked 
   await node.actors.close();
 });
 
+Deno.test("an outcome that stays unknown is made final by the fence", async () => {
+  const node: Node = new Node({
+    storeFor: (id) => {
+      const store = node.marked(id);
+      if (node.renewals > 0) return store;
+      const settle = () => Promise.resolve(node.renewals > 0 ? "never" as const : "open" as const);
+      const saveEvents = () => Promise.reject(new SaveOutcomeUnknownError("a-1", 1, settle));
+      return new Proxy(store, {
+        get: (target, name) => name === "saveEvents" ? saveEvents : Reflect.get(target, name),
+      });
+    },
+    handler: append,
+  });
+  const [first, second] = [node.send("1"), node.send("2")];
+  assertEquals((await first).kind, "again");
+  assertEquals(await second, { kind: "reply", reply: 1 });
+  assertEquals(await node.send("1"), { kind: "reply", reply: 2 });
+  assertEquals(node.renewals, 1);
+  await node.actors.close();
+});
+
 Deno.test("idle actors are let go, and the busy one stays", async () => {
   const gate = Promise.withResolvers<void>();
   const node = new Node({

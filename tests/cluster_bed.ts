@@ -34,7 +34,7 @@ export async function join(
   scene: Scene,
   nodeId: string,
   options: ClusterOptions = {},
-  server = scene.servers[nodeId.charCodeAt(0) % scene.servers.length]!,
+  server: { readonly url: string } = scene.servers[nodeId.charCodeAt(0) % scene.servers.length]!,
   handle: (cluster: Cluster) => void = count,
 ): Promise<Cluster> {
   const replicas = scene.servers.length > 1 ? 3 : 1;

@@ -1,5 +1,13 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type Event, execute, FencedError, JetStreamEventStore } from "../store/mod.ts";
+import type { FencedEventStore } from "../cluster/fenced_store.ts";
+import {
+  type Event,
+  execute,
+  FencedError,
+  JetStreamEventStore,
+  type SaveOutcomeUnknownError,
+  StoreUnavailableError,
+} from "../store/mod.ts";
 import { attempt, fact, settled } from "./fault.ts";
 import {
   actorIn,
@@ -13,7 +21,7 @@ import {
   tryOne,
   tryToSave,
 } from "./fenced_bed.ts";
-import { natsTest } from "./fixture.ts";
+import { natsTest, nextStatus } from "./fixture.ts";
 
 natsTest("What is not owned is refused before anything is sent", async (scene) => {
   await using a = await nodeOf(scene, "a");
@@ -195,3 +203,63 @@ natsTest("A plain store beside fenced ones keeps its own promises", async (scene
   const { saved, conflict, ...others } = counts(outcomes);
   assertEquals([saved, conflict, others], [200, 200, {}]);
 });
+
+natsTest("What was sent before a shard is claimed anew is stored no more", async (scene) => {
+  const proxy = scene.proxy();
+  const connection = await scene.connect({ servers: proxy.url });
+  await using a = await nodeOf(scene, "a", { connection, timeout: 1000 });
+  await claimAll(a, 1);
+  const before = await a.store.fence(0);
+  const actorId = actorIn(a.store, 0);
+  const lost = proxy.eatFromClient(({ subject }) => /\.(event|commit)\./.test(subject));
+  const saving = tryToSave(a.store, [fact(actorId, 1)]);
+  while (lost.eaten.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  proxy.refusing = true;
+  proxy.cut();
+  const outcome = await saving;
+  assertEquals(outcome.kind, "unknown");
+  lost.stop();
+  proxy.refusing = false;
+  await nextStatus(connection, "reconnect");
+  const doubt = outcome.error as SaveOutcomeUnknownError;
+  assertEquals(await doubt.settle(), "open");
+  await a.store.renew(0);
+  assertEquals(await doubt.settle(), "never");
+  const after = await a.store.fence(0);
+  assert(after!.sequence > before!.sequence);
+  assertEquals([after!.nodeId, after!.state, after!.mapVersion], ["a", "claimed", 1]);
+  assertEquals((await tryToSave(a.store, [fact(actorId, 1)])).kind, "saved");
+  assertEquals(a.lost, []);
+  await assertRejects(() => a.store.renew(16), RangeError);
+});
+
+natsTest(
+  "A shard that was claimed anew by a try without an answer is owned still",
+  async (scene) => {
+    const proxy = scene.proxy();
+    const connection = await scene.connect({ servers: proxy.url });
+    await using a = await nodeOf(scene, "a", { connection });
+    await claimAll(a, 1);
+    for (const [version, next] of [tryToSave, renewed].entries()) {
+      const enough = new AbortController();
+      const acks = proxy.eatAcks();
+      const renewing = a.store.renew(0, { signal: enough.signal });
+      await acks.done;
+      enough.abort();
+      await assertRejects(() => renewing, StoreUnavailableError);
+      const event = fact(actorIn(a.store, 0), version + 1);
+      await next(a.store, [event]); // It notices: saves that wait are refused.
+      assertEquals((await tryToSave(a.store, [event])).kind, "saved");
+      assertEquals(a.lost, []);
+    }
+    await using b = await nodeOf(scene, "b");
+    await b.store.claim(0, 2);
+    await assertRejects(() => a.store.renew(0), FencedError);
+    assertEquals(a.lost, [0]);
+    await assertRejects(() => a.store.renew(0), FencedError);
+  },
+);
+
+function renewed(store: FencedEventStore): Promise<void> {
+  return store.renew(0);
+}

@@ -51,8 +51,12 @@ export function eventBusSuite(suite: EventBusSuite): void {
   const { create, capabilities, skip = () => {} } = suite;
   const test: Test = (name, run, options) =>
     suite.test(name, async () => {
-      await using nodes = await create(options);
-      await run(nodes.bus, nodes.peer ?? nodes.bus);
+      const nodes = await create(options);
+      try {
+        await run(nodes.bus, nodes.peer ?? nodes.bus);
+      } finally {
+        await nodes[Symbol.asyncDispose]();
+      }
     });
   const nodesTest: Test = (name, run, options) =>
     capabilities.nodes ? test(name, run, options) : skip(name, "there is one node only");

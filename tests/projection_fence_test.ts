@@ -108,3 +108,38 @@ Deno.test("A commit that fails, or whose word is lost, has its effect once", asy
   assert(errors.some((error) => String(error).includes("before")));
   assert(errors.some((error) => String(error).includes("after")));
 });
+
+Deno.test("Who reads sees no event undone when a rebuilt version takes over", async () => {
+  await using store = new InMemoryEventStore();
+  const checkpoints = new Ledgers();
+  const versions = new Map<number, Set<string>>([[1, new Set()], [2, new Set()]]);
+  const gate = Promise.withResolvers<void>();
+  let switching = false;
+  let undone: string[] | undefined;
+  await fill(store, ["order-1"], 1, 20);
+  await using run = new Run({
+    ...{ name: "model", store, checkpoints, onError: () => {} },
+    handler: async (event, { version, tx }) => {
+      // From here on only the version before could still do something.
+      if (switching && version === 2) await gate.promise;
+      versions.get(version)!.add(event.id);
+      tx.push(event);
+    },
+    onSwitch: async () => {
+      switching = true;
+      const before = checkpoints.effects.length;
+      await fill(store, ["order-1"], 21, 30);
+      for (let turn = 0; turn < 50 && checkpoints.effects.length === before; turn++) {
+        await new Promise((resolve) => setTimeout(resolve));
+      }
+      // What was committed, and is not in the version that is read from now on.
+      undone = checkpoints.effects.map(({ id }) => id).filter((id) => !versions.get(2)!.has(id));
+      gate.resolve();
+    },
+  });
+  await run.projection.caughtUp;
+  assertEquals(await run.projection.rebuild(), 2);
+  assertEquals(undone, []);
+  await run.projection.caughtUp;
+  assertEquals(versions.get(2)!.size, 30);
+});

@@ -4,6 +4,8 @@ import type { News } from "./news.ts";
 import { emptyShardMap, nextMap, type ShardMap, type ShardOwner } from "./shard_map.ts";
 import { formatShardMap, parseShardMap } from "./shard_map_json.ts";
 import { planShards, type ShardMember } from "./shard_plan.ts";
+import { VIEW_KEY } from "./subjects.ts";
+import { decodeView } from "./view_json.ts";
 
 /** How a member gets on with the map. */
 export interface ShardStatus {
@@ -20,6 +22,8 @@ export interface CoordinatorParts {
   readonly shards: number;
   /** The members that shards are dealt out to; one that is leaving has the capacity 0. */
   readonly members: () => readonly ShardMember[];
+  /** The version of the view that they are of. */
+  readonly viewVersion: () => number;
   /** Changes of members. */
   readonly news: News;
   /** Asks a member; rejects where it does not answer. */
@@ -60,9 +64,10 @@ export async function coordinate(parts: CoordinatorParts, signal: AbortSignal): 
     const { count } = news;
     try {
       // What is served stays while others move; what nobody serves is not waited with.
-      const isDone = await step(parts, isAtRest ? maxMoves : 0);
+      const found = await step(parts, isAtRest ? maxMoves : 0);
       retry = backoff(performance.now() + FOREVER, signal);
-      if (isDone && isAtRest) await news.wait(IDLE, count, signal);
+      if (found === "newer members") await news.wait(POLL, count, signal);
+      else if (found === "nothing" && isAtRest) await news.wait(IDLE, count, signal);
       else isAtRest = await settled(parts, signal);
     } catch {
       // Out of reach for a while: nothing is planned, and nobody's shards are taken.
@@ -72,24 +77,27 @@ export async function coordinate(parts: CoordinatorParts, signal: AbortSignal): 
   }
 }
 
-/** Writes the next map, if one is needed; true where nothing is left to do. */
+/** Writes the next map, if one is needed and it is known for whom; gives what there was to do. */
 async function step(
-  { bucket, shards, members, newestFence }: CoordinatorParts,
+  { bucket, shards, members, viewVersion, newestFence }: CoordinatorParts,
   maxMoves: number,
-): Promise<boolean> {
+): Promise<"moves" | "nothing" | "newer members"> {
   const standing = await bucket.get(MAP_KEY);
   const current = mapIn(standing, shards);
+  // Who comes back from an outage may have heard of the map, and not of the members it is for.
+  const { value } = await bucket.get(VIEW_KEY);
+  if (value !== undefined && decodeView(value).version > viewVersion()) return "newer members";
   const present = members();
-  if (present.length === 0) return true;
+  if (present.length === 0) return "nothing";
   const seen = standing.value === undefined ? await newestFence() : 0;
   const living = new Set(present.map(keyOf));
   const target = planShards(current, present);
   const gone = (owner: ShardOwner) => !living.has(keyOf(owner));
   const next = nextMap(current, target, { maxMoves, gone, seen });
-  if (next === current) return true;
+  if (next === current) return "nothing";
   // Whatever becomes of it, the next round reads what stands.
   await bucket.put(MAP_KEY, encoder.encode(formatShardMap(next)), standing);
-  return false;
+  return "moves";
 }
 
 /** Resolves when the members have settled on the map, or it has taken too long; false if others come or go. */

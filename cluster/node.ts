@@ -158,6 +158,7 @@ export class ClusterNode {
         bucket: this.#bucket,
         shards: this.#tenure.store.shards,
         members: () => this.#members(),
+        viewVersion: () => discovery.view.version,
         news: this.news,
         statusOf: (member) => this.#statusOf(member),
         newestFence: async () => {

@@ -4,6 +4,8 @@ import { News } from "../cluster/news.ts";
 import { emptyShardMap, nextMap, type ShardMap, shardMoves } from "../cluster/shard_map.ts";
 import { formatShardMap } from "../cluster/shard_map_json.ts";
 import { planShards, type ShardMember } from "../cluster/shard_plan.ts";
+import { EMPTY_VIEW } from "../cluster/view.ts";
+import { encodeView } from "../cluster/view_json.ts";
 import type { Bucket, BucketEntry, PutOptions } from "../store/bucket.ts";
 import type { TryOutcome } from "../store/publisher.ts";
 
@@ -19,15 +21,21 @@ class Bed {
   /** Shards on the move, by node. */
   unsettled = 0;
   asked = 0;
+  looked = 0;
   readonly work: Promise<void>;
   #entry: BucketEntry;
+  #view: Uint8Array | undefined;
 
   constructor(map: ShardMap, ...members: ShardMember[]) {
     this.members = members;
     this.#entry = { key: "map", revision: 1, value: new TextEncoder().encode(formatShardMap(map)) };
     const bucket = {
       wire: { closed: false, connected: () => Promise.resolve() },
-      get: () => Promise.resolve(this.#entry),
+      get: (key: string) => {
+        if (key === "map") return Promise.resolve(this.#entry);
+        this.looked++;
+        return Promise.resolve({ key, revision: 1, value: this.#view });
+      },
       put: (key: string, value: Uint8Array, { revision }: PutOptions): Promise<TryOutcome> => {
         this.#entry = { key, value, revision: revision + 1 };
         this.maps.push(mapIn(this.#entry, SHARDS));
@@ -40,6 +48,7 @@ class Bed {
       bucket,
       shards: SHARDS,
       members: () => this.members,
+      viewVersion: () => 1,
       news: this.news,
       statusOf: (): Promise<ShardStatus> => {
         this.asked++;
@@ -48,6 +57,11 @@ class Bed {
       newestFence: () => Promise.resolve(0),
       maxMoves: 4,
     }, this.ends.signal);
+  }
+
+  /** Has the bucket hold a view that the coordinator has not heard of; or none. */
+  stands(version: number | undefined): void {
+    this.#view = version === undefined ? undefined : encodeView({ ...EMPTY_VIEW, version }, "test");
   }
 
   /** Resolves when the members were asked so often again. */
@@ -93,5 +107,16 @@ Deno.test("shards of a node that has gone do not wait for those on the move", as
   assertEquals(ownedBy(bed.maps[1], "b"), 0);
   const moves = shardMoves(bed.maps[0]!.shards, bed.maps[1]!.shards);
   assertEquals(moves.filter(({ from }) => from?.nodeId !== "b"), []);
+  await bed.end();
+});
+
+Deno.test("nothing is planned for members of whom newer ones are known in the bucket", async () => {
+  const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
+  bed.stands(2);
+  const looked = bed.looked;
+  while (bed.looked < looked + 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  assertEquals(bed.maps.length, 0);
+  bed.stands(1);
+  while (bed.maps.length === 0) await bed.askedAgain(1);
   await bed.end();
 });

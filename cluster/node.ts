@@ -216,12 +216,16 @@ export class ClusterNode {
   }
 
   async #campaign(signal: AbortSignal): Promise<void> {
-    const lease = await this.election.campaign({ signal });
-    const over = AbortSignal.any([lease.signal, signal]);
+    const out = this.discovery.signal;
+    const ends = AbortSignal.any([signal, out]);
+    const lease = await this.election.campaign({ signal: ends });
+    const over = AbortSignal.any([lease.signal, ends]);
     await new Promise<void>((resolve) => {
       if (over.aborted) resolve();
       over.addEventListener("abort", () => resolve(), { once: true });
     });
+    // Another process has its name: it is the one to lead by it.
+    if (out.aborted) await lease[Symbol.asyncDispose]();
   }
 
   async #followLeader(signal: AbortSignal): Promise<void> {

@@ -191,7 +191,11 @@ export class Actors {
     }
     try {
       if (!isFulfilled) throw result.reason;
-      if (store.saved.size === 0) await this.#parts.confirm(shard);
+      if (store.saved.size === 0) {
+        await this.#parts.confirm(shard);
+        // What it has read may be outdated: others may have had the shard since.
+        if (this.#active.get(actorId) !== actor) return notHere(shard);
+      }
       return { kind: "reply", ...(result.value !== undefined && { reply: result.value }) };
     } catch (error) {
       if (isAetherError(error, "FencedError")) {

@@ -212,21 +212,23 @@ export class Discovery implements AsyncDisposable {
   /**
    * Tells the others that this node will leave, so that it is given nothing more.
    *
+   * @param timeout How long to try, in ms; by default as long as to join.
    * @throws {StoreUnavailableError} The server does not answer in time.
    */
-  async retire(): Promise<void> {
+  async retire(timeout?: number): Promise<void> {
     this.signal.throwIfAborted();
-    await this.#membership.retire();
+    await this.#membership.retire(timeout);
   }
 
   /**
    * Leaves: the others know within milliseconds. The connection stays open.
    *
+   * @param timeout How long to try to tell them, in ms; by default as long as to join.
    * @throws {StoreUnavailableError} The server does not answer in time; the others will find out
    * by themselves.
    */
-  leave(): Promise<void> {
-    return this.#leave ??= this.#end();
+  leave(timeout?: number): Promise<void> {
+    return this.#leave ??= this.#end(timeout);
   }
 
   /** Like {@linkcode Discovery.leave}, except that a server that does not answer is no failure. */
@@ -247,13 +249,13 @@ export class Discovery implements AsyncDisposable {
     ]);
   }
 
-  async #end(): Promise<void> {
+  async #end(timeout?: number): Promise<void> {
     this.#halt.abort();
     try {
       await this.#work;
       await this.#role.close();
       await this.#lookout.close();
-      await this.#membership.leave();
+      await this.#membership.leave(timeout);
     } finally {
       await this.#membership.end();
       await this.#bucket.close();

@@ -114,9 +114,9 @@ export class Membership {
    *
    * @throws {StoreUnavailableError} The server does not answer in time.
    */
-  async retire(): Promise<void> {
+  async retire(timeout: number = this.#parts.timeout): Promise<void> {
     const { nodeId, incarnation } = this.#life!;
-    await this.#propose({ type: "retire", nodeId, incarnation });
+    await this.#propose({ type: "retire", nodeId, incarnation }, performance.now() + timeout);
   }
 
   /**
@@ -124,10 +124,11 @@ export class Membership {
    *
    * @throws {StoreUnavailableError} The server does not answer in time.
    */
-  async leave(): Promise<void> {
+  async leave(timeout: number = this.#parts.timeout): Promise<void> {
     if (!this.isMember) return;
     const { nodeId, incarnation } = this.#life!;
-    await this.#propose({ type: "depart", nodeId, incarnation, how: "left" });
+    const step: ViewStep = { type: "depart", nodeId, incarnation, how: "left" };
+    await this.#propose(step, performance.now() + timeout);
   }
 
   /** Ends the present life, without a word to the others. */
@@ -148,10 +149,7 @@ export class Membership {
   }
 
   /** Has a step made by whoever coordinates, so that many make one view; else makes it alone. */
-  async #propose(
-    step: ViewStep,
-    deadline: number = performance.now() + this.#parts.timeout,
-  ): Promise<void> {
+  async #propose(step: ViewStep, deadline: number): Promise<void> {
     const { store, coordination } = this.#parts;
     const own = coordination();
     if (own !== undefined && await own.propose(step) !== undefined) return;

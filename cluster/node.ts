@@ -29,6 +29,8 @@ export interface Handling {
 
 /** How long a member may take to tell its status, in ms. */
 const STATUS = 1_000;
+/** How long the others may take to hear that this node has left, in ms; they find out anyway. */
+const GOODBYE = 2_000;
 /** As long as a timer can run, in ms. */
 const FOREVER = 2 ** 31 - 1;
 
@@ -183,15 +185,17 @@ export class ClusterNode {
     const timer = setTimeout(() => patience.abort(), limits.leaveTimeout);
     const over = AbortSignal.any([patience.signal, discovery.signal]);
     try {
-      if (!discovery.signal.aborted) await this.#handOver(over);
+      if (!discovery.signal.aborted && !wire.closed) await this.#handOver(over);
     } finally {
+      clearTimeout(timer);
       this.telemetry.end();
       this.#halt.abort();
       await this.#work;
-      await Promise.all([this.#tenure.close(over), ...this.#ending]);
-      clearTimeout(timer);
+      await Promise.all([this.#tenure.close(), ...this.#ending]);
       await election[Symbol.asyncDispose]();
-      await discovery[Symbol.asyncDispose]();
+      await discovery.leave(GOODBYE).catch((error) => {
+        if (!isAetherError(error, "StoreUnavailableError")) this.#report(error);
+      });
       await this.#bucket.close();
       wire.close();
       this.news.tell();
@@ -202,7 +206,7 @@ export class ClusterNode {
   async #handOver(over: AbortSignal): Promise<void> {
     const { shards } = this.#tenure;
     try {
-      await this.discovery.retire();
+      await this.discovery.retire(this.limits.leaveTimeout);
       const others = this.discovery.view.members.some((member) =>
         member.nodeId !== this.discovery.nodeId && member.status === "up" && member.capacity > 0
       );
@@ -260,8 +264,7 @@ export class ClusterNode {
     const { discovery } = this;
     while (discovery.incarnation !== this.#tenure.store.incarnation) {
       const before = this.#tenure;
-      // None of its commands can save anything any more.
-      const ending = before.close(AbortSignal.abort()).catch(this.#report);
+      const ending = before.close().catch(this.#report);
       this.#ending.add(ending);
       ending.then(() => this.#ending.delete(ending));
       this.#tenure = await this.#open(discovery.incarnation);

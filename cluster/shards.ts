@@ -18,9 +18,9 @@ export interface ShardClaims {
   /** What a shard's fence says. */
   readFence(shard: number): Promise<FenceHolder | undefined>;
   /** Makes this process the owner; all that is read afterwards reaches the claim at least. */
-  claim(shard: number, mapVersion: number): Promise<FenceHolder>;
+  claim(shard: number, mapVersion: number, signal: AbortSignal): Promise<FenceHolder>;
   /** Brings the saves under way to their ends, and gives the shard up. */
-  release(shard: number): Promise<unknown>;
+  release(shard: number, signal: AbortSignal): Promise<unknown>;
 }
 
 /** What a process works with that has shards. */
@@ -206,7 +206,7 @@ export class Shards {
     switch (effect.kind) {
       case "read":
         try {
-          return { kind: "read", fence: await claims.readFence(shard) };
+          return { kind: "read", fence: await unlessAborted(signal, claims.readFence(shard)) };
         } catch {
           await this.#pause();
           return { kind: "unread" };
@@ -216,13 +216,14 @@ export class Shards {
         const { sequence } = holder;
         // Whoever is no member any more is not waited for.
         const answer = isMember(holder)
-          ? await ask(holder, shard, mapVersion).catch(() => "nothing" as const)
+          ? await unlessAborted(signal, ask(holder, shard, mapVersion))
+            .catch(() => "nothing" as const)
           : "nothing";
         return { kind: "answered", sequence, answer };
       }
       case "claim":
         try {
-          const { sequence } = await claims.claim(shard, effect.mapVersion);
+          const { sequence } = await claims.claim(shard, effect.mapVersion, signal);
           return { kind: "claimed", sequence };
         } catch (error) {
           await this.#pause();
@@ -242,7 +243,7 @@ export class Shards {
       }
       case "release":
         try {
-          await claims.release(shard);
+          await claims.release(shard, signal);
           forget(shard);
           return { kind: "released" };
         } catch {

@@ -83,8 +83,8 @@ export class Tenure {
       shards: store.shards,
       claims: {
         readFence: (shard) => store.fence(shard),
-        claim: (shard, mapVersion) => store.claim(shard, mapVersion),
-        release: (shard) => store.release(shard),
+        claim: (shard, mapVersion, signal) => store.claim(shard, mapVersion, { signal }),
+        release: (shard, signal) => store.release(shard, { signal }),
       },
       ask: (holder, shard, mapVersion) => this.#ask(holder, shard, mapVersion),
       isMember,
@@ -137,8 +137,7 @@ export class Tenure {
 
   /** Runs a command of this process: what comes back is what JSON carries, as from another node. */
   async run(message: Uint8Array): Promise<CommandAnswer> {
-    const answer = await this.#run(decodeCommand(message)!);
-    return decodeAnswer(encodeAnswer(answer))!;
+    return decodeAnswer(this.#encode(await this.#run(decodeCommand(message)!)))!;
   }
 
   /** Gives all shards up, and resolves when they are or `signal` is aborted. */
@@ -147,19 +146,19 @@ export class Tenure {
   }
 
   /**
-   * Ends it: commands under way come to their ends, unless `over` is aborted before; shards that
-   * were not given up are not.
+   * Ends it: saves under way come to their ends, commands that are under way still can save
+   * nothing more, and are not waited for; shards that were not given up are not.
    */
-  close(over: AbortSignal): Promise<void> {
-    return this.#end ??= this.#close(over);
+  close(): Promise<void> {
+    return this.#end ??= this.#close();
   }
 
-  async #close(over: AbortSignal): Promise<void> {
+  async #close(): Promise<void> {
     for (const subscription of this.#subscriptions) {
       if (!this.#parts.connection.isClosed()) subscription.unsubscribe();
     }
     await this.shards.close();
-    await this.actors.close(over);
+    await this.actors.close(AbortSignal.abort());
     await this.store[Symbol.asyncDispose]();
   }
 
@@ -177,10 +176,15 @@ export class Tenure {
       const error = new TypeError("Cannot run the command: it is malformed");
       return encodeMessage({ kind: "failed", error: failureOf(error) });
     }
+    return this.#encode(await this.#run(message));
+  }
+
+  /** An answer as it travels; one to a command of this process is held to the same limit. */
+  #encode(answer: CommandAnswer): Uint8Array {
     const { max_payload = Infinity } = this.#parts.connection.info ?? {};
-    const answer = encodeAnswer(await this.#run(message));
-    if (answer.length <= max_payload) return answer;
-    return encodeMessage({ kind: "failed", error: failureOf(tooLarge(answer.length)) });
+    const body = encodeAnswer(answer);
+    if (body.length <= max_payload) return body;
+    return encodeMessage({ kind: "failed", error: failureOf(tooLarge(body.length)) });
   }
 
   async #release({ data }: Msg): Promise<Uint8Array> {

@@ -69,12 +69,15 @@ export function checkRange(
 /**
  * A wire over `connection`, for `what` is opened on it.
  *
- * @throws {StoreUnavailableError} The connection is closed or drains.
+ * @throws {StoreUnavailableError} The connection is closed or drains, or broken at the moment.
  * @throws {UnsupportedServerError} The server is older than 2.12.
  */
 export function openWire(connection: Connection, what = "the store"): Wire {
   if (connection.isClosed() || connection.isDraining()) {
     throw new StoreUnavailableError(`Cannot open ${what}: the connection is closed or drains`);
+  }
+  if (connection.info === undefined) {
+    throw new StoreUnavailableError(`Cannot open ${what}: there is no connection at the moment`);
   }
   checkServer(connection);
   return new Wire(connection);

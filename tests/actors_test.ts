@@ -166,7 +166,7 @@ Deno.test("a shard that is not served, or not any more when the turn comes, send
   node.actors.forget(3);
   assertEquals((await node.send("3")).kind, "again");
   gate.resolve();
-  assertEquals((await running).kind, "reply");
+  assertEquals((await running).kind, "again");
   assertEquals((await waiting).kind, "again");
   await node.actors.close();
 });
@@ -379,4 +379,20 @@ Deno.test("a handler that never ends does not hold up the shard that has come ba
   node.actors.forget(3);
   assertEquals(await node.send("next"), { kind: "reply", reply: 7 });
   await node.actors.close(AbortSignal.abort());
+});
+
+Deno.test("what a handler has read before its shard went is no reply, though nothing is saved", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node = new Node({
+    handler: async (_command, { actorId, store }) => {
+      const version = await store.getLatestVersion(actorId);
+      await gate.promise;
+      return version;
+    },
+  });
+  const reply = node.send("read");
+  node.actors.forget(3); // The shard goes, and comes back.
+  gate.resolve();
+  assertEquals((await reply).kind, "again");
+  await node.actors.close();
 });

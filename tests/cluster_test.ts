@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import type { ClusterEvent } from "../cluster/cluster.ts";
+import { Cluster, type ClusterEvent } from "../cluster/cluster.ts";
 import { CommandFailedError, StoreUnavailableError } from "../store/errors.ts";
 import { JetStreamEventStore } from "../store/jetstream.ts";
-import { join, problemsOf, settled } from "./cluster_bed.ts";
-import { clusterTest, natsTest } from "./fixture.ts";
+import { join, problemsOf, QUICK, settled } from "./cluster_bed.ts";
+import { clusterTest, natsTest, nextStatus } from "./fixture.ts";
 
 natsTest("one node serves all, and commands reach the actors one at a time", async (scene) => {
   const node = await join(scene, "a");
@@ -106,7 +106,7 @@ clusterTest(
     ends.abort();
     await watching;
     const types = seen.map(({ type }) => type);
-    for (const type of ["joined", "leaving", "left", "moved"] as const) {
+    for (const type of ["joined", "left", "moved"] as const) {
       assert(
         types.includes(type),
         type,
@@ -131,3 +131,34 @@ natsTest("an actor goes on after an outage longer than its save", async (scene) 
   assertEquals([await second, await node.send("counter-1", 3)], [2, 3]);
   await node.leave();
 }, { leakCheck: false }); // Consumers that were cut off end by themselves.
+
+natsTest("a node leaves in time, though a handler never ends", async (scene) => {
+  const { namespace } = scene;
+  const connection = await scene.connect();
+  const node = await Cluster.join(connection, { ...QUICK, namespace, drainTimeout: 50 });
+  node.handle(() => new Promise(() => {}));
+  const sending = assertRejects(() => node.send("counter-1", 1, { timeout: 2_000 }));
+  while (node.describe().handling === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await node.leave();
+  await sending;
+});
+
+natsTest("a node leaves at once when its connection is closed", async (scene) => {
+  const connection = await scene.connect();
+  const { namespace } = scene;
+  const node = await Cluster.join(connection, { ...QUICK, namespace, leaveTimeout: 2 ** 31 - 1 });
+  await connection.close();
+  await node.leave();
+}, { leakCheck: false });
+
+natsTest("without a connection no node joins, and the error says so", async (scene) => {
+  const connection = await scene.connect();
+  const gone = nextStatus(connection, "disconnect");
+  await scene.server.kill();
+  await gone;
+  const { namespace } = scene;
+  await assertRejects(() => Cluster.join(connection, { namespace }), StoreUnavailableError);
+  const back = nextStatus(connection, "reconnect");
+  await scene.server.restart();
+  await back;
+});

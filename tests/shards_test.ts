@@ -160,8 +160,10 @@ Deno.test("claims that fail for a while are made again", async () => {
   const a = bed.node("a", {
     claims: {
       ...claims,
-      claim: (shard, mapVersion) =>
-        failures-- > 0 ? Promise.reject(new Error("out of reach")) : claim(shard, mapVersion),
+      claim: (shard, mapVersion, signal) =>
+        failures-- > 0
+          ? Promise.reject(new Error("out of reach"))
+          : claim(shard, mapVersion, signal),
     },
   });
   a.learn(mapOf(1, "a", "-", "-", "-"));

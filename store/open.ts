@@ -121,8 +121,9 @@ export async function opening<T>(
     try {
       return await work();
     } catch (error) {
-      const again = isPassing(error) && await retry(wire);
-      if (again) continue;
+      // Servers that have just come up, or miss one of them for a moment, find no place at first.
+      const isUnplaced = error instanceof ApiError && error.code === ServerCode.NO_PEERS;
+      if ((isPassing(error) || isUnplaced) && await retry(wire)) continue;
       if (error instanceof ApiError && error.status !== 503) {
         throw new StreamConfigError(stream, [`the server refuses: ${error.message}`]);
       }
@@ -177,6 +178,10 @@ async function ensureGenesis(api: StreamApi, wishes: StreamWishes): Promise<Gene
   const state = (await api.info(pause))?.state;
   if (state === undefined || state.last_seq === 0) {
     throw new ApiError({ code: 503, description: "the genesis was not stored" });
+  }
+  const first = await api.get({ seq: state.first_seq, next_by_subj: ">" }, pause);
+  if (first === undefined || first.subject === layout.genesis) {
+    throw new ApiError({ code: 503, description: "others make the stream at the moment" });
   }
   throw new StreamConfigError(layout.stream, [
     "it holds messages, yet none that says what it is: it was not made by this library",

@@ -9,6 +9,7 @@ const decoder = new TextDecoder();
 
 /** Server error codes that this library acts on. */
 export const ServerCode = {
+  NO_PEERS: 10005,
   STREAM_NOT_FOUND: 10059,
   STREAM_NAME_IN_USE: 10058,
   WRONG_LAST_SEQUENCE: 10071,

@@ -157,7 +157,8 @@ natsTest("without a connection no node joins, and the error says so", async (sce
   await scene.server.kill();
   await gone;
   const { namespace } = scene;
-  await assertRejects(() => Cluster.join(connection, { namespace }), StoreUnavailableError);
+  const joining = Cluster.join(connection, { namespace, timeout: 500 });
+  await assertRejects(() => joining, StoreUnavailableError);
   const back = nextStatus(connection, "reconnect");
   await scene.server.restart();
   await back;

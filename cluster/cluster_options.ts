@@ -52,7 +52,12 @@ export interface ClusterOptions
   readonly idle?: number;
   /** Actors that are active at most; of the idle ones the longest idle go first. @default {10_000} */
   readonly maxActors?: number;
-  /** Told of what goes wrong in the background and is not passing. @default {console.warn} */
+  /**
+   * Told of what goes wrong in the background and is not passing; of the same problem every ten
+   * minutes at most.
+   *
+   * @default {console.warn}
+   */
   readonly onError?: (error: unknown) => void;
 }
 

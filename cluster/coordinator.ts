@@ -1,5 +1,6 @@
 import { backoff } from "../store/backoff.ts";
 import type { Bucket, BucketEntry } from "../store/bucket.ts";
+import { isAetherError } from "../store/errors.ts";
 import type { News } from "./news.ts";
 import { emptyShardMap, nextMap, type ShardMap, type ShardOwner } from "./shard_map.ts";
 import { formatShardMap, parseShardMap } from "./shard_map_json.ts";
@@ -32,6 +33,8 @@ export interface CoordinatorParts {
   readonly newestFence: () => Promise<number>;
   /** Shards that are served and may be on the move at once. */
   readonly maxMoves: number;
+  /** Told of what does not pass by itself, each time that it is met. */
+  readonly report: (error: unknown) => void;
 }
 
 /** The key of the map. */
@@ -42,6 +45,8 @@ const POLL = 50;
 const STEP = 5_000;
 /** How often everything is looked at where nothing happens, in ms. */
 const IDLE = 15_000;
+/** How long nothing is tried after what does not pass by itself, in ms. */
+const TROUBLE = 1_000;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -56,7 +61,7 @@ export function mapIn({ value }: BucketEntry, shards: number): ShardMap {
  * Two of them at once do no harm: each map is written by compare-and-set on the one before.
  */
 export async function coordinate(parts: CoordinatorParts, signal: AbortSignal): Promise<void> {
-  const { bucket: { wire }, news, maxMoves } = parts;
+  const { bucket: { wire }, news, maxMoves, report } = parts;
   let retry = backoff(performance.now() + FOREVER, signal);
   /** Whether no shard is on the move. */
   let isAtRest = false;
@@ -69,9 +74,13 @@ export async function coordinate(parts: CoordinatorParts, signal: AbortSignal): 
       if (found === "newer members") await news.wait(POLL, count, signal);
       else if (found === "nothing" && isAtRest) await news.wait(IDLE, count, signal);
       else isAtRest = await settled(parts, signal);
-    } catch {
-      // Out of reach for a while: nothing is planned, and nobody's shards are taken.
+    } catch (error) {
+      // Nothing is planned, and nobody's shards are taken.
       isAtRest = false;
+      if (!isAetherError(error, "StoreUnavailableError")) {
+        report(error);
+        await news.wait(TROUBLE, news.count, signal);
+      }
       await retry(wire);
     }
   }

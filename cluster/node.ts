@@ -13,6 +13,7 @@ import { Election } from "./election.ts";
 import type { Leader } from "./leader_key.ts";
 import { clusterBucket } from "./names.ts";
 import { News } from "./news.ts";
+import { Reports } from "./reports.ts";
 import { emptyShardMap, type ShardMap, type ShardOwner } from "./shard_map.ts";
 import type { ShardMember } from "./shard_plan.ts";
 import { nodeSubject } from "./subjects.ts";
@@ -49,7 +50,7 @@ export class ClusterNode {
   readonly telemetry: ClusterTelemetry;
   readonly #bucket: Bucket;
   readonly #open: (incarnation: string) => Promise<Tenure>;
-  readonly #report: (error: unknown) => void;
+  readonly #reports: Reports;
   readonly #halt = new AbortController();
   #tenure: Tenure;
   /** Former lives that have commands under way. */
@@ -70,7 +71,7 @@ export class ClusterNode {
     this.telemetry = parts.telemetry;
     this.#bucket = parts.bucket;
     this.#open = parts.open;
-    this.#report = onError;
+    this.#reports = new Reports(onError);
     this.#tenure = tenure;
     this.#map = emptyShardMap(tenure.store.shards);
   }
@@ -164,10 +165,15 @@ export class ClusterNode {
         news: this.news,
         statusOf: (member) => this.#statusOf(member),
         newestFence: async () => {
-          const fences = await this.#tenure.store.fences();
-          return Math.max(0, ...[...fences.values()].map(({ mapVersion }) => mapVersion));
+          // A map may be known that no shard was claimed under.
+          let newest = this.#map.version;
+          for (const { mapVersion } of (await this.#tenure.store.fences()).values()) {
+            newest = Math.max(newest, mapVersion);
+          }
+          return newest;
         },
         maxMoves,
+        report: (error) => this.#reports.tell(error),
       }, signal)
     );
     this.#work = Promise.all([
@@ -194,7 +200,7 @@ export class ClusterNode {
       await Promise.all([this.#tenure.close(), ...this.#ending]);
       await election[Symbol.asyncDispose]();
       await discovery.leave(GOODBYE).catch((error) => {
-        if (!isAetherError(error, "StoreUnavailableError")) this.#report(error);
+        if (!isAetherError(error, "StoreUnavailableError")) this.#reports.tell(error);
       });
       await this.#bucket.close();
       wire.close();
@@ -242,7 +248,13 @@ export class ClusterNode {
   async #followMap(signal: AbortSignal): Promise<void> {
     const { reconcile } = this.discovery.timings;
     for await (const entry of this.#bucket.watch({ filter: MAP_KEY, reconcile, signal })) {
-      const map = mapIn(entry, this.#map.shards.length);
+      let map: ShardMap;
+      try {
+        map = mapIn(entry, this.#map.shards.length);
+      } catch (error) {
+        this.#reports.tell(error);
+        continue;
+      }
       if (map.version <= this.#map.version) continue;
       this.#map = map;
       this.#tenure.learn(map);
@@ -264,7 +276,7 @@ export class ClusterNode {
     const { discovery } = this;
     while (discovery.incarnation !== this.#tenure.store.incarnation) {
       const before = this.#tenure;
-      const ending = before.close().catch(this.#report);
+      const ending = before.close().catch((error) => this.#reports.tell(error));
       this.#ending.add(ending);
       ending.then(() => this.#ending.delete(ending));
       this.#tenure = await this.#open(discovery.incarnation);
@@ -298,7 +310,7 @@ export class ClusterNode {
         if (this.discovery.signal.aborted) return;
       } catch (error) {
         if (signal.aborted || this.discovery.signal.aborted) return;
-        if (!isAetherError(error, "StoreUnavailableError")) this.#report(error);
+        if (!isAetherError(error, "StoreUnavailableError")) this.#reports.tell(error);
         await retry(this.wire);
       }
     }

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { coordinate, mapIn, type ShardStatus } from "../cluster/coordinator.ts";
 import { News } from "../cluster/news.ts";
+import { Reports } from "../cluster/reports.ts";
 import { emptyShardMap, nextMap, type ShardMap, shardMoves } from "../cluster/shard_map.ts";
 import { formatShardMap } from "../cluster/shard_map_json.ts";
 import { planShards, type ShardMember } from "../cluster/shard_plan.ts";
@@ -22,6 +23,7 @@ class Bed {
   unsettled = 0;
   asked = 0;
   looked = 0;
+  readonly reports: unknown[] = [];
   readonly work: Promise<void>;
   #entry: BucketEntry;
   #view: Uint8Array | undefined;
@@ -56,12 +58,19 @@ class Bed {
       },
       newestFence: () => Promise.resolve(0),
       maxMoves: 4,
+      report: (error) => this.reports.push(error),
     }, this.ends.signal);
   }
 
   /** Has the bucket hold a view that the coordinator has not heard of; or none. */
   stands(version: number | undefined): void {
     this.#view = version === undefined ? undefined : encodeView({ ...EMPTY_VIEW, version }, "test");
+  }
+
+  /** Has the bucket hold this under the key of the map. */
+  holds(map: string): void {
+    this.#entry = { key: "map", revision: 9, value: new TextEncoder().encode(map) };
+    this.news.tell();
   }
 
   /** Resolves when the members were asked so often again. */
@@ -119,4 +128,23 @@ Deno.test("nothing is planned for members of whom newer ones are known in the bu
   bed.stands(1);
   while (bed.maps.length === 0) await bed.askedAgain(1);
   await bed.end();
+});
+
+Deno.test("a map that cannot be read is told of, and dealing goes on when it can be", async () => {
+  const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
+  bed.holds("{}");
+  while (bed.reports.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  assertEquals(bed.maps.length, 0);
+  bed.holds(formatShardMap(alone));
+  while (bed.maps.length === 0) await bed.askedAgain(1);
+  assertEquals(bed.reports.length, 1);
+  await bed.end();
+});
+
+Deno.test("the same problem is told of once in a while, others at once", () => {
+  const told: unknown[] = [];
+  const reports = new Reports((error) => told.push(error));
+  const [one, other] = [new TypeError("one"), new TypeError("other")];
+  for (const error of [one, new TypeError("one"), other, one, other]) reports.tell(error);
+  assertEquals(told, [one, other]);
 });

@@ -1,0 +1,34 @@
+import { assert, assertEquals } from "@std/assert";
+import { MAP_KEY } from "../cluster/coordinator.ts";
+import { clusterBucket } from "../cluster/names.ts";
+import { Bucket } from "../store/bucket.ts";
+import { join, settled } from "./cluster_bed.ts";
+import { natsTest } from "./fixture.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+natsTest("a map that is lost is dealt anew, newer than any that is known", async (scene) => {
+  const errors: unknown[] = [];
+  const a = await join(scene, "a", { onError: (error) => errors.push(error) });
+  await settled(a);
+  const bucket = await Bucket.open(await scene.connect(), {
+    bucket: clusterBucket(scene.namespace),
+  });
+  const change = (text: (standing: string) => string) =>
+    bucket.update(MAP_KEY, ({ value }) => encoder.encode(text(decoder.decode(value))));
+  // A map that gives nothing to anybody new: no shard is claimed under it.
+  await change((text) => JSON.stringify({ ...JSON.parse(text), version: 1000 }));
+  while (a.describe().map.version < 1000) await new Promise((resolve) => setTimeout(resolve, 5));
+  await change(() => "{}");
+  while (errors.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  const { revision } = await bucket.get(MAP_KEY);
+  await bucket.remove(MAP_KEY, revision);
+  const b = await join(scene, "b");
+  await settled(a, b);
+  assert(a.describe().map.version > 1000);
+  assertEquals(errors.length, 1);
+  await a.leave();
+  await b.leave();
+  await bucket.close();
+});

@@ -110,16 +110,17 @@ export class Actors {
     const known = actor.pending.get(id) ?? actor.answers.get(id);
     if (known !== undefined) return Promise.resolve(known);
     const answer = this.#lanes.run([actor.lane], () => this.#turn(actor, message))
-      .catch((error): CommandAnswer => ({ kind: "again", reason: String(error) }))
       .then((answer) => {
-        actor.pending.delete(id);
-        actor.usedAt = performance.now();
         // What another try may bring to an end has to be tried there.
         if (answer.kind !== "again") {
           actor.answers.set(id, answer);
           trim(actor.answers, KEPT_ANSWERS);
         }
         return answer;
+      }, unread)
+      .finally(() => {
+        actor.pending.delete(id);
+        actor.usedAt = performance.now();
       });
     actor.pending.set(id, answer);
     return answer;
@@ -296,6 +297,15 @@ const FOREVER = 2 ** 31 - 1;
 /** Without the events: there may be many. */
 function receiptsOf(commands: ReadonlyMap<string, HandledCommand>): Map<string, SaveReceipt> {
   return new Map([...commands].map(([id, { receipt }]) => [id, receipt]));
+}
+
+/** The answer where the actor's commands could not be read: another try helps only if that passes. */
+function unread(error: unknown): CommandAnswer {
+  const isLasting = isAetherError(error, "CorruptEventError") ||
+    isAetherError(error, "StreamRegressedError");
+  return isLasting
+    ? { kind: "failed", error: failureOf(error) }
+    : { kind: "again", reason: String(error) };
 }
 
 function notHere(shard: number): CommandAnswer {

@@ -185,7 +185,9 @@ export class Cluster implements AsyncDisposable {
    * somebody has answered. It is handled once, for its id is stored with its events.
    *
    * @param command What JSON carries.
-   * @throws {CommandFailedError} The handler has thrown; what it says is in `failure`.
+   * @throws {CommandFailedError} The handler has thrown; what it says is in `failure`. Or the
+   * actor's events cannot be read, a {@linkcode CorruptEventError} or
+   * {@linkcode StreamRegressedError}: then nobody knows whether it was handled before.
    * @throws {CommandAlreadyHandledError} It was handled before, and nobody knows the reply.
    * @throws {CommandOutcomeUnknownError} It was sent, and nobody has answered in time: send it
    * again under its `commandId`.

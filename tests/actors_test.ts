@@ -8,7 +8,12 @@ import {
 import type { HandledCommand } from "../cluster/command_store.ts";
 import type { CommandAnswer } from "../cluster/commands.ts";
 import type { Decider } from "../store/decider.ts";
-import { FencedError, SaveOutcomeUnknownError } from "../store/errors.ts";
+import {
+  CorruptEventError,
+  FencedError,
+  SaveOutcomeUnknownError,
+  StoreUnavailableError,
+} from "../store/errors.ts";
 import { createEvent, type Event } from "../store/event.ts";
 import { execute } from "../store/execute.ts";
 import { InMemoryEventStore } from "../store/memory.ts";
@@ -394,5 +399,24 @@ Deno.test("what a handler has read before its shard went is no reply, though not
   node.actors.forget(3); // The shard goes, and comes back.
   gate.resolve();
   assertEquals((await reply).kind, "again");
+  await node.actors.close();
+});
+
+Deno.test("an actor whose events cannot be read is told of at once, and read again", async () => {
+  const troubles: Error[] = [
+    new StoreUnavailableError("Cannot read: no answer"),
+    new CorruptEventError(1, "it is no JSON"),
+  ];
+  const node: Node = new Node({
+    commandsOf: () => {
+      const trouble = troubles.shift();
+      return trouble === undefined ? Promise.resolve(new Map()) : Promise.reject(trouble);
+    },
+    handler: append,
+  });
+  assertEquals((await node.send("1")).kind, "again");
+  const failed = await node.send("1");
+  assertEquals("error" in failed && failed.error.name, "CorruptEventError");
+  assertEquals(await node.send("1"), { kind: "reply", reply: 1 });
   await node.actors.close();
 });

@@ -3,7 +3,7 @@ import { FencedError, type FenceHolder, isAetherError } from "../store/errors.ts
 import type { Heads } from "../store/heads.ts";
 import { Lanes } from "../store/lanes.ts";
 import { shardOf } from "../store/layout.ts";
-import type { Fences } from "./fence.ts";
+import { type Fences, isNobodys } from "./fence.ts";
 
 /** A shard that this node owns. Each claim is another object, so that a lost one is never mistaken. */
 export interface Claim {
@@ -16,6 +16,7 @@ export interface Claim {
 
 /** A claim that another node's has ended. */
 interface LostClaim {
+  /** A claim under this map or an older one is refused. */
   readonly mapVersion: number;
   readonly holder: FenceHolder;
 }
@@ -168,12 +169,14 @@ export class Claims {
       return true;
     }
     this.#claims.delete(shard);
-    this.#lost.set(shard, { mapVersion: fence.mapVersion, holder });
+    // What is no fence gives the shard to nobody: the map of the claim is good for another one.
+    const mapVersion = fence.mapVersion - (isNobodys(holder) ? 1 : 0);
+    this.#lost.set(shard, { mapVersion, holder });
     const error = new FencedError(`go on with shard ${shard}`, { shard, nodeId, holder });
     try {
       onDeposed?.(shard, error);
     } catch (failure) {
-      Promise.reject(failure); // Nobody's to handle, and not to be swallowed.
+      console.warn(`What was to be told of the loss of shard ${shard} has thrown:`, failure);
     }
     return true;
   }

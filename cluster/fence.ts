@@ -216,6 +216,11 @@ export function fenceHolderIn(message: StoredMessage): FenceHolder {
   return holderIn(fenceIn(message));
 }
 
+/** Whether a fence is what something else wrote. */
+export function isNobodys({ nodeId, mapVersion }: FenceHolder): boolean {
+  return nodeId === UNREADABLE.nodeId && mapVersion === UNREADABLE.mapVersion;
+}
+
 function fenceIn({ data, sequence }: StoredMessage): StoredFence {
   let value: Partial<StoredFence> = {};
   try {

@@ -58,7 +58,12 @@ export interface FencedEventStoreOptions extends JetStreamEventStoreOptions {
    * @default {"lease"}
    */
   readonly reads?: "lease" | "fenced";
-  /** Told at once of each shard that turns out to be another node's. @default {undefined} */
+  /**
+   * Told at once of each shard that turns out to be another node's. What it throws goes to
+   * `console.warn`.
+   *
+   * @default {undefined}
+   */
   readonly onDeposed?: (shard: number, error: FencedError) => void;
 }
 

@@ -158,6 +158,33 @@ natsTest("What is no fence is nobody's: a claim goes over it", async (scene) => 
   }
   assertEquals(a.lost.length, 4);
   assertEquals((await tryOne(a.store, actorIn(a.store, 0), 9)).kind, "saved");
+  // It says nothing of a newer map: under the present one the shard is as good as before.
+  await a.connection.request(subject, "", { timeout: 5_000 });
+  fencedBy(await tryOne(a.store, actorIn(a.store, 0), 10));
+  await assertRejects(() => a.store.claim(0, 4), FencedError);
+  await a.store.claim(0, 5);
+  assertEquals((await tryOne(a.store, actorIn(a.store, 0), 10)).kind, "saved");
+});
+
+natsTest("What onDeposed throws is told, and keeps nothing from going on", async (scene) => {
+  const { warn } = console;
+  const warnings: unknown[] = [];
+  const failure = new Error("not now");
+  const onDeposed = () => {
+    throw failure;
+  };
+  await using a = await nodeOf(scene, "a", { onDeposed });
+  await using b = await nodeOf(scene, "b");
+  await a.store.claim(0, 1);
+  await b.store.claim(0, 2);
+  console.warn = (_what, error) => error === failure ? warnings.push(error) : undefined;
+  try {
+    fencedBy(await tryOne(a.store, actorIn(a.store, 0), 1));
+  } finally {
+    console.warn = warn;
+  }
+  assertEquals(warnings, [failure]);
+  await a.store.claim(0, 3);
 });
 
 natsTest("Impossible shards, maps, names and modes are RangeErrors", async (scene) => {

@@ -246,17 +246,20 @@ export class Actors {
 
   /**
    * Holds the actor's turn until it is known what became of a save: until then, the same
-   * command run again might save its events a second time.
+   * command run again might save its events a second time. What renewing the shard does not make
+   * final, nothing does: then the turn is given up.
    */
   async #settle(actor: Active, { doubts }: CommandStore): Promise<CommandAnswer> {
     const { wire, renew } = this.#parts;
     const retry = backoff(performance.now() + FOREVER);
     for (const doubt of doubts) {
-      let tries = 0;
+      let [tries, renewals] = [0, 0];
       while (this.#isPresent(actor) && await doubt.settle().catch(() => "open") === "open") {
         if (!await retry(wire)) break;
         // After a break of the connection it stays open, unless the fence shuts it out.
-        if (++tries % OPEN === 0) await renew(actor.shard).catch(() => {});
+        if (++tries % OPEN !== 0) continue;
+        if (renewals === RENEWALS) break;
+        await renew(actor.shard).then(() => renewals++, () => {});
       }
     }
     actor.commands = undefined; // Read anew: the events may be there.
@@ -291,6 +294,8 @@ export class Actors {
 
 /** How often a save is asked about, which takes about half a second, before its shard is renewed. */
 const OPEN = 8;
+/** How often the shard is renewed for a save that no fence shuts out, over about four seconds. */
+const RENEWALS = 2;
 /** As long as a timer can run, in ms. */
 const FOREVER = 2 ** 31 - 1;
 

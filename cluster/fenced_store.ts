@@ -45,7 +45,10 @@ export interface FencedEventStoreOptions extends JetStreamEventStoreOptions {
    *   are meant for: on one server each batch holds the stream up for milliseconds.
    * - `"optimistic"`: only what this node knows. Saves are as quick as a plain store's. A node
    *   that was deposed and does not know it yet can still write an actor **until the new owner has
-   *   written it**; what both write is decided by version, as in a plain store.
+   *   written it**; what both write is decided by version, as in a plain store. Nor can a claim
+   *   made anew shut out a save whose answer was lost with the connection: in a cluster, the
+   *   actor's next command waits for seconds, and where the lost save arrives later still, the
+   *   command that is sent again may be handled twice.
    *
    * @default {"fenced"}
    */

@@ -420,3 +420,24 @@ Deno.test("an actor whose events cannot be read is told of at once, and read aga
   assertEquals(await node.send("1"), { kind: "reply", reply: 1 });
   await node.actors.close();
 });
+
+Deno.test("an outcome that no fence makes final gives the turn up as doubtful", async () => {
+  const node: Node = new Node({
+    storeFor: (id) => {
+      const store = node.marked(id);
+      if (id !== "lost") return store;
+      const settle = () => Promise.resolve("open" as const);
+      const saveEvents = () => Promise.reject(new SaveOutcomeUnknownError("a-1", 1, settle));
+      return new Proxy(store, {
+        get: (target, name) => name === "saveEvents" ? saveEvents : Reflect.get(target, name),
+      });
+    },
+    handler: append,
+  });
+  const [lost, next] = [node.send("lost"), node.send("next")];
+  const reason = "its outcome was unknown for a while";
+  assertEquals(await lost, { kind: "again", reason, isDoubtful: true });
+  assertEquals(await next, { kind: "reply", reply: 1 });
+  assertEquals([node.renewals, node.reads], [2, 2]);
+  await node.actors.close();
+});

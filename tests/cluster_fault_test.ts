@@ -32,3 +32,19 @@ natsTest("a map that is lost is dealt anew, newer than any that is known", async
   await b.leave();
   await bucket.close();
 });
+
+natsTest("an actor goes on after an outage, though saves are optimistic", async (scene) => {
+  const proxy = scene.proxy();
+  const node = await join(scene, "a", { timeout: 1500, mode: "optimistic" }, proxy);
+  assertEquals(await node.send("counter-1", 1), 1);
+  const lost = proxy.eatFromClient(({ subject }) => subject.includes(".event."));
+  const second = node.send("counter-1", 2);
+  while (lost.eaten.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  proxy.refusing = true;
+  proxy.cut();
+  await new Promise((resolve) => setTimeout(resolve, 2000)); // The save gives up.
+  lost.stop();
+  proxy.refusing = false;
+  assertEquals([await second, await node.send("counter-1", 3)], [2, 3]);
+  await node.leave();
+}, { leakCheck: false }); // Consumers that were cut off end by themselves.

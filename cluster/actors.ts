@@ -46,6 +46,8 @@ export interface ActorsParts {
   readonly shardOf: (actorId: string) => number;
   /** Whether this node serves the shard. */
   readonly serves: (shard: number) => boolean;
+  /** Whether the map gives the shard to another node, which is a member. */
+  readonly isOthers: (shard: number) => boolean;
   /** Proves, before a reply that saved nothing, that the shard is this node's still. */
   readonly confirm: (shard: number) => Promise<void>;
   /** Sees to it that of what was sent for the shard until now nothing more is stored. */
@@ -200,7 +202,11 @@ export class Actors {
       return { kind: "reply", ...(result.value !== undefined && { reply: result.value }) };
     } catch (error) {
       if (isAetherError(error, "FencedError")) {
-        return error.shard === shard ? notHere(shard) : { kind: "again", reason: error.message };
+        if (error.shard === shard) return notHere(shard);
+        // As long as the map stands, no try ends otherwise: the sender is to know.
+        return this.#parts.isOthers(error.shard)
+          ? { kind: "failed", error: failureOf(error) }
+          : { kind: "again", reason: error.message };
       }
       // Said by a store out of reach, not by the actor's rules.
       if (isAetherError(error, "StoreUnavailableError")) {

@@ -15,7 +15,7 @@ import {
 import type { ShardStatus } from "./coordinator.ts";
 import { FencedEventStore, type FencedEventStoreOptions } from "./fenced_store.ts";
 import type { HandoffAnswer } from "./handoff.ts";
-import type { ShardMap, ShardOwner } from "./shard_map.ts";
+import { isSameOwner, type ShardMap, type ShardOwner } from "./shard_map.ts";
 import { Shards } from "./shards.ts";
 import { nodeSubject } from "./subjects.ts";
 import type { ClusterTelemetry } from "./telemetry.ts";
@@ -57,6 +57,7 @@ export class Tenure {
   readonly actors: Actors;
   readonly #parts: TenureParts;
   readonly #subscriptions: readonly Subscription[];
+  #map: ShardMap | undefined;
   #end: Promise<void> | undefined;
 
   private constructor(parts: TenureParts, store: FencedEventStore) {
@@ -72,6 +73,10 @@ export class Tenure {
       commandsOf: (actorId) => store.commandsOf(actorId),
       shardOf: (actorId) => store.shardOf(actorId),
       serves: (shard) => this.shards.serves(shard),
+      isOthers: (shard) => {
+        const owner = this.#map?.shards[shard];
+        return owner !== undefined && !isSameOwner(owner, self) && isMember(owner);
+      },
       confirm: (shard) => this.#confirm(shard),
       renew: (shard) => store.renew(shard),
       idle,
@@ -132,6 +137,7 @@ export class Tenure {
 
   /** Takes a map. */
   learn(map: ShardMap): void {
+    this.#map = map;
     this.shards.learn(map);
   }
 

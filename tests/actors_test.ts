@@ -52,6 +52,7 @@ class Node {
       },
       shardOf: (actorId) => actorId.length,
       serves: (shard) => !this.lost.has(shard),
+      isOthers: () => false,
       confirm: () => {
         this.confirmations++;
         return Promise.resolve();
@@ -375,6 +376,19 @@ Deno.test("whoever is sent on is told where events may be stored, and which shar
   const other =
     'Cannot save: node "a" does not own shard 4; send the command to the shard\'s owner';
   assertEquals(await node.send("2"), { kind: "again", reason: other });
+  await node.actors.close();
+});
+
+Deno.test("a command that saves on another's shard fails at once, and one on a lost shard not", async () => {
+  const node: Node = new Node({
+    handler: (command) => {
+      throw new FencedError("save", { shard: command as number, nodeId: "a" });
+    },
+    isOthers: (shard) => shard === 4,
+  });
+  const answer = await node.send("1", 4);
+  assertEquals("error" in answer && answer.error.name, "FencedError");
+  assertEquals((await node.send("2", 5)).kind, "again");
   await node.actors.close();
 });
 

@@ -1,7 +1,9 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { MAP_KEY } from "../cluster/coordinator.ts";
 import { clusterBucket } from "../cluster/names.ts";
 import { Bucket } from "../store/bucket.ts";
+import { CommandFailedError } from "../store/errors.ts";
+import { createEvent } from "../store/event.ts";
 import { join, settled } from "./cluster_bed.ts";
 import { natsTest } from "./fixture.ts";
 
@@ -48,3 +50,38 @@ natsTest("an actor goes on after an outage, though saves are optimistic", async 
   assertEquals([await second, await node.send("counter-1", 3)], [2, 3]);
   await node.leave();
 }, { leakCheck: false }); // Consumers that were cut off end by themselves.
+
+natsTest("a command that saves on two nodes fails at once, on one it does not", async (scene) => {
+  const nodes = await Promise.all(
+    ["a", "b"].map((nodeId) =>
+      join(
+        scene,
+        nodeId,
+        {},
+        undefined,
+        (cluster) =>
+          cluster.handle(async (others, { actorId, store }) => {
+            const ids = [actorId, others as string];
+            await store.saveEvents(
+              ids.map((actorId) =>
+                createEvent({ eventType: "Met", actorId, version: 1, data: null })
+              ),
+            );
+          }),
+      )
+    ),
+  );
+  await settled(...nodes);
+  const [a] = nodes as [typeof nodes[0]];
+  const ids = Array.from({ length: 50 }, (_, at) => `guest-${at}`);
+  const [mine, too] = ids.filter((id) => a.ownerOf(id)?.nodeId === "a") as [string, string];
+  const others = ids.find((id) => a.ownerOf(id)?.nodeId === "b")!;
+  const failed = await assertRejects(
+    () => a.send(mine, others, { timeout: 2 ** 31 - 1 }),
+    CommandFailedError,
+    `does not own shard ${a.ownerOf(others)!.shard}`,
+  );
+  assertEquals(failed.failure.name, "FencedError");
+  await a.send(mine, too);
+  await Promise.all(nodes.map((node) => node.leave()));
+});

@@ -275,6 +275,7 @@ export class Actors {
   #activate(actorId: string, shard: number): Active {
     let actor = this.#active.get(actorId);
     if (actor === undefined) {
+      this.#makeRoom();
       const [pending, answers] = [new Map(), new Map()];
       const lane = String(++this.#lastLane);
       actor = { actorId, shard, pending, answers, lane, commands: undefined, usedAt: 0 };
@@ -284,6 +285,15 @@ export class Actors {
     this.#active.set(actorId, actor);
     actor.usedAt = performance.now();
     return actor;
+  }
+
+  /** Lets go of whom another actor is too many for: of the idle ones, those idle for longest. */
+  #makeRoom(): void {
+    let looked = 0;
+    for (const actor of this.#active.values()) {
+      if (this.#active.size < this.#parts.capacity || ++looked > MOST_LOOKED_AT) return;
+      if (actor.pending.size === 0) this.#active.delete(actor.actorId);
+    }
   }
 
   /** Lets idle actors go: those that were idle for long, and as many as are too many. */
@@ -298,6 +308,8 @@ export class Actors {
   }
 }
 
+/** Actors that are looked at to make room for one: the rest is for later. */
+const MOST_LOOKED_AT = 32;
 /** How often a save is asked about, which takes about half a second, before its shard is renewed. */
 const OPEN = 8;
 /** How often the shard is renewed for a save that no fence shuts out, over about four seconds. */

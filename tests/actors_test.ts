@@ -455,3 +455,21 @@ Deno.test("an outcome that no fence makes final gives the turn up as doubtful", 
   assertEquals([node.renewals, node.reads], [2, 2]);
   await node.actors.close();
 });
+
+Deno.test("of idle actors no more are kept than allowed, those used last", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node = new Node({
+    handler: (command) => command === "busy" ? gate.promise : undefined,
+    capacity: 3,
+  });
+  const busy = node.send("1", "busy", "busy");
+  for (const actorId of ["a", "b", "c", "b", "d", "b"]) {
+    await node.send(`of ${actorId}`, undefined, actorId);
+    assert(node.actors.load.actors <= 3);
+  }
+  assertEquals(node.actors.load, { actors: 3, commands: 1 });
+  assertEquals(node.reads, 5); // Once of each: "b" has stayed.
+  gate.resolve();
+  await busy;
+  await node.actors.close();
+});

@@ -185,6 +185,11 @@ export class Cluster implements AsyncDisposable {
    * Sends a command to the owner of an actor, and gives its reply: over moves and crashes, until
    * somebody has answered. It is handled once, for its id is stored with its events.
    *
+   * The id counts per actor, whoever wrote the event that names it: the same id may be sent to
+   * another actor, and a command that saved events of several is found at each of them as handled.
+   * Where it has failed, the reply is remembered for a while under its id; send it under another
+   * one to have it handled anew.
+   *
    * @param command What JSON carries.
    * @throws {CommandFailedError} The handler has thrown; what it says is in `failure`. Or the
    * actor's events cannot be read, a {@linkcode CorruptEventError} or

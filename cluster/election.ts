@@ -56,7 +56,8 @@ export interface ElectionSignal {
 
 /**
  * Election of one leader among the nodes of a namespace, by a key in a NATS bucket that expires
- * unless its holder renews it. At most one lease is valid at any time, and terms only grow.
+ * unless its holder renews it. At most one lease is valid at any time, and terms only grow, as
+ * long as the bucket stands: where it is deleted and made anew, they start over.
  *
  * Open the connection with `maxReconnectAttempts: -1`, and with a `pingInterval` of 2 s or so if
  * a lease shall outlive a NATS server that hangs: the connection notices only by its pings.

@@ -257,7 +257,7 @@ export class Actors {
    */
   async #settle(actor: Active, { doubts }: CommandStore): Promise<CommandAnswer> {
     const { wire, renew } = this.#parts;
-    const retry = backoff(performance.now() + FOREVER);
+    const retry = backoff(Infinity);
     for (const doubt of doubts) {
       let [tries, renewals] = [0, 0];
       while (this.#isPresent(actor) && await doubt.settle().catch(() => "open") === "open") {
@@ -314,8 +314,6 @@ const MOST_LOOKED_AT = 32;
 const OPEN = 8;
 /** How often the shard is renewed for a save that no fence shuts out, over about four seconds. */
 const RENEWALS = 2;
-/** As long as a timer can run, in ms. */
-const FOREVER = 2 ** 31 - 1;
 
 /** Without the events: there may be many. */
 function receiptsOf(commands: ReadonlyMap<string, HandledCommand>): Map<string, SaveReceipt> {

@@ -7,9 +7,6 @@ import { elapsed, type Instant, instant } from "./clock.ts";
 import { HeldLease, type LeaseParts } from "./held_lease.ts";
 import { claimIn, encodeClaim, LEADER_KEY } from "./leader_key.ts";
 
-/** As long as a timer can run, in ms. */
-const FOREVER = 2 ** 31 - 1;
-
 /** Tries that may have been stored: when each was sent, by its nonce. */
 export type Doubts = Map<string, Instant>;
 
@@ -25,7 +22,7 @@ export async function takeLease(
   signal: AbortSignal,
 ): Promise<HeldLease> {
   const { bucket, timings: { lease, margin, attempt }, clock, nodeId, incarnation, nonces } = parts;
-  let retry = backoff(performance.now() + FOREVER, signal);
+  let retry = backoff(Infinity, signal);
   for (;;) {
     const entry = await readLeaderKey(parts, signal);
     if (entry.value !== undefined) {
@@ -36,7 +33,7 @@ export async function takeLease(
       }
       if (!nonces.isOwn(nonce)) {
         await changed(parts, entry, signal);
-        retry = backoff(performance.now() + FOREVER, signal);
+        retry = backoff(Infinity, signal);
         continue;
       }
       // A try of this candidate's, and nobody leads under it: what stands is free for it alone.
@@ -84,7 +81,7 @@ export async function readLeaderKey(
   { bucket, timings: { attempt } }: LeaseParts,
   signal: AbortSignal,
 ): Promise<BucketEntry> {
-  for (const retry = backoff(performance.now() + FOREVER, signal);;) {
+  for (const retry = backoff(Infinity, signal);;) {
     try {
       return await unlessAborted(signal, bucket.get(LEADER_KEY, 5 * attempt));
     } catch (error) {

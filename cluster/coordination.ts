@@ -58,7 +58,7 @@ export class Coordination {
     const subscription = this.#listen();
     const stop = () => void this.#answer(this.#wishes.splice(0), undefined);
     signal.addEventListener("abort", stop, { once: true });
-    let retry = backoff(performance.now() + FOREVER, signal);
+    let retry = backoff(Infinity, signal);
     let lookedAt = -Infinity;
     while (!signal.aborted && !wire.closed) {
       const { count } = news;
@@ -70,7 +70,7 @@ export class Coordination {
       try {
         await this.#write();
         lookedAt = performance.now();
-        retry = backoff(performance.now() + FOREVER, signal);
+        retry = backoff(Infinity, signal);
       } catch (error) {
         if (!isPassing(error)) this.#parts.report(error);
         await retry(wire);
@@ -143,9 +143,6 @@ export class Coordination {
     });
   }
 }
-
-/** As long as a timer can run, in ms. */
-const FOREVER = 2 ** 31 - 1;
 
 function isPassing(error: unknown): boolean {
   return (error as { code?: unknown }).code === "StoreUnavailableError";

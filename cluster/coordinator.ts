@@ -62,7 +62,7 @@ export function mapIn({ value }: BucketEntry, shards: number): ShardMap {
  */
 export async function coordinate(parts: CoordinatorParts, signal: AbortSignal): Promise<void> {
   const { bucket: { wire }, news, maxMoves, report } = parts;
-  let retry = backoff(performance.now() + FOREVER, signal);
+  let retry = backoff(Infinity, signal);
   /** Whether no shard is on the move. */
   let isAtRest = false;
   while (!signal.aborted && !wire.closed) {
@@ -70,7 +70,7 @@ export async function coordinate(parts: CoordinatorParts, signal: AbortSignal): 
     try {
       // What is served stays while others move; what nobody serves is not waited with.
       const found = await step(parts, isAtRest ? maxMoves : 0);
-      retry = backoff(performance.now() + FOREVER, signal);
+      retry = backoff(Infinity, signal);
       if (found === "newer members") await news.wait(POLL, count, signal);
       else if (found === "nothing" && isAtRest) await news.wait(IDLE, count, signal);
       else isAtRest = await settled(parts, signal);
@@ -130,9 +130,6 @@ async function settled(
   }
   return true;
 }
-
-/** As long as a timer can run, in ms. */
-const FOREVER = 2 ** 31 - 1;
 
 function namesOf(members: readonly ShardMember[]): string {
   return members.map((member) => keyOf(member) + member.capacity).join();

@@ -305,7 +305,7 @@ export class Discovery implements AsyncDisposable {
   }
 
   async #follow(leadership: Leadership, signal: AbortSignal): Promise<void> {
-    const retry = backoff(performance.now() + FOREVER, signal);
+    const retry = backoff(Infinity, signal);
     do {
       try {
         for await (const leader of leadership.changes({ signal })) {
@@ -327,12 +327,9 @@ export class Discovery implements AsyncDisposable {
         const { reason } = this.signal;
         if (isAetherError(reason, "NodeReplacedError")) throw reason;
         if (ends.aborted) return;
-        await this.#news.wait(FOREVER, count, ends);
+        await this.#news.wait(Infinity, count, ends);
       }
       seen = view;
     }
   }
 }
-
-/** As long as a timer can run, in ms. */
-const FOREVER = 2 ** 31 - 1;

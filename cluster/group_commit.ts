@@ -9,9 +9,6 @@ import { inspect } from "./refusal.ts";
 import { Tries, type Try } from "./tries.ts";
 import { Waiting } from "./waiting.ts";
 
-/** Longest that tries go on, in ms; the deadlines of saves end them sooner. */
-const FOREVER = 2 ** 30;
-
 /**
  * Commits the saves of a node, those of all its shards together: while one batch is under way the
  * next saves gather. Each batch proves the claims of its shards, so that the stream refuses it as
@@ -115,7 +112,7 @@ export class GroupCommit {
   #retry(): ReturnType<typeof backoff> {
     const { over } = this.#waiting;
     if (this.#patience?.over !== over) {
-      this.#patience = { over, retry: backoff(performance.now() + FOREVER, over) };
+      this.#patience = { over, retry: backoff(Infinity, over) };
     }
     return this.#patience.retry;
   }

@@ -1,6 +1,7 @@
 import { backoff } from "../store/backoff.ts";
 import type { Bucket } from "../store/bucket.ts";
 import { isAetherError } from "../store/errors.ts";
+import { pause } from "../store/pause.ts";
 import type { DiscoveryTimings } from "./discovery_timings.ts";
 import { heartbeatKey, type NodeLife } from "./subjects.ts";
 import { isRecord, read } from "./view_json.ts";
@@ -145,16 +146,4 @@ export class Heartbeat {
   #isSteady(now: number): boolean {
     return now - this.#renewedAt <= this.#parts.timings.heartbeatTtl / 2;
   }
-}
-
-/** Resolves after `ms`, or when `signal` is aborted. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted || ms <= 0) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  const stop = () => resolve();
-  signal.addEventListener("abort", stop, { once: true });
-  await promise;
-  signal.removeEventListener("abort", stop);
-  clearTimeout(timer);
 }

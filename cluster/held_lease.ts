@@ -6,13 +6,11 @@ import {
   LeaseLostError,
   StoreUnavailableError,
 } from "../store/errors.ts";
+import { pause } from "../store/pause.ts";
 import { elapsed, type Instant, instant, type LeaseClock } from "./clock.ts";
 import { claimIn, encodeClaim, LEADER_KEY, type Nonces } from "./leader_key.ts";
 import type { Lease } from "./lease.ts";
 import type { LeaseTimings } from "./timings.ts";
-
-/** As long as a timer can run, in ms. */
-const FOREVER = 2 ** 31 - 1;
 
 /** What a lease is kept with. */
 export interface LeaseParts {
@@ -105,22 +103,12 @@ export class HeldLease implements Lease {
   async #keep(): Promise<void> {
     const { bucket, timings: { renew }, clock } = this.#parts;
     while (!this.signal.aborted) {
-      await this.#sleep(renew - elapsed(this.#since, clock));
-      const retry = backoff(performance.now() + FOREVER, this.signal);
+      await pause(renew - elapsed(this.#since, clock), this.signal);
+      const retry = backoff(Infinity, this.signal);
       while (!this.signal.aborted && !await this.#renew()) {
         if (!await retry(bucket.wire)) return; // Over, or the connection is closed: time will tell.
       }
     }
-  }
-
-  async #sleep(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, Math.max(0, ms));
-    const stop = () => resolve();
-    this.signal.addEventListener("abort", stop);
-    await promise;
-    this.signal.removeEventListener("abort", stop);
-    clearTimeout(timer);
   }
 
   /** Tries once; whether it is known to be stored, or that there is no more to be done. */

@@ -97,7 +97,7 @@ export class Membership {
    */
   async rejoin(signal: AbortSignal): Promise<void> {
     const { bucket: { wire } } = this.#parts;
-    const retry = backoff(performance.now() + FOREVER, signal);
+    const retry = backoff(Infinity, signal);
     await this.end();
     this.#checkReplaced(this.#life!);
     do {
@@ -171,6 +171,3 @@ export class Membership {
     }
   }
 }
-
-/** As long as a timer can run, in ms. */
-const FOREVER = 2 ** 31 - 1;

@@ -1,3 +1,5 @@
+import { LONGEST_TIMER } from "../store/pause.ts";
+
 /** Tells those who wait that something has changed. */
 export class News {
   readonly #waiting = new Set<() => void>();
@@ -27,7 +29,7 @@ export class News {
     const stop = () => wake();
     // First: the first timer of a process lets other work run while it is set.
     this.#waiting.add(wake);
-    const timer = setTimeout(wake, ms);
+    const timer = setTimeout(wake, Math.min(ms, LONGEST_TIMER));
     signal?.addEventListener("abort", stop, { once: true });
     await promise;
     signal?.removeEventListener("abort", stop);

@@ -7,6 +7,7 @@ import type { Wire } from "../store/wire.ts";
 import type { CommandHandler, ReplyAgain } from "./actors.ts";
 import { type ClusterLimits, clusterLimits, type ClusterOptions } from "./cluster_options.ts";
 import { coordinate, MAP_KEY, mapIn, type ShardStatus } from "./coordinator.ts";
+import { Departures } from "./departures.ts";
 import { Discovery } from "./discovery.ts";
 import { discoveryTimings } from "./discovery_timings.ts";
 import { Election } from "./election.ts";
@@ -32,8 +33,6 @@ export interface Handling {
 const STATUS = 1_000;
 /** How long the others may take to hear that this node has left, in ms; they find out anyway. */
 const GOODBYE = 2_000;
-/** As long as a timer can run, in ms. */
-const FOREVER = 2 ** 31 - 1;
 
 const decoder = new TextDecoder();
 
@@ -45,7 +44,7 @@ export class ClusterNode {
   readonly election: Election;
   readonly discovery: Discovery;
   /** Told of each change of members, leader and map. */
-  readonly news: News = new News();
+  readonly news: News;
   readonly handling: Handling;
   readonly telemetry: ClusterTelemetry;
   readonly #bucket: Bucket;
@@ -68,6 +67,7 @@ export class ClusterNode {
     this.election = parts.election;
     this.discovery = parts.discovery;
     this.handling = parts.handling;
+    this.news = parts.news;
     this.telemetry = parts.telemetry;
     this.#bucket = parts.bucket;
     this.#open = parts.open;
@@ -100,6 +100,8 @@ export class ClusterNode {
         leadership: election,
       });
       closing.push(() => discovery[Symbol.asyncDispose]());
+      const news = new News();
+      const departures = new Departures(news, (life) => isMember(discovery, life));
       const open = (incarnation: string) =>
         Tenure.open({
           connection,
@@ -110,13 +112,14 @@ export class ClusterNode {
           handler: () => handling.handler,
           again: () => handling.again,
           isMember: (owner) => isMember(discovery, owner),
+          departures,
           validFor: () => discovery.validFor,
           telemetry,
           ...limits,
         });
       const tenure = await open(discovery.incarnation);
       const node = new ClusterNode(
-        { wire, bucket, election, discovery, handling, telemetry, open, options },
+        { wire, bucket, election, discovery, handling, telemetry, news, open, options },
         tenure,
       );
       load = () => node.tenure.actors.load.commands;
@@ -302,11 +305,11 @@ export class ClusterNode {
 
   /** Does `work` again and again; what goes wrong meanwhile is passing, or told. */
   async #persist(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
-    let retry = backoff(performance.now() + FOREVER, signal);
+    let retry = backoff(Infinity, signal);
     while (!signal.aborted && !this.wire.closed) {
       try {
         await work();
-        retry = backoff(performance.now() + FOREVER, signal);
+        retry = backoff(Infinity, signal);
         if (this.discovery.signal.aborted) return;
       } catch (error) {
         if (signal.aborted || this.discovery.signal.aborted) return;
@@ -319,7 +322,7 @@ export class ClusterNode {
 
 /** What a node is made of. */
 interface NodeParts
-  extends Pick<ClusterNode, "wire" | "election" | "discovery" | "handling" | "telemetry"> {
+  extends Pick<ClusterNode, "wire" | "election" | "discovery" | "handling" | "news" | "telemetry"> {
   readonly bucket: Bucket;
   /** Begins a life. */
   readonly open: (incarnation: string) => Promise<Tenure>;

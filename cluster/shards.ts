@@ -1,5 +1,6 @@
 import { unlessAborted } from "../store/abort.ts";
 import { type FenceHolder, isAetherError } from "../store/errors.ts";
+import { pause } from "../store/pause.ts";
 import type { Wire } from "../store/wire.ts";
 import {
   beginHandoff,
@@ -59,8 +60,6 @@ export class Shards {
   readonly #work = new Set<Promise<void>>();
   readonly #ends = new AbortController();
   readonly #counts = new Map<HandoffPhase, number>();
-  /** There is never any: waiting for it is a pause. */
-  readonly #quiet = new News();
   #mapVersion = 0;
 
   /** Begins without any. */
@@ -256,7 +255,7 @@ export class Shards {
   /** Waits a little, and for the connection. */
   async #pause(): Promise<void> {
     const { signal } = this.#ends;
-    await this.#quiet.wait(25 + Math.random() * 75, 0, signal);
+    await pause(25 + Math.random() * 75, signal);
     await this.#parts.wire.connected(1000, signal);
   }
 }

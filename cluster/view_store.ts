@@ -76,7 +76,7 @@ export class ViewStore {
     report: (error: unknown) => void,
   ): Promise<void> {
     const { wire } = this.#bucket;
-    const retry = backoff(performance.now() + FOREVER, signal);
+    const retry = backoff(Infinity, signal);
     do {
       for await (const { value } of this.#bucket.watch({ filter: VIEW_KEY, reconcile, signal })) {
         try {
@@ -88,6 +88,3 @@ export class ViewStore {
     } while (!signal.aborted && await retry(wire));
   }
 }
-
-/** As long as a timer can run, in ms. */
-const FOREVER = 2 ** 31 - 1;

@@ -38,9 +38,6 @@ export interface WatchSource {
 /** How long the server's side of the watch may be silent, in ms; 2.5 times that is its end. */
 const HEARTBEAT = 1000;
 
-/** As long as a timer can run, in ms. */
-const FOREVER = 2 ** 31 - 1;
-
 /** See {@linkcode Bucket.watch}. */
 export async function* watchBucket(
   source: WatchSource,
@@ -70,7 +67,7 @@ async function follow(
   news: News,
 ): Promise<void> {
   const { api: { wire }, list } = source;
-  let retry = backoff(performance.now() + FOREVER, signal);
+  let retry = backoff(Infinity, signal);
   while (!signal.aborted && !wire.closed) {
     try {
       const { entries, upTo } = await list(filter);
@@ -82,7 +79,7 @@ async function follow(
         AbortSignal.any([signal, AbortSignal.timeout(reconcile)]),
         news,
       );
-      retry = backoff(performance.now() + FOREVER, signal);
+      retry = backoff(Infinity, signal);
     } catch {
       // Out of reach: what is missed meanwhile, the next comparison finds.
       await retry(wire);

@@ -17,8 +17,6 @@ import {
 } from "./subscription.ts";
 import { WireError } from "./wire.ts";
 
-/** The longest time that a timer takes, in ms: a subscription waits for as long as it must. */
-const FOREVER = 2 ** 31 - 1;
 /** The shortest heartbeat that the server takes, in ms. */
 const SHORTEST_HEARTBEAT = 100;
 
@@ -218,7 +216,7 @@ export class LiveSource implements EventSource {
 
 /** Waits between tries that only `signal` ends. */
 function forever(signal: AbortSignal): ReturnType<typeof backoff> {
-  return backoff(performance.now() + FOREVER, signal);
+  return backoff(Infinity, signal);
 }
 
 /** Sorts out the types, and what is of one actor and of another category: the server cannot. */

@@ -1,5 +1,6 @@
 import type { Msg, MsgHdrs, Status, Subscription } from "@nats-io/nats-core";
 import type { Connection } from "./connection.ts";
+import { LONGEST_TIMER } from "./pause.ts";
 
 /** Why a request has no answer. */
 export type WireFailure =
@@ -177,10 +178,10 @@ export class Wire {
   async connected(ms: number, signal?: AbortSignal): Promise<void> {
     if (this.#connected || this.#closed || signal?.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, Math.max(0, ms));
     const stop = () => resolve();
     this.#resumptions.add(resolve);
     signal?.addEventListener("abort", stop);
+    const timer = setTimeout(resolve, Math.min(Math.max(0, ms), LONGEST_TIMER));
     await promise;
     signal?.removeEventListener("abort", stop);
     this.#resumptions.delete(resolve);

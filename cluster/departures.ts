@@ -1,3 +1,4 @@
+import { WireError } from "../store/wire.ts";
 import type { News } from "./news.ts";
 import { lifeKey, type NodeLife } from "./subjects.ts";
 
@@ -17,15 +18,32 @@ export class Departures {
     this.#isThere = isThere;
   }
 
+  /**
+   * What `answer` gives, unless this life of a node has gone before it came: it never will, then,
+   * and whatever the node was asked may have been done.
+   */
+  async unlessGone<T>(life: NodeLife, answer: Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const stop = this.#watch(life, () => {
+      reject(new WireError("interrupted", `node ${life.nodeId}`, true));
+    });
+    answer.then(resolve, reject);
+    try {
+      return await promise;
+    } finally {
+      stop();
+    }
+  }
+
   /** Calls `gone` when this life of a node has gone, unless what it gives is called before. */
-  watch(life: NodeLife, gone: () => void): () => void {
+  #watch(life: NodeLife, gone: () => void): () => void {
     const key = lifeKey(life);
     let watched = this.#watched.get(key);
     if (watched === undefined) this.#watched.set(key, watched = { life, told: new Set() });
-    watched.told.add(gone);
+    const { told } = watched;
+    told.add(gone);
     this.#stop ??= this.#news.listen(() => this.#look());
     return () => {
-      const { told } = watched;
       if (!told.delete(gone) || told.size > 0) return;
       this.#watched.delete(key);
       if (this.#watched.size > 0) return;

@@ -134,7 +134,10 @@ export class Router {
       if (owner === undefined) cause = new Error("its shard has no owner at the moment");
       else {
         try {
-          answer = await unlessAborted(over, this.#try(owner, body));
+          answer = await unlessAborted(
+            over,
+            this.#departures.unlessGone(owner, this.#ask(owner, body)),
+          );
         } catch (error) {
           cause = error;
           const isLost = over.aborted || (error instanceof WireError && error.maybeSent);
@@ -166,15 +169,6 @@ export class Router {
       `Cannot send command "${id}" to "${actorId}": ${reason}; it was not handled`,
       { cause },
     );
-  }
-
-  /** One try; it is over as soon as the node that was asked has gone. */
-  #try(owner: Destination, body: Uint8Array): Promise<CommandAnswer> {
-    const { promise, resolve, reject } = Promise.withResolvers<CommandAnswer>();
-    const gone = () => reject(new WireError("interrupted", owner.subject ?? "", true));
-    const stop = this.#departures.watch(owner, gone);
-    this.#ask(owner, body).then(resolve, reject);
-    return promise.finally(stop);
   }
 
   async #ask({ subject }: Destination, body: Uint8Array): Promise<CommandAnswer> {

@@ -13,6 +13,7 @@ import {
   failureOf,
 } from "./commands.ts";
 import type { ShardStatus } from "./coordinator.ts";
+import type { Departures } from "./departures.ts";
 import { FencedEventStore, type FencedEventStoreOptions } from "./fenced_store.ts";
 import type { HandoffAnswer } from "./handoff.ts";
 import { isSameOwner, type ShardMap, type ShardOwner } from "./shard_map.ts";
@@ -30,6 +31,8 @@ export interface TenureParts {
   readonly handler: () => CommandHandler | undefined;
   readonly again: () => ReplyAgain | undefined;
   readonly isMember: (owner: ShardOwner) => boolean;
+  /** Who is no member any more answers nothing. */
+  readonly departures: Departures;
   /** Ms for which the others certainly count on this life of the node; 0 where nobody can tell. */
   readonly validFor: () => number;
   readonly telemetry: ClusterTelemetry;
@@ -202,12 +205,11 @@ export class Tenure {
 
   /** Asks the holder of a shard for its release, and waits as long as it may take to drain. */
   async #ask(holder: ShardOwner, shard: number, mapVersion: number): Promise<HandoffAnswer> {
-    const { wire, namespace, drainTimeout } = this.#parts;
+    const { wire, namespace, departures, drainTimeout } = this.#parts;
     const subject = nodeSubject(namespace, holder, "release");
-    const { data } = await wire.request(
-      subject,
-      toJson({ shard, mapVersion }),
-      drainTimeout + COMING,
+    const { data } = await departures.unlessGone(
+      holder,
+      wire.request(subject, toJson({ shard, mapVersion }), drainTimeout + COMING),
     );
     return JSON.parse(decoder.decode(data));
   }

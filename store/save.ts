@@ -1,5 +1,6 @@
 import type { Context } from "@opentelemetry/api";
-import { type MsgHdrs, MsgHdrsImpl } from "@nats-io/nats-core";
+import type { MsgHdrs } from "@nats-io/nats-core";
+import { HeaderLines } from "./header_lines.ts";
 import type { Head } from "./heads.ts";
 import type { PreparedEvent } from "./prepare.ts";
 import {
@@ -107,54 +108,45 @@ export function assemble(
   for (const save of saves) {
     for (const event of save.events) {
       const { actorId, version, body } = event;
-      const fields = fieldsOf(save, event, previous.get(actorId) ?? basis.get(actorId)!.version);
+      const headers = headersOf(save, event, previous.get(actorId) ?? basis.get(actorId)!.version);
       if (!previous.has(actorId)) {
-        expectSequence(fields, basis.get(actorId)!.sequence);
+        expectSequence(headers, basis.get(actorId)!.sequence);
       } else {
         const guard = guards[carried++];
-        if (guard !== undefined) expectSequence(fields, guard.sequence, guard.subject);
+        if (guard !== undefined) expectSequence(headers, guard.sequence, guard.subject);
       }
       previous.set(actorId, version);
-      messages.push({ subject: subjectOf(actorId), headers: fromFields(fields), body });
+      messages.push({ subject: subjectOf(actorId), headers, body });
     }
   }
   for (const { subject, sequence, marker } of guards.slice(carried)) {
-    const fields: Fields = {};
-    if (saves.length > 0) fields[OP] = [saves[0]!.op];
-    expectSequence(fields, sequence, subject);
-    messages.push({ subject: marker, headers: fromFields(fields), body: EMPTY });
+    const headers = new HeaderLines();
+    if (saves.length > 0) headers.add(OP, saves[0]!.op);
+    expectSequence(headers, sequence, subject);
+    messages.push({ subject: marker, headers, body: EMPTY });
   }
   return messages;
 }
 
-/** Values by header. None can break out of its line: they are tokens, numbers and subjects. */
-type Fields = Record<string, string[]>;
-
-/** Quicker than `set()` and `append()`, which look for a value to replace and check what is safe here. */
-function fromFields(fields: Fields): MsgHdrs {
-  return MsgHdrsImpl.fromRecord(fields);
-}
-
-function fieldsOf(save: Save, event: PreparedEvent, previous: number): Fields {
-  const fields: Fields = {
-    [OP]: [save.op],
-    [ID]: [encodeToken(event.id)],
-    [TYPE]: [encodeToken(event.eventType)],
-    [VERSION]: [String(event.version)],
-    [PREVIOUS]: [String(previous)],
-    [COUNT]: [String(save.events.length)],
-  };
-  if (event.schema > 1) fields[SCHEMA] = [String(event.schema)];
-  if (save.command !== undefined) fields[COMMAND] = [encodeToken(save.command)];
-  if (save.fenceOf !== undefined) fields[FENCE] = [String(save.fenceOf(event.actorId))];
-  return fields;
+function headersOf(save: Save, event: PreparedEvent, previous: number): HeaderLines {
+  const headers = new HeaderLines();
+  headers.add(OP, save.op);
+  headers.add(ID, encodeToken(event.id));
+  headers.add(TYPE, encodeToken(event.eventType));
+  headers.add(VERSION, event.version);
+  headers.add(PREVIOUS, previous);
+  headers.add(COUNT, save.events.length);
+  if (event.schema > 1) headers.add(SCHEMA, event.schema);
+  if (save.command !== undefined) headers.add(COMMAND, encodeToken(save.command));
+  if (save.fenceOf !== undefined) headers.add(FENCE, save.fenceOf(event.actorId));
+  return headers;
 }
 
 /** The server takes an odd value for no check at all, so none is ever sent. */
-function expectSequence(fields: Fields, sequence: number, subject?: string): void {
+function expectSequence(headers: HeaderLines, sequence: number, subject?: string): void {
   if (!Number.isSafeInteger(sequence) || sequence < 0) {
     throw new TypeError(`Cannot expect sequence ${sequence}: it is not a safe integer`);
   }
-  fields[EXPECT] = [String(sequence)];
-  if (subject !== undefined) fields[EXPECT_SUBJECT] = [subject];
+  headers.add(EXPECT, sequence);
+  if (subject !== undefined) headers.add(EXPECT_SUBJECT, subject);
 }

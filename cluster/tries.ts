@@ -1,6 +1,6 @@
 import { readLast } from "../store/direct.ts";
 import type { HeadReader } from "../store/head_reader.ts";
-import type { Basis } from "../store/save.ts";
+import type { Head } from "../store/heads.ts";
 import type { StoredMessage } from "../store/stored_message.ts";
 import type { StreamApi } from "../store/stream.ts";
 import type { Claim } from "./claims.ts";
@@ -34,7 +34,7 @@ export interface TriesParts {
  */
 export class Tries {
   /** What the tries expect of the actors that they write or depend on. */
-  readonly basis: Basis;
+  readonly basis: ReadonlyMap<string, Head>;
   /** The claims that they prove. */
   readonly claims: ReadonlySet<Claim>;
   /** The connection's epoch before the first. */
@@ -43,7 +43,7 @@ export class Tries {
   readonly #tries = new Map<string, Try>();
 
   /** Tries on `basis` under `claims`. */
-  constructor(parts: TriesParts, basis: Basis, claims: ReadonlySet<Claim>) {
+  constructor(parts: TriesParts, basis: ReadonlyMap<string, Head>, claims: ReadonlySet<Claim>) {
     this.#parts = parts;
     this.basis = basis;
     this.claims = claims;

@@ -108,7 +108,7 @@ export class Committer {
     if (save.actors.length > 1 || save.expect.size > 0) return undefined;
     const actorId = save.actors[0]!;
     const head = this.#parts.heads.get(actorId);
-    return head && new Map([[actorId, head]]);
+    return head && { get: () => head };
   }
 
   /** The heads that the next try builds on: cached ones unless `fresh` is asked for. */

@@ -4,8 +4,7 @@ import type { Event, EventMetadata } from "./event.ts";
 import { HEADER_ROOM } from "./layout.ts";
 import type { CheckedEvent, Encoding, PreparedEvent } from "./prepare.ts";
 import { describe } from "./token.ts";
-
-const encoder = new TextEncoder();
+import { utf8 } from "./utf8.ts";
 
 /** An event as its JSON has it. */
 export interface EventRecord extends Omit<Event, "timestamp" | "metadata"> {
@@ -25,7 +24,7 @@ export function encodeEvent(
   { codec, maxBytes }: Encoding,
 ): Uint8Array | Promise<Uint8Array> {
   if (codec === undefined) {
-    return fitting(encoder.encode(JSON.stringify(event)), event, maxBytes);
+    return fitting(utf8(JSON.stringify(event)), event, maxBytes);
   }
   const encoded = encodeWith(codec, event);
   if (encoded instanceof Uint8Array) return fitting(encoded.slice(), event, maxBytes);

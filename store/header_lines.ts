@@ -1,6 +1,5 @@
 import { type Match, type MsgHdrs, MsgHdrsImpl } from "@nats-io/nats-core";
-
-const encoder = new TextEncoder();
+import { utf8 } from "./utf8.ts";
 
 /**
  * The headers of a message of ours, kept as the lines that they are sent as. What nats.js has
@@ -22,7 +21,7 @@ export class HeaderLines implements MsgHdrs {
 
   /** The bytes that are sent. */
   encode(): Uint8Array {
-    return this.#apart?.encode() ?? encoder.encode(`${this.#lines}\r\n`);
+    return this.#apart?.encode() ?? utf8(`${this.#lines}\r\n`);
   }
 
   get(name: string, match?: Match): string {

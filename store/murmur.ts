@@ -1,4 +1,4 @@
-const encoder = new TextEncoder();
+import { utf8 } from "./utf8.ts";
 
 /**
  * MurmurHash3, the 32-bit variant for x86, of the UTF-8 form of `text`, seed 0 unless given:
@@ -6,7 +6,7 @@ const encoder = new TextEncoder();
  * format, so it never changes.
  */
 export function murmur3(text: string, seed = 0): number {
-  const bytes = encoder.encode(text);
+  const bytes = utf8(text);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const tail = bytes.length & ~3;
   let hash = seed;

@@ -62,16 +62,16 @@ export function prepareEvents(events: readonly Event[], encoding: Encoding): Che
       `Cannot save ${events.length} events at once: at most ${MAX_BATCH} fit in one batch`,
     );
   }
+  if (events.length === 1) return [checkEvent(events[0]!, encoding)];
   // Unlike map(), this sees holes too.
   const prepared = Array.from(events, (event, at) => {
     try {
       return checkEvent(event, encoding);
     } catch (error) {
-      if (events.length === 1 || !(error instanceof InvalidEventError)) throw error;
+      if (!(error instanceof InvalidEventError)) throw error;
       throw new InvalidEventError(`events[${at}]: ${error.reason}`, { cause: error.cause });
     }
   });
-  if (prepared.length === 1) return prepared;
   const ids = new Set<string>();
   const latest = new Map<string, number>();
   for (const { id, actorId, version } of prepared) {

@@ -1,0 +1,25 @@
+const encoder = new TextEncoder();
+
+/** Bytes that are asked for at once. */
+const SLAB = 32 * 1024;
+/** Bytes that one UTF-16 unit takes at most. */
+const WIDEST = 3;
+
+let slab = new Uint8Array(SLAB);
+let used = 0;
+
+/**
+ * The UTF-8 bytes of `text`, a part of a larger buffer: to have one made for each of many short
+ * texts takes longer than to encode them.
+ */
+export function utf8(text: string): Uint8Array {
+  const most = text.length * WIDEST;
+  if (most > SLAB / 4) return encoder.encode(text);
+  if (used + most > SLAB) {
+    slab = new Uint8Array(SLAB);
+    used = 0;
+  }
+  const bytes = slab.subarray(used, used + encoder.encodeInto(text, slab.subarray(used)).written);
+  used += bytes.length;
+  return bytes;
+}

@@ -15,6 +15,8 @@ import { WireError } from "./wire.ts";
 const PAGE = 512;
 /** Messages from which on a consumer is worth its making. */
 const LONG = 512;
+/** How long none is made where one was silent, in ms. */
+const REST = 30_000;
 
 /** How reads are done: over which stream, and with what patience. */
 export interface ReadParts {
@@ -102,8 +104,6 @@ class Source {
   readonly #parts: ReadParts;
   readonly #subject: string;
   #stretch: Promise<Stretch> | undefined;
-  /** Whether a stretch could not be begun. */
-  #fails = false;
 
   constructor(parts: ReadParts, subject: string) {
     this.#parts = parts;
@@ -130,22 +130,26 @@ class Source {
     try {
       const messages = await (await begun).next();
       if (messages.length > 0) return { messages, pending: 0 };
-    } catch {
+    } catch (error) {
       // As where there is nothing: the reader knows where the end is.
+      if (error instanceof WireError && error.failure === "timeout") this.#rest(error);
     }
     await this.close();
     return await this.#direct(after, size);
   }
 
-  /** Begins a stretch, unless that is in vain. */
+  /** Begins a stretch, unless that was in vain a short while ago. */
   #begin(after: number): void {
     const { api, pause } = this.#parts;
-    if (this.#fails || !api.consumes) return;
+    if (performance.now() < api.consumersFrom) return;
     this.#stretch = Stretch.open(api, this.#subject, after, pause);
-    this.#stretch.catch((error) => {
-      this.#fails = true;
-      if (error instanceof WireError && error.failure === "denied") api.consumes = false;
-    });
+    this.#stretch.catch((error) => this.#rest(error));
+  }
+
+  /** No stretch for a while: where a server hangs, each would cost its reader the patience. */
+  #rest(error: unknown): void {
+    const isDenied = error instanceof WireError && error.failure === "denied";
+    this.#parts.api.consumersFrom = isDenied ? Infinity : performance.now() + REST;
   }
 
   /** The message after sequence `after` by the leader's word, which is there up to `end`. */

@@ -55,8 +55,8 @@ export class StreamApi<Names extends StreamNames = Layout> {
   readonly wire: Wire;
   /** The stream's names. */
   readonly layout: Names;
-  /** Whether consumers may be made, as far as is known. */
-  consumes = true;
+  /** When making a consumer may be worth a try again, by the monotonic clock, in ms. */
+  consumersFrom = 0;
   readonly #prefix: string;
 
   /** Talks to the stream of `layout` over `wire`. */

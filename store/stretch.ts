@@ -2,6 +2,7 @@ import type { Msg } from "@nats-io/nats-core";
 import { DeliveredMessage } from "./delivery.ts";
 import type { StoredMessage } from "./stored_message.ts";
 import { ApiError, type StreamApi } from "./stream.ts";
+import { WireError } from "./wire.ts";
 
 /** Messages that are asked for at once. */
 const PULL = 512;
@@ -9,7 +10,7 @@ const PULL = 512;
 const PULL_BYTES = 4 * 1024 * 1024;
 /** How long the server keeps the consumer of a reader who is busy or gone, in ms. */
 const KEPT = 10_000;
-/** How long its making and its deletion may take, in ms. */
+/** How long a request may take, in ms: direct ones do without it. */
 const PATIENCE = 500;
 
 /**
@@ -20,19 +21,20 @@ const PATIENCE = 500;
 export class Stretch {
   readonly #api: StreamApi;
   readonly #name: string;
-  readonly #pause: number;
+  /** How long one request may take, in ms. */
+  readonly #patience: number;
   #after: number;
   /** Messages that the consumer has delivered, as they were counted here. */
   #count = 0;
 
-  private constructor(api: StreamApi, name: string, after: number, pause: number) {
+  private constructor(api: StreamApi, name: string, after: number, patience: number) {
     this.#api = api;
     this.#name = name;
-    this.#pause = pause;
+    this.#patience = patience;
     this.#after = after;
   }
 
-  /** The stretch of `subject` behind sequence `after`; each request may take `pause` ms. */
+  /** The stretch of `subject` behind sequence `after`; each request may take `pause` ms at most. */
   static async open(
     api: StreamApi,
     subject: string,
@@ -40,17 +42,25 @@ export class Stretch {
     pause: number,
   ): Promise<Stretch> {
     const name = `aether-${crypto.randomUUID()}`;
-    await api.consume(name, {
-      name,
-      deliver_policy: "by_start_sequence",
-      opt_start_seq: after + 1,
-      ack_policy: "none",
-      filter_subjects: [subject],
-      inactive_threshold: KEPT * 1e6,
-      mem_storage: true,
-      num_replicas: 1,
-    }, Math.min(pause, PATIENCE));
-    return new Stretch(api, name, after, pause);
+    const patience = Math.min(pause, PATIENCE);
+    const stretch = new Stretch(api, name, after, patience);
+    try {
+      await api.consume(name, {
+        name,
+        deliver_policy: "by_start_sequence",
+        opt_start_seq: after + 1,
+        ack_policy: "none",
+        filter_subjects: [subject],
+        inactive_threshold: KEPT * 1e6,
+        mem_storage: true,
+        num_replicas: 1,
+      }, patience);
+    } catch (error) {
+      // It may be made late, by a server that does not answer: nobody waits for that.
+      if (error instanceof WireError && error.maybeSent) stretch.close();
+      throw error;
+    }
+    return stretch;
   }
 
   /** The next messages, as many as there are or fit. */
@@ -62,7 +72,7 @@ export class Stretch {
       // What has a status is the server's word that there is no more, or why.
       return delivered.status !== 0 || messages.push(delivered) === PULL;
     };
-    await this.#api.pull(this.#name, query, this.#pause, take);
+    await this.#api.pull(this.#name, query, this.#patience, take);
     if (messages.length === 0) return messages;
     const last = messages.at(-1)!.delivery;
     this.#count += messages.length;
@@ -80,6 +90,6 @@ export class Stretch {
 
   /** Deletes the consumer; one out of reach ends by itself. */
   async close(): Promise<void> {
-    await this.#api.forget(this.#name, Math.min(this.#pause, PATIENCE)).catch(() => {});
+    await this.#api.forget(this.#name, this.#patience).catch(() => {});
   }
 }

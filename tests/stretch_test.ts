@@ -87,6 +87,22 @@ natsTest("A message that a consumer loses on its way is read again", async (scen
   }
 });
 
+storeTest(
+  "Where consumers are not answered for, long histories are read without",
+  async (stores) => {
+    await fill((await stores.open()).store);
+    const proxy = stores.scene.proxy();
+    const meal = proxy.eatFromClient(({ subject }) =>
+      subject.startsWith("$JS.API.CONSUMER.CREATE.")
+    );
+    const { store } = await stores.open({}, proxy.url);
+    checkWhole(await store.getEvents("order-1"));
+    assertEquals(meal.eaten.length, 1);
+    for (let round = 0; round < 3; round++) checkWhole(await store.getEvents("order-1"));
+    assertEquals(meal.eaten.length, 1, "Each read has waited for a consumer again");
+  },
+);
+
 natsTest("Where no consumer may be made, a long history is read without", async (scene) => {
   const { namespace } = scene;
   const founder = await scene.connect({ user: "root", pass: "p" });

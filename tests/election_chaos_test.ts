@@ -43,12 +43,12 @@ async function stopped(scene: Scene, slow: number): Promise<Reign[]> {
   }
   const isLead = ({ kind }: Note) => kind === "taken";
   const first = await candidates.next(isLead, 0);
-  candidates.stop(first.nodeId);
+  await candidates.stop(first.nodeId);
   await candidates.next((note) => isLead(note) && note.nodeId !== first.nodeId);
   const over = candidates.next(({ kind, nodeId }) => kind === "over" && nodeId === first.nodeId);
   candidates.resume(first.nodeId);
   await over;
-  await candidates.end();
+  await candidates.endAll();
   return reignsOf(candidates.notes);
 }
 

@@ -97,15 +97,19 @@ export class Crew<Options extends object, Note extends CrewNote> implements Asyn
     ]);
   }
 
-  /** Freezes the process of `nodeId`; resolves when nothing of it runs. */
-  async stop(nodeId: string): Promise<void> {
+  /**
+   * Freezes the process of `nodeId`; resolves when nothing of it runs. False where it is not there,
+   * or frozen already.
+   */
+  async stop(nodeId: string): Promise<boolean> {
     const member = this.#members.get(nodeId);
-    if (member === undefined || member.stopped) return;
+    if (member === undefined || member.stopped) return false;
     member.stopped = true;
     member.process.kill("SIGSTOP");
-    while (!await isStopped(member.process.pid)) {
+    while (this.#members.get(nodeId) === member && !await isStopped(member.process.pid)) {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
+    return true;
   }
 
   /** Lets the process of `nodeId` go on. */

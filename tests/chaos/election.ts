@@ -48,8 +48,8 @@ class Storm {
     const chance = this.#chaos.random();
     const leader = this.#candidates.leader;
     if (leader !== undefined && chance < 0.25) this.#restart(leader, "leaders killed");
-    else if (leader !== undefined && chance < 0.6) this.#freeze(leader, "leaders stopped");
-    else if (chance < 0.7) this.#freeze(this.#chaos.pick(NODES), "candidates stopped");
+    else if (leader !== undefined && chance < 0.6) await this.#freeze(leader, "leaders stopped");
+    else if (chance < 0.7) await this.#freeze(this.#chaos.pick(NODES), "candidates stopped");
     else await this.#hurtServer(chance < 0.85);
   }
 
@@ -63,8 +63,8 @@ class Storm {
     });
   }
 
-  #freeze(nodeId: string, what: string): void {
-    if (!this.#candidates.stop(nodeId)) return;
+  async #freeze(nodeId: string, what: string): Promise<void> {
+    if (!await this.#candidates.stop(nodeId)) return;
     const ms = this.#chaos.between(0.2, 2.5) * LEASE;
     this.#did(what, `${nodeId} for ${ms.toFixed()} ms`);
     this.#heal(async () => {
@@ -136,7 +136,7 @@ async function storm(chaos: Chaos): Promise<{ reigns: Reign[]; counts: Findings 
   const harm = new Storm(chaos, candidates, cluster);
   await harm.run();
   await reelected(candidates, 60_000);
-  await candidates.end();
+  await candidates.endAll();
   return { reigns: reignsOf(candidates.notes), counts: harm.counts };
 }
 

@@ -53,7 +53,7 @@ async function run(chaos: Chaos): Promise<Findings> {
   if (reigns.length !== 1) {
     throw new Error(`The leader changed: ${JSON.stringify(reigns)}`);
   }
-  await candidates.end();
+  await candidates.endAll();
   checkReigns(reignsOf(candidates.notes));
   return {
     "servers killed": kills,

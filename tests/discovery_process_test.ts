@@ -20,7 +20,7 @@ nodesTest(
     const crashed = nextChange(a, "crashed");
     const hung = nextChange(a, "hung");
     const began = performance.now();
-    await frozen.freeze();
+    await frozen.stop();
     await killed.kill();
     hall.crashed++;
     const crash = await crashed;
@@ -30,7 +30,7 @@ nodesTest(
     const hang = await hung;
     assert(hang.type === "hung" && hang.member.nodeId === "frozen");
     assert(performance.now() - began >= 5000, "a heartbeat lasts as long as it says");
-    frozen.thaw();
+    frozen.resume();
     await frozen.joined();
   },
 );
@@ -43,9 +43,9 @@ nodesTest(
     await using frozen = new NodeProcess([server.url], { namespace, nodeId: "b", ...SHORT });
     const first = await frozen.joined();
     await membersAre(a, "a", "b");
-    await frozen.freeze();
+    await frozen.stop();
     await membersAre(a, "a");
-    frozen.thaw();
+    frozen.resume();
     const second = await frozen.joined();
     assert(second > first);
     await viewIs(a, ({ members }) => members.some(({ incarnation }) => incarnation === second));
@@ -59,11 +59,11 @@ nodesTest("a coordinator that hangs is replaced when its heartbeat has expired",
   const { discovery: b } = await hall.join({ nodeId: "b", ...SHORT });
   const { discovery: c } = await hall.join({ nodeId: "c", ...SHORT });
   assertEquals(c.view.coordinator, "a");
-  await frozen.freeze();
+  await frozen.stop();
   await viewIs(c, ({ coordinator }) => coordinator === "b");
   await membersAre(c, "b", "c");
   assert(b.coordinates);
-  frozen.thaw();
+  frozen.resume();
   await frozen.joined();
   await membersAre(c, "b", "c", "a");
 });

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { type EventStore, JetStreamEventStore } from "../store/mod.ts";
+import { Child } from "./child.ts";
 import type { Scene } from "./fixture.ts";
 import { fact } from "./projection_bed.ts";
 import type { ProcessOptions } from "./projection_process.ts";
@@ -14,60 +15,28 @@ export interface Effect {
   readonly worker: string;
 }
 
+const SCRIPT = new URL("projection_process.ts", import.meta.url);
+
 /** A process that runs a projection; see `projection_process.ts`. */
-export class Worker implements AsyncDisposable {
+export class Worker extends Child implements AsyncDisposable {
   /** When it has handled its first event. */
   readonly ready: Promise<void>;
-  readonly #process: Deno.ChildProcess;
-  readonly #output: ReadableStreamDefaultReader<string>;
 
   /** Starts it. */
-  constructor(scene: Scene, options: ProcessOptions) {
-    const script = new URL("projection_process.ts", import.meta.url).pathname;
-    const config = new URL("../deno.json", import.meta.url).pathname;
-    const { server: { url }, namespace } = scene;
-    this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--config", config, script, url, namespace, JSON.stringify(options)],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    this.#output = this.#process.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    this.ready = this.#output.read().then(({ done }) => {
-      if (done) throw new Error("The process has ended before it handled anything");
-    });
+  constructor({ server: { url }, namespace }: Scene, options: ProcessOptions) {
+    super(SCRIPT, [url, namespace, JSON.stringify(options)]);
+    this.ready = this.line().then(() => {});
     this.ready.catch(() => {});
   }
 
   /** Names it in its effects. */
   get name(): string {
-    return String(this.#process.pid);
-  }
-
-  /** Sends it a signal. */
-  signal(signal: Deno.Signal): void {
-    this.#process.kill(signal);
-  }
-
-  /** Ends it at once. */
-  async kill(): Promise<void> {
-    this.#process.kill("SIGKILL");
-    await this.#end();
+    return String(this.pid);
   }
 
   /** Ends it gracefully. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#process.stdin.close().catch(() => {});
-    const { code } = await this.#end();
-    assertEquals(code, 0);
-  }
-
-  async #end(): Promise<Deno.CommandStatus> {
-    const status = await this.#process.status;
-    await this.ready.catch(() => {});
-    while (!(await this.#output.read()).done);
-    await this.#process.stdin.close().catch(() => {});
-    return status;
+    assertEquals((await this.end()).code, 0);
   }
 }
 

@@ -98,7 +98,7 @@ async function kill(
 
 /** Freezes a worker for so long that the others take over; then it goes on where it was. */
 async function freeze([first]: Worker[], writer: Writer, effects: Scenario["effects"]) {
-  first!.signal("SIGSTOP");
+  await first!.stop();
   try {
     const before = new Set(await partitionsOf(effects, first!.name));
     const taken = async () => {
@@ -108,7 +108,7 @@ async function freeze([first]: Worker[], writer: Writer, effects: Scenario["effe
     assert(before.size > 0);
     while (!await taken()) await writer.further(5);
   } finally {
-    first!.signal("SIGCONT");
+    first!.resume();
   }
 }
 

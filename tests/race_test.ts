@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { JetStreamEventStore } from "../store/mod.ts";
+import { Child } from "./child.ts";
 import { assertUnbroken, storedIn } from "./fault.ts";
 import { natsTest, type Scene } from "./fixture.ts";
 
@@ -11,52 +12,29 @@ interface Report {
   readonly currentVersion: number;
 }
 
-/** A writer in a process of its own. */
-class Writer implements AsyncDisposable {
-  readonly #process: Deno.ChildProcess;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #lines: AsyncIterator<string>;
+const SCRIPT = new URL("race_worker.ts", import.meta.url);
 
+/** A writer in a process of its own; see `race_worker.ts`. */
+class Writer extends Child implements AsyncDisposable {
   constructor(...args: string[]) {
-    const script = new URL("race_worker.ts", import.meta.url);
-    const config = new URL("../deno.json", import.meta.url);
-    this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--config", config.pathname, script.pathname, ...args],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    this.#input = this.#process.stdin.getWriter();
-    this.#lines = lines(this.#process.stdout);
+    super(SCRIPT, args);
   }
 
   /** Resolves when the writer waits for its first version. */
   async ready(): Promise<void> {
-    assertEquals((await this.#lines.next()).value, "ready");
+    assertEquals(await this.line(), "ready");
   }
 
   /** Tries to save `version`; gives how that went. */
   async save(version: number): Promise<Report> {
-    await this.#input.write(new TextEncoder().encode(`${version}\n`));
-    const { value } = await this.#lines.next();
-    return JSON.parse(value);
+    await this.tell(String(version));
+    return JSON.parse(await this.line());
   }
 
   /** Ends the process, which must have nothing left to do. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#input.close();
-    assertEquals((await this.#lines.next()).done, true);
-    assertEquals((await this.#process.status).code, 0);
-  }
-}
-
-async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, void> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const whole = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = whole.pop()!;
-    yield* whole;
+    assertEquals((await this.end()).code, 0);
+    assertEquals(await this.next(), undefined);
   }
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { isStopped } from "../../tools/process.ts";
+import { Child } from "../child.ts";
 
 /** What every line that a process writes tells. */
 export interface CrewNote {
@@ -16,13 +16,10 @@ export interface CrewNote {
 
 interface Member {
   readonly life: number;
-  readonly process: Deno.ChildProcess;
-  readonly input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly child: Child;
+  /** Resolves when all that it wrote is in the notes. */
   readonly reading: Promise<void>;
-  stopped: boolean;
 }
-
-const encoder = new TextEncoder();
 
 /**
  * Processes of one script, by the ids of their nodes. A script takes its options as JSON, writes
@@ -51,7 +48,7 @@ export class Crew<Options extends object, Note extends CrewNote> implements Asyn
 
   /** The nodes whose processes run. */
   get running(): string[] {
-    return [...this.#members].filter(([, { stopped }]) => !stopped).map(([nodeId]) => nodeId);
+    return [...this.#members].filter(([, { child }]) => !child.stopped).map(([id]) => id);
   }
 
   /** Which process of the node there is. */
@@ -62,19 +59,11 @@ export class Crew<Options extends object, Note extends CrewNote> implements Asyn
   /** Starts the process of `nodeId`; gives which one of all it is. */
   start(nodeId: string): number {
     const life = ++this.#lives;
-    const config = new URL("../../deno.json", import.meta.url).pathname;
     const options = JSON.stringify({ ...this.#options, nodeId, life });
-    const process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", "--config", config, this.#script.pathname, options],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    const reading = this.#read(process.stdout);
-    const input = process.stdin.getWriter();
-    this.#members.set(nodeId, { life, process, input, reading, stopped: false });
-    process.status.then(({ code, signal }) => {
-      if (this.#members.get(nodeId)?.process !== process) return;
+    const child = new Child(this.#script, [options]);
+    this.#members.set(nodeId, { life, child, reading: this.#read(child) });
+    child.status.then(({ code, signal }) => {
+      if (this.#members.get(nodeId)?.child !== child) return;
       this.#failure = new Error(`The process of "${nodeId}" ended: ${signal ?? code}`);
       this.#wake();
     });
@@ -85,16 +74,8 @@ export class Crew<Options extends object, Note extends CrewNote> implements Asyn
   async kill(nodeId: string): Promise<void> {
     const member = this.#take(nodeId);
     if (member === undefined) return;
-    try {
-      member.process.kill("SIGKILL");
-    } catch {
-      // It has ended by itself, which was told.
-    }
-    await Promise.all([
-      member.process.status,
-      member.reading,
-      member.input.close().catch(() => {}), // There is nobody who reads it any more.
-    ]);
+    await member.child.kill();
+    await member.reading;
   }
 
   /**
@@ -102,36 +83,29 @@ export class Crew<Options extends object, Note extends CrewNote> implements Asyn
    * or frozen already.
    */
   async stop(nodeId: string): Promise<boolean> {
-    const member = this.#members.get(nodeId);
-    if (member === undefined || member.stopped) return false;
-    member.stopped = true;
-    member.process.kill("SIGSTOP");
-    while (this.#members.get(nodeId) === member && !await isStopped(member.process.pid)) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+    const child = this.#members.get(nodeId)?.child;
+    if (child === undefined || child.stopped) return false;
+    await child.stop();
     return true;
   }
 
   /** Lets the process of `nodeId` go on. */
   resume(nodeId: string): void {
-    const member = this.#members.get(nodeId);
-    if (member === undefined || !member.stopped) return;
-    member.stopped = false;
-    member.process.kill("SIGCONT");
+    this.#members.get(nodeId)?.child.resume();
   }
 
   /** Has the process of `nodeId` do something: a line of its input. */
   async order(nodeId: string, line: string): Promise<void> {
-    await this.#members.get(nodeId)?.input.write(encoder.encode(`${line}\n`));
+    await this.#members.get(nodeId)?.child.tell(line);
   }
 
   /** Ends the input of `nodeId`, and waits until its process has ended by itself. */
   async end(nodeId: string): Promise<void> {
     const member = this.#take(nodeId);
     if (member === undefined) return;
-    if (member.stopped) member.process.kill("SIGCONT");
-    await member.input.close();
-    const [{ code }] = await Promise.all([member.process.status, member.reading]);
+    member.child.resume();
+    const { code } = await member.child.end();
+    await member.reading;
     if (code !== 0) throw new Error(`The process of "${nodeId}" ended with ${code}`);
   }
 
@@ -167,13 +141,9 @@ export class Crew<Options extends object, Note extends CrewNote> implements Asyn
     return member;
   }
 
-  async #read(stdout: ReadableStream<Uint8Array>): Promise<void> {
-    const decoder = new TextDecoder();
-    let rest = "";
-    for await (const chunk of stdout) {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-      rest = lines.pop()!; // What a killed process did not write to the end is lost.
-      for (const line of lines) this.notes.push(JSON.parse(line));
+  async #read(child: Child): Promise<void> {
+    for (let line; (line = await child.next()) !== undefined;) {
+      this.notes.push(JSON.parse(line));
       this.#wake();
     }
   }

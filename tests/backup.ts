@@ -5,7 +5,7 @@
  */
 
 import type { NatsConnection } from "@nats-io/transport-node";
-import { api } from "./watch.ts";
+import { api } from "./jetstream_api.ts";
 
 /** A stream as it was at one time, as a backup has it. */
 export interface Backup {

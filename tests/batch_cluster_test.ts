@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { JetStreamEventStore } from "../store/mod.ts";
 import type { NatsCluster } from "../tools/nats_cluster.ts";
 import { hammer } from "./batch_hammer.ts";
-import { assertTruthful, freeze, type Outcome, settled, storedIn, tally } from "./fault.ts";
+import { assertTruthful, type Outcome, settled, storedIn, tally } from "./fault.ts";
 import { clusterTest, type Scene } from "./fixture.ts";
 import { assertGuarded } from "./guard_check.ts";
 
@@ -80,7 +80,7 @@ clusterTest(
     const { cluster } = scene;
     await withstand(scene, 2_000, async (stream) => {
       const leader = await cluster.leaderOf(stream);
-      await freeze(leader);
+      await leader.pause();
       await cluster.leaderOf(stream);
       leader.resume();
     });

@@ -6,7 +6,6 @@ import {
   assertTruthful,
   attempt,
   fact,
-  freeze,
   type Outcome,
   settled,
   storedIn,
@@ -154,7 +153,7 @@ natsTest("Batches and groups for a frozen server: unknown, settled as saved", as
       (_, at) => attempt(store, fact("lane-1", round * 100 + at + 1)),
     );
     outcomes.push(await warm);
-    await freeze(scene.server);
+    await scene.server.pause();
     const expect = [{ actorId: "nobody-1", version: 0 }];
     const saves = [
       attempt(store, ...batch(30, round)),

@@ -5,7 +5,6 @@ import {
   assertTruthful,
   attempt,
   fact,
-  freeze,
   type Outcome,
   settled,
   storedIn,
@@ -63,7 +62,7 @@ natsTest("A group whose first deadline passes leaves the later ones their time",
   await using bed = await bedOf(scene, { timeout: 1_000 });
   const { store, check } = bed;
   const outcomes = [await attempt(store, fact("order-1", 1))];
-  await freeze(scene.server);
+  await scene.server.pause();
   const start = performance.now();
   const early = queue(store, "order-1", 2, 60);
   while (performance.now() - start < 700) await new Promise((resolve) => setTimeout(resolve));

@@ -116,22 +116,6 @@ clusterTest(
   },
 );
 
-natsTest("an actor goes on after an outage longer than its save", async (scene) => {
-  const proxy = scene.proxy();
-  const node = await join(scene, "a", { timeout: 1500 }, proxy);
-  assertEquals(await node.send("counter-1", 1), 1);
-  const lost = proxy.eatFromClient(({ subject }) => /\.(event|commit)\./.test(subject));
-  const second = node.send("counter-1", 2);
-  while (lost.eaten.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-  proxy.refusing = true;
-  proxy.cut();
-  await new Promise((resolve) => setTimeout(resolve, 2000)); // The save gives up.
-  lost.stop();
-  proxy.refusing = false;
-  assertEquals([await second, await node.send("counter-1", 3)], [2, 3]);
-  await node.leave();
-}, { leakCheck: false }); // Consumers that were cut off end by themselves.
-
 natsTest("a node leaves in time, though a handler never ends", async (scene) => {
   const { namespace } = scene;
   const connection = await scene.connect();

@@ -4,9 +4,8 @@ import { Election } from "../cluster/election.ts";
 import { clusterBucket } from "../cluster/names.ts";
 import { Bucket } from "../store/bucket.ts";
 import { isAetherError } from "../store/errors.ts";
-import { fetchNatsServer } from "../tools/nats_binary.ts";
-import { NatsServer } from "../tools/nats_server.ts";
-import { natsTest, Scene } from "./fixture.ts";
+import { natsTest } from "./fixture.ts";
+import { oldServerTest } from "./old_server.ts";
 
 natsTest("open() refuses a bucket whose keys do not expire", async (scene) => {
   const connection = await scene.connect();
@@ -56,26 +55,11 @@ natsTest("Control: a lease renewed by nats.js's update() never ends", async (sce
   await bucket.close();
 });
 
-/** Whether apt can bring Debian's own old server here. */
-const DEBIAN = await Deno.readTextFile("/etc/os-release").then(
-  (text) => /^ID=debian$/m.test(text),
-  () => false,
-);
-
-Deno.test({
-  name: "open() refuses nats-server 2.10, on which a lease would never end",
-  ignore: !DEBIAN,
-  fn: async () => {
-    await using server = await NatsServer.start({ binary: await fetchNatsServer("trixie") });
-    const scene = new Scene([server]);
-    try {
-      const connection = await scene.connect();
-      const error = await assertRejects(() => Election.open(connection, { nodeId: "a" }));
-      assert(isAetherError(error, "UnsupportedServerError"), String(error));
-      const { streams } = await server.monitor<{ streams: number }>("/jsz");
-      assertEquals(streams, 0);
-    } finally {
-      await scene.close();
-    }
+oldServerTest(
+  "open() refuses nats-server 2.10, on which a lease would never end",
+  async (scene) => {
+    const connection = await scene.connect();
+    const error = await assertRejects(() => Election.open(connection, { nodeId: "a" }));
+    assert(isAetherError(error, "UnsupportedServerError"), String(error));
   },
-});
+);

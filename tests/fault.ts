@@ -16,14 +16,7 @@ import {
   type SettledOutcome,
 } from "../store/mod.ts";
 import type { NatsServer } from "../tools/nats_server.ts";
-
-/** Freezes `server`; resolves when the signal has reached it and nothing is answered any more. */
-export async function freeze(server: NatsServer): Promise<void> {
-  server.pause();
-  const ps = new Deno.Command("ps", { args: ["-o", "state=", "-p", String(server.pid)] });
-  const state = async () => new TextDecoder().decode((await ps.output()).stdout).trim();
-  while (!(await state()).startsWith("T"));
-}
+import { messagesOf } from "./jetstream_api.ts";
 
 /** How a call of `saveEvents` ended. */
 export interface Outcome {
@@ -93,43 +86,23 @@ export async function forgotten(server: NatsServer, cid: number | undefined): Pr
 }
 
 /**
- * All events of `stream` in its order, by the leader's word, asked for one by one. A batch that
- * the server is just storing is waited for: a publish that must fail is answered behind it.
+ * All events of `stream` in its order, by the leader's word. A batch that the server is just
+ * storing is waited for: a publish that must fail is answered behind it.
  */
 export async function storedIn(connection: NatsConnection, stream: string): Promise<Stored[]> {
   const barrier = headers();
   barrier.set("Nats-Expected-Last-Subject-Sequence", String(Number.MAX_SAFE_INTEGER));
   const subject = `aether.${stream.slice("AETHER_".length)}.commit.0`;
   await connection.request(subject, "", { headers: barrier, timeout: 10_000 });
-  const api = async (operation: string, query: unknown) => {
-    const subject = `$JS.API.${operation}.${stream}`;
-    const answer = await connection.request(subject, JSON.stringify(query), { timeout: 10_000 });
-    return answer.json<
-      {
-        state: { last_seq: number };
-        message?: { seq: number; subject: string; hdrs?: string };
-      }
-    >();
-  };
-  const { state } = await api("STREAM.INFO", {});
-  const stored: Stored[] = [];
-  for (let from = 1; from <= state.last_seq; from += 100) {
-    const length = Math.min(100, state.last_seq - from + 1);
-    const page = Array.from({ length }, (_, at) => api("STREAM.MSG.GET", { seq: from + at }));
-    for (const { message } of await Promise.all(page)) {
-      if (message === undefined || !/^aether\.[^.]+\.event\./.test(message.subject)) continue;
-      const fields = atob(message.hdrs ?? "");
-      const header = (name: string) => new RegExp(`\r\n${name}: *([^\r]*)`).exec(fields)?.[1] ?? "";
-      stored.push({
-        sequence: message.seq,
-        subject: message.subject,
-        id: header("Aether-Id"),
-        version: Number(header("Aether-Version")),
-        previous: Number(header("Aether-Previous")),
-      });
-    }
-  }
-  return stored;
+  return (await messagesOf(connection, stream))
+    .filter((message) => /^aether\.[^.]+\.event\./.test(message.subject))
+    .map(({ sequence, subject, header }) => ({
+      sequence,
+      subject,
+      id: header("Aether-Id"),
+      version: Number(header("Aether-Version")),
+      previous: Number(header("Aether-Previous")),
+    }));
 }
 
 /** Checks that each event follows on the one before of its actor. */

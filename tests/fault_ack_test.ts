@@ -1,61 +1,21 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   isAetherError,
-  JetStreamEventStore,
+  type JetStreamEventStore,
   type JetStreamEventStoreOptions,
 } from "../store/mod.ts";
-import {
-  assertTruthful,
-  attempt,
-  fact,
-  type Outcome,
-  storedIn,
-  tally,
-  tampered,
-  unknownError,
-  withoutOp,
-} from "./fault.ts";
+import { type Bed, bedOf, isAnswer } from "./batch_bed.ts";
+import { attempt, fact, type Outcome, tally, unknownError, withoutOp } from "./fault.ts";
 import { natsTest, type Scene } from "./fixture.ts";
-import type { Frame } from "./nats_frames.ts";
-import { type Proxy, seededRandom } from "./proxy.ts";
+import { seededRandom } from "./proxy.ts";
 
-interface Bed extends AsyncDisposable {
-  readonly proxy: Proxy;
-  readonly store: JetStreamEventStore;
-  /** Whether a client's frame is an event on its way. */
-  readonly isEvent: (frame: Frame) => boolean;
-  /** Checks what the callers were told against the stream. */
-  check(outcomes: readonly Outcome[]): Promise<void>;
-}
-
-/** A store whose connection goes through a proxy. */
-async function bed(
+/** A store behind a proxy, whose saves have five seconds. */
+function bed(
   scene: Scene,
   options: JetStreamEventStoreOptions = {},
-  tamper?: Parameters<typeof tampered>[1],
+  tamper?: Parameters<typeof bedOf>[2],
 ): Promise<Bed> {
-  const { namespace } = scene;
-  const direct = await scene.connect();
-  const proxy = scene.proxy();
-  const proxied = await scene.connect({ servers: proxy.url });
-  const connection = tamper === undefined ? proxied : tampered(proxied, tamper);
-  const store = await JetStreamEventStore.open(connection, {
-    namespace,
-    timeout: 5_000,
-    ...options,
-  });
-  return {
-    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
-    proxy,
-    store,
-    isEvent: (frame) => frame.subject.startsWith(`aether.${namespace}.event.`),
-    check: async (outcomes) => assertTruthful(outcomes, await storedIn(direct, store.stream)),
-  };
-}
-
-/** Whether a server's frame is an answer to the store. */
-function isAnswer(frame: Frame): boolean {
-  return frame.verb.endsWith("MSG") && frame.subject.startsWith("_INBOX.");
+  return bedOf(scene, { timeout: 5_000, ...options }, tamper);
 }
 
 natsTest("A save whose ack is eaten is saved once, and is no duplicate", async (scene) => {
@@ -209,10 +169,7 @@ natsTest(
 
 natsTest("A conflict is told although its answer is eaten", async (scene) => {
   await using lossy = await bed(scene);
-  const { proxy, store, check } = lossy;
-  await using other = await JetStreamEventStore.open(await scene.connect(), {
-    namespace: scene.namespace,
-  });
+  const { proxy, store, other, check } = lossy;
   const outcomes = [await attempt(store, fact("order-1", 1))];
   outcomes.push(await attempt(other, fact("order-1", 2)));
   const meal = proxy.eatFromServer(isAnswer, 1);

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { isAetherError, JetStreamEventStore } from "../store/mod.ts";
 import type { NatsCluster } from "../tools/nats_cluster.ts";
-import { assertTruthful, fact, freeze, settled, storedIn, tally } from "./fault.ts";
+import { assertTruthful, fact, settled, storedIn, tally } from "./fault.ts";
 import { Load } from "./fault_load.ts";
 import { clusterTest, type Scene } from "./fixture.ts";
 
@@ -98,7 +98,7 @@ clusterTest(
     const reads = new Reads(stores, load);
     for (let round = 0; round < 2; round++) {
       const frozen = await cluster.leaderOf(stream);
-      await freeze(frozen);
+      await frozen.pause();
       const next = await cluster.leaderOf(stream);
       assert(next !== frozen);
       await load.further(60);

@@ -4,7 +4,6 @@ import {
   assertTruthful,
   attempt,
   fact,
-  freeze,
   type Outcome,
   settled,
   storedIn,
@@ -37,7 +36,7 @@ natsTest("A server frozen past the deadline: unknown, then settled as saved", as
   for (let round = 1; round <= 5; round++) {
     const event = fact(`order-${round}`, 1);
     const batch = [fact(`stock-${round}`, 1), fact(`bill-${round}`, 1)];
-    await freeze(scene.server);
+    await scene.server.pause();
     const saves = await Promise.all([attempt(store, event), attempt(store, ...batch)]);
     const errors = saves.map(unknownError);
     const unanswered = await assertRejects(() => errors[0]!.settle());
@@ -63,7 +62,7 @@ natsTest("A publish that outlives its connection is never settled as never", asy
   const outcomes: Outcome[] = [];
   for (let round = 1; round <= 3; round++) {
     const event = fact(`order-${round}`, 1);
-    await freeze(scene.server);
+    await scene.server.pause();
     const outcome = await attempt(store, event);
     unknownError(outcome);
     // The server has the publish in its buffer; the client is on another connection by then.
@@ -86,7 +85,7 @@ natsTest(
     await using store = await hasty(scene);
     await store.saveEvent(fact("order-1", 1));
     await using cold = await hasty(scene);
-    await freeze(scene.server);
+    await scene.server.pause();
     const saves = Array.from({ length: 20 }, (_, at) => attempt(cold, fact("order-1", at + 2)));
     const [outcomes, ms] = await timed(() => Promise.all(saves));
     scene.server.resume();
@@ -99,7 +98,7 @@ natsTest(
 
 natsTest("Many batches for a frozen server end by the deadline", async (scene) => {
   await using store = await hasty(scene);
-  await freeze(scene.server);
+  await scene.server.pause();
   const saves = Array.from(
     { length: 256 },
     (_, at) => attempt(store, fact(`order-${at}`, 1), fact(`stock-${at}`, 1)),
@@ -119,7 +118,7 @@ natsTest("Many batches for a frozen server end by the deadline", async (scene) =
 
 natsTest("Reads of a frozen server end by the deadline", async (scene) => {
   await using store = await hasty(scene);
-  await freeze(scene.server);
+  await scene.server.pause();
   const reads = [store.getEvents("order-1"), store.getLatestVersion("order-1")];
   const [results, ms] = await timed(() => Promise.allSettled<unknown>(reads));
   scene.server.resume();

@@ -107,12 +107,7 @@ natsTest(
     await using store = await JetStreamEventStore.open(connection, { namespace });
     for (let version = 1;; version++) {
       const reconnected = nextStatus(connection, "reconnect");
-      proxy.onServerFrame = (frame) => {
-        if (!frame.verb.endsWith("MSG")) return "pass";
-        proxy.onServerFrame = () => "pass";
-        proxy.cut();
-        return "drop";
-      };
+      proxy.cutAtMessage();
       const { kind } = await attempt(store, fact("order-1", version));
       await reconnected;
       if (kind === "duplicate") return;
@@ -129,12 +124,7 @@ natsTest("Cut with the ack on its way, each time: saved once, no duplicate", asy
   const outcomes: Outcome[] = [];
   for (let version = 1; version <= 10; version++) {
     const reconnected = nextStatus(connection, "reconnect");
-    proxy.onServerFrame = (frame) => {
-      if (!frame.verb.endsWith("MSG")) return "pass";
-      proxy.onServerFrame = () => "pass";
-      proxy.cut();
-      return "drop";
-    };
+    proxy.cutAtMessage();
     outcomes.push(await attempt(store, fact("order-1", version), fact("stock-1", version)));
     await reconnected;
   }

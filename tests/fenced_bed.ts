@@ -12,6 +12,7 @@ import { Layout } from "../store/layout.ts";
 import { type Event, type FencedError, isAetherError, type SaveOptions } from "../store/mod.ts";
 import { assertTruthful, fact, type Outcome, storedIn, tampered } from "./fault.ts";
 import { clusterTest, natsTest, type Scene } from "./fixture.ts";
+import { messagesOf } from "./jetstream_api.ts";
 
 /** A node of a test, and what it was told. */
 export interface Node extends AsyncDisposable {
@@ -100,13 +101,6 @@ export function counts(outcomes: readonly Outcome[]): Record<string, number> {
   return found;
 }
 
-/** A message of the stream that an audit looks at. */
-interface Logged {
-  readonly sequence: number;
-  readonly subject: string;
-  readonly fence: number;
-}
-
 /** Events that were stored while another node's fence stood. */
 export interface ZombieWrite {
   readonly sequence: number;
@@ -128,8 +122,9 @@ export async function zombieWrites(
   const { stream } = new Layout(namespace);
   const standing = new Map<string, number>();
   const found: ZombieWrite[] = [];
-  for (const { sequence, subject, fence } of await logOf(connection, stream)) {
+  for (const { sequence, subject, header } of await messagesOf(connection, stream)) {
     const [, , kind, shard = ""] = subject.split(".");
+    const fence = Number(header("Aether-Fence"));
     if (kind === "fence") standing.set(shard, sequence);
     if (kind !== "event" || fence === standing.get(shard)) continue;
     found.push({ sequence, shard: Number(shard), fence, standing: standing.get(shard) ?? 0 });
@@ -145,32 +140,6 @@ export async function assertFenced(
 ): Promise<void> {
   assertTruthful(outcomes, await storedIn(connection, stream));
   assertEquals(await zombieWrites(connection, namespace), []);
-}
-
-/** All messages of the stream in order, by the leader's word. */
-async function logOf(connection: NatsConnection, stream: string): Promise<Logged[]> {
-  const ask = async (operation: string, query: unknown) => {
-    const subject = `$JS.API.${operation}.${stream}`;
-    const answer = await connection.request(subject, JSON.stringify(query), { timeout: 10_000 });
-    return answer.json<
-      {
-        state: { last_seq: number };
-        message?: { seq: number; subject: string; hdrs?: string };
-      }
-    >();
-  };
-  const { state } = await ask("STREAM.INFO", {});
-  const logged: Logged[] = [];
-  for (let from = 1; from <= state.last_seq; from += 100) {
-    const length = Math.min(100, state.last_seq - from + 1);
-    const page = Array.from({ length }, (_, at) => ask("STREAM.MSG.GET", { seq: from + at }));
-    for (const { message } of await Promise.all(page)) {
-      if (message === undefined) continue;
-      const fence = /\r\nAether-Fence: *(\d+)/.exec(atob(message.hdrs ?? ""))?.[1];
-      logged.push({ ...message, sequence: message.seq, fence: Number(fence ?? 0) });
-    }
-  }
-  return logged;
 }
 
 /** A test on one server, and on a cluster with replicas 3. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { fact, freeze, type Outcome, settled } from "./fault.ts";
+import { fact, type Outcome, settled } from "./fault.ts";
 import {
   actorIn,
   assertFenced,
@@ -107,7 +107,7 @@ natsTest("A frozen server past the deadline: unknown, and settled truly", async 
   for (let round = 1; round <= 2; round++) {
     // So that all of them go out together, on what is really stored.
     await Promise.all(actors.map((id) => a.store.getLatestVersion(id, { fresh: true })));
-    await freeze(scene.server);
+    await scene.server.pause();
     const saves = [...Array(30).keys()].map((at) =>
       tryOne(a.store, `order-${at % 10}`, round * 10 + 1 + Math.floor(at / 10))
     );

@@ -3,7 +3,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { FencedEventStore } from "../cluster/fenced_store.ts";
 import { type Event, FencedError, isAetherError } from "../store/mod.ts";
 import type { NatsCluster } from "../tools/nats_cluster.ts";
-import { fact, freeze, type Outcome, settled, storedIn } from "./fault.ts";
+import { fact, type Outcome, settled, storedIn } from "./fault.ts";
 import { assertFenced, counts, type Node, nodeOf, tryToSave } from "./fenced_bed.ts";
 import { clusterTest, natsTest, type Scene } from "./fixture.ts";
 import { seededRandom } from "./proxy.ts";
@@ -138,7 +138,7 @@ async function harm(
     await cluster.leaderOf(stream);
     await leader.restart();
   } else {
-    await freeze(leader);
+    await leader.pause();
     await cluster.leaderOf(stream);
     leader.resume();
   }

@@ -2,7 +2,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { JetStreamEventStore } from "../store/mod.ts";
 import { fact } from "./fault.ts";
 import { natsTest } from "./fixture.ts";
-import { api, type Config, configFor, create, refusal, snapshot } from "./open_streams.ts";
+import { api } from "./jetstream_api.ts";
+import { type Config, configFor, create, refusal, snapshot } from "./open_streams.ts";
 
 interface Case {
   /** What differs from the store's own configuration. */

@@ -13,6 +13,7 @@ import {
   type JetStreamEventStoreOptions,
   type StreamConfigError,
 } from "../store/mod.ts";
+import { api } from "./jetstream_api.ts";
 
 /** A stream's configuration as the server has it. */
 export type Config = Record<string, unknown>;
@@ -33,16 +34,6 @@ export function configFor(namespace: string): Config {
     allow_direct: true,
     allow_atomic: true,
   };
-}
-
-/** Calls the JetStream API. */
-export async function api<T>(connection: NatsConnection, call: string, body: unknown): Promise<T> {
-  const answer = await connection.request(`$JS.API.${call}`, JSON.stringify(body), {
-    timeout: 5_000,
-  });
-  const result = answer.json<T & { error?: { description: string } }>();
-  if (result.error !== undefined) throw new Error(`${call}: ${result.error.description}`);
-  return result;
 }
 
 /** Makes a stream. */

@@ -1,10 +1,9 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
 import { isAetherError, JetStreamEventStore } from "../store/mod.ts";
-import { fetchNatsServer } from "../tools/nats_binary.ts";
-import { NatsServer } from "../tools/nats_server.ts";
 import { fact } from "./fault.ts";
-import { clusterTest, natsTest, Scene } from "./fixture.ts";
+import { clusterTest, natsTest } from "./fixture.ts";
+import { oldServerTest } from "./old_server.ts";
 import { configFor, create, refusal, snapshot } from "./open_streams.ts";
 
 natsTest("open() refuses a stream that holds messages but no genesis", async (scene) => {
@@ -111,30 +110,13 @@ natsTest("open() is over within its timeout where there is no JetStream", async 
   assert(ms < 1_500, `It took ${ms} ms`);
 }, { server: { jetstream: false } });
 
-/** Whether apt can bring Debian's own old server here. */
-const DEBIAN = await Deno.readTextFile("/etc/os-release").then(
-  (text) => /^ID=debian$/m.test(text),
-  () => false,
-);
-
-Deno.test({
-  name: "open() refuses nats-server 2.10, which Debian has, before it writes anything",
-  ignore: !DEBIAN,
-  fn: async () => {
-    const binary = await fetchNatsServer("trixie");
-    await using server = await NatsServer.start({ binary });
-    const scene = new Scene([server]);
-    try {
-      const connection = await scene.connect();
-      const error = await assertRejects(() => JetStreamEventStore.open(connection));
-      assert(isAetherError(error, "UnsupportedServerError"), String(error));
-      assertMatch(error.version, /^2\.10\./);
-      assertEquals(error.required, "2.12.0");
-      const { streams } = await server.monitor<{ streams: number }>("/jsz");
-      assertEquals(streams, 0);
-      await scene.assertNoLeaks();
-    } finally {
-      await scene.close();
-    }
+oldServerTest(
+  "open() refuses nats-server 2.10, which Debian has, before it writes anything",
+  async (scene) => {
+    const connection = await scene.connect();
+    const error = await assertRejects(() => JetStreamEventStore.open(connection));
+    assert(isAetherError(error, "UnsupportedServerError"), String(error));
+    assertMatch(error.version, /^2\.10\./);
+    assertEquals(error.required, "2.12.0");
   },
-});
+);

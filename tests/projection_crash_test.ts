@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { SqliteCheckpointStore } from "../examples/sqlite_checkpoints.ts";
 import { KvCheckpointStore, Projection } from "../store/mod.ts";
-import { natsTest } from "./fixture.ts";
+import { natsTest, type Scene } from "./fixture.ts";
 import { range } from "./projection_bed.ts";
 import { assertComplete, effectsIn, effectsOf, folder, Worker, Writer } from "./projection_crew.ts";
 import type { ProcessOptions } from "./projection_process.ts";
@@ -17,11 +17,8 @@ const ACTORS = range(1, 20).map((number) => `order-${number}`);
 /** Nobody deletes the consumers of a process that was killed but the server, after a while. */
 const KILLED = { leakCheck: false };
 
-natsTest("A projection killed again and again: its effects equal the events", async (scene) => {
-  await using place = await folder();
-  const database = `${place.path}/model.db`;
-  await using writer = await Writer.start(scene, ACTORS);
-  const options: ProcessOptions = { database, batch: 25, partitions: 2 };
+/** Runs one worker after the other, each of which is killed at any time after its first event. */
+async function killAgainAndAgain(scene: Scene, options: ProcessOptions): Promise<void> {
   for (let kill = 0; kill < KILLS; kill++) {
     const worker = new Worker(scene, options);
     await worker.ready;
@@ -30,6 +27,14 @@ natsTest("A projection killed again and again: its effects equal the events", as
     await promise;
     await worker.kill();
   }
+}
+
+natsTest("A projection killed again and again: its effects equal the events", async (scene) => {
+  await using place = await folder();
+  const database = `${place.path}/model.db`;
+  await using writer = await Writer.start(scene, ACTORS);
+  const options: ProcessOptions = { database, batch: 25, partitions: 2 };
+  await killAgainAndAgain(scene, options);
   const count = await writer.stop();
   {
     await using _last = new Worker(scene, options);
@@ -54,14 +59,7 @@ natsTest("Killed with checkpoints in KV, at most a batch is repeated each time",
   await using place = await folder();
   await using writer = await Writer.start(scene, ACTORS);
   const options: ProcessOptions = { effects: `${place.path}/effects`, batch: 25 };
-  for (let kill = 0; kill < KILLS; kill++) {
-    const worker = new Worker(scene, options);
-    await worker.ready;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    setTimeout(resolve, Math.random() * LIFE);
-    await promise;
-    await worker.kill();
-  }
+  await killAgainAndAgain(scene, options);
   const count = await writer.stop();
   const { namespace } = scene;
   {

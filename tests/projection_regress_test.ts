@@ -10,7 +10,7 @@ import {
 import { backup, restore } from "./backup.ts";
 import { natsTest, type Scene } from "./fixture.ts";
 import { fact, fill, Model, quick, Run } from "./projection_bed.ts";
-import { api } from "./watch.ts";
+import { api } from "./jetstream_api.ts";
 
 const ACTORS = ["order-1", "order-2"];
 

@@ -128,6 +128,15 @@ export class Proxy implements AsyncDisposable {
     for (const link of this.#links) link.close();
   }
 
+  /** Closes all connections at the server's next message, which is lost with them. */
+  cutAtMessage(): void {
+    this.eatFromServer(({ verb }) => {
+      if (!verb.endsWith("MSG")) return false;
+      this.cut();
+      return true;
+    }, 1);
+  }
+
   /** Stops forwarding; connections stay open, new ones too, and their bytes wait. */
   pause(): void {
     this.#gate ??= Promise.withResolvers<void>();

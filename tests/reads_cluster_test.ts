@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Event, EventStore } from "../store/mod.ts";
-import { fact, freeze } from "./fault.ts";
+import { fact } from "./fault.ts";
 import { clusterTest } from "./fixture.ts";
 import { type Opened, Stores } from "./stores.ts";
 
@@ -84,7 +84,7 @@ clusterTest("A follower that is frozen during a read makes none short", async (s
       const versions: number[] = [];
       for await (const { version } of store.readEvents("order-1", { direction })) {
         versions.push(version);
-        if (versions.length === 10) await freeze(frozen!);
+        if (versions.length === 10) await frozen!.pause();
       }
       if (direction === "backwards") versions.reverse();
       assertEquals(versions, upTo(3000), direction);
@@ -93,7 +93,7 @@ clusterTest("A follower that is frozen during a read makes none short", async (s
     }
   }
   // What it missed while it was frozen is not missing in what is read through it.
-  await freeze(frozen!);
+  await frozen!.pause();
   const behind = await stores.open({}, leader.url);
   await behind.store.saveEvents(upTo(500).map((at) => fact("order-1", 3000 + at)));
   frozen!.resume();

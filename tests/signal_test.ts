@@ -6,7 +6,7 @@ import {
   VersionConflictError,
 } from "../store/mod.ts";
 import { attemptWith, bedOf, isAnswer } from "./batch_bed.ts";
-import { attempt, fact, freeze, type Outcome, storedIn, tally, unknownError } from "./fault.ts";
+import { attempt, fact, type Outcome, storedIn, tally, unknownError } from "./fault.ts";
 import { natsTest, nextStatus } from "./fixture.ts";
 
 /** The error that a save rejected with, whose cause must be `reason`. */
@@ -159,7 +159,7 @@ natsTest(
     await using bed = await bedOf(scene);
     const { proxy, store, check } = bed;
     const batch = (at: number) => [fact(`order-${at}`, 1), fact(`stock-${at}`, 1)];
-    await freeze(scene.server);
+    await scene.server.pause();
     const before = Array.from({ length: 16 }, (_, at) => attempt(store, ...batch(at)));
     const controller = new AbortController();
     const { signal } = controller;

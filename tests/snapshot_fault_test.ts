@@ -6,9 +6,9 @@ import {
   type JetStreamSnapshotStoreOptions,
   type Snapshot,
 } from "../store/mod.ts";
-import { freeze, tampered, withoutExpectation } from "./fault.ts";
+import { tampered, withoutExpectation } from "./fault.ts";
 import { natsTest, nextStatus, type Scene } from "./fixture.ts";
-import { api } from "./open_streams.ts";
+import { api } from "./jetstream_api.ts";
 import type { Verdict } from "./proxy.ts";
 
 const QUERY = { schemaVersion: 1 };
@@ -55,12 +55,7 @@ natsTest("A snapshot whose ack is cut off with the connection is kept once", asy
   await using store = await open(scene, connection);
   for (let version = 1; version <= 5; version++) {
     const reconnected = nextStatus(connection, "reconnect");
-    proxy.onServerFrame = (frame) => {
-      if (!frame.verb.endsWith("MSG")) return "pass";
-      proxy.onServerFrame = () => "pass";
-      proxy.cut();
-      return "drop";
-    };
+    proxy.cutAtMessage();
     assertEquals(await store.saveSnapshot(taken(version)), true);
     await reconnected;
   }
@@ -150,7 +145,7 @@ natsTest("A server that is down or frozen is a StoreUnavailableError in time", a
     const ms = performance.now() - start;
     assert(ms < 1_500, `It took ${ms} ms`);
   };
-  await freeze(scene.server);
+  await scene.server.pause();
   await inTime();
   scene.server.resume();
   // What was on its way may have been kept or not; saving it again settles that.

@@ -10,11 +10,11 @@ import {
   type Snapshot,
   type StreamConfigError,
 } from "../store/mod.ts";
-import { natsTest, Scene } from "./fixture.ts";
-import { api, type Config, create, snapshot as frozen } from "./open_streams.ts";
 import { fact } from "./fault.ts";
-import { fetchNatsServer } from "../tools/nats_binary.ts";
-import { NatsServer } from "../tools/nats_server.ts";
+import { natsTest } from "./fixture.ts";
+import { api } from "./jetstream_api.ts";
+import { oldServerTest } from "./old_server.ts";
+import { type Config, create, snapshot as frozen } from "./open_streams.ts";
 
 function configFor(namespace: string): Config {
   return {
@@ -193,26 +193,11 @@ natsTest("open() refuses options out of their range, and a closed connection", a
   assert(isAetherError(error, "StoreUnavailableError"), String(error));
 });
 
-/** Whether apt can bring Debian's own old server here. */
-const DEBIAN = await Deno.readTextFile("/etc/os-release").then(
-  (text) => /^ID=debian$/m.test(text),
-  () => false,
-);
-
-Deno.test({
-  name: "A snapshot store refuses nats-server 2.10 before it writes anything",
-  ignore: !DEBIAN,
-  fn: async () => {
-    await using server = await NatsServer.start({ binary: await fetchNatsServer("trixie") });
-    const scene = new Scene([server]);
-    try {
-      const connection = await scene.connect();
-      const error = await assertRejects(() => JetStreamSnapshotStore.open(connection));
-      assert(isAetherError(error, "UnsupportedServerError"), String(error));
-      const { streams } = await server.monitor<{ streams: number }>("/jsz");
-      assertEquals(streams, 0);
-    } finally {
-      await scene.close();
-    }
+oldServerTest(
+  "A snapshot store refuses nats-server 2.10 before it writes anything",
+  async (scene) => {
+    const connection = await scene.connect();
+    const error = await assertRejects(() => JetStreamSnapshotStore.open(connection));
+    assert(isAetherError(error, "UnsupportedServerError"), String(error));
   },
-});
+);

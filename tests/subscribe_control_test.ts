@@ -11,6 +11,7 @@ import { turns } from "../testing/event_store_kit.ts";
 import { eventSubscriptionSuite } from "../testing/event_subscription.ts";
 import { fact, storedIn } from "./fault.ts";
 import { natsTest, nextStatus, type Scene } from "./fixture.ts";
+import type { Proxy as Between } from "./proxy.ts";
 import { consumersAre, Watch } from "./watch.ts";
 
 /** `connection`, where consumers are made with what `change` makes of their configuration. */
@@ -61,10 +62,21 @@ function replaced<T extends object>(target: T, name: string, value: unknown): T 
   });
 }
 
-/** One event seen, one saved while the connection is away, one when it is back. */
-async function awayForOne(
+/** What a test does harm to. */
+interface Bed {
+  readonly proxy: Between;
+  /** The subscription's connection, through the proxy. */
+  readonly connection: NatsConnection;
+  /** Another one, past it. */
+  readonly operator: NatsConnection;
+  readonly stream: string;
+}
+
+/** Of three events the first is seen before the harm, the second saved in it, the third after it. */
+async function throughHarm(
   scene: Scene,
   tamper: (connection: NatsConnection) => NatsConnection,
+  harm: (bed: Bed, save: () => Promise<unknown>) => Promise<void>,
 ): Promise<void> {
   const proxy = scene.proxy();
   const connection = await scene.connect({ servers: proxy.url });
@@ -76,38 +88,39 @@ async function awayForOne(
   await writer.saveEvent(fact("order-1", 1));
   const watch = new Watch(store.subscribe());
   await watch.further(1);
-  const before = await consumersAre(operator, store.stream, ({ length }) => length === 1);
-  const reconnected = nextStatus(connection, "reconnect");
-  proxy.refusing = true;
-  proxy.cut();
-  await writer.saveEvent(fact("order-1", 2));
-  proxy.refusing = false;
-  await reconnected;
-  await consumersAre(operator, store.stream, ([name]) => name !== undefined && name !== before[0]);
+  const { stream } = store;
+  await harm({ proxy, connection, operator, stream }, () => writer.saveEvent(fact("order-1", 2)));
   await writer.saveEvent(fact("order-1", 3));
-  await watch.assertSaw(await storedIn(operator, store.stream));
+  await watch.assertSaw(await storedIn(operator, stream));
+}
+
+/** One of three events is saved while the connection is away. */
+function awayForOne(
+  scene: Scene,
+  tamper: (connection: NatsConnection) => NatsConnection,
+): Promise<void> {
+  return throughHarm(scene, tamper, async ({ proxy, connection, operator, stream }, save) => {
+    const before = await consumersAre(operator, stream, ({ length }) => length === 1);
+    const reconnected = nextStatus(connection, "reconnect");
+    proxy.refusing = true;
+    proxy.cut();
+    await save();
+    proxy.refusing = false;
+    await reconnected;
+    await consumersAre(operator, stream, ([name]) => name !== undefined && name !== before[0]);
+  });
 }
 
 /** One of three events is lost on its way. */
-async function oneLost(
+function oneLost(
   scene: Scene,
   tamper: (connection: NatsConnection) => NatsConnection,
 ): Promise<void> {
-  const proxy = scene.proxy();
-  const connection = await scene.connect({ servers: proxy.url });
-  const { namespace } = scene;
-  const options = { namespace, timeout: 1_000 };
-  await using store = await JetStreamEventStore.open(tamper(connection), options);
-  const operator = await scene.connect();
-  await using writer = await JetStreamEventStore.open(operator, options);
-  await writer.saveEvent(fact("order-1", 1));
-  const watch = new Watch(store.subscribe());
-  await watch.further(1);
-  const meal = proxy.eatFromServer((frame) => (frame.replyTo ?? "").startsWith("$JS.ACK."), 1);
-  await writer.saveEvent(fact("order-1", 2));
-  await meal.done;
-  await writer.saveEvent(fact("order-1", 3));
-  await watch.assertSaw(await storedIn(operator, store.stream));
+  return throughHarm(scene, tamper, async ({ proxy }, save) => {
+    const meal = proxy.eatFromServer((frame) => (frame.replyTo ?? "").startsWith("$JS.ACK."), 1);
+    await save();
+    await meal.done;
+  });
 }
 
 natsTest("An event saved while the connection is away comes once", async (scene) => {

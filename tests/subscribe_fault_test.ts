@@ -3,7 +3,8 @@ import { JetStreamEventStore, type JetStreamEventStoreOptions } from "../store/m
 import { assertTruthful, fact, storedIn } from "./fault.ts";
 import { Load } from "./fault_load.ts";
 import { natsTest, nextStatus, type Scene } from "./fixture.ts";
-import { api, consumersAre, consumersOf, Watch } from "./watch.ts";
+import { api } from "./jetstream_api.ts";
+import { consumersAre, consumersOf, Watch } from "./watch.ts";
 
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 /** Events that are saved meanwhile. */

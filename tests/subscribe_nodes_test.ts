@@ -3,10 +3,11 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { JetStreamEventStore } from "../store/mod.ts";
 import type { NatsCluster } from "../tools/nats_cluster.ts";
 import type { NatsServer } from "../tools/nats_server.ts";
-import { assertTruthful, freeze, storedIn } from "./fault.ts";
+import { assertTruthful, storedIn } from "./fault.ts";
 import { Load } from "./fault_load.ts";
 import { clusterTest, type Scene } from "./fixture.ts";
-import { api, consumersOf, Watch } from "./watch.ts";
+import { api } from "./jetstream_api.ts";
+import { consumersOf, Watch } from "./watch.ts";
 
 type ClusterScene = Scene & { readonly cluster: NatsCluster };
 
@@ -109,7 +110,7 @@ clusterTest("A consumer's server frozen: each event comes once, everywhere", asy
   const { load, watches } = nodes;
   await load.further(100);
   const host = await hostOf(scene, nodes);
-  await freeze(host);
+  await host.pause();
   await load.further(100);
   // Those that are attached to living servers go on meanwhile.
   const others = watches.filter((_, at) => scene.servers[at] !== host);

@@ -5,7 +5,8 @@ import { type Event, isAetherError, JetStreamEventStore } from "../store/mod.ts"
 import { backup, restore } from "./backup.ts";
 import { fact } from "./fault.ts";
 import { natsTest, nextStatus, type Scene } from "./fixture.ts";
-import { api, Watch } from "./watch.ts";
+import { api } from "./jetstream_api.ts";
+import { Watch } from "./watch.ts";
 
 interface Stage extends AsyncDisposable {
   readonly store: JetStreamEventStore;

@@ -4,7 +4,7 @@ import type { Event } from "../store/event.ts";
 import { InMemoryEventStore } from "../store/memory.ts";
 import type { SaveOptions, SaveReceipt } from "../store/store.ts";
 import { eventStoreSuite } from "../testing/event_store.ts";
-import { control, testsOf } from "./suite_control.ts";
+import { control, type Create, testsOf } from "./suite_control.ts";
 
 const HOSTILE = "a hostile actor id reaches its own events and no others";
 
@@ -21,17 +21,22 @@ Deno.test("the suite passes a sound store, and has no two tests of one name", as
   for (const run of testsOf((options) => new InMemoryEventStore(options)).values()) await run();
 });
 
-control("accepts a stale version", (options) =>
-  new class extends InMemoryEventStore {
-    override async saveEvents(events: Event[], more?: SaveOptions): Promise<SaveReceipt> {
-      try {
-        return await super.saveEvents(events, more);
-      } catch (error) {
-        if (!isAetherError(error, "VersionConflictError")) throw error;
-        return { sequence: 1, duplicate: false };
+/** Stores that take a conflict for something else, of which `receipt` tells. */
+function conflictsAs(receipt: SaveReceipt): Create {
+  return (options) =>
+    new class extends InMemoryEventStore {
+      override async saveEvents(events: Event[], more?: SaveOptions): Promise<SaveReceipt> {
+        try {
+          return await super.saveEvents(events, more);
+        } catch (error) {
+          if (!isAetherError(error, "VersionConflictError")) throw error;
+          return receipt;
+        }
       }
-    }
-  }(options), [
+    }(options);
+}
+
+control("accepts a stale version", conflictsAs({ sequence: 1, duplicate: false }), [
   "saveEvent() refuses a version that is not newer",
   "of many writers at one version exactly one wins",
   "writers that read, decide and retry lose no update",
@@ -156,17 +161,7 @@ control("calls every repetition a conflict", (options) =>
   "of the same save at the same time one stores, the others are duplicates",
 ]);
 
-control("calls a conflict a repetition", (options) =>
-  new class extends InMemoryEventStore {
-    override async saveEvents(events: Event[], more?: SaveOptions): Promise<SaveReceipt> {
-      try {
-        return await super.saveEvents(events, more);
-      } catch (error) {
-        if (!isAetherError(error, "VersionConflictError")) throw error;
-        return { sequence: 2, duplicate: true };
-      }
-    }
-  }(options), [
+control("calls a conflict a repetition", conflictsAs({ sequence: 2, duplicate: true }), [
   "another event at a stored version is a conflict",
   "a stored event at another version is a conflict",
   "of many writers at one version exactly one wins",

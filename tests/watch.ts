@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { EventSubscription, RecordedEvent } from "../store/mod.ts";
 import type { Stored } from "./fault.ts";
+import { api } from "./jetstream_api.ts";
 
 /** Reads a subscription and keeps what it yields, in the order in which it came. */
 export class Watch {
@@ -80,20 +81,6 @@ export class Watch {
     this.#progress.resolve();
     this.#progress = Promise.withResolvers();
   }
-}
-
-/** Asks the JetStream API, past the store. */
-export async function api<T>(
-  connection: NatsConnection,
-  operation: string,
-  query: unknown = {},
-): Promise<T> {
-  const answer = await connection.request(`$JS.API.${operation}`, JSON.stringify(query), {
-    timeout: 5_000,
-  });
-  const result = answer.json<T & { error?: { description: string } }>();
-  if (result.error !== undefined) throw new Error(result.error.description);
-  return result;
 }
 
 /** The consumers of a stream. */

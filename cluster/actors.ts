@@ -5,8 +5,10 @@ import type { Event } from "../store/event.ts";
 import { Lanes } from "../store/lanes.ts";
 import type { EventStore, SaveReceipt } from "../store/store.ts";
 import type { Wire } from "../store/wire.ts";
-import { CommandStore, type HandledCommand } from "./command_store.ts";
+import { CommandStore } from "./command_store.ts";
 import { type CommandAnswer, type CommandMessage, failureOf } from "./commands.ts";
+import { KnownCommands, type KnownCommandsParts } from "./known_commands.ts";
+import { type Landmark, later } from "./landmark.ts";
 
 /** What a handler is told beside the command. */
 export interface CommandContext {
@@ -31,7 +33,7 @@ export type ReplyAgain = (
 ) => unknown;
 
 /** What the actors of a node live on. */
-export interface ActorsParts {
+export interface ActorsParts extends KnownCommandsParts {
   readonly wire: Wire;
   /** This node. */
   readonly nodeId: string;
@@ -40,8 +42,8 @@ export interface ActorsParts {
   readonly again: () => ReplyAgain | undefined;
   /** The fenced store, its saves marked with the command's id. */
   readonly storeFor: (commandId: string) => EventStore;
-  /** The commands that the actor's stored events name. */
-  readonly commandsOf: (actorId: string) => Promise<ReadonlyMap<string, HandledCommand>>;
+  /** The events of a command that stand behind a sequence; none where they are too long ago. */
+  readonly eventsOf: (actorId: string, commandId: string, after: number) => Promise<Event[]>;
   /** The shard of an actor. */
   readonly shardOf: (actorId: string) => number;
   /** Whether this node serves the shard. */
@@ -60,8 +62,6 @@ export interface ActorsParts {
 
 /** Answers that an active actor remembers, for commands that come again soon. */
 const KEPT_ANSWERS = 128;
-/** Commands that an active actor remembers to be handled. */
-const KEPT_COMMANDS = 1000;
 
 /** An actor while it is active. */
 interface Active {
@@ -73,21 +73,22 @@ interface Active {
   readonly answers: Map<string, CommandAnswer>;
   /** What its turns queue on: another one each time that the actor becomes active. */
   readonly lane: string;
-  /** Where the events of handled commands are; undefined until that is read. */
-  commands: Map<string, SaveReceipt> | undefined;
+  /** Where the events of handled commands are. */
+  readonly commands: KnownCommands;
   usedAt: number;
 }
 
 /**
  * The actors that a node serves: one command of an actor at a time, in the order they came, and
- * each command once. An actor becomes active with its first command, when the ids of the
- * commands it has handled are read from its events; idle ones are let go.
+ * each command once. An actor becomes active with its first command, when the ids of those
+ * commands that it may be among are read from the actor's events; idle ones are let go.
  */
 export class Actors {
   readonly #parts: ActorsParts;
   readonly #active = new Map<string, Active>();
   readonly #lanes = new Lanes();
   #lastLane = 0;
+  #landmark: Landmark | undefined;
   readonly #timer: ReturnType<typeof setInterval>;
 
   /** Begins with none active. */
@@ -101,6 +102,11 @@ export class Actors {
     let commands = 0;
     for (const { pending } of this.#active.values()) commands += pending.size;
     return { actors: this.#active.size, commands };
+  }
+
+  /** The last event that one of them has saved. */
+  get landmark(): Landmark | undefined {
+    return this.#landmark;
   }
 
   /** Brings a command to its end, in turn. One that is under way or was answered is not run again. */
@@ -156,24 +162,21 @@ export class Actors {
 
   async #turn(actor: Active, message: CommandMessage): Promise<CommandAnswer> {
     const { shard, actorId } = actor;
-    const { commandsOf, storeFor } = this.#parts;
+    const { storeFor } = this.#parts;
     const { id, command } = message;
     const handler = this.#parts.handler();
     if (handler === undefined) return { kind: "again", reason: "the node has no handler yet" };
     if (!this.#isPresent(actor)) return notHere(shard);
-    const commands = actor.commands ??= receiptsOf(await commandsOf(actorId));
-    const receipt = commands.get(id);
-    if (receipt !== undefined) return await this.#repeat(message, receipt);
+    const receipt = await actor.commands.find(message);
+    if (receipt !== undefined) return await this.#repeat(actor, message, receipt);
     const store = new CommandStore(storeFor(id), () => this.#checkPresent(actor));
     const [result] = await Promise.allSettled([
       (async () => await handler(command, { actorId, commandId: id, store }))(),
     ]);
     await store.end();
+    this.#landmark = later(store.landmark, this.#landmark);
     const own = store.saved.get(actorId);
-    if (own !== undefined) {
-      commands.set(id, own.receipt);
-      trim(commands, KEPT_COMMANDS);
-    }
+    if (own !== undefined) actor.commands.add(id, own.receipt);
     const answer = await this.#answer(actor, store, result);
     const isDoubtful = store.saved.size > 0 || store.doubts.length > 0;
     return answer.kind === "again" && isDoubtful ? { ...answer, isDoubtful } : answer;
@@ -237,11 +240,15 @@ export class Actors {
   }
 
   /** The answer of a command that was handled before; its events are read for it. */
-  async #repeat({ id, actorId }: CommandMessage, receipt: SaveReceipt): Promise<CommandAnswer> {
+  async #repeat(
+    { commands }: Active,
+    { id, actorId }: CommandMessage,
+    receipt: SaveReceipt,
+  ): Promise<CommandAnswer> {
     const again = this.#parts.again();
-    const handled = again && (await this.#parts.commandsOf(actorId)).get(id);
-    if (again === undefined || handled === undefined) return { kind: "handled", receipt };
-    const { events } = handled;
+    if (again === undefined) return { kind: "handled", receipt };
+    const events = await this.#parts.eventsOf(actorId, id, commands.since);
+    if (events.length === 0) return { kind: "handled", receipt };
     try {
       const reply = await again(events, { actorId, commandId: id });
       return { kind: "reply", ...(reply !== undefined && { reply }) };
@@ -268,7 +275,7 @@ export class Actors {
         await renew(actor.shard).then(() => renewals++, () => {});
       }
     }
-    actor.commands = undefined; // Read anew: the events may be there.
+    actor.commands.forget(); // Read anew: the events may be there.
     return { kind: "again", reason: "its outcome was unknown for a while" };
   }
 
@@ -278,7 +285,8 @@ export class Actors {
       this.#makeRoom();
       const [pending, answers] = [new Map(), new Map()];
       const lane = String(++this.#lastLane);
-      actor = { actorId, shard, pending, answers, lane, commands: undefined, usedAt: 0 };
+      const commands = new KnownCommands(this.#parts);
+      actor = { actorId, shard, pending, answers, lane, commands, usedAt: 0 };
     } else {
       this.#active.delete(actorId);
     }
@@ -314,11 +322,6 @@ const MOST_LOOKED_AT = 32;
 const OPEN = 8;
 /** How often the shard is renewed for a save that no fence shuts out, over about four seconds. */
 const RENEWALS = 2;
-
-/** Without the events: there may be many. */
-function receiptsOf(commands: ReadonlyMap<string, HandledCommand>): Map<string, SaveReceipt> {
-  return new Map([...commands].map(([id, { receipt }]) => [id, receipt]));
-}
 
 /** The answer where the actor's commands could not be read: another try helps only if that passes. */
 function unread(error: unknown): CommandAnswer {

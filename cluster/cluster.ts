@@ -203,7 +203,7 @@ export class Cluster implements AsyncDisposable {
    * @throws {RangeError} It is larger than the server takes, or an id is impossible.
    */
   async send(actorId: string, command: unknown, options: SendOptions = {}): Promise<unknown> {
-    const { commandId: id = uuidv7() } = options;
+    const { commandId, commandId: id = uuidv7() } = options;
     encodeToken(actorId);
     encodeToken(id);
     const problem = unfaithful(command, "command");
@@ -215,8 +215,10 @@ export class Cluster implements AsyncDisposable {
     }
     const { max_payload = Infinity } = this.#connection.info ?? {};
     const limits = { ...options, maxBytes: max_payload };
+    // Of a name that was given nobody knows here whether it was sent before, and when.
+    const landmark = commandId === undefined ? this.#router.landmark : undefined;
     return await this.#node.telemetry.send(
-      { id, actorId, command },
+      { id, actorId, command, ...(landmark !== undefined && { landmark }) },
       (message) => this.#router.send(message, limits),
     );
   }

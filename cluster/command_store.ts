@@ -12,6 +12,7 @@ import type {
   SaveReceipt,
 } from "../store/store.ts";
 import { markView } from "../store/view.ts";
+import { type Landmark, later } from "./landmark.ts";
 import type { EventSubscription, EventSubscriptionOptions } from "../store/subscription.ts";
 
 /** A command whose events are stored. */
@@ -34,6 +35,7 @@ export class CommandStore implements EventStore {
   readonly doubts: SaveOutcomeUnknownError[] = [];
   /** What was saved of each actor. */
   readonly saved: Map<string, HandledCommand> = new Map();
+  #landmark: Landmark | undefined;
   #isOver = false;
 
   /**
@@ -44,6 +46,11 @@ export class CommandStore implements EventStore {
     this.#store = store;
     this.#check = check;
     markView(this, store);
+  }
+
+  /** The last event that was saved. */
+  get landmark(): Landmark | undefined {
+    return this.#landmark;
   }
 
   /** See {@linkcode EventStore.identity}. */
@@ -69,6 +76,8 @@ export class CommandStore implements EventStore {
         const own = events.filter((event) => event.actorId === actorId);
         this.saved.set(actorId, { events: [...before, ...own], receipt });
       }
+      const { sequence, duplicate } = receipt;
+      if (!duplicate) this.#landmark = later({ sequence, id: events.at(-1)!.id }, this.#landmark);
       return receipt;
     } catch (error) {
       if (isAetherError(error, "SaveOutcomeUnknownError")) this.doubts.push(error);

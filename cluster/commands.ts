@@ -1,5 +1,6 @@
 import type { CommandFailure } from "../store/errors.ts";
 import type { SaveReceipt } from "../store/store.ts";
+import { type Landmark, landmarkIn } from "./landmark.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -14,6 +15,13 @@ export interface CommandMessage {
   readonly command: unknown;
   /** The span of its sender, as W3C trace context. */
   readonly trace?: Readonly<Record<string, string>>;
+  /**
+   * What was stored before the command was sent at all: no event of it can be there or before. The
+   * same over its tries; left out where the command may be older than its sender knows.
+   */
+  readonly landmark?: Landmark | undefined;
+  /** Whether a try before this one may have been handled. */
+  readonly isDoubtful?: boolean | undefined;
 }
 
 /** What became of a command at a node. */
@@ -30,8 +38,14 @@ export type CommandAnswer =
    */
   | { readonly kind: "again"; readonly reason: string; readonly isDoubtful?: boolean };
 
+/** An answer as it travels. */
+export type AnswerMessage = CommandAnswer & {
+  /** What the node that answers has stored lately. */
+  readonly landmark?: Landmark | undefined;
+};
+
 /** A command or an answer as it travels. */
-export function encodeMessage(message: CommandMessage | CommandAnswer): Uint8Array {
+export function encodeMessage(message: CommandMessage | AnswerMessage): Uint8Array {
   return encoder.encode(JSON.stringify(message));
 }
 
@@ -39,15 +53,23 @@ export function encodeMessage(message: CommandMessage | CommandAnswer): Uint8Arr
 export function decodeCommand(data: Uint8Array): CommandMessage | undefined {
   const message = parse(data) as Partial<CommandMessage> | undefined;
   if (typeof message?.id !== "string" || typeof message.actorId !== "string") return undefined;
-  const { id, actorId, command, trace } = message;
-  return { id, actorId, command, ...(typeof trace === "object" && trace !== null && { trace }) };
+  const { id, actorId, command, trace, isDoubtful } = message;
+  const landmark = landmarkIn(message.landmark);
+  return {
+    ...{ id, actorId, command },
+    ...(typeof trace === "object" && trace !== null && { trace }),
+    ...(landmark !== undefined && { landmark }),
+    ...(isDoubtful === true && { isDoubtful }),
+  };
 }
 
 /** The answer in `data`; `undefined` where that is none. */
-export function decodeAnswer(data: Uint8Array): CommandAnswer | undefined {
-  const answer = parse(data) as CommandAnswer | undefined;
+export function decodeAnswer(data: Uint8Array): AnswerMessage | undefined {
+  const answer = parse(data) as AnswerMessage | undefined;
   const kinds = ["reply", "failed", "handled", "again"];
-  return kinds.includes(answer?.kind as string) ? answer : undefined;
+  if (answer === undefined || !kinds.includes(answer.kind)) return undefined;
+  const { landmark, ...rest } = answer;
+  return landmark === undefined ? rest : { ...rest, landmark: landmarkIn(landmark) };
 }
 
 /** What is told of `error` to other nodes. */

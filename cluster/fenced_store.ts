@@ -29,7 +29,7 @@ import type { HandledCommand } from "./command_store.ts";
 import { Fences } from "./fence.ts";
 import type { FencedParts } from "./fenced_parts.ts";
 import { FencedPath, OptimisticPath } from "./fenced_path.ts";
-import { handledCommands } from "./handled.ts";
+import { HandledCommands } from "./handled.ts";
 
 /** Options for {@linkcode FencedEventStore.open}. */
 export interface FencedEventStoreOptions extends JetStreamEventStoreOptions {
@@ -69,6 +69,9 @@ export interface FencedEventStoreOptions extends JetStreamEventStoreOptions {
    */
   readonly onDeposed?: (shard: number, error: FencedError) => void;
 }
+
+/** Finds the commands that a store's events are the outcome of; not for users. */
+export let handledIn: (store: FencedEventStore) => HandledCommands;
 
 /** Options for calls that may be ended early. */
 export interface FenceOptions {
@@ -170,6 +173,10 @@ export class FencedEventStore implements EventStore {
       return idleTogether(path, fenced);
     });
     return new FencedEventStore({ ...made!, store });
+  }
+
+  static {
+    handledIn = (store) => new HandledCommands(store.#core.parts);
   }
 
   /** The name of this node. */
@@ -334,7 +341,7 @@ export class FencedEventStore implements EventStore {
    * @throws {CorruptEventError} An event of a command cannot be read.
    */
   async commandsOf(actorId: string): Promise<ReadonlyMap<string, HandledCommand>> {
-    return await handledCommands(this.#core.parts, actorId);
+    return await handledIn(this).commands(actorId);
   }
 
   /** See {@linkcode EventStore.saveEvent}; {@linkcode FencedError} where the shard is not owned. */

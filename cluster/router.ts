@@ -7,12 +7,13 @@ import {
 } from "../store/errors.ts";
 import { type Wire, WireError } from "../store/wire.ts";
 import {
-  type CommandAnswer,
+  type AnswerMessage,
   type CommandMessage,
   decodeAnswer,
   encodeMessage,
 } from "./commands.ts";
 import { Departures } from "./departures.ts";
+import { type Landmark, later } from "./landmark.ts";
 import type { News } from "./news.ts";
 import type { NodeLife } from "./subjects.ts";
 
@@ -30,7 +31,7 @@ export interface RouterParts {
   /** Whether a node is a member, as far as is known here. */
   readonly isThere: (life: NodeLife) => boolean;
   /** Runs a command, as it travels, on this node. */
-  readonly runHere: (message: Uint8Array) => Promise<CommandAnswer>;
+  readonly runHere: (message: Uint8Array) => Promise<AnswerMessage>;
   /** Changes of owners and members. */
   readonly news: News;
   /** Commands that may be on their way at once. */
@@ -58,6 +59,16 @@ export interface SendOptions {
   readonly commandId?: string;
 }
 
+/** How a command travels. */
+interface Delivery {
+  /** As it is sent as long as no try may have been handled. */
+  readonly body: Uint8Array;
+  readonly maxBytes: number;
+  /** Ends it: its time is over, or `signal` is aborted. */
+  readonly over: AbortSignal;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** First wait between tries, in ms, and the longest. */
 const PAUSE = [5, 250] as const;
 
@@ -69,6 +80,7 @@ export class Router {
   readonly #parts: RouterParts;
   readonly #departures: Departures;
   #underWay = 0;
+  #landmark: Landmark | undefined;
 
   /** Sends nothing yet. */
   constructor(parts: RouterParts) {
@@ -79,6 +91,11 @@ export class Router {
   /** Commands on their way. */
   get underWay(): number {
     return this.#underWay;
+  }
+
+  /** The latest event that the owners' answers tell of. */
+  get landmark(): Landmark | undefined {
+    return this.#landmark;
   }
 
   /** See {@linkcode Cluster.send}. */
@@ -92,7 +109,7 @@ export class Router {
         `Cannot send the command: timeout is ${timeout}, not from 1 to 2^31 - 1`,
       );
     }
-    const body = encodeMessage(message);
+    const body = bodyOf(message, maxBytes);
     if (body.length > maxBytes) {
       throw new RangeError(
         `Cannot send the command: it takes ${body.length} bytes, and the server takes ${maxBytes}`,
@@ -110,7 +127,7 @@ export class Router {
     const over = signal === undefined ? ends.signal : AbortSignal.any([ends.signal, signal]);
     this.#underWay++;
     try {
-      return await this.#deliver(message, body, over, signal);
+      return await this.#deliver(message, { body, maxBytes, over, signal });
     } finally {
       this.#underWay--;
       clearTimeout(timer);
@@ -118,11 +135,10 @@ export class Router {
   }
 
   async #deliver(
-    { id, actorId }: CommandMessage,
-    body: Uint8Array,
-    over: AbortSignal,
-    signal: AbortSignal | undefined,
+    message: CommandMessage,
+    { body, maxBytes, over, signal }: Delivery,
   ): Promise<unknown> {
+    const { id, actorId } = message;
     let span: number = PAUSE[0];
     /** Whether a try may have been run, or run still. */
     let isDoubtful = false;
@@ -130,13 +146,14 @@ export class Router {
     while (!over.aborted) {
       const { count } = this.#parts.news;
       const owner = this.#parts.ownerOf(actorId);
-      let answer: CommandAnswer | undefined;
+      let answer: AnswerMessage | undefined;
       if (owner === undefined) cause = new Error("its shard has no owner at the moment");
       else {
         try {
+          const told = isDoubtful ? bodyOf({ ...message, isDoubtful }, maxBytes) : body;
           answer = await unlessAborted(
             over,
-            this.#departures.unlessGone(owner, this.#ask(owner, body)),
+            this.#departures.unlessGone(owner, this.#ask(owner, told)),
           );
         } catch (error) {
           cause = error;
@@ -147,6 +164,7 @@ export class Router {
           } else if (error.failure === "closed" || error.failure === "denied") break;
         }
       }
+      this.#landmark = later(answer?.landmark, this.#landmark);
       switch (answer?.kind) {
         case "reply":
           return answer.reply;
@@ -171,7 +189,7 @@ export class Router {
     );
   }
 
-  async #ask({ subject }: Destination, body: Uint8Array): Promise<CommandAnswer> {
+  async #ask({ subject }: Destination, body: Uint8Array): Promise<AnswerMessage> {
     const { wire, runHere, pause } = this.#parts;
     if (subject === undefined) return await runHere(body);
     const { data } = await wire.request(subject, body, pause);
@@ -179,4 +197,11 @@ export class Router {
     if (answer === undefined) throw new WireError("timeout", subject, true);
     return answer;
   }
+}
+
+/** A command as it travels. What only spares its owner a look is left out where it does not fit. */
+function bodyOf(message: CommandMessage, maxBytes: number): Uint8Array {
+  const body = encodeMessage(message);
+  if (body.length <= maxBytes) return body;
+  return encodeMessage({ ...message, landmark: undefined, isDoubtful: undefined });
 }

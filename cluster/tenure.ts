@@ -5,6 +5,7 @@ import { unfaithful } from "../store/faithful.ts";
 import type { Wire } from "../store/wire.ts";
 import { Actors, type CommandHandler, type ReplyAgain } from "./actors.ts";
 import {
+  type AnswerMessage,
   type CommandAnswer,
   type CommandMessage,
   decodeAnswer,
@@ -14,7 +15,7 @@ import {
 } from "./commands.ts";
 import type { ShardStatus } from "./coordinator.ts";
 import type { Departures } from "./departures.ts";
-import { FencedEventStore, type FencedEventStoreOptions } from "./fenced_store.ts";
+import { FencedEventStore, type FencedEventStoreOptions, handledIn } from "./fenced_store.ts";
 import type { HandoffAnswer } from "./handoff.ts";
 import { isSameOwner, type ShardMap, type ShardOwner } from "./shard_map.ts";
 import { Shards } from "./shards.ts";
@@ -67,13 +68,16 @@ export class Tenure {
     const { connection, namespace, self, drainTimeout, isMember, idle, maxActors } = parts;
     this.#parts = parts;
     this.store = store;
+    const handled = handledIn(store);
     const actors: Actors = this.actors = new Actors({
       wire: parts.wire,
       nodeId: self.nodeId,
       handler: parts.handler,
       again: parts.again,
       storeFor: (commandId) => store.forCommand(commandId),
-      commandsOf: (actorId) => store.commandsOf(actorId),
+      receiptsOf: (actorId, after) => handled.receipts(actorId, after),
+      eventsOf: (actorId, commandId, after) => handled.events(actorId, commandId, after),
+      holds: (landmark) => handled.holds(landmark),
       shardOf: (actorId) => store.shardOf(actorId),
       serves: (shard) => this.shards.serves(shard),
       isOthers: (shard) => {
@@ -145,7 +149,7 @@ export class Tenure {
   }
 
   /** Runs a command of this process: what comes back is what JSON carries, as from another node. */
-  async run(message: Uint8Array): Promise<CommandAnswer> {
+  async run(message: Uint8Array): Promise<AnswerMessage> {
     return decodeAnswer(this.#encode(await this.#run(decodeCommand(message)!)))!;
   }
 
@@ -191,6 +195,9 @@ export class Tenure {
   /** An answer as it travels; one to a command of this process is held to the same limit. */
   #encode(answer: CommandAnswer): Uint8Array {
     const { max_payload = Infinity } = this.#parts.connection.info ?? {};
+    const { landmark } = this.actors;
+    const told = encodeAnswer({ ...answer, landmark });
+    if (told.length <= max_payload) return told;
     const body = encodeAnswer(answer);
     if (body.length <= max_payload) return body;
     return encodeMessage({ kind: "failed", error: failureOf(tooLarge(body.length)) });
@@ -231,7 +238,7 @@ function reply(message: Msg, answer: Promise<Uint8Array>): void {
 }
 
 /** A reply that JSON would change is told to the sender as what it is: the handler's slip. */
-function encodeAnswer(answer: CommandAnswer): Uint8Array {
+function encodeAnswer(answer: AnswerMessage): Uint8Array {
   const problem = answer.kind === "reply" && answer.reply !== undefined
     ? unfaithful(answer.reply, "reply")
     : undefined;

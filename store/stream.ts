@@ -82,11 +82,11 @@ export class StreamApi<Names extends StreamNames = Layout> {
   }
 
   /**
-   * A message by the leader's word: the last of a subject, or the first of it at `seq` or after;
-   * `undefined` where there is none.
+   * A message by the leader's word: the last of a subject, the first of it at `seq` or after, or
+   * the one at `seq`; `undefined` where there is none.
    */
   async get(
-    query: { last_by_subj: string } | { seq: number; next_by_subj: string },
+    query: { last_by_subj: string } | { seq: number; next_by_subj?: string },
     timeout: number,
   ): Promise<StoredMessage | undefined> {
     try {

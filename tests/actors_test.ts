@@ -6,7 +6,8 @@ import {
   type ReplyAgain,
 } from "../cluster/actors.ts";
 import type { HandledCommand } from "../cluster/command_store.ts";
-import type { CommandAnswer } from "../cluster/commands.ts";
+import type { CommandAnswer, CommandMessage } from "../cluster/commands.ts";
+import type { Landmark } from "../cluster/landmark.ts";
 import type { Decider } from "../store/decider.ts";
 import {
   CorruptEventError,
@@ -31,24 +32,39 @@ type NodeParts = Partial<Omit<ActorsParts, "handler" | "again">> & {
 
 /** A node whose store notes which command has saved which events. */
 class Node {
-  readonly store = new InMemoryEventStore();
-  readonly notes = new Map<string, Map<string, HandledCommand>>();
+  readonly store: InMemoryEventStore;
+  readonly notes: Map<string, Map<string, HandledCommand>>;
   readonly lost = new Set<number>();
-  reads = 0;
+  /** From where commands were read. */
+  readonly reads: number[] = [];
   confirmations = 0;
   renewals = 0;
   readonly actors: Actors;
 
-  constructor({ handler, again, ...parts }: NodeParts = {}) {
+  /** With `before`, on what that node has stored. */
+  constructor({ handler, again, ...parts }: NodeParts = {}, before?: Node) {
+    this.store = before?.store ?? new InMemoryEventStore();
+    this.notes = before?.notes ?? new Map();
     this.actors = new Actors({
       wire,
       nodeId: "a",
       handler: () => handler ?? (() => undefined),
       again: () => again,
       storeFor: (id) => this.marked(id),
-      commandsOf: (actorId) => {
-        this.reads++;
-        return Promise.resolve(new Map(this.notes.get(actorId)));
+      receiptsOf: (actorId, since) => {
+        this.reads.push(since);
+        const noted = [...this.notes.get(actorId) ?? []]
+          .map(([id, { receipt }]) => [id, receipt] as const)
+          .filter(([, { sequence }]) => sequence > since);
+        return Promise.resolve({ receipts: new Map(noted), since });
+      },
+      eventsOf: (actorId, id, after) => {
+        const { events = [], receipt } = this.notes.get(actorId)?.get(id) ?? {};
+        return Promise.resolve((receipt?.sequence ?? 0) > after ? [...events] : []);
+      },
+      holds: async ({ sequence, id }) => {
+        for await (const event of this.store.readAll({ from: sequence })) return event.id === id;
+        return false;
       },
       shardOf: (actorId) => actorId.length,
       serves: (shard) => !this.lost.has(shard),
@@ -64,8 +80,18 @@ class Node {
     });
   }
 
-  send(id: string, command: unknown = id, actorId = "a-1"): Promise<CommandAnswer> {
-    return this.actors.run({ id, actorId, command });
+  send(
+    id: string,
+    command: unknown = id,
+    actorId = "a-1",
+    rest: Partial<CommandMessage> = {},
+  ): Promise<CommandAnswer> {
+    return this.actors.run({ id, actorId, command, ...rest });
+  }
+
+  /** A command whose sender has heard of `landmark`, and perhaps not of what became of a try. */
+  retry(id: string, landmark: Landmark | undefined, isDoubtful = true): Promise<CommandAnswer> {
+    return this.send(id, id, "a-1", { landmark, isDoubtful });
   }
 
   marked(id: string): EventStore {
@@ -133,16 +159,12 @@ Deno.test("a command found among the actor's events is not run again", async () 
   const first = new Node({ handler: append });
   await first.send("1");
   await first.actors.close();
-  const parts = { commandsOf: (id: string) => Promise.resolve(first.notes.get(id)!) };
-  const second = new Node({ handler: append, ...parts });
+  const second = new Node({ handler: append }, first);
   const answer = await second.send("1");
   assertEquals(answer, { kind: "handled", receipt: { sequence: 2, duplicate: false } });
   await second.actors.close();
-  const third = new Node({
-    handler: append,
-    again: ([event]) => `version ${event!.version}`,
-    ...parts,
-  });
+  const again: ReplyAgain = ([event]) => `version ${event!.version}`;
+  const third = new Node({ handler: append, again }, first);
   assertEquals(await third.send("1"), { kind: "reply", reply: "version 1" });
   await third.actors.close();
 });
@@ -251,9 +273,9 @@ Deno.test("idle actors are let go, and the busy one stays", async () => {
   const busy = node.send("2", "busy");
   while (node.actors.load.actors > 1) await new Promise((resolve) => setTimeout(resolve, 5));
   assertEquals(node.actors.load, { actors: 1, commands: 1 });
-  assertEquals(node.reads, 2);
   gate.resolve();
   await busy;
+  assertEquals(node.reads.length, 2);
   while (node.actors.load.actors > 0) await new Promise((resolve) => setTimeout(resolve, 5));
   await node.actors.close();
 });
@@ -422,9 +444,10 @@ Deno.test("an actor whose events cannot be read is told of at once, and read aga
     new CorruptEventError(1, "it is no JSON"),
   ];
   const node: Node = new Node({
-    commandsOf: () => {
+    receiptsOf: (_actorId, since) => {
       const trouble = troubles.shift();
-      return trouble === undefined ? Promise.resolve(new Map()) : Promise.reject(trouble);
+      if (trouble !== undefined) return Promise.reject(trouble);
+      return Promise.resolve({ receipts: new Map(), since });
     },
     handler: append,
   });
@@ -452,7 +475,7 @@ Deno.test("an outcome that no fence makes final gives the turn up as doubtful", 
   const reason = "its outcome was unknown for a while";
   assertEquals(await lost, { kind: "again", reason, isDoubtful: true });
   assertEquals(await next, { kind: "reply", reply: 1 });
-  assertEquals([node.renewals, node.reads], [2, 2]);
+  assertEquals([node.renewals, node.reads], [2, [0, 0]]);
   await node.actors.close();
 });
 
@@ -468,8 +491,99 @@ Deno.test("of idle actors no more are kept than allowed, those used last", async
     assert(node.actors.load.actors <= 3);
   }
   assertEquals(node.actors.load, { actors: 3, commands: 1 });
-  assertEquals(node.reads, 5); // Once of each: "b" has stayed.
+  assertEquals(node.reads.length, 5); // Once of each: "b" has stayed.
   gate.resolve();
   await busy;
+  await node.actors.close();
+});
+
+/** A node that has saved events of an actor, the last of which is the landmark. */
+async function written(parts: NodeParts = {}): Promise<{ node: Node; landmark: Landmark }> {
+  const node = new Node({ handler: append, ...parts });
+  for (let at = 1; at <= 3; at++) await node.send(`before-${at}`);
+  return { node, landmark: node.actors.landmark! };
+}
+
+Deno.test("of what was stored before a command was sent, nothing is read", async () => {
+  const { node: first, landmark } = await written();
+  const [event] = await first.store.getEvents("a-1");
+  await first.actors.close();
+  const early = { sequence: 1, id: event!.id };
+  const node = new Node({ handler: append }, first);
+  assertEquals(await node.retry("1", landmark, false), { kind: "reply", reply: 4 });
+  assertEquals(await node.retry("2", node.actors.landmark, false), { kind: "reply", reply: 5 });
+  assertEquals(await node.retry("3", landmark), { kind: "reply", reply: 6 });
+  assertEquals(node.reads, [landmark.sequence]);
+  // Whoever has heard of less may have sent it longer ago, and whoever names it, at any time.
+  assertEquals((await node.retry("before-2", early)).kind, "handled");
+  assertEquals((await node.send("before-1")).kind, "handled");
+  assertEquals((await node.send("4")).kind, "reply");
+  assertEquals(node.reads, [landmark.sequence, early.sequence, 0]);
+  assertEquals((await node.store.getEvents("a-1")).length, 7);
+  await node.actors.close();
+});
+
+Deno.test("a command that was handled before its shard moved is found behind its landmark", async () => {
+  const { node: first, landmark } = await written();
+  await first.retry("lost", landmark, false);
+  await first.actors.close();
+  const again: ReplyAgain = ([event]) => event!.version;
+  const second = new Node({ handler: append, again }, first);
+  assertEquals(await second.retry("next", first.actors.landmark), { kind: "reply", reply: 5 });
+  assertEquals(await second.retry("lost", landmark), { kind: "reply", reply: 4 });
+  assertEquals(second.reads, [landmark.sequence + 1, landmark.sequence]);
+  assertEquals((await second.store.getEvents("a-1")).length, 5);
+  await second.actors.close();
+});
+
+Deno.test("Control: by a landmark that was stored later, a command is handled twice", async () => {
+  const { node: first, landmark } = await written();
+  await first.retry("lost", landmark, false);
+  await first.send("other");
+  await first.actors.close();
+  const second = new Node({ handler: append }, first);
+  assertEquals((await second.retry("lost", first.actors.landmark)).kind, "reply");
+  assertEquals((await second.store.getEvents("a-1")).length, 6);
+  await second.actors.close();
+});
+
+Deno.test("in doubt, a landmark that the stream does not have is not believed", async () => {
+  for (const holds of [undefined, () => Promise.resolve(true)]) {
+    const { node: first, landmark: { sequence, id } } = await written();
+    await first.send("lost");
+    await first.actors.close();
+    // Of a stream that has lost its end since, at places that it has come to again, or has not.
+    for (const landmark of [{ sequence: sequence + 1, id }, { sequence: sequence + 9, id }]) {
+      const second = new Node({ handler: append, ...holds && { holds } }, first);
+      const { kind } = await second.retry("lost", landmark);
+      // The control: without a look at what is there, it is handled again.
+      assertEquals(kind, holds === undefined ? "handled" : "reply");
+      if (holds === undefined) assertEquals(second.reads, [0]);
+      await second.actors.close();
+    }
+  }
+});
+
+Deno.test("what is not settled is looked for from where the command was sent", async () => {
+  const { node: first, landmark } = await written();
+  await first.actors.close();
+  const node: Node = new Node({
+    storeFor: (id) => {
+      const store = node.marked(id);
+      if (id !== "lost" || node.notes.get("a-1")!.has(id)) return store;
+      const saveEvents = async (events: readonly Event[]) => {
+        await store.saveEvents(events);
+        const settle = () => Promise.resolve("saved" as const);
+        throw new SaveOutcomeUnknownError("a-1", 1, settle);
+      };
+      return new Proxy(store, {
+        get: (target, name) => name === "saveEvents" ? saveEvents : Reflect.get(target, name),
+      });
+    },
+    handler: append,
+  }, first);
+  assertEquals((await node.retry("lost", landmark, false)).kind, "again");
+  assertEquals((await node.retry("lost", landmark)).kind, "handled");
+  assertEquals(node.reads, [landmark.sequence, landmark.sequence]);
   await node.actors.close();
 });

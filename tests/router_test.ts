@@ -1,5 +1,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type CommandAnswer, decodeCommand, encodeMessage } from "../cluster/commands.ts";
+import {
+  type AnswerMessage,
+  type CommandAnswer,
+  type CommandMessage,
+  decodeAnswer,
+  decodeCommand,
+  encodeMessage,
+} from "../cluster/commands.ts";
 import { News } from "../cluster/news.ts";
 import { type Destination, Router, type RouterParts } from "../cluster/router.ts";
 import {
@@ -16,12 +23,15 @@ const HERE: Destination = { nodeId: "a", incarnation: "1", subject: undefined };
 
 /** A router whose wire answers from a list; the last one for ever. */
 function routerOf(
-  outcomes: (CommandAnswer | WireError)[],
+  outcomes: (AnswerMessage | WireError)[],
   parts: Partial<RouterParts> = {},
-): { router: Router; sent: string[] } {
+): { router: Router; sent: string[]; messages: CommandMessage[] } {
   const sent: string[] = [];
+  const messages: CommandMessage[] = [];
   const request = (subject: string, payload: Uint8Array) => {
-    sent.push(`${subject} ${decodeCommand(payload)!.id}`);
+    const message = decodeCommand(payload)!;
+    messages.push(message);
+    sent.push(`${subject} ${message.id}`);
     const outcome = outcomes.length > 1 ? outcomes.shift()! : outcomes[0]!;
     return outcome instanceof WireError
       ? Promise.reject(outcome)
@@ -37,7 +47,7 @@ function routerOf(
     pause: 1000,
     ...parts,
   });
-  return { router, sent };
+  return { router, sent, messages };
 }
 
 const again: CommandAnswer = { kind: "again", reason: "the node does not serve shard 7" };
@@ -151,4 +161,55 @@ Deno.test("no more commands than the capacity are on their way", async () => {
   await assertRejects(() => router.send(MESSAGE, {}), StoreUnavailableError, "it was not sent");
   resolve({ kind: "reply", reply: 1 });
   assertEquals(await Promise.all(waiting), [1, 1]);
+});
+
+Deno.test("all tries of a command name the same landmark, and say when one may be handled", async () => {
+  const reply: CommandAnswer = { kind: "reply", reply: "done" };
+  const landmark = { sequence: 7, id: "e-7" };
+  const later = { ...again, landmark: { sequence: 9, id: "e-9" } };
+  const { router, messages } = routerOf([noResponders, later, interrupted, again, reply]);
+  await router.send({ ...MESSAGE, landmark }, {});
+  assertEquals(messages.map((message) => message.landmark), Array(5).fill(landmark));
+  assertEquals(
+    messages.map(({ isDoubtful = false }) => isDoubtful),
+    [false, false, false, true, true],
+  );
+});
+
+Deno.test("a router knows the latest landmark of all answers", async () => {
+  const at = (sequence: number) => ({ sequence, id: `e-${sequence}` });
+  const { router } = routerOf([
+    { ...again, landmark: at(3) },
+    { kind: "reply", landmark: at(9) },
+    { kind: "reply", landmark: at(5) },
+    { kind: "reply" },
+  ]);
+  assertEquals(router.landmark, undefined);
+  for (let at = 0; at < 3; at++) await router.send(MESSAGE, {});
+  assertEquals(router.landmark, at(9));
+});
+
+Deno.test("a landmark that would make a command too large is left out", async () => {
+  const message = { ...MESSAGE, landmark: { sequence: 7, id: "e-7" } };
+  const maxBytes = encodeMessage(MESSAGE).length;
+  const { router, messages } = routerOf([interrupted, { kind: "reply" }]);
+  await router.send(message, { maxBytes });
+  assertEquals(messages, [MESSAGE, MESSAGE]);
+  await assertRejects(() => router.send(message, { maxBytes: maxBytes - 1 }), RangeError, "takes");
+});
+
+Deno.test("messages of nodes that know no landmarks, or write others, are read all the same", () => {
+  const encode = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+  const strange = [undefined, null, 7, "7", {}, { sequence: 7 }, { sequence: -1, id: "e" }];
+  strange.push({ sequence: 7, id: "" }, { sequence: 7, id: "x".repeat(201) });
+  for (const landmark of strange) {
+    assertEquals(decodeCommand(encode({ ...MESSAGE, landmark })), MESSAGE);
+    assertEquals(decodeAnswer(encode({ ...again, landmark }))?.landmark, undefined);
+  }
+  const landmark = { sequence: 7, id: "e-7" };
+  assertEquals(decodeCommand(encode({ ...MESSAGE, landmark, isDoubtful: 1 })), {
+    ...MESSAGE,
+    landmark,
+  });
+  assertEquals(decodeAnswer(encode({ ...again, landmark })), { ...again, landmark });
 });

@@ -122,7 +122,10 @@ async function run(chaos: Chaos): Promise<Findings> {
   await owners.join(...NODES);
   const senders: Sender[] = [];
   for (let at = 0; at < SENDERS; at++) {
-    senders.push(await Sender.join(nats.urls, { ...OPTIONS, nodeId: `sender-${at}` }, CONNECTION));
+    const options = { ...OPTIONS, nodeId: `sender-${at}` };
+    // Owners look for commands in another way where their senders name them.
+    const names = () => at === 0;
+    senders.push(await Sender.join(nats.urls, options, { connection: CONNECTION, names }));
   }
   await senders[0]!.owned(...NODES);
   const sending = Array.from({ length: ACTORS }, (_, at) => {

@@ -26,6 +26,14 @@ export interface Pace {
   since: number | undefined;
 }
 
+/** How a sender sends. */
+export interface SenderInit {
+  /** Its connection, beside never giving up. */
+  readonly connection?: NodeConnectionOptions;
+  /** Whether it names the commands of an actor; else `send()` does. @default {of none} */
+  readonly names?: (actorId: string) => boolean;
+}
+
 /** A node that sends. */
 export class Sender implements AsyncDisposable {
   /** Replies that came. */
@@ -37,34 +45,41 @@ export class Sender implements AsyncDisposable {
   readonly cluster: Cluster;
   readonly connection: NatsConnection;
   readonly #ends = new AbortController();
+  readonly #names: (actorId: string) => boolean;
   #count = 0;
 
-  private constructor(cluster: Cluster, connection: NatsConnection) {
+  private constructor(
+    cluster: Cluster,
+    connection: NatsConnection,
+    names: (actorId: string) => boolean,
+  ) {
     this.cluster = cluster;
     this.connection = connection;
+    this.#names = names;
   }
 
   /** Joins as a node without shards. */
   static async join(
     servers: readonly string[],
     options: ClusterOptions,
-    settings: NodeConnectionOptions = {},
+    { connection: settings = {}, names = () => false }: SenderInit = {},
   ): Promise<Sender> {
     const connection = await connect({
       servers: [...servers],
       maxReconnectAttempts: -1,
       ...settings,
     });
-    return new Sender(await Cluster.join(connection, { ...options, capacity: 0 }), connection);
+    const cluster = await Cluster.join(connection, { ...options, capacity: 0 });
+    return new Sender(cluster, connection, names);
   }
 
-  /** Sends one order until there is a reply, always under one id; gives the reply. */
+  /** Sends one order until there is a reply, under one id once it may be handled; gives the reply. */
   async send(actorId: string, order: Order): Promise<unknown> {
-    const commandId = `${this.cluster.nodeId}-${++this.#count}`;
+    let commandId = this.#names(actorId) ? `${this.cluster.nodeId}-${++this.#count}` : undefined;
     const over = performance.now() + PATIENCE;
     for (;;) {
       try {
-        const reply = await this.cluster.send(actorId, order, { commandId });
+        const reply = await this.cluster.send(actorId, order, { ...commandId && { commandId } });
         this.acked.push({ actorId, commandId, version: Number(reply) });
         return reply;
       } catch (error) {
@@ -78,8 +93,9 @@ export class Sender implements AsyncDisposable {
           this.failed[what] = (this.failed[what] ?? 0) + 1;
           return;
         }
-        const isPassing = isAetherError(error, "CommandOutcomeUnknownError") ||
-          isAetherError(error, "StoreUnavailableError");
+        const isUnknown = isAetherError(error, "CommandOutcomeUnknownError");
+        if (isUnknown) ({ commandId } = error);
+        const isPassing = isUnknown || isAetherError(error, "StoreUnavailableError");
         if (!isPassing || performance.now() > over) throw error;
         this.doubts++;
         await pause(50);

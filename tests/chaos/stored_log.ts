@@ -22,7 +22,8 @@ export interface Stored {
 /** A reply that a sender got. */
 export interface Acked {
   readonly actorId: string;
-  readonly commandId: string;
+  /** The command's id, where the sender knows it. */
+  readonly commandId: string | undefined;
   /** The version of the command's event by the reply; `undefined` where it told none. */
   readonly version: number | undefined;
 }
@@ -76,7 +77,8 @@ interface Fence {
  *   process that had claimed it;
  * - the maps that fences name never go back, and of one map each shard has one owner;
  * - each actor's versions count from 1;
- * - each command has one event, and each that was acked has it at the version of the reply.
+ * - each command has one event, and each that was acked has it at the version of the reply,
+ *   which no other has.
  *
  * Gives all that does not, and what was seen.
  */
@@ -147,7 +149,15 @@ export function checkLog(
       takeEvent(shard, layout.actorOf(message.subject)!, message);
     }
   }
+  const told = new Set<string>();
   for (const { actorId, commandId, version } of acked) {
+    if (version !== undefined && !many) {
+      const place = `version ${version} of "${actorId}"`;
+      if (version > (versions.get(actorId) ?? 0)) problems.push(`${place} is lost`);
+      if (told.has(place)) problems.push(`${place} was the reply to two commands`);
+      told.add(place);
+    }
+    if (commandId === undefined) continue;
     const stored = commands.get(`${actorId} ${commandId}`);
     if (stored === undefined) problems.push(`Command "${commandId}" of "${actorId}" is lost`);
     else if (version !== undefined && stored !== version) {

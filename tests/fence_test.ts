@@ -146,42 +146,45 @@ natsTest("A claim without an answer is unavailable, and another call tells", asy
   assert(a.store.owns(0));
 });
 
-natsTest(
-  "A fence is written on what was seen of it, and read where that is outdated",
-  async (scene) => {
-    const proxy = scene.proxy();
-    const requests: string[] = [];
-    proxy.onClientFrame = ({ verb, subject }) => {
-      if (verb.endsWith("PUB")) requests.push(subject);
-      return "pass";
-    };
-    const connection = await scene.connect({ servers: proxy.url });
-    await using a = await nodeOf(scene, "a", { connection });
-    await using b = await nodeOf(scene, "b");
-    const { stream } = a.store;
-    const fence = new Layout(scene.namespace).fence(3);
-    const get = `$JS.API.STREAM.MSG.GET.${stream}`;
-    const asked = async (work: () => Promise<unknown>) => {
-      requests.length = 0;
-      await work();
-      return requests.filter((subject) => subject === fence || subject === get);
-    };
-    assertEquals(await asked(() => a.store.fence(3)), [get]);
-    assertEquals(await asked(() => a.store.claim(3, 1)), [fence]);
-    assertEquals(await asked(() => a.store.release(3)), [fence]);
-    await b.store.claim(3, 2);
-    await b.store.release(3);
-    // Refused on what it has seen, it looks, and writes on that.
-    assertEquals(await asked(() => a.store.claim(3, 3)), [fence, get, fence]);
-    await b.store.claim(3, 4);
-    const lost = () => a.store.release(3);
-    assertEquals(await asked(lost), [fence, get]);
-    assertEquals((await b.store.fence(3))?.nodeId, "b");
-    // What seems to forbid it is looked at first: it may be outdated.
+natsTest("A fence is written on what was seen of it, unless that is outdated", async (scene) => {
+  const proxy = scene.proxy();
+  const requests: string[] = [];
+  proxy.onClientFrame = ({ verb, subject }) => {
+    if (verb.endsWith("PUB")) requests.push(subject);
+    return "pass";
+  };
+  const connection = await scene.connect({ servers: proxy.url });
+  await using a = await nodeOf(scene, "a", { connection });
+  await using b = await nodeOf(scene, "b");
+  const fence = new Layout(scene.namespace).fence(3);
+  const get = `$JS.API.STREAM.MSG.GET.${a.store.stream}`;
+  const asked = async (work: () => Promise<unknown>) => {
+    requests.length = 0;
+    await work();
+    return requests.filter((subject) => subject === fence || subject === get);
+  };
+  assertEquals(await asked(() => a.store.fence(3)), [get]);
+  assertEquals(await asked(() => a.store.claim(3, 1)), [fence]);
+  assertEquals(await asked(() => a.store.release(3)), [fence]);
+  await b.store.claim(3, 2);
+  await b.store.release(3);
+  // Refused on what it has seen, it looks, and writes on that.
+  assertEquals(await asked(() => a.store.claim(3, 3)), [fence, get, fence]);
+  await b.store.claim(3, 4);
+  assertEquals(await asked(() => a.store.release(3)), [fence, get]);
+  assertEquals((await b.store.fence(3))?.nodeId, "b");
+  // What seems to forbid it is looked at first: it may be outdated.
   await b.store.release(3);
   assertEquals(await asked(() => assertRejects(() => a.store.claim(3, 3), FencedError)), [get]);
   assertEquals(await asked(() => a.store.claim(3, 5)), [fence]);
 });
+
+natsTest("What is no fence is nobody's: a claim goes over it", async (scene) => {
+  await using a = await nodeOf(scene, "a");
+  const subject = new Layout(scene.namespace).fence(0);
+  await a.store.claim(0, 1);
+  for (const body of ["", "null", "{}", '{"nodeId":"x"}']) {
+    await a.connection.request(subject, body, { timeout: 5_000 });
     const mapVersion = a.lost.length + 2;
     fencedBy(await tryOne(a.store, actorIn(a.store, 0), mapVersion));
     await a.store.claim(0, mapVersion);

@@ -1,16 +1,15 @@
-import type { StreamConfig } from "@nats-io/jetstream";
 import { headers } from "@nats-io/nats-core";
 import { attempt } from "./attempt.ts";
 import { backoff } from "./backoff.ts";
+import { bucketStream, openBucketStream } from "./bucket_stream.ts";
 import { type Listing, watchBucket, type WatchOptions } from "./bucket_watch.ts";
 import type { Connection } from "./connection.ts";
 import { readLast } from "./direct.ts";
-import { StoreUnavailableError, StreamConfigError } from "./errors.ts";
-import { checkRange, ensureStream, opening, openWire } from "./open.ts";
+import { StoreUnavailableError } from "./errors.ts";
+import { checkRange, openWire } from "./open.ts";
 import { Publisher, type TryOutcome } from "./publisher.ts";
 import { EXPECT, type StoredMessage } from "./stored_message.ts";
 import { StreamApi, type StreamNames } from "./stream.ts";
-import { FORBIDDEN, problemsOf } from "./stream_config.ts";
 import type { Wire } from "./wire.ts";
 
 /** What {@linkcode Bucket.open} is told. */
@@ -93,25 +92,9 @@ export class Bucket {
     checkRange("markerTtl", markerTtl, 1000, 2 ** 31 - 1, what);
     const wire = openWire(connection, what);
     try {
-      const subjects = [`$KV.${bucket}.>`];
-      const api = new StreamApi(wire, { stream: `KV_${bucket}` }, "$JS.API");
-      const config = await opening(api, timeout, async () => {
-        const wishes = {
-          ...REQUIRED,
-          name: api.layout.stream,
-          subjects,
-          num_replicas: replicas,
-          subject_delete_marker_ttl: markerTtl * 1e6,
-        } as Partial<StreamConfig>;
-        const config = await ensureStream(api, wishes, timeout);
-        const problems = problemsOf(config, { subjects, required: REQUIRED, forbidden: FORBIDDEN });
-        if (!markerTtlOf(config)) {
-          problems.push("subject_delete_marker_ttl is off, so nobody hears of keys that expire");
-        }
-        if (problems.length > 0) throw new StreamConfigError(api.layout.stream, problems);
-        return config;
-      });
-      return new Bucket(api, options, markerTtlOf(config));
+      const api = new StreamApi(wire, { stream: bucketStream(bucket) }, "$JS.API");
+      const stands = await openBucketStream(api, { bucket, replicas, markerTtl }, timeout);
+      return new Bucket(api, options, stands);
     } catch (error) {
       wire.close();
       throw error;
@@ -309,21 +292,6 @@ export class Bucket {
   }
 }
 
-/** The settings without which a bucket does not keep its promises. */
-const REQUIRED = {
-  retention: "limits",
-  storage: "file",
-  discard: "new",
-  max_age: 0,
-  max_msgs: -1,
-  // With a longer history, the traces of keys that are gone would lengthen their time to live.
-  max_msgs_per_subject: 1,
-  deny_delete: true,
-  allow_rollup_hdrs: true,
-  allow_direct: true,
-  allow_msg_ttl: true,
-} as const;
-
 /**
  * The form of a namespace that a bucket may have in its name, which takes fewer characters than
  * a subject: letters, digits and `-` stay, `_` is doubled, every other UTF-8 byte becomes `_HH`.
@@ -331,10 +299,6 @@ const REQUIRED = {
  */
 export function bucketToken(namespaceToken: string): string {
   return namespaceToken.replaceAll("_", "__").replaceAll("=", "_");
-}
-
-function markerTtlOf({ subject_delete_marker_ttl: nanos = 0 }: StreamConfig): number {
-  return nanos / 1e6;
 }
 
 function isSame(left: Uint8Array, right: Uint8Array | undefined): boolean {

@@ -1,40 +1,25 @@
-import { context } from "@opentelemetry/api";
 import { attempt } from "./attempt.ts";
-import { Committer } from "./committer.ts";
 import type { Connection } from "./connection.ts";
 import { lastByConsumer } from "./deliver_last.ts";
-import { Ends } from "./ends.ts";
 import { StoreUnavailableError } from "./errors.ts";
-import { EventDecoder } from "./decode.ts";
 import type { Event, RecordedEvent } from "./event.ts";
-import { EventReader } from "./event_reader.ts";
+import type { HeadReader } from "./head_reader.ts";
+import type { Heads } from "./heads.ts";
 import { History } from "./history.ts";
-import { HeadReader } from "./head_reader.ts";
-import { Heads } from "./heads.ts";
-import { Layout, shardOf } from "./layout.ts";
+import { checkOptions, type JetStreamEventStoreOptions } from "./jetstream_options.ts";
+import { partsOf } from "./jetstream_parts.ts";
+import { Layout } from "./layout.ts";
 import { type LiveParts, LiveSource } from "./live.ts";
 import { Log } from "./log.ts";
 import type { StoreMetrics } from "./metrics.ts";
 import { StoreMonitor } from "./monitor.ts";
-import { checkRange, type OpenedStream, openStream, openWire } from "./open.ts";
-import {
-  checkActorId,
-  checkCategory,
-  type CheckedEvent,
-  MAX_BYTES,
-  prepareEvents,
-  prepareExpected,
-  prepareRange,
-  prepareReadAll,
-} from "./prepare.ts";
-import type { ReaderParts } from "./pages.ts";
-import { Publisher } from "./publisher.ts";
-import type { Detour, InnerSaveOptions, SavePath } from "./save_path.ts";
+import { type OpenedStream, openStream, openWire } from "./open.ts";
+import { checkActorId, checkCategory, prepareRange, prepareReadAll } from "./prepare.ts";
 import { salvage } from "./salvage.ts";
-import { type Plan, SaveQueue } from "./save_queue.ts";
+import type { Detour, SavePath } from "./save_path.ts";
+import { SavePlanner } from "./save_planner.ts";
 import type {
   EventStore,
-  EventStoreOptions,
   EventsWithErrors,
   LatestVersionOptions,
   ListActorsOptions,
@@ -50,33 +35,8 @@ import {
   type EventSubscriptionOptions,
   Subscriptions,
 } from "./subscription.ts";
-import type { Wire } from "./wire.ts";
 
-/** Options for {@linkcode JetStreamEventStore.open}. */
-export interface JetStreamEventStoreOptions extends EventStoreOptions {
-  /** Copies of the stream, counted when it is made. Use 3 in production. @default {1} */
-  readonly replicas?: number;
-  /** Shards of the stream, fixed when it is made. @default {256} */
-  readonly shards?: number;
-  /** Deadline of one call in ms; each try waits at most a fifth of it. @default {10_000} */
-  readonly timeout?: number;
-  /**
-   * How an uncached latest version is asked for: `"last-message"` is one request to the leader;
-   * `"deliver-last"` makes a consumer, for permissions that allow nothing else.
-   *
-   * @default {"last-message"}
-   */
-  readonly versionLookup?: "last-message" | "deliver-last";
-  /** Actors whose latest version is kept in memory. @default {100_000} */
-  readonly cacheSize?: number;
-  /** How long `getLatestVersion` answers from memory, in ms since the server's word. @default {1_000} */
-  readonly cacheMaxAge?: number;
-}
-
-/** Saves of one actor from which one batch is quicker than one at a time, on one server. */
-const GROUP_FROM = 32;
-/** The same on replicas, which a batch does not hold up. */
-const GROUP_FROM_REPLICATED = 2;
+export type { JetStreamEventStoreOptions };
 
 /** {@linkcode JetStreamEventStore.open} for a store that saves another way; not for users. */
 export let openByDetour: (
@@ -115,23 +75,18 @@ export class JetStreamEventStore implements EventStore {
   /** Shards that actors are spread over; fixed for ever. */
   readonly shards: number;
   readonly #connection: Connection;
-  readonly #options: JetStreamEventStoreOptions;
-  readonly #timeout: number;
+  readonly #lookup: JetStreamEventStoreOptions["versionLookup"];
   readonly #cacheMaxAge: number;
-  readonly #maxMessage: number;
-  readonly #wire: Wire;
   readonly #heads: Heads;
   readonly #reader: HeadReader;
+  readonly #planner: SavePlanner;
   readonly #path: SavePath;
-  readonly #parts: ReaderParts;
+  readonly #parts: LiveParts;
   readonly #history: History;
   readonly #log: Log;
-  readonly #live: LiveParts;
   readonly #monitor: StoreMonitor;
   readonly #subscriptions: Subscriptions;
   readonly #notifier: StoredNotifier;
-  readonly #id: string = crypto.randomUUID();
-  #saves = 0;
   #disposed = false;
 
   private constructor(
@@ -141,34 +96,15 @@ export class JetStreamEventStore implements EventStore {
     options: JetStreamEventStoreOptions,
     detour: Detour | undefined,
   ) {
-    const { namespace = "default", timeout = 10_000, cacheSize = 100_000, cacheMaxAge = 1000 } =
-      options;
-    const { shards, identity } = opened.genesis;
-    const pause = timeout / 5;
+    const { namespace = "default", cacheMaxAge = 1000, codec, upcasters = {} } = options;
+    const { genesis: { shards, identity }, config: { max_msg_size: limit = -1 } } = opened;
     this.namespace = namespace;
     this.stream = api.layout.stream;
     this.identity = identity;
     this.shards = shards;
     this.#connection = connection;
-    this.#options = options;
-    this.#timeout = timeout;
+    this.#lookup = options.versionLookup;
     this.#cacheMaxAge = cacheMaxAge;
-    const { max_msg_size: limit = -1 } = opened.config;
-    this.#maxMessage = limit > 0 ? limit : Infinity;
-    this.#wire = api.wire;
-    const heads = new Heads(cacheSize);
-    const ends = new Ends(api, heads, pause, opened.config.num_replicas > 1);
-    const reader = new HeadReader(api, heads, ends, shards, pause);
-    const markerOf = (actorId: string) => api.layout.commit(shardOf(actorId, shards));
-    const publisher = new Publisher(api);
-    this.#heads = heads;
-    this.#reader = reader;
-    const committer = new Committer({ api, heads, reader, publisher, pause, markerOf });
-    const events = new EventReader(new EventDecoder(options.codec, options.upcasters ?? {}));
-    this.#parts = { api, pause, timeout, heads, heading: reader, ends, events };
-    this.#history = new History(this.#parts);
-    this.#log = new Log(this.#parts);
-    this.#live = { ...this.#parts, identity };
     this.#monitor = new StoreMonitor({
       "db.system.name": "nats",
       "db.namespace": namespace,
@@ -176,12 +112,18 @@ export class JetStreamEventStore implements EventStore {
     });
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
-    const threshold = opened.config.num_replicas > 1 ? GROUP_FROM_REPLICATED : GROUP_FROM;
-    const queue = new SaveQueue(committer, this.#notifier, threshold);
-    this.#path = detour === undefined ? queue : detour({
-      ...{ api, heads, reader, events, publisher, committer, shards, pause, timeout },
-      notifier: this.#notifier,
-    }, queue);
+    const parts = partsOf(api, opened, options, this.#notifier);
+    const { heads, reader, ends, events, queue, pause, timeout } = parts;
+    this.#heads = heads;
+    this.#reader = reader;
+    this.#parts = { api, pause, timeout, heads, heading: reader, ends, events, identity };
+    this.#history = new History(this.#parts);
+    this.#log = new Log(this.#parts);
+    this.#planner = new SavePlanner(connection, {
+      ...{ timeout, codec, upcasters, told: !this.#notifier.silent },
+      maxMessage: limit > 0 ? limit : Infinity,
+    });
+    this.#path = detour === undefined ? queue : detour(parts, queue);
   }
 
   /**
@@ -211,12 +153,7 @@ export class JetStreamEventStore implements EventStore {
   ): Promise<JetStreamEventStore> {
     const { namespace = "default", replicas = 1, shards, timeout = 10_000 } = options;
     const layout = new Layout(namespace);
-    checkRange("replicas", replicas, 1, 5);
-    if (shards !== undefined) checkRange("shards", shards, 1, 65_536);
-    checkRange("timeout", timeout, 1, 2 ** 31 - 1);
-    checkRange("cacheSize", options.cacheSize ?? 1, 1, Number.MAX_SAFE_INTEGER);
-    checkRange("cacheMaxAge", options.cacheMaxAge ?? 0, 0, Number.MAX_SAFE_INTEGER);
-    checkLookup(options.versionLookup);
+    checkOptions(options);
     const wire = openWire(connection);
     try {
       const api = new StreamApi(wire, layout, "$JS.API");
@@ -245,35 +182,12 @@ export class JetStreamEventStore implements EventStore {
 
   #save(events: readonly Event[], options: SaveOptions, begun: number): Promise<SaveReceipt> {
     try {
-      const { checked, plan } = this.#plan(events, options, begun);
+      this.#checkOpen("save events");
+      const { checked, plan } = this.#planner.plan(events, options, begun);
       return this.#path.save(plan, checked);
     } catch (error) {
       return Promise.reject(error);
     }
-  }
-
-  #plan(
-    events: readonly Event[],
-    options: InnerSaveOptions,
-    begun: number,
-  ): { checked: CheckedEvent[]; plan: Plan } {
-    this.#checkOpen("save events");
-    const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
-    const maxBytes = Math.min(max_payload, this.#maxMessage);
-    const { codec, upcasters = {} } = this.#options;
-    const checked = prepareEvents(events, { maxBytes, codec, upcasters });
-    const plan = {
-      op: `${this.#id}-${(++this.#saves).toString(36)}`,
-      actors: checked.length === 1
-        ? [checked[0]!.actorId]
-        : [...new Set(checked.map(({ actorId }) => actorId))],
-      expect: prepareExpected(options.expect, checked),
-      deadline: begun + this.#timeout,
-      signal: options.signal,
-      command: options.command,
-      within: this.#notifier.silent ? undefined : context.active(),
-    };
-    return { checked, plan };
   }
 
   /** See {@linkcode EventStore.getEvents}. */
@@ -331,7 +245,7 @@ export class JetStreamEventStore implements EventStore {
    * the iteration begins and again whenever it is lost; `eventTypes` alone is sorted out here.
    */
   subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
-    const source = new LiveSource(this.#live, options);
+    const source = new LiveSource(this.#parts, options);
     return this.#subscriptions.add(source, options.signal, () => this.#checkOpen("subscribe"));
   }
 
@@ -361,7 +275,7 @@ export class JetStreamEventStore implements EventStore {
 
   async #lookUp(actorId: string): Promise<number> {
     return await this.#attempt(`look up the latest version of "${actorId}"`, async () => {
-      if (this.#options.versionLookup !== "deliver-last") {
+      if (this.#lookup !== "deliver-last") {
         return (await this.#reader.read(actorId)).version;
       }
       const last = (subject: string) => lastByConsumer(this.#connection, this.stream, subject);
@@ -375,7 +289,7 @@ export class JetStreamEventStore implements EventStore {
     await this.#subscriptions.end();
     await this.#path.idle();
     await this.#notifier.settled();
-    this.#wire.close();
+    this.#parts.api.wire.close();
   }
 
   async *#readEvents(actorId: string, options: ReadOptions): AsyncGenerator<Event, void> {
@@ -406,18 +320,11 @@ export class JetStreamEventStore implements EventStore {
 
   async #attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
     this.#checkOpen(what);
-    return await attempt(this.#wire, this.#timeout, what, work);
+    const { api, timeout } = this.#parts;
+    return await attempt(api.wire, timeout, what, work);
   }
 
   #checkOpen(what: string): void {
     if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
   }
-}
-
-function checkLookup(lookup: string = "last-message"): void {
-  if (lookup === "last-message" || lookup === "deliver-last") return;
-  throw new RangeError(
-    `Cannot open the store: versionLookup is ${JSON.stringify(lookup)}, not "last-message" or ` +
-      '"deliver-last"',
-  );
 }

@@ -6,17 +6,15 @@ import type { Event, RecordedEvent } from "./event.ts";
 import { Lanes } from "./lanes.ts";
 import { categoryOf, Layout } from "./layout.ts";
 import { MemoryFollower } from "./memory_follower.ts";
+import { type KeptEvent, MemoryLog } from "./memory_log.ts";
 import type { StoreMetrics } from "./metrics.ts";
 import { StoreMonitor } from "./monitor.ts";
 import {
   checkActorId,
   checkCategory,
   checkNumber,
-  conflictOf,
   type Encoding,
-  expectationFailed,
   MAX_BYTES,
-  type PreparedEvent,
   prepareEvents,
   prepareExpected,
   prepareRange,
@@ -48,13 +46,6 @@ export interface InMemoryEventStoreOptions extends EventStoreOptions {
   readonly maxBytes?: number;
 }
 
-/** An event as it is kept: encoded, so that nothing of the caller's is shared. */
-interface StoredEvent extends PreparedEvent {
-  readonly sequence: number;
-  /** When it was stored, in ms since 1970. */
-  readonly time: number;
-}
-
 /**
  * An {@linkcode EventStore} in memory: quick, gone with the process. It accepts and refuses
  * just what the JetStream one does, so that a test on it tells the truth.
@@ -73,19 +64,13 @@ interface StoredEvent extends PreparedEvent {
 export class InMemoryEventStore implements EventStore {
   /** See {@linkcode EventStore.identity}: a UUID, new with each store, as its events are. */
   readonly identity: string = crypto.randomUUID();
-  readonly #actors = new Map<string, StoredEvent[]>();
-  /** All events in the order of the store. */
-  readonly #log: StoredEvent[] = [];
+  readonly #log = new MemoryLog();
   readonly #lanes = new Lanes();
   readonly #monitor: StoreMonitor;
   readonly #subscriptions: Subscriptions;
   readonly #notifier: StoredNotifier;
   readonly #encoding: Encoding;
   readonly #decoder: EventDecoder;
-  /** The position before the first event, where a stream has its genesis message. */
-  #sequence = 1;
-  /** Resolves at the next save. */
-  #grown = Promise.withResolvers<void>();
   #disposed = false;
 
   /** Begins empty. */
@@ -126,11 +111,11 @@ export class InMemoryEventStore implements EventStore {
     return await this.#lanes.run(checked.map(({ actorId }) => actorId), async () => {
       const prepared = haveBodies(checked) ? checked : await withBodies(checked);
       if (signal?.aborted) throw unavailable(checked[0]!, signal.reason);
-      const repeated = this.#check(prepared, expect);
+      const repeated = this.#log.check(prepared, expect);
       if (repeated !== undefined) return { sequence: repeated, duplicate: true };
-      const receipt = this.#store(prepared);
+      const sequence = this.#log.add(prepared);
       await this.#notifier.notify(prepared);
-      return receipt;
+      return { sequence, duplicate: false };
     });
   }
 
@@ -140,8 +125,7 @@ export class InMemoryEventStore implements EventStore {
       checkActorId(actorId);
       checkNumber("fromVersion", fromVersion);
       this.#checkOpen("read events");
-      const history = this.#actors.get(actorId) ?? [];
-      const stored = history.slice(firstAt(history, fromVersion));
+      const stored = this.#log.historyOf(actorId, fromVersion);
       const events = await Promise.all(stored.map((event) => this.#decode(event)));
       reading.events = events.length;
       return events as E[];
@@ -165,7 +149,7 @@ export class InMemoryEventStore implements EventStore {
       this.#checkOpen("read events");
       const events: Event[] = [];
       const errors: { sequence: number; error: CorruptEventError }[] = [];
-      for (const stored of this.#actors.get(actorId) ?? []) {
+      for (const stored of this.#log.historyOf(actorId)) {
         try {
           events.push(await this.#decode(stored));
         } catch (error) {
@@ -184,10 +168,11 @@ export class InMemoryEventStore implements EventStore {
       const { from, filter, signal } = prepareReadAll(options);
       this.#checkOpen("read the store");
       const types = filter.eventTypes && new Set(filter.eventTypes);
-      const end = this.#log.length;
-      for (let at = firstFrom(this.#log, from); at < end; at++) {
+      const { events } = this.#log;
+      const end = events.length;
+      for (let at = this.#log.indexOf(from); at < end; at++) {
         signal?.throwIfAborted();
-        const stored = this.#log[at]!;
+        const stored = events[at]!;
         const { actorId, sequence } = stored;
         if (filter.actorId !== undefined && actorId !== filter.actorId) continue;
         if (filter.category !== undefined && categoryOf(actorId) !== filter.category) continue;
@@ -206,12 +191,7 @@ export class InMemoryEventStore implements EventStore {
 
   /** See {@linkcode EventStore.subscribe}. */
   subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
-    const follower = new MemoryFollower(options, {
-      log: this.#log,
-      end: () => this.#sequence,
-      grown: () => this.#grown.promise,
-      decode: (stored) => this.#decode(stored),
-    });
+    const follower = new MemoryFollower(options, this.#log, (stored) => this.#decode(stored));
     return this.#subscriptions.add(follower, options.signal, () => this.#checkOpen("subscribe"));
   }
 
@@ -219,7 +199,7 @@ export class InMemoryEventStore implements EventStore {
   async *listActors({ category }: ListActorsOptions = {}): AsyncGenerator<string, void> {
     if (category !== undefined) checkCategory(category);
     this.#checkOpen("list actors");
-    for (const actorId of [...this.#actors.keys()]) {
+    for (const actorId of this.#log.actors) {
       if (category === undefined || categoryOf(actorId) === category) {
         yield await Promise.resolve(actorId);
       }
@@ -231,7 +211,7 @@ export class InMemoryEventStore implements EventStore {
     checkActorId(actorId);
     this.#checkOpen("look up the latest version");
     this.#monitor.hit();
-    return await Promise.resolve(this.#latest(actorId));
+    return await Promise.resolve(this.#log.latest(actorId));
   }
 
   /** Ends subscriptions, waits for saves and notifications under way; later calls are refused. */
@@ -246,30 +226,12 @@ export class InMemoryEventStore implements EventStore {
     if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
   }
 
-  #store(events: readonly PreparedEvent[]): SaveReceipt {
-    const time = Date.now();
-    for (const event of events) {
-      const stored = { ...event, sequence: ++this.#sequence, time };
-      const history = this.#actors.get(event.actorId) ?? [];
-      this.#actors.set(event.actorId, history);
-      history.push(stored);
-      this.#log.push(stored);
-    }
-    const receipt = { sequence: this.#sequence, duplicate: false };
-    // A gap after each batch, as in a stream: nobody may take one for a loss.
-    if (events.length > 1) this.#sequence++;
-    this.#grown.resolve();
-    this.#grown = Promise.withResolvers();
-    return receipt;
-  }
-
   async *#readEvents(actorId: string, options: ReadOptions): AsyncGenerator<Event, void> {
     const reading = this.#monitor.reading("readEvents", actorId);
     try {
       const { from, to, limit, signal, backwards } = prepareRange(actorId, options);
       this.#checkOpen("read events");
-      const history = this.#actors.get(actorId) ?? [];
-      const wanted = history.slice(firstAt(history, from), firstAt(history, to + 1));
+      const wanted = this.#log.historyOf(actorId, from, to);
       if (backwards) wanted.reverse();
       for (const stored of wanted.slice(0, limit)) {
         signal?.throwIfAborted();
@@ -285,74 +247,9 @@ export class InMemoryEventStore implements EventStore {
     }
   }
 
-  #decode(stored: StoredEvent): Event | Promise<Event> {
+  #decode(stored: KeptEvent): Event | Promise<Event> {
     const { id, eventType, time } = stored;
     const rest = () => ({ id, eventType, timestamp: new Date(time) });
     return this.#decoder.decode(contentOf(stored.body), { ...stored, rest });
   }
-
-  /** Throws on a conflict; gives the position of the last event if all are stored already. */
-  #check(
-    events: readonly PreparedEvent[],
-    expect: ReadonlyMap<string, number>,
-  ): number | undefined {
-    const latest = new Map<string, number>();
-    for (const { actorId } of events) latest.set(actorId, this.#latest(actorId));
-    const isNew = ({ actorId, version }: PreparedEvent) => version > latest.get(actorId)!;
-    if (events.every(isNew)) {
-      for (const [actorId, expected] of expect) {
-        const current = this.#latest(actorId);
-        if (current !== expected) throw expectationFailed(actorId, expected, current, events);
-      }
-      return undefined;
-    }
-    let sequence = 0;
-    for (const event of events) {
-      const stored = this.#find(event);
-      if (stored?.id !== event.id) {
-        // Where nothing is stored, who has moved on is to blame, not who comes first.
-        const moved = events.find((it) => !isNew(it))!;
-        const isOther = isNew(event) && this.#find(moved)?.id !== moved.id;
-        const culprit = isOther ? moved : event;
-        throw conflictOf(culprit, latest.get(culprit.actorId)!);
-      }
-      sequence = Math.max(sequence, stored.sequence);
-    }
-    return sequence;
-  }
-
-  #find({ actorId, version }: PreparedEvent): StoredEvent | undefined {
-    const history = this.#actors.get(actorId) ?? [];
-    const found = history[firstAt(history, version)];
-    return found?.version === version ? found : undefined;
-  }
-
-  #latest(actorId: string): number {
-    return this.#actors.get(actorId)?.at(-1)?.version ?? 0;
-  }
-}
-
-/** Index of the first event at `version` or above. */
-function firstAt(history: readonly StoredEvent[], version: number): number {
-  return firstWhere(history, (event) => event.version >= version);
-}
-
-/** Index of the first event at `sequence` or after. */
-function firstFrom(log: readonly StoredEvent[], sequence: number): number {
-  return firstWhere(log, (event) => event.sequence >= sequence);
-}
-
-/** A binary search, for versions and sequences have gaps. */
-function firstWhere(
-  events: readonly StoredEvent[],
-  holds: (event: StoredEvent) => boolean,
-): number {
-  let low = 0;
-  let high = events.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (holds(events[middle]!)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

@@ -1,6 +1,7 @@
 import { unlessAborted } from "./abort.ts";
 import { StreamRegressedError } from "./errors.ts";
 import type { Event } from "./event.ts";
+import type { KeptEvent, MemoryLog } from "./memory_log.ts";
 import { prepareReadAll } from "./prepare.ts";
 import type { EventFilter } from "./store.ts";
 import {
@@ -11,28 +12,21 @@ import {
   type SubscriptionStart,
 } from "./subscription.ts";
 
-/** What is followed: events in the order of the store, as it keeps them. */
-export interface MemoryLog<Stored> {
-  /** All of them; only ever grows. */
-  readonly log: readonly Stored[];
-  /** The last sequence that is taken. */
-  end(): number;
-  /** Resolves when the log grows. */
-  grown(): Promise<void>;
-  /** The event as it was saved. */
-  decode(stored: Stored): Event | Promise<Event>;
-}
-
 /** Follows the events of a store in memory. */
-export class MemoryFollower<Stored extends { readonly sequence: number; readonly actorId: string }>
-  implements EventSource {
+export class MemoryFollower implements EventSource {
   readonly #options: EventSubscriptionOptions;
-  readonly #kept: MemoryLog<Stored>;
+  readonly #log: MemoryLog;
+  readonly #decode: (stored: KeptEvent) => Event | Promise<Event>;
 
   /** Follows what `options` ask for. */
-  constructor(options: EventSubscriptionOptions, kept: MemoryLog<Stored>) {
+  constructor(
+    options: EventSubscriptionOptions,
+    log: MemoryLog,
+    decode: (stored: KeptEvent) => Event | Promise<Event>,
+  ) {
     this.#options = options;
-    this.#kept = kept;
+    this.#log = log;
+    this.#decode = decode;
   }
 
   /** Finds the place to begin at; nothing here is out of reach. */
@@ -41,7 +35,7 @@ export class MemoryFollower<Stored extends { readonly sequence: number; readonly
       const { from = "start" } = this.#options;
       const first = from === "now" ? "start" : from;
       const { from: number, filter } = prepareReadAll({ ...this.#options, from: first });
-      const reached = this.#kept.end();
+      const reached = this.#log.end;
       if (number - 1 > reached) {
         throw new StreamRegressedError("the store", number - 1, reached);
       }
@@ -55,22 +49,20 @@ export class MemoryFollower<Stored extends { readonly sequence: number; readonly
   async *follow(after: number, signal: AbortSignal): AsyncGenerator<[Followed], void> {
     const { filter = {} } = this.#options;
     const types = filter.eventTypes && new Set(filter.eventTypes);
-    const { log } = this.#kept;
-    let at = log.findIndex(({ sequence }) => sequence > after);
-    if (at < 0) at = log.length;
-    for (;; at++) {
-      while (at >= log.length) await unlessAborted(signal, this.#kept.grown());
-      const stored = log[at]!;
+    const { events } = this.#log;
+    for (let at = this.#log.indexOf(after + 1);; at++) {
+      while (at >= events.length) await unlessAborted(signal, this.#log.grown);
+      const stored = events[at]!;
       if (!isOfActor(filter, stored.actorId)) continue;
       const { sequence } = stored;
-      const event = await unlessAborted(signal, Promise.resolve(this.#kept.decode(stored)));
+      const event = await unlessAborted(signal, Promise.resolve(this.#decode(stored)));
       const isWanted = types === undefined || types.has(event.eventType);
       yield [{ sequence, event: isWanted ? { ...event, sequence } : undefined }];
     }
   }
 
   #last(filter: EventFilter): number {
-    const last = this.#kept.log.findLast(({ actorId }) => isOfActor(filter, actorId));
+    const last = this.#log.events.findLast(({ actorId }) => isOfActor(filter, actorId));
     return last?.sequence ?? 0;
   }
 }

@@ -63,7 +63,8 @@ export {
   type RecordedEvent,
 } from "./event.ts";
 export { execute, type Executed, type ExecuteOptions } from "./execute.ts";
-export { JetStreamEventStore, type JetStreamEventStoreOptions } from "./jetstream.ts";
+export { JetStreamEventStore } from "./jetstream.ts";
+export type { JetStreamEventStoreOptions } from "./jetstream_options.ts";
 export {
   JetStreamSnapshotStore,
   type JetStreamSnapshotStoreOptions,

@@ -295,12 +295,6 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   ): Promise<T> {
     const own = this.#stop.signal;
     const end = signal === undefined ? own : AbortSignal.any([own, signal]);
-    for (;;) {
-      end.throwIfAborted();
-      const next = this.#progress.wait(this.#parts.poll, end);
-      const found = await look();
-      if (found !== undefined) return found;
-      await next;
-    }
+    return await this.#progress.until(look, this.#parts.poll, end);
   }
 }

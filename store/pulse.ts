@@ -19,4 +19,19 @@ export class Pulse {
     clearTimeout(timer);
     signal?.removeEventListener("abort", stop);
   }
+
+  /** What `look` gives as soon as it gives something; looks again when told, and each `poll` ms. */
+  async until<T>(
+    look: () => T | undefined | Promise<T | undefined>,
+    poll: number,
+    signal: AbortSignal,
+  ): Promise<T> {
+    for (;;) {
+      signal.throwIfAborted();
+      const next = this.wait(poll, signal);
+      const found = await look();
+      if (found !== undefined) return found;
+      await next;
+    }
+  }
 }

@@ -1,57 +1,16 @@
 import type { Msg, MsgHdrs, Status, Subscription } from "@nats-io/nats-core";
 import type { Connection } from "./connection.ts";
 import { LONGEST_TIMER } from "./pause.ts";
+import { type Take, Waiters } from "./waiters.ts";
+import { WireError, type WireFailure } from "./wire_error.ts";
 
-/** Why a request has no answer. */
-export type WireFailure =
-  /** Nothing was sent, for there is no connection at the moment. */
-  | "disconnected"
-  /** Sent, then the connection broke; it may have arrived. */
-  | "interrupted"
-  /** Sent, and no answer came in time; it may have arrived. */
-  | "timeout"
-  /** Nobody listens: this request reached nothing. */
-  | "no responders"
-  /** The server forbids it: this request reached nothing. */
-  | "denied"
-  /** The connection is closed or drained for good; what was sent may have arrived. */
-  | "closed";
-
-/** Thrown when a request has no answer. */
-export class WireError extends Error {
-  /** What happened. */
-  readonly failure: WireFailure;
-  /** Whether the request may have reached a server all the same. */
-  readonly maybeSent: boolean;
-
-  /** Keeps the failure. */
-  constructor(failure: WireFailure, subject: string, maybeSent: boolean, options?: ErrorOptions) {
-    super(`Request on "${subject}" has no answer: ${failure}`, options);
-    this.name = "WireError";
-    this.failure = failure;
-    this.maybeSent = maybeSent;
-  }
-}
-
-/** Takes one message of the answer; true when it was the last one. */
-type Take = (message: Msg) => boolean;
+export { WireError, type WireFailure };
 
 const takeOne: Take = () => true;
 
-interface Waiter {
-  readonly subject: string;
-  readonly take: Take;
-  readonly idle: number;
-  deadline: number;
-  /** Whether something of the answer has come. */
-  heard: boolean;
-  readonly resolve: (last: Msg) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /**
  * Requests and their answers over one subscription: each request has a token at the end of its
- * reply subject, which leads the answer to whoever waits for it. One timer serves all.
+ * reply subject, which leads the answer to whoever waits for it.
  * Every request ends: by its answer, in time, or when the connection breaks, drains or closes.
  */
 export class Wire {
@@ -59,11 +18,9 @@ export class Wire {
   readonly #inbox: string;
   readonly #subscription: Subscription;
   readonly #status: AsyncIterable<Status>;
-  readonly #waiters = new Map<number, Waiter>();
+  readonly #waiters = new Waiters();
   /** Told when the connection is back, or closed. */
   readonly #resumptions = new Set<() => void>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #timerAt = Infinity;
   #lastToken = 0;
   #connected = true;
   #closed = false;
@@ -78,7 +35,7 @@ export class Wire {
     this.#subscription = connection.subscribe(`${this.#inbox}*`, {
       callback: (error, message) => {
         if (error) this.#end(error);
-        else this.#hand(Number(message.subject.slice(this.#inbox.length)), message);
+        else this.#waiters.hand(Number(message.subject.slice(this.#inbox.length)), message);
       },
     });
     this.#status = connection.status();
@@ -127,7 +84,7 @@ export class Wire {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#answer(token, subject, idle, take);
+    return this.#waiters.add(token, subject, idle, take);
   }
 
   /**
@@ -141,7 +98,7 @@ export class Wire {
     const inbox = this.#open(token, reply, subject);
     try {
       this.#publish(subject, payload, reply);
-      await this.#answer(token, subject, idle, take);
+      await this.#waiters.add(token, subject, idle, take);
     } finally {
       if (!this.#connection.isClosed() && !inbox.isClosed()) inbox.unsubscribe();
     }
@@ -150,7 +107,10 @@ export class Wire {
   #open(token: number, reply: string, subject: string): Subscription {
     try {
       return this.#connection.subscribe(reply, {
-        callback: (error, message) => error ? this.#fail(token, error) : this.#hand(token, message),
+        callback: (error, message) => {
+          if (error) this.#waiters.fail(token, error);
+          else this.#waiters.hand(token, message);
+        },
       });
     } catch (error) {
       throw this.#classify(subject, error);
@@ -224,71 +184,13 @@ export class Wire {
     }
   }
 
-  /** What answers the request that was just sent with `token`. */
-  #answer(token: number, subject: string, idle: number, take: Take): Promise<Msg> {
-    const { promise, resolve, reject } = Promise.withResolvers<Msg>();
-    const deadline = performance.now() + idle;
-    this.#waiters.set(token, { subject, take, idle, deadline, heard: false, resolve, reject });
-    this.#schedule(deadline);
-    return promise;
-  }
-
-  /** Hands `message` to whoever waits for it. */
-  #hand(token: number, message: Msg): void {
-    const waiter = this.#waiters.get(token);
-    if (waiter === undefined) return;
-    try {
-      if (!waiter.heard && message.data.length === 0 && message.headers?.code === 503) {
-        throw new WireError("no responders", waiter.subject, false);
-      }
-      waiter.heard = true;
-      if (waiter.take(message)) {
-        this.#waiters.delete(token);
-        waiter.resolve(message);
-      } else {
-        waiter.deadline = performance.now() + waiter.idle;
-      }
-    } catch (error) {
-      this.#fail(token, error);
-    }
-  }
-
-  #fail(token: number, error: unknown): void {
-    this.#waiters.get(token)?.reject(error);
-    this.#waiters.delete(token);
-  }
-
-  /** Sets the timer for `deadline` unless it rings before then anyway. */
-  #schedule(deadline: number): void {
-    if (deadline >= this.#timerAt) return;
-    clearTimeout(this.#timer);
-    this.#timerAt = deadline;
-    const ms = Math.max(0, Math.ceil(deadline - performance.now()));
-    this.#timer = setTimeout(() => this.#expire(), ms);
-  }
-
-  #expire(): void {
-    this.#timerAt = Infinity;
-    const now = performance.now();
-    let next = Infinity;
-    for (const [token, waiter] of this.#waiters) {
-      if (waiter.deadline <= now) {
-        this.#waiters.delete(token);
-        waiter.reject(new WireError("timeout", waiter.subject, true));
-      } else {
-        next = Math.min(next, waiter.deadline);
-      }
-    }
-    if (next < Infinity) this.#schedule(next);
-  }
-
   async #watch(): Promise<void> {
     for await (const status of this.#status) {
       if (status.type === "disconnect") {
         this.#connected = false;
         this.#denied = undefined;
         this.#epoch++;
-        this.#rejectAll("interrupted");
+        this.#waiters.failAll("interrupted");
       } else if (status.type === "reconnect") {
         this.#connected = true;
         this.#resume();
@@ -301,29 +203,16 @@ export class Wire {
   /** Ends at once what the server does not permit: it never answers such a request. */
   #deny(error: Error & { operation?: unknown; subject?: unknown }): void {
     if (error.name !== "PermissionViolationError" || error.operation !== "publish") return;
-    this.#denied = { subject: String(error.subject), cause: error };
-    for (const [token, waiter] of this.#waiters) {
-      if (waiter.subject !== error.subject) continue;
-      this.#denied = undefined;
-      this.#waiters.delete(token);
-      waiter.reject(new WireError("denied", waiter.subject, false, { cause: error }));
-    }
+    this.#denied = this.#waiters.deny(error.subject, error)
+      ? undefined
+      : { subject: String(error.subject), cause: error };
   }
 
   #end(cause?: unknown): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#rejectAll("closed", cause);
+    this.#waiters.failAll("closed", cause);
     this.#resume();
-  }
-
-  #rejectAll(failure: WireFailure, cause?: unknown): void {
-    clearTimeout(this.#timer);
-    this.#timerAt = Infinity;
-    for (const { subject, reject } of this.#waiters.values()) {
-      reject(new WireError(failure, subject, true, { cause }));
-    }
-    this.#waiters.clear();
   }
 
   #resume(): void {

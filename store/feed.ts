@@ -1,11 +1,10 @@
 import type { Msg } from "@nats-io/nats-core";
+import { consumerOf, lost, nanos, PULL_BYTES } from "./consumer.ts";
 import { DeliveredMessage, deliveryOf } from "./delivery.ts";
 import { ApiError, type StreamApi, type StreamNames } from "./stream.ts";
 
 /** Messages that one pull asks for: twice as many may be in memory. */
 const PULL = 256;
-/** Bytes that one pull may take, so that large events do not fill the memory. */
-const PULL_BYTES = 4 * 1024 * 1024;
 
 /** What the server says where the next message is larger than a pull allows. */
 const TOO_LARGE = "Message Size Exceeds MaxBytes";
@@ -57,17 +56,8 @@ export class Feed {
     options: FeedOptions,
   ): Promise<Feed> {
     const { subject, after, heartbeat } = options;
-    await api.consume(name, {
-      name,
-      deliver_policy: "by_start_sequence",
-      opt_start_seq: after + 1,
-      ack_policy: "none",
-      filter_subjects: [subject],
-      // The safety net, where nobody is left to delete it.
-      inactive_threshold: nanos(30 * heartbeat),
-      mem_storage: true,
-      num_replicas: 1,
-    }, heartbeat);
+    // It is kept for a while only: the safety net, where nobody is left to delete it.
+    await api.consume(name, consumerOf(name, subject, after, 30 * heartbeat), heartbeat);
     return new Feed(api, name, options);
   }
 
@@ -136,12 +126,4 @@ export class Feed {
     else if (code !== 408) throw new ApiError({ code: code === 400 ? 400 : 503, description });
     return true;
   }
-}
-
-function lost(): ApiError {
-  return new ApiError({ code: 503, description: "a message was lost on its way" });
-}
-
-function nanos(ms: number): number {
-  return Math.round(ms * 1e6);
 }

@@ -1,13 +1,12 @@
 import type { Msg } from "@nats-io/nats-core";
+import { consumerOf, lost, PULL_BYTES } from "./consumer.ts";
 import { DeliveredMessage } from "./delivery.ts";
 import type { StoredMessage } from "./stored_message.ts";
-import { ApiError, type StreamApi } from "./stream.ts";
+import type { StreamApi } from "./stream.ts";
 import { WireError } from "./wire.ts";
 
 /** Messages that are asked for at once. */
 const PULL = 512;
-/** Bytes that one pull may take, so that large events do not fill the memory. */
-const PULL_BYTES = 4 * 1024 * 1024;
 /** How long the server keeps the consumer of a reader who is busy or gone, in ms. */
 const KEPT = 10_000;
 /** How long a request may take, in ms: direct ones do without it. */
@@ -45,16 +44,7 @@ export class Stretch {
     const patience = Math.min(pause, PATIENCE);
     const stretch = new Stretch(api, name, after, patience);
     try {
-      await api.consume(name, {
-        name,
-        deliver_policy: "by_start_sequence",
-        opt_start_seq: after + 1,
-        ack_policy: "none",
-        filter_subjects: [subject],
-        inactive_threshold: KEPT * 1e6,
-        mem_storage: true,
-        num_replicas: 1,
-      }, patience);
+      await api.consume(name, consumerOf(name, subject, after, KEPT), patience);
     } catch (error) {
       // It may be made late, by a server that does not answer: nobody waits for that.
       if (error instanceof WireError && error.maybeSent) stretch.close();
@@ -77,9 +67,7 @@ export class Stretch {
     const last = messages.at(-1)!.delivery;
     this.#count += messages.length;
     // Each one counts: where the last has the right number, none was lost.
-    if (last.count !== this.#count) {
-      throw new ApiError({ code: 503, description: "a message was lost on its way" });
-    }
+    if (last.count !== this.#count) throw lost();
     const after = this.#after;
     this.#after = last.sequence;
     // A server may begin earlier, where its copy of the stream is behind at the time.

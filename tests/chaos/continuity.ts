@@ -16,8 +16,8 @@ import { checkLog, readLog } from "./stored_log.ts";
 const NODES = ["a", "b", "c"];
 const NAMESPACE = "chaos";
 const ACTORS = 100;
-/** From one command to the next of each actor, in ms: 500 commands a second in all. */
-const EVERY = 200;
+/** From one command to the next of each actor, in ms: over 500 commands a second in all. */
+const EVERY = 180;
 /** How often in a minute a node is restarted. */
 const RATE = 10;
 

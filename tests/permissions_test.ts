@@ -1,0 +1,143 @@
+import { assertEquals } from "@std/assert";
+import { Cluster } from "../cluster/cluster.ts";
+import type { Connection } from "../store/connection.ts";
+import {
+  createEvent,
+  type EventStore,
+  JetStreamEventStore,
+  JetStreamSnapshotStore,
+  KvCheckpointStore,
+  Projection,
+  ProjectionLeases,
+} from "../store/mod.ts";
+import { count, QUICK } from "./cluster_bed.ts";
+import { natsTest } from "./fixture.ts";
+
+const README = await Deno.readTextFile(new URL("../README.md", import.meta.url));
+const NAMESPACE = "shop";
+const EVENTS = 700;
+
+/** What the README has a user of one namespace publish and subscribe to, and by need what beside. */
+const BASE = README.match(/```conf\n(.*?)```/s)![1]!;
+const NEEDS = new Map(
+  [...README.matchAll(/^\| (.+?) +\| ((?:`[^`|]*[.][^`|]*`(?: for answers)?(?:, )?)+) +\|$/gm)]
+    .map(([, need, subjects]) => [need!, [...subjects!.matchAll(/`(.+?)`/g)].flatMap(expand)]),
+);
+
+/** `a.{b,c}` as `a.b` and `a.c`. */
+function expand([, subject]: RegExpMatchArray): string[] {
+  const { before = "", choices, after = "" } = subject!.match(
+    /^(?<before>[^{]*)(?:\{(?<choices>.*)\}(?<after>.*))?$/,
+  )!.groups!;
+  return choices === undefined ? [before] : choices.split(",").map((it) => before + it + after);
+}
+
+/** The configuration of the README, with what `needs` take beside. */
+function permitting(...needs: readonly string[]): string {
+  const keys = needs.map((need) => [...NEEDS.keys()].find((key) => key.startsWith(need)));
+  const publish = keys.flatMap((key) => NEEDS.get(key!)!).map((it) => `"${it}"`);
+  const subscribe = keys.flatMap((key) => [...key!.matchAll(/`subscribe` to (`.+?`)/g)])
+    .map(([, subject]) => subject!.replaceAll("`", '"'));
+  return BASE
+    .replace("publish: [", `publish: [\n${publish.join("\n")}`)
+    .replace("subscribe: [", `subscribe: [\n${subscribe.join("\n")}`);
+}
+
+/** Runs `work` as the user who is permitted what `needs` take; nothing of it is refused. */
+function permissionTest(
+  title: string,
+  needs: readonly string[],
+  work: (connection: Connection, admin: Connection) => Promise<void>,
+): void {
+  natsTest(`the README's permissions suffice for ${title}`, async (scene) => {
+    const inboxPrefix = "_INBOX_shop";
+    const admin = await scene.connect({ user: "admin", pass: "admin", inboxPrefix });
+    const connection = await scene.connect({ user: "shop", pass: "shop", inboxPrefix });
+    const refusals: unknown[] = [];
+    const statuses = connection.status();
+    const listening = (async () => {
+      for await (const status of statuses) if (status.type === "error") refusals.push(status.error);
+    })();
+    await work(connection, admin);
+    await connection.flush();
+    (statuses as unknown as { stop(): void }).stop();
+    await listening;
+    assertEquals(refusals, []);
+  }, { server: { config: permitting(...needs) } });
+}
+
+async function filled(store: EventStore): Promise<void> {
+  await store.saveEvents(Array.from({ length: EVENTS }, (_, at) =>
+    createEvent({
+      ...{ eventType: "OrderPlaced", actorId: "order-1", data: null },
+      version: at + 1,
+    })));
+}
+
+permissionTest("making the stream", ["making the stream"], async (connection) => {
+  await using store = await JetStreamEventStore.open(connection, { namespace: NAMESPACE });
+  assertEquals(await store.getLatestVersion("order-1"), 0);
+});
+
+permissionTest("subscriptions and long reads", ["`subscribe()`"], async (connection, admin) => {
+  await using founder = await JetStreamEventStore.open(admin, { namespace: NAMESPACE });
+  await filled(founder);
+  await using store = await JetStreamEventStore.open(connection, { namespace: NAMESPACE });
+  assertEquals((await store.getEvents("order-1")).length, EVENTS);
+  let events = 0;
+  for await (const _event of store.subscribe()) if (++events === EVENTS) break;
+});
+
+permissionTest("consumers for versions", ["`versionLookup"], async (connection, admin) => {
+  await using founder = await JetStreamEventStore.open(admin, { namespace: NAMESPACE });
+  await filled(founder);
+  await using store = await JetStreamEventStore.open(connection, {
+    namespace: NAMESPACE,
+    versionLookup: "deliver-last",
+  });
+  assertEquals(await store.getLatestVersion("order-1", { fresh: true }), EVENTS);
+});
+
+permissionTest("snapshots", ["`JetStreamSnapshotStore`"], async (connection, admin) => {
+  await using _founder = await JetStreamSnapshotStore.open(admin, { namespace: NAMESPACE });
+  await using snapshots = await JetStreamSnapshotStore.open(connection, { namespace: NAMESPACE });
+  const snapshot = { actorId: "order-1", version: 3, schemaVersion: 1, state: { total: 1 } };
+  await snapshots.saveSnapshot({ ...snapshot, timestamp: new Date() });
+  assertEquals((await snapshots.getLatestSnapshot("order-1", snapshot))?.version, 3);
+});
+
+permissionTest(
+  "projections with checkpoints and leases",
+  ["`subscribe()`", "`KvCheckpointStore`", "`ProjectionLeases`"],
+  async (connection, admin) => {
+    const namespace = NAMESPACE;
+    await using founder = await JetStreamEventStore.open(admin, { namespace });
+    await filled(founder);
+    await using _checkpoints = await KvCheckpointStore.open(admin, { namespace });
+    await using store = await JetStreamEventStore.open(connection, { namespace });
+    await using checkpoints = await KvCheckpointStore.open(connection, { namespace });
+    await using leases = await ProjectionLeases.open(connection, { namespace });
+    let events = 0;
+    await using projection = new Projection({
+      ...{ name: "orders", store, checkpoints, leases },
+      handler: () => void events++,
+    });
+    const ends = new AbortController();
+    const running = projection.run(ends);
+    await projection.caughtUp;
+    ends.abort();
+    await running;
+    assertEquals(events, EVENTS);
+  },
+);
+
+permissionTest("a cluster", ["`Cluster`", "`subscribe()`"], async (connection, admin) => {
+  const options = { ...QUICK, namespace: NAMESPACE };
+  const founder = await Cluster.join(admin, { ...options, nodeId: "founder", capacity: 0 });
+  const node = await Cluster.join(connection, { ...options, nodeId: "node" });
+  count(node);
+  assertEquals(await node.send("counter-1", {}), 1);
+  assertEquals(await founder.send("counter-1", {}), 2);
+  await node.leave();
+  await founder.leave();
+});

@@ -65,15 +65,22 @@ export async function coordinate(parts: CoordinatorParts, signal: AbortSignal): 
   let retry = backoff(Infinity, signal);
   /** Whether no shard is on the move. */
   let isAtRest = false;
+  /** Who has settled on a map: whoever is new does not follow it from the first moment on. */
+  let known = new Set<string>();
   while (!signal.aborted && !wire.closed) {
     const { count } = news;
     try {
+      const present = parts.members().filter(({ capacity }) => capacity > 0).map(keyOf);
+      const isCalm = isAtRest && present.every((key) => known.has(key));
       // What is served stays while others move; what nobody serves is not waited with.
-      const found = await step(parts, isAtRest ? maxMoves : 0);
+      const found = await step(parts, isCalm ? maxMoves : 0);
       retry = backoff(Infinity, signal);
       if (found === "newer members") await news.wait(POLL, count, signal);
-      else if (found === "nothing" && isAtRest) await news.wait(IDLE, count, signal);
-      else isAtRest = await settled(parts, signal);
+      else if (found === "nothing" && isCalm) await news.wait(IDLE, count, signal);
+      else {
+        isAtRest = await settled(parts, signal);
+        if (isAtRest) known = new Set(present);
+      }
     } catch (error) {
       // Nothing is planned, and nobody's shards are taken.
       isAtRest = false;

@@ -21,6 +21,8 @@ class Bed {
   members: ShardMember[];
   /** Shards on the move, by node. */
   unsettled = 0;
+  /** Nodes that do not answer yet. */
+  readonly silent = new Set<string>();
   asked = 0;
   looked = 0;
   readonly reports: unknown[] = [];
@@ -52,8 +54,9 @@ class Bed {
       members: () => this.members,
       viewVersion: () => 1,
       news: this.news,
-      statusOf: (): Promise<ShardStatus> => {
+      statusOf: ({ nodeId }): Promise<ShardStatus> => {
         this.asked++;
+        if (this.silent.has(nodeId)) return Promise.reject(new Error("no responders"));
         return Promise.resolve({ mapVersion: Infinity, unsettled: this.unsettled });
       },
       newestFence: () => Promise.resolve(0),
@@ -116,6 +119,20 @@ Deno.test("shards of a node that has gone do not wait for those on the move", as
   assertEquals(ownedBy(bed.maps[1], "b"), 0);
   const moves = shardMoves(bed.maps[0]!.shards, bed.maps[1]!.shards);
   assertEquals(moves.filter(({ from }) => from?.nodeId !== "b"), []);
+  await bed.end();
+});
+
+Deno.test("a shard that is served stays until the node that is to have it follows the map", async () => {
+  const bed = new Bed(alone, lifeOf("a"));
+  await bed.askedAgain(1);
+  bed.silent.add("b");
+  bed.members = [lifeOf("a"), lifeOf("b")];
+  bed.news.tell();
+  await bed.askedAgain(8);
+  assertEquals(bed.maps.length, 0);
+  bed.silent.clear();
+  while (bed.maps.length === 0) await bed.askedAgain(1);
+  assertEquals(ownedBy(bed.maps[0], "b"), 4);
   await bed.end();
 });
 

@@ -1,4 +1,4 @@
-import { WireError } from "../store/wire.ts";
+import { WireError } from "../store/wire_error.ts";
 import type { News } from "./news.ts";
 import { lifeKey, type NodeLife } from "./subjects.ts";
 

@@ -2,11 +2,8 @@ import { unlessAborted } from "../store/abort.ts";
 import type { Connection } from "../store/connection.ts";
 import type { FencedError, FenceHolder } from "../store/errors.ts";
 import type { Event, RecordedEvent } from "../store/event.ts";
-import {
-  type JetStreamEventStore,
-  type JetStreamEventStoreOptions,
-  openByDetour,
-} from "../store/jetstream.ts";
+import { type JetStreamEventStore, openByDetour } from "../store/jetstream.ts";
+import type { JetStreamEventStoreOptions } from "../store/jetstream_options.ts";
 import { shardOf } from "../store/layout.ts";
 import type { StoreMetrics } from "../store/metrics.ts";
 import type { InnerSaveOptions, SavePath } from "../store/save_path.ts";

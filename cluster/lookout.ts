@@ -2,7 +2,7 @@ import { unlessAborted } from "../store/abort.ts";
 import type { Bucket } from "../store/bucket.ts";
 import type { Connection } from "../store/connection.ts";
 import { pause } from "../store/pause.ts";
-import { WireError } from "../store/wire.ts";
+import { WireError } from "../store/wire_error.ts";
 import { Detector, type Ping, type PingOutcome, type Verdict } from "./detector.ts";
 import type { DiscoveryTimings } from "./discovery_timings.ts";
 import { decodePulse } from "./heartbeat.ts";

@@ -2,7 +2,7 @@ import { backoff } from "../store/backoff.ts";
 import type { Bucket } from "../store/bucket.ts";
 import type { Connection } from "../store/connection.ts";
 import { isAetherError, NodeReplacedError, StoreUnavailableError } from "../store/errors.ts";
-import { WireError } from "../store/wire.ts";
+import { WireError } from "../store/wire_error.ts";
 import type { Coordination } from "./coordination.ts";
 import type { NodeOptions } from "./discovery_options.ts";
 import type { DiscoveryTimings } from "./discovery_timings.ts";

@@ -5,7 +5,8 @@ import {
   CommandOutcomeUnknownError,
   StoreUnavailableError,
 } from "../store/errors.ts";
-import { type Wire, WireError } from "../store/wire.ts";
+import type { Wire } from "../store/wire.ts";
+import { WireError } from "../store/wire_error.ts";
 import {
   type AnswerMessage,
   type CommandMessage,

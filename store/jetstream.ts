@@ -36,8 +36,6 @@ import {
   Subscriptions,
 } from "./subscription.ts";
 
-export type { JetStreamEventStoreOptions };
-
 /** {@linkcode JetStreamEventStore.open} for a store that saves another way; not for users. */
 export let openByDetour: (
   connection: Connection,

@@ -15,7 +15,7 @@ import {
   isOfActor,
   type SubscriptionStart,
 } from "./subscription.ts";
-import { WireError } from "./wire.ts";
+import { WireError } from "./wire_error.ts";
 
 /** The shortest heartbeat that the server takes, in ms. */
 const SHORTEST_HEARTBEAT = 100;

@@ -9,7 +9,7 @@ import type { Heads } from "./heads.ts";
 import type { StoredMessage } from "./stored_message.ts";
 import type { StreamApi } from "./stream.ts";
 import { Stretch } from "./stretch.ts";
-import { WireError } from "./wire.ts";
+import { WireError } from "./wire_error.ts";
 
 /** Messages that are asked for at once, unless fewer will do. */
 const PAGE = 512;

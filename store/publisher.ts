@@ -2,7 +2,7 @@ import type { Msg } from "@nats-io/nats-core";
 import { unlessAborted } from "./abort.ts";
 import type { Outgoing } from "./save.ts";
 import { ApiError, ServerCode, type StreamApi, type StreamNames } from "./stream.ts";
-import { WireError } from "./wire.ts";
+import { WireError } from "./wire_error.ts";
 
 const decoder = new TextDecoder();
 

@@ -2,7 +2,8 @@ import type { ConsumerConfig, StreamConfig, StreamInfo } from "@nats-io/jetstrea
 import { headers, type Msg } from "@nats-io/nats-core";
 import { FetchedMessage, type StoredMessage } from "./stored_message.ts";
 import type { Layout } from "./layout.ts";
-import { type Wire, WireError } from "./wire.ts";
+import type { Wire } from "./wire.ts";
+import { WireError } from "./wire_error.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

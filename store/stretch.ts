@@ -3,7 +3,7 @@ import { consumerOf, lost, PULL_BYTES } from "./consumer.ts";
 import { DeliveredMessage } from "./delivery.ts";
 import type { StoredMessage } from "./stored_message.ts";
 import type { StreamApi } from "./stream.ts";
-import { WireError } from "./wire.ts";
+import { WireError } from "./wire_error.ts";
 
 /** Messages that are asked for at once. */
 const PULL = 512;

@@ -2,9 +2,7 @@ import type { Msg, MsgHdrs, Status, Subscription } from "@nats-io/nats-core";
 import type { Connection } from "./connection.ts";
 import { LONGEST_TIMER } from "./pause.ts";
 import { type Take, Waiters } from "./waiters.ts";
-import { WireError, type WireFailure } from "./wire_error.ts";
-
-export { WireError, type WireFailure };
+import { WireError } from "./wire_error.ts";
 
 const takeOne: Take = () => true;
 

@@ -1,4 +1,5 @@
-import { JetStreamEventStore, type JetStreamEventStoreOptions } from "../store/jetstream.ts";
+import { JetStreamEventStore } from "../store/jetstream.ts";
+import type { JetStreamEventStoreOptions } from "../store/jetstream_options.ts";
 import { eventStoreSuite } from "../testing/event_store.ts";
 import { natsTest, type Scene } from "./fixture.ts";
 

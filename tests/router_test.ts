@@ -15,7 +15,8 @@ import {
   CommandOutcomeUnknownError,
   StoreUnavailableError,
 } from "../store/errors.ts";
-import { type Wire, WireError } from "../store/wire.ts";
+import type { Wire } from "../store/wire.ts";
+import { WireError } from "../store/wire_error.ts";
 
 const MESSAGE = { id: "c-1", actorId: "account-1", command: { amount: 7 } };
 const THERE: Destination = { nodeId: "b", incarnation: "1", subject: "node.b" };

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
-import { Wire, WireError, type WireFailure } from "../store/wire.ts";
+import { Wire } from "../store/wire.ts";
+import { WireError, type WireFailure } from "../store/wire_error.ts";
 import { natsTest, nextStatus, type Scene } from "./fixture.ts";
 
 /** The failure of a request that must have one. */

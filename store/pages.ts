@@ -17,6 +17,8 @@ const PAGE = 512;
 const LONG = 512;
 /** How long none is made where one was silent, in ms. */
 const REST = 30_000;
+/** How long the first tries of a page wait for an answer, in ms; every third one doubles it. */
+const PATIENCE = 500;
 
 /** How reads are done: over which stream, and with what patience. */
 export interface ReadParts {
@@ -120,9 +122,14 @@ class Source {
     return page;
   }
 
+  /** Waits little at first: any replica may be asked, and the next one where this one hangs. */
   #direct(after: number, size: number): Promise<SourcePage> {
     const { api, pause } = this.#parts;
-    return this.#attempt(() => readPage(api, this.#subject, after + 1, size, pause));
+    let tries = 0;
+    return this.#attempt(() => {
+      const patience = Math.min(pause, PATIENCE * 2 ** Math.floor(tries++ / 3));
+      return readPage(api, this.#subject, after + 1, size, patience);
+    });
   }
 
   /** Direct requests do without a stretch that fails. */

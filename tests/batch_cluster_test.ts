@@ -1,12 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { JetStreamEventStore } from "../store/mod.ts";
-import type { NatsCluster } from "../tools/nats_cluster.ts";
 import { hammer } from "./batch_hammer.ts";
 import { assertTruthful, type Outcome, settled, storedIn, tally } from "./fault.ts";
-import { clusterTest, type Scene } from "./fixture.ts";
+import { type ClusterScene, clusterTest } from "./fixture.ts";
 import { assertGuarded } from "./guard_check.ts";
-
-type ClusterScene = Scene & { readonly cluster: NatsCluster };
 
 const ROUNDS = Deno.env.get("AETHER_LONG") === undefined ? 1 : 4;
 

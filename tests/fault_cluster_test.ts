@@ -1,11 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { isAetherError, JetStreamEventStore } from "../store/mod.ts";
-import type { NatsCluster } from "../tools/nats_cluster.ts";
 import { assertTruthful, fact, settled, storedIn, tally } from "./fault.ts";
 import { Load } from "./fault_load.ts";
-import { clusterTest, type Scene } from "./fixture.ts";
-
-type ClusterScene = Scene & { readonly cluster: NatsCluster };
+import { type ClusterScene, clusterTest } from "./fixture.ts";
 
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 

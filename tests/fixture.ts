@@ -148,10 +148,13 @@ export function natsTest(
   Deno.test({ name, ignore, fn });
 }
 
+/** What a test works with that has a cluster. */
+export type ClusterScene = Scene & { readonly cluster: NatsCluster };
+
 /** A test with a cluster of three nats-servers of its own. */
 export function clusterTest(
   name: string,
-  run: (scene: Scene & { readonly cluster: NatsCluster }) => void | Promise<void>,
+  run: (scene: ClusterScene) => void | Promise<void>,
   { server, ignore = false, leakCheck = true }: TestOptions<NatsClusterOptions> = {},
 ): void {
   const fn = async (): Promise<void> => {

@@ -1,15 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { JetStreamEventStore } from "../store/mod.ts";
-import type { NatsCluster } from "../tools/nats_cluster.ts";
 import type { NatsServer } from "../tools/nats_server.ts";
 import { assertTruthful, storedIn } from "./fault.ts";
 import { Load } from "./fault_load.ts";
-import { clusterTest, type Scene } from "./fixture.ts";
+import { type ClusterScene, clusterTest, type Scene } from "./fixture.ts";
 import { api } from "./jetstream_api.ts";
 import { consumersOf, Watch } from "./watch.ts";
-
-type ClusterScene = Scene & { readonly cluster: NatsCluster };
 
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 

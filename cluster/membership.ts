@@ -29,6 +29,8 @@ export interface MembershipParts {
 
 /** How long a coordinator is waited for, in ms: then the node writes the view itself. */
 const PATIENCE = 1000;
+/** The same of who leaves, and perhaps has just led: the next one may not hear it yet. */
+const HURRY = 250;
 
 /**
  * Keeps a node a member: one life of it after another, for who was taken out of the view may
@@ -161,7 +163,8 @@ export class Membership {
     const { store, bucket: { wire }, namespace } = this.#parts;
     try {
       const subject = coordinatorSubject(namespace);
-      const { data } = await wire.request(subject, encodeStep(step), PATIENCE);
+      const patience = step.type === "depart" ? HURRY : PATIENCE;
+      const { data } = await wire.request(subject, encodeStep(step), patience);
       if (data.length === 0) return false;
       store.adopt(decodeView(data));
       return true;

@@ -205,6 +205,8 @@ export class ClusterNode {
       await discovery.leave(GOODBYE).catch((error) => {
         if (!isAetherError(error, "StoreUnavailableError")) this.#reports.tell(error);
       });
+      // Until here: whoever sends to it still is told at once to go elsewhere.
+      this.#tenure.mute();
       await this.#bucket.close();
       wire.close();
       this.news.tell();
@@ -280,6 +282,7 @@ export class ClusterNode {
     while (discovery.incarnation !== this.#tenure.store.incarnation) {
       const before = this.#tenure;
       const ending = before.close().catch((error) => this.#reports.tell(error));
+      before.mute(); // It is out of the view already.
       this.#ending.add(ending);
       ending.then(() => this.#ending.delete(ending));
       this.#tenure = await this.#open(discovery.incarnation);

@@ -61,6 +61,7 @@ export class Tenure {
   readonly actors: Actors;
   readonly #parts: TenureParts;
   readonly #subscriptions: readonly Subscription[];
+  readonly #commands: Subscription;
   #map: ShardMap | undefined;
   #end: Promise<void> | undefined;
 
@@ -110,8 +111,8 @@ export class Tenure {
           if (error === null) reply(message, answer(message));
         },
       });
+    this.#commands = serve("command", (message) => this.#command(message));
     this.#subscriptions = [
-      serve("command", (message) => this.#command(message)),
       serve("release", (message) => this.#release(message)),
       serve("status", () => Promise.resolve(toJson(this.status))),
     ];
@@ -160,16 +161,25 @@ export class Tenure {
 
   /**
    * Ends it: saves under way come to their ends, commands that are under way still can save
-   * nothing more, and are not waited for; shards that were not given up are not.
+   * nothing more, and are not waited for; shards that were not given up are not. Commands are
+   * sent on until {@linkcode Tenure.mute}.
    */
   close(): Promise<void> {
     return this.#end ??= this.#close();
   }
 
+  /** Answers nothing any more: what was on its way here then is lost on its sender. */
+  mute(): void {
+    this.#unsubscribe(this.#commands);
+  }
+
+  #unsubscribe(...subscriptions: readonly Subscription[]): void {
+    if (this.#parts.connection.isClosed()) return;
+    for (const subscription of subscriptions) subscription.unsubscribe();
+  }
+
   async #close(): Promise<void> {
-    for (const subscription of this.#subscriptions) {
-      if (!this.#parts.connection.isClosed()) subscription.unsubscribe();
-    }
+    this.#unsubscribe(...this.#subscriptions);
     await this.shards.close();
     await this.actors.close(AbortSignal.abort());
     await this.store[Symbol.asyncDispose]();

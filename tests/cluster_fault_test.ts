@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { decodeAnswer, encodeMessage } from "../cluster/commands.ts";
 import { MAP_KEY } from "../cluster/coordinator.ts";
 import { clusterBucket } from "../cluster/names.ts";
+import { nodeSubject } from "../cluster/subjects.ts";
 import { Bucket } from "../store/bucket.ts";
 import { CommandFailedError } from "../store/errors.ts";
 import { createEvent } from "../store/event.ts";
@@ -125,6 +127,35 @@ natsTest(
       assertEquals([events.length, problemsOf(events)], [3, []]);
     }
     await sender.leave();
+    await b.leave();
+  },
+);
+
+natsTest(
+  "a node that leaves sends commands on until the others know that it is gone",
+  async (scene) => {
+    const proxy = scene.proxy();
+    const b = await join(scene, "b");
+    const a = await join(scene, "a", {}, proxy);
+    await settled(a, b);
+    const actorId = Array.from({ length: 50 }, (_, at) => `counter-${at}`)
+      .find((actorId) => a.ownerOf(actorId)?.nodeId === "a")!;
+    const [connection, subject] = [
+      await scene.connect(),
+      nodeSubject(scene.namespace, a, "command"),
+    ];
+    const command = encodeMessage({ id: "late", actorId, command: "late" });
+    const word = proxy.eatFromClient(
+      ({ payload }) => decoder.decode(payload).includes('"left"'),
+      1,
+    );
+    const leaving = a.leave();
+    await word.done;
+    const { data } = await connection.request(subject, command);
+    assertEquals(decodeAnswer(data)?.kind, "again");
+    await leaving;
+    await assertRejects(() => connection.request(subject, command));
+    assertEquals(await b.send(actorId, "next"), 1);
     await b.leave();
   },
 );

@@ -45,6 +45,7 @@ export class Coordination {
   readonly #self: NodeLife;
   #wishes: Wish[] = [];
   #namedAt = -Infinity;
+  #isOver = false;
 
   /** For `self`, which has to be a member. */
   constructor(parts: CoordinationParts, self: NodeLife) {
@@ -77,12 +78,15 @@ export class Coordination {
       }
     }
     signal.removeEventListener("abort", stop);
+    this.#isOver = true;
     stop();
-    if (!this.#parts.connection.isClosed()) subscription.unsubscribe();
+    // What is on its way is answered still: who asks may be in a hurry.
+    if (!this.#parts.connection.isClosed()) subscription.drain().catch(() => {});
   }
 
   /** Makes a step; gives the view with it, `undefined` where it may not have been made. */
   propose(step: ViewStep): Promise<ClusterView | undefined> {
+    if (this.#isOver) return Promise.resolve(undefined);
     const { promise, resolve } = Promise.withResolvers<ClusterView | undefined>();
     this.#wishes.push({ step, done: resolve });
     this.#parts.news.tell();

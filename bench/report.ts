@@ -18,7 +18,7 @@ interface BenchReport {
   readonly runtime: string;
   readonly benches: readonly {
     readonly name: string;
-    readonly results: readonly { readonly ok?: { readonly p75: number } }[];
+    readonly results: readonly { readonly ok?: { readonly avg: number } }[];
   }[];
 }
 
@@ -133,9 +133,9 @@ async function measure(): Promise<{ times: Times; runtime: string }> {
     const report: BenchReport = JSON.parse(stdout);
     runtime = report.runtime;
     for (const { name, results } of report.benches) {
-      const p75 = results[0]?.ok?.p75;
-      if (p75 === undefined) throw new Error(`Cannot measure "${name}": it failed`);
-      times.set(name, p75);
+      const avg = results[0]?.ok?.avg;
+      if (avg === undefined) throw new Error(`Cannot measure "${name}": it failed`);
+      times.set(name, avg);
     }
   }
   const flags = `--v8-flags=${ALLOCATION.join()}`;
@@ -146,7 +146,7 @@ async function measure(): Promise<{ times: Times; runtime: string }> {
   return { times, runtime };
 }
 
-/** Of each bench the time in its quietest round. */
+/** Of each bench the mean time in its quietest round. */
 function quietest(rounds: readonly Times[]): Times {
   const best = new Map(rounds[0]);
   for (const times of rounds) {
@@ -188,7 +188,7 @@ function targetsTable(times: Times): string {
     }`;
     return [what, show(value, unit), target, isMet ? "yes" : "**no**"];
   });
-  return table([["", "Measured", "Target", "Met"], ...rows]);
+  return table([["What", "Measured", "Target", "Met"], ...rows]);
 }
 
 function lookupTable(times: Times): string {
@@ -215,6 +215,6 @@ console.log(targetsTable(times));
 console.log();
 console.log(lookupTable(times));
 console.log(
-  `\nThe quietest of ${count} rounds on ${navigator.hardwareConcurrency} cores, client and server on ` +
-    `one machine, ${runtime.split(" ")[0]!.replace("/", " ")}.`,
+  `\nMean times in the quietest of ${count} rounds on ${navigator.hardwareConcurrency} cores, ` +
+    `client and server on one machine, ${runtime.split(" ")[0]!.replace("/", " ")}.`,
 );

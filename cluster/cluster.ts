@@ -167,8 +167,8 @@ export class Cluster implements AsyncDisposable {
    * Save through the `store` of the context, all events of a command at once and at least one of
    * them of its actor: then the command's events are there once, however often it comes. A
    * command that saves nothing may run again. One that saves events of an actor whose shard is
-   * another node's fails with {@linkcode FencedError}: send a command there instead. Nodes that own shards need a handler: until there
-   * is one, commands wait.
+   * another node's fails with {@linkcode FencedError}: send a command there instead. Nodes that
+   * own shards need a handler: until there is one, commands wait.
    *
    * @throws {TypeError} There is a handler already.
    */

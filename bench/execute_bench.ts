@@ -8,7 +8,7 @@
  */
 import { connect } from "@nats-io/transport-node";
 import { type Decider, type Event, execute, JetStreamEventStore } from "../mod.ts";
-import { together, Worker } from "../tests/execute_process.ts";
+import { together, Worker } from "../tests/store/command/execute_process.ts";
 import { NatsServer } from "../tools/nats_server.ts";
 import { Scene } from "./scene.ts";
 

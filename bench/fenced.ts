@@ -8,7 +8,7 @@
 import { headers } from "@nats-io/nats-core";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { type Event, FencedEventStore, JetStreamEventStore } from "../mod.ts";
-import { Layout } from "../store/layout.ts";
+import { Layout } from "../store/format/layout.ts";
 import { NatsCluster } from "../tools/nats_cluster.ts";
 import { NatsServer } from "../tools/nats_server.ts";
 import { eventOf, saveHeaders } from "./scene.ts";

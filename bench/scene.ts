@@ -8,7 +8,7 @@ import {
   JetStreamEventStore,
   type JetStreamEventStoreOptions,
 } from "../mod.ts";
-import { Layout } from "../store/layout.ts";
+import { Layout } from "../store/format/layout.ts";
 import { NatsCluster } from "../tools/nats_cluster.ts";
 import { NatsServer } from "../tools/nats_server.ts";
 

@@ -2,7 +2,7 @@
  * What counting and tracing cost where no SDK of OpenTelemetry is installed: what a store does for
  * them, 1,000 times, beside the same without. So a time in µs is the cost of one call in ns.
  */
-import { StoreMonitor } from "../store/monitor.ts";
+import { StoreMonitor } from "../store/telemetry/monitor.ts";
 import { eventOf } from "./scene.ts";
 
 const monitor = new StoreMonitor({ "db.system.name": "nats", "db.namespace": "bench" });

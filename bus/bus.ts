@@ -1,5 +1,5 @@
-import type { Event } from "../store/event.ts";
 import type { BusMetrics } from "./metrics.ts";
+import type { Event } from "../store/event.ts";
 
 /** What a subscription does with an event that finds its queue full. */
 export type OverflowPolicy = "drop-oldest" | "drop-newest" | "error";

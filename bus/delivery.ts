@@ -1,6 +1,7 @@
-import type { Event, EventMetadata } from "../store/event.ts";
-import { type PreparedEvent, prepareEvent } from "../store/prepare.ts";
 import type { Counts } from "./metrics.ts";
+import { prepareEvent } from "../store/check/events.ts";
+import type { Event, EventMetadata } from "../store/event.ts";
+import type { PreparedEvent } from "../store/format/encode.ts";
 
 /** Levels of nesting that an event may have, as on saving. */
 const MAX_DEPTH = 500;

@@ -1,10 +1,10 @@
 import { context } from "@opentelemetry/api";
-import type { Event } from "../store/event.ts";
-import { endSpan } from "../store/trace.ts";
 import type { EventHandler, HandlerSubscription } from "./bus.ts";
 import { handOut } from "./delivery.ts";
 import type { QueuedSubscription } from "./subscription.ts";
 import type { BusTracer } from "./trace.ts";
+import type { Event } from "../store/event.ts";
+import { endSpan } from "../store/telemetry/spans.ts";
 
 /** Feeds a handler from a subscription, one event at a time. */
 export class HandlerLoop<E extends Event> implements HandlerSubscription {

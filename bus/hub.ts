@@ -1,5 +1,3 @@
-import type { Event } from "../store/event.ts";
-import { endSpan } from "../store/trace.ts";
 import type {
   DropReport,
   EventBusOptions,
@@ -12,6 +10,8 @@ import { Meter } from "./metrics.ts";
 import { parseRequest } from "./request.ts";
 import { QueuedSubscription } from "./subscription.ts";
 import { BusTracer, withTrace } from "./trace.ts";
+import type { Event } from "../store/event.ts";
+import { endSpan } from "../store/telemetry/spans.ts";
 
 /** Ties a new subscription to where its events come from; gives what unties it. */
 export type Attach = (subscription: QueuedSubscription) => () => void;

@@ -1,5 +1,3 @@
-import type { Event } from "../store/event.ts";
-import { MAX_BYTES } from "../store/prepare.ts";
 import type {
   EventBus,
   EventBusOptions,
@@ -14,6 +12,8 @@ import { Hub } from "./hub.ts";
 import { LocalDelivery } from "./local_delivery.ts";
 import type { BusMetrics } from "./metrics.ts";
 import { parseNamespace } from "./pattern.ts";
+import { MAX_BYTES } from "../store/check/events.ts";
+import type { Event } from "../store/event.ts";
 
 /** Options for {@linkcode LocalEventBus}. */
 export interface LocalEventBusOptions extends EventBusOptions {

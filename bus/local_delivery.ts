@@ -1,10 +1,10 @@
-import type { PreparedEvent } from "../store/prepare.ts";
 import { type Delivery, openEvent } from "./delivery.ts";
 import { type InterestToken, InterestTree } from "./interest.ts";
 import type { Meter } from "./metrics.ts";
 import { type ActorFilter, ANY, type Namespace } from "./pattern.ts";
 import type { Request } from "./request.ts";
 import type { QueuedSubscription } from "./subscription.ts";
+import type { PreparedEvent } from "../store/format/encode.ts";
 
 /** Delivers what is published here to the subscriptions that are here. */
 export class LocalDelivery {

@@ -1,6 +1,6 @@
 import type { Attributes } from "@opentelemetry/api";
-import { errorType } from "../store/trace.ts";
 import { type Instruments, instrumentsOf } from "./telemetry.ts";
+import { errorType } from "../store/telemetry/spans.ts";
 
 /** How long events were on a node's bus: from publish or receipt to the subscriber, in ms. */
 export interface BusLatency {

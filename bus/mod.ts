@@ -22,18 +22,18 @@
  * @module
  */
 
-export {
-  type DropReport,
-  type EventBus,
-  type EventBusOptions,
-  type EventHandler,
-  type HandlerOptions,
-  type HandlerSubscription,
-  type OverflowPolicy,
-  type SubscribeOptions,
-  type Subscription,
+export type {
+  DropReport,
+  EventBus,
+  EventBusOptions,
+  EventHandler,
+  HandlerOptions,
+  HandlerSubscription,
+  OverflowPolicy,
+  SubscribeOptions,
+  Subscription,
 } from "./bus.ts";
-export { SubscriptionOverflowError } from "../store/errors.ts";
 export { LocalEventBus, type LocalEventBusOptions } from "./local.ts";
 export type { BusLatency, BusMetrics, EventCounts, EventSeries } from "./metrics.ts";
 export { NatsEventBus, type NatsEventBusOptions, type ReconnectReport } from "./nats.ts";
+export { SubscriptionOverflowError } from "../store/errors.ts";

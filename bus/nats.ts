@@ -1,6 +1,3 @@
-import type { Connection } from "../store/connection.ts";
-import type { Event } from "../store/event.ts";
-import { MAX_BYTES } from "../store/prepare.ts";
 import type {
   EventBus,
   EventBusOptions,
@@ -17,9 +14,12 @@ import { LocalDelivery } from "./local_delivery.ts";
 import type { BusMetrics } from "./metrics.ts";
 import { Outbox } from "./outbox.ts";
 import { parseNamespace } from "./pattern.ts";
+import { Wire } from "./server_subscriptions.ts";
 import { addressOf, subjectOf } from "./subject.ts";
 import type { QueuedSubscription } from "./subscription.ts";
-import { Wire } from "./wire.ts";
+import { MAX_BYTES } from "../store/check/events.ts";
+import type { Connection } from "../store/connection.ts";
+import type { Event } from "../store/event.ts";
 
 /** Tells that the connection was lost for a while: what others published meanwhile did not arrive. */
 export interface ReconnectReport {

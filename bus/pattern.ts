@@ -1,4 +1,4 @@
-import { describe, encodeToken, tokenProblem } from "../store/token.ts";
+import { describe, encodeToken, tokenProblem } from "../store/base/token.ts";
 
 /** Bytes of an encoded namespace, so that no subject is longer than 512 bytes. */
 const MAX_NAMESPACE_BYTES = 96;

@@ -1,6 +1,6 @@
-import { describe, encodeToken, tokenProblem } from "../store/token.ts";
 import type { OverflowPolicy, SubscribeOptions } from "./bus.ts";
 import { type ActorFilter, parseActorPattern, parsePattern, type PatternToken } from "./pattern.ts";
+import { describe, encodeToken, tokenProblem } from "../store/base/token.ts";
 
 /** What a subscriber asked for, checked. */
 export interface Request {

@@ -1,6 +1,6 @@
-import { decodeToken, encodeToken } from "../store/token.ts";
 import { ANY, type Namespace, parseNamespace, REST } from "./pattern.ts";
 import type { Request } from "./request.ts";
+import { decodeToken, encodeToken } from "../store/base/token.ts";
 
 /** The first token of all subjects of buses. */
 const PREFIX = "aether-bus";

@@ -1,9 +1,9 @@
-import type { Event } from "../store/event.ts";
-import { SubscriptionOverflowError } from "../store/errors.ts";
 import type { DropReport, Subscription } from "./bus.ts";
 import { type Delivery, handOut } from "./delivery.ts";
 import { BoundedQueue } from "./queue.ts";
 import type { Request } from "./request.ts";
+import { SubscriptionOverflowError } from "../store/errors.ts";
+import type { Event } from "../store/event.ts";
 
 /** What a subscription tells the bus that it is one of. */
 export interface SubscriptionHooks {

@@ -1,5 +1,5 @@
 import type { Attributes, Counter, Histogram, UpDownCounter } from "@opentelemetry/api";
-import { installedMeter } from "../store/telemetry.ts";
+import { installedMeter } from "../store/telemetry/instruments.ts";
 
 /**
  * The bus's OpenTelemetry instruments. Names and attributes that begin with `messaging.` are those

@@ -1,6 +1,6 @@
 import { type Attributes, type Span, SpanKind } from "@opentelemetry/api";
 import type { Event } from "../store/event.ts";
-import { type Spanned, Spans, traceContextOf } from "../store/trace.ts";
+import { type Spanned, Spans, traceContextOf } from "../store/telemetry/spans.ts";
 
 /**
  * Spans of the bus, after the semantic conventions for messaging spans, version 1.44.0

@@ -1,19 +1,19 @@
+import type { CommandHandler, ReplyAgain } from "./commands/actors.ts";
+import { type Destination, Router, type SendOptions } from "./commands/router.ts";
+import type { ClusterDescription } from "./description.ts";
+import type { Leader } from "./election/leader_key.ts";
+import type { Lease } from "./election/lease.ts";
+import { changesBetween, type ClusterChange } from "./membership/changes.ts";
+import { type ClusterView, memberOf } from "./membership/view.ts";
+import { ClusterNode } from "./node.ts";
+import type { ClusterOptions } from "./options.ts";
+import { type ShardMove, shardMoves } from "./sharding/shard_map.ts";
+import { nodeSubject } from "./subjects.ts";
+import { unfaithful } from "../store/base/json_fidelity.ts";
+import { encodeToken } from "../store/base/token.ts";
+import { uuidv7 } from "../store/base/uuid.ts";
 import type { Connection } from "../store/connection.ts";
 import { isAetherError, StoreUnavailableError } from "../store/errors.ts";
-import { unfaithful } from "../store/faithful.ts";
-import { encodeToken } from "../store/token.ts";
-import { uuidv7 } from "../store/uuid.ts";
-import type { CommandHandler, ReplyAgain } from "./actors.ts";
-import { changesBetween, type ClusterChange } from "./changes.ts";
-import type { ClusterOptions } from "./cluster_options.ts";
-import { type ClusterDescription, describeCluster } from "./describe.ts";
-import type { Leader } from "./leader_key.ts";
-import type { Lease } from "./lease.ts";
-import { ClusterNode } from "./node.ts";
-import { type Destination, Router, type SendOptions } from "./router.ts";
-import { type ShardMove, shardMoves } from "./shard_map.ts";
-import { nodeSubject } from "./subjects.ts";
-import { type ClusterView, memberOf } from "./view.ts";
 
 /** How commands are handled; see {@linkcode Cluster.handle}. */
 export interface HandleOptions {
@@ -294,3 +294,32 @@ export class Cluster implements AsyncDisposable {
 const TRY = 5_000;
 /** How often changes are looked for where there is no news, in ms. */
 const IDLE = 60_000;
+
+/** Puts the description together. */
+export function describeCluster(
+  { namespace, discovery, election, leader, map, tenure }: ClusterNode,
+  sending: number,
+): ClusterDescription {
+  const owned = new Map<string, number>();
+  let free = 0;
+  for (const owner of map.shards) {
+    if (owner === undefined) free++;
+    else owned.set(owner.nodeId, (owned.get(owner.nodeId) ?? 0) + 1);
+  }
+  const { actors, commands } = tenure.actors.load;
+  return {
+    nodeId: discovery.nodeId,
+    incarnation: discovery.incarnation,
+    namespace,
+    view: discovery.view,
+    leader,
+    coordinates: discovery.coordinates,
+    map: { version: map.version, shards: map.shards.length, owned, free },
+    phases: new Map([...tenure.shards.phases].filter(([, count]) => count > 0)),
+    actors,
+    handling: commands,
+    sending,
+    lease: election.timings,
+    discovery: discovery.timings,
+  };
+}

@@ -16,28 +16,30 @@
  * @module
  */
 
-export type { Connection } from "../store/connection.ts";
-export type { CommandContext, CommandHandler, ReplyAgain } from "./actors.ts";
-export type { ClusterChange } from "./changes.ts";
 export { type ActorOwner, Cluster, type ClusterEvent, type HandleOptions } from "./cluster.ts";
-export type { ClusterOptions } from "./cluster_options.ts";
-export type { LeaseClock } from "./clock.ts";
-export type { HandledCommand } from "./command_store.ts";
-export type { ClusterDescription } from "./describe.ts";
-export { Discovery } from "./discovery.ts";
-export type { DiscoveryOptions, Leadership } from "./discovery_options.ts";
-export type { DiscoveryChoices, DiscoveryTimings } from "./discovery_timings.ts";
-export { Election, type ElectionOptions, type ElectionSignal } from "./election.ts";
-export {
-  FencedEventStore,
-  type FencedEventStoreOptions,
-  type FenceOptions,
-} from "./fenced_store.ts";
-export type { HandoffPhase } from "./handoff.ts";
-export type { Leader } from "./leader_key.ts";
-export type { Lease } from "./lease.ts";
-export type { RoleWork } from "./role.ts";
-export type { SendOptions } from "./router.ts";
+export type { CommandContext, CommandHandler, ReplyAgain } from "./commands/actors.ts";
+export type { SendOptions } from "./commands/router.ts";
+export type { ClusterDescription } from "./description.ts";
+export type { LeaseClock } from "./election/clock.ts";
+export { Election, type ElectionOptions, type ElectionSignal } from "./election/election.ts";
+export type { Leader } from "./election/leader_key.ts";
+export type { Lease } from "./election/lease.ts";
+export type { LeaseTimings } from "./election/lease_timings.ts";
+export type { ClusterChange } from "./membership/changes.ts";
+export { Discovery } from "./membership/discovery.ts";
+export type { DiscoveryOptions, Leadership } from "./membership/options.ts";
+export type { RoleWork } from "./membership/role.ts";
+export type { DiscoveryChoices, DiscoveryTimings } from "./membership/timings.ts";
+export type {
+  ClusterMember,
+  ClusterView,
+  DepartedMember,
+  Departure,
+  MemberStatus,
+  NodeDescription,
+} from "./membership/view.ts";
+export type { ClusterOptions } from "./options.ts";
+export type { HandoffPhase } from "./sharding/handoff.ts";
 export {
   emptyShardMap,
   nextMap,
@@ -46,15 +48,13 @@ export {
   type ShardMove,
   shardMoves,
   type ShardOwner,
-} from "./shard_map.ts";
-export { formatShardMap, parseShardMap } from "./shard_map_json.ts";
-export { planShards, type ShardMember } from "./shard_plan.ts";
-export type { LeaseTimings } from "./timings.ts";
-export type {
-  ClusterMember,
-  ClusterView,
-  DepartedMember,
-  Departure,
-  MemberStatus,
-  NodeDescription,
-} from "./view.ts";
+} from "./sharding/shard_map.ts";
+export { formatShardMap, parseShardMap } from "./sharding/shard_map_json.ts";
+export { planShards, type ShardMember } from "./sharding/shard_plan.ts";
+export type { Connection } from "../store/connection.ts";
+export {
+  FencedEventStore,
+  type FencedEventStoreOptions,
+  type FenceOptions,
+} from "../store/fencing/fenced_store.ts";
+export type { HandledCommand } from "../store/fencing/handled_commands.ts";

@@ -1,27 +1,26 @@
-import { backoff } from "../store/backoff.ts";
-import { Bucket } from "../store/bucket.ts";
+import type { CommandHandler, ReplyAgain } from "./commands/actors.ts";
+import { Departures } from "./commands/departures.ts";
+import { Election } from "./election/election.ts";
+import type { Leader } from "./election/leader_key.ts";
+import { leaseTimings } from "./election/lease_timings.ts";
+import { Reports } from "./error_throttle.ts";
+import { Discovery } from "./membership/discovery.ts";
+import { discoveryTimings } from "./membership/timings.ts";
+import { memberOf } from "./membership/view.ts";
+import { type ClusterLimits, clusterLimits, type ClusterOptions } from "./options.ts";
+import { Tenure } from "./session.ts";
+import { coordinate, MAP_KEY, mapIn, type ShardStatus } from "./sharding/shard_coordinator.ts";
+import { emptyShardMap, type ShardMap, type ShardOwner } from "./sharding/shard_map.ts";
+import type { ShardMember } from "./sharding/shard_plan.ts";
+import { clusterBucket, nodeSubject } from "./subjects.ts";
+import { ClusterTelemetry } from "./telemetry.ts";
+import { News } from "../store/base/notifier.ts";
 import type { Connection } from "../store/connection.ts";
 import { isAetherError } from "../store/errors.ts";
-import { openWire } from "../store/open.ts";
-import type { Wire } from "../store/wire.ts";
-import type { CommandHandler, ReplyAgain } from "./actors.ts";
-import { type ClusterLimits, clusterLimits, type ClusterOptions } from "./cluster_options.ts";
-import { coordinate, MAP_KEY, mapIn, type ShardStatus } from "./coordinator.ts";
-import { Departures } from "./departures.ts";
-import { Discovery } from "./discovery.ts";
-import { discoveryTimings } from "./discovery_timings.ts";
-import { Election } from "./election.ts";
-import type { Leader } from "./leader_key.ts";
-import { clusterBucket } from "./names.ts";
-import { News } from "./news.ts";
-import { Reports } from "./reports.ts";
-import { emptyShardMap, type ShardMap, type ShardOwner } from "./shard_map.ts";
-import type { ShardMember } from "./shard_plan.ts";
-import { nodeSubject } from "./subjects.ts";
-import { Tenure } from "./tenure.ts";
-import { ClusterTelemetry } from "./telemetry.ts";
-import { leaseTimings } from "./timings.ts";
-import { memberOf } from "./view.ts";
+import { Bucket } from "../store/kv/bucket.ts";
+import { backoff } from "../store/nats/backoff.ts";
+import { openWire } from "../store/nats/open.ts";
+import type { Wire } from "../store/nats/requests.ts";
 
 /** How commands are handled here. */
 export interface Handling {

@@ -1,5 +1,15 @@
-import { encodeNamespace } from "../store/layout.ts";
-import { encodeToken } from "../store/token.ts";
+import { encodeToken } from "../store/base/token.ts";
+import { encodeNamespace } from "../store/format/layout.ts";
+import { bucketToken } from "../store/kv/bucket.ts";
+
+/**
+ * The bucket that a namespace's cluster keeps its state in.
+ *
+ * @throws {RangeError} The namespace is empty, not well-formed, or too long.
+ */
+export function clusterBucket(namespace: string): string {
+  return `AETHER_CLUSTER_${bucketToken(encodeNamespace(namespace))}`;
+}
 
 /** One life of a node. */
 export interface NodeLife {

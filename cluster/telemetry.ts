@@ -6,10 +6,10 @@ import {
   type ObservableGauge,
   SpanKind,
 } from "@opentelemetry/api";
-import { installedMeter } from "../store/telemetry.ts";
-import { endSpan, errorType, Spans, traceContextOf } from "../store/trace.ts";
-import type { CommandAnswer, CommandMessage } from "./commands.ts";
-import type { ClusterDescription } from "./describe.ts";
+import type { CommandAnswer, CommandMessage } from "./commands/messages.ts";
+import type { ClusterDescription } from "./description.ts";
+import { installedMeter } from "../store/telemetry/instruments.ts";
+import { endSpan, errorType, Spans, traceContextOf } from "../store/telemetry/spans.ts";
 
 /** What is watched of a node; the rest is of people's interest only. */
 type Watched = Pick<

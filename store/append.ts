@@ -1,5 +1,6 @@
 import { createEvent, type Event, type EventInit } from "./event.ts";
-import type { EventStore, SaveReceipt } from "./store.ts";
+import type { SaveReceipt } from "./options.ts";
+import type { EventStore } from "./store.ts";
 
 /** An event before it has a place: what {@linkcode appendEvents} numbers. */
 export type EventDraft<E extends Event = Event> = E extends Event ?

@@ -1,4 +1,4 @@
-import type { SaveReceipt } from "./store.ts";
+import type { SaveReceipt } from "./options.ts";
 
 /** Marks errors of this library across copies of it in one program, where `instanceof` fails. */
 const BRAND = Symbol.for("@flowmade-one/aether/error");

@@ -1,4 +1,4 @@
-import { uuidv7 } from "./uuid.ts";
+import { uuidv7 } from "./base/uuid.ts";
 
 /** What travels beside an event's data: strings, for tracing, audit and the user's own keys. */
 export interface EventMetadata {

@@ -20,10 +20,17 @@
  */
 
 export { appendEvents, type AppendReceipt, type EventDraft } from "./append.ts";
-export type { CheckpointStore, SavedCheckpoint } from "./checkpoint.ts";
 export { type Codec, FORGOTTEN, type Forgotten } from "./codec.ts";
+export type { Decider, Decision, Evolution } from "./command/decider.ts";
+export { execute } from "./command/execute.ts";
+export type { Executed, ExecuteOptions } from "./command/pending_command.ts";
+export {
+  rehydrate,
+  type Rehydrated,
+  type RehydrateOptions,
+  type SnapshotOptions,
+} from "./command/rehydrate.ts";
 export type { Connection } from "./connection.ts";
-export type { Decider, Decision, Evolution } from "./decider.ts";
 export {
   AetherError,
   type AetherErrorCode,
@@ -62,46 +69,13 @@ export {
   type EventMetadata,
   type RecordedEvent,
 } from "./event.ts";
-export { execute, type Executed, type ExecuteOptions } from "./execute.ts";
-export { JetStreamEventStore } from "./jetstream.ts";
-export type { JetStreamEventStoreOptions } from "./jetstream_options.ts";
-export {
-  JetStreamSnapshotStore,
-  type JetStreamSnapshotStoreOptions,
-} from "./jetstream_snapshots.ts";
-export type { LookupCounts, SaveCounts, StoreLatency, StoreMetrics } from "./metrics.ts";
-export { KvCheckpointStore, type KvCheckpointStoreOptions } from "./kv_checkpoints.ts";
-export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory.ts";
-export { InMemoryCheckpointStore } from "./memory_checkpoints.ts";
-export { InMemorySnapshotStore, type InMemorySnapshotStoreOptions } from "./memory_snapshots.ts";
-export { Projection } from "./projection.ts";
-export type { ProjectionLag } from "./projection_lag.ts";
-export { ProjectionLeases, type ProjectionLeasesOptions } from "./projection_leases.ts";
-export type { ProjectionMetrics } from "./projection_monitor.ts";
+export { EVENT_STORED, type EventStored, type EventStoredData } from "./event_stored.ts";
+export { JetStreamEventStore } from "./jetstream/event_store.ts";
+export type { JetStreamEventStoreOptions } from "./jetstream/options.ts";
+export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory/event_store.ts";
 export type {
-  ProjectionContext,
-  ProjectionHandler,
-  ProjectionOptions,
-  ProjectionRebuildOptions,
-  ProjectionRetry,
-  ProjectionStatus,
-  ProjectionWaitOptions,
-} from "./projection_options.ts";
-export type { ParkedActor } from "./projection_state.ts";
-export {
-  rehydrate,
-  type Rehydrated,
-  type RehydrateOptions,
-  type SnapshotOptions,
-} from "./rehydrate.ts";
-export type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
-export { snapshotEvery, type SnapshotPolicy } from "./snapshot_policy.ts";
-export type {
-  Broadcaster,
   EventFilter,
-  EventStore,
-  EventStoreOptions,
-  EventsWithErrors,
+  EventSubscriptionOptions,
   ExpectedVersion,
   LatestVersionOptions,
   ListActorsOptions,
@@ -109,7 +83,39 @@ export type {
   ReadOptions,
   SaveOptions,
   SaveReceipt,
+} from "./options.ts";
+export type { CheckpointStore, SavedCheckpoint } from "./projection/checkpoint_store.ts";
+export type { ProjectionContext, ProjectionHandler } from "./projection/handler.ts";
+export { KvCheckpointStore, type KvCheckpointStoreOptions } from "./projection/kv_checkpoints.ts";
+export type { ProjectionLag } from "./projection/lag.ts";
+export { ProjectionLeases, type ProjectionLeasesOptions } from "./projection/leases.ts";
+export { InMemoryCheckpointStore } from "./projection/memory_checkpoints.ts";
+export type { ProjectionMetrics } from "./projection/monitor.ts";
+export type {
+  ProjectionOptions,
+  ProjectionRebuildOptions,
+  ProjectionRetry,
+  ProjectionStatus,
+  ProjectionWaitOptions,
+} from "./projection/options.ts";
+export { Projection } from "./projection/projection.ts";
+export type { ParkedActor } from "./projection/state.ts";
+export {
+  JetStreamSnapshotStore,
+  type JetStreamSnapshotStoreOptions,
+} from "./snapshot/jetstream_store.ts";
+export {
+  InMemorySnapshotStore,
+  type InMemorySnapshotStoreOptions,
+} from "./snapshot/memory_store.ts";
+export { snapshotEvery, type SnapshotPolicy } from "./snapshot/policy.ts";
+export type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot/snapshot.ts";
+export type {
+  Broadcaster,
+  EventStore,
+  EventStoreOptions,
+  EventSubscription,
+  EventsWithErrors,
 } from "./store.ts";
-export { EVENT_STORED, type EventStored, type EventStoredData } from "./stored.ts";
-export type { EventSubscription, EventSubscriptionOptions } from "./subscription.ts";
+export type { LookupCounts, SaveCounts, StoreLatency, StoreMetrics } from "./telemetry/metrics.ts";
 export type { Upcaster, Upcasters } from "./upcast.ts";

@@ -1,75 +1,16 @@
 import type { Codec } from "./codec.ts";
 import type { CorruptEventError } from "./errors.ts";
 import type { Event, RecordedEvent } from "./event.ts";
-import type { EventSubscription, EventSubscriptionOptions } from "./subscription.ts";
+import type {
+  EventSubscriptionOptions,
+  LatestVersionOptions,
+  ListActorsOptions,
+  ReadAllOptions,
+  ReadOptions,
+  SaveOptions,
+  SaveReceipt,
+} from "./options.ts";
 import type { Upcasters } from "./upcast.ts";
-
-/** What a save gives back. */
-export interface SaveReceipt {
-  /** Position of the save's last event in the store. */
-  readonly sequence: number;
-  /** Whether all events of the call were stored before, so that nothing was written now. */
-  readonly duplicate: boolean;
-}
-
-/** A version that an actor must be at. */
-export interface ExpectedVersion {
-  /** The actor, whether the save writes it or not. */
-  readonly actorId: string;
-  /** Its latest version, exactly; 0 means that it must not exist. */
-  readonly version: number;
-}
-
-/** Options for {@linkcode EventStore.saveEvents}. */
-export interface SaveOptions {
-  /** Versions that the save depends on, decided by the server in the same commit. @default {[]} */
-  readonly expect?: readonly ExpectedVersion[];
-  /**
-   * Stops waiting. The save then rejects with what is known, the signal's reason as `cause`:
-   * `StoreUnavailableError`, nothing was saved; `SaveOutcomeUnknownError`, it may be.
-   */
-  readonly signal?: AbortSignal;
-}
-
-/** Options for {@linkcode EventStore.readEvents}. */
-export interface ReadOptions {
-  /** Lowest version wanted. @default {0} */
-  readonly fromVersion?: number;
-  /** Highest version wanted. @default {no bound} */
-  readonly toVersion?: number;
-  /** Ascending versions, or descending ones. @default {"forwards"} */
-  readonly direction?: "forwards" | "backwards";
-  /** Events at most; 0 or more. @default {no bound} */
-  readonly limit?: number;
-  /** Ends the read by throwing the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-/** Which events of a store are wanted; all of the conditions have to hold. */
-export interface EventFilter {
-  /** Of actors whose id begins with this and a `-`, or is this; done by the server. */
-  readonly category?: string;
-  /** Of this actor; done by the server. */
-  readonly actorId?: string;
-  /** Of these types; done by the client. */
-  readonly eventTypes?: readonly string[];
-}
-
-/** Options for {@linkcode EventStore.readAll}. */
-export interface ReadAllOptions {
-  /** First sequence wanted, inclusive. @default {"start"} */
-  readonly from?: "start" | number;
-  /** Which events. @default {all} */
-  readonly filter?: EventFilter;
-  /** Ends the read by throwing the signal's reason. */
-  readonly signal?: AbortSignal;
-}
-
-/** Options for {@linkcode EventStore.listActors}. */
-export interface ListActorsOptions {
-  /** Only actors of this category. @default {all} */
-  readonly category?: string;
-}
 
 /** What {@linkcode EventStore.getEventsWithErrors} finds. */
 export interface EventsWithErrors<E extends Event = Event> {
@@ -80,12 +21,6 @@ export interface EventsWithErrors<E extends Event = Event> {
    * an `UnknownSchemaError`.
    */
   readonly errors: { readonly sequence: number; readonly error: CorruptEventError }[];
-}
-
-/** Options for {@linkcode EventStore.getLatestVersion}. */
-export interface LatestVersionOptions {
-  /** Asks the server even where the cache has a recent answer. @default {false} */
-  readonly fresh?: boolean;
 }
 
 /**
@@ -220,4 +155,29 @@ export interface EventStoreOptions {
   readonly broadcaster?: Broadcaster;
   /** Told when the broadcaster fails or falls behind by over 1,000. @default {console.warn} */
   readonly onBroadcastError?: (error: unknown, event: Event) => void;
+}
+
+/**
+ * The events of a store, in its order: those that are stored already, then each one as it is
+ * saved; none missed and none twice, whatever happens to servers and connections in between.
+ * Sequences have gaps that mean nothing.
+ *
+ * It reads a bounded number of events ahead, however slow its reader is, and waits for as long
+ * as the server is out of reach. It ends quietly on `break`, on its `signal`, on disposal, and
+ * on disposal of the store; it ends with the error that it throws, among them
+ * `CorruptEventError` (to pass over it, subscribe again from its `sequence` + 1) and
+ * `StreamRegressedError`.
+ */
+export interface EventSubscription<E extends Event = Event>
+  extends AsyncIterable<E & RecordedEvent>, AsyncDisposable {
+  /**
+   * Resolves when what was the store's end at the time of the call is reached: the reader has
+   * come back for more after the last event up to there. Rejects if the subscription ends
+   * before. Nobody needs to await it.
+   */
+  readonly caughtUp: Promise<void>;
+  /** The iterator itself, the same at each call: two loops share the events out. */
+  [Symbol.asyncIterator](): AsyncIterator<E & RecordedEvent, undefined>;
+  /** Ends it, lets go what it holds on the server; may be repeated. */
+  [Symbol.asyncDispose](): Promise<void>;
 }

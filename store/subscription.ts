@@ -1,45 +1,8 @@
-import { unlessAborted } from "./abort.ts";
+import { categoryOf } from "./actor.ts";
+import { unlessAborted } from "./base/abort.ts";
 import type { Event, RecordedEvent } from "./event.ts";
-import { categoryOf } from "./layout.ts";
-import type { EventFilter } from "./store.ts";
-
-/** Options for {@linkcode EventStore.subscribe}. */
-export interface EventSubscriptionOptions {
-  /**
-   * First sequence wanted, inclusive: what follows on the last event that was handled is its
-   * sequence + 1. `"now"` is what is saved after `caughtUp` has resolved. @default {"start"}
-   */
-  readonly from?: "start" | "now" | number;
-  /** Which events. @default {all} */
-  readonly filter?: EventFilter;
-  /** Ends the subscription quietly, at once. */
-  readonly signal?: AbortSignal;
-}
-
-/**
- * The events of a store, in its order: those that are stored already, then each one as it is
- * saved; none missed and none twice, whatever happens to servers and connections in between.
- * Sequences have gaps that mean nothing.
- *
- * It reads a bounded number of events ahead, however slow its reader is, and waits for as long
- * as the server is out of reach. It ends quietly on `break`, on its `signal`, on disposal, and
- * on disposal of the store; it ends with the error that it throws, among them
- * `CorruptEventError` (to pass over it, subscribe again from its `sequence` + 1) and
- * `StreamRegressedError`.
- */
-export interface EventSubscription<E extends Event = Event>
-  extends AsyncIterable<E & RecordedEvent>, AsyncDisposable {
-  /**
-   * Resolves when what was the store's end at the time of the call is reached: the reader has
-   * come back for more after the last event up to there. Rejects if the subscription ends
-   * before. Nobody needs to await it.
-   */
-  readonly caughtUp: Promise<void>;
-  /** The iterator itself, the same at each call: two loops share the events out. */
-  [Symbol.asyncIterator](): AsyncIterator<E & RecordedEvent, undefined>;
-  /** Ends it, lets go what it holds on the server; may be repeated. */
-  [Symbol.asyncDispose](): Promise<void>;
-}
+import type { EventFilter } from "./options.ts";
+import type { EventSubscription } from "./store.ts";
 
 /** Where a subscription begins. */
 export interface SubscriptionStart {

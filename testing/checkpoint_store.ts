@@ -1,4 +1,4 @@
-import type { CheckpointStore } from "../store/checkpoint.ts";
+import type { CheckpointStore } from "../store/projection/checkpoint_store.ts";
 import { equal, ok, rejects } from "./assert.ts";
 
 /** What an implementation can do beyond the contract itself. */

@@ -25,22 +25,6 @@ export {
   checkpointStoreSuite,
   type OpenedCheckpointStore,
 } from "./checkpoint_store.ts";
-export { type EventBusNodes, type EventBusSuite, eventBusSuite } from "./event_bus.ts";
-export {
-  type EventStoreCapabilities,
-  type EventStoreSuite,
-  eventStoreSuite,
-} from "./event_store.ts";
-export {
-  type EventSubscriptionCapabilities,
-  type EventSubscriptionSuite,
-  eventSubscriptionSuite,
-} from "./event_subscription.ts";
-export {
-  type SnapshotStoreCapabilities,
-  type SnapshotStoreSuite,
-  snapshotStoreSuite,
-} from "./snapshot_store.ts";
 export {
   type DeciderGiven,
   type DeciderSpec,
@@ -48,4 +32,20 @@ export {
   type DeciderWhen,
   type ErrorClass,
   type Expectation,
-} from "./given.ts";
+} from "./decider_spec.ts";
+export { type EventBusNodes, type EventBusSuite, eventBusSuite } from "./event_bus/suite.ts";
+export {
+  type EventStoreCapabilities,
+  type EventStoreSuite,
+  eventStoreSuite,
+} from "./event_store/suite.ts";
+export {
+  type EventSubscriptionCapabilities,
+  type EventSubscriptionSuite,
+  eventSubscriptionSuite,
+} from "./event_subscription/suite.ts";
+export {
+  type SnapshotStoreCapabilities,
+  type SnapshotStoreSuite,
+  snapshotStoreSuite,
+} from "./snapshot_store/suite.ts";

@@ -10,8 +10,8 @@ import {
   Projection,
   ProjectionLeases,
 } from "../store/mod.ts";
-import { count, QUICK } from "./cluster_bed.ts";
-import { natsTest } from "./fixture.ts";
+import { count, QUICK } from "./cluster/bed.ts";
+import { natsTest } from "./support/fixture.ts";
 
 const README = await Deno.readTextFile(new URL("../README.md", import.meta.url));
 const NAMESPACE = "shop";

@@ -6,8 +6,8 @@
  */
 
 import { connect } from "@nats-io/transport-node";
-import { Election } from "../../cluster/election.ts";
-import type { Lease } from "../../cluster/lease.ts";
+import { Election } from "../../cluster/election/election.ts";
+import type { Lease } from "../../cluster/election/lease.ts";
 import { isAetherError } from "../../store/errors.ts";
 import type { CandidateOptions } from "./candidates.ts";
 import { machineClock } from "./machine_clock.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { NodeConnectionOptions } from "@nats-io/transport-node";
-import type { LeaseTimings } from "../../cluster/timings.ts";
+import type { LeaseTimings } from "../../cluster/election/lease_timings.ts";
 import { Crew } from "./crew.ts";
 import type { Note } from "./reigns.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Child } from "../child.ts";
+import { Child } from "../support/child.ts";
 
 /** What every line that a process writes tells. */
 export interface CrewNote {

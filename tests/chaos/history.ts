@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { ClusterOptions } from "../../cluster/cluster_options.ts";
+import type { ClusterOptions } from "../../cluster/options.ts";
 import { NatsCluster } from "../../tools/nats_cluster.ts";
 import { Owners } from "./owners.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "./scenario.ts";

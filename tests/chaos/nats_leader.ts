@@ -5,7 +5,7 @@
  * @module
  */
 
-import { clusterBucket } from "../../cluster/names.ts";
+import { clusterBucket } from "../../cluster/subjects.ts";
 import { NatsCluster } from "../../tools/nats_cluster.ts";
 import { Candidates } from "./candidates.ts";
 import { checkReigns, type LeadNote, type Note, reignsOf } from "./reigns.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ClusterOptions } from "../../cluster/cluster_options.ts";
+import type { ClusterOptions } from "../../cluster/options.ts";
 import { NatsCluster } from "../../tools/nats_cluster.ts";
 import { Owners } from "./owners.ts";
 import type { Chaos, Findings, Scenario } from "./scenario.ts";

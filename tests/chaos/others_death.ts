@@ -6,12 +6,12 @@
  */
 
 import type { NodeConnectionOptions } from "@nats-io/transport-node";
-import type { Discovery } from "../../cluster/discovery.ts";
+import type { Discovery } from "../../cluster/membership/discovery.ts";
 import { createEvent, type EventStore, JetStreamEventStore } from "../../store/mod.ts";
 import { NatsCluster } from "../../tools/nats_cluster.ts";
-import { Hall, viewIs } from "../discovery_bed.ts";
-import { NodeProcess } from "../discovery_process.ts";
-import { Scene } from "../fixture.ts";
+import { Hall, viewIs } from "../cluster/membership/discovery_bed.ts";
+import { NodeProcess } from "../cluster/membership/discovery_process.ts";
+import { Scene } from "../support/fixture.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "./scenario.ts";
 
 /** How often in a minute a server is killed: as often as the cluster gets whole again. */

@@ -5,7 +5,7 @@
  */
 
 import type { NodeConnectionOptions } from "@nats-io/transport-node";
-import type { ClusterOptions } from "../../cluster/cluster_options.ts";
+import type { ClusterOptions } from "../../cluster/options.ts";
 import { Crew, type CrewNote } from "./crew.ts";
 
 /** How owners join; what they handle is an {@linkcode Order}. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { seededRandom } from "../proxy.ts";
+import { seededRandom } from "../support/proxy.ts";
 
 /** What a scenario saw, for the table: numbers with their units in the name, or short texts. */
 export type Findings = Readonly<Record<string, number | string>>;

@@ -6,7 +6,7 @@
 
 import { connect, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node";
 import { Cluster } from "../../cluster/cluster.ts";
-import type { ClusterOptions } from "../../cluster/cluster_options.ts";
+import type { ClusterOptions } from "../../cluster/options.ts";
 import { isAetherError } from "../../store/errors.ts";
 import type { Order } from "./owners.ts";
 import { pause } from "./scenario.ts";

@@ -6,8 +6,8 @@
 
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { Layout } from "../../store/layout.ts";
-import { COMMAND, FENCE, PREVIOUS, VERSION } from "../../store/stored_message.ts";
+import { Layout } from "../../store/format/layout.ts";
+import { COMMAND, FENCE, PREVIOUS, VERSION } from "../../store/format/headers.ts";
 import type { CountedData } from "./owners.ts";
 
 /** A message that is stored. */

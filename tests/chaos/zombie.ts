@@ -7,8 +7,8 @@
  */
 
 import type { ActorOwner } from "../../cluster/cluster.ts";
-import type { ClusterOptions } from "../../cluster/cluster_options.ts";
-import { shardOf } from "../../store/layout.ts";
+import type { ClusterOptions } from "../../cluster/options.ts";
+import { shardOf } from "../../store/actor.ts";
 import { NatsCluster } from "../../tools/nats_cluster.ts";
 import { type Order, type OwnerNote, Owners } from "./owners.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "./scenario.ts";

@@ -1,0 +1,99 @@
+import type { Msg, Subscription as NatsSubscription } from "@nats-io/nats-core";
+import { type Delivery, openEvent } from "./delivery.ts";
+import type { Meter } from "./metrics.ts";
+import { addressOf, subjectsOf } from "./subject.ts";
+import type { QueuedSubscription } from "./subscription.ts";
+import type { Connection } from "../store/connection.ts";
+
+/** One subscription on the server, with those on this node who want what comes through it. */
+interface Line {
+  readonly members: Set<QueuedSubscription>;
+  readonly subscription: NatsSubscription;
+}
+
+/** What comes from the server, and the server's subscriptions for it: one for each subject. */
+export class Wire {
+  readonly #connection: Connection;
+  readonly #mark: string;
+  readonly #meter: Meter;
+  readonly #lines = new Map<string, Line>();
+
+  /** `mark` is the reply subject of what this bus has published itself. */
+  constructor(connection: Connection, mark: string, meter: Meter) {
+    this.#connection = connection;
+    this.#mark = mark;
+    this.#meter = meter;
+  }
+
+  /** Delivers to `subscription` from now on; gives what ends it. */
+  add(subscription: QueuedSubscription): () => void {
+    const { group } = subscription.request;
+    // Members of a group are told apart by the server, so each has subscriptions of its own.
+    if (group !== undefined) {
+      const own = subjectsOf(subscription.request).map((subject) =>
+        this.#open(subject, new Set([subscription]), group)
+      );
+      return () => own.forEach((line) => line.unsubscribe());
+    }
+    const subjects = subjectsOf(subscription.request);
+    for (const subject of subjects) this.#join(subject, subscription);
+    return () => {
+      for (const subject of subjects) this.#part(subject, subscription);
+    };
+  }
+
+  #join(subject: string, subscription: QueuedSubscription): void {
+    const line = this.#lines.get(subject);
+    if (line !== undefined) return void line.members.add(subscription);
+    const members = new Set([subscription]);
+    this.#lines.set(subject, { members, subscription: this.#open(subject, members) });
+  }
+
+  #part(subject: string, subscription: QueuedSubscription): void {
+    const line = this.#lines.get(subject);
+    if (!line?.members.delete(subscription) || line.members.size > 0) return;
+    this.#lines.delete(subject);
+    line.subscription.unsubscribe();
+  }
+
+  #open(subject: string, members: Set<QueuedSubscription>, group?: string): NatsSubscription {
+    const callback = (error: Error | null, message: Msg): void => {
+      if (error === null) return this.#receive(message, members, group !== undefined);
+      // The server refused the subscription, and nats.js has closed it.
+      for (const member of [...members]) member.fail(error);
+    };
+    return this.#connection.subscribe(
+      subject,
+      group === undefined ? { callback } : { callback, queue: group },
+    );
+  }
+
+  #receive(message: Msg, members: Set<QueuedSubscription>, grouped: boolean): void {
+    const own = message.reply === this.#mark;
+    // Who is here has got it from the publisher; of a group, only the server knows whose turn it is.
+    if (own && !grouped) return;
+    const delivery = this.#read(message);
+    if (delivery === undefined) {
+      this.#meter.skip();
+      return;
+    }
+    if (!own) delivery.counts.receive();
+    const { actorId } = delivery.event;
+    for (const member of members) {
+      if (member.wants(actorId)) member.offer(delivery);
+    }
+  }
+
+  #read(message: Msg): Delivery | undefined {
+    const address = addressOf(message.subject);
+    if (address === undefined) return undefined;
+    const { namespace, eventType, actorId } = address;
+    try {
+      const event = openEvent(message.data, eventType, actorId);
+      const counts = this.#meter.of(namespace, eventType);
+      return { namespace, event, since: performance.now(), counts };
+    } catch {
+      return undefined; // it is counted as malformed
+    }
+  }
+}

@@ -1,0 +1,343 @@
+import { CommandStore } from "./command_store.ts";
+import { KnownCommands, type KnownCommandsParts } from "./known_commands.ts";
+import { type CommandAnswer, type CommandMessage, failureOf } from "./messages.ts";
+import { unlessAborted } from "../../store/base/abort.ts";
+import { Lanes } from "../../store/base/keyed_queue.ts";
+import { FencedError, isAetherError } from "../../store/errors.ts";
+import type { Event } from "../../store/event.ts";
+import { type Landmark, later } from "../../store/fencing/log_position.ts";
+import { backoff } from "../../store/nats/backoff.ts";
+import type { Wire } from "../../store/nats/requests.ts";
+import type { SaveReceipt } from "../../store/options.ts";
+import type { EventStore } from "../../store/store.ts";
+
+/** What a handler is told beside the command. */
+export interface CommandContext {
+  /** Whose command it is. */
+  readonly actorId: string;
+  /** Names the command; the same when it comes again. */
+  readonly commandId: string;
+  /**
+   * The event store, fenced to the shards that this node owns; what is saved through it carries
+   * the command's id. It takes no saves after the handler's end.
+   */
+  readonly store: EventStore;
+}
+
+/** Handles the commands of the actors that this node owns; what it gives back is the reply. */
+export type CommandHandler = (command: unknown, context: CommandContext) => unknown;
+
+/** Gives the reply of a command that was handled before, from the events that it led to. */
+export type ReplyAgain = (
+  events: readonly Event[],
+  context: { readonly actorId: string; readonly commandId: string },
+) => unknown;
+
+/** What the actors of a node live on. */
+export interface ActorsParts extends KnownCommandsParts {
+  readonly wire: Wire;
+  /** This node. */
+  readonly nodeId: string;
+  /** Handles commands; `undefined` as long as nobody has said how. */
+  readonly handler: () => CommandHandler | undefined;
+  readonly again: () => ReplyAgain | undefined;
+  /** The fenced store, its saves marked with the command's id. */
+  readonly storeFor: (commandId: string) => EventStore;
+  /** The events of a command that stand behind a sequence; none where they are too long ago. */
+  readonly eventsOf: (actorId: string, commandId: string, after: number) => Promise<Event[]>;
+  /** The shard of an actor. */
+  readonly shardOf: (actorId: string) => number;
+  /** Whether this node serves the shard. */
+  readonly serves: (shard: number) => boolean;
+  /** Whether the map gives the shard to another node, which is a member. */
+  readonly isOthers: (shard: number) => boolean;
+  /** Proves, before a reply that saved nothing, that the shard is this node's still. */
+  readonly confirm: (shard: number) => Promise<void>;
+  /** Sees to it that of what was sent for the shard until now nothing more is stored. */
+  readonly renew: (shard: number) => Promise<void>;
+  /** How long an actor without commands stays active, in ms. */
+  readonly idle: number;
+  /** Actors that are active at most; those idle for longest go first. */
+  readonly capacity: number;
+}
+
+/** Answers that an active actor remembers, for commands that come again soon. */
+const KEPT_ANSWERS = 128;
+
+/** An actor while it is active. */
+interface Active {
+  readonly actorId: string;
+  readonly shard: number;
+  /** Commands that wait or run: each try of one joins the first, however many wait. */
+  readonly pending: Map<string, Promise<CommandAnswer>>;
+  /** Answers given lately, by command. */
+  readonly answers: Map<string, CommandAnswer>;
+  /** What its turns queue on: another one each time that the actor becomes active. */
+  readonly lane: string;
+  /** Where the events of handled commands are. */
+  readonly commands: KnownCommands;
+  usedAt: number;
+}
+
+/**
+ * The actors that a node serves: one command of an actor at a time, in the order they came, and
+ * each command once. An actor becomes active with its first command, when the ids of those
+ * commands that it may be among are read from the actor's events; idle ones are let go.
+ */
+export class Actors {
+  readonly #parts: ActorsParts;
+  readonly #active = new Map<string, Active>();
+  readonly #lanes = new Lanes();
+  #lastLane = 0;
+  #landmark: Landmark | undefined;
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  /** Begins with none active. */
+  constructor(parts: ActorsParts) {
+    this.#parts = parts;
+    this.#timer = setInterval(() => this.#passivate(), Math.max(10, parts.idle / 2));
+  }
+
+  /** Active actors, and how many commands they have under way. */
+  get load(): { readonly actors: number; readonly commands: number } {
+    let commands = 0;
+    for (const { pending } of this.#active.values()) commands += pending.size;
+    return { actors: this.#active.size, commands };
+  }
+
+  /** The last event that one of them has saved. */
+  get landmark(): Landmark | undefined {
+    return this.#landmark;
+  }
+
+  /** Brings a command to its end, in turn. One that is under way or was answered is not run again. */
+  run(message: CommandMessage): Promise<CommandAnswer> {
+    const { actorId, id } = message;
+    const shard = this.#parts.shardOf(actorId);
+    if (!this.#parts.serves(shard)) return Promise.resolve(notHere(shard));
+    const actor = this.#activate(actorId, shard);
+    const known = actor.pending.get(id) ?? actor.answers.get(id);
+    if (known !== undefined) return Promise.resolve(known);
+    const answer = this.#lanes.run([actor.lane], () => this.#turn(actor, message))
+      .then((answer) => {
+        // What another try may bring to an end has to be tried there.
+        if (answer.kind !== "again") {
+          actor.answers.set(id, answer);
+          trim(actor.answers, KEPT_ANSWERS);
+        }
+        return answer;
+      }, unread)
+      .finally(() => {
+        actor.pending.delete(id);
+        actor.usedAt = performance.now();
+      });
+    actor.pending.set(id, answer);
+    return answer;
+  }
+
+  /** Lets go of the actors of a shard, whose events others may write from now on. */
+  forget(shard: number): void {
+    for (const actor of this.#active.values()) {
+      if (actor.shard === shard) this.#active.delete(actor.actorId);
+    }
+  }
+
+  /** Resolves when no command of the shard is under way. */
+  async drained(shard: number): Promise<void> {
+    const actors = [...this.#active.values()].filter((it) =>
+      it.shard === shard && it.pending.size > 0
+    );
+    const lanes = actors.map(({ lane }) => lane);
+    if (lanes.length > 0) await this.#lanes.run(lanes, () => Promise.resolve());
+  }
+
+  /**
+   * Resolves when no command is under way, or `over` is aborted, and lets go of everything: what
+   * is late can save nothing more.
+   */
+  async close(over?: AbortSignal): Promise<void> {
+    clearInterval(this.#timer);
+    await unlessAborted(over, this.#lanes.idle()).catch(() => {});
+    this.#active.clear();
+  }
+
+  async #turn(actor: Active, message: CommandMessage): Promise<CommandAnswer> {
+    const { shard, actorId } = actor;
+    const { storeFor } = this.#parts;
+    const { id, command } = message;
+    const handler = this.#parts.handler();
+    if (handler === undefined) return { kind: "again", reason: "the node has no handler yet" };
+    if (!this.#isPresent(actor)) return notHere(shard);
+    const receipt = await actor.commands.find(message);
+    if (receipt !== undefined) return await this.#repeat(actor, message, receipt);
+    const store = new CommandStore(storeFor(id), () => this.#checkPresent(actor));
+    const [result] = await Promise.allSettled([
+      (async () => await handler(command, { actorId, commandId: id, store }))(),
+    ]);
+    await store.end();
+    this.#landmark = later(store.landmark, this.#landmark);
+    const own = store.saved.get(actorId);
+    if (own !== undefined) actor.commands.add(id, own.receipt);
+    const answer = await this.#answer(actor, store, result);
+    const isDoubtful = store.saved.size > 0 || store.doubts.length > 0;
+    return answer.kind === "again" && isDoubtful ? { ...answer, isDoubtful } : answer;
+  }
+
+  /** The answer by what became of the handler and of its saves. */
+  async #answer(
+    actor: Active,
+    store: CommandStore,
+    result: PromiseSettledResult<unknown>,
+  ): Promise<CommandAnswer> {
+    const { actorId, shard } = actor;
+    const isFulfilled = result.status === "fulfilled";
+    if (!isFulfilled && !this.#isPresent(actor)) return notHere(shard);
+    // A handler may have a time limit of its own, or not tell of the trouble.
+    if (store.doubts.length > 0 && !(isFulfilled && store.saved.has(actorId))) {
+      return await this.#settle(actor, store);
+    }
+    try {
+      if (!isFulfilled) throw result.reason;
+      if (store.saved.size === 0) {
+        await this.#parts.confirm(shard);
+        // What it has read may be outdated: others may have had the shard since.
+        if (this.#active.get(actorId) !== actor) return notHere(shard);
+      }
+      return { kind: "reply", ...(result.value !== undefined && { reply: result.value }) };
+    } catch (error) {
+      if (isAetherError(error, "FencedError")) {
+        if (error.shard === shard) return notHere(shard);
+        // As long as the map stands, no try ends otherwise: the sender is to know.
+        return this.#parts.isOthers(error.shard)
+          ? { kind: "failed", error: failureOf(error) }
+          : { kind: "again", reason: error.message };
+      }
+      // Said by a store out of reach, not by the actor's rules.
+      if (isAetherError(error, "StoreUnavailableError")) {
+        return { kind: "again", reason: error.message };
+      }
+      return { kind: "failed", error: failureOf(error) };
+    }
+  }
+
+  /** Whether the shard has been served without a break since the actor became active. */
+  #isPresent(actor: Active): boolean {
+    return this.#parts.serves(actor.shard) && this.#active.get(actor.actorId) === actor;
+  }
+
+  /**
+   * The shard may have gone and come back while a handler ran; its command may have been handled
+   * elsewhere in the meantime, and the present claim must not be lent to it.
+   */
+  #checkPresent(actor: Active): void {
+    if (this.#isPresent(actor)) return;
+    const { actorId, shard } = actor;
+    const { nodeId } = this.#parts;
+    throw new FencedError(
+      `save events in a command of "${actorId}"`,
+      { shard, nodeId, actorId },
+      `shard ${shard} has left node "${nodeId}" since the command began`,
+    );
+  }
+
+  /** The answer of a command that was handled before; its events are read for it. */
+  async #repeat(
+    { commands }: Active,
+    { id, actorId }: CommandMessage,
+    receipt: SaveReceipt,
+  ): Promise<CommandAnswer> {
+    const again = this.#parts.again();
+    if (again === undefined) return { kind: "handled", receipt };
+    const events = await this.#parts.eventsOf(actorId, id, commands.since);
+    if (events.length === 0) return { kind: "handled", receipt };
+    try {
+      const reply = await again(events, { actorId, commandId: id });
+      return { kind: "reply", ...(reply !== undefined && { reply }) };
+    } catch (error) {
+      return { kind: "failed", error: failureOf(error) };
+    }
+  }
+
+  /**
+   * Holds the actor's turn until it is known what became of a save: until then, the same
+   * command run again might save its events a second time. What renewing the shard does not make
+   * final, nothing does: then the turn is given up.
+   */
+  async #settle(actor: Active, { doubts }: CommandStore): Promise<CommandAnswer> {
+    const { wire, renew } = this.#parts;
+    const retry = backoff(Infinity);
+    for (const doubt of doubts) {
+      let [tries, renewals] = [0, 0];
+      while (this.#isPresent(actor) && await doubt.settle().catch(() => "open") === "open") {
+        if (!await retry(wire)) break;
+        // After a break of the connection it stays open, unless the fence shuts it out.
+        if (++tries % OPEN !== 0) continue;
+        if (renewals === RENEWALS) break;
+        await renew(actor.shard).then(() => renewals++, () => {});
+      }
+    }
+    actor.commands.forget(); // Read anew: the events may be there.
+    return { kind: "again", reason: "its outcome was unknown for a while" };
+  }
+
+  #activate(actorId: string, shard: number): Active {
+    let actor = this.#active.get(actorId);
+    if (actor === undefined) {
+      this.#makeRoom();
+      const [pending, answers] = [new Map(), new Map()];
+      const lane = String(++this.#lastLane);
+      const commands = new KnownCommands(this.#parts);
+      actor = { actorId, shard, pending, answers, lane, commands, usedAt: 0 };
+    } else {
+      this.#active.delete(actorId);
+    }
+    this.#active.set(actorId, actor);
+    actor.usedAt = performance.now();
+    return actor;
+  }
+
+  /** Lets go of whom another actor is too many for: of the idle ones, those idle for longest. */
+  #makeRoom(): void {
+    let looked = 0;
+    for (const actor of this.#active.values()) {
+      if (this.#active.size < this.#parts.capacity || ++looked > MOST_LOOKED_AT) return;
+      if (actor.pending.size === 0) this.#active.delete(actor.actorId);
+    }
+  }
+
+  /** Lets idle actors go: those that were idle for long, and as many as are too many. */
+  #passivate(): void {
+    const { idle, capacity } = this.#parts;
+    const since = performance.now() - idle;
+    for (const actor of this.#active.values()) {
+      if (actor.pending.size > 0) continue;
+      if (actor.usedAt > since && this.#active.size <= capacity) return;
+      this.#active.delete(actor.actorId);
+    }
+  }
+}
+
+/** Actors that are looked at to make room for one: the rest is for later. */
+const MOST_LOOKED_AT = 32;
+/** How often a save is asked about, which takes about half a second, before its shard is renewed. */
+const OPEN = 8;
+/** How often the shard is renewed for a save that no fence shuts out, over about four seconds. */
+const RENEWALS = 2;
+
+/** The answer where the actor's commands could not be read: another try helps only if that passes. */
+function unread(error: unknown): CommandAnswer {
+  const isLasting = isAetherError(error, "CorruptEventError") ||
+    isAetherError(error, "StreamRegressedError");
+  return isLasting
+    ? { kind: "failed", error: failureOf(error) }
+    : { kind: "again", reason: String(error) };
+}
+
+function notHere(shard: number): CommandAnswer {
+  return { kind: "again", reason: `the node does not serve shard ${shard}` };
+}
+
+/** Drops what was put in first where there is too much. */
+function trim(map: Map<string, unknown>, capacity: number): void {
+  if (map.size > capacity) map.delete(map.keys().next().value!);
+}

@@ -1,0 +1,126 @@
+import { isAetherError, type SaveOutcomeUnknownError } from "../../store/errors.ts";
+import type { Event, RecordedEvent } from "../../store/event.ts";
+import type { HandledCommand } from "../../store/fencing/handled_commands.ts";
+import { type Landmark, later } from "../../store/fencing/log_position.ts";
+import type {
+  EventSubscriptionOptions,
+  LatestVersionOptions,
+  ListActorsOptions,
+  ReadAllOptions,
+  ReadOptions,
+  SaveOptions,
+  SaveReceipt,
+} from "../../store/options.ts";
+import type { EventStore, EventSubscription, EventsWithErrors } from "../../store/store.ts";
+import { markView } from "../../store/store_view.ts";
+
+/**
+ * The store that a handler is given for one command. Passes everything on, and remembers what
+ * was saved and what is in doubt. Disposing of it does nothing: the store behind it is not its own.
+ */
+export class CommandStore implements EventStore {
+  readonly #store: EventStore;
+  readonly #check: () => void;
+  readonly #open = new Set<Promise<SaveReceipt>>();
+  /** Saves that may or may not have been stored. */
+  readonly doubts: SaveOutcomeUnknownError[] = [];
+  /** What was saved of each actor. */
+  readonly saved: Map<string, HandledCommand> = new Map();
+  #landmark: Landmark | undefined;
+  #isOver = false;
+
+  /**
+   * Passes everything on to `store`, whose saves carry the command's id; `check` throws where no
+   * save may begin any more.
+   */
+  constructor(store: EventStore, check: () => void) {
+    this.#store = store;
+    this.#check = check;
+    markView(this, store);
+  }
+
+  /** The last event that was saved. */
+  get landmark(): Landmark | undefined {
+    return this.#landmark;
+  }
+
+  /** See {@linkcode EventStore.identity}. */
+  get identity(): string {
+    return this.#store.identity;
+  }
+
+  /** See {@linkcode EventStore.saveEvent}. */
+  saveEvent(event: Event): Promise<SaveReceipt> {
+    return this.saveEvents([event]);
+  }
+
+  /** See {@linkcode EventStore.saveEvents}; not after the command's end, whose reply is given. */
+  async saveEvents(events: readonly Event[], options?: SaveOptions): Promise<SaveReceipt> {
+    if (this.#isOver) throw new TypeError("Cannot save events: the command has been answered");
+    this.#check();
+    const saving = this.#store.saveEvents(events, options);
+    this.#open.add(saving);
+    try {
+      const receipt = await saving;
+      for (const actorId of new Set(events.map((event) => event.actorId))) {
+        const before = this.saved.get(actorId)?.events ?? [];
+        const own = events.filter((event) => event.actorId === actorId);
+        this.saved.set(actorId, { events: [...before, ...own], receipt });
+      }
+      const { sequence, duplicate } = receipt;
+      if (!duplicate) this.#landmark = later({ sequence, id: events.at(-1)!.id }, this.#landmark);
+      return receipt;
+    } catch (error) {
+      if (isAetherError(error, "SaveOutcomeUnknownError")) this.doubts.push(error);
+      throw error;
+    } finally {
+      this.#open.delete(saving);
+    }
+  }
+
+  /** Refuses saves from now on, and resolves when those under way have ended. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    while (this.#open.size > 0) await Promise.allSettled(this.#open);
+  }
+
+  /** See {@linkcode EventStore.getEvents}. */
+  getEvents<E extends Event = Event>(actorId: string, fromVersion?: number): Promise<E[]> {
+    return this.#store.getEvents(actorId, fromVersion);
+  }
+
+  /** See {@linkcode EventStore.readEvents}. */
+  readEvents<E extends Event = Event>(actorId: string, options?: ReadOptions): AsyncIterable<E> {
+    return this.#store.readEvents(actorId, options);
+  }
+
+  /** See {@linkcode EventStore.getEventsWithErrors}. */
+  getEventsWithErrors<E extends Event = Event>(actorId: string): Promise<EventsWithErrors<E>> {
+    return this.#store.getEventsWithErrors(actorId);
+  }
+
+  /** See {@linkcode EventStore.getLatestVersion}. */
+  getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
+    return this.#store.getLatestVersion(actorId, options);
+  }
+
+  /** See {@linkcode EventStore.readAll}. */
+  readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent> {
+    return this.#store.readAll(options);
+  }
+
+  /** See {@linkcode EventStore.listActors}. */
+  listActors(options?: ListActorsOptions): AsyncIterable<string> {
+    return this.#store.listActors(options);
+  }
+
+  /** See {@linkcode EventStore.subscribe}. */
+  subscribe<E extends Event = Event>(options?: EventSubscriptionOptions): EventSubscription<E> {
+    return this.#store.subscribe(options);
+  }
+
+  /** Does nothing. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
+}

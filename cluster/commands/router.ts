@@ -1,0 +1,210 @@
+import { Departures } from "./departures.ts";
+import {
+  type AnswerMessage,
+  type CommandMessage,
+  decodeAnswer,
+  encodeMessage,
+} from "./messages.ts";
+import type { NodeLife } from "../subjects.ts";
+import { unlessAborted } from "../../store/base/abort.ts";
+import type { News } from "../../store/base/notifier.ts";
+import {
+  CommandAlreadyHandledError,
+  CommandFailedError,
+  CommandOutcomeUnknownError,
+  StoreUnavailableError,
+} from "../../store/errors.ts";
+import { type Landmark, later } from "../../store/fencing/log_position.ts";
+import { WireError } from "../../store/nats/request_error.ts";
+import type { Wire } from "../../store/nats/requests.ts";
+
+/** Where commands go. */
+export interface Destination extends NodeLife {
+  /** The subject on which it takes commands; `undefined` for this node itself. */
+  readonly subject: string | undefined;
+}
+
+/** What a router works with. */
+export interface RouterParts {
+  readonly wire: Wire;
+  /** The owner of an actor, as far as is known here. */
+  readonly ownerOf: (actorId: string) => Destination | undefined;
+  /** Whether a node is a member, as far as is known here. */
+  readonly isThere: (life: NodeLife) => boolean;
+  /** Runs a command, as it travels, on this node. */
+  readonly runHere: (message: Uint8Array) => Promise<AnswerMessage>;
+  /** Changes of owners and members. */
+  readonly news: News;
+  /** Commands that may be on their way at once. */
+  readonly capacity: number;
+  /** How long one try waits for its answer, in ms; a try that comes again joins the one before. */
+  readonly pause: number;
+}
+
+/** How one command is sent. */
+export interface SendOptions {
+  /**
+   * How long to try, in ms.
+   *
+   * @default {30_000}
+   */
+  readonly timeout?: number;
+  /** Ends the waiting. @default {undefined} */
+  readonly signal?: AbortSignal;
+  /**
+   * Names the command: whoever sends it again, in whichever process, gives the same name, and
+   * its events are there once. At most 200 bytes when encoded. An owner that does not know the
+   * actor yet looks for the name among the actor's last 1,000 events; without one it knows from
+   * where on to look, and is quicker.
+   *
+   * @default {a UUIDv7}
+   */
+  readonly commandId?: string;
+}
+
+/** How a command travels. */
+interface Delivery {
+  /** As it is sent as long as no try may have been handled. */
+  readonly body: Uint8Array;
+  readonly maxBytes: number;
+  /** Ends it: its time is over, or `signal` is aborted. */
+  readonly over: AbortSignal;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** First wait between tries, in ms, and the longest. */
+const PAUSE = [5, 250] as const;
+
+/**
+ * Brings commands to the owners of their actors, over moves and crashes: a command is sent until
+ * somebody answers for it, always under the same id, so that it is handled once.
+ */
+export class Router {
+  readonly #parts: RouterParts;
+  readonly #departures: Departures;
+  #underWay = 0;
+  #landmark: Landmark | undefined;
+
+  /** Sends nothing yet. */
+  constructor(parts: RouterParts) {
+    this.#parts = parts;
+    this.#departures = new Departures(parts.news, parts.isThere);
+  }
+
+  /** Commands on their way. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  /** The latest event that the owners' answers tell of. */
+  get landmark(): Landmark | undefined {
+    return this.#landmark;
+  }
+
+  /** See {@linkcode Cluster.send}. */
+  async send(
+    message: CommandMessage,
+    { timeout = 30_000, signal, maxBytes = Infinity }: SendOptions & { maxBytes?: number },
+  ): Promise<unknown> {
+    signal?.throwIfAborted();
+    if (!(timeout >= 1 && timeout < 2 ** 31)) {
+      throw new RangeError(
+        `Cannot send the command: timeout is ${timeout}, not from 1 to 2^31 - 1`,
+      );
+    }
+    const body = bodyOf(message, maxBytes);
+    if (body.length > maxBytes) {
+      throw new RangeError(
+        `Cannot send the command: it takes ${body.length} bytes, and the server takes ${maxBytes}`,
+      );
+    }
+    const { capacity } = this.#parts;
+    if (this.#underWay >= capacity) {
+      throw new StoreUnavailableError(
+        `Cannot send command "${message.id}" to "${message.actorId}": ${capacity} commands are ` +
+          "on their way already; it was not sent",
+      );
+    }
+    const ends = new AbortController();
+    const timer = setTimeout(() => ends.abort(), timeout);
+    const over = signal === undefined ? ends.signal : AbortSignal.any([ends.signal, signal]);
+    this.#underWay++;
+    try {
+      return await this.#deliver(message, { body, maxBytes, over, signal });
+    } finally {
+      this.#underWay--;
+      clearTimeout(timer);
+    }
+  }
+
+  async #deliver(
+    message: CommandMessage,
+    { body, maxBytes, over, signal }: Delivery,
+  ): Promise<unknown> {
+    const { id, actorId } = message;
+    let span: number = PAUSE[0];
+    /** Whether a try may have been run, or run still. */
+    let isDoubtful = false;
+    let cause: unknown;
+    while (!over.aborted) {
+      const { count } = this.#parts.news;
+      const owner = this.#parts.ownerOf(actorId);
+      let answer: AnswerMessage | undefined;
+      if (owner === undefined) cause = new Error("its shard has no owner at the moment");
+      else {
+        try {
+          const told = isDoubtful ? bodyOf({ ...message, isDoubtful }, maxBytes) : body;
+          answer = await unlessAborted(
+            over,
+            this.#departures.unlessGone(owner, this.#ask(owner, told)),
+          );
+        } catch (error) {
+          cause = error;
+          const isLost = over.aborted || (error instanceof WireError && error.maybeSent);
+          if (isLost) isDoubtful = true;
+          if (!(error instanceof WireError)) {
+            if (!over.aborted) throw error;
+          } else if (error.failure === "closed" || error.failure === "denied") break;
+        }
+      }
+      this.#landmark = later(answer?.landmark, this.#landmark);
+      switch (answer?.kind) {
+        case "reply":
+          return answer.reply;
+        case "failed":
+          throw new CommandFailedError(id, actorId, owner!.nodeId, answer.error);
+        case "handled":
+          throw new CommandAlreadyHandledError(id, answer.receipt);
+        case "again":
+          if (answer.isDoubtful === true) isDoubtful = true;
+          cause = new Error(answer.reason);
+      }
+      await this.#parts.news.wait(span * (0.5 + Math.random() / 2), count, over);
+      span = Math.min(span * 2, PAUSE[1]);
+    }
+    if (signal?.aborted) cause = signal.reason;
+    if (isDoubtful) throw new CommandOutcomeUnknownError(id, actorId, { cause });
+    if (signal?.aborted) throw signal.reason;
+    const reason = cause instanceof Error ? cause.message : "nobody has answered";
+    throw new StoreUnavailableError(
+      `Cannot send command "${id}" to "${actorId}": ${reason}; it was not handled`,
+      { cause },
+    );
+  }
+
+  async #ask({ subject }: Destination, body: Uint8Array): Promise<AnswerMessage> {
+    const { wire, runHere, pause } = this.#parts;
+    if (subject === undefined) return await runHere(body);
+    const { data } = await wire.request(subject, body, pause);
+    const answer = decodeAnswer(data);
+    if (answer === undefined) throw new WireError("timeout", subject, true);
+    return answer;
+  }
+}
+
+/** A command as it travels. What only spares its owner a look is left out where it does not fit. */
+function bodyOf(message: CommandMessage, maxBytes: number): Uint8Array {
+  const body = encodeMessage(message);
+  if (body.length <= maxBytes) return body;
+  return encodeMessage({ ...message, landmark: undefined, isDoubtful: undefined });
+}

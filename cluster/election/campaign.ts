@@ -1,0 +1,111 @@
+import { elapsed, type Instant, instant } from "./clock.ts";
+import { HeldLease, type LeaseParts } from "./held_lease.ts";
+import { claimIn, encodeClaim, LEADER_KEY } from "./leader_key.ts";
+import { unlessAborted } from "../../store/base/abort.ts";
+import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
+import type { BucketEntry } from "../../store/kv/entry.ts";
+import { backoff } from "../../store/nats/backoff.ts";
+import { isPassing } from "../../store/nats/stream_api.ts";
+
+/** Tries that may have been stored: when each was sent, by its nonce. */
+export type Doubts = Map<string, Instant>;
+
+/**
+ * Waits until the lease is free and takes it. `doubts` is filled with the tries that may have
+ * been stored, for {@linkcode sweepLease} where this does not end well.
+ *
+ * @throws {StoreUnavailableError} The connection is closed, or the server does not permit it.
+ */
+export async function takeLease(
+  parts: LeaseParts,
+  doubts: Doubts,
+  signal: AbortSignal,
+): Promise<HeldLease> {
+  const { bucket, timings: { lease, margin, attempt }, clock, nodeId, incarnation, nonces } = parts;
+  let retry = backoff(Infinity, signal);
+  for (;;) {
+    const entry = await readLeaderKey(parts, signal);
+    if (entry.value !== undefined) {
+      const nonce = claimIn(entry)?.nonce ?? "";
+      const sentAt = doubts.get(nonce);
+      if (sentAt !== undefined && elapsed(sentAt, clock) < lease - margin) {
+        return new HeldLease(parts, entry.revision, sentAt);
+      }
+      if (!nonces.isOwn(nonce)) {
+        await changed(parts, entry, signal);
+        retry = backoff(Infinity, signal);
+        continue;
+      }
+      // A try of this candidate's, and nobody leads under it: what stands is free for it alone.
+    }
+    const nonce = nonces.next();
+    const sentAt = instant(clock);
+    const claim = encodeClaim({ nodeId, incarnation, nonce });
+    const expected = { revision: entry.revision, ttl: lease / 1000 };
+    const outcome = await bucket.put(LEADER_KEY, claim, expected, attempt);
+    if (outcome.kind === "stored") return new HeldLease(parts, outcome.first, sentAt);
+    if (outcome.kind === "unknown") doubts.set(nonce, sentAt);
+    // A stale word may come from a server that was deposed, time and again.
+    const again = outcome.kind !== "refused" && await retry(bucket.wire);
+    signal.throwIfAborted();
+    if (again) continue;
+    const cause = outcome.kind === "stale" ? new Error("the connection is closed") : outcome.cause;
+    throw new StoreUnavailableError(
+      `Cannot take the lease as "${nodeId}": ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
+
+/** Takes back what may have been stored by a campaign that was called off. */
+export async function sweepLease(
+  { bucket, timings: { attempt } }: LeaseParts,
+  doubts: Doubts,
+): Promise<void> {
+  try {
+    const entry = await bucket.get(LEADER_KEY, 5 * attempt);
+    if (!doubts.has(claimIn(entry)?.nonce ?? "")) return;
+    await bucket.remove(LEADER_KEY, entry.revision, attempt);
+  } catch (error) {
+    // It ends by itself.
+    if (!isAetherError(error, "StoreUnavailableError")) throw error;
+  }
+}
+
+/**
+ * What the key holds, whenever there is an answer.
+ *
+ * @throws {StoreUnavailableError} The connection is closed, or the server does not permit it.
+ */
+export async function readLeaderKey(
+  { bucket, timings: { attempt } }: LeaseParts,
+  signal: AbortSignal,
+): Promise<BucketEntry> {
+  for (const retry = backoff(Infinity, signal);;) {
+    try {
+      return await unlessAborted(signal, bucket.get(LEADER_KEY, 5 * attempt));
+    } catch (error) {
+      signal.throwIfAborted();
+      const passes = isAetherError(error, "StoreUnavailableError") && isPassing(error.cause);
+      if (!passes || !await retry(bucket.wire)) throw error;
+    }
+  }
+}
+
+/** Resolves when the key was freed after `entry`, or may have been without being heard of. */
+async function changed(
+  { bucket, timings: { lease } }: LeaseParts,
+  entry: BucketEntry,
+  signal: AbortSignal,
+): Promise<void> {
+  const enough = new AbortController();
+  const timer = setTimeout(() => enough.abort(), lease);
+  const ends = AbortSignal.any([signal, enough.signal]);
+  const watch = bucket.watch({ filter: LEADER_KEY, known: [entry], signal: ends });
+  try {
+    for await (const { value } of watch) if (value === undefined) return;
+  } finally {
+    clearTimeout(timer);
+  }
+  signal.throwIfAborted();
+}

@@ -1,0 +1,232 @@
+import { type Doubts, readLeaderKey, sweepLease, takeLease } from "./campaign.ts";
+import { type LeaseClock, MACHINE_CLOCK } from "./clock.ts";
+import type { HeldLease, LeaseParts } from "./held_lease.ts";
+import { type Leader, LEADER_KEY, leaderIn, Nonces } from "./leader_key.ts";
+import type { Lease } from "./lease.ts";
+import { type LeaseTimings, leaseTimings } from "./lease_timings.ts";
+import { clusterBucket } from "../subjects.ts";
+import { describe, tokenProblem } from "../../store/base/token.ts";
+import type { Connection } from "../../store/connection.ts";
+import { StoreUnavailableError } from "../../store/errors.ts";
+import { Bucket } from "../../store/kv/bucket.ts";
+import type { BucketEntry } from "../../store/kv/entry.ts";
+
+/** What {@linkcode Election.open} is told. */
+export interface ElectionOptions {
+  /** Whose leader is elected: each namespace has one. @default {"default"} */
+  readonly namespace?: string;
+  /** The candidate's name, its own in the namespace: any string of up to 200 bytes. */
+  readonly nodeId: string;
+  /** Which life of the node, for observers. @default {none} */
+  readonly incarnation?: string;
+  /**
+   * How long a lease that is not renewed keeps others out, in ms: whole seconds. 15 s ride
+   * through the loss of a NATS server, which stops writes for up to 9 s; the price is as long a
+   * time without a leader after the leader's own crash. Of all candidates the same, best.
+   *
+   * @default {15_000}
+   */
+  readonly lease?: number;
+  /** From one renewal to the next, in ms. @default {a fifth of the lease, at most 3_000} */
+  readonly renew?: number;
+  /**
+   * How much earlier than for the server the lease is over for its holder, in ms: this has to
+   * cover what the clocks of the NATS servers are apart, for a new leader of the bucket counts by
+   * its own, and what they drift against the holder's during a lease. Let NTP keep them.
+   *
+   * @default {a fifteenth of the lease}
+   */
+  readonly margin?: number;
+  /** How long one try waits for the server's answer, in ms. @default {`renew`, at most 1_000} */
+  readonly attempt?: number;
+  /** Copies of the bucket, counted when it is made: 3 for a cluster. @default {1} */
+  readonly replicas?: number;
+  /** How long the trace of a lease that is over stays, in ms; counted when the bucket is made. @default {600_000} */
+  readonly markerTtl?: number;
+  /** Deadline of `open()` and `leader()`, in ms. @default {10_000} */
+  readonly timeout?: number;
+  /** The clocks that validity is measured by. @default {the machine's} */
+  readonly clock?: LeaseClock;
+}
+
+/** Options for {@linkcode Election.campaign} and {@linkcode Election.changes}. */
+export interface ElectionSignal {
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Election of one leader among the nodes of a namespace, by a key in a NATS bucket that expires
+ * unless its holder renews it. At most one lease is valid at any time, and terms only grow, as
+ * long as the bucket stands: where it is deleted and made anew, they start over.
+ *
+ * Open the connection with `maxReconnectAttempts: -1`, and with a `pingInterval` of 2 s or so if
+ * a lease shall outlive a NATS server that hangs: the connection notices only by its pings.
+ *
+ * @example Lead while the lease is valid, then stand for election again
+ * ```ts
+ * import { connect } from "@nats-io/transport-node";
+ * import { Election } from "@flowmade-one/aether/cluster";
+ *
+ * const connection = await connect({ servers: "localhost:4222" });
+ * const election = await Election.open(connection, { namespace: "shop", nodeId: "node-1" });
+ * const lease = await election.campaign();
+ * for (let round = 0; round < 3 && !lease.signal.aborted; round++) {
+ *   lease.assertValid(); // before what matters: throws where the lease is over
+ *   console.log(`leading in term ${lease.term}`);
+ * }
+ * await election[Symbol.asyncDispose](); // resigns: another node leads within milliseconds
+ * await connection.close();
+ * ```
+ */
+export class Election implements AsyncDisposable {
+  /** This candidate. */
+  readonly nodeId: string;
+  /** What the lease is kept by. */
+  readonly timings: LeaseTimings;
+  readonly #bucket: Bucket;
+  readonly #timeout: number;
+  readonly #parts: LeaseParts;
+  readonly #ends = new AbortController();
+  /** What a disposal waits for. */
+  readonly #work = new Set<Promise<unknown>>();
+  #campaigning = false;
+  #lease: HeldLease | undefined;
+  #disposal: Promise<void> | undefined;
+
+  private constructor(bucket: Bucket, timings: LeaseTimings, options: ElectionOptions) {
+    const { nodeId, incarnation, timeout = 10_000, clock = MACHINE_CLOCK } = options;
+    this.nodeId = nodeId;
+    this.timings = timings;
+    this.#bucket = bucket;
+    this.#timeout = timeout;
+    this.#parts = { bucket, timings, clock, nodeId, incarnation, nonces: new Nonces() };
+  }
+
+  /**
+   * Opens the namespace's election, and makes its bucket where there is none. Whoever only
+   * observes opens it as well.
+   *
+   * @throws {RangeError} The timings break the rule of {@linkcode LeaseTimings}, or a name or
+   * another option is out of its range.
+   * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
+   * @throws {StreamConfigError} The bucket would lose keys, or keep those that have expired.
+   * @throws {StoreUnavailableError} JetStream does not answer.
+   */
+  static async open(connection: Connection, options: ElectionOptions): Promise<Election> {
+    const { namespace = "default", nodeId, replicas, markerTtl, timeout } = options;
+    const timings = leaseTimings(options);
+    const problem = tokenProblem(nodeId);
+    if (problem !== undefined) {
+      throw new RangeError(`Cannot open the election: nodeId ${describe(nodeId)} ${problem}`);
+    }
+    const bucket = await Bucket.open(connection, {
+      bucket: clusterBucket(namespace),
+      ...(replicas !== undefined && { replicas }),
+      ...(markerTtl !== undefined && { markerTtl }),
+      ...(timeout !== undefined && { timeout }),
+    });
+    return new Election(bucket, timings, options);
+  }
+
+  /** The lease that this candidate has, while it is valid. */
+  get lease(): Lease | undefined {
+    return this.#lease !== undefined && this.#lease.validFor > 0 ? this.#lease : undefined;
+  }
+
+  /**
+   * Waits until the lease is free and takes it: milliseconds after it was resigned, and as soon
+   * as the server lets it expire where its holder is gone. Waits through outages of NATS, too.
+   * One campaign at a time, and none while this candidate leads.
+   *
+   * @throws {TypeError} A campaign is under way, or the lease is held here.
+   * @throws {StoreUnavailableError} The election or the connection is closed, or the server
+   * does not permit what is needed.
+   */
+  async campaign({ signal }: ElectionSignal = {}): Promise<Lease> {
+    if (this.#campaigning || this.lease !== undefined) {
+      const reason = this.#campaigning ? "a campaign is under way" : "the lease is held here";
+      throw new TypeError(`Cannot campaign as "${this.nodeId}": ${reason}; open another election`);
+    }
+    const ends = this.#until(signal);
+    ends.throwIfAborted();
+    this.#campaigning = true;
+    const work = this.#campaign(ends).finally(() => this.#campaigning = false);
+    return await this.#tracked(work);
+  }
+
+  /**
+   * Who has the lease by the server's word; `undefined` while nobody has it. It may be somebody
+   * who knows already that it is over.
+   *
+   * @throws {StoreUnavailableError} No answer within the timeout.
+   */
+  async leader(): Promise<Leader | undefined> {
+    this.#ends.signal.throwIfAborted();
+    return leaderIn(await this.#bucket.get(LEADER_KEY, this.#timeout));
+  }
+
+  /**
+   * Who has the lease now, then each change of it; `undefined` while nobody has it. Whoever was
+   * leader for a moment only may be left out. Goes on over outages: a break of the connection has
+   * it look anew, and so does every minute. Ends with `signal` or the election.
+   *
+   * @throws {StoreUnavailableError} The connection is closed, or the server does not permit it.
+   */
+  async *changes({ signal }: ElectionSignal = {}): AsyncGenerator<Leader | undefined, void> {
+    const ends = this.#until(signal);
+    let entry: BucketEntry;
+    try {
+      entry = await readLeaderKey(this.#parts, ends);
+    } catch (error) {
+      if (ends.aborted) return;
+      throw error;
+    }
+    let last = leaderIn(entry);
+    yield last;
+    const options = { filter: LEADER_KEY, known: [entry], signal: ends };
+    for await (const news of this.#bucket.watch(options)) {
+      const leader = leaderIn(news);
+      if (leader?.term === last?.term && leader?.nodeId === last?.nodeId) continue;
+      last = leader;
+      yield leader;
+    }
+  }
+
+  /** Ends campaigns and watches, resigns, and closes; the connection stays open. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#disposal ??= this.#dispose();
+  }
+
+  async #dispose(): Promise<void> {
+    this.#ends.abort(
+      new StoreUnavailableError(`Cannot go on as "${this.nodeId}": the election is closed`),
+    );
+    await Promise.allSettled(this.#work);
+    await this.#lease?.[Symbol.asyncDispose]();
+    await this.#bucket.close();
+  }
+
+  #until(signal: AbortSignal | undefined): AbortSignal {
+    return signal === undefined ? this.#ends.signal : AbortSignal.any([this.#ends.signal, signal]);
+  }
+
+  #tracked<T>(work: Promise<T>): Promise<T> {
+    const ended = work.catch(() => {}).finally(() => this.#work.delete(ended));
+    this.#work.add(ended);
+    return work;
+  }
+
+  async #campaign(signal: AbortSignal): Promise<Lease> {
+    const doubts: Doubts = new Map();
+    try {
+      const lease = this.#lease = await takeLease(this.#parts, doubts, signal);
+      if (!signal.aborted) return lease;
+      await lease[Symbol.asyncDispose]();
+      throw signal.reason;
+    } catch (error) {
+      if (doubts.size > 0) this.#tracked(sweepLease(this.#parts, doubts));
+      throw error;
+    }
+  }
+}

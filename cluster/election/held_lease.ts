@@ -1,0 +1,212 @@
+import { elapsed, type Instant, instant, type LeaseClock } from "./clock.ts";
+import { claimIn, encodeClaim, LEADER_KEY, type Nonces } from "./leader_key.ts";
+import type { Lease } from "./lease.ts";
+import type { LeaseTimings } from "./lease_timings.ts";
+import { pause } from "../../store/base/sleep.ts";
+import {
+  isAetherError,
+  type LeaseEnd,
+  LeaseLostError,
+  StoreUnavailableError,
+} from "../../store/errors.ts";
+import type { Bucket } from "../../store/kv/bucket.ts";
+import type { BucketEntry } from "../../store/kv/entry.ts";
+import { backoff } from "../../store/nats/backoff.ts";
+
+/** What a lease is kept with. */
+export interface LeaseParts {
+  readonly bucket: Bucket;
+  readonly timings: LeaseTimings;
+  readonly clock: LeaseClock;
+  readonly nodeId: string;
+  readonly incarnation: string | undefined;
+  readonly nonces: Nonces;
+}
+
+/** A lease that was taken: renews it, and knows when it is over. */
+export class HeldLease implements Lease {
+  readonly nodeId: string;
+  readonly term: number;
+  readonly #parts: LeaseParts;
+  readonly #ends = new AbortController();
+  /** Tries that may have been stored after `#revision`: when each was sent, by its nonce. */
+  readonly #doubts = new Map<string, Instant>();
+  readonly #keeping: Promise<void>;
+  /** The key's last revision that is known to be ours. */
+  #revision: number;
+  /** From before the write of that revision was sent. */
+  #since: Instant;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #lost: LeaseLostError | undefined;
+  #resigning: Promise<void> | undefined;
+  /** Why renewals fail, for the error. */
+  #trouble: unknown;
+
+  /** Keeps the lease that was taken at `revision` by a write that was sent at `since`. */
+  constructor(parts: LeaseParts, revision: number, since: Instant) {
+    this.#parts = parts;
+    this.nodeId = parts.nodeId;
+    this.term = revision;
+    this.#revision = revision;
+    this.#since = since;
+    this.#watch();
+    this.#keeping = this.#keep();
+  }
+
+  get signal(): AbortSignal {
+    return this.#ends.signal;
+  }
+
+  get validFor(): number {
+    if (this.#lost !== undefined) return 0;
+    const { timings: { lease, margin }, clock } = this.#parts;
+    return Math.max(0, lease - margin - elapsed(this.#since, clock));
+  }
+
+  assertValid(): void {
+    if (this.validFor <= 0) this.#end("expired");
+    if (this.#lost !== undefined) throw this.#lost;
+  }
+
+  resign(): Promise<void> {
+    return this.#resigning ??= this.#resign().catch((error) => {
+      this.#resigning = undefined;
+      throw error;
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.resign();
+    } catch (error) {
+      // It is over here, and ends by itself on the server.
+      if (!isAetherError(error, "StoreUnavailableError")) throw error;
+    }
+  }
+
+  /** Ends the lease when its time is over. */
+  #watch(): void {
+    const left = this.validFor;
+    if (left <= 0) return this.#end("expired");
+    this.#timer = setTimeout(() => this.#watch(), Math.ceil(left));
+  }
+
+  #end(reason: LeaseEnd): void {
+    if (this.#lost !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#lost = new LeaseLostError(this.nodeId, this.term, reason, {
+      ...(reason === "expired" && { cause: this.#trouble }),
+    });
+    this.#ends.abort(this.#lost);
+  }
+
+  /** Renews until the lease is over. */
+  async #keep(): Promise<void> {
+    const { bucket, timings: { renew }, clock } = this.#parts;
+    while (!this.signal.aborted) {
+      await pause(renew - elapsed(this.#since, clock), this.signal);
+      const retry = backoff(Infinity, this.signal);
+      while (!this.signal.aborted && !await this.#renew()) {
+        if (!await retry(bucket.wire)) return; // Over, or the connection is closed: time will tell.
+      }
+    }
+  }
+
+  /** Tries once; whether it is known to be stored, or that there is no more to be done. */
+  async #renew(): Promise<boolean> {
+    const { bucket, timings: { lease, attempt }, clock, nodeId, incarnation } = this.#parts;
+    if (this.validFor <= 0) {
+      this.#end("expired");
+      return true;
+    }
+    const nonce = this.#parts.nonces.next();
+    const claim = encodeClaim({ nodeId, incarnation, nonce, term: this.term });
+    const sentAt = instant(clock);
+    this.#doubts.set(nonce, sentAt);
+    const expected = { revision: this.#revision, ttl: lease / 1000 };
+    const outcome = await bucket.put(LEADER_KEY, claim, expected, attempt);
+    if (outcome.kind === "stored") {
+      this.#renewed(outcome.first, sentAt);
+      return true;
+    }
+    if (outcome.kind === "stale") return await this.#settle();
+    this.#trouble = outcome.cause;
+    if (outcome.kind !== "unknown") this.#doubts.delete(nonce);
+    return false;
+  }
+
+  /** Another revision stands, as was said: ours, or that of the one who has the lease now. */
+  async #settle(): Promise<boolean> {
+    const entry = await this.#read();
+    // Whoever tells of an older state is a server that was deposed: it proves nothing.
+    if (entry === undefined || entry.revision <= this.#revision) return false;
+    const sentAt = this.#sentAt(entry);
+    if (sentAt === undefined) this.#end("deposed");
+    else this.#renewed(entry.revision, sentAt);
+    return true;
+  }
+
+  async #read(): Promise<BucketEntry | undefined> {
+    const { bucket, timings: { attempt } } = this.#parts;
+    try {
+      return await bucket.get(LEADER_KEY, 5 * attempt);
+    } catch (error) {
+      if (!isAetherError(error, "StoreUnavailableError")) throw error;
+      this.#trouble = error;
+      return undefined;
+    }
+  }
+
+  /** When the try was sent that stands in the key, if it is one of ours. */
+  #sentAt(entry: BucketEntry): Instant | undefined {
+    return this.#doubts.get(claimIn(entry)?.nonce ?? "");
+  }
+
+  #renewed(revision: number, sentAt: Instant): void {
+    // Over is over, though nobody may have noticed: else it would come back.
+    if (this.validFor <= 0) this.#end("expired");
+    this.#revision = revision;
+    this.#doubts.clear(); // The others expected the revision before, and can never be stored now.
+    if (this.#lost !== undefined) return;
+    this.#since = sentAt;
+    this.#trouble = undefined;
+    clearTimeout(this.#timer);
+    this.#watch();
+  }
+
+  async #resign(): Promise<void> {
+    this.#end("resigned");
+    try {
+      if (this.#lost?.reason !== "deposed") await this.#release();
+    } finally {
+      await this.#keeping;
+    }
+  }
+
+  async #release(): Promise<void> {
+    const { bucket, timings: { lease, attempt } } = this.#parts;
+    const retry = backoff(performance.now() + 5 * attempt);
+    for (;;) {
+      const outcome = await bucket.remove(LEADER_KEY, this.#revision, attempt);
+      if (outcome.kind === "stored") return;
+      if (outcome.kind === "stale") {
+        // A renewal that was under way has come in between; or it is no longer ours.
+        const entry = await this.#read();
+        if (entry !== undefined && entry.revision > this.#revision) {
+          const sentAt = this.#sentAt(entry);
+          if (sentAt === undefined) return;
+          this.#renewed(entry.revision, sentAt);
+          continue;
+        }
+      } else {
+        this.#trouble = outcome.cause;
+      }
+      if (await retry(bucket.wire)) continue;
+      throw new StoreUnavailableError(
+        `Cannot release the lease of "${this.nodeId}" in term ${this.term}: the server does not ` +
+          `answer; it ends by itself within ${lease / 1000} s, or resign again`,
+        { cause: this.#trouble },
+      );
+    }
+  }
+}

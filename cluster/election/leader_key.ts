@@ -1,0 +1,70 @@
+import type { BucketEntry } from "../../store/kv/entry.ts";
+
+/** The key of a cluster's bucket that holds the lease. */
+export const LEADER_KEY = "leader";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Who has the lease, by the server's word. */
+export interface Leader {
+  /** The node that has it. */
+  readonly nodeId: string;
+  /** Fencing token: grows with every lease that is taken, and stays while it is renewed. */
+  readonly term: number;
+  /** Which life of the node, where it told. */
+  readonly incarnation?: string;
+}
+
+/** What a candidate or a leader writes into the key. */
+export interface Claim {
+  readonly nodeId: string;
+  readonly incarnation?: string | undefined;
+  /** Different in every try, so that its writer knows it again. */
+  readonly nonce: string;
+  /** Left out by the try that takes the lease: the sequence that it gets is the term. */
+  readonly term?: number;
+}
+
+/** The body of a claim. */
+export function encodeClaim({ nodeId, incarnation, nonce, term }: Claim): Uint8Array {
+  return encoder.encode(JSON.stringify({ nodeId, incarnation, nonce, term }));
+}
+
+/** What the key holds; `undefined` where it is free, or holds nothing of ours. */
+export function claimIn({ value }: BucketEntry): Claim | undefined {
+  if (value === undefined) return undefined;
+  try {
+    const claim = JSON.parse(decoder.decode(value));
+    const isClaim = typeof claim.nodeId === "string" && typeof claim.nonce === "string" &&
+      (claim.term === undefined || Number.isSafeInteger(claim.term)) &&
+      (claim.incarnation === undefined || typeof claim.incarnation === "string");
+    return isClaim ? claim : undefined;
+  } catch {
+    return undefined; // Written by somebody else: the lease is not free, and nobody known has it.
+  }
+}
+
+/** Who has the lease by what the key holds. */
+export function leaderIn(entry: BucketEntry): Leader | undefined {
+  const claim = claimIn(entry);
+  if (claim === undefined) return undefined;
+  const { nodeId, incarnation, term = entry.revision } = claim;
+  return { nodeId, term, ...(incarnation !== undefined && { incarnation }) };
+}
+
+/** Names the tries of one candidate, so that it knows them again. */
+export class Nonces {
+  readonly #mark: string = `${crypto.randomUUID()}.`;
+  #count = 0;
+
+  /** One that no other try has. */
+  next(): string {
+    return this.#mark + ++this.#count;
+  }
+
+  /** Whether `nonce` is one of these. */
+  isOwn(nonce: string): boolean {
+    return nonce.startsWith(this.#mark);
+  }
+}

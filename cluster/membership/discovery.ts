@@ -1,0 +1,334 @@
+import type { Leader } from "../election/leader_key.ts";
+import { changesBetween, type ClusterChange } from "./changes.ts";
+import { Lookout } from "./failure_watch.ts";
+import { decodePulse } from "./heartbeat.ts";
+import { Membership } from "./membership.ts";
+import { type DiscoveryOptions, type Leadership, readNode } from "./options.ts";
+import { Role, type RoleWork } from "./role.ts";
+import { successionOf } from "./succession.ts";
+import { type DiscoveryTimings, discoveryTimings } from "./timings.ts";
+import { type ClusterView, memberOf } from "./view.ts";
+import { Coordination } from "./view_coordinator.ts";
+import { ViewStore } from "./view_store.ts";
+import { clusterBucket, nodeSubject } from "../subjects.ts";
+import type { News } from "../../store/base/notifier.ts";
+import type { Connection } from "../../store/connection.ts";
+import { isAetherError } from "../../store/errors.ts";
+import { Bucket } from "../../store/kv/bucket.ts";
+import { backoff } from "../../store/nats/backoff.ts";
+
+/**
+ * Finds the nodes of a namespace, and tells when they come, go, crash or hang. Everybody sees the
+ * same views, in the same order.
+ *
+ * A node that has crashed is out of the view in about 3 s, one that hangs when its heartbeat has
+ * expired. That is a judgement, and can be wrong: a node that was taken out and is there after
+ * all joins again, as another life of itself. So who is in the view is never proof of who may
+ * write; fences and compare-and-set are. While NATS or the observer itself is out of reach,
+ * nobody is taken for dead.
+ *
+ * Open the connection with `maxReconnectAttempts: -1`.
+ *
+ * @example Join, see who is there, hear of who comes and goes
+ * ```ts
+ * import { connect } from "@nats-io/transport-node";
+ * import { Discovery } from "@flowmade-one/aether/cluster";
+ *
+ * const connection = await connect({ servers: "localhost:4222" });
+ * const a = await Discovery.join(connection, { namespace: "hall", nodeId: "a" });
+ * const changes = a.changes();
+ * const b = await Discovery.join(connection, { namespace: "hall", nodeId: "b", capacity: 2 });
+ * const { value } = await changes.next();
+ * console.log(value?.type, a.view.members.map(({ nodeId }) => nodeId)); // joined [ "a", "b" ]
+ * await b.leave();
+ * await a.leave();
+ * await connection.close();
+ * ```
+ */
+export class Discovery implements AsyncDisposable {
+  /** This node. */
+  readonly nodeId: string;
+  /** How nodes are watched. */
+  readonly timings: DiscoveryTimings;
+  readonly #bucket: Bucket;
+  readonly #store: ViewStore;
+  readonly #news: News;
+  readonly #lookout: Lookout;
+  readonly #membership: Membership;
+  readonly #role: Role;
+  readonly #report: (error: unknown) => void;
+  /** Ends what runs in the background. */
+  readonly #halt = new AbortController();
+  readonly #ends = new AbortController();
+  #work: Promise<unknown> = Promise.resolve();
+  #coordination: Coordination | undefined;
+  #leader: Leader | undefined;
+  #leave: Promise<void> | undefined;
+
+  private constructor(connection: Connection, bucket: Bucket, options: DiscoveryOptions) {
+    const { namespace = "default", load, timeout = 10_000, onError = console.warn } = options;
+    const node = readNode(options);
+    const timings = discoveryTimings(options);
+    const store = new ViewStore(bucket, crypto.randomUUID());
+    const { news } = store;
+    this.nodeId = node.nodeId;
+    this.timings = timings;
+    this.#bucket = bucket;
+    this.#store = store;
+    this.#news = news;
+    this.#report = onError;
+    this.#role = new Role(onError);
+    this.#membership = new Membership({
+      connection,
+      namespace,
+      bucket,
+      store,
+      timings,
+      node,
+      load: () => load?.(),
+      timeout,
+      coordination: () => this.#coordination,
+    });
+    const lookout = this.#lookout = new Lookout({
+      connection,
+      bucket,
+      timings,
+      news,
+      subjectOf: (life) => nodeSubject(namespace, life, "ping"),
+      steadySince: () => this.#membership.life?.heartbeat.steadySince ?? Infinity,
+    });
+    const { wire } = bucket;
+    this.#role.add(async (signal) => {
+      const parts = { connection, namespace, wire, store, lookout, news, report: onError };
+      const coordination = new Coordination(parts, this.#membership.life!);
+      this.#coordination = coordination;
+      await coordination.run(signal);
+      if (this.#coordination === coordination) this.#coordination = undefined;
+    });
+  }
+
+  /**
+   * Joins the nodes of a namespace, and makes its bucket where there is none. Resolves when this
+   * node is in the view.
+   *
+   * @throws {RangeError} The timings break a rule of {@linkcode DiscoveryTimings}, or a name or
+   * another option is out of its range.
+   * @throws {TypeError} The metadata are no strings.
+   * @throws {NodeReplacedError} Another process joined by the same name at the same time.
+   * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
+   * @throws {StreamConfigError} The bucket would lose keys, or keep those that have expired.
+   * @throws {StoreUnavailableError} JetStream does not answer.
+   */
+  static async join(connection: Connection, options: DiscoveryOptions = {}): Promise<Discovery> {
+    const { namespace = "default", replicas, markerTtl, timeout } = options;
+    discoveryTimings(options);
+    readNode(options);
+    const bucket = await Bucket.open(connection, {
+      bucket: clusterBucket(namespace),
+      ...(replicas !== undefined && { replicas }),
+      ...(markerTtl !== undefined && { markerTtl }),
+      ...(timeout !== undefined && { timeout }),
+    });
+    const discovery = new Discovery(connection, bucket, options);
+    try {
+      await discovery.#membership.join();
+    } catch (error) {
+      await bucket.close();
+      throw error;
+    }
+    discovery.#begin(options.leadership);
+    return discovery;
+  }
+
+  /** Which life of this node it is: another one after it was taken for gone. */
+  get incarnation(): string {
+    return this.#membership.life!.incarnation;
+  }
+
+  /** The members as this node knows them; another object at each change. */
+  get view(): ClusterView {
+    return this.#store.view;
+  }
+
+  /**
+   * Ms for which this node cannot be taken for hung, though it may for crashed; 0 where it may
+   * have been: then what it knows may be outdated.
+   */
+  get validFor(): number {
+    return this.#membership.isMember ? this.#membership.life!.heartbeat.validFor : 0;
+  }
+
+  /** Whether this node coordinates: others may think so of themselves at the same time. */
+  get coordinates(): boolean {
+    return this.#role.active;
+  }
+
+  /**
+   * Aborted when this node takes part no more: it has left, or, then the reason is a
+   * {@linkcode NodeReplacedError}, another process has joined by its name.
+   */
+  get signal(): AbortSignal {
+    return this.#ends.signal;
+  }
+
+  /**
+   * What changes from the view of this moment on. Whoever is slow to read is not told of nodes
+   * that came and went in between; the end is that of `signal`, or of this node's membership.
+   *
+   * @throws {NodeReplacedError} Another process has joined by the name of this node.
+   */
+  changes(
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<ClusterChange, void> {
+    const ends = signal === undefined ? this.signal : AbortSignal.any([signal, this.signal]);
+    return this.#changes(this.view, ends);
+  }
+
+  /**
+   * Runs `work` whenever this node coordinates; its signal is aborted when it does so no more.
+   * Its runs never overlap on this node, but may with those on another one: what it writes has to
+   * be safe under that. Gives what calls it off.
+   */
+  onCoordinate(work: RoleWork): () => void {
+    return this.#role.add(work);
+  }
+
+  /**
+   * How busy the members are, by node, as of their last heartbeat; without those that do not tell.
+   *
+   * @throws {StoreUnavailableError} The server does not answer in time.
+   */
+  async loads(): Promise<Map<string, number>> {
+    const loads = new Map<string, number>();
+    for (const { value } of await this.#bucket.list("node.*.*")) {
+      const { nodeId = "", incarnation, load } = (value && decodePulse(value)) ?? {};
+      const isMember = memberOf(this.view, nodeId, incarnation) !== undefined;
+      if (isMember && load !== undefined) loads.set(nodeId, load);
+    }
+    return loads;
+  }
+
+  /**
+   * Tells the others that this node will leave, so that it is given nothing more.
+   *
+   * @param timeout How long to try, in ms; by default as long as to join.
+   * @throws {StoreUnavailableError} The server does not answer in time.
+   */
+  async retire(timeout?: number): Promise<void> {
+    this.signal.throwIfAborted();
+    await this.#membership.retire(timeout);
+  }
+
+  /**
+   * Leaves: the others know within milliseconds. The connection stays open.
+   *
+   * @param timeout How long to try to tell them, in ms; by default as long as to join.
+   * @throws {StoreUnavailableError} The server does not answer in time; the others will find out
+   * by themselves.
+   */
+  leave(timeout?: number): Promise<void> {
+    return this.#leave ??= this.#end(timeout);
+  }
+
+  /** Like {@linkcode Discovery.leave}, except that a server that does not answer is no failure. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.leave();
+    } catch (error) {
+      if (!isAetherError(error, "StoreUnavailableError")) throw error;
+    }
+  }
+
+  #begin(leadership: Leadership | undefined): void {
+    const { signal } = this.#halt;
+    this.#work = Promise.all([
+      this.#store.follow(signal, this.timings.reconcile, this.#report),
+      this.#steer(signal),
+      ...(leadership === undefined ? [] : [this.#follow(leadership, signal)]),
+    ]);
+  }
+
+  async #end(timeout?: number): Promise<void> {
+    this.#halt.abort();
+    try {
+      await this.#work;
+      await this.#role.close();
+      await this.#lookout.close();
+      await this.#membership.leave(timeout);
+    } finally {
+      await this.#membership.end();
+      await this.#bucket.close();
+      this.#ends.abort();
+    }
+  }
+
+  /** Sees to it that this node is a member, and does what falls to it as one. */
+  async #steer(signal: AbortSignal): Promise<void> {
+    const { wire } = this.#bucket;
+    while (!signal.aborted && !wire.closed) {
+      const { count } = this.#news;
+      this.#reconsider();
+      if (this.#membership.isMember) {
+        await this.#news.wait(this.timings.reconcile, count, signal);
+        continue;
+      }
+      try {
+        await this.#membership.rejoin(signal);
+      } catch (error) {
+        if (isAetherError(error, "NodeReplacedError")) return this.#ends.abort(error);
+        this.#report(error);
+        return this.#ends.abort(error);
+      }
+    }
+  }
+
+  /** Watches whoever stands before this node in the succession, and takes over where all are out. */
+  #reconsider(): void {
+    const { nodeId } = this;
+    let isNext = this.#membership.isMember;
+    let watched: readonly { nodeId: string; incarnation: string }[] = [];
+    if (isNext) {
+      for (const member of successionOf(this.view, this.#leader)) {
+        if (member.nodeId === nodeId) {
+          watched = this.view.members.filter((other) => other.nodeId !== nodeId);
+          break;
+        }
+        watched = [...watched, member];
+        const isOut = this.#lookout.outOf(member) !== undefined;
+        isNext &&= isOut;
+        if (!isOut && this.#lookout.verdict(member) === "alive") break;
+      }
+    }
+    this.#lookout.watch(watched);
+    this.#role.set(isNext);
+  }
+
+  async #follow(leadership: Leadership, signal: AbortSignal): Promise<void> {
+    const retry = backoff(Infinity, signal);
+    do {
+      try {
+        for await (const leader of leadership.changes({ signal })) {
+          this.#leader = leader;
+          this.#news.tell();
+        }
+      } catch (error) {
+        if (!isAetherError(error, "StoreUnavailableError")) this.#report(error);
+      }
+    } while (await retry(this.#bucket.wire));
+  }
+
+  async *#changes(seen: ClusterView, ends: AbortSignal): AsyncGenerator<ClusterChange, void> {
+    for (;;) {
+      const { count } = this.#news;
+      const { view } = this;
+      yield* changesBetween(seen, view);
+      if (view === seen) {
+        const { reason } = this.signal;
+        if (isAetherError(reason, "NodeReplacedError")) throw reason;
+        if (ends.aborted) return;
+        await this.#news.wait(Infinity, count, ends);
+      }
+      seen = view;
+    }
+  }
+}

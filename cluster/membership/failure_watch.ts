@@ -1,0 +1,169 @@
+import { Detector, type Ping, type PingOutcome, type Verdict } from "./failure_detector.ts";
+import { decodePulse } from "./heartbeat.ts";
+import type { DiscoveryTimings } from "./timings.ts";
+import { heartbeatKey, lifeKey, type NodeLife } from "../subjects.ts";
+import { unlessAborted } from "../../store/base/abort.ts";
+import type { News } from "../../store/base/notifier.ts";
+import { pause } from "../../store/base/sleep.ts";
+import type { Connection } from "../../store/connection.ts";
+import type { Bucket } from "../../store/kv/bucket.ts";
+import { WireError } from "../../store/nats/request_error.ts";
+
+/** What a lookout works with. */
+export interface LookoutParts {
+  readonly connection: Connection;
+  readonly bucket: Bucket;
+  readonly timings: DiscoveryTimings;
+  /** The subject on which one life of a node answers pings. */
+  readonly subjectOf: (life: NodeLife) => string;
+  /** Since when the bucket has been in reach: see {@linkcode Heartbeat.steadySince}. */
+  readonly steadySince: () => number;
+  /** Told of every ping. */
+  readonly news: News;
+}
+
+/** A node that is watched. */
+interface Target {
+  readonly life: NodeLife;
+  readonly ends: AbortController;
+  /** How often in a row its heartbeat was looked for and not there, and when last. */
+  missed: number;
+  missedAt: number;
+  looking: boolean;
+}
+
+/** How often a heartbeat is looked for before it counts as gone: one answer may be an old one. */
+const LOOKS = 2;
+
+/**
+ * Watches other nodes: pings them, and where they do not answer, looks for their heartbeat. It
+ * says that a node is out only while it has the evidence at hand.
+ */
+export class Lookout {
+  readonly #parts: LookoutParts;
+  readonly #detector: Detector;
+  readonly #targets = new Map<string, Target>();
+  readonly #work = new Set<Promise<void>>();
+  #epoch: number;
+  #servers: readonly string[] | undefined;
+
+  /** Watches nobody yet. */
+  constructor(parts: LookoutParts) {
+    this.#parts = parts;
+    this.#detector = new Detector(parts.timings);
+    this.#epoch = parts.bucket.wire.epoch;
+  }
+
+  /** Watches just these from now on. */
+  watch(lives: readonly NodeLife[]): void {
+    const wanted = new Map(lives.map((life) => [lifeKey(life), life]));
+    this.#detector.watch(wanted.keys());
+    for (const [key, { ends }] of this.#targets) {
+      if (wanted.has(key)) continue;
+      ends.abort();
+      this.#targets.delete(key);
+    }
+    for (const [key, life] of wanted) {
+      if (this.#targets.has(key)) continue;
+      const ends = new AbortController();
+      const target = { life, ends, missed: 0, missedAt: -Infinity, looking: false };
+      this.#targets.set(key, target);
+      this.#track(this.#follow(key, target));
+    }
+  }
+
+  /** How one that is watched seems. */
+  verdict(life: NodeLife): Verdict {
+    return this.#detector.verdict(lifeKey(life), performance.now());
+  }
+
+  /** How one that is watched has gone, by what is known at this moment; `undefined` if it has not. */
+  outOf(life: NodeLife): "crashed" | "hung" | undefined {
+    const key = lifeKey(life);
+    const now = performance.now();
+    const verdict = this.#detector.verdict(key, now);
+    if (verdict === "alive") return undefined;
+    if (verdict === "crashed") return "crashed";
+    const { timings: { heartbeatTtl, ping }, steadySince } = this.#parts;
+    const { missed = 0, missedAt = -Infinity } = this.#targets.get(key) ?? {};
+    const isMissed = missed >= LOOKS && now - missedAt <= 3 * ping;
+    // All heartbeats expire in an outage of the bucket: each had to have its chance since then.
+    return isMissed && now - steadySince() >= heartbeatTtl ? "hung" : undefined;
+  }
+
+  /** Ends all watching. */
+  async close(): Promise<void> {
+    this.watch([]);
+    await Promise.all(this.#work);
+  }
+
+  #track(work: Promise<void>): void {
+    this.#work.add(work);
+    work.finally(() => this.#work.delete(work));
+  }
+
+  async #follow(key: string, target: Target): Promise<void> {
+    const { bucket: { wire }, timings: { ping: period }, news } = this.#parts;
+    const { signal } = target.ends;
+    while (!signal.aborted && !wire.closed) {
+      this.#lookAround();
+      const epoch = wire.epoch;
+      const ping = await unlessAborted(signal, this.#ping(target.life)).catch(() => undefined);
+      if (ping === undefined || signal.aborted) return;
+      this.#detector.record(key, wire.epoch === epoch ? ping : { ...ping, outcome: "unsent" });
+      if (ping.outcome === "answered") target.missed = 0;
+      else if (!target.looking) this.#track(this.#look(key, target));
+      news.tell();
+      // Who may be gone is looked at twice as often: it is known sooner, or sooner cleared.
+      const wait = ping.outcome === "answered" ? period : period / 2;
+      await pause(wait - (performance.now() - ping.sentAt), signal);
+    }
+  }
+
+  async #ping(life: NodeLife): Promise<Ping> {
+    const { bucket: { wire }, timings, subjectOf } = this.#parts;
+    const sentAt = performance.now();
+    try {
+      const { data } = await wire.request(subjectOf(life), "", 2 * timings.ping);
+      const server = decodePulse(data)?.server;
+      return { outcome: "answered", sentAt, endedAt: performance.now(), server };
+    } catch (error) {
+      return { outcome: outcomeOf(error), sentAt, endedAt: performance.now() };
+    }
+  }
+
+  /** Looks for the heartbeat of one that does not answer. */
+  async #look(key: string, target: Target): Promise<void> {
+    const { bucket, timings: { ping } } = this.#parts;
+    target.looking = true;
+    try {
+      const { value } = await bucket.get(heartbeatKey(target.life), 2 * ping);
+      target.missed = value === undefined ? target.missed + 1 : 0;
+      target.missedAt = performance.now();
+      const server = value && decodePulse(value)?.server;
+      if (server !== undefined) this.#detector.place(key, server);
+    } catch {
+      target.missed = 0; // Out of reach: that proves nothing.
+    } finally {
+      target.looking = false;
+    }
+  }
+
+  /** Notices what makes the observer unfit to judge. */
+  #lookAround(): void {
+    const { connection, bucket: { wire } } = this.#parts;
+    const servers = connection.info?.connect_urls;
+    if (wire.epoch !== this.#epoch) {
+      this.#epoch = wire.epoch;
+      this.#detector.restart();
+    } else if (this.#servers?.some((server) => servers?.includes(server) === false)) {
+      this.#detector.serverGone(performance.now());
+    }
+    this.#servers = servers;
+  }
+}
+
+function outcomeOf(error: unknown): PingOutcome {
+  const failure = error instanceof WireError ? error.failure : undefined;
+  return failure === "no responders" || failure === "timeout" ? failure : "unsent";
+}

@@ -1,0 +1,149 @@
+import type { DiscoveryTimings } from "./timings.ts";
+import { isRecord, read } from "./view_json.ts";
+import { heartbeatKey, type NodeLife } from "../subjects.ts";
+import { pause } from "../../store/base/sleep.ts";
+import { isAetherError } from "../../store/errors.ts";
+import type { Bucket } from "../../store/kv/bucket.ts";
+import { backoff } from "../../store/nats/backoff.ts";
+
+/** What a node says of itself with every heartbeat. */
+export interface Pulse extends NodeLife {
+  /** The NATS server that it is connected to. */
+  readonly server: string | undefined;
+  /** How busy it is, in a unit of its own choice. */
+  readonly load: number | undefined;
+}
+
+/** What a heartbeat works with. */
+export interface HeartbeatParts {
+  readonly bucket: Bucket;
+  readonly timings: DiscoveryTimings;
+  /** What is to be said now. */
+  readonly pulse: () => Pulse;
+  /**
+   * Asked where the key has expired or was removed: whether this life of the node is still a
+   * member, so that the key is written anew. Else the heartbeat ends.
+   */
+  readonly isMember: () => Promise<boolean>;
+}
+
+const encoder = new TextEncoder();
+
+/** The body of a heartbeat; `beat` makes it unlike all others of the same life. */
+export function encodePulse(pulse: Pulse, beat: number): Uint8Array {
+  return encoder.encode(JSON.stringify({ ...pulse, beat }));
+}
+
+/** What a heartbeat, or the answer to a ping, says; `undefined` where it is none. */
+export function decodePulse(body: Uint8Array): Pulse | undefined {
+  const pulse = read(body);
+  if (!isRecord(pulse)) return undefined;
+  const { nodeId, incarnation, server, load } = pulse;
+  if (typeof nodeId !== "string" || typeof incarnation !== "string") return undefined;
+  return {
+    nodeId,
+    incarnation,
+    server: typeof server === "string" ? server : undefined,
+    load: typeof load === "number" && Number.isFinite(load) ? load : undefined,
+  };
+}
+
+/**
+ * The key that says that one life of a node is there. It expires by itself when the process is
+ * gone or hangs; each renewal is a compare-and-set on the one before, and renews the time to live.
+ */
+export class Heartbeat {
+  readonly #parts: HeartbeatParts;
+  readonly #key: string;
+  readonly #attempt: number;
+  #revision = 0;
+  #beat = 0;
+  #ended = false;
+  #steadySince = performance.now();
+  #renewedAt = performance.now();
+
+  /** For the life that `pulse` tells now. */
+  constructor(parts: HeartbeatParts) {
+    this.#parts = parts;
+    this.#key = heartbeatKey(parts.pulse());
+    this.#attempt = Math.min(1000, parts.timings.heartbeat);
+  }
+
+  /**
+   * Since when the bucket has taken every renewal in good time, by the monotonic clock, and
+   * `Infinity` while it does not: what has expired after an outage says nothing of its writer.
+   */
+  get steadySince(): number {
+    return this.#isSteady(performance.now()) ? this.#steadySince : Infinity;
+  }
+
+  /** Ms until the key expires unless it is renewed, at the earliest; 0 where it may have. */
+  get validFor(): number {
+    if (this.#revision === 0) return 0;
+    const { heartbeatTtl } = this.#parts.timings;
+    return Math.max(0, this.#renewedAt + heartbeatTtl - performance.now());
+  }
+
+  /**
+   * Writes the key for the first time; false where that did not succeed within `timeout` ms, or
+   * before `signal` is aborted.
+   */
+  begin(timeout: number, signal: AbortSignal): Promise<boolean> {
+    return this.#beatOnce(timeout, signal);
+  }
+
+  /** Renews the key until `signal` is aborted, or this life of the node is no member any more. */
+  async keep(signal: AbortSignal): Promise<void> {
+    const { bucket: { wire }, timings: { heartbeat } } = this.#parts;
+    while (!signal.aborted && !wire.closed && !this.#ended) {
+      await pause(heartbeat, signal);
+      if (!signal.aborted) await this.#beatOnce(heartbeat, signal);
+    }
+  }
+
+  /** Removes the key; it expires by itself where the server does not answer. */
+  async end(): Promise<void> {
+    this.#ended = true;
+    if (this.#revision > 0) {
+      await this.#parts.bucket.remove(this.#key, this.#revision, this.#attempt);
+    }
+  }
+
+  async #beatOnce(timeout: number, signal: AbortSignal): Promise<boolean> {
+    const { bucket: { wire } } = this.#parts;
+    const retry = backoff(performance.now() + timeout, signal);
+    do {
+      try {
+        if (await this.#write()) return true;
+      } catch (error) {
+        if (!isAetherError(error, "StoreUnavailableError")) throw error;
+      }
+    } while (!this.#ended && await retry(wire));
+    return false;
+  }
+
+  /** One try; false where another one is needed. */
+  async #write(): Promise<boolean> {
+    const { bucket, timings: { heartbeatTtl }, pulse, isMember } = this.#parts;
+    const body = encodePulse(pulse(), ++this.#beat);
+    const sentAt = performance.now();
+    const condition = { revision: this.#revision, ttl: heartbeatTtl / 1000 };
+    const outcome = await bucket.put(this.#key, body, condition, this.#attempt);
+    if (outcome.kind === "stored") {
+      this.#revision = outcome.first;
+      if (!this.#isSteady(sentAt)) this.#steadySince = performance.now();
+      this.#renewedAt = sentAt;
+      return true;
+    }
+    if (outcome.kind !== "stale") return false;
+    // Either a try of ours has landed unheard, or the key is gone.
+    const { value, revision } = await bucket.get(this.#key, this.#attempt);
+    if (value === undefined && this.#revision > 0 && !await isMember()) this.#ended = true;
+    this.#revision = revision;
+    return false;
+  }
+
+  #isSteady(now: number): boolean {
+    return now - this.#renewedAt <= this.#parts.timings.heartbeatTtl / 2;
+  }
+}

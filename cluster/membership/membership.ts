@@ -1,0 +1,176 @@
+import { Life, nextIncarnation } from "./node_life.ts";
+import type { NodeOptions } from "./options.ts";
+import type { DiscoveryTimings } from "./timings.ts";
+import { memberOf, type ViewStep } from "./view.ts";
+import type { Coordination } from "./view_coordinator.ts";
+import { decodeView, encodeStep } from "./view_json.ts";
+import type { ViewStore } from "./view_store.ts";
+import { coordinatorSubject, type NodeLife } from "../subjects.ts";
+import type { Connection } from "../../store/connection.ts";
+import { isAetherError, NodeReplacedError, StoreUnavailableError } from "../../store/errors.ts";
+import type { Bucket } from "../../store/kv/bucket.ts";
+import { backoff } from "../../store/nats/backoff.ts";
+import { WireError } from "../../store/nats/request_error.ts";
+
+/** What being a member works with. */
+export interface MembershipParts {
+  readonly connection: Connection;
+  readonly namespace: string;
+  readonly bucket: Bucket;
+  readonly store: ViewStore;
+  readonly timings: DiscoveryTimings;
+  readonly node: NodeOptions;
+  readonly load: () => number | undefined;
+  /** Deadline of joining and leaving, in ms. */
+  readonly timeout: number;
+  /** Whoever coordinates in this process. */
+  readonly coordination: () => Coordination | undefined;
+}
+
+/** How long a coordinator is waited for, in ms: then the node writes the view itself. */
+const PATIENCE = 1000;
+/** The same of who leaves, and perhaps has just led: the next one may not hear it yet. */
+const HURRY = 250;
+
+/**
+ * Keeps a node a member: one life of it after another, for who was taken out of the view may
+ * have lost all it had, and must come back as somebody else.
+ */
+export class Membership {
+  readonly #parts: MembershipParts;
+  #life: Life | undefined;
+  #last = "";
+
+  /** Not a member yet. */
+  constructor(parts: MembershipParts) {
+    this.#parts = parts;
+  }
+
+  /** The present life, or the latest one. */
+  get life(): Life | undefined {
+    return this.#life;
+  }
+
+  /** Whether the present life is in the view. */
+  get isMember(): boolean {
+    return this.#life !== undefined && this.#isIn(this.#life);
+  }
+
+  /**
+   * Begins a new life, and resolves when it is in the view.
+   *
+   * @throws {NodeReplacedError} A later life of the node is a member, in another process.
+   * @throws {StoreUnavailableError} The server does not answer in time.
+   */
+  async join(): Promise<void> {
+    const { store, node, timings, timeout, connection, namespace, bucket, load } = this.#parts;
+    const deadline = performance.now() + timeout;
+    const view = await store.refresh(timeout);
+    this.#last = nextIncarnation(view, node.nodeId, this.#last);
+    const isMember = async (life: NodeLife) => {
+      await store.refresh();
+      return this.#isIn(life);
+    };
+    const parts = { connection, namespace, bucket, timings, load, isMember };
+    const life = new Life(parts, node.nodeId, this.#last);
+    try {
+      if (!await life.begin(timeout)) {
+        throw new StoreUnavailableError(
+          `Cannot join as "${node.nodeId}": the server takes no heartbeat; see that it is in reach`,
+        );
+      }
+      this.#life = life; // By the time that it is in the view, it is the present one.
+      const description = { ...node, incarnation: life.incarnation };
+      await this.#propose({ type: "join", node: description }, deadline);
+      this.#checkReplaced(life);
+      if (!this.#isIn(life)) {
+        throw new StoreUnavailableError(`Cannot join as "${node.nodeId}": it was taken for gone`);
+      }
+    } catch (error) {
+      await life.end();
+      throw error;
+    }
+  }
+
+  /**
+   * Joins anew once the present life is in the view no more, again until it succeeds.
+   *
+   * @throws {NodeReplacedError} A later life of the node is a member, in another process.
+   */
+  async rejoin(signal: AbortSignal): Promise<void> {
+    const { bucket: { wire } } = this.#parts;
+    const retry = backoff(Infinity, signal);
+    await this.end();
+    this.#checkReplaced(this.#life!);
+    do {
+      try {
+        return await this.join();
+      } catch (error) {
+        if (!isAetherError(error, "StoreUnavailableError")) throw error;
+      }
+    } while (await retry(wire));
+  }
+
+  /**
+   * Says that the present life will go.
+   *
+   * @throws {StoreUnavailableError} The server does not answer in time.
+   */
+  async retire(timeout: number = this.#parts.timeout): Promise<void> {
+    const { nodeId, incarnation } = this.#life!;
+    await this.#propose({ type: "retire", nodeId, incarnation }, performance.now() + timeout);
+  }
+
+  /**
+   * Takes the present life out of the view.
+   *
+   * @throws {StoreUnavailableError} The server does not answer in time.
+   */
+  async leave(timeout: number = this.#parts.timeout): Promise<void> {
+    if (!this.isMember) return;
+    const { nodeId, incarnation } = this.#life!;
+    const step: ViewStep = { type: "depart", nodeId, incarnation, how: "left" };
+    await this.#propose(step, performance.now() + timeout);
+  }
+
+  /** Ends the present life, without a word to the others. */
+  async end(): Promise<void> {
+    await this.#life?.end();
+  }
+
+  #isIn({ nodeId, incarnation }: NodeLife): boolean {
+    return memberOf(this.#parts.store.view, nodeId, incarnation) !== undefined;
+  }
+
+  #checkReplaced({ nodeId, incarnation }: NodeLife): void {
+    const { view } = this.#parts.store;
+    const by = [...view.members, ...view.departed].find((other) =>
+      other.nodeId === nodeId && other.incarnation > incarnation
+    );
+    if (by !== undefined) throw new NodeReplacedError(nodeId, incarnation, by.incarnation);
+  }
+
+  /** Has a step made by whoever coordinates, so that many make one view; else makes it alone. */
+  async #propose(step: ViewStep, deadline: number): Promise<void> {
+    const { store, coordination } = this.#parts;
+    const own = coordination();
+    if (own !== undefined && await own.propose(step) !== undefined) return;
+    if (own === undefined && await this.#ask(step)) return;
+    await store.write(() => [step], Math.max(1, deadline - performance.now()));
+  }
+
+  async #ask(step: ViewStep): Promise<boolean> {
+    const { store, bucket: { wire }, namespace } = this.#parts;
+    try {
+      const subject = coordinatorSubject(namespace);
+      const patience = step.type === "depart" ? HURRY : PATIENCE;
+      const { data } = await wire.request(subject, encodeStep(step), patience);
+      if (data.length === 0) return false;
+      store.adopt(decodeView(data));
+      return true;
+    } catch (error) {
+      if (error instanceof WireError || error instanceof TypeError) return false;
+      throw error;
+    }
+  }
+}

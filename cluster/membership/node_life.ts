@@ -1,0 +1,98 @@
+import type { Subscription } from "@nats-io/nats-core";
+import { encodePulse, Heartbeat, type Pulse } from "./heartbeat.ts";
+import type { DiscoveryTimings } from "./timings.ts";
+import type { ClusterView } from "./view.ts";
+import { type NodeLife, nodeSubject } from "../subjects.ts";
+import { uuidv7 } from "../../store/base/uuid.ts";
+import type { Connection } from "../../store/connection.ts";
+import type { Bucket } from "../../store/kv/bucket.ts";
+
+/** What one life of a node works with. */
+export interface LifeParts {
+  readonly connection: Connection;
+  readonly namespace: string;
+  readonly bucket: Bucket;
+  readonly timings: DiscoveryTimings;
+  /** How busy the node is. */
+  readonly load: () => number | undefined;
+  /** Whether this life is a member, by the server's word. */
+  readonly isMember: (life: NodeLife) => Promise<boolean>;
+}
+
+/** One life of a node: answers pings and keeps a heartbeat, from its beginning to its end. */
+export class Life implements NodeLife {
+  readonly nodeId: string;
+  readonly incarnation: string;
+  /** Says to the bucket that it is there. */
+  readonly heartbeat: Heartbeat;
+  readonly #connection: Connection;
+  readonly #subscription: Subscription;
+  readonly #load: LifeParts["load"];
+  readonly #ends = new AbortController();
+  #work: Promise<void> = Promise.resolve();
+  #end: Promise<void> | undefined;
+
+  /** Answers pings from now on. */
+  constructor(parts: LifeParts, nodeId: string, incarnation: string) {
+    const { connection, namespace, bucket, timings, load, isMember } = parts;
+    this.nodeId = nodeId;
+    this.incarnation = incarnation;
+    this.#connection = connection;
+    this.#load = load;
+    this.heartbeat = new Heartbeat({
+      bucket,
+      timings,
+      pulse: () => this.pulse,
+      isMember: () => isMember(this),
+    });
+    this.#subscription = connection.subscribe(nodeSubject(namespace, this, "ping"), {
+      callback: (error, message) => {
+        if (error === null) message.respond(encodePulse(this.pulse, 0));
+      },
+    });
+  }
+
+  /** What it says of itself now. */
+  get pulse(): Pulse {
+    const { nodeId, incarnation } = this;
+    return { nodeId, incarnation, server: this.#connection.info?.server_id, load: this.#load() };
+  }
+
+  /** Begins the heartbeat; false where that did not succeed within `timeout` ms. */
+  async begin(timeout: number): Promise<boolean> {
+    const { signal } = this.#ends;
+    if (!await this.heartbeat.begin(timeout, signal)) return false;
+    this.#work = this.heartbeat.keep(signal);
+    return true;
+  }
+
+  /** Stops answering and removes the heartbeat, where the server is in reach. */
+  end(): Promise<void> {
+    return this.#end ??= this.#stop();
+  }
+
+  async #stop(): Promise<void> {
+    this.#ends.abort();
+    await this.#work;
+    if (this.#connection.isClosed()) return;
+    this.#subscription.unsubscribe();
+    await this.heartbeat.end();
+  }
+}
+
+/**
+ * A name for the next life of a node: larger than those of all its lives that `view` knows, even
+ * where the clock was set back.
+ */
+export function nextIncarnation(view: ClusterView, nodeId: string, last = ""): string {
+  const earlier = [...view.members, ...view.departed].filter((life) => life.nodeId === nodeId)
+    .map(({ incarnation }) => incarnation);
+  const latest = [last, ...earlier].reduce((left, right) => left > right ? left : right);
+  const next = uuidv7();
+  return next > latest ? next : uuidv7(timeOf(latest) + 1);
+}
+
+/** When a UUIDv7 was made, in Unix ms. */
+function timeOf(uuid: string): number {
+  return parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
+}

@@ -1,0 +1,153 @@
+import type { Subscription } from "@nats-io/nats-core";
+import type { Lookout } from "./failure_watch.ts";
+import { type ClusterView, memberOf, type ViewStep } from "./view.ts";
+import { decodeStep, encodeView } from "./view_json.ts";
+import type { ViewStore } from "./view_store.ts";
+import { coordinatorSubject, type NodeLife } from "../subjects.ts";
+import type { News } from "../../store/base/notifier.ts";
+import type { Connection } from "../../store/connection.ts";
+import { backoff } from "../../store/nats/backoff.ts";
+import type { Wire } from "../../store/nats/requests.ts";
+
+/** What coordinating the members works with. */
+export interface CoordinationParts {
+  readonly connection: Connection;
+  readonly namespace: string;
+  readonly wire: Wire;
+  readonly store: ViewStore;
+  readonly lookout: Lookout;
+  /** Told of pings and of views. */
+  readonly news: News;
+  /** Told of what is no view. */
+  readonly report: (error: unknown) => void;
+}
+
+/** A step that somebody waits for. */
+interface Wish {
+  readonly step: ViewStep;
+  readonly done: (view: ClusterView | undefined) => void;
+}
+
+/** How often the view is looked at where nothing happens, in ms. */
+const IDLE = 15_000;
+/** From one time that it names itself to the next, in ms: two at once must not do nothing else. */
+const NAMING = 2_000;
+/** How long one try to write it may take, in ms: whoever asked does it alone by then. */
+const TRY = 2_000;
+
+/**
+ * What the coordinator does about members: takes the steps that others ask for, and takes out who
+ * has crashed or hangs. Any number of nodes may do it at once: each view is written by
+ * compare-and-set on the one before, and every step says of which life of which node it is.
+ */
+export class Coordination {
+  readonly #parts: CoordinationParts;
+  readonly #self: NodeLife;
+  #wishes: Wish[] = [];
+  #namedAt = -Infinity;
+  #isOver = false;
+
+  /** For `self`, which has to be a member. */
+  constructor(parts: CoordinationParts, self: NodeLife) {
+    this.#parts = parts;
+    this.#self = self;
+  }
+
+  /** Coordinates until `signal` is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { wire, news } = this.#parts;
+    const subscription = this.#listen();
+    const stop = () => void this.#answer(this.#wishes.splice(0), undefined);
+    signal.addEventListener("abort", stop, { once: true });
+    let retry = backoff(Infinity, signal);
+    let lookedAt = -Infinity;
+    while (!signal.aborted && !wire.closed) {
+      const { count } = news;
+      const isIdle = performance.now() - lookedAt >= IDLE;
+      if (!isIdle && !this.#isNeeded()) {
+        await news.wait(IDLE, count, signal);
+        continue;
+      }
+      try {
+        await this.#write();
+        lookedAt = performance.now();
+        retry = backoff(Infinity, signal);
+      } catch (error) {
+        if (!isPassing(error)) this.#parts.report(error);
+        await retry(wire);
+      }
+    }
+    signal.removeEventListener("abort", stop);
+    this.#isOver = true;
+    stop();
+    // What is on its way is answered still: who asks may be in a hurry.
+    if (!this.#parts.connection.isClosed()) subscription.drain().catch(() => {});
+  }
+
+  /** Makes a step; gives the view with it, `undefined` where it may not have been made. */
+  propose(step: ViewStep): Promise<ClusterView | undefined> {
+    if (this.#isOver) return Promise.resolve(undefined);
+    const { promise, resolve } = Promise.withResolvers<ClusterView | undefined>();
+    this.#wishes.push({ step, done: resolve });
+    this.#parts.news.tell();
+    return promise;
+  }
+
+  #listen(): Subscription {
+    const { connection, namespace } = this.#parts;
+    return connection.subscribe(coordinatorSubject(namespace), {
+      callback: (error, message) => {
+        if (error !== null) return;
+        const step = decodeStep(message.data);
+        if (step === undefined) return void message.respond();
+        this.propose(step).then((view) => {
+          if (connection.isClosed()) return;
+          message.respond(view === undefined ? "" : encodeView(view, this.#self.incarnation));
+        });
+      },
+    });
+  }
+
+  #isNeeded(): boolean {
+    const { store: { view } } = this.#parts;
+    const { nodeId, incarnation } = this.#self;
+    if (this.#wishes.length > 0) return true;
+    if (memberOf(view, nodeId, incarnation) === undefined) return false;
+    const isUnnamed = view.coordinator !== nodeId && performance.now() - this.#namedAt >= NAMING;
+    return isUnnamed || this.#departures(view).length > 0;
+  }
+
+  async #write(): Promise<void> {
+    const { nodeId } = this.#self;
+    const wishes = this.#wishes.splice(0);
+    const names = performance.now() - this.#namedAt >= NAMING;
+    let view: ClusterView | undefined;
+    try {
+      // Looked at when it is written: what is known then counts, not what was known before.
+      view = await this.#parts.store.write((view) => [
+        ...wishes.map(({ step }) => step),
+        ...names || view.coordinator === undefined ? [{ type: "coordinate" as const, nodeId }] : [],
+        ...this.#departures(view),
+      ], TRY);
+      if (names) this.#namedAt = performance.now();
+    } finally {
+      this.#answer(wishes, view);
+    }
+  }
+
+  #answer(wishes: readonly Wish[], view: ClusterView | undefined): void {
+    for (const { done } of wishes) done(view);
+  }
+
+  #departures(view: ClusterView): ViewStep[] {
+    return view.members.flatMap(({ nodeId, incarnation }) => {
+      if (nodeId === this.#self.nodeId) return [];
+      const how = this.#parts.lookout.outOf({ nodeId, incarnation });
+      return how === undefined ? [] : [{ type: "depart", nodeId, incarnation, how }];
+    });
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "StoreUnavailableError";
+}

@@ -1,0 +1,111 @@
+import { type ClusterView, frozen, type NodeDescription, type ViewStep } from "./view.ts";
+import { describe } from "../../store/base/token.ts";
+
+/** The version of the form in which views are stored. */
+const FORMAT = 1;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** The form in which a view is stored; `writer` makes it unlike that of anybody else. */
+export function encodeView(view: ClusterView, writer: string): Uint8Array {
+  return encoder.encode(JSON.stringify({ format: FORMAT, ...view, writer }));
+}
+
+/**
+ * The view that {@linkcode encodeView} was given.
+ *
+ * @throws {TypeError} It is none, or one of a later format.
+ */
+export function decodeView(body: Uint8Array): ClusterView {
+  const stored = read(body);
+  const problem = viewProblem(stored);
+  if (problem !== undefined) throw new TypeError(`Cannot read the view of the cluster: ${problem}`);
+  const { version, members, coordinator, departed } = stored as unknown as ClusterView;
+  return frozen({ version, members, coordinator, departed });
+}
+
+/** The form in which a node asks for a step. */
+export function encodeStep(step: ViewStep): Uint8Array {
+  return encoder.encode(JSON.stringify(step));
+}
+
+/** The step that a node asks for; `undefined` where it is none that a node may ask for. */
+export function decodeStep(body: Uint8Array): ViewStep | undefined {
+  const step = read(body);
+  if (!isRecord(step)) return undefined;
+  const { type, node, nodeId, incarnation, how } = step;
+  if (type === "join" && nodeProblem(node) === undefined) {
+    return { type, node: node as unknown as NodeDescription };
+  }
+  if (!isText(nodeId) || !isText(incarnation)) return undefined;
+  if (type === "retire") return { type, nodeId, incarnation };
+  return type === "depart" && how === "left" ? { type, nodeId, incarnation, how } : undefined;
+}
+
+/** What makes `node` impossible as one that joins, or `undefined`. */
+export function nodeProblem(node: unknown): string | undefined {
+  if (!isRecord(node)) return `a member is ${describe(node)}`;
+  const { nodeId, incarnation, metadata, capacity } = node as Partial<NodeDescription>;
+  if (!isText(nodeId)) return `the id of a member is ${describe(nodeId)}`;
+  const name = `member ${describe(nodeId)}`;
+  if (!isText(incarnation)) return `the incarnation of ${name} is ${describe(incarnation)}`;
+  if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== "string")) {
+    return `the metadata of ${name} are no strings by name`;
+  }
+  if (typeof capacity !== "number" || !Number.isFinite(capacity) || capacity < 0) {
+    return `the capacity of ${name} is not 0 or more`;
+  }
+  return undefined;
+}
+
+/** The value that `body` is JSON of; `undefined` where it is none. */
+export function read(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(decoder.decode(body));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether `value` is an object with names. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value !== "";
+}
+
+function viewProblem(stored: unknown): string | undefined {
+  if (!isRecord(stored)) return "it is no JSON object";
+  const { format, version, members, coordinator, departed } = stored;
+  if (format !== FORMAT) {
+    return `its format is ${JSON.stringify(format)}, and ${FORMAT} is what this version reads`;
+  }
+  if (!Number.isSafeInteger(version) || (version as number) < 1) {
+    return `its version is ${JSON.stringify(version)}`;
+  }
+  if (!Array.isArray(members)) return "it has no list of members";
+  const ids = new Set<unknown>();
+  for (const member of members) {
+    const problem = nodeProblem(member);
+    if (problem !== undefined) return problem;
+    const { nodeId, status } = member;
+    if (status !== "up" && status !== "leaving") return `the status of "${nodeId}" is unknown`;
+    if (ids.has(nodeId)) return `it has "${nodeId}" twice`;
+    ids.add(nodeId);
+  }
+  if (coordinator !== undefined && !ids.has(coordinator)) {
+    return `its coordinator ${describe(coordinator)} is no member`;
+  }
+  if (!Array.isArray(departed) || !departed.every(isDeparted)) {
+    return "its list of departed members is impossible";
+  }
+  return undefined;
+}
+
+function isDeparted(entry: unknown): boolean {
+  return isRecord(entry) && isText(entry.nodeId) && isText(entry.incarnation) &&
+    ["left", "crashed", "hung", "replaced"].includes(entry.how as string);
+}

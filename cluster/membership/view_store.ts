@@ -1,0 +1,90 @@
+import { type ClusterView, EMPTY_VIEW, nextView, type ViewStep } from "./view.ts";
+import { decodeView, encodeView } from "./view_json.ts";
+import { VIEW_KEY } from "../subjects.ts";
+import { News } from "../../store/base/notifier.ts";
+import type { Bucket } from "../../store/kv/bucket.ts";
+import { backoff } from "../../store/nats/backoff.ts";
+
+/**
+ * The stored view as this process knows it: a cache that only grows, and a compare-and-set that
+ * any number of processes may use at once.
+ */
+export class ViewStore {
+  /** Tells of every new view. */
+  readonly news: News = new News();
+  readonly #bucket: Bucket;
+  readonly #writer: string;
+  #view = EMPTY_VIEW;
+
+  /** On the key of `bucket`; `writer` is unlike that of any other process. */
+  constructor(bucket: Bucket, writer: string) {
+    this.#bucket = bucket;
+    this.#writer = writer;
+  }
+
+  /** The newest view that is known here. */
+  get view(): ClusterView {
+    return this.#view;
+  }
+
+  /** Takes a view that comes from elsewhere, if it is newer than what is known. */
+  adopt(view: ClusterView): void {
+    if (view.version <= this.#view.version) return;
+    this.#view = view;
+    this.news.tell();
+  }
+
+  /**
+   * What is stored, by the server's word.
+   *
+   * @throws {StoreUnavailableError} The server does not answer.
+   * @throws {TypeError} What is stored is no view.
+   */
+  async refresh(timeout?: number): Promise<ClusterView> {
+    const { value } = await this.#bucket.get(VIEW_KEY, timeout);
+    if (value !== undefined) this.adopt(decodeView(value));
+    return this.#view;
+  }
+
+  /**
+   * Makes the steps that `steps` says of the view that stands, again where somebody else was
+   * quicker; a view that was lost is written anew. Gives what stands in the end.
+   *
+   * @throws {StoreUnavailableError} The server does not answer.
+   * @throws {TypeError} What is stored is no view.
+   */
+  async write(
+    steps: (view: ClusterView) => Iterable<ViewStep>,
+    timeout?: number,
+  ): Promise<ClusterView> {
+    let result = this.#view;
+    await this.#bucket.update(VIEW_KEY, ({ value }) => {
+      const stored = value === undefined ? EMPTY_VIEW : decodeView(value);
+      const base = stored.version < this.#view.version ? this.#view : stored;
+      result = nextView(base, steps(base));
+      if (result === base && base !== stored) result = { ...base, version: base.version + 1 };
+      return result === stored ? undefined : encodeView(result, this.#writer);
+    }, timeout);
+    this.adopt(result);
+    return this.#view;
+  }
+
+  /** Follows what is stored until `signal` is aborted; `report` is told of what is no view. */
+  async follow(
+    signal: AbortSignal,
+    reconcile: number,
+    report: (error: unknown) => void,
+  ): Promise<void> {
+    const { wire } = this.#bucket;
+    const retry = backoff(Infinity, signal);
+    do {
+      for await (const { value } of this.#bucket.watch({ filter: VIEW_KEY, reconcile, signal })) {
+        try {
+          if (value !== undefined) this.adopt(decodeView(value));
+        } catch (error) {
+          report(error);
+        }
+      }
+    } while (!signal.aborted && await retry(wire));
+  }
+}

@@ -1,0 +1,94 @@
+import type { DiscoveryChoices } from "./membership/timings.ts";
+import type { FencedEventStoreOptions } from "../store/fencing/fenced_store.ts";
+
+/** Options for {@linkcode Cluster.join}. */
+export interface ClusterOptions
+  extends DiscoveryChoices, Omit<FencedEventStoreOptions, "nodeId" | "incarnation" | "onDeposed"> {
+  /**
+   * The node's name, its own in the namespace: any string of up to 200 bytes. A process that
+   * joins by the name of a member takes its place, so that a restarted one need not wait.
+   *
+   * @default {a random one}
+   */
+  readonly nodeId?: string;
+  /** Whatever the other nodes are to know, such as an address. @default {none} */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /**
+   * The node's weight: of two nodes, the one with twice the capacity gets twice the shards. With
+   * 0 it gets none and does not stand for leader: it only sends commands.
+   *
+   * @default {1}
+   */
+  readonly capacity?: number;
+  /** How busy the node is, for people. @default {the number of its commands under way} */
+  readonly load?: () => number;
+  /**
+   * How long a leader that does not renew its lease stays leader, in ms: whole seconds. See
+   * {@linkcode ElectionOptions.lease}.
+   *
+   * @default {15_000}
+   */
+  readonly lease?: number;
+  /** From one renewal of the lease to the next, in ms. @default {a fifth of it, at most 3_000} */
+  readonly renew?: number;
+  /** How much earlier the lease is over for its holder, in ms. @default {a fifteenth of it} */
+  readonly margin?: number;
+  /** How long the trace of a key that is gone stays, in ms. @default {600_000} */
+  readonly markerTtl?: number;
+  /** Shards that are served and may be on the move at once. @default {64} */
+  readonly maxMoves?: number;
+  /**
+   * How long commands under way may keep a shard that is to move, in ms. What is later is refused
+   * by the fence.
+   *
+   * @default {5_000}
+   */
+  readonly drainTimeout?: number;
+  /** How long `leave()` waits until the other nodes have taken the shards, in ms. @default {10_000} */
+  readonly leaveTimeout?: number;
+  /** Commands of this node that may be on their way at once. @default {10_000} */
+  readonly maxCommands?: number;
+  /** How long an actor without commands stays active, in ms. @default {60_000} */
+  readonly idle?: number;
+  /** Actors that are active at most; of the idle ones the longest idle go first. @default {10_000} */
+  readonly maxActors?: number;
+  /**
+   * Told of what goes wrong in the background and is not passing; of the same problem every ten
+   * minutes at most.
+   *
+   * @default {console.warn}
+   */
+  readonly onError?: (error: unknown) => void;
+}
+
+/** What is not said by others. */
+export interface ClusterLimits {
+  readonly maxMoves: number;
+  readonly drainTimeout: number;
+  readonly leaveTimeout: number;
+  readonly maxCommands: number;
+  readonly idle: number;
+  readonly maxActors: number;
+}
+
+/**
+ * Fills in what is not chosen.
+ *
+ * @throws {RangeError} A number is no integer from 1.
+ */
+export function clusterLimits({
+  maxMoves = 64,
+  drainTimeout = 5_000,
+  leaveTimeout = 10_000,
+  maxCommands = 10_000,
+  idle = 60_000,
+  maxActors = 10_000,
+}: ClusterOptions): ClusterLimits {
+  const limits = { maxMoves, drainTimeout, leaveTimeout, maxCommands, idle, maxActors };
+  for (const [name, value] of Object.entries(limits)) {
+    if (!Number.isSafeInteger(value) || value < 1 || value >= 2 ** 31) {
+      throw new RangeError(`Cannot join the cluster: ${name} is ${value}, not an integer from 1`);
+    }
+  }
+  return limits;
+}

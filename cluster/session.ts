@@ -1,0 +1,270 @@
+import type { Msg, Subscription } from "@nats-io/nats-core";
+import { Actors, type CommandHandler, type ReplyAgain } from "./commands/actors.ts";
+import type { Departures } from "./commands/departures.ts";
+import {
+  type AnswerMessage,
+  type CommandAnswer,
+  type CommandMessage,
+  decodeAnswer,
+  decodeCommand,
+  encodeMessage,
+  failureOf,
+} from "./commands/messages.ts";
+import type { HandoffAnswer } from "./sharding/handoff.ts";
+import type { ShardStatus } from "./sharding/shard_coordinator.ts";
+import { isSameOwner, type ShardMap, type ShardOwner } from "./sharding/shard_map.ts";
+import { Shards } from "./sharding/shards.ts";
+import { nodeSubject } from "./subjects.ts";
+import type { ClusterTelemetry } from "./telemetry.ts";
+import { unfaithful } from "../store/base/json_fidelity.ts";
+import type { Connection } from "../store/connection.ts";
+import { StoreUnavailableError } from "../store/errors.ts";
+import {
+  FencedEventStore,
+  type FencedEventStoreOptions,
+  handledIn,
+} from "../store/fencing/fenced_store.ts";
+import type { Wire } from "../store/nats/requests.ts";
+
+/** What one life of a node has its shards with. */
+export interface TenureParts {
+  readonly connection: Connection;
+  readonly wire: Wire;
+  readonly namespace: string;
+  readonly self: ShardOwner;
+  readonly store: FencedEventStoreOptions;
+  readonly handler: () => CommandHandler | undefined;
+  readonly again: () => ReplyAgain | undefined;
+  readonly isMember: (owner: ShardOwner) => boolean;
+  /** Who is no member any more answers nothing. */
+  readonly departures: Departures;
+  /** Ms for which the others certainly count on this life of the node; 0 where nobody can tell. */
+  readonly validFor: () => number;
+  readonly telemetry: ClusterTelemetry;
+  readonly drainTimeout: number;
+  readonly idle: number;
+  readonly maxActors: number;
+}
+
+/** How long a command waits for a shard that is on its way here, in ms. */
+const COMING = 2_000;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/**
+ * One life of a node in its cluster: its store, its shards and their actors, and what it answers
+ * to the others. A node that was taken for gone begins another one, with nothing of this.
+ */
+export class Tenure {
+  /** Fenced to the shards of this life. */
+  readonly store: FencedEventStore;
+  /** Its shards. */
+  readonly shards: Shards;
+  /** Its actors. */
+  readonly actors: Actors;
+  readonly #parts: TenureParts;
+  readonly #subscriptions: readonly Subscription[];
+  readonly #commands: Subscription;
+  #map: ShardMap | undefined;
+  #end: Promise<void> | undefined;
+
+  private constructor(parts: TenureParts, store: FencedEventStore) {
+    const { connection, namespace, self, drainTimeout, isMember, idle, maxActors } = parts;
+    this.#parts = parts;
+    this.store = store;
+    const handled = handledIn(store);
+    const actors: Actors = this.actors = new Actors({
+      wire: parts.wire,
+      nodeId: self.nodeId,
+      handler: parts.handler,
+      again: parts.again,
+      storeFor: (commandId) => store.forCommand(commandId),
+      receiptsOf: (actorId, after) => handled.receipts(actorId, after),
+      eventsOf: (actorId, commandId, after) => handled.events(actorId, commandId, after),
+      holds: (landmark) => handled.holds(landmark),
+      shardOf: (actorId) => store.shardOf(actorId),
+      serves: (shard) => this.shards.serves(shard),
+      isOthers: (shard) => {
+        const owner = this.#map?.shards[shard];
+        return owner !== undefined && !isSameOwner(owner, self) && isMember(owner);
+      },
+      confirm: (shard) => this.#confirm(shard),
+      renew: (shard) => store.renew(shard),
+      idle,
+      capacity: maxActors,
+    });
+    this.shards = new Shards({
+      wire: parts.wire,
+      self,
+      shards: store.shards,
+      claims: {
+        readFence: (shard) => store.fence(shard),
+        claim: (shard, mapVersion, signal) => store.claim(shard, mapVersion, { signal }),
+        release: (shard, signal) => store.release(shard, { signal }),
+      },
+      ask: (holder, shard, mapVersion) => this.#ask(holder, shard, mapVersion),
+      isMember,
+      drained: (shard) => actors.drained(shard),
+      forget: (shard) => actors.forget(shard),
+      drainTimeout,
+    });
+    const serve = (verb: string, answer: (message: Msg) => Promise<Uint8Array>) =>
+      connection.subscribe(nodeSubject(namespace, self, verb), {
+        callback: (error, message) => {
+          if (error === null) reply(message, answer(message));
+        },
+      });
+    this.#commands = serve("command", (message) => this.#command(message));
+    this.#subscriptions = [
+      serve("release", (message) => this.#release(message)),
+      serve("status", () => Promise.resolve(toJson(this.status))),
+    ];
+  }
+
+  /**
+   * Opens the store and begins to answer; without any shard.
+   *
+   * @throws As {@linkcode FencedEventStore.open} does.
+   */
+  static async open(parts: TenureParts): Promise<Tenure> {
+    let tenure: Tenure | undefined;
+    const { nodeId, incarnation } = parts.self;
+    const store = await FencedEventStore.open(parts.connection, {
+      ...parts.store,
+      nodeId,
+      incarnation,
+      onDeposed: (shard, error) => {
+        tenure?.shards.deposed(shard);
+        parts.store.onDeposed?.(shard, error);
+      },
+    });
+    return tenure = new Tenure(parts, store);
+  }
+
+  /** How it gets on with the map. */
+  get status(): ShardStatus {
+    return { mapVersion: this.shards.mapVersion, unsettled: this.shards.unsettled };
+  }
+
+  /** Takes a map. */
+  learn(map: ShardMap): void {
+    this.#map = map;
+    this.shards.learn(map);
+  }
+
+  /** Runs a command of this process: what comes back is what JSON carries, as from another node. */
+  async run(message: Uint8Array): Promise<AnswerMessage> {
+    return decodeAnswer(this.#encode(await this.#run(decodeCommand(message)!)))!;
+  }
+
+  /** Gives all shards up, and resolves when they are or `signal` is aborted. */
+  async leave(signal: AbortSignal): Promise<void> {
+    await this.shards.leave(signal);
+  }
+
+  /**
+   * Ends it: saves under way come to their ends, commands that are under way still can save
+   * nothing more, and are not waited for; shards that were not given up are not. Commands are
+   * sent on until {@linkcode Tenure.mute}.
+   */
+  close(): Promise<void> {
+    return this.#end ??= this.#close();
+  }
+
+  /** Answers nothing any more: what was on its way here then is lost on its sender. */
+  mute(): void {
+    this.#unsubscribe(this.#commands);
+  }
+
+  #unsubscribe(...subscriptions: readonly Subscription[]): void {
+    if (this.#parts.connection.isClosed()) return;
+    for (const subscription of subscriptions) subscription.unsubscribe();
+  }
+
+  async #close(): Promise<void> {
+    this.#unsubscribe(...this.#subscriptions);
+    await this.shards.close();
+    await this.actors.close(AbortSignal.abort());
+    await this.store[Symbol.asyncDispose]();
+  }
+
+  #run(message: CommandMessage): Promise<CommandAnswer> {
+    return this.#parts.telemetry.handle(message, async () => {
+      const shard = this.store.shardOf(message.actorId);
+      if (!this.shards.serves(shard)) await this.shards.comes(shard, COMING);
+      return await this.actors.run(message);
+    });
+  }
+
+  async #command({ data }: Msg): Promise<Uint8Array> {
+    const message = decodeCommand(data);
+    if (message === undefined) {
+      const error = new TypeError("Cannot run the command: it is malformed");
+      return encodeMessage({ kind: "failed", error: failureOf(error) });
+    }
+    return this.#encode(await this.#run(message));
+  }
+
+  /** An answer as it travels; one to a command of this process is held to the same limit. */
+  #encode(answer: CommandAnswer): Uint8Array {
+    const { max_payload = Infinity } = this.#parts.connection.info ?? {};
+    const { landmark } = this.actors;
+    const told = encodeAnswer({ ...answer, landmark });
+    if (told.length <= max_payload) return told;
+    const body = encodeAnswer(answer);
+    if (body.length <= max_payload) return body;
+    return encodeMessage({ kind: "failed", error: failureOf(tooLarge(body.length)) });
+  }
+
+  async #release({ data }: Msg): Promise<Uint8Array> {
+    const { shard, mapVersion } = JSON.parse(decoder.decode(data));
+    const isFine = Number.isSafeInteger(shard) && Number.isSafeInteger(mapVersion) && shard >= 0 &&
+      shard < this.store.shards;
+    return toJson(isFine ? await this.shards.release(shard, mapVersion) : "newer");
+  }
+
+  /** Asks the holder of a shard for its release, and waits as long as it may take to drain. */
+  async #ask(holder: ShardOwner, shard: number, mapVersion: number): Promise<HandoffAnswer> {
+    const { wire, namespace, departures, drainTimeout } = this.#parts;
+    const subject = nodeSubject(namespace, holder, "release");
+    const { data } = await departures.unlessGone(
+      holder,
+      wire.request(subject, toJson({ shard, mapVersion }), drainTimeout + COMING),
+    );
+    return JSON.parse(decoder.decode(data));
+  }
+
+  /** Before a reply that rests on what was read: whether the shard is still this node's. */
+  async #confirm(shard: number): Promise<void> {
+    if (this.#parts.store.reads === "fenced") return void await this.store.barrier(shard);
+    if (this.#parts.validFor() > 0) return;
+    throw new StoreUnavailableError(
+      `Cannot answer for shard ${shard}: the server has not heard of this node for too long`,
+    );
+  }
+}
+
+function reply(message: Msg, answer: Promise<Uint8Array>): void {
+  answer.then((body) => message.respond(body)).catch(() => {
+    // Malformed, or nobody can hear it any more: the other side asks again.
+  });
+}
+
+/** A reply that JSON would change is told to the sender as what it is: the handler's slip. */
+function encodeAnswer(answer: AnswerMessage): Uint8Array {
+  const problem = answer.kind === "reply" && answer.reply !== undefined
+    ? unfaithful(answer.reply, "reply")
+    : undefined;
+  if (problem === undefined) return encodeMessage(answer);
+  const error = new TypeError(`it was handled, and its reply cannot be told: ${problem}`);
+  return encodeMessage({ kind: "failed", error: failureOf(error) });
+}
+
+function tooLarge(size: number): RangeError {
+  return new RangeError(`it was handled, and its reply cannot be told: it takes ${size} bytes`);
+}
+
+function toJson(value: unknown): Uint8Array {
+  return encoder.encode(JSON.stringify(value));
+}

@@ -1,0 +1,261 @@
+import {
+  beginHandoff,
+  handoff,
+  type HandoffAnswer,
+  type HandoffEffect,
+  type HandoffFact,
+  type HandoffPhase,
+  type HandoffState,
+} from "./handoff.ts";
+import { isSameOwner, type ShardMap, type ShardOwner } from "./shard_map.ts";
+import { unlessAborted } from "../../store/base/abort.ts";
+import { News } from "../../store/base/notifier.ts";
+import { pause } from "../../store/base/sleep.ts";
+import { type FenceHolder, isAetherError } from "../../store/errors.ts";
+import type { Wire } from "../../store/nats/requests.ts";
+
+/** Who writes the fences. */
+export interface ShardClaims {
+  /** What a shard's fence says. */
+  readFence(shard: number): Promise<FenceHolder | undefined>;
+  /** Makes this process the owner; all that is read afterwards reaches the claim at least. */
+  claim(shard: number, mapVersion: number, signal: AbortSignal): Promise<FenceHolder>;
+  /** Brings the saves under way to their ends, and gives the shard up. */
+  release(shard: number, signal: AbortSignal): Promise<unknown>;
+}
+
+/** What a process works with that has shards. */
+export interface ShardsParts {
+  readonly wire: Wire;
+  readonly self: ShardOwner;
+  /** How many the store has. */
+  readonly shards: number;
+  readonly claims: ShardClaims;
+  /** Asks a process for the release of a shard; rejects where nothing comes. */
+  readonly ask: (
+    holder: ShardOwner,
+    shard: number,
+    mapVersion: number,
+  ) => Promise<HandoffAnswer>;
+  /** Whether a process is part of the cluster. */
+  readonly isMember: (owner: ShardOwner) => boolean;
+  /** Resolves when no command of the shard is under way. */
+  readonly drained: (shard: number) => Promise<void>;
+  /** Told when what is kept of the shard's actors does not count any more. */
+  readonly forget: (shard: number) => void;
+  /** How long commands under way may keep a shard that is to move, in ms. */
+  readonly drainTimeout: number;
+}
+
+/** The shards of one process: carries out what {@linkcode handoff} decides for each. */
+export class Shards {
+  /** Told of each shard that changes its phase. */
+  readonly news: News = new News();
+  readonly #parts: ShardsParts;
+  readonly #states: HandoffState[];
+  /** Who waits for the release of a shard. */
+  readonly #asking = new Map<number, ((answer: HandoffAnswer) => void)[]>();
+  /** Who waits for a shard to be served. */
+  readonly #coming = new Map<number, News>();
+  readonly #work = new Set<Promise<void>>();
+  readonly #ends = new AbortController();
+  readonly #counts = new Map<HandoffPhase, number>();
+  #mapVersion = 0;
+
+  /** Begins without any. */
+  constructor(parts: ShardsParts) {
+    this.#parts = parts;
+    this.#states = Array.from({ length: parts.shards }, () => beginHandoff(parts.self));
+    this.#counts.set("idle", parts.shards);
+  }
+
+  /** The newest map that was taken. */
+  get mapVersion(): number {
+    return this.#mapVersion;
+  }
+
+  /** Whether commands of the shard are handled here. */
+  serves(shard: number): boolean {
+    return this.#states[shard]?.phase === "serving" && !this.#ends.signal.aborted;
+  }
+
+  /**
+   * Whether commands of the shard are handled here, now or within `ms`: one that is on its way
+   * here is waited for.
+   */
+  async comes(shard: number, ms: number): Promise<boolean> {
+    const deadline = performance.now() + ms;
+    while (!this.serves(shard)) {
+      const left = deadline - performance.now();
+      if (left <= 0 || this.#states[shard]?.mine !== true || this.#ends.signal.aborted) {
+        return false;
+      }
+      let coming = this.#coming.get(shard);
+      if (coming === undefined) this.#coming.set(shard, coming = new News());
+      await coming.wait(left, coming.count, this.#ends.signal);
+    }
+    return true;
+  }
+
+  /** How many shards are in which phase. */
+  get phases(): ReadonlyMap<HandoffPhase, number> {
+    return this.#counts;
+  }
+
+  /** Shards that are still to be served here, or still to be given up. */
+  get unsettled(): number {
+    let count = 0;
+    for (const { phase, mine } of this.#states) {
+      if (phase !== (mine ? "serving" : "idle")) count++;
+    }
+    return count;
+  }
+
+  /** Takes a map; one that is older than another before changes nothing. */
+  learn(map: ShardMap): void {
+    const { version: mapVersion } = map;
+    if (mapVersion <= this.#mapVersion) return;
+    this.#mapVersion = mapVersion;
+    for (const [shard, owner] of map.shards.entries()) {
+      const mine = owner !== undefined && isSameOwner(owner, this.#parts.self);
+      this.#take(shard, { kind: "map", mapVersion, mine });
+    }
+  }
+
+  /** Another process asks for a shard that the map `mapVersion` gives it; answers when it is free. */
+  release(shard: number, mapVersion: number): Promise<HandoffAnswer> {
+    const { promise, resolve } = Promise.withResolvers<HandoffAnswer>();
+    const waiting = this.#asking.get(shard) ?? [];
+    waiting.push(resolve);
+    this.#asking.set(shard, waiting);
+    this.#take(shard, { kind: "asked", mapVersion });
+    return promise;
+  }
+
+  /** A save under the present claim was refused: somebody else has the shard. */
+  deposed(shard: number): void {
+    const { claim = 0 } = this.#states[shard] ?? {};
+    this.#take(shard, { kind: "fenced", claim });
+  }
+
+  /** Gives all shards up; resolves when they are, or `signal` is aborted. */
+  async leave(signal: AbortSignal): Promise<void> {
+    for (const shard of this.#states.keys()) this.#take(shard, { kind: "leave" });
+    while (this.#counts.get("idle") !== this.#states.length && !signal.aborted) {
+      await this.news.wait(1000, this.news.count, signal);
+    }
+  }
+
+  /** Stops at once, whatever is under way: nothing is served from now on. */
+  async close(): Promise<void> {
+    this.#ends.abort();
+    for (const shard of this.#asking.keys()) this.#answer(shard, "newer");
+    await Promise.all(this.#work);
+  }
+
+  #take(shard: number, fact: HandoffFact): void {
+    const before = this.#states[shard];
+    if (before === undefined || this.#ends.signal.aborted) return;
+    const { state, effects } = handoff(before, fact);
+    this.#states[shard] = state;
+    if (state.phase !== before.phase) {
+      this.#counts.set(before.phase, this.#counts.get(before.phase)! - 1);
+      this.#counts.set(state.phase, (this.#counts.get(state.phase) ?? 0) + 1);
+    }
+    for (const effect of effects) this.#begin(shard, effect);
+    if (state.phase === before.phase) return;
+    this.news.tell();
+    if (state.phase === "serving" || !state.mine) {
+      this.#coming.get(shard)?.tell();
+      this.#coming.delete(shard);
+    }
+  }
+
+  #begin(shard: number, effect: HandoffEffect): void {
+    switch (effect.kind) {
+      case "answer":
+        return this.#answer(shard, effect.answer);
+      case "stop":
+        return this.#parts.forget(shard);
+      case "serve":
+        return;
+      default: {
+        const work = this.#carryOut(shard, effect).then((fact) => {
+          this.#work.delete(work);
+          this.#take(shard, fact);
+        });
+        this.#work.add(work);
+      }
+    }
+  }
+
+  #answer(shard: number, answer: HandoffAnswer): void {
+    const waiting = this.#asking.get(shard) ?? [];
+    this.#asking.delete(shard);
+    for (const resolve of waiting) resolve(answer);
+  }
+
+  /** Never rejects: what fails is a fact as well, after a pause where the server is out of reach. */
+  async #carryOut(
+    shard: number,
+    effect: Exclude<HandoffEffect, { kind: "answer" | "stop" | "serve" }>,
+  ): Promise<HandoffFact> {
+    const { claims, ask, isMember, forget, drained, drainTimeout } = this.#parts;
+    const { signal } = this.#ends;
+    switch (effect.kind) {
+      case "read":
+        try {
+          return { kind: "read", fence: await unlessAborted(signal, claims.readFence(shard)) };
+        } catch {
+          await this.#pause();
+          return { kind: "unread" };
+        }
+      case "ask": {
+        const { holder, mapVersion } = effect;
+        const { sequence } = holder;
+        // Whoever is no member any more is not waited for.
+        const answer = isMember(holder)
+          ? await unlessAborted(signal, ask(holder, shard, mapVersion))
+            .catch(() => "nothing" as const)
+          : "nothing";
+        return { kind: "answered", sequence, answer };
+      }
+      case "claim":
+        try {
+          const { sequence } = await claims.claim(shard, effect.mapVersion, signal);
+          return { kind: "claimed", sequence };
+        } catch (error) {
+          await this.#pause();
+          return { kind: isAetherError(error, "FencedError") ? "refused" : "unclaimed" };
+        }
+      case "replay":
+        // What is read of actors from now on reaches the claim; nothing is to be kept from before.
+        forget(shard);
+        return { kind: "replayed", claim: effect.claim };
+      case "drain": {
+        const late = new AbortController();
+        const timer = setTimeout(() => late.abort(), drainTimeout);
+        const over = AbortSignal.any([late.signal, signal]);
+        await unlessAborted(over, drained(shard)).catch(() => {}); // What is late is fenced out.
+        clearTimeout(timer);
+        return { kind: "drained", claim: effect.claim };
+      }
+      case "release":
+        try {
+          await claims.release(shard, signal);
+          forget(shard);
+          return { kind: "released" };
+        } catch {
+          await this.#pause();
+          return { kind: "unreleased" };
+        }
+    }
+  }
+
+  /** Waits a little, and for the connection. */
+  async #pause(): Promise<void> {
+    const { signal } = this.#ends;
+    await pause(25 + Math.random() * 75, signal);
+    await this.#parts.wire.connected(1000, signal);
+  }
+}

@@ -1,0 +1,161 @@
+import { TOO_MANY, unfaithful } from "../base/json_fidelity.ts";
+import { describe, tokenProblem } from "../base/token.ts";
+import { checkActorId } from "./query.ts";
+import { EventTooLargeError, InvalidEventError } from "../errors.ts";
+import type { Event, EventMetadata } from "../event.ts";
+import { timestampProblem } from "../format/decode.ts";
+import {
+  type CheckedEvent,
+  encodeEvent,
+  type Encoding,
+  type PreparedEvent,
+} from "../format/encode.ts";
+import { HEADER_ROOM, MAX_BATCH } from "../format/layout.ts";
+import type { ExpectedVersion } from "../options.ts";
+import { schemaOf } from "../upcast.ts";
+
+/** Bytes that one message may take unless the server says less. */
+export const MAX_BYTES = 1024 * 1024;
+
+const NONE: ReadonlyMap<string, number> = new Map();
+
+/**
+ * Checks and copies the events of one save.
+ *
+ * @throws {RangeError} None, or more than a batch takes.
+ * @throws {InvalidEventError} An event cannot be stored, or the versions of an actor do not grow.
+ * @throws {EventTooLargeError} An event is too large.
+ */
+export function prepareEvents(events: readonly Event[], encoding: Encoding): CheckedEvent[] {
+  if (!Array.isArray(events)) throw new TypeError("Cannot save events: an array is needed");
+  if (events.length === 0) throw new RangeError("Cannot save events: there are none");
+  if (events.length > MAX_BATCH) {
+    throw new RangeError(
+      `Cannot save ${events.length} events at once: at most ${MAX_BATCH} fit in one batch`,
+    );
+  }
+  if (events.length === 1) return [checkEvent(events[0]!, encoding)];
+  // Unlike map(), this sees holes too.
+  const prepared = Array.from(events, (event, at) => {
+    try {
+      return checkEvent(event, encoding);
+    } catch (error) {
+      if (!(error instanceof InvalidEventError)) throw error;
+      throw new InvalidEventError(`events[${at}]: ${error.reason}`, { cause: error.cause });
+    }
+  });
+  const ids = new Set<string>();
+  const latest = new Map<string, number>();
+  for (const { id, actorId, version } of prepared) {
+    if (ids.has(id)) throw new InvalidEventError(`id ${describe(id)} stands twice in the batch`);
+    ids.add(id);
+    const before = latest.get(actorId) ?? 0;
+    if (version <= before) {
+      throw new InvalidEventError(
+        `version ${version} of ${describe(actorId)} follows version ${before} in the batch; ` +
+          "versions of one actor must grow",
+      );
+    }
+    latest.set(actorId, version);
+  }
+  return prepared;
+}
+
+/**
+ * Checks the expectations of a save of `events`, by actor.
+ *
+ * @throws {RangeError} An actor id or a version is impossible, an actor is named twice, or there
+ * are more than a batch takes: see `messagesOf()` for what rides where.
+ */
+export function prepareExpected(
+  expect: readonly ExpectedVersion[] = [],
+  events: readonly CheckedEvent[],
+): ReadonlyMap<string, number> {
+  if (expect.length === 0) return NONE;
+  const expected = new Map<string, number>();
+  for (const { actorId, version } of expect) {
+    checkActorId(actorId);
+    if (!Number.isSafeInteger(version) || version < 0) {
+      throw new RangeError(
+        `Cannot expect version ${version} of "${actorId}": a safe integer of 0 or more is needed`,
+      );
+    }
+    if (expected.has(actorId)) {
+      throw new RangeError(`Cannot expect two versions of "${actorId}": it is named twice`);
+    }
+    expected.set(actorId, version);
+  }
+  const actors = new Set(events.map(({ actorId }) => actorId));
+  const guards = [...expected.keys()].filter((actorId) => !actors.has(actorId)).length;
+  const messages = Math.max(events.length, actors.size + guards);
+  if (messages > MAX_BATCH) {
+    throw new RangeError(
+      `Cannot save ${events.length} events while ${guards} other actors are expected: that takes ` +
+        `${messages} messages, and ${MAX_BATCH} fit in one batch`,
+    );
+  }
+  return expected;
+}
+
+/** Checks and copies one event that is to travel as JSON; see {@linkcode prepareEvents}. */
+export function prepareEvent(event: Event, maxBytes: number): PreparedEvent {
+  const json: Encoding = { maxBytes, codec: undefined, upcasters: {} };
+  return checkEvent(event, json) as PreparedEvent;
+}
+
+/** Bytes of the shortest value in JSON, with the comma behind it. */
+const LEAST_BYTES = 2;
+
+function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
+  if (typeof event !== "object" || event === null) {
+    throw new InvalidEventError(`it is ${describe(event)}, not an event`);
+  }
+  const { id, eventType, actorId, version, data, timestamp, metadata } = event;
+  checkToken("id", id);
+  checkToken("eventType", eventType);
+  checkToken("actorId", actorId);
+  const impossible = versionProblem(version);
+  if (impossible !== undefined) throw new InvalidEventError(impossible);
+  // A codec lifts the rules on what data may hold, not the one that there must be some.
+  const limit = encoding.maxBytes - HEADER_ROOM;
+  const problem = timestampProblem(timestamp) ??
+    (encoding.codec === undefined || data === undefined
+      ? unfaithful(data, "data", limit / LEAST_BYTES)
+      : undefined);
+  if (problem === TOO_MANY) throw new EventTooLargeError(actorId, version, limit + 1, limit);
+  if (problem !== undefined) throw new InvalidEventError(problem);
+  const facts = { id, eventType, actorId, version };
+  const rest = { timestamp: timestamp.toISOString(), metadata: copyMetadata(metadata) };
+  const schema = schemaOf(encoding.upcasters, eventType);
+  // In the order that the body has: where it is JSON, this is what is written.
+  const body = encodeEvent({ ...facts, data, ...rest }, encoding);
+  return { ...facts, ...rest, schema, body };
+}
+
+function checkToken(name: string, value: unknown): void {
+  const problem = tokenProblem(value);
+  if (problem !== undefined) throw new InvalidEventError(`${name} ${describe(value)} ${problem}`);
+}
+
+/** What makes `version` impossible as an event's, or `undefined` if it will do. */
+export function versionProblem(version: unknown): string | undefined {
+  if (Number.isSafeInteger(version) && (version as number) >= 1) return undefined;
+  const given = typeof version === "number" ? version : describe(version);
+  return `version ${given} is not a safe integer of 1 or more`;
+}
+
+function copyMetadata(metadata: EventMetadata | undefined): EventMetadata | undefined {
+  if (metadata === undefined) return undefined;
+  const problem = unfaithful(metadata, "metadata");
+  if (problem !== undefined) throw new InvalidEventError(problem);
+  if (metadata === null || typeof metadata !== "object" || Array.isArray(metadata)) {
+    throw new InvalidEventError("metadata is not an object of strings");
+  }
+  const entries = Object.entries(metadata).filter(([, value]) => value !== undefined);
+  for (const [key, value] of entries) {
+    if (typeof value !== "string") {
+      throw new InvalidEventError(`metadata.${key} is ${describe(value)}, not a string`);
+    }
+  }
+  return Object.fromEntries(entries);
+}

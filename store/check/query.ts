@@ -1,0 +1,84 @@
+import { describe, tokenProblem } from "../base/token.ts";
+import type { EventFilter, ReadAllOptions, ReadOptions } from "../options.ts";
+
+/** What of an actor's history is wanted. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+  /** Events that are enough, so that no more than a page of them is fetched. */
+  readonly limit: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Refuses an option that is no integer from `least` to `most`.
+ *
+ * @throws {RangeError} It is out of its range.
+ */
+export function checkRange(
+  name: string,
+  value: number,
+  least: number,
+  most: number,
+  what = "the store",
+): void {
+  if (!Number.isSafeInteger(value) || value < least || value > most) {
+    throw new RangeError(`Cannot open ${what}: ${name} is ${value}, not from ${least} to ${most}`);
+  }
+}
+
+/**
+ * Refuses an actor id that no store can keep, where it is an argument rather than an event's.
+ *
+ * @throws {RangeError} The id is empty, too long, or not well-formed.
+ */
+export function checkActorId(actorId: string): void {
+  const problem = tokenProblem(actorId);
+  if (problem !== undefined) {
+    throw new RangeError(`Cannot look up actor ${describe(actorId)}: its id ${problem}`);
+  }
+}
+
+/** Refuses a number that is no version, sequence or limit. */
+export function checkNumber(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw new RangeError(`Cannot read: ${name} is ${value}, not a safe integer of 0 or more`);
+  }
+}
+
+/** Checks what `readEvents()` was given, and fills in what was not. */
+export function prepareRange(
+  actorId: string,
+  { fromVersion = 0, toVersion, direction = "forwards", limit, signal }: ReadOptions,
+): Range & { readonly backwards: boolean } {
+  checkActorId(actorId);
+  checkNumber("fromVersion", fromVersion);
+  if (toVersion !== undefined) checkNumber("toVersion", toVersion);
+  if (limit !== undefined) checkNumber("limit", limit);
+  if (direction !== "forwards" && direction !== "backwards") {
+    throw new RangeError(
+      `Cannot read: direction is ${describe(direction)}, not "forwards" or "backwards"`,
+    );
+  }
+  const most = Number.MAX_SAFE_INTEGER;
+  const backwards = direction === "backwards";
+  return { from: fromVersion, to: toVersion ?? most, limit: limit ?? most, signal, backwards };
+}
+
+/** Checks what `readAll()` was given, and fills in what was not. */
+export function prepareReadAll(
+  { from = "start", filter = {}, signal }: ReadAllOptions,
+): { from: number; filter: EventFilter; signal: AbortSignal | undefined } {
+  if (from !== "start") checkNumber("from", from);
+  if (filter.actorId !== undefined) checkActorId(filter.actorId);
+  if (filter.category !== undefined) checkCategory(filter.category);
+  return { from: from === "start" ? 1 : Math.max(1, from), filter, signal };
+}
+
+/** Refuses a category that no actor can have. */
+export function checkCategory(category: string): void {
+  const problem = tokenProblem(category);
+  if (problem !== undefined) {
+    throw new RangeError(`Cannot read category ${describe(category)}: it ${problem}`);
+  }
+}

@@ -1,0 +1,41 @@
+import { StoreUnavailableError, VersionConflictError } from "../errors.ts";
+import type { CheckedEvent } from "../format/encode.ts";
+
+/** The conflict of a save with an actor that is not at the version expected. */
+export function expectationFailed(
+  actorId: string,
+  expected: number,
+  current: number,
+  events: readonly CheckedEvent[],
+): VersionConflictError {
+  const attempted = events.find((event) => event.actorId === actorId)?.version ?? expected;
+  const reason = `version ${expected} was expected, and current version is ${current}`;
+  return new VersionConflictError(actorId, attempted, current, reason);
+}
+
+/** The error of a save that is certainly not stored; `event` is its first. */
+export function unavailable(event: CheckedEvent, cause: unknown): StoreUnavailableError {
+  const { actorId, version } = event;
+  const reason = cause instanceof Error
+    ? cause.message
+    : cause === undefined
+    ? "its turn did not come in time"
+    : String(cause);
+  return new StoreUnavailableError(
+    `Cannot save event at version ${version} of "${actorId}": ${reason}; nothing was saved`,
+    { cause },
+  );
+}
+
+/** The conflict of `event` with an actor that is at version `current`. */
+export function conflictOf(event: CheckedEvent, current: number): VersionConflictError {
+  const { actorId, version } = event;
+  return version > current
+    ? new VersionConflictError(
+      actorId,
+      version,
+      current,
+      `other events of its batch are stored already, this one is not; current version is ${current}`,
+    )
+    : new VersionConflictError(actorId, version, current);
+}

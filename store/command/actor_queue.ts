@@ -1,0 +1,244 @@
+import { type ActorState, advance } from "./actor_state.ts";
+import type { SavePace } from "./group_policy.ts";
+import type { PendingCommand } from "./pending_command.ts";
+import { type CommandPlan, plan, type PlannedCommand } from "./plan.ts";
+import { load, takeSnapshot } from "./rehydrate.ts";
+import type { StateCache } from "./state_cache.ts";
+import { SaveDoubt } from "./unknown_saves.ts";
+import { isAetherError, type VersionConflictError } from "../errors.ts";
+import type { EventStore } from "../store.ts";
+
+/** Commands at most that are saved together. */
+const MAX_GROUP = 250;
+/** First wait after a conflict, in ms, and the longest; a random part is waited, and over again. */
+const CONFLICT_PAUSE = [2, 64] as const;
+/** The same after a try without an answer. */
+const DOUBT_PAUSE = [8, 256] as const;
+/**
+ * Who saves without a read is quicker than anyone who has to read first, and would keep others out
+ * for as long as it goes on. So it rests after so many ms, and sooner when another writer was
+ * noticed in the last second.
+ */
+const BUSY = { alone: 32, contended: 16 } as const;
+/** Commands no further apart than so many ms come one right after the other. */
+const CONTINUOUS = 2;
+
+/**
+ * The commands of this process on one actor, one after the other. Where many wait they are
+ * decided in turn and saved together, all or none; where a save is refused, all are decided
+ * again. A refusal or a result without events is given out only when the state that it rests on
+ * is known to be the present one: by the save of others in the group, else by a read.
+ */
+export class CommandLane {
+  readonly #store: EventStore;
+  readonly #actorId: string;
+  readonly #states: StateCache;
+  readonly #pace: SavePace;
+  readonly #queue: PendingCommand[] = [];
+
+  /** Begins empty; states of actors are kept in `states`. */
+  constructor(store: EventStore, actorId: string, states: StateCache, pace: SavePace) {
+    this.#store = store;
+    this.#actorId = actorId;
+    this.#states = states;
+    this.#pace = pace;
+  }
+
+  /** Lines up. */
+  push(job: PendingCommand): void {
+    this.#queue.push(job);
+  }
+
+  /** Runs commands until none is left, and says so before another can line up. */
+  async drain(onEmpty: () => void): Promise<void> {
+    // Commands that were given in one go come together.
+    await Promise.resolve();
+    while (this.#next().length > 0) await this.#turn();
+    onEmpty();
+  }
+
+  /** Brings the first command to its end, or the first ones together. */
+  async #turn(): Promise<void> {
+    const pause = new Pause(...CONFLICT_PAUSE);
+    let base: ActorState | undefined;
+    let isPresent = false;
+    let busySince = performance.now();
+    let contendedAt = -Infinity;
+    for (;;) {
+      const jobs = this.#next();
+      const [first] = jobs;
+      if (first === undefined) return;
+      if (base?.evolution !== first.decider) {
+        const kept = first.options.cache === false
+          ? undefined
+          : this.#states.get(this.#actorId, first.decider);
+        base = kept?.actor;
+        isPresent = base === undefined;
+        if (kept !== undefined) {
+          contendedAt = kept.contendedAt;
+          if (performance.now() - kept.usedAt < CONTINUOUS) busySince = kept.busySince;
+          const isShared = performance.now() - contendedAt < 1000;
+          if (performance.now() - busySince > (isShared ? BUSY.contended : BUSY.alone)) {
+            await rest(this.#pace.rest, jobs);
+            busySince = performance.now();
+            continue;
+          }
+        }
+      }
+      let planned: CommandPlan | undefined;
+      let isSaving = false;
+      try {
+        base ??= await load(this.#store, this.#actorId, first.decider, first.options.snapshots);
+        planned = await plan(this.#actorId, base, jobs);
+        if (planned.events.length === 0 && planned.commands.length > 0) {
+          if (!isPresent) {
+            const present: ActorState = await advance(this.#store, this.#actorId, base);
+            isPresent = true;
+            if (present.version !== base.version) {
+              base = present;
+              continue;
+            }
+          }
+          return this.#complete(planned, busySince, contendedAt);
+        }
+        if (planned.events.length === 0) continue;
+        isSaving = true;
+        const conflict = await this.#save(planned);
+        isSaving = false;
+        if (conflict === undefined) return this.#complete(planned, busySince, contendedAt);
+        contendedAt = performance.now();
+        isPresent = true;
+        for (const { job } of planned.commands) {
+          job.conflict = conflict;
+          job.notSaved();
+        }
+        await pause.wait(jobs);
+        busySince = performance.now();
+        if (planned.isInPlace || jobs.every((job) => job.isSettled)) base = this.#forget();
+        else base = await advance(this.#store, this.#actorId, base);
+      } catch (error) {
+        base = this.#forget();
+        const failed = planned?.commands.map(({ job }) => job) ?? jobs;
+        if (isSaving && failed.length > 1 && !isAetherError(error, "StoreUnavailableError")) {
+          // One of them cannot be saved: which, shows when each is saved by itself.
+          for (const job of failed) {
+            job.isAlone = true;
+            job.notSaved();
+          }
+          continue;
+        }
+        for (const job of failed) job.reject(error);
+        return;
+      }
+    }
+  }
+
+  /** Saves the plan; gives the conflict that has certainly prevented it, if one has. */
+  async #save({ base, commands, events, originals }: CommandPlan): Promise<
+    VersionConflictError | undefined
+  > {
+    const expect = [{ actorId: this.#actorId, version: base.version }];
+    const pause = new Pause(...DOUBT_PAUSE);
+    const doubt = new SaveDoubt();
+    for (const { job } of commands) job.saving();
+    for (;;) {
+      try {
+        const saved = doubt.exists ? events : originals;
+        await this.#pace.run(commands.length, () => this.#store.saveEvents(saved, { expect }));
+        doubt.end("saved");
+        return undefined;
+      } catch (error) {
+        if (isAetherError(error, "VersionConflictError")) {
+          doubt.end("never");
+          return error;
+        }
+        if (isAetherError(error, "SaveOutcomeUnknownError")) doubt.add(error);
+        else if (!doubt.exists) throw error;
+        // Until it is known what became of these events, nothing else may be decided.
+        const waiting = commands.filter((command) => isWaiting(command, doubt, error));
+        if (waiting.length === 0) throw error;
+        await pause.wait(waiting.map(({ job }) => job));
+      }
+    }
+  }
+
+  #complete(
+    { base, end, commands, isSpoiled }: CommandPlan,
+    busySince: number,
+    contendedAt: number,
+  ): void {
+    const taker = commands.findLast(({ job: { options } }) => options.snapshots !== undefined);
+    const snapshots = taker?.job.options.snapshots;
+    const taken = snapshots && takeSnapshot(this.#actorId, base.version, end, snapshots);
+    if (!isSpoiled && commands.every(({ job }) => job.options.cache !== false)) {
+      const usedAt = performance.now();
+      this.#states.set(this.#actorId, { actor: end, busySince, usedAt, contendedAt });
+    } else {
+      this.#forget();
+    }
+    for (const command of commands) {
+      const { job, outcome } = command;
+      if ("error" in outcome) job.reject(outcome.error);
+      else job.resolve(outcome.result, command === taker ? taken : undefined);
+    }
+  }
+
+  #forget(): undefined {
+    this.#states.delete(this.#actorId);
+  }
+
+  /** The commands to try next: the first one, or the first ones where many wait. */
+  #next(): readonly PendingCommand[] {
+    while (this.#queue[0]?.isSettled) this.#queue.shift();
+    const group: PendingCommand[] = [];
+    for (const job of this.#queue) {
+      if (job.isSettled) continue;
+      if (group.length === MAX_GROUP || (group.length > 0 && !fits(job, group[0]!))) break;
+      group.push(job);
+    }
+    return this.#pace.favoursGroup(group.length) ? group : group.slice(0, 1);
+  }
+}
+
+/** Whether two commands may be saved together. */
+function fits(job: PendingCommand, first: PendingCommand): boolean {
+  return job.decider === first.decider && !job.isAlone && !first.isAlone;
+}
+
+/** Whether the caller still waits; if not, it is told of the doubt. */
+function isWaiting(command: PlannedCommand, doubt: SaveDoubt, error: unknown): boolean {
+  const { job } = command;
+  const reason = job.giveUpReason();
+  if (reason === undefined) return true;
+  job.reject(doubt.errorFor(command, job.options.signal?.aborted ? reason.cause : error));
+  return false;
+}
+
+/** Waits that grow, and begin anew: some tries have to be close to each other to get between. */
+class Pause {
+  #span: number;
+  readonly #shortest: number;
+  readonly #longest: number;
+
+  constructor(shortest: number, longest: number) {
+    this.#span = shortest;
+    this.#shortest = shortest;
+    this.#longest = longest;
+  }
+
+  /** Waits for a random part of the span, or until nobody waits for any of `jobs`. */
+  async wait(jobs: readonly PendingCommand[]): Promise<void> {
+    const span = this.#span;
+    this.#span = span < this.#longest ? span * 2 : this.#shortest;
+    await rest(Math.random() * span, jobs);
+  }
+}
+
+/** Waits for a while, or until nobody waits for any of `jobs`. */
+async function rest(duration: number, jobs: readonly PendingCommand[]): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, duration);
+  Promise.allSettled(jobs.map((job) => job.promise)).then(() => resolve());
+  await promise;
+  clearTimeout(timer);
+}

@@ -1,0 +1,76 @@
+import type { Evolution } from "./decider.ts";
+import { StreamRegressedError } from "../errors.ts";
+import type { Event } from "../event.ts";
+import type { EventStore } from "../store.ts";
+
+/** Events after a known version that are held in memory at once, at most. */
+const TAIL = 200;
+
+/** The state of an actor at one version, with what it takes to go on from there. */
+export interface ActorState<State = unknown, E extends Event = Event> {
+  /** By which the state was folded. */
+  readonly evolution: Evolution<State, E>;
+  readonly state: State;
+  /** Version of the last event in it; 0 when there is none. */
+  readonly version: number;
+  /** Id of that event, where it was seen. */
+  readonly lastId: string | undefined;
+}
+
+/** The state before the first event. */
+export function initial<State, E extends Event>(
+  evolution: Evolution<State, E>,
+): ActorState<State, E> {
+  const state = evolution.initialState();
+  return { evolution, state, version: 0, lastId: undefined };
+}
+
+/**
+ * The state with all events folded in that are stored by now. Reads from the last event that is
+ * in it already, so that a history that has lost it is noticed.
+ *
+ * @throws {StreamRegressedError} That event is not stored any more.
+ */
+export async function advance<State, E extends Event>(
+  store: EventStore,
+  actorId: string,
+  from: ActorState<State, E>,
+  signal?: AbortSignal,
+): Promise<ActorState<State, E>> {
+  const { evolution } = from;
+  let { state, version, lastId } = from;
+  let isJoined = version === 0;
+  for await (const event of eventsFrom<E>(store, actorId, version, signal)) {
+    if (isJoined) {
+      state = evolution.evolve(state, event);
+    } else if (event.version !== version || (lastId !== undefined && event.id !== lastId)) {
+      break;
+    }
+    isJoined = true;
+    ({ version, id: lastId } = event);
+  }
+  if (isJoined) return { ...from, state, version, lastId };
+  const latest = await store.getLatestVersion(actorId, { fresh: true });
+  throw new StreamRegressedError(`the versions of "${actorId}"`, from.version, latest);
+}
+
+/**
+ * The events at `version` and above, ascending. What comes after a known version is short by
+ * custom, and soonest found from the end of the history.
+ */
+async function* eventsFrom<E extends Event>(
+  store: EventStore,
+  actorId: string,
+  version: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<E, void> {
+  const options = { fromVersion: version, ...(signal && { signal }) };
+  if (version > 0) {
+    const direction = "backwards";
+    const tail: E[] = [];
+    const wanted = { ...options, direction, limit: TAIL } as const;
+    for await (const event of store.readEvents<E>(actorId, wanted)) tail.push(event);
+    if (tail.length < TAIL) return yield* tail.reverse();
+  }
+  yield* store.readEvents<E>(actorId, options);
+}

@@ -1,0 +1,69 @@
+import type { EventDraft } from "../append.ts";
+import type { Event } from "../event.ts";
+
+/** How the events of an actor make up its state: what {@linkcode rehydrate} folds with. */
+export interface Evolution<State, E extends Event = Event> {
+  /** The state of an actor without events; a fresh one with each call. */
+  readonly initialState: () => State;
+  /**
+   * The state after `event`. Pure: gives a new state and leaves the old one as it is, for an
+   * earlier state may still be needed when a save is refused.
+   */
+  readonly evolve: (state: State, event: E) => State;
+}
+
+/** What a command leads to: several events, one, or none (`[]`). All of them are saved at once. */
+export type Decision<E extends Event = Event> = readonly EventDraft<E>[] | EventDraft<E>;
+
+/**
+ * The rules of one kind of actor, as plain functions: what its events make of it, and which
+ * events a command leads to. {@linkcode execute} runs commands by it; its `State`, `Command` and
+ * events are inferred from end to end, so that data that an event type does not have is a
+ * compile error.
+ *
+ * @typeParam State What decisions are based on; anything that `evolve` can build.
+ * @typeParam Command What the actor can be asked to do, a union by custom.
+ * @typeParam E The union of the actor's events.
+ *
+ * @example A cart
+ * ```ts
+ * import { type Decider, type Event, execute, InMemoryEventStore } from "@flowmade-one/aether";
+ *
+ * type CartEvent =
+ *   | Event<"ItemAdded", { sku: string; price: number }>
+ *   | Event<"CartCheckedOut", null>;
+ * type CartCommand = { type: "add"; sku: string; price: number } | { type: "checkOut" };
+ * type Cart = { total: number; open: boolean };
+ *
+ * const cart: Decider<Cart, CartCommand, CartEvent> = {
+ *   initialState: () => ({ total: 0, open: true }),
+ *   evolve: (state, event) => {
+ *     switch (event.eventType) {
+ *       case "ItemAdded":
+ *         return { ...state, total: state.total + event.data.price };
+ *       case "CartCheckedOut":
+ *         return { ...state, open: false };
+ *     }
+ *   },
+ *   decide: (command, state) => {
+ *     if (!state.open) throw new Error("The cart is checked out");
+ *     if (command.type === "checkOut") return { eventType: "CartCheckedOut", data: null };
+ *     const { sku, price } = command;
+ *     return { eventType: "ItemAdded", data: { sku, price } };
+ *   },
+ * };
+ *
+ * await using store = new InMemoryEventStore();
+ * await execute(store, "cart-7", cart, { type: "add", sku: "pen", price: 2 });
+ * const { state, version } = await execute(store, "cart-7", cart, { type: "checkOut" });
+ * console.log(state, version); // { total: 2, open: false } 2
+ * ```
+ */
+export interface Decider<State, Command, E extends Event = Event> extends Evolution<State, E> {
+  /**
+   * The events that `command` leads to in `state`, without version or actor. Throws to refuse.
+   * Pure too: it is asked again when another writer was faster. It may be asynchronous, and
+   * should be quick then, for the next command of the actor waits.
+   */
+  readonly decide: (command: Command, state: State) => Decision<E> | Promise<Decision<E>>;
+}

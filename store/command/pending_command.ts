@@ -1,0 +1,152 @@
+import type { Decider } from "./decider.ts";
+import type { SnapshotOptions } from "./rehydrate.ts";
+import { StoreUnavailableError, type VersionConflictError } from "../errors.ts";
+import type { Event, EventMetadata } from "../event.ts";
+
+/** A decider whose types were checked where the command was given. */
+export type AnyDecider = Decider<unknown, unknown>;
+
+/** One command on its way: it ends with its result, a refusal, its deadline or its signal. */
+export class PendingCommand {
+  readonly actorId: string;
+  readonly decider: AnyDecider;
+  readonly command: unknown;
+  readonly options: ExecuteOptions;
+  /** When to give up, by the monotonic clock, in ms. */
+  readonly deadline: number;
+  /** Its end, for the caller. */
+  readonly promise: Promise<Executed<unknown>>;
+  /** The last conflict of its save: what the caller is told when there is no time for more. */
+  conflict: VersionConflictError | undefined;
+  /** Whether it must be saved by itself, since a save together with others was refused. */
+  isAlone = false;
+  readonly #resolve: (result: Executed<unknown>) => void;
+  readonly #reject: (reason: unknown) => void;
+  readonly #timer: ReturnType<typeof setTimeout>;
+  #isSettled = false;
+  #isSaving = false;
+  #result: Executed<unknown> | undefined;
+
+  /** Begins to wait. */
+  constructor(
+    actorId: string,
+    decider: AnyDecider,
+    command: unknown,
+    options: ExecuteOptions,
+    timeout: number,
+  ) {
+    const { promise, resolve, reject } = Promise.withResolvers<Executed<unknown>>();
+    this.actorId = actorId;
+    this.decider = decider;
+    this.command = command;
+    this.options = options;
+    this.deadline = performance.now() + timeout;
+    this.promise = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#timer = setTimeout(() => this.#hurry(), timeout);
+    options.signal?.addEventListener("abort", this.#hurry);
+  }
+
+  /** Whether its end is known, told to the caller or about to be. */
+  get isSettled(): boolean {
+    return this.#isSettled || this.#result !== undefined;
+  }
+
+  /** Events are on their way: from now on only the store can tell how this ends. */
+  saving(): void {
+    this.#isSaving = true;
+  }
+
+  /** Its events are certainly not stored: it may be tried again, if there is time. */
+  notSaved(): void {
+    this.#isSaving = false;
+    if (performance.now() >= this.deadline) this.#hurry();
+    else if (this.options.signal?.aborted === true) this.#hurry();
+  }
+
+  /** Why nobody waits any more, or undefined while there is time. */
+  giveUpReason(): { readonly cause: unknown } | undefined {
+    const { signal } = this.options;
+    if (signal?.aborted === true) return { cause: signal.reason };
+    if (performance.now() < this.deadline) return undefined;
+    return { cause: new Error("the deadline has passed") };
+  }
+
+  /** Ends with `result`, at once or `after` something else, which the deadline cuts short. */
+  resolve(result: Executed<unknown>, after?: Promise<void>): void {
+    if (after === undefined) return this.#settle(() => this.#resolve(result));
+    this.#result = result;
+    after.then(() => this.#settle(() => this.#resolve(result)));
+    if (this.giveUpReason() !== undefined) this.#hurry();
+  }
+
+  /** Ends with a failure. */
+  reject(reason: unknown): void {
+    this.#settle(() => this.#reject(reason));
+  }
+
+  /** The time is over, or the caller has lost interest. */
+  readonly #hurry = (): void => {
+    const { signal } = this.options;
+    const result = this.#result;
+    if (result !== undefined) this.#settle(() => this.#resolve(result));
+    else if (this.#isSaving) return;
+    else if (signal?.aborted === true) this.reject(signal.reason);
+    else this.reject(this.conflict ?? overdue(this.actorId));
+  };
+
+  #settle(tell: () => void): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    clearTimeout(this.#timer);
+    this.options.signal?.removeEventListener("abort", this.#hurry);
+    tell();
+  }
+}
+
+function overdue(actorId: string): StoreUnavailableError {
+  return new StoreUnavailableError(
+    `Cannot execute the command on "${actorId}": its turn did not end before its deadline; ` +
+      "nothing was saved",
+  );
+}
+
+/** Options for {@linkcode execute}. */
+export interface ExecuteOptions {
+  /**
+   * How long the command may wait for its turn and be tried again, in ms. A save under way is
+   * not cut off: the store's own `timeout` ends it.
+   *
+   * @default {10_000}
+   */
+  readonly timeout?: number;
+  /** Loads from snapshots, and takes them. @default {undefined} */
+  readonly snapshots?: SnapshotOptions;
+  /** Metadata of each event; what a draft has itself goes before. @default {undefined} */
+  readonly metadata?: EventMetadata;
+  /**
+   * Whether the actor's state may be kept in memory for the next command of this process, of
+   * the 1,000 actors that were used last. The save decides whether it is the present one.
+   *
+   * @default {true}
+   */
+  readonly cache?: boolean;
+  /**
+   * Gives up by the signal's reason while nothing is saved. Once events are on their way the
+   * outcome is waited for; where it stays unknown, the abort ends the attempts to find out.
+   *
+   * @default {undefined}
+   */
+  readonly signal?: AbortSignal;
+}
+
+/** What {@linkcode execute} gives back. */
+export interface Executed<State, E extends Event = Event> {
+  /** The actor's state after the command. Not yours to change: the next command may build on it. */
+  readonly state: State;
+  /** The actor's version after the command. */
+  readonly version: number;
+  /** What the command led to, as it was saved; empty where it changed nothing. */
+  readonly events: readonly E[];
+}

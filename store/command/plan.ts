@@ -1,0 +1,138 @@
+import type { EventDraft } from "../append.ts";
+import type { ActorState } from "./actor_state.ts";
+import type { Decision } from "./decider.ts";
+import type { Executed, PendingCommand } from "./pending_command.ts";
+import { createEvent, type Event, type EventMetadata } from "../event.ts";
+import { MAX_BATCH } from "../format/layout.ts";
+
+/** How long commands are gathered for one save, in ms: the first of them does not wait longer. */
+const GATHER = 5;
+
+/** What one command has come to, if the plan is saved. */
+export interface PlannedCommand {
+  readonly job: PendingCommand;
+  /** Its refusal or its result. */
+  readonly outcome: { readonly error: unknown } | { readonly result: Executed<unknown> };
+}
+
+/** What some commands, one after the other, make of an actor; nothing of it is saved yet. */
+export interface CommandPlan {
+  readonly base: ActorState;
+  /** The actor afterwards. */
+  readonly end: ActorState;
+  readonly commands: readonly PlannedCommand[];
+  /** What is to be saved, all of it or nothing. */
+  readonly events: readonly Event[];
+  /** The same with the very data that `decide` gave, which the store has to see and judge. */
+  readonly originals: readonly Event[];
+  /** Whether `evolve` gave a state back that it was given, and so may have changed `base`. */
+  readonly isInPlace: boolean;
+  /** Whether `evolve` threw, and may have left the state of `end` half changed. */
+  readonly isSpoiled: boolean;
+}
+
+/**
+ * Asks the deciders of `jobs`, each on the state that the one before leaves behind. Ends early
+ * where they take long, or where more events come together than fit in one save.
+ */
+export async function plan(
+  actorId: string,
+  base: ActorState,
+  jobs: readonly PendingCommand[],
+): Promise<CommandPlan> {
+  const until = performance.now() + GATHER;
+  const commands: PlannedCommand[] = [];
+  const events: Event[] = [];
+  const originals: Event[] = [];
+  let end = base;
+  let isInPlace = false;
+  let isSpoiled = false;
+  for (const job of jobs) {
+    if (isSpoiled) break;
+    if (job.isSettled) continue;
+    let isEvolving = false;
+    if (commands.length > 0 && performance.now() > until) break;
+    try {
+      const decision = job.decider.decide(job.command, end.state);
+      const drafts = draftsOf(
+        // A decision that does not come in time has no one to wait for it.
+        isPromise(decision) ? await Promise.race([decision, never(job)]) : decision,
+      );
+      if (job.isSettled) continue;
+      if (events.length > 0 && events.length + drafts.length > MAX_BATCH) break;
+      const made = drafts.map((draft, at) =>
+        eventOf(draft, actorId, end.version + at + 1, job.options.metadata)
+      );
+      const copies = made.map((event) => ({ ...event, data: copied(event.data) }));
+      let { state, version, lastId } = end;
+      isEvolving = true;
+      for (const event of copies) {
+        const next = job.decider.evolve(state, event);
+        isInPlace ||= next === state && typeof next === "object" && next !== null;
+        state = next;
+        ({ version, id: lastId } = event);
+      }
+      end = { ...end, state, version, lastId };
+      events.push(...copies);
+      originals.push(...made);
+      commands.push({ job, outcome: { result: { state, version, events: copies } } });
+    } catch (error) {
+      isSpoiled = isEvolving;
+      if (!job.isSettled) commands.push({ job, outcome: { error } });
+    }
+  }
+  return { base, end, commands, events, originals, isInPlace, isSpoiled };
+}
+
+function draftsOf(decision: Decision): readonly EventDraft[] {
+  const drafts = Array.isArray(decision) ? decision as readonly EventDraft[] : [decision];
+  for (const draft of drafts) {
+    if (typeof draft !== "object" || draft === null) {
+      throw new TypeError(`Cannot execute the command: decide() gave ${draft}, not an event`);
+    }
+  }
+  return drafts as readonly EventDraft[];
+}
+
+function eventOf(
+  { id, eventType, data, metadata }: EventDraft,
+  actorId: string,
+  version: number,
+  shared: EventMetadata | undefined,
+): Event {
+  const both = shared === undefined && metadata === undefined
+    ? {}
+    : { metadata: { ...shared, ...metadata } };
+  const event = createEvent({ eventType, actorId, version, data, ...both });
+  return id === undefined ? event : { ...event, id };
+}
+
+/** Rejects when the command's time is over; resolves never. */
+function never(job: PendingCommand): Promise<never> {
+  return job.promise as Promise<never>;
+}
+
+function isPromise(value: Decision | Promise<Decision>): value is Promise<Decision> {
+  return typeof (value as Partial<Promise<Decision>> | undefined)?.then === "function";
+}
+
+/**
+ * A copy of plain data, as a replay would give: what the caller does to a command later must not
+ * reach a state that is kept. What is not plain is left as it is; the store refuses it, unless a
+ * codec knows it.
+ */
+function copied(data: unknown): unknown {
+  try {
+    return copy(data);
+  } catch {
+    return data; // Cyclic, or with getters that throw: the store says so.
+  }
+}
+
+function copy(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(copy);
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copy(item)]));
+}

@@ -1,0 +1,159 @@
+import { type ActorState, advance, initial } from "./actor_state.ts";
+import type { Evolution } from "./decider.ts";
+import type { Event } from "../event.ts";
+import { snapshotEvery, type SnapshotPolicy } from "../snapshot/policy.ts";
+import type { SnapshotStore } from "../snapshot/snapshot.ts";
+import type { EventStore } from "../store.ts";
+
+/** Options of {@linkcode rehydrate} and `execute`: where snapshots are kept, and when one is taken. */
+export interface SnapshotOptions {
+  /** Where they are kept. */
+  readonly store: SnapshotStore;
+  /** The shape of the state; raise it with each change, and older snapshots are passed over. */
+  readonly schemaVersion: number;
+  /**
+   * `execute` takes one at each multiple of so many versions, or when a policy of yours says so;
+   * `rehydrate` takes none.
+   *
+   * @default {100}
+   */
+  readonly every?: number | SnapshotPolicy;
+  /**
+   * Told when a snapshot could not be read or taken. It never fails a load or a command: the
+   * events are the truth, and are replayed instead.
+   *
+   * @default {console.warn}
+   */
+  readonly onError?: (error: unknown, actorId: string) => void;
+}
+
+/** Options for {@linkcode rehydrate}. */
+export interface RehydrateOptions {
+  /** Begins at the latest snapshot rather than at the first event. @default {undefined} */
+  readonly snapshots?: SnapshotOptions;
+  /** Ends the load by throwing the signal's reason. @default {undefined} */
+  readonly signal?: AbortSignal;
+}
+
+/** What {@linkcode rehydrate} gives back. */
+export interface Rehydrated<State> {
+  /** What the events make of the actor. */
+  readonly state: State;
+  /** The version of the last event in it; 0 for an actor without events. */
+  readonly version: number;
+}
+
+/**
+ * The present state of an actor: its latest snapshot, where there is one of the schema asked
+ * for, and the events after it, folded one by one. A snapshot that is missing or cannot be read
+ * makes the load longer, never wrong.
+ *
+ * @param store Where the events are.
+ * @param actorId The actor; one that is unknown has its initial state and version 0.
+ * @param evolution How events make up the state; a `Decider` is one.
+ * @throws {StreamRegressedError} The snapshot's last event is not stored any more.
+ * @throws {CorruptEventError} A stored event cannot be read, or a piece is missing.
+ * @throws Whatever `evolve` throws, untouched.
+ *
+ * @example The balance of an account
+ * ```ts
+ * import { appendEvents, type Event, InMemoryEventStore, rehydrate } from "@flowmade-one/aether";
+ *
+ * type Deposited = Event<"Deposited", { amount: number }>;
+ *
+ * await using store = new InMemoryEventStore();
+ * await appendEvents<Deposited>(store, "account-1", 0, [
+ *   { eventType: "Deposited", data: { amount: 5 } },
+ *   { eventType: "Deposited", data: { amount: 7 } },
+ * ]);
+ * const { state, version } = await rehydrate(store, "account-1", {
+ *   initialState: () => 0,
+ *   evolve: (balance: number, event: Deposited) => balance + event.data.amount,
+ * });
+ * console.log(state, version); // 12 2
+ * ```
+ */
+export async function rehydrate<State, E extends Event = Event>(
+  store: EventStore,
+  actorId: string,
+  evolution: Evolution<State, E>,
+  options: RehydrateOptions = {},
+): Promise<Rehydrated<State>> {
+  const { snapshots, signal } = options;
+  const { state, version } = await load(store, actorId, evolution, snapshots, signal);
+  return { state, version };
+}
+
+/** Loads what {@linkcode rehydrate} gives, with what the next load or save can go on from. */
+export async function load<State, E extends Event>(
+  store: EventStore,
+  actorId: string,
+  evolution: Evolution<State, E>,
+  snapshots: SnapshotOptions | undefined,
+  signal?: AbortSignal,
+): Promise<ActorState<State, E>> {
+  signal?.throwIfAborted();
+  const begin = snapshots && await fromSnapshot(actorId, evolution, snapshots);
+  return await advance(store, actorId, begin ?? initial(evolution), signal);
+}
+
+/** Keeps a snapshot of an actor that has come from version `before`, if one is due. */
+export async function takeSnapshot(
+  actorId: string,
+  before: number,
+  { state, version, lastId }: Rehydrated<unknown> & { readonly lastId: string | undefined },
+  options: SnapshotOptions,
+): Promise<void> {
+  const { store, schemaVersion } = options;
+  try {
+    if (!policyOf(options)(before, version)) return;
+    await store.saveSnapshot({
+      actorId,
+      version,
+      ...(lastId !== undefined && { lastEventId: lastId }),
+      schemaVersion,
+      state,
+      timestamp: new Date(),
+    });
+  } catch (error) {
+    report(options, error, actorId);
+  }
+}
+
+/**
+ * When snapshots are due.
+ *
+ * @throws {RangeError} `every` is a number out of its range.
+ */
+export function policyOf({ every = 100 }: SnapshotOptions): SnapshotPolicy {
+  return typeof every === "number" ? snapshotEvery(every) : every;
+}
+
+async function fromSnapshot<State, E extends Event>(
+  actorId: string,
+  evolution: Evolution<State, E>,
+  options: SnapshotOptions,
+): Promise<ActorState<State, E> | undefined> {
+  const { store, schemaVersion } = options;
+  try {
+    const snapshot = await store.getLatestSnapshot<State>(actorId, { schemaVersion });
+    if (snapshot === undefined) return undefined;
+    const { state, version, lastEventId } = snapshot;
+    return { evolution, state, version, lastId: lastEventId };
+  } catch (error) {
+    report(options, error, actorId);
+    return undefined;
+  }
+}
+
+function report({ onError = warn }: SnapshotOptions, error: unknown, actorId: string): void {
+  try {
+    onError(error, actorId);
+  } catch (failure) {
+    console.warn(`Cannot report the failed snapshot of "${actorId}":`, failure);
+  }
+}
+
+function warn(error: unknown, actorId: string): void {
+  console.warn(`Cannot use snapshots of "${actorId}":`, error);
+}

@@ -1,0 +1,159 @@
+import { type Context, context } from "@opentelemetry/api";
+import { caused, createEvent, type Event, type EventMetadata } from "./event.ts";
+import type { Broadcaster, EventStoreOptions } from "./store.ts";
+
+/** What a notification says of a saved event; `timestamp` as ISO 8601. */
+export interface SavedEvent extends Pick<Event, "id" | "actorId" | "version"> {
+  /** When it happened. */
+  readonly timestamp: string;
+  /** Its metadata. */
+  readonly metadata: EventMetadata | undefined;
+}
+
+/** The type of the event that a store publishes after each event that it saved. */
+export const EVENT_STORED = "EventStored";
+
+/** What {@linkcode EventStored} says of the saved event. */
+export interface EventStoredData {
+  /** The saved event's id. */
+  readonly eventId: string;
+  /** The saved event's actor. */
+  readonly actorId: string;
+  /** The saved event's version. */
+  readonly version: number;
+  /** The saved event's time, ISO 8601. */
+  readonly timestamp: string;
+}
+
+/**
+ * Tells that an event was saved. Its `actorId` and `version` are those of the saved event,
+ * whose correlation it carries on; its `causationId` is the saved event's id.
+ * A notification, at most once: a crash between save and publish loses it.
+ */
+export type EventStored = Event<typeof EVENT_STORED, EventStoredData>;
+
+/** Notifications that may wait for a slow broadcaster; more are refused. */
+const MAX_WAITING = 1000;
+/** Actors that may have one with the broadcaster; more are refused. */
+const MAX_UNDER_WAY = 10_000;
+/** Turns of the microtask queue without any progress after which the broadcaster is slow. */
+const PATIENCE = 16;
+
+/**
+ * Publishes {@linkcode EventStored} events, one actor's in order: the next is published when
+ * the broadcaster's promise for the one before has settled. Never fails, never holds up a save.
+ */
+export class StoredNotifier {
+  readonly #namespace: string;
+  readonly #broadcaster: Broadcaster | undefined;
+  readonly #onError: (error: unknown, event: Event) => void;
+  /** The last notification of each actor that has one under way. */
+  readonly #tails = new Map<string, Promise<void>>();
+  #waiting = 0;
+  /** Notifications that are over, counted to see that the broadcaster keeps going. */
+  #settled = 0;
+
+  /** Takes what a store was given. */
+  constructor(namespace: string, options: EventStoreOptions) {
+    this.#namespace = namespace;
+    this.#broadcaster = options.broadcaster;
+    this.#onError = options.onBroadcastError ?? warn;
+  }
+
+  /** Whether there is nobody to tell. */
+  get silent(): boolean {
+    return this.#broadcaster === undefined;
+  }
+
+  /**
+   * Publishes one notification for each saved event. Resolves when all are published or the
+   * broadcaster turns out to be slow, whichever comes first; rejects never. `within` is the
+   * trace context to publish in, where the caller's is not the save's.
+   */
+  async notify(saved: readonly SavedEvent[], within: Context = context.active()): Promise<void> {
+    if (this.#broadcaster === undefined) return;
+    let open = 0;
+    for (const event of saved) {
+      const done = context.with(within, () => this.#publishInOrder(storedEvent(event)));
+      if (done === undefined) continue;
+      open++;
+      done.then(() => open--);
+    }
+    let before = this.#settled;
+    for (let turn = PATIENCE; open > 0 && turn > 0; turn--) {
+      await undefined;
+      if (this.#settled === before) continue;
+      before = this.#settled;
+      turn = PATIENCE;
+    }
+  }
+
+  /** Resolves when nothing waits any more. */
+  async settled(): Promise<void> {
+    while (this.#tails.size > 0) await Promise.all(this.#tails.values());
+  }
+
+  /** Publishes at once where nothing of the actor is under way; gives what is left to wait for. */
+  #publishInOrder(event: EventStored): Promise<void> | undefined {
+    const before = this.#tails.get(event.actorId);
+    const isFull = before === undefined
+      ? this.#tails.size >= MAX_UNDER_WAY
+      : this.#waiting >= MAX_WAITING;
+    if (isFull) {
+      this.#report(
+        new Error(
+          `Cannot publish ${EVENT_STORED} of version ${event.version} of "${event.actorId}": ` +
+            `the broadcaster is behind by ${this.#tails.size + this.#waiting} notifications`,
+        ),
+        event,
+      );
+      return undefined;
+    }
+    if (before !== undefined) this.#waiting++;
+    const done = before === undefined ? this.#publish(event) : before.then(() => {
+      this.#waiting--;
+      return this.#publish(event);
+    });
+    if (done === undefined) return undefined;
+    this.#tails.set(event.actorId, done);
+    return done.then(() => {
+      this.#settled++;
+      if (this.#tails.get(event.actorId) === done) this.#tails.delete(event.actorId);
+    });
+  }
+
+  #publish(event: EventStored): Promise<void> | undefined {
+    try {
+      const published = this.#broadcaster!.publish(this.#namespace, event);
+      if (typeof published?.then !== "function") return undefined;
+      return Promise.resolve(published).catch((error) => this.#report(error, event));
+    } catch (error) {
+      this.#report(error, event);
+      return undefined;
+    }
+  }
+
+  /** A hook that throws must not fail a save that is done. */
+  #report(error: unknown, event: Event): void {
+    try {
+      this.#onError(error, event);
+    } catch (second) {
+      warn(second, event);
+    }
+  }
+}
+
+function storedEvent(saved: SavedEvent): EventStored {
+  const { id, actorId, version, timestamp, metadata } = saved;
+  const stored = createEvent<EventStored>({
+    eventType: EVENT_STORED,
+    actorId,
+    version,
+    data: { eventId: id, actorId, version, timestamp },
+  });
+  return caused(stored, { ...stored, id, metadata: metadata ?? {} });
+}
+
+function warn(error: unknown, event: Event): void {
+  console.warn(`${event.eventType} of "${event.actorId}" was not published:`, error);
+}

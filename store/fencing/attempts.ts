@@ -1,0 +1,133 @@
+import type { Claim } from "./claims.ts";
+import { readLast } from "../nats/direct_get.ts";
+import type { StoredMessage } from "../nats/stored_message.ts";
+import type { StreamApi } from "../nats/stream_api.ts";
+import type { HeadReader } from "../read/head_reader.ts";
+import type { Head } from "../read/heads.ts";
+
+/** NATS's own header, stored with each message of a batch: tells the try that stored it. */
+const BATCH = "Nats-Batch-Id";
+const POSITION = "Nats-Batch-Sequence";
+
+/** One try to commit a group, which may have been stored. */
+export interface Try<Member> {
+  /** Where each save's first event is among the messages. */
+  readonly offsets: ReadonlyMap<Member, number>;
+  readonly actors: ReadonlySet<string>;
+}
+
+/** What has become of tries: one of them is stored, from sequence `first` on; or none. */
+export type TriesFate<Member> =
+  | { readonly landed: Try<Member>; readonly first: number }
+  | "never"
+  | "open";
+
+/** What tries are looked for with. */
+export interface TriesParts {
+  readonly api: StreamApi;
+  readonly reader: HeadReader;
+  readonly pause: number;
+}
+
+/**
+ * The tries to commit a group whose fate is not known. All of them expect the same of the actors
+ * that they share, so at most one is ever stored; what is stored of one tells which, for each
+ * message names its batch.
+ */
+export class Tries<Member> {
+  /** What the tries expect of the actors that they write or depend on. */
+  readonly basis: ReadonlyMap<string, Head>;
+  /** The claims that they prove. */
+  readonly claims: ReadonlySet<Claim>;
+  /** The connection's epoch before the first. */
+  readonly epoch: number;
+  readonly #parts: TriesParts;
+  readonly #tries = new Map<string, Try<Member>>();
+
+  /** Tries on `basis` under `claims`. */
+  constructor(parts: TriesParts, basis: ReadonlyMap<string, Head>, claims: ReadonlySet<Claim>) {
+    this.#parts = parts;
+    this.basis = basis;
+    this.claims = claims;
+    this.epoch = parts.api.wire.epoch;
+  }
+
+  /** Whether any of them may be stored. */
+  get doubtful(): boolean {
+    return this.#tries.size > 0;
+  }
+
+  /** Whether one of them that has `entry` in it may be stored. */
+  has(entry: Member): boolean {
+    return [...this.#tries.values()].some(({ offsets }) => offsets.has(entry));
+  }
+
+  /** Takes note of a try that is about to be sent as the batch `id`. */
+  add(id: string, tried: Try<Member>): void {
+    this.#tries.set(id, tried);
+  }
+
+  /** Takes a try back that was certainly not stored. */
+  delete(id: string): void {
+    this.#tries.delete(id);
+  }
+
+  /**
+   * What the stream shows of them. One look at all subjects, by a replica that is consistent in
+   * itself: a guard that is broken there with nothing of the tries before it is never met again.
+   */
+  async fate(): Promise<TriesFate<Member>> {
+    const { api, reader, pause } = this.#parts;
+    const expected = this.#expected();
+    const { messages } = await readLast(api, [...expected.keys(), api.layout.genesis], pause);
+    const moved = messages.filter(({ subject, sequence }) =>
+      sequence > (expected.get(subject) ?? Infinity)
+    );
+    const written = new Set([...this.#tries.values()].flatMap(({ actors }) => [...actors]));
+    const foreign = new Set<string>();
+    for (const { subject } of moved) {
+      const actorId = api.layout.actorOf(subject);
+      if (actorId === undefined || !written.has(actorId)) continue;
+      const message = await reader.next(actorId, this.basis.get(actorId)!.sequence);
+      const landed = message && this.#tries.get(message.header(BATCH));
+      if (message === undefined) continue;
+      if (landed !== undefined) return { landed, first: firstOf(message) };
+      foreign.add(actorId);
+    }
+    const isGuardBroken = moved.some(({ subject }) =>
+      !written.has(api.layout.actorOf(subject) ?? "")
+    );
+    const isOpen = [...this.#tries.values()].some(({ actors }) =>
+      ![...actors].some((actorId) => foreign.has(actorId)) &&
+      !(isGuardBroken && isUntouched(actors, moved, api))
+    );
+    return isOpen ? "open" : "never";
+  }
+
+  /** By subject, the sequence that it must be at. */
+  #expected(): Map<string, number> {
+    const { api, reader } = this.#parts;
+    const expected = new Map<string, number>();
+    for (const [actorId, { sequence }] of this.basis) {
+      expected.set(reader.subjectOf(actorId), sequence);
+    }
+    for (const { shard, fence } of this.claims) {
+      expected.set(api.layout.fence(shard), fence.sequence);
+    }
+    return expected;
+  }
+}
+
+/** Whether nothing was seen of these actors. */
+function isUntouched(
+  actors: ReadonlySet<string>,
+  moved: readonly StoredMessage[],
+  api: StreamApi,
+): boolean {
+  return !moved.some(({ subject }) => actors.has(api.layout.actorOf(subject) ?? ""));
+}
+
+/** The sequence of the first message of the batch that `message` is in. */
+function firstOf(message: StoredMessage): number {
+  return message.sequence - Number(message.header(POSITION)) + 1;
+}

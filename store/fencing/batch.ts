@@ -1,0 +1,117 @@
+import type { Claim } from "./claims.ts";
+import type { Entry } from "./pending_save.ts";
+import { type Layout, MAX_BATCH } from "../format/layout.ts";
+import type { Head } from "../read/heads.ts";
+import type { Guard } from "../save/messages.ts";
+import { isNew } from "../save/outcome.ts";
+
+/** Bytes of bodies that one group may have, unless it is a single save. */
+const GROUP_BYTES = 8 * 1024 * 1024;
+
+/** Whether an entry can go along with a group. */
+export type Fit =
+  /** It is in. */
+  | "in"
+  /** Not with this group, for it depends on what is in it. */
+  | "later"
+  /** The group has no room for it. */
+  | "full"
+  /** Heads have to be read first. */
+  | "unknown"
+  /** What is known of its actors forbids it. */
+  | "refused";
+
+/**
+ * Saves of any actors and shards that go out in one atomic batch. They are in the order they
+ * came; each builds on the heads that those before it leave behind.
+ */
+export class Group {
+  readonly entries: Entry[] = [];
+  /** What the first save of each actor builds on, and what is depended on. */
+  readonly basis = new Map<string, Head>();
+  /** The claims that it has to prove. */
+  readonly claims = new Set<Claim>();
+  /** Actors that are depended on, and not written. */
+  readonly guarded = new Set<string>();
+  /** Where each actor's history will end. */
+  readonly #heads = new Map<string, Head>();
+  #events = 0;
+  #bytes = 0;
+
+  /** Adds `entry` if it can go along; `headOf` tells what is known of an actor. */
+  add(entry: Entry, headOf: (actorId: string) => Head | undefined): Fit {
+    const { plan: { actors, expect } } = entry;
+    const save = entry.save!;
+    if (this.entries.length > 0 && entry.isAlone) return "later";
+    const guards = [...expect.keys()].filter((actorId) => !actors.includes(actorId));
+    const depends = actors.some((actorId) => this.guarded.has(actorId)) ||
+      guards.some((actorId) => this.#heads.has(actorId));
+    if (depends) return "later";
+    const heads = new Map<string, Head>();
+    for (const actorId of [...actors, ...guards]) {
+      const head = this.#heads.get(actorId) ?? this.basis.get(actorId) ?? headOf(actorId);
+      if (head === undefined) return "unknown";
+      heads.set(actorId, head);
+    }
+    if (!isNew(save, heads)) {
+      // What stands against it may be a save before it, which is not stored yet.
+      return actors.some((actorId) => this.#heads.has(actorId)) ? "later" : "refused";
+    }
+    if (!this.#hasRoomFor(entry, guards)) return "full";
+    this.entries.push(entry);
+    this.#events += save.events.length;
+    this.#bytes += entry.bytes;
+    for (const claim of entry.claims) this.claims.add(claim);
+    for (const [actorId, head] of heads) {
+      if (!this.basis.has(actorId)) this.basis.set(actorId, head);
+    }
+    for (const actorId of guards) this.guarded.add(actorId);
+    for (const { actorId, version } of save.events) {
+      this.#heads.set(actorId, { version, sequence: heads.get(actorId)!.sequence });
+    }
+    return "in";
+  }
+
+  /** Whether no save more can be added. */
+  get isFull(): boolean {
+    return this.#events >= MAX_BATCH || this.#bytes >= GROUP_BYTES ||
+      this.entries[0]?.isAlone === true;
+  }
+
+  #hasRoomFor(entry: Entry, guards: readonly string[]): boolean {
+    if (this.entries.length === 0) return true; // That it fits alone was checked when it came.
+    const claims = entry.claims.filter((claim) => !this.claims.has(claim)).length;
+    const more = guards.filter((actorId) => !this.guarded.has(actorId)).length;
+    const actors = entry.plan.actors.filter((actorId) => !this.#heads.has(actorId)).length;
+    const events = this.#events + entry.checked.length;
+    const messages = messagesFor(
+      events,
+      this.#heads.size + actors,
+      this.claims.size + claims + this.guarded.size + more,
+    );
+    return messages <= MAX_BATCH && this.#bytes + entry.bytes <= GROUP_BYTES;
+  }
+}
+
+/** Messages of a batch: guards ride on events that are not their actor's first, else on markers. */
+export function messagesFor(events: number, actors: number, guards: number): number {
+  return Math.max(events, actors + guards);
+}
+
+/** The guards of a group's batch: on the fences of its shards, and on what it depends on. */
+export function guardsOf(
+  { basis, claims, guarded }: Group,
+  layout: Layout,
+  subjectOf: (actorId: string) => string,
+): Guard[] {
+  const guards: Guard[] = [];
+  for (const { shard, fence: { sequence } } of claims) {
+    guards.push({ subject: layout.fence(shard), sequence, marker: layout.commit(shard) });
+  }
+  const [first] = claims;
+  for (const actorId of guarded) {
+    const { sequence } = basis.get(actorId)!;
+    guards.push({ subject: subjectOf(actorId), sequence, marker: layout.commit(first!.shard) });
+  }
+  return guards;
+}

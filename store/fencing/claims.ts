@@ -1,0 +1,201 @@
+import { shardOf } from "../actor.ts";
+import { unlessAborted } from "../base/abort.ts";
+import { Lanes } from "../base/keyed_queue.ts";
+import { FencedError, type FenceHolder, isAetherError } from "../errors.ts";
+import { type Fences, isNobodys } from "./fences.ts";
+import type { Heads } from "../read/heads.ts";
+
+/** A shard that this node owns. Each claim is another object, so that a lost one is never mistaken. */
+export interface Claim {
+  readonly shard: number;
+  /** The fence as it was stored. */
+  readonly fence: FenceHolder;
+  /** Whether it takes no new saves, for the shard is being released. */
+  closing: boolean;
+}
+
+/** A claim that another node's has ended. */
+interface LostClaim {
+  /** A claim under this map or an older one is refused. */
+  readonly mapVersion: number;
+  readonly holder: FenceHolder;
+}
+
+/** What claims are kept with. */
+export interface ClaimsParts {
+  readonly fences: Fences;
+  readonly heads: Heads;
+  readonly nodeId: string;
+  /** Which life of the node. */
+  readonly incarnation: string;
+  readonly shards: number;
+  /** Told of each shard that another node has taken. */
+  readonly onDeposed: ((shard: number, error: FencedError) => void) | undefined;
+}
+
+/**
+ * The shards that this node owns, as far as it knows. Knowing is not what keeps others' writes
+ * safe: each commit proves the claim. It spares sending what would be refused.
+ */
+export class Claims {
+  readonly #parts: ClaimsParts;
+  readonly #claims = new Map<number, Claim>();
+  /** By shard, the claim that was lost last: a new one has to be under a newer map. */
+  readonly #lost = new Map<number, LostClaim>();
+  /** One claim or release of a shard at a time. */
+  readonly #lanes = new Lanes();
+  /** Shards whose actors are about to be forgotten, all in one go. */
+  #forgetting: { readonly shards: Set<number>; readonly done: Promise<void> } | undefined;
+
+  /** Claims in the name of `parts.nodeId`. */
+  constructor(parts: ClaimsParts) {
+    this.#parts = parts;
+  }
+
+  /** The claim on the shard, if this node has it and is not about to give it up. */
+  get(shard: number): Claim | undefined {
+    const claim = this.#claims.get(shard);
+    return claim?.closing ? undefined : claim;
+  }
+
+  /** Whether saves may still be made under `claim`, those that came before it is given up. */
+  holds(claim: Claim): boolean {
+    return this.#claims.get(claim.shard) === claim;
+  }
+
+  /** The error of a save under a claim that is lost, or of one that was never there. */
+  errorFor(what: string, shard: number, actorId?: string): FencedError {
+    const holder = this.#lost.get(shard)?.holder;
+    return new FencedError(what, { shard, nodeId: this.#parts.nodeId, actorId, holder });
+  }
+
+  /** The shards that are owned, in no order. */
+  get shards(): number[] {
+    return [...this.#claims.keys()].filter((shard) => this.get(shard) !== undefined);
+  }
+
+  /**
+   * Claims the shard; one that is owned already, under whichever map, stays so as it is.
+   *
+   * @throws {FencedError} Another node has it, or this one lost it, under this map or a newer one.
+   */
+  claim(shard: number, mapVersion: number, signal?: AbortSignal): Promise<FenceHolder> {
+    return this.#lanes.run([String(shard)], async () => {
+      const { fences, heads, nodeId } = this.#parts;
+      const owned = this.get(shard);
+      if (owned !== undefined) {
+        // A newer map may give back what was lost meanwhile without a sign of it here.
+        const isKnown = mapVersion <= owned.fence.mapVersion;
+        if (isKnown || !this.observe(owned, await fences.read(shard))) return owned.fence;
+      }
+      const lost = this.#lost.get(shard);
+      if (lost !== undefined && mapVersion <= lost.mapVersion) {
+        throw new FencedError(
+          `claim shard ${shard} under map ${mapVersion}`,
+          { shard, nodeId, holder: lost.holder },
+          `node "${lost.holder.nodeId}" took it from node "${nodeId}" under map ` +
+            `${lost.mapVersion}; a newer map has to give it back`,
+        );
+      }
+      const fence = await fences.claim(shard, mapVersion, signal);
+      await this.#forget(shard);
+      heads.reach(fence.sequence);
+      this.#claims.set(shard, { shard, fence, closing: false });
+      return fence;
+    });
+  }
+
+  /**
+   * Writes the fence of a shard that is owned anew: of what was sent under the claim until now
+   * nothing more is stored.
+   *
+   * @throws {FencedError} The shard is not this node's.
+   */
+  renew(shard: number, signal?: AbortSignal): Promise<void> {
+    return this.#lanes.run([String(shard)], async () => {
+      const { fences, heads } = this.#parts;
+      const claim = this.get(shard);
+      if (claim === undefined) throw this.errorFor(`claim shard ${shard} anew`, shard);
+      try {
+        const fence = await fences.renew(shard, claim.fence, signal);
+        heads.reach(fence.sequence);
+        if (this.holds(claim)) this.#claims.set(shard, { shard, fence, closing: false });
+      } catch (error) {
+        if (!isAetherError(error, "FencedError")) throw error;
+        this.observe(claim, error.holder);
+      }
+      if (this.get(shard) === undefined) throw this.errorFor(`claim shard ${shard} anew`, shard);
+    });
+  }
+
+  /**
+   * Gives the shard up: takes no new saves, waits until `drain` has brought the others to their
+   * ends, and writes the fence. Gives the fence that stands then, another's where the shard was
+   * lost; `undefined` where this node has no claim.
+   */
+  release(
+    shard: number,
+    drain: (claim: Claim) => Promise<void>,
+    signal?: AbortSignal,
+  ): Promise<FenceHolder | undefined> {
+    return this.#lanes.run([String(shard)], async () => {
+      const claim = this.#claims.get(shard);
+      if (claim === undefined) return undefined;
+      claim.closing = true;
+      await unlessAborted(signal, drain(claim));
+      try {
+        const fence = await this.#parts.fences.release(shard, claim.fence, signal);
+        this.#claims.delete(shard);
+        return fence;
+      } catch (error) {
+        if (!isAetherError(error, "FencedError")) throw error;
+        this.#claims.delete(shard); // Lost meanwhile, which comes to the same.
+        return error.holder;
+      }
+    });
+  }
+
+  /** Takes note of a fence that was read: one behind a claim ends it; true where it did. */
+  observe({ shard, fence }: Claim, holder: FenceHolder | undefined): boolean {
+    if (holder === undefined || holder.sequence <= fence.sequence) return false;
+    const claim = this.#claims.get(shard);
+    if (claim?.fence !== fence) return true;
+    const { nodeId, incarnation, onDeposed } = this.#parts;
+    const isOwn = holder.nodeId === nodeId && holder.incarnation === incarnation;
+    if (isOwn && holder.state === "claimed") {
+      // It was written anew, by a try whose answer was lost.
+      this.#parts.heads.reach(holder.sequence);
+      this.#claims.set(shard, { shard, fence: holder, closing: claim.closing });
+      return true;
+    }
+    this.#claims.delete(shard);
+    // What is no fence gives the shard to nobody: the map of the claim is good for another one.
+    const mapVersion = fence.mapVersion - (isNobodys(holder) ? 1 : 0);
+    this.#lost.set(shard, { mapVersion, holder });
+    const error = new FencedError(`go on with shard ${shard}`, { shard, nodeId, holder });
+    try {
+      onDeposed?.(shard, error);
+    } catch (failure) {
+      console.warn(`What was to be told of the loss of shard ${shard} has thrown:`, failure);
+    }
+    return true;
+  }
+
+  /**
+   * Forgets what is known of the shard's actors: others may have written them. Claims that are
+   * stored at about the same time share one look at all that is known.
+   */
+  #forget(shard: number): Promise<void> {
+    if (this.#forgetting === undefined) {
+      const { heads, shards: count } = this.#parts;
+      const shards = new Set<number>();
+      const done = new Promise<void>((resolve) => setTimeout(resolve)).then(() => {
+        this.#forgetting = undefined;
+        heads.forget((actorId) => shards.has(shardOf(actorId, count)));
+      });
+      this.#forgetting = { shards, done };
+    }
+    this.#forgetting.shards.add(shard);
+    return this.#forgetting.done;
+  }
+}

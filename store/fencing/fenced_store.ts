@@ -1,0 +1,441 @@
+import { shardOf } from "../actor.ts";
+import { unlessAborted } from "../base/abort.ts";
+import { describe, encodeToken, tokenProblem } from "../base/token.ts";
+import { uuidv7 } from "../base/uuid.ts";
+import type { Connection } from "../connection.ts";
+import type { FencedError, FenceHolder } from "../errors.ts";
+import type { Event, RecordedEvent } from "../event.ts";
+import { type Claim, Claims } from "./claims.ts";
+import { Fences } from "./fences.ts";
+import { type HandledCommand, HandledCommands } from "./handled_commands.ts";
+import type { FencedParts } from "./parts.ts";
+import { FencedPath, OptimisticPath } from "./save_paths.ts";
+import { type JetStreamEventStore, openByDetour } from "../jetstream/event_store.ts";
+import type { JetStreamEventStoreOptions } from "../jetstream/options.ts";
+import type {
+  EventSubscriptionOptions,
+  LatestVersionOptions,
+  ListActorsOptions,
+  ReadAllOptions,
+  ReadOptions,
+  SaveOptions,
+  SaveReceipt,
+} from "../options.ts";
+import type { InnerSaveOptions, SavePath } from "../save/path.ts";
+import type { EventStore, EventSubscription, EventsWithErrors } from "../store.ts";
+import { markView } from "../store_view.ts";
+import type { StoreMetrics } from "../telemetry/metrics.ts";
+
+/** Options for {@linkcode FencedEventStore.open}. */
+export interface FencedEventStoreOptions extends JetStreamEventStoreOptions {
+  /** Names this node in the fences of its shards. */
+  readonly nodeId: string;
+  /** Which life of the node this is; a later one has to sort behind it. @default {a UUIDv7} */
+  readonly incarnation?: string;
+  /**
+   * What makes sure that a shard is still this node's when a save is stored.
+   *
+   * - `"fenced"`: the commit itself. From the moment that another node's claim is stored, nothing
+   *   of this one is, however late it notices. Saves go out in atomic batches, which replicas 3
+   *   are meant for: on one server each batch holds the stream up for milliseconds.
+   * - `"optimistic"`: only what this node knows. Saves are as quick as a plain store's. A node
+   *   that was deposed and does not know it yet can still write an actor **until the new owner has
+   *   written it**; what both write is decided by version, as in a plain store. Nor can a claim
+   *   made anew shut out a save whose answer was lost with the connection: in a cluster, the
+   *   actor's next command waits for seconds, and where the lost save arrives later still, the
+   *   command that is sent again may be handled twice.
+   *
+   * @default {"fenced"}
+   */
+  readonly mode?: "fenced" | "optimistic";
+  /**
+   * Whether reads of an actor whose shard is this node's first prove that it still is, by a
+   * commit that they share with the saves: `"fenced"`. Otherwise a node that was deposed may read
+   * what is outdated, for as long as it believes in its lease.
+   *
+   * @default {"lease"}
+   */
+  readonly reads?: "lease" | "fenced";
+  /**
+   * Told at once of each shard that turns out to be another node's. What it throws goes to
+   * `console.warn`.
+   *
+   * @default {undefined}
+   */
+  readonly onDeposed?: (shard: number, error: FencedError) => void;
+}
+
+/** Finds the commands that a store's events are the outcome of; not for users. */
+export let handledIn: (store: FencedEventStore) => HandledCommands;
+
+/** Options for calls that may be ended early. */
+export interface FenceOptions {
+  /** Gives up. What was sent by then may happen all the same. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a store and its views share. */
+interface Core {
+  readonly store: JetStreamEventStore;
+  readonly parts: FencedParts;
+  readonly fenced: FencedPath;
+  /** Resolves when no save under a claim is left. */
+  readonly drained: (claim: Claim) => Promise<void>;
+  readonly options: FencedEventStoreOptions;
+  readonly incarnation: string;
+}
+
+/**
+ * An event store that writes only the actors of shards that its node has claimed, and whose
+ * commits prove it: the claim is a message in the stream of events itself, and each commit names
+ * the one that it builds on. So a node that was deposed is refused by the stream, whatever it
+ * believes: what is stored between two fences of a shard was committed by the first one's writer.
+ *
+ * Saves of all shards go out together, one batch at a time; while one is under way the next ones
+ * gather. Each carries the sequence of its fence in the header `Aether-Fence`. A save takes as
+ * many messages as it has events, and one for each shard in which it writes no actor twice: 1,000
+ * fit.
+ *
+ * Stores that take no part in this, beside it on the same stream, keep the promises of an
+ * {@linkcode EventStore}; the fences do not bind them.
+ *
+ * @example Claim a shard, write, and be deposed
+ * ```ts
+ * import { connect } from "@nats-io/transport-node";
+ * import { createEvent, isAetherError } from "@flowmade-one/aether/store";
+ * import { FencedEventStore } from "@flowmade-one/aether/cluster";
+ *
+ * const connection = await connect({ servers: "localhost:4222" });
+ * const one = await FencedEventStore.open(connection, { namespace: "fenced", nodeId: "one" });
+ * const two = await FencedEventStore.open(connection, { namespace: "fenced", nodeId: "two" });
+ * const placed = { eventType: "OrderPlaced", actorId: "order-123", data: null };
+ * const shard = one.shardOf("order-123");
+ * await one.claim(shard, 1);
+ * await one.saveEvent(createEvent({ ...placed, version: 1 }));
+ * await two.claim(shard, 2);
+ * try {
+ *   await one.saveEvent(createEvent({ ...placed, version: 2 }));
+ * } catch (error) {
+ *   if (!isAetherError(error, "FencedError")) throw error;
+ *   console.log(error.holder?.nodeId); // "two"
+ * }
+ * await one[Symbol.asyncDispose]();
+ * await two[Symbol.asyncDispose]();
+ * await connection.close();
+ * ```
+ */
+export class FencedEventStore implements EventStore {
+  readonly #core: Core;
+  /** The command that saves are the outcome of, in a view. */
+  readonly #command: string | undefined;
+
+  private constructor(core: Core, command?: string) {
+    this.#core = core;
+    this.#command = command;
+  }
+
+  /**
+   * Opens the store of a namespace as {@linkcode JetStreamEventStore.open} does. It owns no shard
+   * to begin with.
+   *
+   * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
+   * @throws {StreamConfigError} The stream would lose events, or has other shards than asked.
+   * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {RangeError} An option is out of its range.
+   */
+  static async open(
+    connection: Connection,
+    options: FencedEventStoreOptions,
+  ): Promise<FencedEventStore> {
+    const { nodeId, incarnation = uuidv7(), mode = "fenced", reads = "lease" } = options;
+    checkName("nodeId", nodeId);
+    checkName("incarnation", incarnation);
+    checkChoice("mode", mode, ["fenced", "optimistic"]);
+    checkChoice("reads", reads, ["lease", "fenced"]);
+    let made: Omit<Core, "store"> | undefined;
+    const store = await openByDetour(connection, options, (own, plain) => {
+      const { heads, shards } = own;
+      const fences = new Fences({ ...own, nodeId, incarnation });
+      const { onDeposed } = options;
+      const claims = new Claims({ fences, heads, nodeId, incarnation, shards, onDeposed });
+      const parts = { ...own, fences, claims, shardOf: (id: string) => shardOf(id, shards) };
+      const fenced = new FencedPath(parts);
+      const path = mode === "fenced" ? fenced : new OptimisticPath(parts, plain);
+      const drained = async (claim: Claim) => {
+        await Promise.all([path.drained(claim), fenced.drained(claim)]);
+      };
+      made = { parts, fenced, drained, options, incarnation };
+      return idleTogether(path, fenced);
+    });
+    return new FencedEventStore({ ...made!, store });
+  }
+
+  static {
+    handledIn = (store) => new HandledCommands(store.#core.parts);
+  }
+
+  /** The name of this node. */
+  get nodeId(): string {
+    return this.#core.options.nodeId;
+  }
+
+  /** Which life of the node this is. */
+  get incarnation(): string {
+    return this.#core.incarnation;
+  }
+
+  /** Keeps stores apart. */
+  get namespace(): string {
+    return this.#core.store.namespace;
+  }
+
+  /** The JetStream stream that holds the events and the fences. */
+  get stream(): string {
+    return this.#core.store.stream;
+  }
+
+  /** See {@linkcode EventStore.identity}. */
+  get identity(): string {
+    return this.#core.store.identity;
+  }
+
+  /** Shards that actors are spread over; fixed for ever. */
+  get shards(): number {
+    return this.#core.store.shards;
+  }
+
+  /** See {@linkcode JetStreamEventStore.metrics}. */
+  get metrics(): StoreMetrics {
+    return this.#core.store.metrics;
+  }
+
+  /** The shards that this node owns, as far as it knows; in no order. */
+  get owned(): readonly number[] {
+    return this.#core.parts.claims.shards;
+  }
+
+  /** Whether this node owns the shard, as far as it knows. */
+  owns(shard: number): boolean {
+    return this.#core.parts.claims.get(shard) !== undefined;
+  }
+
+  /** The shard of an actor. */
+  shardOf(actorId: string): number {
+    return this.#core.parts.shardOf(actorId);
+  }
+
+  /**
+   * Makes this node the owner of a shard: from when the fence is stored, no other node's commits
+   * are. Reads of this store then reach at least that place, and versions it knew of the shard's
+   * actors are forgotten. Any number of claims may be under way at once. A shard that is owned
+   * already stays so as it is: under a newer map the fence is only read.
+   *
+   * @param shard The shard, from 0.
+   * @param mapVersion The version of the shard map that gives it to this node; 1 or more.
+   * @throws {FencedError} The shard was claimed under a newer map, or under this one by another
+   * node; or this node has lost it under this map or a newer one.
+   * @throws {StoreUnavailableError} No answer in time; the claim may be stored all the same, and
+   * another call tells.
+   */
+  async claim(
+    shard: number,
+    mapVersion: number,
+    { signal }: FenceOptions = {},
+  ): Promise<FenceHolder> {
+    this.#checkShard(shard);
+    if (!Number.isSafeInteger(mapVersion) || mapVersion < 1) {
+      throw new RangeError(
+        `Cannot claim shard ${shard}: mapVersion is ${mapVersion}, not a safe integer of 1 or more`,
+      );
+    }
+    return await this.#core.parts.claims.claim(shard, mapVersion, signal);
+  }
+
+  /**
+   * Claims a shard anew that is owned: nothing is stored any more of what was sent under the
+   * claim until now, and saves that wait are refused. So what became of a save whose answer was
+   * lost with the connection is final, which nothing else can tell.
+   *
+   * @throws {FencedError} The shard is not this node's.
+   * @throws {StoreUnavailableError} No answer in time; call again.
+   */
+  async renew(shard: number, { signal }: FenceOptions = {}): Promise<void> {
+    this.#checkShard(shard);
+    await this.#core.parts.claims.renew(shard, signal);
+  }
+
+  /**
+   * Gives a shard up: refuses new saves at once, waits for those under way, then says in the
+   * fence that it is released. Does nothing where the shard is not owned.
+   *
+   * @returns What the fence says then: another node's claim, where there is one by now.
+   * @throws {StoreUnavailableError} No answer in time; the shard stays closed, and the release may
+   * be tried again.
+   */
+  async release(
+    shard: number,
+    { signal }: FenceOptions = {},
+  ): Promise<FenceHolder | undefined> {
+    this.#checkShard(shard);
+    const { parts, drained } = this.#core;
+    return await parts.claims.release(shard, drained, signal);
+  }
+
+  /**
+   * What a shard's fence says, asked of the server; `undefined` where it was never claimed.
+   *
+   * @throws {StoreUnavailableError} No answer in time.
+   */
+  async fence(shard: number): Promise<FenceHolder | undefined> {
+    this.#checkShard(shard);
+    return await this.#core.parts.fences.read(shard);
+  }
+
+  /**
+   * What the fences of all shards say that were ever claimed, as the nearest replica has them.
+   *
+   * @throws {StoreUnavailableError} No answer in time.
+   */
+  async fences(): Promise<Map<number, FenceHolder>> {
+    return await this.#core.parts.fences.readAll();
+  }
+
+  /**
+   * Proves by a commit that the shard was this node's after the call; what is read then is not
+   * outdated by another owner. Calls at about the same time share the commit.
+   *
+   * @returns The sequence of the proof: what is read through this store reaches it.
+   * @throws {FencedError} The shard is not this node's.
+   * @throws {StoreUnavailableError} No answer in time.
+   */
+  async barrier(shard: number, { signal }: FenceOptions = {}): Promise<number> {
+    this.#checkShard(shard);
+    const { parts, fenced } = this.#core;
+    const claim = parts.claims.get(shard);
+    if (claim === undefined) {
+      throw parts.claims.errorFor(`prove that shard ${shard} is owned`, shard);
+    }
+    return await fenced.prove(claim, signal);
+  }
+
+  /**
+   * A view of this store whose saves say which command they are the outcome of, in the header
+   * `Aether-Command`. Disposing of it does nothing.
+   *
+   * @throws {RangeError} The id is empty, not well-formed, or over 200 bytes when encoded.
+   */
+  forCommand(commandId: string): EventStore {
+    encodeToken(commandId);
+    return markView(new FencedEventStore(this.#core, commandId), this);
+  }
+
+  /**
+   * The commands that the last 1,000 events of an actor are the outcome of, in the order they
+   * were handled.
+   *
+   * @throws {CorruptEventError} An event of a command cannot be read.
+   */
+  async commandsOf(actorId: string): Promise<ReadonlyMap<string, HandledCommand>> {
+    return await handledIn(this).commands(actorId);
+  }
+
+  /** See {@linkcode EventStore.saveEvent}; {@linkcode FencedError} where the shard is not owned. */
+  saveEvent(event: Event): Promise<SaveReceipt> {
+    return this.saveEvents([event]);
+  }
+
+  /**
+   * See {@linkcode EventStore.saveEvents}.
+   *
+   * @throws {FencedError} A shard of the events' actors is not this node's; nothing was saved.
+   * @throws {RangeError} Also where the events and what proves the claims are over 1,000 messages.
+   */
+  saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
+    const inner: InnerSaveOptions = { ...options, command: this.#command };
+    return this.#core.store.saveEvents(events, inner);
+  }
+
+  /** See {@linkcode EventStore.getEvents}. */
+  async getEvents<E extends Event = Event>(actorId: string, fromVersion?: number): Promise<E[]> {
+    await this.#confirm(actorId);
+    return await this.#core.store.getEvents(actorId, fromVersion);
+  }
+
+  /** See {@linkcode EventStore.readEvents}. */
+  async *readEvents<E extends Event = Event>(
+    actorId: string,
+    options?: ReadOptions,
+  ): AsyncGenerator<E, void> {
+    await this.#confirm(actorId, options?.signal);
+    yield* this.#core.store.readEvents<E>(actorId, options);
+  }
+
+  /** See {@linkcode EventStore.getEventsWithErrors}. */
+  async getEventsWithErrors<E extends Event = Event>(
+    actorId: string,
+  ): Promise<EventsWithErrors<E>> {
+    await this.#confirm(actorId);
+    return await this.#core.store.getEventsWithErrors(actorId);
+  }
+
+  /** See {@linkcode EventStore.getLatestVersion}. */
+  async getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
+    await this.#confirm(actorId);
+    return await this.#core.store.getLatestVersion(actorId, options);
+  }
+
+  /** See {@linkcode EventStore.readAll}. */
+  readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent> {
+    return this.#core.store.readAll(options);
+  }
+
+  /** See {@linkcode EventStore.subscribe}. */
+  subscribe<E extends Event = Event>(options?: EventSubscriptionOptions): EventSubscription<E> {
+    return this.#core.store.subscribe(options);
+  }
+
+  /** See {@linkcode EventStore.listActors}. */
+  listActors(options?: ListActorsOptions): AsyncIterable<string> {
+    return this.#core.store.listActors(options);
+  }
+
+  /** Waits for saves under way, as a plain store does. Fences stay: see {@linkcode release}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#command === undefined) await this.#core.store[Symbol.asyncDispose]();
+  }
+
+  /** Proves before a read that the shard is this node's still, where reads are to be fenced. */
+  async #confirm(actorId: string, signal?: AbortSignal): Promise<void> {
+    const { parts, fenced, options } = this.#core;
+    if (options.reads !== "fenced" || tokenProblem(actorId) !== undefined) return;
+    const claim = parts.claims.get(parts.shardOf(actorId));
+    if (claim !== undefined) await unlessAborted(signal, fenced.prove(claim));
+  }
+
+  #checkShard(shard: number): void {
+    if (Number.isSafeInteger(shard) && shard >= 0 && shard < this.shards) return;
+    throw new RangeError(`Cannot find shard ${shard}: there are ${this.shards}, counted from 0`);
+  }
+}
+
+/** A path that is idle only when barriers are too. */
+function idleTogether(path: SavePath, fenced: FencedPath): SavePath {
+  return {
+    save: (plan, checked) => path.save(plan, checked),
+    idle: async () => {
+      await Promise.all([path.idle(), fenced.idle()]);
+    },
+  };
+}
+
+function checkName(name: string, value: unknown): void {
+  const problem = tokenProblem(value);
+  if (problem === undefined) return;
+  throw new RangeError(`Cannot open the store: ${name} ${describe(value)} ${problem}`);
+}
+
+function checkChoice(name: string, value: string, choices: readonly string[]): void {
+  if (choices.includes(value)) return;
+  const allowed = choices.map((choice) => `"${choice}"`).join(" or ");
+  throw new RangeError(`Cannot open the store: ${name} is ${describe(value)}, not ${allowed}`);
+}

@@ -1,0 +1,261 @@
+import { headers } from "@nats-io/nats-core";
+import { AetherError, FencedError, type FenceHolder, StoreUnavailableError } from "../errors.ts";
+import { EXPECT } from "../format/headers.ts";
+import { backoff } from "../nats/backoff.ts";
+import { readLast } from "../nats/direct_get.ts";
+import type { Publisher } from "../nats/publisher.ts";
+import { attempt } from "../nats/retry.ts";
+import type { StoredMessage } from "../nats/stored_message.ts";
+import { isPassing, type StreamApi } from "../nats/stream_api.ts";
+
+/** Fences that one request asks for: the server gives no more than 1,024 at once. */
+const PAGE = 1000;
+
+/** What a fence says that was not written by this library. */
+const UNREADABLE = {
+  ...{ nodeId: "(unreadable)", incarnation: "", mapVersion: 0, nonce: "" },
+  state: "released",
+} as const;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** What fences are written with. */
+export interface FenceParts {
+  readonly api: StreamApi;
+  readonly publisher: Publisher;
+  readonly nodeId: string;
+  /** Which life of the node; a later one sorts behind it. */
+  readonly incarnation: string;
+  readonly shards: number;
+  /** How long one request may take, in ms. */
+  readonly pause: number;
+  /** Deadline of one call, in ms. */
+  readonly timeout: number;
+}
+
+/** A fence as it is stored. */
+interface StoredFence extends FenceHolder {
+  /** Tells one writing of it from all others: how a writer without an answer knows its own. */
+  readonly nonce: string;
+}
+
+/** What is to be written, on the condition that the fence is as `check` allows. */
+interface Wish {
+  readonly shard: number;
+  readonly what: string;
+  readonly mapVersion: number;
+  readonly state: FenceHolder["state"];
+  /** Throws where what stands forbids it. */
+  readonly check: (standing: StoredFence | undefined) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * The fences of shards: messages in the stream of events itself, written by compare-and-set, so
+ * that a commit that names the last one is refused from the moment on that another is stored.
+ */
+export class Fences {
+  readonly #parts: FenceParts;
+  /** By shard, the fence that was read or written last: what is written next is tried on it first. */
+  readonly #seen = new Map<number, StoredFence | undefined>();
+
+  /** Writes in the name of the node of `parts`. */
+  constructor(parts: FenceParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The shard's fence by the leader's word; `undefined` where nobody ever claimed it.
+   *
+   * @throws {StoreUnavailableError} No answer in time.
+   */
+  read(shard: number): Promise<FenceHolder | undefined> {
+    const { api, timeout } = this.#parts;
+    return attempt(api.wire, timeout, `read the fence of shard ${shard}`, () => this.look(shard));
+  }
+
+  /** {@linkcode Fences.read}, once. */
+  async look(shard: number): Promise<FenceHolder | undefined> {
+    const standing = await this.#read(shard);
+    return standing && holderIn(standing);
+  }
+
+  /**
+   * The fences of all shards that were ever claimed, as the nearest replica has them.
+   *
+   * @throws {StoreUnavailableError} No answer in time.
+   */
+  readAll(): Promise<Map<number, FenceHolder>> {
+    const { api, timeout } = this.#parts;
+    return attempt(api.wire, timeout, "read the fences", () => this.#readAll());
+  }
+
+  async #readAll(): Promise<Map<number, FenceHolder>> {
+    const { api, pause, shards } = this.#parts;
+    const found = new Map<number, FenceHolder>();
+    for (let from = 0; from < shards; from += PAGE) {
+      const page = Array.from({ length: Math.min(PAGE, shards - from) }, (_, at) => from + at);
+      const shardOf = new Map(page.map((shard) => [api.layout.fence(shard), shard]));
+      const { messages } = await readLast(api, [...shardOf.keys(), api.layout.genesis], pause);
+      for (const message of messages) {
+        const shard = shardOf.get(message.subject);
+        if (shard !== undefined) found.set(shard, fenceHolderIn(message));
+      }
+    }
+    return found;
+  }
+
+  /**
+   * Makes this node the shard's owner under a map version.
+   *
+   * @throws {FencedError} The shard was claimed under a newer map, or under this one by another
+   * node or a later life of this one.
+   * @throws {StoreUnavailableError} No answer before the deadline; the claim may still land.
+   */
+  claim(shard: number, mapVersion: number, signal?: AbortSignal): Promise<FenceHolder> {
+    const what = `claim shard ${shard} under map ${mapVersion}`;
+    const { nodeId, incarnation } = this.#parts;
+    const check = (standing: StoredFence | undefined) => {
+      if (standing === undefined || standing.mapVersion < mapVersion) return;
+      const isOwn = standing.nodeId === nodeId && standing.incarnation <= incarnation;
+      if (isOwn && standing.mapVersion === mapVersion) return;
+      throw new FencedError(what, { shard, nodeId, holder: holderIn(standing) });
+    };
+    return this.#write({ shard, what, mapVersion, state: "claimed", check, signal });
+  }
+
+  /**
+   * Writes `claim` anew, so that nothing is stored any more that names the fence as it was.
+   *
+   * @throws {FencedError} Another fence was written since: it was not this node's any more.
+   * @throws {StoreUnavailableError} No answer before the deadline; the fence may still land.
+   */
+  renew(shard: number, claim: FenceHolder, signal?: AbortSignal): Promise<FenceHolder> {
+    return this.#follow(shard, claim, "claimed", `claim shard ${shard} anew`, signal);
+  }
+
+  /**
+   * Gives up the shard that was claimed by `claim`.
+   *
+   * @throws {FencedError} Another fence was written since: it was not this node's any more.
+   * @throws {StoreUnavailableError} No answer before the deadline; the release may still land.
+   */
+  release(shard: number, claim: FenceHolder, signal?: AbortSignal): Promise<FenceHolder> {
+    return this.#follow(shard, claim, "released", `release shard ${shard}`, signal);
+  }
+
+  /** Writes a fence that follows on `claim` and nothing else. */
+  #follow(
+    shard: number,
+    claim: FenceHolder,
+    state: FenceHolder["state"],
+    what: string,
+    signal: AbortSignal | undefined,
+  ): Promise<FenceHolder> {
+    const { nodeId } = this.#parts;
+    const check = (standing: StoredFence | undefined) => {
+      if (standing?.sequence === claim.sequence) return;
+      throw new FencedError(what, { shard, nodeId, holder: standing && holderIn(standing) });
+    };
+    const { mapVersion } = claim;
+    return this.#write({ shard, what, mapVersion, state, check, signal });
+  }
+
+  /**
+   * Tries until the stream has said yes or no: first on what was seen last, which spares a request
+   * where nobody else has written the fence since. A try whose answer was lost is read back.
+   */
+  async #write(wish: Wish): Promise<FenceHolder> {
+    const { api, publisher, nodeId, incarnation, pause, timeout } = this.#parts;
+    const { shard, what, mapVersion, state, check, signal } = wish;
+    const deadline = performance.now() + timeout;
+    const retry = backoff(deadline, signal);
+    const own = { nodeId, incarnation, mapVersion, state, nonce: crypto.randomUUID() };
+    const body = encoder.encode(JSON.stringify(own));
+    let cause: unknown;
+    let isSeen = this.#isFine(shard, check);
+    while (!signal?.aborted) {
+      const wasSeen = isSeen;
+      isSeen = false;
+      try {
+        const standing = wasSeen ? this.#seen.get(shard) : await this.#read(shard);
+        if (standing?.nonce === own.nonce) return holderIn(standing);
+        check(standing);
+        const fields = headers();
+        fields.set(EXPECT, String(standing?.sequence ?? 0));
+        const message = { subject: api.layout.fence(shard), headers: fields, body };
+        const outcome = await publisher.publish([message], pause, deadline, signal);
+        if (outcome.kind === "stored") {
+          const stored = { ...own, sequence: outcome.first };
+          this.#seen.set(shard, stored);
+          return holderIn(stored);
+        }
+        // Somebody was faster: what stands now says whether the wish still holds.
+        if (outcome.kind !== "stale") cause = outcome.cause;
+        else if (wasSeen) continue;
+        if (outcome.kind === "refused") break;
+      } catch (error) {
+        if (error instanceof AetherError && error !== signal?.reason) throw error;
+        cause = error;
+        if (!isPassing(error)) break;
+      }
+      if (!await retry(api.wire)) break;
+    }
+    if (signal?.aborted) cause = signal.reason;
+    const reason = cause instanceof Error ? cause.message : "others kept the fence busy";
+    throw new StoreUnavailableError(
+      `Cannot ${what}: ${reason}; it may have happened all the same, try again`,
+      { cause },
+    );
+  }
+
+  /** Whether something can be tried on the fence that was seen last. */
+  #isFine(shard: number, check: Wish["check"]): boolean {
+    if (!this.#seen.has(shard)) return false;
+    try {
+      check(this.#seen.get(shard));
+      return true;
+    } catch {
+      return false; // What stands by now is asked.
+    }
+  }
+
+  async #read(shard: number): Promise<StoredFence | undefined> {
+    const { api, pause } = this.#parts;
+    const message = await api.get({ last_by_subj: api.layout.fence(shard) }, pause);
+    const fence = message && fenceIn(message);
+    this.#seen.set(shard, fence);
+    return fence;
+  }
+}
+
+/**
+ * What the fence in `message` says. One that cannot be read, for something else wrote it, is
+ * nobody's: the next claim goes over it.
+ */
+export function fenceHolderIn(message: StoredMessage): FenceHolder {
+  return holderIn(fenceIn(message));
+}
+
+/** Whether a fence is what something else wrote. */
+export function isNobodys({ nodeId, mapVersion }: FenceHolder): boolean {
+  return nodeId === UNREADABLE.nodeId && mapVersion === UNREADABLE.mapVersion;
+}
+
+function fenceIn({ data, sequence }: StoredMessage): StoredFence {
+  let value: Partial<StoredFence> = {};
+  try {
+    value = JSON.parse(decoder.decode(data)) ?? {};
+  } catch {
+    // Not JSON: as below.
+  }
+  const { nodeId, incarnation, mapVersion, state, nonce } = value;
+  const isFence = [nodeId, incarnation, nonce].every((text) => typeof text === "string") &&
+    Number.isSafeInteger(mapVersion) && (state === "claimed" || state === "released");
+  return isFence ? { ...value as StoredFence, sequence } : { ...UNREADABLE, sequence };
+}
+
+function holderIn({ nodeId, incarnation, mapVersion, state, sequence }: FenceHolder): FenceHolder {
+  return { nodeId, incarnation, mapVersion, state, sequence };
+}

@@ -1,0 +1,154 @@
+import { decodeToken } from "../base/token.ts";
+import type { Event } from "../event.ts";
+import type { Landmark } from "./log_position.ts";
+import { COMMAND } from "../format/headers.ts";
+import { attempt } from "../nats/retry.ts";
+import type { StoredMessage } from "../nats/stored_message.ts";
+import type { SaveReceipt } from "../options.ts";
+import type { Head } from "../read/heads.ts";
+import { hasId, previousOf } from "../read/message_facts.ts";
+import { readPages } from "../read/pages.ts";
+import type { StoreParts } from "../save/path.ts";
+
+/** Events of an actor that are looked through for commands: those stored last. */
+const LAST = 1000;
+
+/** Commands that an actor's stored events name. */
+export interface HandledReceipts {
+  /** By command, in the order they were handled, where the last event of each is. */
+  readonly receipts: Map<string, SaveReceipt>;
+  /** All those are there of which an event is behind this sequence, of the last 1,000 events. */
+  readonly since: number;
+}
+
+/**
+ * Finds the commands that stored events are the outcome of. Complete up to all that the store was
+ * told is stored.
+ */
+export class HandledCommands {
+  readonly #parts: StoreParts;
+
+  /** Looks through the stream of `parts`. */
+  constructor(parts: StoreParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The commands that the actor's last 1,000 events are the outcome of, in the order they were
+   * handled, each with its events.
+   *
+   * @throws {CorruptEventError} An event of a command cannot be read.
+   */
+  async commands(actorId: string): Promise<Map<string, HandledCommand>> {
+    const found = new Map<string, HandledCommand>();
+    const { messages } = await this.#messages(actorId, 0);
+    for (const message of messages) {
+      const id = commandOf(message);
+      if (id === undefined) continue;
+      const before = found.get(id)?.events ?? [];
+      const event = await this.#parts.events.eventIn(message, actorId);
+      found.set(id, { events: [...before, event], receipt: receiptOf(message) });
+    }
+    return found;
+  }
+
+  /**
+   * Where the events of commands are, of those behind sequence `after`: one request where there
+   * are none. The events themselves are not looked at. The store knows the actor's version then.
+   */
+  async receipts(actorId: string, after: number): Promise<HandledReceipts> {
+    const { messages, since } = await this.#messages(actorId, after);
+    const receipts = new Map<string, SaveReceipt>();
+    for (const message of messages) {
+      const id = commandOf(message);
+      if (id !== undefined) receipts.set(id, receiptOf(message));
+    }
+    return { receipts, since };
+  }
+
+  /**
+   * The events of one command behind sequence `after`.
+   *
+   * @throws {CorruptEventError} One of them cannot be read.
+   */
+  async events(actorId: string, commandId: string, after: number): Promise<Event[]> {
+    const { messages } = await this.#messages(actorId, after);
+    const own = messages.filter((message) => commandOf(message) === commandId);
+    return await Promise.all(own.map((message) => this.#parts.events.eventIn(message, actorId)));
+  }
+
+  /** Whether the stream has the event of a landmark where it is said to be. */
+  async holds({ sequence, id }: Landmark): Promise<boolean> {
+    const { api, pause, timeout } = this.#parts;
+    const what = `look for event "${id}" at sequence ${sequence}`;
+    const message = await attempt(api.wire, timeout, what, () => api.get({ seq: sequence }, pause));
+    return message !== undefined && hasId(message, id);
+  }
+
+  /** The actor's messages behind `after`, of many the last ones. */
+  async #messages(
+    actorId: string,
+    after: number,
+  ): Promise<{ readonly messages: readonly StoredMessage[]; readonly since: number }> {
+    const { api, reader, timeout } = this.#parts;
+    const what = `read the commands of "${actorId}"`;
+    const head = await attempt(api.wire, timeout, what, () => reader.read(actorId));
+    if (head.sequence <= after) return { messages: [], since: after };
+    if (after > 0) {
+      const messages = await this.#behind(actorId, after, head, LAST + 1);
+      if (messages.length <= LAST) return { messages, since: after };
+    }
+    return { messages: await this.#last(actorId, head), since: 0 };
+  }
+
+  /** The last messages. Versions may have gaps: the wider they are, the more are spanned. */
+  async #last(actorId: string, head: Head): Promise<readonly StoredMessage[]> {
+    const { api, reader, timeout } = this.#parts;
+    const what = `read the commands of "${actorId}"`;
+    for (let span = LAST;; span *= 8) {
+      const version = head.version - span + 1;
+      const start = version <= 1
+        ? undefined
+        : await attempt(api.wire, timeout, what, () => reader.find(actorId, version, head));
+      const messages = await this.#behind(actorId, (start?.sequence ?? 1) - 1, head);
+      const [first] = messages;
+      const isAll = first === undefined || previousOf(first) === 0;
+      if (isAll || messages.length >= LAST) return messages.slice(-LAST);
+    }
+  }
+
+  /** The messages behind `after`, or so many of them at least. */
+  async #behind(
+    actorId: string,
+    after: number,
+    head: Head,
+    limit = Infinity,
+  ): Promise<StoredMessage[]> {
+    const subject = this.#parts.reader.subjectOf(actorId);
+    const messages: StoredMessage[] = [];
+    for await (
+      const page of readPages(this.#parts, { subject, after, end: head.sequence, limit })
+    ) {
+      messages.push(...page);
+    }
+    return messages;
+  }
+}
+
+/** The command that the event in `message` is the outcome of. */
+function commandOf(message: StoredMessage): string | undefined {
+  const token = message.header(COMMAND);
+  return token === "" ? undefined : decodeToken(token);
+}
+
+function receiptOf({ sequence }: StoredMessage): SaveReceipt {
+  return { sequence, duplicate: true };
+}
+
+/** A command whose events are stored. */
+export interface HandledCommand {
+  /** Its events of the actor, in order. */
+  readonly events: readonly Event[];
+  /** Where the last of them is. */
+  readonly receipt: SaveReceipt;
+}

@@ -1,0 +1,11 @@
+import type { Claims } from "./claims.ts";
+import type { Fences } from "./fences.ts";
+import type { StoreParts } from "../save/path.ts";
+
+/** What commits under claims work with. */
+export interface FencedParts extends StoreParts {
+  readonly claims: Claims;
+  readonly fences: Fences;
+  /** The shard of an actor. */
+  readonly shardOf: (actorId: string) => number;
+}

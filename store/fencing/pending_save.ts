@@ -1,0 +1,112 @@
+import { unavailable } from "../check/refusals.ts";
+import { SaveOutcomeUnknownError, StoreUnavailableError } from "../errors.ts";
+import type { Tries } from "./attempts.ts";
+import type { Claim } from "./claims.ts";
+import type { CheckedEvent, PreparedEvent } from "../format/encode.ts";
+import type { SaveReceipt } from "../options.ts";
+import type { Head } from "../read/heads.ts";
+import type { Save } from "../save/messages.ts";
+import type { Plan } from "../save/queue.ts";
+import type { Fate } from "../save/settle.ts";
+
+/** What is asked of a commit. */
+export interface EntryInit {
+  readonly plan: Plan;
+  /** What is to be saved; nothing, where only the claims are to be proved. */
+  readonly checked: readonly CheckedEvent[];
+  /** The claims of all shards that it writes, as they were when it came. */
+  readonly claims: readonly Claim[];
+}
+
+/**
+ * A save in line for a commit, from when it comes to when its caller is told; or a barrier, which
+ * saves nothing and proves a claim.
+ */
+export class Entry {
+  readonly plan: Plan;
+  readonly checked: readonly CheckedEvent[];
+  readonly claims: readonly Claim[];
+  /** What the caller waits for. */
+  readonly receipt: Promise<SaveReceipt>;
+  /** The save, once the bodies of its events are at hand. */
+  save: Save | undefined;
+  /** Bytes of the bodies. */
+  bytes = 0;
+  /** Heads that were read for it. */
+  readonly known: Map<string, Head> = new Map();
+  /** Whether all of `known` was read since the last refusal, so that a verdict may rest on it. */
+  isFresh = false;
+  /** Whether something is under way for it, so that it has to wait. */
+  isBusy = false;
+  /** Whether the caller is told. */
+  isEnded = false;
+  /** Whether it has to be committed without others, for a group with it was refused for good. */
+  isAlone = false;
+  /** What the last failure was. */
+  cause: unknown;
+  /** Tries that it was in. */
+  tries: Tries<Entry> | undefined;
+  /** What has become of it, where that was found out after its caller was told. */
+  fate: Fate = "open";
+  readonly #resolve: (receipt: SaveReceipt) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #settle: (entry: Entry) => () => ReturnType<SaveOutcomeUnknownError["settle"]>;
+
+  /** `settle` finds out later what has become of an entry that was in doubt. */
+  constructor(
+    { plan, checked, claims }: EntryInit,
+    settle: (entry: Entry) => () => ReturnType<SaveOutcomeUnknownError["settle"]>,
+  ) {
+    const { promise, resolve, reject } = Promise.withResolvers<SaveReceipt>();
+    this.plan = plan;
+    this.checked = checked;
+    this.claims = claims;
+    this.receipt = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#settle = settle;
+  }
+
+  /** Takes the events with their bodies. */
+  prepare(events: readonly PreparedEvent[]): void {
+    this.save = { ...this.plan, events };
+    for (const { body } of events) this.bytes += body.length;
+  }
+
+  /** What is to be done, for errors. */
+  get what(): string {
+    const first = this.checked[0];
+    return first === undefined
+      ? `prove that shard ${this.claims[0]!.shard} is owned`
+      : `save event at version ${first.version} of "${first.actorId}"`;
+  }
+
+  /** Whether it may be put into a commit now. */
+  get isReady(): boolean {
+    return this.save !== undefined && !this.isBusy;
+  }
+
+  /** Tells the caller that it is stored. */
+  resolve(receipt: SaveReceipt): void {
+    this.#resolve(receipt);
+  }
+
+  /** Tells the caller why it is not stored. */
+  reject(error: unknown): void {
+    this.#reject(error);
+  }
+
+  /** Tells the caller as much as is known by now: its time is over, or it was aborted. */
+  giveUp(cause: unknown): void {
+    const first = this.checked[0];
+    if (first === undefined) {
+      const reason = cause instanceof Error ? cause.message : "its turn did not come in time";
+      return this.reject(
+        new StoreUnavailableError(`Cannot ${this.what}: ${reason}`, { cause }),
+      );
+    }
+    if (this.tries?.has(this) !== true) return this.reject(unavailable(first, cause));
+    const { actorId, version } = first;
+    this.reject(new SaveOutcomeUnknownError(actorId, version, this.#settle(this), { cause }));
+  }
+}

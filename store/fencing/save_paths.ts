@@ -1,0 +1,197 @@
+import { unavailable } from "../check/refusals.ts";
+import type { SaveOutcomeUnknownError } from "../errors.ts";
+import { messagesFor } from "./batch.ts";
+import type { Claim } from "./claims.ts";
+import { GroupCommit } from "./group_commit.ts";
+import type { FencedParts } from "./parts.ts";
+import { Entry } from "./pending_save.ts";
+import { type CheckedEvent, haveBodies, withBodies } from "../format/encode.ts";
+import { MAX_BATCH } from "../format/layout.ts";
+import type { SaveReceipt } from "../options.ts";
+import { fateOfEvents } from "../save/outcome.ts";
+import type { SavePath } from "../save/path.ts";
+import type { Plan } from "../save/queue.ts";
+import { type Fate, settle } from "../save/settle.ts";
+
+/**
+ * The way of a save on a node that owns shards: refused at once where one of its shards is not
+ * the node's; else committed together with others, each commit proving the claims.
+ */
+export class FencedPath implements SavePath {
+  readonly #parts: FencedParts;
+  readonly #commits: GroupCommit;
+
+  /** Commits with `parts`. */
+  constructor(parts: FencedParts) {
+    this.#parts = parts;
+    this.#commits = new GroupCommit(parts);
+  }
+
+  /** See {@linkcode SavePath.save}. */
+  async save(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
+    const claims = claimsFor(this.#parts, plan, checked);
+    checkRoom(plan, checked, claims);
+    if (plan.signal?.aborted) throw unavailable(checked[0]!, plan.signal.reason);
+    const entry = new Entry({ plan: marked(this.#parts, plan), checked, claims }, this.#settle);
+    if (haveBodies(checked)) entry.prepare(checked);
+    else this.#encode(entry);
+    this.#commits.add(entry);
+    return await entry.receipt;
+  }
+
+  /** Proves a claim by a commit; gives its sequence. */
+  async prove(claim: Claim, signal?: AbortSignal): Promise<number> {
+    signal?.throwIfAborted();
+    const plan = {
+      op: "",
+      actors: [],
+      expect: new Map<string, number>(),
+      deadline: performance.now() + this.#parts.timeout,
+      signal,
+    };
+    const entry = new Entry({ plan, checked: [], claims: [claim] }, this.#settle);
+    entry.prepare([]);
+    this.#commits.add(entry);
+    return (await entry.receipt).sequence;
+  }
+
+  /** Resolves when no save under `claim` is left. */
+  async drained(claim: Claim): Promise<void> {
+    const open = [...this.#commits.entries()].filter(({ claims }) => claims.includes(claim));
+    await Promise.allSettled(open.map(({ receipt }) => receipt));
+  }
+
+  /** See {@linkcode SavePath.idle}. */
+  idle(): Promise<void> {
+    return this.#commits.idle();
+  }
+
+  async #encode(entry: Entry): Promise<void> {
+    try {
+      entry.prepare(await withBodies(entry.checked));
+      this.#commits.kick();
+    } catch (error) {
+      this.#commits.fail(entry, error);
+    }
+  }
+
+  /** Finds out what has become of a save whose caller was told that nobody knows. */
+  readonly #settle = (entry: Entry): () => ReturnType<SaveOutcomeUnknownError["settle"]> => {
+    const { api, reader, pause } = this.#parts;
+    const tries = entry.tries!;
+    const { actorId } = entry.checked[0]!;
+    const fateNow = async (): Promise<Fate> => {
+      if (entry.fate !== "open") return entry.fate;
+      const fate = await tries.fate();
+      if (typeof fate === "string") return fate;
+      const offset = fate.landed.offsets.get(entry);
+      return offset === undefined ? "never" : { first: fate.first + offset };
+    };
+    const barrier = {
+      api,
+      subject: reader.subjectOf(actorId),
+      expected: tries.basis.get(actorId)!.sequence,
+      epoch: tries.epoch,
+      pause,
+    };
+    return () =>
+      settle(barrier, async () => {
+        const fate = await fateNow();
+        return fate === "never" ? await fateOfEvents(entry.save!.events, reader) : fate;
+      });
+  };
+}
+
+/**
+ * The way of a save on a node that owns shards, as a plain store has it: the claims are looked at
+ * here, and the stream is not asked whether they still hold.
+ */
+export class OptimisticPath implements SavePath {
+  readonly #parts: FencedParts;
+  readonly #plain: SavePath;
+  /** Saves under way, by the claims that they are made under. */
+  readonly #open = new Map<Claim, Set<Promise<unknown>>>();
+
+  /** Sends what is owned on by `plain`. */
+  constructor(parts: FencedParts, plain: SavePath) {
+    this.#parts = parts;
+    this.#plain = plain;
+  }
+
+  /** See {@linkcode SavePath.save}. */
+  async save(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
+    const claims = claimsFor(this.#parts, plan, checked);
+    const saving = this.#plain.save(marked(this.#parts, plan), checked);
+    for (const claim of claims) {
+      const open = this.#open.get(claim) ?? new Set();
+      this.#open.set(claim, open.add(saving));
+    }
+    try {
+      return await saving;
+    } finally {
+      for (const claim of claims) {
+        const open = this.#open.get(claim)!;
+        open.delete(saving);
+        if (open.size === 0) this.#open.delete(claim);
+      }
+    }
+  }
+
+  /** Resolves when no save under `claim` is left. */
+  async drained(claim: Claim): Promise<void> {
+    await Promise.allSettled(this.#open.get(claim) ?? []);
+  }
+
+  /** See {@linkcode SavePath.idle}. */
+  idle(): Promise<void> {
+    return this.#plain.idle();
+  }
+}
+
+/**
+ * The claims of all shards that a save writes.
+ *
+ * @throws {FencedError} One of them is not this node's.
+ */
+function claimsFor(
+  { claims, shardOf }: FencedParts,
+  { actors }: Plan,
+  [first]: readonly CheckedEvent[],
+): Claim[] {
+  const found = new Set<Claim>();
+  for (const actorId of actors) {
+    const shard = shardOf(actorId);
+    const claim = claims.get(shard);
+    if (claim === undefined) {
+      const what = `save event at version ${first!.version} of "${first!.actorId}"`;
+      throw claims.errorFor(what, shard, actorId);
+    }
+    found.add(claim);
+  }
+  return [...found];
+}
+
+/** What is saved says which fence it was saved under. */
+function marked({ claims, shardOf }: FencedParts, plan: Plan): Plan {
+  const fences = new Map<string, number>();
+  for (const actorId of plan.actors) {
+    fences.set(actorId, claims.get(shardOf(actorId))!.fence.sequence);
+  }
+  return { ...plan, fenceOf: (actorId) => fences.get(actorId)! };
+}
+
+function checkRoom(
+  { actors, expect }: Plan,
+  checked: readonly CheckedEvent[],
+  claims: readonly Claim[],
+): void {
+  let guards = claims.length;
+  for (const actorId of expect.keys()) if (!actors.includes(actorId)) guards++;
+  const messages = messagesFor(checked.length, actors.length, guards);
+  if (messages <= MAX_BATCH) return;
+  throw new RangeError(
+    `Cannot save ${checked.length} events of ${actors.length} actors in ${claims.length} shards ` +
+      `at once: with what proves the shards' claims that takes ${messages} messages, and ` +
+      `${MAX_BATCH} fit in one batch`,
+  );
+}

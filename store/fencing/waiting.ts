@@ -1,0 +1,194 @@
+import { unavailable } from "../check/refusals.ts";
+import { AetherError } from "../errors.ts";
+import { Group } from "./batch.ts";
+import type { FencedParts } from "./parts.ts";
+import type { Entry } from "./pending_save.ts";
+import { backoff } from "../nats/backoff.ts";
+import { isPassing } from "../nats/stream_api.ts";
+import type { Head } from "../read/heads.ts";
+import { beginsAtOne, verdictOn } from "../save/outcome.ts";
+
+/**
+ * Entries in the order they came, each until its caller is told: that is when its deadline has
+ * passed or its signal is aborted, at the latest.
+ */
+export class Line {
+  readonly #entries = new Set<Entry>();
+  readonly #aborts = new Map<Entry, () => void>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #over: AbortController | undefined;
+
+  /** Puts an entry at the end; its deadline is not before those of others. */
+  add(entry: Entry): void {
+    this.#entries.add(entry);
+    const { signal } = entry.plan;
+    if (signal !== undefined) {
+      const abort = () => this.#giveUp(entry, signal.reason);
+      this.#aborts.set(entry, abort);
+      signal.addEventListener("abort", abort, { once: true });
+    }
+    this.#arm();
+  }
+
+  /** Takes an entry out, and tells its caller by `tell`, unless that was done before. */
+  end(entry: Entry, tell: () => void): void {
+    if (!this.#entries.delete(entry)) return;
+    entry.isEnded = true;
+    const abort = this.#aborts.get(entry);
+    if (abort !== undefined) {
+      this.#aborts.delete(entry);
+      entry.plan.signal?.removeEventListener("abort", abort);
+    }
+    tell();
+    if (this.#entries.size > 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#over?.abort();
+    this.#over = undefined;
+  }
+
+  /** Is aborted when none is left: whatever is waited for then is waited for in vain. */
+  get over(): AbortSignal {
+    return (this.#over ??= new AbortController()).signal;
+  }
+
+  /** The entries in order. */
+  [Symbol.iterator](): Iterator<Entry> {
+    return this.#entries.values();
+  }
+
+  /** Resolves when none is left. */
+  async empty(): Promise<void> {
+    while (this.#entries.size > 0) {
+      await new Promise((resolve) => this.over.addEventListener("abort", resolve, { once: true }));
+    }
+  }
+
+  /** One timer serves all, for deadlines come in the order of the entries. */
+  #arm(): void {
+    if (this.#timer !== undefined) return;
+    const [first] = this.#entries;
+    if (first === undefined) return;
+    const ms = Math.max(0, Math.ceil(first.plan.deadline - performance.now()));
+    this.#timer = setTimeout(() => this.#expire(), ms);
+  }
+
+  #expire(): void {
+    this.#timer = undefined;
+    const now = performance.now();
+    for (const entry of this.#entries) {
+      if (entry.plan.deadline > now) break;
+      this.#giveUp(entry, entry.cause);
+    }
+    this.#arm();
+  }
+
+  /** Not one that is stored, and whose notifications are just sent. */
+  #giveUp(entry: Entry, cause: unknown): void {
+    if (!entry.isEnded) this.end(entry, () => entry.giveUp(cause));
+  }
+}
+
+/** Entries that are looked at for one group at most. */
+const MOST_LOOKED_AT = 10_000;
+
+/**
+ * The entries that wait, in the order they came. Those that are ready go out together; what one
+ * has to know before is read meanwhile, and one that cannot be stored is told so.
+ */
+export class Waiting extends Line {
+  readonly #parts: FencedParts;
+  readonly #kick: () => void;
+
+  /** `kick` is called when entries may have become ready. */
+  constructor(parts: FencedParts, kick: () => void) {
+    super();
+    this.#parts = parts;
+    this.#kick = kick;
+  }
+
+  /** What can go out now; the saves of one actor stay in order. */
+  gather(): Group {
+    const group = new Group();
+    const blocked = new Set<string>();
+    let looked = 0;
+    for (const entry of this) {
+      if (group.isFull || ++looked > MOST_LOOKED_AT) break;
+      if (entry.isEnded || this.#isFenced(entry)) continue;
+      const { actors } = entry.plan;
+      const waits = !entry.isReady || actors.some((actorId) => blocked.has(actorId));
+      const fit = waits ? "later" : group.add(entry, (actorId) => this.#headOf(entry, actorId));
+      if (fit === "in") continue;
+      if (fit === "full") break;
+      for (const actorId of actors) blocked.add(actorId);
+      if (fit === "refused" && entry.isFresh) this.#judge(entry);
+      else if (fit !== "later") this.#lookUp(entry);
+    }
+    return group;
+  }
+
+  /** Whether a claim of the entry is lost, which its caller is then told. */
+  #isFenced(entry: Entry): boolean {
+    const { claims, shardOf } = this.#parts;
+    const lost = entry.claims.find((claim) => !claims.holds(claim));
+    if (lost === undefined) return false;
+    const { shard } = lost;
+    const actorId = entry.plan.actors.find((actorId) => shardOf(actorId) === shard);
+    this.end(entry, () => entry.reject(claims.errorFor(entry.what, shard, actorId)));
+    return true;
+  }
+
+  #headOf(entry: Entry, actorId: string): Head | undefined {
+    const cached = this.#parts.heads.get(actorId);
+    const known = entry.known.get(actorId);
+    if (cached !== undefined && known !== undefined) {
+      return cached.sequence >= known.sequence ? cached : known;
+    }
+    if (cached !== undefined || known !== undefined) return cached ?? known;
+    return beginsAtOne(entry.save!, actorId) ? { version: 0, sequence: 0 } : undefined;
+  }
+
+  /** Reads the heads that an entry builds on. */
+  async #lookUp(entry: Entry): Promise<void> {
+    const { reader } = this.#parts;
+    const ids = [...new Set([...entry.plan.actors, ...entry.plan.expect.keys()])];
+    entry.isBusy = true;
+    await this.#persist(entry, async () => {
+      const heads = await Promise.all(ids.map((actorId) => reader.read(actorId)));
+      for (const [at, actorId] of ids.entries()) entry.known.set(actorId, heads[at]!);
+      entry.isFresh = true;
+    });
+    entry.isBusy = false;
+    this.#kick();
+  }
+
+  /** Tells a save its end that the heads of its actors forbid: a conflict, or saved before. */
+  async #judge(entry: Entry): Promise<void> {
+    const { reader } = this.#parts;
+    const save = entry.save!;
+    const ids = [...save.actors, ...save.expect.keys()];
+    const basis = new Map(ids.map((actorId) => [actorId, this.#headOf(entry, actorId)!]));
+    entry.isBusy = true;
+    await this.#persist(entry, async () => {
+      const receipt = await verdictOn(save, basis, reader);
+      this.end(entry, () => entry.resolve(receipt));
+    });
+    this.#kick();
+  }
+
+  /** Does `work` for an entry, again while the trouble is passing and the entry's time lasts. */
+  async #persist(entry: Entry, work: () => Promise<void>): Promise<void> {
+    const { api } = this.#parts;
+    const retry = backoff(entry.plan.deadline, this.over);
+    while (!entry.isEnded) {
+      try {
+        return await work();
+      } catch (error) {
+        entry.cause = error;
+        if (isPassing(error) && await retry(api.wire)) continue;
+        const told = error instanceof AetherError ? error : unavailable(entry.checked[0]!, error);
+        this.end(entry, () => entry.reject(told));
+      }
+    }
+  }
+}

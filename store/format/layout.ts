@@ -1,0 +1,130 @@
+import { categoryOf, shardOf } from "../actor.ts";
+import { decodeToken, describe, encodeToken } from "../base/token.ts";
+
+/**
+ * Names of one namespace's stream of snapshots and its subjects; no namespace's events have
+ * such names. A schema is a token of its own, in front, so that snapshots of different schemas
+ * never meet and those of a schema that no code reads any more can be purged at once.
+ * A format for ever: see docs/design.md.
+ */
+export class SnapshotLayout {
+  /** The JetStream stream. */
+  readonly stream: string;
+  /** The subjects that the stream keeps, exactly. */
+  readonly subjects: readonly string[];
+  readonly #prefix: string;
+
+  /**
+   * Encodes the namespace as one token.
+   *
+   * @throws {RangeError} The namespace is empty, not well-formed, or over 80 bytes when encoded.
+   */
+  constructor(namespace: string) {
+    const token = encodeNamespace(namespace);
+    this.stream = `AETHER-SNAPSHOT_${token}`;
+    this.#prefix = `aether-snapshot.${token}`;
+    this.subjects = [`${this.#prefix}.*.*`];
+  }
+
+  /** The exact subject of one actor's snapshots of one schema. */
+  snapshot(actorId: string, schemaVersion: number): string {
+    return `${this.#prefix}.${schemaVersion}.${encodeToken(actorId)}`;
+  }
+}
+
+/** The version of the storage format that this code writes. */
+export const FORMAT = 1;
+
+/** How an actor's shard is found, as the genesis message names it. */
+export const HASH = "murmur3-x86-32";
+
+/** Shards of a stream that is made without saying how many. */
+export const DEFAULT_SHARDS = 256;
+
+/** Bytes of an encoded namespace, so that no subject is longer than 512 bytes. */
+const MAX_NAMESPACE_BYTES = 80;
+
+/** Bytes of one message that are kept free for headers, so that all stores refuse alike. */
+export const HEADER_ROOM = 2048;
+
+/** Messages that the server takes in one atomic batch. */
+export const MAX_BATCH = 1000;
+
+/**
+ * The token that stands for a namespace in names of streams and subjects.
+ *
+ * @throws {RangeError} The namespace is empty, not well-formed, or over 80 bytes when encoded.
+ */
+export function encodeNamespace(namespace: string): string {
+  const token = encodeToken(namespace);
+  if (token.length > MAX_NAMESPACE_BYTES) {
+    throw new RangeError(
+      `Cannot use namespace ${describe(namespace)}: it takes ${token.length} bytes when ` +
+        `encoded, and ${MAX_NAMESPACE_BYTES} fit`,
+    );
+  }
+  return token;
+}
+
+/** Names of one namespace's stream and subjects. A format for ever: see docs/design.md. */
+export class Layout {
+  /** The JetStream stream. */
+  readonly stream: string;
+  /** Carries the stream's identity; its first message. */
+  readonly genesis: string;
+  /** The subjects that the stream keeps, exactly. */
+  readonly subjects: readonly string[];
+  readonly #prefix: string;
+
+  /**
+   * Encodes the namespace as one token.
+   *
+   * @throws {RangeError} The namespace is empty, not well-formed, or over 80 bytes when encoded.
+   */
+  constructor(namespace: string) {
+    const token = encodeNamespace(namespace);
+    this.stream = `AETHER_${token}`;
+    this.#prefix = `aether.${token}`;
+    this.genesis = `${this.#prefix}.genesis`;
+    this.subjects = [
+      `${this.#prefix}.event.*.*.*`,
+      `${this.#prefix}.fence.*`,
+      `${this.#prefix}.commit.*`,
+      this.genesis,
+    ];
+  }
+
+  /** The exact subject of one actor's events. */
+  event(actorId: string, shards: number): string {
+    const category = encodeToken(categoryOf(actorId));
+    return `${this.#prefix}.event.${shardOf(actorId, shards)}.${category}.${encodeToken(actorId)}`;
+  }
+
+  /** The subject of a commit's marker: carries guards where no event can. */
+  commit(shard: number): string {
+    return `${this.#prefix}.commit.${shard}`;
+  }
+
+  /** The subject that says who owns a shard. */
+  fence(shard: number): string {
+    return `${this.#prefix}.fence.${shard}`;
+  }
+
+  /** Matches the events of one category, or of all. */
+  events(category?: string): string {
+    return `${this.#prefix}.event.*.${category === undefined ? "*" : encodeToken(category)}.*`;
+  }
+
+  /** The actor that an event subject belongs to; `undefined` for any other subject. */
+  actorOf(subject: string): string | undefined {
+    const start = `${this.#prefix}.event.`;
+    if (!subject.startsWith(start)) return undefined;
+    const [, , actor, ...more] = subject.slice(start.length).split(".");
+    if (actor === undefined || more.length > 0) return undefined;
+    try {
+      return decodeToken(actor);
+    } catch {
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,325 @@
+import { checkActorId, checkCategory, prepareRange, prepareReadAll } from "../check/query.ts";
+import type { Connection } from "../connection.ts";
+import { StoreUnavailableError } from "../errors.ts";
+import type { Event, RecordedEvent } from "../event.ts";
+import { StoredNotifier } from "../event_stored.ts";
+import { Layout } from "../format/layout.ts";
+import { type OpenedStream, openStream } from "./event_stream.ts";
+import { checkOptions, type JetStreamEventStoreOptions } from "./options.ts";
+import { partsOf } from "./parts.ts";
+import { openWire } from "../nats/open.ts";
+import { attempt } from "../nats/retry.ts";
+import { StreamApi } from "../nats/stream_api.ts";
+import type {
+  EventSubscriptionOptions,
+  LatestVersionOptions,
+  ListActorsOptions,
+  ReadAllOptions,
+  ReadOptions,
+  SaveOptions,
+  SaveReceipt,
+} from "../options.ts";
+import { lastByConsumer } from "../read/deliver_last.ts";
+import type { HeadReader } from "../read/head_reader.ts";
+import type { Heads } from "../read/heads.ts";
+import { History } from "../read/history.ts";
+import { type LiveParts, LiveSource } from "../read/live_source.ts";
+import { Log } from "../read/log.ts";
+import { salvage } from "../read/salvage.ts";
+import type { Detour, SavePath } from "../save/path.ts";
+import { SavePlanner } from "../save/planner.ts";
+import type { EventStore, EventSubscription, EventsWithErrors } from "../store.ts";
+import { Subscriptions } from "../subscription.ts";
+import type { StoreMetrics } from "../telemetry/metrics.ts";
+import { StoreMonitor } from "../telemetry/monitor.ts";
+
+/** {@linkcode JetStreamEventStore.open} for a store that saves another way; not for users. */
+export let openByDetour: (
+  connection: Connection,
+  options: JetStreamEventStoreOptions,
+  detour: Detour,
+) => Promise<JetStreamEventStore>;
+
+/**
+ * An {@linkcode EventStore} on one JetStream stream. The server decides every save by
+ * compare-and-set on the actor's exact subject; there is no lock, no index and no table beside
+ * the stream, so there is nothing that could disagree with it.
+ *
+ * @example Open a store over a connection of yours
+ * ```ts ignore
+ * import { connect } from "@nats-io/transport-node";
+ * import { createEvent, JetStreamEventStore } from "@flowmade-one/aether";
+ *
+ * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 });
+ * await using store = await JetStreamEventStore.open(connection, { namespace: "shop" });
+ * await store.saveEvent(createEvent({
+ *   eventType: "OrderPlaced",
+ *   actorId: "order-123",
+ *   version: 1,
+ *   data: { total: 99.99 },
+ * }));
+ * ```
+ */
+export class JetStreamEventStore implements EventStore {
+  /** Keeps stores apart. */
+  readonly namespace: string;
+  /** The JetStream stream that holds the events. */
+  readonly stream: string;
+  /** See {@linkcode EventStore.identity}: of this stream, whatever others had or get its name. */
+  readonly identity: string;
+  /** Shards that actors are spread over; fixed for ever. */
+  readonly shards: number;
+  readonly #connection: Connection;
+  readonly #lookup: JetStreamEventStoreOptions["versionLookup"];
+  readonly #cacheMaxAge: number;
+  readonly #heads: Heads;
+  readonly #reader: HeadReader;
+  readonly #planner: SavePlanner;
+  readonly #path: SavePath;
+  readonly #parts: LiveParts;
+  readonly #history: History;
+  readonly #log: Log;
+  readonly #monitor: StoreMonitor;
+  readonly #subscriptions: Subscriptions;
+  readonly #notifier: StoredNotifier;
+  #disposed = false;
+
+  private constructor(
+    connection: Connection,
+    api: StreamApi,
+    opened: OpenedStream,
+    options: JetStreamEventStoreOptions,
+    detour: Detour | undefined,
+  ) {
+    const { namespace = "default", cacheMaxAge = 1000, codec, upcasters = {} } = options;
+    const { genesis: { shards, identity }, config: { max_msg_size: limit = -1 } } = opened;
+    this.namespace = namespace;
+    this.stream = api.layout.stream;
+    this.identity = identity;
+    this.shards = shards;
+    this.#connection = connection;
+    this.#lookup = options.versionLookup;
+    this.#cacheMaxAge = cacheMaxAge;
+    this.#monitor = new StoreMonitor({
+      "db.system.name": "nats",
+      "db.namespace": namespace,
+      "db.collection.name": this.stream,
+    });
+    this.#subscriptions = new Subscriptions(this.#monitor);
+    this.#notifier = new StoredNotifier(namespace, options);
+    const parts = partsOf(api, opened, options, this.#notifier);
+    const { heads, reader, ends, events, queue, pause, timeout } = parts;
+    this.#heads = heads;
+    this.#reader = reader;
+    this.#parts = { api, pause, timeout, heads, heading: reader, ends, events, identity };
+    this.#history = new History(this.#parts);
+    this.#log = new Log(this.#parts);
+    this.#planner = new SavePlanner(connection, {
+      ...{ timeout, codec, upcasters, told: !this.#notifier.silent },
+      maxMessage: limit > 0 ? limit : Infinity,
+    });
+    this.#path = detour === undefined ? queue : detour(parts, queue);
+  }
+
+  /**
+   * Opens the store of a namespace, and makes its stream where there is none. A stream that
+   * stands is verified and never changed. The connection stays the caller's to close.
+   *
+   * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
+   * @throws {StreamConfigError} The stream would lose events, or has other shards than asked.
+   * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {RangeError} An option is out of its range.
+   */
+  static open(
+    connection: Connection,
+    options: JetStreamEventStoreOptions = {},
+  ): Promise<JetStreamEventStore> {
+    return JetStreamEventStore.#open(connection, options);
+  }
+
+  static {
+    openByDetour = JetStreamEventStore.#open;
+  }
+
+  static async #open(
+    connection: Connection,
+    options: JetStreamEventStoreOptions,
+    detour?: Detour,
+  ): Promise<JetStreamEventStore> {
+    const { namespace = "default", replicas = 1, shards, timeout = 10_000 } = options;
+    const layout = new Layout(namespace);
+    checkOptions(options);
+    const wire = openWire(connection);
+    try {
+      const api = new StreamApi(wire, layout, "$JS.API");
+      const opened = await openStream(api, { replicas, shards, timeout });
+      return new JetStreamEventStore(connection, api, opened, options, detour);
+    } catch (error) {
+      wire.close();
+      throw error;
+    }
+  }
+
+  /** What went through this store so far; a snapshot, the same later. */
+  get metrics(): StoreMetrics {
+    return this.#monitor.snapshot();
+  }
+
+  /** See {@linkcode EventStore.saveEvent}. */
+  saveEvent(event: Event): Promise<SaveReceipt> {
+    return this.saveEvents([event]);
+  }
+
+  /** See {@linkcode EventStore.saveEvents}. */
+  saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
+    return this.#monitor.save(events, (begun) => this.#save(events, options, begun));
+  }
+
+  #save(events: readonly Event[], options: SaveOptions, begun: number): Promise<SaveReceipt> {
+    try {
+      this.#checkOpen("save events");
+      const { checked, plan } = this.#planner.plan(events, options, begun);
+      return this.#path.save(plan, checked);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** See {@linkcode EventStore.getEvents}. */
+  async getEvents<E extends Event = Event>(actorId: string, fromVersion = 0): Promise<E[]> {
+    return await this.#monitor.read("getEvents", actorId, async (reading) => {
+      const range = prepareRange(actorId, { fromVersion });
+      this.#checkOpen("read events");
+      let events: Event[] = [];
+      for await (const page of this.#history.forwards(actorId, range)) {
+        if (events.length === 0) events = page;
+        else for (const event of page) events.push(event);
+      }
+      reading.events = events.length;
+      return events as E[];
+    });
+  }
+
+  /** See {@linkcode EventStore.readEvents}. */
+  readEvents<E extends Event = Event>(
+    actorId: string,
+    options: ReadOptions = {},
+  ): AsyncIterable<E> {
+    return this.#readEvents(actorId, options) as AsyncIterable<Event> as AsyncIterable<E>;
+  }
+
+  /** See {@linkcode EventStore.getEventsWithErrors}. */
+  async getEventsWithErrors<E extends Event = Event>(
+    actorId: string,
+  ): Promise<EventsWithErrors<E>> {
+    return await this.#monitor.read("getEventsWithErrors", actorId, async (reading) => {
+      checkActorId(actorId);
+      this.#checkOpen("read events");
+      const { events, errors } = await salvage(this.#parts, actorId);
+      reading.events = events.length;
+      return { events: events as E[], errors };
+    });
+  }
+
+  /** See {@linkcode EventStore.readAll}. */
+  async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void> {
+    const reading = this.#monitor.reading("readAll");
+    try {
+      const { from, filter, signal } = prepareReadAll(options);
+      this.#checkOpen("read the store");
+      yield* this.#log.read(from, filter, signal, () => reading.events++);
+    } catch (error) {
+      throw reading.failed(error);
+    } finally {
+      reading.end();
+    }
+  }
+
+  /**
+   * See {@linkcode EventStore.subscribe}. Through a consumer in the server's memory, made when
+   * the iteration begins and again whenever it is lost; `eventTypes` alone is sorted out here.
+   */
+  subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
+    const source = new LiveSource(this.#parts, options);
+    return this.#subscriptions.add(source, options.signal, () => this.#checkOpen("subscribe"));
+  }
+
+  /** See {@linkcode EventStore.listActors}; the server keeps the list, no event is read. */
+  async *listActors({ category }: ListActorsOptions = {}): AsyncGenerator<string, void> {
+    if (category !== undefined) checkCategory(category);
+    this.#checkOpen("list actors");
+    yield* this.#log.actors(category);
+  }
+
+  /**
+   * See {@linkcode EventStore.getLatestVersion}. From memory, without I/O, where the server
+   * spoke of the actor within `cacheMaxAge`; else one request for the last message of the
+   * actor's subject. The answer may be outdated when it arrives: a hint, never a lock.
+   */
+  async getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
+    if (options?.fresh !== true) {
+      const head = this.#heads.getSince(actorId, performance.now() - this.#cacheMaxAge);
+      if (head !== undefined && !this.#disposed) {
+        this.#monitor.hit();
+        return head.version;
+      }
+    }
+    checkActorId(actorId);
+    return await this.#monitor.lookUp(actorId, () => this.#lookUp(actorId));
+  }
+
+  async #lookUp(actorId: string): Promise<number> {
+    return await this.#attempt(`look up the latest version of "${actorId}"`, async () => {
+      if (this.#lookup !== "deliver-last") {
+        return (await this.#reader.read(actorId)).version;
+      }
+      const last = (subject: string) => lastByConsumer(this.#connection, this.stream, subject);
+      return (await this.#reader.read(actorId, last)).version;
+    });
+  }
+
+  /** Ends subscriptions, waits for saves and notifications under way; the connection stays open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    await this.#subscriptions.end();
+    await this.#path.idle();
+    await this.#notifier.settled();
+    this.#parts.api.wire.close();
+  }
+
+  async *#readEvents(actorId: string, options: ReadOptions): AsyncGenerator<Event, void> {
+    const reading = this.#monitor.reading("readEvents", actorId);
+    try {
+      const { backwards, ...range } = prepareRange(actorId, options);
+      this.#checkOpen("read events");
+      const { signal } = range;
+      signal?.throwIfAborted();
+      if (range.limit === 0) return;
+      const pages = backwards
+        ? this.#history.backwards(actorId, range)
+        : this.#history.forwards(actorId, range);
+      for await (const page of pages) {
+        for (const event of page.slice(0, range.limit - reading.events)) {
+          reading.events++;
+          yield event;
+          signal?.throwIfAborted();
+        }
+        if (reading.events >= range.limit) return;
+      }
+    } catch (error) {
+      throw reading.failed(error);
+    } finally {
+      reading.end();
+    }
+  }
+
+  async #attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
+    this.#checkOpen(what);
+    const { api, timeout } = this.#parts;
+    return await attempt(api.wire, timeout, what, work);
+  }
+
+  #checkOpen(what: string): void {
+    if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
+  }
+}

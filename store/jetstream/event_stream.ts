@@ -1,0 +1,139 @@
+import type { StreamConfig } from "@nats-io/jetstream";
+import { StreamConfigError } from "../errors.ts";
+import { DEFAULT_SHARDS, FORMAT, HASH, type Layout } from "../format/layout.ts";
+import { ensureStream, opening } from "../nats/open.ts";
+import { ApiError, type StreamApi } from "../nats/stream_api.ts";
+import { FORBIDDEN, problemsOf } from "../nats/stream_config.ts";
+
+const decoder = new TextDecoder();
+
+/** What a stream's first message says: believed for ever, for it cannot be edited. */
+export interface Genesis {
+  /** Version of the storage format. */
+  readonly format: number;
+  /** Shards that actors are spread over. */
+  readonly shards: number;
+  /** How an actor's shard is found. */
+  readonly hash: string;
+  /** Tells this stream from any other that had or will have its name. */
+  readonly identity: string;
+}
+
+/** An opened stream. */
+export interface OpenedStream {
+  readonly genesis: Genesis;
+  readonly config: StreamConfig;
+}
+
+/** What is asked of a stream. */
+export interface StreamWishes {
+  readonly replicas: number;
+  readonly shards: number | undefined;
+  readonly timeout: number;
+}
+
+/**
+ * Opens the stream of events, or makes it where there is none. One that stands is verified,
+ * never changed.
+ *
+ * @throws {StreamConfigError} The stream would lose events, or is not what was asked for.
+ * @throws {StoreUnavailableError} No answer within the timeout.
+ */
+export async function openStream(api: StreamApi, wishes: StreamWishes): Promise<OpenedStream> {
+  const { stream, subjects } = api.layout;
+  return await opening(api, wishes.timeout, async () => {
+    const config = await ensureStream(api, configOf(api.layout, wishes.replicas), wishes.timeout);
+    const problems = problemsOf(config, { subjects, required: SAFE, forbidden: UNSAFE });
+    if (problems.length > 0) throw new StreamConfigError(stream, problems);
+    const genesis = await ensureGenesis(api, wishes);
+    if (wishes.shards !== undefined && wishes.shards !== genesis.shards) {
+      throw new StreamConfigError(stream, [
+        `it has ${genesis.shards} shards for ever, not ${wishes.shards}`,
+      ]);
+    }
+    return { genesis, config };
+  });
+}
+
+async function ensureGenesis(api: StreamApi, wishes: StreamWishes): Promise<Genesis> {
+  const { layout } = api;
+  const pause = wishes.timeout / 5;
+  const standing = await api.get({ last_by_subj: layout.genesis }, pause);
+  if (standing !== undefined) return readGenesis(decoder.decode(standing.data), layout);
+  const genesis = {
+    format: FORMAT,
+    shards: wishes.shards ?? DEFAULT_SHARDS,
+    hash: HASH,
+    identity: crypto.randomUUID(),
+    created: new Date().toISOString(),
+  };
+  const founded = await api.found(layout.genesis, genesis, pause);
+  const stored = await api.get({ last_by_subj: layout.genesis }, pause);
+  if (stored !== undefined) return readGenesis(decoder.decode(stored.data), layout);
+  if (founded) throw new ApiError({ code: 503, description: "the genesis is not to be read yet" });
+  const state = (await api.info(pause))?.state;
+  if (state === undefined || state.last_seq === 0) {
+    throw new ApiError({ code: 503, description: "the genesis was not stored" });
+  }
+  const first = await api.get({ seq: state.first_seq, next_by_subj: ">" }, pause);
+  if (first === undefined || first.subject === layout.genesis) {
+    throw new ApiError({ code: 503, description: "others make the stream at the moment" });
+  }
+  throw new StreamConfigError(layout.stream, [
+    "it holds messages, yet none that says what it is: it was not made by this library",
+  ]);
+}
+
+function readGenesis(text: string, layout: Layout): Genesis {
+  let value: Partial<Genesis> = {};
+  try {
+    value = JSON.parse(text) ?? {};
+  } catch {
+    // Not JSON: told below.
+  }
+  const { format, shards, hash, identity } = value;
+  const problem = format !== FORMAT
+    ? `its format is ${JSON.stringify(format)}, and ${FORMAT} is what this version reads`
+    : !Number.isSafeInteger(shards) || shards! < 1
+    ? `its shard count is ${JSON.stringify(shards)}`
+    : hash !== HASH
+    ? `its shard hash is ${JSON.stringify(hash)}, and ${HASH} is what this version computes`
+    : typeof identity !== "string"
+    ? "it has no identity"
+    : undefined;
+  if (problem !== undefined) throw new StreamConfigError(layout.stream, [problem]);
+  return value as Genesis;
+}
+
+function configOf(layout: Layout, replicas: number): Partial<StreamConfig> {
+  return {
+    name: layout.stream,
+    subjects: [...layout.subjects],
+    ...SAFE,
+    num_replicas: replicas,
+    metadata: { "aether-format": String(FORMAT) },
+  } as Partial<StreamConfig>;
+}
+
+/** The settings without which a stream loses events. */
+const SAFE = {
+  retention: "limits",
+  storage: "file",
+  discard: "new",
+  max_age: 0,
+  max_msgs: -1,
+  max_msgs_per_subject: -1,
+  deny_delete: true,
+  deny_purge: true,
+  allow_direct: true,
+  allow_atomic: true,
+} as const;
+
+/** Settings that must be off, and what each would do. */
+const UNSAFE = {
+  ...FORBIDDEN,
+  allow_rollup_hdrs: "a rollup deletes events",
+  allow_msg_ttl: "events can be told to expire",
+  subject_delete_marker_ttl: "it turns deny_purge off",
+  discard_new_per_subject: "it limits the events of an actor",
+} as const;

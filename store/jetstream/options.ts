@@ -1,0 +1,43 @@
+import { checkRange } from "../check/query.ts";
+import type { EventStoreOptions } from "../store.ts";
+
+/** Options for {@linkcode JetStreamEventStore.open}. */
+export interface JetStreamEventStoreOptions extends EventStoreOptions {
+  /** Copies of the stream, counted when it is made. Use 3 in production. @default {1} */
+  readonly replicas?: number;
+  /** Shards of the stream, fixed when it is made. @default {256} */
+  readonly shards?: number;
+  /** Deadline of one call in ms; each try waits at most a fifth of it. @default {10_000} */
+  readonly timeout?: number;
+  /**
+   * How an uncached latest version is asked for: `"last-message"` is one request to the leader;
+   * `"deliver-last"` makes a consumer, for permissions that allow nothing else.
+   *
+   * @default {"last-message"}
+   */
+  readonly versionLookup?: "last-message" | "deliver-last";
+  /** Actors whose latest version is kept in memory. @default {100_000} */
+  readonly cacheSize?: number;
+  /** How long `getLatestVersion` answers from memory, in ms since the server's word. @default {1_000} */
+  readonly cacheMaxAge?: number;
+}
+
+/**
+ * Refuses what cannot be.
+ *
+ * @throws {RangeError} An option is out of its range.
+ */
+export function checkOptions(options: JetStreamEventStoreOptions): void {
+  const { replicas = 1, shards = 1, timeout = 1, cacheSize = 1, cacheMaxAge = 0 } = options;
+  checkRange("replicas", replicas, 1, 5);
+  checkRange("shards", shards, 1, 65_536);
+  checkRange("timeout", timeout, 1, 2 ** 31 - 1);
+  checkRange("cacheSize", cacheSize, 1, Number.MAX_SAFE_INTEGER);
+  checkRange("cacheMaxAge", cacheMaxAge, 0, Number.MAX_SAFE_INTEGER);
+  const { versionLookup: lookup = "last-message" } = options;
+  if (lookup === "last-message" || lookup === "deliver-last") return;
+  throw new RangeError(
+    `Cannot open the store: versionLookup is ${JSON.stringify(lookup)}, not "last-message" or ` +
+      '"deliver-last"',
+  );
+}

@@ -1,0 +1,292 @@
+import { headers } from "@nats-io/nats-core";
+import { checkRange } from "../check/query.ts";
+import type { Connection } from "../connection.ts";
+import { StoreUnavailableError } from "../errors.ts";
+import { EXPECT } from "../format/headers.ts";
+import { bucketStream, openBucketStream } from "./bucket_config.ts";
+import type { BucketEntry, PutOptions } from "./entry.ts";
+import { type Listing, watchBucket, type WatchOptions } from "./watch.ts";
+import { backoff } from "../nats/backoff.ts";
+import { readLast } from "../nats/direct_get.ts";
+import { openWire } from "../nats/open.ts";
+import { Publisher, type TryOutcome } from "../nats/publisher.ts";
+import type { Wire } from "../nats/requests.ts";
+import { attempt } from "../nats/retry.ts";
+import type { StoredMessage } from "../nats/stored_message.ts";
+import { StreamApi, type StreamNames } from "../nats/stream_api.ts";
+
+/** What {@linkcode Bucket.open} is told. */
+export interface BucketOptions {
+  /** The bucket, as NATS tools name it; see {@linkcode bucketToken}. */
+  readonly bucket: string;
+  /** Copies, counted when it is made. @default {1} */
+  readonly replicas?: number;
+  /** Deadline of one call in ms; each try waits at most a fifth of it. @default {10_000} */
+  readonly timeout?: number;
+  /** How long the trace of a key that is gone stays, in ms; counted when it is made. @default {600_000} */
+  readonly markerTtl?: number;
+}
+
+/** Keys of a bucket that can be read at once: what the server gives in one answer. */
+const MAX_LIST = 1024;
+
+/**
+ * A NATS key-value bucket whose writes are raw: every one a compare-and-set, and every renewal
+ * carries its time to live, which nats.js's own `update()` would silently make endless. Reads
+ * are the leader's word, or proved to be no older than what this process knows.
+ */
+export class Bucket {
+  /** The bucket, as NATS tools name it. */
+  readonly name: string;
+  /** Carries the requests; its epoch counts the breaks of the connection. */
+  readonly wire: Wire;
+  readonly #api: StreamApi<StreamNames>;
+  readonly #publisher: Publisher;
+  readonly #timeout: number;
+  readonly #markerTtl: number;
+  readonly #ends = new AbortController();
+  readonly #watches = new Set<Promise<void>>();
+  /** Revisions up to this were seen or written here. */
+  #highest = 0;
+
+  private constructor(
+    api: StreamApi<StreamNames>,
+    { bucket, timeout = 10_000 }: BucketOptions,
+    markerTtl: number,
+  ) {
+    this.name = bucket;
+    this.wire = api.wire;
+    this.#api = api;
+    this.#publisher = new Publisher(api);
+    this.#timeout = timeout;
+    this.#markerTtl = markerTtl;
+  }
+
+  /**
+   * Opens the bucket, or makes it where there is none. One that stands is verified, never changed.
+   *
+   * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
+   * @throws {StreamConfigError} The bucket would lose keys, or keep those that have expired.
+   * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {RangeError} An option is out of its range.
+   */
+  static async open(connection: Connection, options: BucketOptions): Promise<Bucket> {
+    const { bucket, replicas = 1, timeout = 10_000, markerTtl = 600_000 } = options;
+    const what = `bucket "${bucket}"`;
+    checkRange("replicas", replicas, 1, 5, what);
+    checkRange("timeout", timeout, 1, 2 ** 31 - 1, what);
+    checkRange("markerTtl", markerTtl, 1000, 2 ** 31 - 1, what);
+    const wire = openWire(connection, what);
+    try {
+      const api = new StreamApi(wire, { stream: bucketStream(bucket) }, "$JS.API");
+      const stands = await openBucketStream(api, { bucket, replicas, markerTtl }, timeout);
+      return new Bucket(api, options, stands);
+    } catch (error) {
+      wire.close();
+      throw error;
+    }
+  }
+
+  /** How long the trace of a key that is gone stays, in ms. */
+  get markerTtl(): number {
+    return this.#markerTtl;
+  }
+
+  /**
+   * What stands at `key`, by the leader's word.
+   *
+   * @throws {StoreUnavailableError} No answer within the timeout.
+   */
+  async get(key: string, timeout: number = this.#timeout): Promise<BucketEntry> {
+    const subject = this.#subject(key);
+    const message = await attempt(
+      this.wire,
+      timeout,
+      `read key "${key}"`,
+      () => this.#api.get({ last_by_subj: subject }, timeout / 5),
+    );
+    return message === undefined ? { key, revision: 0, value: undefined } : this.#entry(message);
+  }
+
+  /**
+   * What stands at the keys that match `filter` (with NATS's wildcards), those that are gone
+   * left out; no older than anything that was seen here before.
+   *
+   * @throws {StoreUnavailableError} No answer within the timeout, or more than 1,024 keys match.
+   */
+  async list(filter = ">", timeout: number = this.#timeout): Promise<BucketEntry[]> {
+    return (await this.#list(filter, timeout)).entries;
+  }
+
+  /**
+   * Tries once to write `value`, waiting at most `pause` ms for the answer. Sent again with the
+   * same revision it cannot be stored twice; an unknown outcome is settled by reading.
+   */
+  put(
+    key: string,
+    value: Uint8Array,
+    { revision, ttl }: PutOptions,
+    pause: number = this.#timeout / 5,
+  ): Promise<TryOutcome> {
+    const fields = headers();
+    if (ttl !== undefined) {
+      if (!Number.isSafeInteger(ttl) || ttl < 1) {
+        throw new RangeError(`Cannot write key "${key}": ttl is ${ttl}, not whole seconds from 1`);
+      }
+      fields.set("Nats-TTL", `${ttl}s`);
+    }
+    return this.#publish(key, value, revision, fields, pause);
+  }
+
+  /** Like {@linkcode Bucket.put}, but removes the key; its trace stays for `markerTtl`. */
+  remove(key: string, revision: number, pause: number = this.#timeout / 5): Promise<TryOutcome> {
+    const fields = headers();
+    fields.set("KV-Operation", "PURGE");
+    fields.set("Nats-Rollup", "sub");
+    fields.set("Nats-TTL", `${Math.ceil(this.#markerTtl / 1000)}s`);
+    return this.#publish(key, new Uint8Array(), revision, fields, pause);
+  }
+
+  /**
+   * Writes what `change` makes of the value that stands, again where somebody else was quicker;
+   * `undefined` leaves it as it is. Gives what stands in the end. The values of one key must
+   * never repeat, for an unknown outcome is settled by comparing them.
+   *
+   * @throws {StoreUnavailableError} No answer within the timeout.
+   */
+  async update(
+    key: string,
+    change: (current: BucketEntry) => Uint8Array | undefined,
+    timeout: number = this.#timeout,
+  ): Promise<BucketEntry> {
+    const deadline = performance.now() + timeout;
+    const retry = backoff(deadline);
+    let doubtful: Uint8Array | undefined;
+    let cause: unknown;
+    while (performance.now() < deadline) {
+      const left = deadline - performance.now();
+      const current = await this.get(key, left);
+      if (doubtful !== undefined && isSame(doubtful, current.value)) return current;
+      doubtful = undefined;
+      const value = change(current);
+      if (value === undefined) return current;
+      const outcome = await this.put(key, value, current, Math.min(this.#timeout / 5, left));
+      if (outcome.kind === "stored") return { key, revision: outcome.first, value };
+      if (outcome.kind === "stale") continue;
+      cause = outcome.cause;
+      if (outcome.kind === "unknown") doubtful = value;
+      if (outcome.kind === "refused" || !await retry(this.wire)) break;
+    }
+    const reason = cause instanceof Error ? cause.message : "others write it all the time";
+    const fate = doubtful === undefined ? "it was not written" : "it may have been written";
+    throw new StoreUnavailableError(`Cannot write key "${key}": ${reason}; ${fate}`, { cause });
+  }
+
+  /**
+   * What stands at the keys that match, then every change, the latest of each key. A break of
+   * the connection, and every `reconcile` ms, has everything compared anew, so that nothing is
+   * missed for good, not even an expiry whose trace is gone. Ends with `signal` or the bucket.
+   */
+  watch(options: WatchOptions = {}): AsyncGenerator<BucketEntry, void> {
+    const signal = options.signal === undefined
+      ? this.#ends.signal
+      : AbortSignal.any([options.signal, this.#ends.signal]);
+    const source = {
+      api: this.#api,
+      subjectOf: (key: string) => this.#subject(key),
+      entryOf: (message: StoredMessage) => this.#entry(message),
+      get: (key: string) => this.get(key),
+      list: (filter: string) => this.#list(filter, this.#timeout),
+      begun: (work: Promise<void>) => {
+        this.#watches.add(work);
+        work.finally(() => this.#watches.delete(work));
+      },
+    };
+    return watchBucket(source, { ...options, signal });
+  }
+
+  /** Ends watches and requests; the connection stays open. */
+  async close(): Promise<void> {
+    this.#ends.abort();
+    await Promise.all(this.#watches);
+    this.wire.close();
+  }
+
+  async #publish(
+    key: string,
+    body: Uint8Array,
+    revision: number,
+    fields: ReturnType<typeof headers>,
+    pause: number,
+  ): Promise<TryOutcome> {
+    // The server takes an odd value for no check at all.
+    if (!Number.isSafeInteger(revision) || revision < 0) {
+      throw new TypeError(`Cannot write key "${key}": revision ${revision} is no safe integer`);
+    }
+    fields.set(EXPECT, String(revision));
+    const messages = [{ subject: this.#subject(key), headers: fields, body }];
+    const outcome = await this.#publisher.publish(messages, pause, performance.now() + pause);
+    if (outcome.kind === "stored") this.#highest = Math.max(this.#highest, outcome.first);
+    return outcome;
+  }
+
+  async #list(filter: string, timeout: number): Promise<Listing> {
+    const what = `list keys "${filter}" of bucket "${this.name}"`;
+    const subject = this.#subject(filter);
+    const pause = timeout / 5;
+    const retry = backoff(performance.now() + timeout);
+    const least = this.#highest;
+    for (;;) {
+      const page = await attempt(
+        this.wire,
+        timeout,
+        what,
+        () => readLast(this.#api, [subject], pause),
+      );
+      if (page.messages.length >= MAX_LIST) {
+        throw new StoreUnavailableError(`Cannot ${what}: ${MAX_LIST} keys or more match`);
+      }
+      // An empty answer tells no position: the leader's word on the filter then does.
+      const isCurrent = page.messages.length > 0 ? page.upTo >= least : undefined ===
+        await attempt(
+          this.wire,
+          timeout,
+          what,
+          () => this.#api.get({ last_by_subj: subject }, pause),
+        );
+      if (isCurrent) {
+        const entries = page.messages.map((message) => this.#entry(message))
+          .filter(({ value }) => value !== undefined);
+        return { entries, upTo: Math.max(page.upTo, least) };
+      }
+      if (!await retry(this.wire)) {
+        throw new StoreUnavailableError(`Cannot ${what}: the copies that answer lag behind`);
+      }
+    }
+  }
+
+  #subject(key: string): string {
+    return `$KV.${this.name}.${key}`;
+  }
+
+  #entry(message: StoredMessage): BucketEntry {
+    this.#highest = Math.max(this.#highest, message.sequence);
+    const key = message.subject.slice(this.#subject("").length);
+    const isGone = message.header("KV-Operation") !== "" ||
+      message.header("Nats-Marker-Reason") !== "";
+    return { key, revision: message.sequence, value: isGone ? undefined : message.data };
+  }
+}
+
+/**
+ * The form of a namespace that a bucket may have in its name, which takes fewer characters than
+ * a subject: letters, digits and `-` stay, `_` is doubled, every other UTF-8 byte becomes `_HH`.
+ * No two namespaces share a form.
+ */
+export function bucketToken(namespaceToken: string): string {
+  return namespaceToken.replaceAll("_", "__").replaceAll("=", "_");
+}
+
+function isSame(left: Uint8Array, right: Uint8Array | undefined): boolean {
+  return left.length === right?.length && left.every((byte, at) => byte === right[at]);
+}

@@ -1,0 +1,253 @@
+import { categoryOf } from "../actor.ts";
+import { unlessAborted } from "../base/abort.ts";
+import { Lanes } from "../base/keyed_queue.ts";
+import { MAX_BYTES, prepareEvents, prepareExpected } from "../check/events.ts";
+import {
+  checkActorId,
+  checkCategory,
+  checkNumber,
+  prepareRange,
+  prepareReadAll,
+} from "../check/query.ts";
+import { unavailable } from "../check/refusals.ts";
+import { type CorruptEventError, StoreUnavailableError } from "../errors.ts";
+import type { Event, RecordedEvent } from "../event.ts";
+import { StoredNotifier } from "../event_stored.ts";
+import { contentOf, EventDecoder } from "../format/decode.ts";
+import { type Encoding, haveBodies, withBodies } from "../format/encode.ts";
+import { Layout } from "../format/layout.ts";
+import { MemoryFollower } from "./live_source.ts";
+import { type KeptEvent, MemoryLog } from "./log.ts";
+import type {
+  EventSubscriptionOptions,
+  LatestVersionOptions,
+  ListActorsOptions,
+  ReadAllOptions,
+  ReadOptions,
+  SaveOptions,
+  SaveReceipt,
+} from "../options.ts";
+import type {
+  EventStore,
+  EventStoreOptions,
+  EventSubscription,
+  EventsWithErrors,
+} from "../store.ts";
+import { Subscriptions } from "../subscription.ts";
+import type { StoreMetrics } from "../telemetry/metrics.ts";
+import { StoreMonitor } from "../telemetry/monitor.ts";
+import { unreadable } from "../upcast.ts";
+
+/** Options for {@linkcode InMemoryEventStore}. */
+export interface InMemoryEventStoreOptions extends EventStoreOptions {
+  /** Bytes that one event with its headers may take, as a server's `max_payload`. @default {1048576} */
+  readonly maxBytes?: number;
+}
+
+/**
+ * An {@linkcode EventStore} in memory: quick, gone with the process. It accepts and refuses
+ * just what the JetStream one does, so that a test on it tells the truth.
+ *
+ * @example Two events, and their replay
+ * ```ts
+ * import { createEvent, InMemoryEventStore } from "@flowmade-one/aether";
+ *
+ * await using store = new InMemoryEventStore();
+ * const order = { eventType: "OrderPlaced", actorId: "order-123", data: { total: 99.99 } };
+ * await store.saveEvent(createEvent({ ...order, version: 1 }));
+ * await store.saveEvent(createEvent({ ...order, version: 2 }));
+ * console.log((await store.getEvents("order-123")).length); // 2
+ * ```
+ */
+export class InMemoryEventStore implements EventStore {
+  /** See {@linkcode EventStore.identity}: a UUID, new with each store, as its events are. */
+  readonly identity: string = crypto.randomUUID();
+  readonly #log = new MemoryLog();
+  readonly #lanes = new Lanes();
+  readonly #monitor: StoreMonitor;
+  readonly #subscriptions: Subscriptions;
+  readonly #notifier: StoredNotifier;
+  readonly #encoding: Encoding;
+  readonly #decoder: EventDecoder;
+  #disposed = false;
+
+  /** Begins empty. */
+  constructor(options: InMemoryEventStoreOptions = {}) {
+    const { namespace = "default", maxBytes = MAX_BYTES, codec, upcasters = {} } = options;
+    new Layout(namespace);
+    if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) {
+      throw new RangeError(`Cannot open the store: maxBytes is ${maxBytes}, not 1 or more`);
+    }
+    this.#monitor = new StoreMonitor({ "db.system.name": "aether", "db.namespace": namespace });
+    this.#subscriptions = new Subscriptions(this.#monitor);
+    this.#notifier = new StoredNotifier(namespace, options);
+    this.#encoding = { maxBytes, codec, upcasters };
+    this.#decoder = new EventDecoder(codec, upcasters);
+  }
+
+  /** See {@linkcode EventStore.saveEvent}. */
+  saveEvent(event: Event): Promise<SaveReceipt> {
+    return this.saveEvents([event]);
+  }
+
+  /** What went through this store so far; a snapshot, the same later. */
+  get metrics(): StoreMetrics {
+    return this.#monitor.snapshot();
+  }
+
+  /** See {@linkcode EventStore.saveEvents}. */
+  saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
+    return this.#monitor.save(events, () => this.#save(events, options));
+  }
+
+  async #save(events: readonly Event[], options: SaveOptions): Promise<SaveReceipt> {
+    this.#checkOpen("save events");
+    const checked = prepareEvents(events, this.#encoding);
+    const expect = prepareExpected(options.expect, checked);
+    const { signal } = options;
+    if (signal?.aborted) throw unavailable(checked[0]!, signal.reason);
+    return await this.#lanes.run(checked.map(({ actorId }) => actorId), async () => {
+      const prepared = haveBodies(checked) ? checked : await withBodies(checked);
+      if (signal?.aborted) throw unavailable(checked[0]!, signal.reason);
+      const repeated = this.#log.check(prepared, expect);
+      if (repeated !== undefined) return { sequence: repeated, duplicate: true };
+      const sequence = this.#log.add(prepared);
+      await this.#notifier.notify(prepared);
+      return { sequence, duplicate: false };
+    });
+  }
+
+  /** See {@linkcode EventStore.getEvents}. */
+  async getEvents<E extends Event = Event>(actorId: string, fromVersion = 0): Promise<E[]> {
+    return await this.#monitor.read("getEvents", actorId, async (reading) => {
+      checkActorId(actorId);
+      checkNumber("fromVersion", fromVersion);
+      this.#checkOpen("read events");
+      const stored = this.#log.historyOf(actorId, fromVersion);
+      const events = await Promise.all(stored.map((event) => this.#decode(event)));
+      reading.events = events.length;
+      return events as E[];
+    });
+  }
+
+  /** See {@linkcode EventStore.readEvents}. */
+  readEvents<E extends Event = Event>(
+    actorId: string,
+    options: ReadOptions = {},
+  ): AsyncIterable<E> {
+    return this.#readEvents(actorId, options) as AsyncIterable<Event> as AsyncIterable<E>;
+  }
+
+  /** See {@linkcode EventStore.getEventsWithErrors}; here only a codec or an upcaster can fail. */
+  async getEventsWithErrors<E extends Event = Event>(
+    actorId: string,
+  ): Promise<EventsWithErrors<E>> {
+    return await this.#monitor.read("getEventsWithErrors", actorId, async (reading) => {
+      checkActorId(actorId);
+      this.#checkOpen("read events");
+      const events: Event[] = [];
+      const errors: { sequence: number; error: CorruptEventError }[] = [];
+      for (const stored of this.#log.historyOf(actorId)) {
+        try {
+          events.push(await this.#decode(stored));
+        } catch (error) {
+          errors.push({ sequence: stored.sequence, error: unreadable(error) });
+        }
+      }
+      reading.events = events.length;
+      return { events: events as E[], errors };
+    });
+  }
+
+  /** See {@linkcode EventStore.readAll}. */
+  async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void> {
+    const reading = this.#monitor.reading("readAll");
+    try {
+      const { from, filter, signal } = prepareReadAll(options);
+      this.#checkOpen("read the store");
+      const types = filter.eventTypes && new Set(filter.eventTypes);
+      const { events } = this.#log;
+      const end = events.length;
+      for (let at = this.#log.indexOf(from); at < end; at++) {
+        signal?.throwIfAborted();
+        const stored = events[at]!;
+        const { actorId, sequence } = stored;
+        if (filter.actorId !== undefined && actorId !== filter.actorId) continue;
+        if (filter.category !== undefined && categoryOf(actorId) !== filter.category) continue;
+        const event = await unlessAborted(signal, this.#decode(stored));
+        if (types !== undefined && !types.has(event.eventType)) continue;
+        reading.events++;
+        yield { ...event, sequence };
+      }
+      signal?.throwIfAborted();
+    } catch (error) {
+      throw reading.failed(error);
+    } finally {
+      reading.end();
+    }
+  }
+
+  /** See {@linkcode EventStore.subscribe}. */
+  subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
+    const follower = new MemoryFollower(options, this.#log, (stored) => this.#decode(stored));
+    return this.#subscriptions.add(follower, options.signal, () => this.#checkOpen("subscribe"));
+  }
+
+  /** See {@linkcode EventStore.listActors}. */
+  async *listActors({ category }: ListActorsOptions = {}): AsyncGenerator<string, void> {
+    if (category !== undefined) checkCategory(category);
+    this.#checkOpen("list actors");
+    for (const actorId of this.#log.actors) {
+      if (category === undefined || categoryOf(actorId) === category) {
+        yield await Promise.resolve(actorId);
+      }
+    }
+  }
+
+  /** See {@linkcode EventStore.getLatestVersion}; nothing here is ever stale. */
+  async getLatestVersion(actorId: string, _options?: LatestVersionOptions): Promise<number> {
+    checkActorId(actorId);
+    this.#checkOpen("look up the latest version");
+    this.#monitor.hit();
+    return await Promise.resolve(this.#log.latest(actorId));
+  }
+
+  /** Ends subscriptions, waits for saves and notifications under way; later calls are refused. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    await this.#subscriptions.end();
+    await this.#lanes.idle();
+    await this.#notifier.settled();
+  }
+
+  #checkOpen(what: string): void {
+    if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
+  }
+
+  async *#readEvents(actorId: string, options: ReadOptions): AsyncGenerator<Event, void> {
+    const reading = this.#monitor.reading("readEvents", actorId);
+    try {
+      const { from, to, limit, signal, backwards } = prepareRange(actorId, options);
+      this.#checkOpen("read events");
+      const wanted = this.#log.historyOf(actorId, from, to);
+      if (backwards) wanted.reverse();
+      for (const stored of wanted.slice(0, limit)) {
+        signal?.throwIfAborted();
+        const event = await unlessAborted(signal, this.#decode(stored));
+        reading.events++;
+        yield event;
+      }
+      signal?.throwIfAborted();
+    } catch (error) {
+      throw reading.failed(error);
+    } finally {
+      reading.end();
+    }
+  }
+
+  #decode(stored: KeptEvent): Event | Promise<Event> {
+    const { id, eventType, time } = stored;
+    const rest = () => ({ id, eventType, timestamp: new Date(time) });
+    return this.#decoder.decode(contentOf(stored.body), { ...stored, rest });
+  }
+}

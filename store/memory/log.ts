@@ -1,0 +1,128 @@
+import { conflictOf, expectationFailed } from "../check/refusals.ts";
+import type { PreparedEvent } from "../format/encode.ts";
+
+/** An event as it is kept: encoded, so that nothing of the caller's is shared. */
+export interface KeptEvent extends PreparedEvent {
+  readonly sequence: number;
+  /** When it was stored, in ms since 1970. */
+  readonly time: number;
+}
+
+/** The events of a store in memory, and what a save has to hold against them. */
+export class MemoryLog {
+  readonly #events: KeptEvent[] = [];
+  readonly #actors = new Map<string, KeptEvent[]>();
+  /** The position before the first event, where a stream has its genesis message. */
+  #end = 1;
+  #grown = Promise.withResolvers<void>();
+
+  /** All events in the order of the store; only ever grows. */
+  get events(): readonly KeptEvent[] {
+    return this.#events;
+  }
+
+  /** The last sequence that is taken. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** Resolves when the log grows. */
+  get grown(): Promise<void> {
+    return this.#grown.promise;
+  }
+
+  /** The actors that have events. */
+  get actors(): string[] {
+    return [...this.#actors.keys()];
+  }
+
+  /** The events of one actor, from one version up to another. */
+  historyOf(actorId: string, from: number = 0, to: number = Infinity): KeptEvent[] {
+    const history = this.#actors.get(actorId) ?? [];
+    return history.slice(firstAt(history, from), firstAt(history, to + 1));
+  }
+
+  /** The latest version of an actor; 0 where it has none. */
+  latest(actorId: string): number {
+    return this.#actors.get(actorId)?.at(-1)?.version ?? 0;
+  }
+
+  /** Index of the first event at `sequence` or after. */
+  indexOf(sequence: number): number {
+    return firstWhere(this.#events, (event) => event.sequence >= sequence);
+  }
+
+  /** Throws on a conflict; gives the position of the last event if all are stored already. */
+  check(
+    events: readonly PreparedEvent[],
+    expect: ReadonlyMap<string, number>,
+  ): number | undefined {
+    const latest = new Map<string, number>();
+    for (const { actorId } of events) latest.set(actorId, this.latest(actorId));
+    const isNew = ({ actorId, version }: PreparedEvent) => version > latest.get(actorId)!;
+    if (events.every(isNew)) {
+      for (const [actorId, expected] of expect) {
+        const current = this.latest(actorId);
+        if (current !== expected) throw expectationFailed(actorId, expected, current, events);
+      }
+      return undefined;
+    }
+    let sequence = 0;
+    for (const event of events) {
+      const stored = this.#find(event);
+      if (stored?.id !== event.id) {
+        // Where nothing is stored, who has moved on is to blame, not who comes first.
+        const moved = events.find((it) => !isNew(it))!;
+        const isOther = isNew(event) && this.#find(moved)?.id !== moved.id;
+        const culprit = isOther ? moved : event;
+        throw conflictOf(culprit, latest.get(culprit.actorId)!);
+      }
+      sequence = Math.max(sequence, stored.sequence);
+    }
+    return sequence;
+  }
+
+  /** Adds events that {@linkcode MemoryLog.check} has found new; gives the position of the last. */
+  add(events: readonly PreparedEvent[]): number {
+    const time = Date.now();
+    for (const event of events) {
+      const stored = { ...event, sequence: ++this.#end, time };
+      const history = this.#actors.get(event.actorId) ?? [];
+      this.#actors.set(event.actorId, history);
+      history.push(stored);
+      this.#events.push(stored);
+    }
+    const last = this.#end;
+    // A gap after each batch, as in a stream: nobody may take one for a loss.
+    if (events.length > 1) this.#end++;
+    this.#grown.resolve();
+    this.#grown = Promise.withResolvers();
+    return last;
+  }
+
+  #find({ actorId, version }: PreparedEvent): KeptEvent | undefined {
+    const history = this.#actors.get(actorId) ?? [];
+    const found = history[firstAt(history, version)];
+    return found?.version === version ? found : undefined;
+  }
+}
+
+/** Index of the first event at `version` or above. */
+function firstAt(history: readonly KeptEvent[], version: number): number {
+  return firstWhere(history, (event) => event.version >= version);
+}
+
+/** A binary search, for versions and sequences have gaps. */
+function firstWhere(
+  events: readonly KeptEvent[],
+  holds: (event: KeptEvent) => boolean,
+): number {
+  let low = 0;
+  let high = events.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (holds(events[middle]!)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}

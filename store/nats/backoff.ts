@@ -1,0 +1,29 @@
+import { pause } from "../base/sleep.ts";
+import type { Wire } from "./requests.ts";
+
+/** First wait, in ms; it doubles up to {@linkcode LONGEST}. */
+const SHORTEST = 4;
+/** Longest wait, in ms. */
+const LONGEST = 250;
+
+/**
+ * Waits between tries: a random part of a span that doubles from 4 to 250 ms, and for the
+ * connection where it is down. The function that it gives waits once, and says whether there
+ * is time for another try before `deadline` (by the monotonic clock, in ms; `Infinity` is never);
+ * an aborted `signal` leaves none.
+ */
+export function backoff(
+  deadline: number,
+  signal?: AbortSignal,
+): (wire: Wire) => Promise<boolean> {
+  let span = SHORTEST;
+  return async (wire) => {
+    const left = deadline - performance.now();
+    if (wire.closed || left <= 0 || signal?.aborted) return false;
+    const wait = span * (0.5 + Math.random() / 2);
+    span = Math.min(span * 2, LONGEST);
+    await pause(Math.min(wait, left), signal);
+    await wire.connected(deadline - performance.now(), signal);
+    return !wire.closed && !signal?.aborted && performance.now() < deadline;
+  };
+}

@@ -1,0 +1,37 @@
+import type { ConsumerConfig } from "@nats-io/jetstream";
+import { ApiError } from "./stream_api.ts";
+
+/** Bytes that one pull may take, so that large events do not fill the memory. */
+export const PULL_BYTES = 4 * 1024 * 1024;
+
+/**
+ * What a consumer is made with that reads `subject` behind the sequence `after`, for one reader
+ * who acknowledges nothing. The server drops it where nobody has pulled for `kept` ms.
+ */
+export function consumerOf(
+  name: string,
+  subject: string,
+  after: number,
+  kept: number,
+): Partial<ConsumerConfig> {
+  return {
+    name,
+    deliver_policy: "by_start_sequence",
+    opt_start_seq: after + 1,
+    ack_policy: "none",
+    filter_subjects: [subject],
+    inactive_threshold: nanos(kept),
+    mem_storage: true,
+    num_replicas: 1,
+  };
+}
+
+/** What is thrown where a consumer's count does not follow on. */
+export function lost(): ApiError {
+  return new ApiError({ code: 503, description: "a message was lost on its way" });
+}
+
+/** A time in ms as the server counts it. */
+export function nanos(ms: number): number {
+  return Math.round(ms * 1e6);
+}

@@ -1,0 +1,101 @@
+import type { StreamConfig } from "@nats-io/jetstream";
+import type { Connection } from "../connection.ts";
+import { StoreUnavailableError, StreamConfigError, UnsupportedServerError } from "../errors.ts";
+import { backoff } from "./backoff.ts";
+import { Wire } from "./requests.ts";
+import { ApiError, isPassing, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
+
+/** The oldest server whose checks keep the promises: atomic batches came with it. */
+const REQUIRED_SERVER = "2.12.0";
+
+/**
+ * Refuses a server that is too old, before anything is written.
+ *
+ * @throws {UnsupportedServerError} The server is older than 2.12.
+ */
+function checkServer(connection: Connection): void {
+  const version = connection.info?.version ?? "unknown";
+  if (!isAtLeast(version, REQUIRED_SERVER)) {
+    throw new UnsupportedServerError(version, REQUIRED_SERVER);
+  }
+}
+
+/**
+ * A wire over `connection`, for `what` is opened on it.
+ *
+ * @throws {StoreUnavailableError} The connection is closed or drains, or broken at the moment.
+ * @throws {UnsupportedServerError} The server is older than 2.12.
+ */
+export function openWire(connection: Connection, what = "the store"): Wire {
+  if (connection.isClosed() || connection.isDraining()) {
+    throw new StoreUnavailableError(`Cannot open ${what}: the connection is closed or drains`);
+  }
+  if (connection.info === undefined) {
+    throw new StoreUnavailableError(`Cannot open ${what}: there is no connection at the moment`);
+  }
+  checkServer(connection);
+  return new Wire(connection);
+}
+
+/**
+ * Does what opens a stream, again while the trouble is passing and `timeout` ms are not over.
+ *
+ * @throws {StreamConfigError} As `work` says, or the server refuses.
+ * @throws {StoreUnavailableError} No answer within the timeout.
+ */
+export async function opening<T>(
+  { wire, layout: { stream } }: StreamApi<StreamNames>,
+  timeout: number,
+  work: () => Promise<T>,
+): Promise<T> {
+  for (const retry = backoff(performance.now() + timeout);;) {
+    try {
+      return await work();
+    } catch (error) {
+      // Servers that have just come up, or miss one of them for a moment, find no place at first.
+      const isUnplaced = error instanceof ApiError && error.code === ServerCode.NO_PEERS;
+      if ((isPassing(error) || isUnplaced) && await retry(wire)) continue;
+      if (error instanceof ApiError && error.status !== 503) {
+        throw new StreamConfigError(stream, [`the server refuses: ${error.message}`]);
+      }
+      if (error instanceof StreamConfigError) throw error;
+      throw new StoreUnavailableError(
+        `Cannot open stream "${stream}": ${(error as Error).message}; ` +
+          "see that the server runs with JetStream and permits its API",
+        { cause: error },
+      );
+    }
+  }
+}
+
+/** The configuration of the stream that stands, or of one that is made by `config`. */
+export async function ensureStream(
+  api: StreamApi<StreamNames>,
+  config: Partial<StreamConfig>,
+  timeout: number,
+): Promise<StreamConfig> {
+  const pause = timeout / 5;
+  const standing = await api.info(pause);
+  if (standing !== undefined) return standing.config;
+  try {
+    await api.create(config, pause);
+  } catch (error) {
+    // Somebody made it meanwhile, with other replicas: theirs is verified like any other.
+    if (!(error instanceof ApiError) || error.code !== ServerCode.STREAM_NAME_IN_USE) throw error;
+  }
+  const made = await api.info(pause);
+  if (made === undefined) {
+    throw new ApiError({ code: 503, description: "the stream is gone as soon as it was made" });
+  }
+  return made.config;
+}
+
+function isAtLeast(version: string, required: string): boolean {
+  const actual = version.split(/[.-]/).map(Number);
+  const wanted = required.split(".").map(Number);
+  for (const [at, number] of wanted.entries()) {
+    const own = actual[at] ?? 0;
+    if (own !== number) return own > number;
+  }
+  return true;
+}

@@ -1,0 +1,106 @@
+import type { Msg } from "@nats-io/nats-core";
+import { WireError, type WireFailure } from "./request_error.ts";
+
+/** Takes one message of the answer; true when it was the last one. */
+export type Take = (message: Msg) => boolean;
+
+interface Waiter {
+  readonly subject: string;
+  readonly take: Take;
+  readonly idle: number;
+  deadline: number;
+  /** Whether something of the answer has come. */
+  heard: boolean;
+  readonly resolve: (last: Msg) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Who waits for which answer, by the token of the request. One timer serves all. */
+export class Waiters {
+  readonly #waiters = new Map<number, Waiter>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAt = Infinity;
+
+  /**
+   * The last message of what answers the request that was just sent to `subject` with `token`;
+   * `idle` ms may pass before each message.
+   */
+  add(token: number, subject: string, idle: number, take: Take): Promise<Msg> {
+    const { promise, resolve, reject } = Promise.withResolvers<Msg>();
+    const deadline = performance.now() + idle;
+    this.#waiters.set(token, { subject, take, idle, deadline, heard: false, resolve, reject });
+    this.#schedule(deadline);
+    return promise;
+  }
+
+  /** Hands `message` to whoever waits for it. */
+  hand(token: number, message: Msg): void {
+    const waiter = this.#waiters.get(token);
+    if (waiter === undefined) return;
+    try {
+      if (!waiter.heard && message.data.length === 0 && message.headers?.code === 503) {
+        throw new WireError("no responders", waiter.subject, false);
+      }
+      waiter.heard = true;
+      if (waiter.take(message)) {
+        this.#waiters.delete(token);
+        waiter.resolve(message);
+      } else {
+        waiter.deadline = performance.now() + waiter.idle;
+      }
+    } catch (error) {
+      this.fail(token, error);
+    }
+  }
+
+  /** Ends one request. */
+  fail(token: number, error: unknown): void {
+    this.#waiters.get(token)?.reject(error);
+    this.#waiters.delete(token);
+  }
+
+  /** Ends the requests to `subject`, which the server does not permit; false where there is none. */
+  deny(subject: unknown, cause: unknown): boolean {
+    let isAny = false;
+    for (const [token, waiter] of this.#waiters) {
+      if (waiter.subject !== subject) continue;
+      isAny = true;
+      this.fail(token, new WireError("denied", waiter.subject, false, { cause }));
+    }
+    return isAny;
+  }
+
+  /** Ends all of them. */
+  failAll(failure: WireFailure, cause?: unknown): void {
+    clearTimeout(this.#timer);
+    this.#timerAt = Infinity;
+    for (const { subject, reject } of this.#waiters.values()) {
+      reject(new WireError(failure, subject, true, { cause }));
+    }
+    this.#waiters.clear();
+  }
+
+  /** Sets the timer for `deadline` unless it rings before then anyway. */
+  #schedule(deadline: number): void {
+    if (deadline >= this.#timerAt) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = deadline;
+    const ms = Math.max(0, Math.ceil(deadline - performance.now()));
+    this.#timer = setTimeout(() => this.#expire(), ms);
+  }
+
+  #expire(): void {
+    this.#timerAt = Infinity;
+    const now = performance.now();
+    let next = Infinity;
+    for (const [token, waiter] of this.#waiters) {
+      if (waiter.deadline <= now) {
+        this.#waiters.delete(token);
+        waiter.reject(new WireError("timeout", waiter.subject, true));
+      } else {
+        next = Math.min(next, waiter.deadline);
+      }
+    }
+    if (next < Infinity) this.#schedule(next);
+  }
+}

@@ -1,0 +1,205 @@
+import type { Msg } from "@nats-io/nats-core";
+import type { MsgHdrs } from "@nats-io/nats-core";
+import { unlessAborted } from "../base/abort.ts";
+import { WireError } from "./request_error.ts";
+import { ApiError, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
+
+const decoder = new TextDecoder();
+
+/** Batches that one store has open at once; the server allows 50 to all clients of a stream. */
+const OPEN_BATCHES = 8;
+
+/** Why a batch is refused that was sent as a whole. */
+const DROPPED = "the server has dropped the batch: one of its messages was lost, or the clients " +
+  "of the stream have more batches open than the server allows (50 unless configured)";
+
+/** What became of one try to store messages. */
+export type TryOutcome =
+  /** Stored; `first` is the sequence of the first message, the others follow on it. */
+  | { readonly kind: "stored"; readonly first: number }
+  /** Not stored: an expected sequence was not met. */
+  | { readonly kind: "stale" }
+  /** Not stored by this try, and another may do better: the server was busy or out of reach. */
+  | { readonly kind: "absent"; readonly cause: unknown }
+  /** Not stored, and no other try will do better. */
+  | { readonly kind: "refused"; readonly cause: unknown }
+  /** No answer: stored now, later, or never. */
+  | { readonly kind: "unknown"; readonly cause: unknown };
+
+/** Stores messages, all or none: a single one as a plain publish, several as an atomic batch. */
+export class Publisher {
+  readonly #api: StreamApi<StreamNames>;
+  readonly #waiting: (() => void)[] = [];
+  #open = 0;
+
+  /** Publishes to the stream of `api`. */
+  constructor(api: StreamApi<StreamNames>) {
+    this.#api = api;
+  }
+
+  /**
+   * Tries once, waiting at most `pause` ms for the answer, and not past `deadline` (by the
+   * monotonic clock, in ms): what would be sent later is not sent. Nor is anything once
+   * `signal` is aborted; what is out by then is not waited for.
+   *
+   * @param batch Names the batch, where there are several messages; of 64 characters at most.
+   */
+  publish(
+    messages: readonly Outgoing[],
+    pause: number,
+    deadline: number,
+    signal?: AbortSignal,
+    batch?: string,
+  ): Promise<TryOutcome> {
+    if (signal?.aborted) return Promise.resolve({ kind: "absent", cause: signal.reason });
+    return messages.length === 1
+      ? unlessUnknown(
+        signal,
+        this.#publishOne(messages[0]!, Math.min(pause, deadline - performance.now())),
+      )
+      : this.#publishInTurn(messages, pause, deadline, signal, batch);
+  }
+
+  /** Not async, so that the message is let go as soon as it is sent. */
+  #publishOne({ subject, headers, body }: Outgoing, timeout: number): Promise<TryOutcome> {
+    if (timeout <= 0) return Promise.resolve(tooLate());
+    return this.#api.wire.request(subject, body, timeout, headers)
+      .then((answer) => this.#read(answer, 1), outcomeOf);
+  }
+
+  async #publishInTurn(
+    messages: readonly Outgoing[],
+    pause: number,
+    deadline: number,
+    signal: AbortSignal | undefined,
+    batch: string | undefined,
+  ): Promise<TryOutcome> {
+    try {
+      await this.#turn(signal);
+    } catch (cause) {
+      return { kind: "absent", cause };
+    }
+    try {
+      const timeout = Math.min(pause, deadline - performance.now());
+      return timeout > 0
+        ? await unlessUnknown(signal, this.#publishBatch(messages, timeout, batch))
+        : tooLate();
+    } finally {
+      this.#next();
+    }
+  }
+
+  /** Resolves when one batch more may be open; an aborted `signal` ends the waiting. */
+  async #turn(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#open < OPEN_BATCHES) return void this.#open++;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    try {
+      await unlessAborted(signal, promise);
+      signal?.throwIfAborted();
+    } catch (error) {
+      const at = this.#waiting.indexOf(resolve);
+      if (at >= 0) this.#waiting.splice(at, 1);
+      else this.#next(); // The turn has come meanwhile.
+      throw error;
+    }
+  }
+
+  /** Hands a turn that is over to whoever waits longest. */
+  #next(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#open--;
+    else next();
+  }
+
+  /** The batch's headers are sent by hand: nats.js's own batches drop the expected sequences. */
+  async #publishBatch(
+    messages: readonly Outgoing[],
+    timeout: number,
+    id: string = crypto.randomUUID(),
+  ): Promise<TryOutcome> {
+    const { wire } = this.#api;
+    try {
+      for (const [at, { headers }] of messages.entries()) {
+        headers.set("Nats-Batch-Id", id);
+        headers.set("Nats-Batch-Sequence", String(at + 1));
+      }
+      const last = messages.at(-1)!;
+      last.headers.set("Nats-Batch-Commit", "1");
+      // Without its last message, an interrupted batch is dropped by the server as a whole.
+      for (const { subject, body, headers } of messages.slice(0, -1)) {
+        wire.send(subject, body, headers);
+      }
+      const answer = await wire.request(last.subject, last.body, timeout, last.headers);
+      return this.#read(answer, messages.length);
+    } catch (error) {
+      return outcomeOf(error);
+    }
+  }
+
+  #read(answer: Msg, count: number): TryOutcome {
+    const text = decoder.decode(answer.data);
+    let ack: {
+      stream?: unknown;
+      seq?: number;
+      count?: number;
+      error?: ConstructorParameters<typeof ApiError>[0];
+    } = {};
+    try {
+      ack = JSON.parse(text);
+    } catch {
+      // Not the server's: told below.
+    }
+    if (ack.error !== undefined) return outcomeOf(new ApiError(ack.error));
+    const { stream, seq } = ack;
+    const whole = count === 1 || ack.count === count;
+    if (stream !== this.#api.layout.stream || !Number.isSafeInteger(seq) || seq! < 1 || !whole) {
+      return { kind: "unknown", cause: new Error(`The answer is no acknowledgement: ${text}`) };
+    }
+    return { kind: "stored", first: seq! - count + 1 };
+  }
+}
+
+/** The outcome of what was not sent, for its time was over. */
+function tooLate(): TryOutcome {
+  return { kind: "absent", cause: new Error("its turn did not come in time") };
+}
+
+/** The outcome of what was sent, unless `signal` is aborted first: then nobody knows. */
+function unlessUnknown(
+  signal: AbortSignal | undefined,
+  outcome: Promise<TryOutcome>,
+): Promise<TryOutcome> {
+  if (signal === undefined) return outcome;
+  return unlessAborted(signal, outcome).catch((cause) => ({ kind: "unknown", cause }));
+}
+
+function outcomeOf(cause: unknown): TryOutcome {
+  if (cause instanceof WireError) {
+    if (cause.maybeSent) return { kind: "unknown", cause };
+    const final = cause.failure === "denied" || cause.failure === "closed";
+    return { kind: final ? "refused" : "absent", cause };
+  }
+  if (!(cause instanceof ApiError)) return { kind: "refused", cause };
+  switch (cause.code) {
+    case ServerCode.WRONG_LAST_SEQUENCE:
+      return { kind: "stale" };
+    // Something on the subject is in flight, perhaps an earlier try of ours: no verdict.
+    case ServerCode.WRONG_LAST_SEQUENCE_CONSTANT:
+      return { kind: "absent", cause };
+    // A batch that is one too many is refused at its first message, which asks for no answer;
+    // the last one is then told that the batch is incomplete.
+    case ServerCode.BATCH_INCOMPLETE:
+    case ServerCode.BATCH_TOO_MANY_OPEN:
+      return { kind: "absent", cause: new Error(DROPPED, { cause }) };
+    default:
+      return { kind: cause.status === 503 && cause.code !== 10077 ? "absent" : "refused", cause };
+  }
+}
+
+/** One message to publish. */
+export interface Outgoing {
+  readonly subject: string;
+  readonly headers: MsgHdrs;
+  readonly body: Uint8Array;
+}

@@ -1,0 +1,231 @@
+import type { Msg, MsgHdrs, Status, Subscription } from "@nats-io/nats-core";
+import { LONGEST_TIMER } from "../base/sleep.ts";
+import type { Connection } from "../connection.ts";
+import { type Take, Waiters } from "./pending_requests.ts";
+import { WireError } from "./request_error.ts";
+
+const takeOne: Take = () => true;
+
+/**
+ * Requests and their answers over one subscription: each request has a token at the end of its
+ * reply subject, which leads the answer to whoever waits for it.
+ * Every request ends: by its answer, in time, or when the connection breaks, drains or closes.
+ */
+export class Wire {
+  readonly #connection: Connection;
+  readonly #inbox: string;
+  readonly #subscription: Subscription;
+  readonly #status: AsyncIterable<Status>;
+  readonly #waiters = new Waiters();
+  /** Told when the connection is back, or closed. */
+  readonly #resumptions = new Set<() => void>();
+  #lastToken = 0;
+  #connected = true;
+  #closed = false;
+  #epoch = 0;
+  /** A message without an answer that the server has refused: told when it is sent again. */
+  #denied: { readonly subject: string; readonly cause: Error } | undefined;
+
+  /** Subscribes to an inbox of its own on `connection`. */
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#inbox = `${inboxPrefix(connection)}.${crypto.randomUUID().replaceAll("-", "")}.`;
+    this.#subscription = connection.subscribe(`${this.#inbox}*`, {
+      callback: (error, message) => {
+        if (error) this.#end(error);
+        else this.#waiters.hand(Number(message.subject.slice(this.#inbox.length)), message);
+      },
+    });
+    this.#status = connection.status();
+    this.#watch();
+    // A connection lives longer than its stores, and must not keep them all.
+    const self = new WeakRef(this);
+    connection.closed().then(() => self.deref()?.close());
+    this.#subscription.closed.then(() => this.#end());
+  }
+
+  /** Whether no request can be sent any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Counts the breaks of the connection: what was sent in one epoch arrives in order. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Sends `payload` to `subject` and gives the one answer, within `timeout` ms. */
+  request(
+    subject: string,
+    payload: Uint8Array | string,
+    timeout: number,
+    headers?: MsgHdrs,
+  ): Promise<Msg> {
+    return this.collect(subject, payload, timeout, takeOne, headers);
+  }
+
+  /**
+   * Sends `payload` to `subject` and hands each message of the answer to `take` until it says
+   * that it has the last, which is given back; `idle` ms may pass before each. What `take` throws
+   * ends the request.
+   */
+  collect(
+    subject: string,
+    payload: Uint8Array | string,
+    idle: number,
+    take: Take,
+    headers?: MsgHdrs,
+  ): Promise<Msg> {
+    const token = ++this.#lastToken;
+    try {
+      this.#publish(subject, payload, this.#inbox + token, headers);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#waiters.add(token, subject, idle, take);
+  }
+
+  /**
+   * Like {@linkcode Wire.collect} for a pull from a consumer, with an inbox of its own: what is
+   * delivered names a subject of the stream, and no token.
+   */
+  async pull(subject: string, payload: string, idle: number, take: Take): Promise<void> {
+    this.#checkOpen(subject);
+    const token = ++this.#lastToken;
+    const reply = `${this.#inbox}${token}.pull`;
+    const inbox = this.#open(token, reply, subject);
+    try {
+      this.#publish(subject, payload, reply);
+      await this.#waiters.add(token, subject, idle, take);
+    } finally {
+      if (!this.#connection.isClosed() && !inbox.isClosed()) inbox.unsubscribe();
+    }
+  }
+
+  #open(token: number, reply: string, subject: string): Subscription {
+    try {
+      return this.#connection.subscribe(reply, {
+        callback: (error, message) => {
+          if (error) this.#waiters.fail(token, error);
+          else this.#waiters.hand(token, message);
+        },
+      });
+    } catch (error) {
+      throw this.#classify(subject, error);
+    }
+  }
+
+  /**
+   * Sends `payload` to `subject`, asking for no answer. That the server forbids it can only be
+   * told later: when it is sent again, the first time.
+   */
+  send(subject: string, payload: Uint8Array, headers: MsgHdrs): void {
+    this.#checkOpen(subject);
+    if (this.#denied?.subject === subject) {
+      const { cause } = this.#denied;
+      this.#denied = undefined;
+      throw new WireError("denied", subject, false, { cause });
+    }
+    this.#publish(subject, payload, "", headers);
+  }
+
+  /**
+   * Resolves when there is a connection or there will never be one; after `ms`, or when `signal`
+   * is aborted, at the latest.
+   */
+  async connected(ms: number, signal?: AbortSignal): Promise<void> {
+    if (this.#connected || this.#closed || signal?.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const stop = () => resolve();
+    this.#resumptions.add(resolve);
+    signal?.addEventListener("abort", stop);
+    const timer = setTimeout(resolve, Math.min(Math.max(0, ms), LONGEST_TIMER));
+    await promise;
+    signal?.removeEventListener("abort", stop);
+    this.#resumptions.delete(resolve);
+    clearTimeout(timer);
+  }
+
+  /** Ends all requests and the subscription; the connection stays as it is. */
+  close(): void {
+    this.#end();
+    if (!this.#connection.isClosed() && !this.#subscription.isClosed()) {
+      this.#subscription.unsubscribe();
+    }
+    stop(this.#status);
+  }
+
+  #checkOpen(subject: string): void {
+    if (this.#closed) throw new WireError("closed", subject, false);
+    if (!this.#connected) throw new WireError("disconnected", subject, false);
+  }
+
+  #classify(subject: string, error: unknown): unknown {
+    if (error instanceof WireError) return error;
+    const name = error instanceof Error ? error.name : "";
+    return name === "ClosedConnectionError" || name === "DrainingConnectionError"
+      ? new WireError("closed", subject, false, { cause: error })
+      : error;
+  }
+
+  #publish(
+    subject: string,
+    payload: Uint8Array | string,
+    reply: string,
+    headers?: MsgHdrs,
+  ): void {
+    try {
+      this.#checkOpen(subject);
+      this.#connection.publish(subject, payload, headers ? { reply, headers } : { reply });
+    } catch (error) {
+      throw this.#classify(subject, error);
+    }
+  }
+
+  async #watch(): Promise<void> {
+    for await (const status of this.#status) {
+      if (status.type === "disconnect") {
+        this.#connected = false;
+        this.#denied = undefined;
+        this.#epoch++;
+        this.#waiters.failAll("interrupted");
+      } else if (status.type === "reconnect") {
+        this.#connected = true;
+        this.#resume();
+      } else if (status.type === "error") {
+        this.#deny(status.error);
+      }
+    }
+  }
+
+  /** Ends at once what the server does not permit: it never answers such a request. */
+  #deny(error: Error & { operation?: unknown; subject?: unknown }): void {
+    if (error.name !== "PermissionViolationError" || error.operation !== "publish") return;
+    this.#denied = this.#waiters.deny(error.subject, error)
+      ? undefined
+      : { subject: String(error.subject), cause: error };
+  }
+
+  #end(cause?: unknown): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#waiters.failAll("closed", cause);
+    this.#resume();
+  }
+
+  #resume(): void {
+    for (const resume of this.#resumptions) resume();
+  }
+}
+
+/** The prefix that the connection was opened with, for servers that permit no other. */
+function inboxPrefix(connection: Connection): string {
+  const { options } = connection as { options?: { inboxPrefix?: unknown } };
+  return typeof options?.inboxPrefix === "string" ? options.inboxPrefix : "_INBOX";
+}
+
+/** Ends a status iterator from outside, which its type does not offer though nats.js does. */
+function stop(status: AsyncIterable<Status>): void {
+  const { stop } = status as { stop?: unknown };
+  if (typeof stop === "function") stop.call(status);
+}

@@ -1,0 +1,27 @@
+import { AetherError, StoreUnavailableError } from "../errors.ts";
+import { backoff } from "./backoff.ts";
+import type { Wire } from "./requests.ts";
+import { isPassing } from "./stream_api.ts";
+
+/**
+ * Does a read, again while the trouble is passing and `timeout` ms are not over.
+ *
+ * @param what What is done, for the error.
+ * @throws {StoreUnavailableError} The server does not answer, or refuses.
+ */
+export async function attempt<T>(
+  wire: Wire,
+  timeout: number,
+  what: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  for (const retry = backoff(performance.now() + timeout);;) {
+    try {
+      return await work();
+    } catch (cause) {
+      if (cause instanceof AetherError) throw cause;
+      if (isPassing(cause) && await retry(wire)) continue;
+      throw new StoreUnavailableError(`Cannot ${what}: ${(cause as Error).message}`, { cause });
+    }
+  }
+}

@@ -1,0 +1,191 @@
+import type { Msg } from "@nats-io/nats-core";
+
+// Content begins in the middle of what is decoded: nothing there is a byte order mark.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** How headers begin. */
+const START = "NATS/1.0";
+
+/** How they end. */
+const END = "\r\n\r\n";
+
+/** Bytes of content that are decoded together with the headers. */
+const TOGETHER = 4096;
+
+/** The character code of 0. */
+const ZERO = 48;
+
+/** One message of the stream, whichever request it came by. */
+export interface StoredMessage {
+  /** Its position in the stream. */
+  readonly sequence: number;
+  /** The subject that it is stored on. */
+  readonly subject: string;
+  /** Its content. */
+  readonly data: Uint8Array;
+  /** Its content as text, with U+FFFD for what is no UTF-8. */
+  readonly text: string;
+  /** When the server stored it, ISO 8601. */
+  readonly time: string;
+  /** The value of a header; `""` where there is none. */
+  header(name: string): string;
+}
+
+/** A message as `$JS.API.STREAM.MSG.GET` gives it; its data is decoded when asked for. */
+export class FetchedMessage implements StoredMessage {
+  readonly sequence: number;
+  readonly subject: string;
+  readonly time: string;
+  readonly #headers: string;
+  readonly #data: string;
+
+  /** Takes the `message` of the answer. */
+  constructor(
+    message: { seq: number; subject: string; hdrs?: string; data?: string; time?: string },
+  ) {
+    this.sequence = message.seq;
+    this.time = message.time ?? "";
+    this.subject = message.subject;
+    this.#headers = atob(message.hdrs ?? "");
+    this.#data = message.data ?? "";
+  }
+
+  get data(): Uint8Array {
+    return Uint8Array.from(atob(this.#data), (char) => char.charCodeAt(0));
+  }
+
+  get text(): string {
+    return decoder.decode(this.data);
+  }
+
+  header(name: string): string {
+    return headerIn(this.#headers, name);
+  }
+}
+
+/** A message as it came over the wire: what all kinds of them have in common. */
+export abstract class ReceivedMessage implements StoredMessage {
+  abstract readonly sequence: number;
+  abstract readonly subject: string;
+  abstract readonly time: string;
+  readonly #text: MessageText;
+
+  /** Takes the message, taken apart. */
+  constructor(text: MessageText) {
+    this.#text = text;
+  }
+
+  /** The status that the server gives in the place of a message; 0 with one. */
+  get status(): number {
+    return this.#text.status;
+  }
+
+  get data(): Uint8Array {
+    return this.#text.data;
+  }
+
+  get text(): string {
+    return this.#text.content;
+  }
+
+  header(name: string): string {
+    return headerIn(this.#text.headers, name);
+  }
+}
+
+/** A message as `$JS.API.DIRECT.GET` gives it. */
+export class DirectMessage extends ReceivedMessage {
+  readonly sequence: number;
+
+  /** Takes one message of the answer. */
+  constructor(text: MessageText) {
+    super(text);
+    this.sequence = Number(this.header("Nats-Sequence"));
+  }
+
+  get subject(): string {
+    return this.header("Nats-Subject");
+  }
+
+  get time(): string {
+    return this.header("Nats-Time-Stamp");
+  }
+}
+
+/** How nats.js keeps a message, headers before content; its types leave that out. */
+interface Kept {
+  readonly _rdata?: Uint8Array;
+  readonly _msg?: { readonly hdr?: number };
+}
+
+/**
+ * The headers of a message as they came, and its content: a replay reads four of a dozen headers,
+ * and need not take all of them apart. One call decodes both, unless the content is large or no
+ * text; where nats.js keeps them otherwise, or they are not as ours are, it takes them apart.
+ */
+export class MessageText {
+  /** The headers, status line and blank line included; `""` where there are none. */
+  readonly headers: string;
+  readonly #message: Msg;
+  readonly #content: string | undefined;
+
+  /** Takes the message apart. */
+  constructor(message: Msg) {
+    this.#message = message;
+    const { _rdata: bytes, _msg: { hdr: length = 0 } = {} } = message as Kept;
+    if (bytes instanceof Uint8Array && length >= START.length && length <= bytes.length) {
+      const whole = bytes.length - length <= TOGETHER;
+      const text = decoder.decode(whole ? bytes : bytes.subarray(0, length));
+      if (text.startsWith(START) && text.startsWith(END, length - END.length)) {
+        this.headers = text.slice(0, length);
+        if (whole) this.#content = text.slice(length);
+        return;
+      }
+    }
+    const { headers } = message;
+    const lines = headers?.keys().map((name) => `${name}: ${headers.get(name)}`) ?? [];
+    this.headers = headers ? [`${START} ${headers.status}`, ...lines, "", ""].join("\r\n") : "";
+  }
+
+  /** The content. */
+  get data(): Uint8Array {
+    return this.#message.data;
+  }
+
+  /** The content as text, with U+FFFD for what is no UTF-8. */
+  get content(): string {
+    return this.#content ?? decoder.decode(this.data);
+  }
+
+  /** The status; 0 where there is none. */
+  get status(): number {
+    const { headers } = this;
+    if (headers.startsWith("\r\n", START.length)) return 0;
+    return Number(headers.slice(START.length, headers.indexOf("\r\n")).trim().split(" ")[0]);
+  }
+}
+
+/** What each header begins with in the text of all. */
+const beginnings = new Map<string, string>();
+
+/** The value of a header in the text of all; `""` where there is none. */
+export function headerIn(headers: string, name: string): string {
+  let beginning = beginnings.get(name);
+  if (beginning === undefined) beginnings.set(name, beginning = `\r\n${name}:`);
+  const at = headers.indexOf(beginning);
+  if (at < 0) return "";
+  return headers.slice(at + beginning.length, headers.indexOf("\r\n", at + 2)).trim();
+}
+
+/** A header's value as a safe integer of 0 or more; `undefined` where it is none. */
+export function numberIn(message: StoredMessage, name: string): number | undefined {
+  const text = message.header(name);
+  // By hand, for a replay does this often.
+  let value = 0;
+  for (let at = 0; at < text.length; at++) {
+    const digit = text.charCodeAt(at) - ZERO;
+    if (digit < 0 || digit > 9) return undefined;
+    value = 10 * value + digit;
+  }
+  return text !== "" && Number.isSafeInteger(value) ? value : undefined;
+}

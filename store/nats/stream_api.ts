@@ -1,0 +1,166 @@
+import type { ConsumerConfig, StreamConfig, StreamInfo } from "@nats-io/jetstream";
+import { headers, type Msg } from "@nats-io/nats-core";
+import type { Layout } from "../format/layout.ts";
+import { WireError } from "./request_error.ts";
+import type { Wire } from "./requests.ts";
+import { FetchedMessage, type StoredMessage } from "./stored_message.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Server error codes that this library acts on. */
+export const ServerCode = {
+  NO_PEERS: 10005,
+  STREAM_NOT_FOUND: 10059,
+  STREAM_NAME_IN_USE: 10058,
+  WRONG_LAST_SEQUENCE: 10071,
+  WRONG_LAST_SEQUENCE_CONSTANT: 10164,
+  NO_MESSAGE: 10037,
+  BATCH_INCOMPLETE: 10176,
+  BATCH_TOO_MANY_OPEN: 10210,
+} as const;
+
+/** Thrown when the JetStream API answers with an error. */
+export class ApiError extends Error {
+  /** The server's `err_code`. */
+  readonly code: number;
+  /** The HTTP-like status: 503 stands for a passing trouble. */
+  readonly status: number;
+
+  /** Takes the `error` of the answer. */
+  constructor(error: { code: number; err_code?: number; description?: string }) {
+    super(error.description ?? `error ${error.code}`);
+    this.name = "ApiError";
+    this.code = error.err_code ?? 0;
+    this.status = error.code;
+  }
+}
+
+/** What is known by name of a stream. */
+export interface StreamNames {
+  /** The JetStream stream. */
+  readonly stream: string;
+}
+
+/** Asks the stream's info for its subjects too, some at a time. */
+export interface InfoQuery {
+  /** Which subjects. */
+  readonly subjects_filter?: string;
+  /** How many of them to pass over. */
+  readonly offset?: number;
+}
+
+/** The JetStream API of one stream. */
+export class StreamApi<Names extends StreamNames = Layout> {
+  /** Carries the requests. */
+  readonly wire: Wire;
+  /** The stream's names. */
+  readonly layout: Names;
+  /** When making a consumer may be worth a try again, by the monotonic clock, in ms. */
+  consumersFrom = 0;
+  readonly #prefix: string;
+
+  /** Talks to the stream of `layout` over `wire`. */
+  constructor(wire: Wire, layout: Names, prefix: string) {
+    this.wire = wire;
+    this.layout = layout;
+    this.#prefix = prefix;
+  }
+
+  /** The stream's configuration and state; `undefined` where there is no such stream. */
+  async info(timeout: number, query: InfoQuery = {}): Promise<StreamInfo | undefined> {
+    try {
+      return await this.#call("STREAM.INFO", query, timeout);
+    } catch (error) {
+      if (error instanceof ApiError && error.code === ServerCode.STREAM_NOT_FOUND) return undefined;
+      throw error;
+    }
+  }
+
+  /** Makes the stream; fine where it stands already just so. */
+  async create(config: Partial<StreamConfig>, timeout: number): Promise<void> {
+    await this.#call("STREAM.CREATE", config, timeout);
+  }
+
+  /**
+   * A message by the leader's word: the last of a subject, the first of it at `seq` or after, or
+   * the one at `seq`; `undefined` where there is none.
+   */
+  async get(
+    query: { last_by_subj: string } | { seq: number; next_by_subj?: string },
+    timeout: number,
+  ): Promise<StoredMessage | undefined> {
+    try {
+      const answer = await this.#call<{ message: ConstructorParameters<typeof FetchedMessage>[0] }>(
+        "STREAM.MSG.GET",
+        query,
+        timeout,
+      );
+      return new FetchedMessage(answer.message);
+    } catch (error) {
+      if (error instanceof ApiError && error.code === ServerCode.NO_MESSAGE) return undefined;
+      throw error;
+    }
+  }
+
+  /** Subject of the requests that any replica answers from its own copy. */
+  get direct(): string {
+    return `${this.#prefix}.DIRECT.GET.${this.layout.stream}`;
+  }
+
+  /** Stores the stream's first message unless there is one; true if this call stored it. */
+  async found(subject: string, genesis: unknown, timeout: number): Promise<boolean> {
+    const condition = headers();
+    condition.set("Nats-Expected-Last-Sequence", "0");
+    const body = encoder.encode(JSON.stringify(genesis));
+    const answer = await this.wire.request(subject, body, timeout, condition);
+    return JSON.parse(decoder.decode(answer.data)).seq === 1;
+  }
+
+  /** Makes the consumer `name`. */
+  async consume(name: string, config: Partial<ConsumerConfig>, timeout: number): Promise<void> {
+    const query = { stream_name: this.layout.stream, action: "create", config };
+    await this.#call("CONSUMER.CREATE", query, timeout, name);
+  }
+
+  /** Deletes the consumer `name`; false where there is none. */
+  async forget(name: string, timeout: number): Promise<boolean> {
+    try {
+      await this.#call("CONSUMER.DELETE", {}, timeout, name);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 404) throw error;
+      return false;
+    }
+  }
+
+  /** Pulls from the consumer `name`; `idle` and `take` as in {@linkcode Wire.pull}. */
+  pull(
+    name: string,
+    query: unknown,
+    idle: number,
+    take: (message: Msg) => boolean,
+  ): Promise<void> {
+    const subject = `${this.#prefix}.CONSUMER.MSG.NEXT.${this.layout.stream}.${name}`;
+    return this.wire.pull(subject, JSON.stringify(query), idle, take);
+  }
+
+  async #call<T>(
+    operation: string,
+    query: unknown,
+    timeout: number,
+    ...consumer: string[]
+  ): Promise<T> {
+    const subject = [this.#prefix, operation, this.layout.stream, ...consumer].join(".");
+    const answer = await this.wire.request(subject, JSON.stringify(query), timeout);
+    const result = JSON.parse(decoder.decode(answer.data));
+    if (result.error !== undefined) throw new ApiError(result.error);
+    return result;
+  }
+}
+
+/** Whether another try may go better: the server was out of reach or in trouble for a moment. */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof ApiError) return error.status === 503;
+  return error instanceof WireError && error.failure !== "closed" && error.failure !== "denied";
+}

@@ -1,0 +1,127 @@
+import type { Connection } from "../connection.ts";
+import { StoreUnavailableError } from "../errors.ts";
+import { encodeNamespace } from "../format/layout.ts";
+import { Bucket, bucketToken } from "../kv/bucket.ts";
+import type { BucketEntry } from "../kv/entry.ts";
+import type { CheckpointStore, SavedCheckpoint } from "./checkpoint_store.ts";
+
+/** Options for {@linkcode KvCheckpointStore.open}. */
+export interface KvCheckpointStoreOptions {
+  /** Keeps projections apart: most often the event store's. @default {"default"} */
+  readonly namespace?: string;
+  /** Copies of the bucket, counted when it is made. Use 3 in production. @default {1} */
+  readonly replicas?: number;
+  /** Deadline of one call in ms; each try waits at most a fifth of it. @default {10_000} */
+  readonly timeout?: number;
+}
+
+/** The bucket of a namespace's projections. */
+export function projectionBucket(namespace: string): string {
+  return `AETHER_PROJECTION_${bucketToken(encodeNamespace(namespace))}`;
+}
+
+/**
+ * A {@linkcode CheckpointStore} in a NATS key-value bucket, `AETHER_PROJECTION_<namespace>`, which
+ * `nats kv get` shows. Its saves come after the effects: after a crash the events since the last
+ * save are handled again, at most one batch.
+ *
+ * @example A projection that goes on where it was
+ * ```ts ignore
+ * import { connect } from "@nats-io/transport-node";
+ * import { JetStreamEventStore, KvCheckpointStore, Projection } from "@flowmade-one/aether";
+ *
+ * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 });
+ * await using store = await JetStreamEventStore.open(connection, { namespace: "shop" });
+ * await using checkpoints = await KvCheckpointStore.open(connection, { namespace: "shop" });
+ * await using projection = new Projection({
+ *   name: "mail",
+ *   store,
+ *   checkpoints,
+ *   handler: (event) => console.log(event.sequence, event.eventType),
+ * });
+ * await projection.run();
+ * ```
+ */
+export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
+  /** Keeps projections apart. */
+  readonly namespace: string;
+  /** The bucket, as NATS tools name it. */
+  readonly bucket: string;
+  readonly #bucket: Bucket;
+  /** What was seen last of each key, so that a save need not read first. */
+  readonly #seen = new Map<string, { readonly at: number; readonly saved: SavedCheckpoint }>();
+  readonly #decoder = new TextDecoder();
+  readonly #encoder = new TextEncoder();
+
+  private constructor(namespace: string, bucket: Bucket) {
+    this.namespace = namespace;
+    this.bucket = bucket.name;
+    this.#bucket = bucket;
+  }
+
+  /**
+   * Opens the bucket of a namespace, or makes it where there is none. The connection stays the
+   * caller's to close.
+   *
+   * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
+   * @throws {StreamConfigError} The bucket would lose checkpoints.
+   * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {RangeError} An option is out of its range.
+   */
+  static async open(
+    connection: Connection,
+    { namespace = "default", ...options }: KvCheckpointStoreOptions = {},
+  ): Promise<KvCheckpointStore> {
+    const bucket = await Bucket.open(connection, {
+      ...options,
+      bucket: projectionBucket(namespace),
+    });
+    return new KvCheckpointStore(namespace, bucket);
+  }
+
+  /** See {@linkcode CheckpointStore.load}. */
+  async load(key: string): Promise<SavedCheckpoint | undefined> {
+    return this.#note(key, await this.#bucket.get(`checkpoint.${key}`));
+  }
+
+  /** See {@linkcode CheckpointStore.save}. */
+  async save(key: string, checkpoint: SavedCheckpoint): Promise<boolean> {
+    const { revision, body } = checkpoint;
+    let seen = this.#seen.get(key);
+    if ((seen?.saved.revision ?? 0) !== revision - 1) {
+      await this.load(key);
+      seen = this.#seen.get(key);
+      if ((seen?.saved.revision ?? 0) !== revision - 1) return false;
+    }
+    const value = this.#encoder.encode(`${revision} ${body}`);
+    const put = { revision: seen?.at ?? 0 };
+    const outcome = await this.#bucket.put(`checkpoint.${key}`, value, put);
+    if (outcome.kind === "stored") {
+      this.#seen.set(key, { at: outcome.first, saved: { revision, body } });
+      return true;
+    }
+    this.#seen.delete(key);
+    if (outcome.kind === "stale") return false;
+    const { message } = outcome.cause as Error;
+    throw new StoreUnavailableError(`Cannot save checkpoint "${key}": ${message}`, {
+      cause: outcome.cause,
+    });
+  }
+
+  /** Ends requests under way; the connection stays open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#bucket.close();
+  }
+
+  #note(key: string, { revision: at, value }: BucketEntry): SavedCheckpoint | undefined {
+    if (value === undefined) {
+      this.#seen.delete(key);
+      return undefined;
+    }
+    const text = this.#decoder.decode(value);
+    const space = text.indexOf(" ");
+    const saved = { revision: Number(text.slice(0, space)), body: text.slice(space + 1) };
+    this.#seen.set(key, { at, saved });
+    return saved;
+  }
+}

@@ -1,0 +1,77 @@
+import { shardOf } from "../actor.ts";
+import { StreamRegressedError } from "../errors.ts";
+import type { EventFilter } from "../options.ts";
+import type { Ledger } from "./ledger.ts";
+import type { PartitionState, ProjectionVersion } from "./state.ts";
+import type { EventStore } from "../store.ts";
+
+/** How far a projection is behind its store; see {@linkcode Projection.lag}. */
+export interface ProjectionLag {
+  /** Events that match the filter and are neither handled nor parked. */
+  readonly events: number;
+  /** Age of the oldest of them, in seconds by this machine's clock; 0 where there is none. */
+  readonly seconds: number;
+}
+
+/** What is looked at. */
+export interface LagParts<Tx> {
+  readonly name: string;
+  readonly store: EventStore;
+  readonly filter: EventFilter;
+  readonly ledger: Ledger<Tx>;
+}
+
+/** What a version has not done with yet. */
+export interface Unhandled {
+  readonly events: number;
+  /** When the first of them happened. */
+  readonly oldest: Date | undefined;
+  /** Position of the last one in each partition; 0 where there is none. */
+  readonly last: readonly number[];
+}
+
+/** How far the partitions of a version are. */
+export async function statesOf<Tx>(
+  { ledger, store: { identity } }: Pick<LagParts<Tx>, "ledger" | "store">,
+  { version, partitions }: ProjectionVersion,
+): Promise<PartitionState[]> {
+  return await Promise.all(
+    Array.from(
+      { length: partitions },
+      async (_, partition) => (await ledger.partition(version, partition, identity)).state,
+    ),
+  );
+}
+
+/**
+ * Counts what a version has not done with, up to sequence `upTo`: events are counted one by one,
+ * for the differences of sequences say nothing.
+ *
+ * @throws {StreamRegressedError} Its checkpoints are about another store.
+ */
+export async function unhandled<Tx>(
+  parts: LagParts<Tx>,
+  version: ProjectionVersion,
+  { upTo = Infinity, signal }: { upTo?: number; signal?: AbortSignal } = {},
+): Promise<Unhandled> {
+  const { name, store, filter } = parts;
+  const states = await statesOf(parts, version);
+  const other = states.find((it) => it.sequence > 0 && it.identity !== store.identity);
+  if (other !== undefined) {
+    const reason = `its checkpoint is about another store, whose identity was ${other.identity}`;
+    throw new StreamRegressedError(`projection "${name}"`, other.sequence, 0, reason);
+  }
+  const last = states.map(() => 0);
+  let events = 0;
+  let oldest: Date | undefined;
+  const from = Math.min(...states.map(({ sequence }) => sequence)) + 1;
+  for await (const event of store.readAll({ from, filter, ...(signal && { signal }) })) {
+    if (event.sequence > upTo) break;
+    const partition = states.length === 1 ? 0 : shardOf(event.actorId, states.length);
+    if (event.sequence <= states[partition]!.sequence) continue;
+    last[partition] = event.sequence;
+    oldest ??= event.timestamp;
+    events++;
+  }
+  return { events, oldest, last };
+}

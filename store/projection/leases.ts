@@ -1,0 +1,113 @@
+import type { Connection } from "../connection.ts";
+import { Bucket } from "../kv/bucket.ts";
+import { projectionBucket } from "./kv_checkpoints.ts";
+
+/** Options for {@linkcode ProjectionLeases.open}. */
+export interface ProjectionLeasesOptions {
+  /** Keeps projections apart: most often the event store's. @default {"default"} */
+  readonly namespace?: string;
+  /** Copies of the bucket, counted when it is made. Use 3 in production. @default {1} */
+  readonly replicas?: number;
+  /** Deadline of one call in ms; each try waits at most a fifth of it. @default {10_000} */
+  readonly timeout?: number;
+  /**
+   * How long a process counts as alive after its last sign of life, in ms, whole seconds from
+   * 2,000: its partitions are taken over after that. @default {5_000}
+   */
+  readonly lease?: number;
+}
+
+/** What projections make of {@linkcode ProjectionLeases}. */
+export interface LeaseParts {
+  readonly bucket: Bucket;
+  /** In ms. */
+  readonly lease: number;
+}
+
+let partsOf: (leases: ProjectionLeases) => LeaseParts;
+
+/**
+ * Shares the partitions of projections among the processes that run them, by keys in a NATS
+ * key-value bucket: as evenly as can be, none in two processes at a time. A process that joins
+ * or leaves has partitions move within milliseconds, after the event at hand; those of one that
+ * was killed are taken over when its lease has ended.
+ *
+ * Leases say who works, not who may: a process that lost its lease without noticing is kept from
+ * saving by the checkpoints, which whoever takes a partition over claims first.
+ *
+ * @example One of several processes that share the work
+ * ```ts ignore
+ * import { connect } from "@nats-io/transport-node";
+ * import {
+ *   JetStreamEventStore,
+ *   KvCheckpointStore,
+ *   Projection,
+ *   ProjectionLeases,
+ * } from "@flowmade-one/aether";
+ *
+ * const namespace = "shop";
+ * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 });
+ * await using store = await JetStreamEventStore.open(connection, { namespace });
+ * await using checkpoints = await KvCheckpointStore.open(connection, { namespace });
+ * await using leases = await ProjectionLeases.open(connection, { namespace });
+ * await using projection = new Projection({
+ *   name: "mail",
+ *   store,
+ *   checkpoints,
+ *   leases,
+ *   partitions: 16,
+ *   handler: (event) => console.log(event.sequence, event.eventType),
+ * });
+ * await projection.run();
+ * ```
+ */
+export class ProjectionLeases implements AsyncDisposable {
+  /** Keeps projections apart. */
+  readonly namespace: string;
+  /** The bucket, as NATS tools name it: the one of {@linkcode KvCheckpointStore}. */
+  readonly bucket: string;
+  readonly #parts: LeaseParts;
+
+  static {
+    partsOf = (leases) => leases.#parts;
+  }
+
+  private constructor(namespace: string, parts: LeaseParts) {
+    this.namespace = namespace;
+    this.bucket = parts.bucket.name;
+    this.#parts = parts;
+  }
+
+  /**
+   * Opens the bucket of a namespace, or makes it where there is none. The connection stays the
+   * caller's to close.
+   *
+   * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
+   * @throws {StreamConfigError} The bucket would keep leases that have ended.
+   * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {RangeError} An option is out of its range.
+   */
+  static async open(
+    connection: Connection,
+    { namespace = "default", lease = 5_000, ...options }: ProjectionLeasesOptions = {},
+  ): Promise<ProjectionLeases> {
+    if (!Number.isSafeInteger(lease / 1000) || lease < 2_000) {
+      throw new RangeError(
+        `Cannot open the leases: lease is ${lease}, not whole seconds in ms from 2000`,
+      );
+    }
+    const name = projectionBucket(namespace);
+    const bucket = await Bucket.open(connection, { ...options, bucket: name });
+    return new ProjectionLeases(namespace, { bucket, lease });
+  }
+
+  /** Ends requests under way; the connection stays open. Dispose the projections first. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.bucket.close();
+  }
+}
+
+/** What a projection works with. */
+export function leaseParts(leases: ProjectionLeases): LeaseParts {
+  return partsOf(leases);
+}

@@ -1,0 +1,127 @@
+import {
+  type Attributes,
+  context,
+  type Counter,
+  type Histogram,
+  SpanKind,
+} from "@opentelemetry/api";
+import type { RecordedEvent } from "../event.ts";
+import type { Slot } from "./partition_owner.ts";
+import { installedMeter } from "../telemetry/instruments.ts";
+import { endSpan, errorType, type Spanned, Spans } from "../telemetry/spans.ts";
+
+/** What a projection has done in this process; see {@linkcode Projection.metrics}. */
+export interface ProjectionMetrics {
+  /** Calls of the handler that went well; those of a transaction that was undone count too. */
+  readonly handled: number;
+  /** Calls of the handler that threw. */
+  readonly failed: number;
+  /** Events that were parked as the first of their actor. */
+  readonly parked: number;
+  /** How long the calls that went well took in all, in ms. */
+  readonly duration: number;
+}
+
+/** The instruments of projections. */
+interface Instruments {
+  /** `aether.projection.duration`, `s`: calls of handlers, `error.type` for those that threw. */
+  readonly duration: Histogram;
+  /** `aether.projection.parked.events`, `{event}`: events that were parked as the first of their actor. */
+  readonly parked: Counter;
+}
+
+/**
+ * Watches the handler of one projection. Where OpenTelemetry's SDKs are installed, each call has
+ * a span `project <name>` (kind consumer) under the one that made the event, by `traceparent` in
+ * its metadata, and is measured.
+ */
+export class ProjectionMonitor {
+  readonly #name: string;
+  readonly #spans = new Spans();
+  readonly #instruments: Instruments | undefined = instruments();
+  #handled = 0;
+  #failed = 0;
+  #parked = 0;
+  #duration = 0;
+
+  /** Begins at zero. */
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /** The numbers as they stand. */
+  snapshot(): ProjectionMetrics {
+    const duration = this.#duration;
+    return { handled: this.#handled, failed: this.#failed, parked: this.#parked, duration };
+  }
+
+  /** Watches a call of the handler, which `work` makes. */
+  async handle(
+    event: RecordedEvent,
+    slot: Slot,
+    work: () => void | Promise<void>,
+  ): Promise<void> {
+    const spanned = this.#spans.installed ? this.#span(event, slot) : undefined;
+    const begun = performance.now();
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      await (spanned === undefined ? work() : context.with(spanned.within, work));
+    } catch (error) {
+      failure = { error };
+      throw error;
+    } finally {
+      const took = performance.now() - begun;
+      if (failure === undefined) {
+        this.#handled++;
+        this.#duration += took;
+      } else this.#failed++;
+      const type = failure && { "error.type": errorType(failure.error) };
+      this.#instruments?.duration.record(took / 1000, { ...this.#attributes(event), ...type });
+      if (spanned !== undefined) endSpan(spanned.span, failure);
+    }
+  }
+
+  /** An event was parked as the first of its actor. */
+  park(event: RecordedEvent): void {
+    this.#parked++;
+    this.#instruments?.parked.add(1, this.#attributes(event));
+  }
+
+  #span(event: RecordedEvent, { version, partition }: Slot): Spanned | undefined {
+    return this.#spans.begin({
+      name: `project ${this.#name}`,
+      kind: SpanKind.CONSUMER,
+      attributes: {
+        ...this.#attributes(event),
+        "aether.actor.id": event.actorId,
+        "aether.event.sequence": event.sequence,
+        "aether.projection.version": version,
+        "aether.projection.partition": partition,
+      },
+      events: [event],
+      under: "event",
+    });
+  }
+
+  #attributes({ eventType }: RecordedEvent): Attributes {
+    return { "aether.projection.name": this.#name, "aether.event.type": eventType };
+  }
+}
+
+/** `undefined` where no metrics SDK is installed: measuring costs nothing then. */
+function instruments(): Instruments | undefined {
+  const meter = installedMeter();
+  return meter && {
+    duration: meter.createHistogram("aether.projection.duration", {
+      unit: "s",
+      description: "Duration of calls of projections' handlers",
+      advice: {
+        explicitBucketBoundaries: [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10],
+      },
+    }),
+    parked: meter.createCounter("aether.projection.parked.events", {
+      unit: "{event}",
+      description: "Events that were parked as the first of their actor",
+    }),
+  };
+}

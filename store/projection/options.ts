@@ -1,0 +1,137 @@
+import { checkRange, prepareReadAll } from "../check/query.ts";
+import type { Event, RecordedEvent } from "../event.ts";
+import type { EventFilter } from "../options.ts";
+import type { CheckpointStore } from "./checkpoint_store.ts";
+import type { ProjectionHandler } from "./handler.ts";
+import type { ProjectionLeases } from "./leases.ts";
+import type { FailurePolicy } from "./partition.ts";
+import type { SharedParts } from "./runner.ts";
+import type { EventStore } from "../store.ts";
+
+/** How an event is tried again whose handler has failed. */
+export interface ProjectionRetry {
+  /** Tries in all; `Infinity` goes on for ever. @default {10} */
+  readonly attempts?: number;
+  /** Wait before the second try, in ms; it doubles with each, and half of it is random. @default {100} */
+  readonly delay?: number;
+  /** The longest wait, in ms. @default {10_000} */
+  readonly maxDelay?: number;
+}
+
+/** Options for {@linkcode Projection}. */
+export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
+  /** Tells it from other projections with the same checkpoint store; 200 bytes at most. */
+  readonly name: string;
+  /** Whose events are handled. */
+  readonly store: EventStore;
+  /** Keeps how far it has come. */
+  readonly checkpoints: CheckpointStore<Tx>;
+  /** Handles the events. */
+  readonly handler: ProjectionHandler<Tx, E>;
+  /** Which events. A change holds for those that come after it only. @default {all} */
+  readonly filter?: EventFilter;
+  /**
+   * Into how many partitions the actors are divided, counted when a version begins. Events of
+   * one partition are handled in the order of the store, partitions at the same time, each in
+   * one process at a time. @default {1}
+   */
+  readonly partitions?: number;
+  /** Shares the partitions among the processes that run it. @default {this process runs all} */
+  readonly leases?: ProjectionLeases;
+  /** Events that are handled between two saves of the position, at most. @default {100} */
+  readonly batch?: number;
+  /** How events are tried again. */
+  readonly retry?: ProjectionRetry;
+  /**
+   * What becomes of an event whose last try fails: `"halt"`, `run()` rejects, and begins with it
+   * when it is called again; `"park"`, it waits with all later events of its actor until
+   * {@linkcode Projection.unpark}, while those of others go on.
+   *
+   * @default {"halt"}
+   */
+  readonly onPoison?: "halt" | "park";
+  /** Actors that may be parked in one partition; at one more it halts. @default {100} */
+  readonly maxParked?: number;
+  /**
+   * Told of every failure that is followed by another try: of a handler, with its event; of the
+   * checkpoint store; of a rebuild that was given up. @default {console.warn}
+   */
+  readonly onError?: (error: unknown, event?: RecordedEvent) => void;
+  /**
+   * Called when a rebuilt version takes the place of the one before, in the same transaction
+   * where there are some, else right before and perhaps again: the place to point readers to it.
+   *
+   * @default {undefined}
+   */
+  readonly onSwitch?: (version: number, tx: Tx) => void | Promise<void>;
+}
+
+/** Options for the calls of a {@linkcode Projection} that wait. */
+export interface ProjectionWaitOptions {
+  /** Ends the waiting by throwing the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Options for {@linkcode Projection.rebuild}. */
+export interface ProjectionRebuildOptions extends ProjectionWaitOptions {
+  /**
+   * Whether the new version takes the place of the running one when it has caught up with it, or
+   * at once: for a version that cannot go on, as after a `StreamRegressedError`.
+   *
+   * @default {"caught-up"}
+   */
+  readonly switch?: "caught-up" | "now";
+}
+
+/** How a projection stands, for all processes; see {@linkcode Projection.status}. */
+export interface ProjectionStatus {
+  /** The version that is read. */
+  readonly version: number;
+  /** The version that is built beside it; `undefined` where none is. */
+  readonly rebuilding: number | undefined;
+  /** Whether nothing is handled until {@linkcode Projection.resume}. */
+  readonly paused: boolean;
+  /** How far each partition of the active version is: the last sequence that is done with. */
+  readonly positions: readonly number[];
+}
+
+/** How often what other processes have settled is looked at, in ms. */
+const POLL = 1_000;
+
+/**
+ * Checks the options and fills in what was not said.
+ *
+ * @throws {RangeError} An option is out of its range.
+ */
+export function checkProjection<Tx, E extends Event>(
+  options: ProjectionOptions<Tx, E>,
+): Omit<SharedParts<Tx, E>, "ledger" | "monitor" | "progress"> {
+  const { name, store, handler, filter = {}, partitions = 1, batch = 100, onSwitch } = options;
+  const what = `projection "${name}"`;
+  checkRange("partitions", partitions, 1, 256, what);
+  checkRange("batch", batch, 1, 10_000, what);
+  const failure = checkFailure(options, what);
+  prepareReadAll({ filter });
+  const { onError = (error) => console.warn(error) } = options;
+  return {
+    ...{ name, store, handler, filter, partitions, batch, failure, onError, poll: POLL },
+    onSwitch: onSwitch ?? (() => {}),
+  };
+}
+
+function checkFailure<Tx, E extends Event>(
+  { retry = {}, onPoison = "halt", maxParked = 100 }: ProjectionOptions<Tx, E>,
+  what: string,
+): FailurePolicy {
+  const { attempts = 10, delay = 100, maxDelay = 10_000 } = retry;
+  if (attempts !== Infinity) checkRange("attempts", attempts, 1, Number.MAX_SAFE_INTEGER, what);
+  checkRange("delay", delay, 0, 2 ** 31 - 1, what);
+  checkRange("maxDelay", maxDelay, 0, 2 ** 31 - 1, what);
+  checkRange("maxParked", maxParked, 1, 1_000, what);
+  if (onPoison !== "halt" && onPoison !== "park") {
+    throw new RangeError(
+      `Cannot open ${what}: onPoison is ${JSON.stringify(onPoison)}, not "halt" or "park"`,
+    );
+  }
+  return { attempts, delay, maxDelay, onPoison, maxParked };
+}

@@ -1,0 +1,278 @@
+import { Pulse } from "../base/notifier.ts";
+import { PoisonEventError, StreamRegressedError } from "../errors.ts";
+import type { Event, RecordedEvent } from "../event.ts";
+import type { EventFilter } from "../options.ts";
+import type { ProjectionHandler } from "./handler.ts";
+import { type Intake, SIGHT } from "./intake.ts";
+import type { ProjectionMonitor } from "./monitor.ts";
+import { HandlerFailure, type Seat, type Slot } from "./partition_owner.ts";
+import type { ProjectionReader } from "./reader.ts";
+import { park, passed, reasonOf, reparked } from "./state.ts";
+import type { EventStore } from "../store.ts";
+
+/** How long a checkpoint's event is looked for, in ms: a server may lag for a moment. */
+const PATIENCE = 1_000;
+/** Thrown to leave off where the partition is being stopped. */
+const STOPPED = new DOMException("The projection is being stopped", "AbortError");
+
+/** What becomes of an event whose handler fails. */
+export interface FailurePolicy {
+  /** Tries of one event. */
+  readonly attempts: number;
+  /** Wait before the second try, in ms; it doubles. */
+  readonly delay: number;
+  /** The longest wait, in ms. */
+  readonly maxDelay: number;
+  readonly onPoison: "park" | "halt";
+  /** Actors that may be parked in one partition; one more halts the projection. */
+  readonly maxParked: number;
+}
+
+/** What runs a partition. */
+export interface PartitionParts<Tx, E extends Event> {
+  readonly name: string;
+  readonly slot: Slot;
+  readonly store: EventStore;
+  readonly filter: EventFilter;
+  readonly handler: ProjectionHandler<Tx, E>;
+  readonly seat: Seat<Tx>;
+  readonly failure: FailurePolicy;
+  readonly monitor: ProjectionMonitor;
+  /** Reads the events of all partitions of the version. */
+  readonly reader: ProjectionReader<E>;
+  /** Actors that are to be tried again, each with the name of the request. */
+  readonly retries: () => Readonly<Record<string, string>>;
+  /** Ends it, after the event at hand. */
+  readonly signal: AbortSignal;
+  readonly onError: (error: unknown, event?: RecordedEvent) => void;
+  /** Told when it has once reached the store's end, and that is saved. */
+  readonly onCaughtUp: () => void;
+}
+
+/** Handles the events of one partition, in order, one at a time. */
+export class PartitionRun<Tx, E extends Event> {
+  readonly #parts: PartitionParts<Tx, E>;
+  #intake: Intake<E> | undefined;
+
+  /** Does nothing yet. */
+  constructor(parts: PartitionParts<Tx, E>) {
+    this.#parts = parts;
+  }
+
+  /** Resolves when it was stopped, or its version retired; rejects with what makes it end. */
+  async run(): Promise<void> {
+    const { seat, signal } = this.#parts;
+    try {
+      await seat.claim();
+      if (seat.state.retired) return;
+      await this.#verify();
+      await this.#follow();
+    } catch (error) {
+      if (!signal.aborted || (error !== STOPPED && error !== signal.reason)) throw error;
+    }
+  }
+
+  /** Has it look for actors that are to be tried again. */
+  poke(): void {
+    this.#intake?.poke();
+  }
+
+  /** Proves that the event at the checkpoint is still in its place. */
+  async #verify(): Promise<void> {
+    const { name, store, seat, signal } = this.#parts;
+    const { sequence, eventId, actorId } = seat.state;
+    if (sequence === 0) return;
+    const deadline = performance.now() + PATIENCE;
+    for (;;) {
+      let found: RecordedEvent | undefined;
+      for await (found of store.readAll({ from: sequence, filter: { actorId }, signal })) break;
+      if (found?.sequence === sequence && found.id === eventId) return;
+      const isOther = found?.sequence === sequence;
+      if (!isOther && performance.now() < deadline) {
+        await new Pulse().wait(PATIENCE / 10, signal);
+        continue;
+      }
+      throw new StreamRegressedError(
+        `projection "${name}"`,
+        sequence,
+        found?.sequence ?? 0,
+        `its checkpoint is at event "${eventId}", sequence ${sequence}, where the store has ` +
+          `${isOther ? `event "${found!.id}"` : "none of that actor"}; the store was restored or ` +
+          "lost its tail: rebuild the projection",
+      );
+    }
+  }
+
+  async #follow(): Promise<void> {
+    const { slot, seat, signal, reader, retries, onCaughtUp } = this.#parts;
+    const intake = this.#intake = reader.join(slot.partition, seat.state.sequence);
+    try {
+      const isNew = () => intake.caughtUp && !seat.state.caughtUp;
+      const isDue = () => intake.position > seat.state.sequence && seat.age > SIGHT;
+      const wake = () => isNew() || isDue() || this.#asked(retries()) !== undefined;
+      while (!signal.aborted) {
+        const { events, seen } = await intake.take(wake, signal);
+        await this.#handle(events);
+        if (seen !== undefined && !signal.aborted) this.#see(seen);
+        const caughtUp = isNew();
+        if (caughtUp) seat.state = { ...seat.state, caughtUp };
+        await seat.save();
+        if (caughtUp) onCaughtUp();
+        for (let actor = this.#asked(retries()); actor; actor = this.#asked(retries())) {
+          await this.#unpark(actor, retries()[actor]!);
+        }
+      }
+    } finally {
+      await reader.leave(intake);
+    }
+  }
+
+  /** All events up to `seen` are done with; what was not wanted is saved now and then only. */
+  #see({ sequence, id: eventId, actorId }: RecordedEvent): void {
+    const { seat } = this.#parts;
+    if (sequence <= seat.state.sequence) return;
+    const state = { ...seat.state, sequence, eventId, actorId };
+    if (seat.age > SIGHT) seat.state = state;
+    else seat.note(state);
+  }
+
+  async #handle(events: readonly (E & RecordedEvent)[]): Promise<void> {
+    const { seat, signal } = this.#parts;
+    if (seat.transactional && events.length > 1 && await this.#handleTogether(events)) return;
+    for (const event of events) {
+      if (signal.aborted) return;
+      if (this.#isParked(event.actorId)) seat.state = passed(seat.state, event);
+      else await this.#handleOne(event);
+    }
+  }
+
+  /** All in one transaction; false where one of them fails, so that none is handled. */
+  async #handleTogether(events: readonly (E & RecordedEvent)[]): Promise<boolean> {
+    const { seat, signal } = this.#parts;
+    const after = events.reduce(passed, seat.state);
+    try {
+      await seat.commit(after, async (tx) => {
+        for (const event of events) {
+          if (signal.aborted) throw STOPPED;
+          if (!this.#isParked(event.actorId)) await this.#call(event, tx);
+        }
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof HandlerFailure) return false; // Each for itself then.
+      throw error;
+    }
+  }
+
+  /** One event, until it is handled or parked. */
+  async #handleOne(event: E & RecordedEvent): Promise<void> {
+    const { name, seat, signal, failure, onError, monitor } = this.#parts;
+    let pause = failure.delay;
+    for (let attempts = 1;; attempts++) {
+      const failed = await this.#try(event, passed(seat.state, event));
+      if (failed === undefined) return;
+      if (signal.aborted) throw await this.#stopped();
+      onError(failed.cause, event);
+      if (attempts >= failure.attempts) {
+        const isFull = seat.state.parked.length >= failure.maxParked;
+        if (failure.onPoison === "halt" || isFull) {
+          await seat.save();
+          throw new PoisonEventError(name, event, attempts, { cause: failed.cause });
+        }
+        seat.state = park(seat.state, event, failed.cause, attempts);
+        monitor.park(event);
+        return await seat.save();
+      }
+      await new Pulse().wait(pause * (0.5 + Math.random() / 2), signal);
+      if (signal.aborted) throw await this.#stopped();
+      pause = Math.min(pause * 2, failure.maxDelay);
+    }
+  }
+
+  /** Handles an event, and has come to `after` with it; gives the failure where it fails. */
+  async #try(
+    event: E & RecordedEvent,
+    after: Seat<Tx>["state"],
+  ): Promise<{ readonly cause: unknown } | undefined> {
+    const { seat } = this.#parts;
+    if (!seat.transactional) {
+      try {
+        await this.#call(event, undefined as Tx);
+      } catch (cause) {
+        return { cause };
+      }
+      seat.state = after;
+      return undefined;
+    }
+    try {
+      await seat.commit(after, (tx) => this.#call(event, tx));
+      return undefined;
+    } catch (error) {
+      if (error instanceof HandlerFailure) return { cause: error.cause };
+      throw error;
+    }
+  }
+
+  async #call(event: E & RecordedEvent, tx: Tx): Promise<void> {
+    const { slot, signal, handler, monitor } = this.#parts;
+    const { version, partition } = slot;
+    await monitor.handle(event, slot, () => handler(event, { tx, version, partition, signal }));
+  }
+
+  /** Saves what is handled; gives what to throw. */
+  async #stopped(): Promise<Error> {
+    await this.#parts.seat.save();
+    return STOPPED;
+  }
+
+  #isParked(actorId: string): boolean {
+    return this.#parts.seat.state.parked.some((it) => it.actorId === actorId);
+  }
+
+  /** A parked actor whose request is not answered yet. */
+  #asked(retries: Readonly<Record<string, string>>): string | undefined {
+    if (this.#parts.signal.aborted) return undefined;
+    const { parked } = this.#parts.seat.state;
+    return parked.find(({ actorId, answered }) =>
+      Object.hasOwn(retries, actorId) && retries[actorId] !== answered
+    )?.actorId;
+  }
+
+  /** Tries what waits of an actor again, in order, up to where the partition is. */
+  async #unpark(actorId: string, answered: string): Promise<void> {
+    const { store, filter, seat, signal, onError } = this.#parts;
+    const own = seat.state.parked.find((it) => it.actorId === actorId)!;
+    const wanted = { ...filter, actorId };
+    for await (const event of store.readAll({ from: own.sequence, filter: wanted })) {
+      if (event.sequence > seat.state.sequence) break;
+      const after = reparked(seat.state, actorId, (it) => ({
+        ...it,
+        sequence: event.sequence + 1,
+        events: it.events - 1,
+      }));
+      const failed = await this.#try(event as E & RecordedEvent, after);
+      if (failed !== undefined) {
+        if (!signal.aborted) {
+          onError(failed.cause, event);
+          this.#parkAgain(event, answered, failed.cause);
+        }
+        return await seat.save();
+      }
+      await seat.save();
+      if (signal.aborted) return;
+    }
+    seat.state = reparked(seat.state, actorId, () => undefined);
+    await seat.save();
+  }
+
+  #parkAgain(event: RecordedEvent, answered: string, error: unknown): void {
+    const { seat } = this.#parts;
+    const { sequence, id: eventId, eventType, version, actorId } = event;
+    const reason = reasonOf(error);
+    seat.state = reparked(seat.state, actorId, (it) => ({
+      ...it,
+      ...{ sequence, eventId, eventType, version, reason, answered },
+      attempts: it.eventId === eventId ? it.attempts + 1 : 1,
+    }));
+  }
+}

@@ -1,0 +1,193 @@
+import { shardOf } from "../actor.ts";
+import { Pulse } from "../base/notifier.ts";
+import { StoreUnavailableError } from "../errors.ts";
+import type { Event } from "../event.ts";
+import type { EventFilter } from "../options.ts";
+import { Intake, SIGHT, type Tide } from "./intake.ts";
+import type { EventStore, EventSubscription } from "../store.ts";
+
+/** How long a common reading waits for partitions that begin at the same time, in ms. */
+const GATHER = 20;
+/** What is read. */
+export interface ReaderOptions {
+  readonly store: EventStore;
+  readonly filter: EventFilter;
+  /** Into how many partitions the actors are divided. */
+  readonly of: number;
+  /** Events that a partition takes at once. */
+  readonly size: number;
+  /** How long the others wait for a partition that does not come along, in ms. @default {1_000} */
+  readonly patience?: number;
+}
+
+/** A subscription that several partitions share. */
+interface Common<E extends Event> extends Tide {
+  /** By partition. */
+  readonly intakes: Map<number, Intake<E>>;
+  /** Resolves when it is over. */
+  done: Promise<void>;
+  subscription: EventSubscription<E> | undefined;
+  /** The last event that it gave, or the sequence before its first; undefined before it begins. */
+  at: number | undefined;
+  caughtUp: boolean;
+}
+
+/** A subscription that one partition has for itself. */
+interface Lone<E extends Event> {
+  readonly subscription: EventSubscription<E>;
+  readonly done: Promise<void>;
+}
+
+/**
+ * Reads the events of all partitions that one process runs, by one subscription: a server that
+ * had to sort them out would take many times longer. A partition that is behind, as one that was
+ * taken over, or that does not come along, reads by a subscription of its own until it has
+ * caught up with the others.
+ */
+export class ProjectionReader<E extends Event> {
+  readonly #options: ReaderOptions;
+  readonly #filter: EventFilter;
+  readonly #wanted: (event: E) => boolean;
+  readonly #lone = new Map<Intake<E>, Lone<E>>();
+  #common: Common<E> | undefined;
+
+  /** Reads nothing yet. */
+  constructor(options: ReaderOptions) {
+    const { eventTypes, ...filter } = options.filter;
+    const types = eventTypes && new Set<string>(eventTypes);
+    this.#options = options;
+    this.#filter = filter;
+    // Types are sorted out here, for what is seen and not wanted is progress too.
+    this.#wanted = types === undefined ? () => true : ({ eventType }) => types.has(eventType);
+  }
+
+  /** Begins to read for a partition, after sequence `after`. */
+  join(partition: number, after: number): Intake<E> {
+    const { size } = this.#options;
+    const intake = new Intake<E>(partition, after, { size, wanted: this.#wanted });
+    const { at } = this.#common ?? {};
+    if (at !== undefined && after < at) this.#readAlone(intake);
+    else this.#attach(intake);
+    return intake;
+  }
+
+  /** Reads no more for a partition; resolves when nothing is held for it. */
+  async leave(intake: Intake<E>): Promise<void> {
+    intake.end();
+    const lone = this.#lone.get(intake);
+    if (lone !== undefined) {
+      await Promise.all([lone.subscription[Symbol.asyncDispose](), lone.done]);
+    }
+    const common = this.#common;
+    if (common?.intakes.get(intake.partition) !== intake) return;
+    common.intakes.delete(intake.partition);
+    if (common.intakes.size > 0) return;
+    this.#common = undefined;
+    await Promise.all([common.subscription?.[Symbol.asyncDispose](), common.done]);
+  }
+
+  #attach(intake: Intake<E>): void {
+    if (this.#common === undefined) {
+      const common: Common<E> = this.#common = {
+        intakes: new Map(),
+        done: Promise.resolve(),
+        subscription: undefined,
+        at: undefined,
+        last: undefined,
+        caughtUp: false,
+      };
+      common.done = this.#readTogether(common);
+    }
+    const common = this.#common;
+    common.intakes.set(intake.partition, intake);
+    intake.tide = common;
+    if (common.caughtUp) intake.reach();
+  }
+
+  async #readTogether(common: Common<E>): Promise<void> {
+    const { store, of } = this.#options;
+    const { intakes } = common;
+    try {
+      await new Pulse().wait(of > 1 ? GATHER : 0);
+      if (intakes.size === 0) return;
+      common.at = Math.min(...[...intakes.values()].map(({ position }) => position));
+      const subscription = store.subscribe<E>({ from: common.at + 1, filter: this.#filter });
+      common.subscription = subscription;
+      subscription.caughtUp.then(() => {
+        common.caughtUp = true;
+        for (const intake of intakes.values()) intake.reach();
+      }, () => {});
+      let told = performance.now();
+      for await (const event of subscription) {
+        common.at = event.sequence;
+        common.last = event;
+        const intake = intakes.get(this.#partitionOf(event));
+        if (intake !== undefined) {
+          intake.give(event);
+          if (intake.full) await this.#waitFor(intake, common);
+        }
+        const now = performance.now();
+        if (now - told < SIGHT) continue;
+        told = now;
+        for (const intake of intakes.values()) intake.poke();
+      }
+      throw ended();
+    } catch (error) {
+      for (const intake of intakes.values()) intake.fail(error);
+      if (this.#common === common) this.#common = undefined;
+    }
+  }
+
+  /** Waits until it takes more; where that takes long, the others go on without it. */
+  async #waitFor(intake: Intake<E>, { intakes }: Common<E>): Promise<void> {
+    await intake.room(this.#options.patience ?? 1_000);
+    if (!intake.full || intake.ended || intakes.get(intake.partition) !== intake) return;
+    intakes.delete(intake.partition);
+    this.#readAlone(intake);
+  }
+
+  #readAlone(intake: Intake<E>): void {
+    intake.tide = undefined;
+    const { store } = this.#options;
+    const subscription = store.subscribe<E>({ from: intake.position + 1, filter: this.#filter });
+    subscription.caughtUp.then(() => intake.reach(), () => {});
+    const done = this.#catchUp(intake, subscription);
+    this.#lone.set(intake, { subscription, done });
+  }
+
+  async #catchUp(intake: Intake<E>, subscription: EventSubscription<E>): Promise<void> {
+    try {
+      for await (const event of subscription) {
+        if (intake.ended) return;
+        if (this.#partitionOf(event) === intake.partition) intake.give(event);
+        else intake.show(event);
+        await intake.room();
+        if (intake.ended) return;
+        if (this.#isTogether(intake)) {
+          this.#lone.delete(intake);
+          return this.#attach(intake);
+        }
+      }
+      throw ended();
+    } catch (error) {
+      intake.fail(error);
+    } finally {
+      this.#lone.delete(intake);
+    }
+  }
+
+  /** Whether it has come as far as the others, so that what they get next it needs as well. */
+  #isTogether({ position }: Intake<E>): boolean {
+    const { at } = this.#common ?? {};
+    return at === undefined || position >= at;
+  }
+
+  #partitionOf({ actorId }: Event): number {
+    const { of } = this.#options;
+    return of === 1 ? 0 : shardOf(actorId, of);
+  }
+}
+
+function ended(): StoreUnavailableError {
+  return new StoreUnavailableError("Cannot go on with the projection: the store was disposed");
+}

@@ -1,0 +1,195 @@
+import { Pulse } from "../base/notifier.ts";
+import { isAetherError } from "../errors.ts";
+import type { Event } from "../event.ts";
+import type { Ledger } from "./ledger.ts";
+import { type PartitionParts, PartitionRun } from "./partition.ts";
+import { Seat, type Slot } from "./partition_owner.ts";
+import { ProjectionReader } from "./reader.ts";
+import { advanceRebuild } from "./rebuild.ts";
+import { type ProjectionControl, reasonOf } from "./state.ts";
+
+/** What all partitions of a projection share. */
+export type SharedParts<Tx, E extends Event> =
+  & Omit<PartitionParts<Tx, E>, "slot" | "seat" | "reader" | "retries" | "signal" | "onCaughtUp">
+  & {
+    readonly ledger: Ledger<Tx>;
+    /** Events that are handled at once, at most. */
+    readonly batch: number;
+    /** Partitions of a version that begins. */
+    readonly partitions: number;
+    /** How often what other processes have settled is looked at, in ms. */
+    readonly poll: number;
+    /** Told of whatever may interest those who wait. */
+    readonly progress: Pulse;
+    readonly onSwitch: (version: number, tx: Tx) => void | Promise<void>;
+  };
+
+/** Says which partitions are this process's to run. */
+export interface Share {
+  /** Those of `slots` that are; `held` are the ones that run here. */
+  of(slots: readonly Slot[], held: readonly Slot[]): Promise<readonly Slot[]>;
+  /** A partition is no longer run here. */
+  release(slot: Slot): Promise<void>;
+  /** Nothing more is run here. */
+  leave(): Promise<void>;
+}
+
+/** A partition that is run here. */
+interface Running<Tx, E extends Event> {
+  readonly slot: Slot;
+  readonly run: PartitionRun<Tx, E>;
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
+}
+
+/** Runs the partitions that are this process's, as is settled for all processes. */
+export class Runner<Tx, E extends Event> {
+  readonly #parts: SharedParts<Tx, E>;
+  readonly #share: Share | undefined;
+  readonly #running = new Map<string, Running<Tx, E>>();
+  readonly #readers = new Map<number, ProjectionReader<E>>();
+  readonly #pulse = new Pulse();
+  readonly #stop: AbortSignal;
+  #poked = false;
+  #retries: Readonly<Record<string, string>> = {};
+  #failure: { readonly error: unknown } | undefined;
+
+  /** Ends with `stop`. */
+  constructor(parts: SharedParts<Tx, E>, share: Share | undefined, stop: AbortSignal) {
+    this.#parts = parts;
+    this.#share = share;
+    this.#stop = stop;
+  }
+
+  /** How many partitions are run here. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** Whether a partition of an older version is run here. */
+  isRunningBefore(version: number): boolean {
+    return [...this.#running.values()].some(({ slot }) => slot.version < version);
+  }
+
+  /** Has it look now at what is settled. */
+  poke(): void {
+    this.#poked = true;
+    this.#pulse.tell();
+  }
+
+  /** Resolves when it was stopped; rejects with what a partition ends with. */
+  async run(): Promise<void> {
+    const { ledger, partitions, poll, onError, progress } = this.#parts;
+    try {
+      while (!this.#stop.aborted && this.#failure === undefined) {
+        this.#poked = false;
+        let pause = poll;
+        try {
+          const control = await ledger.control(partitions);
+          await this.#reconcile(control);
+          if (!control.paused) pause = await advanceRebuild(this.#parts, control) ?? poll;
+        } catch (error) {
+          onError(error);
+        }
+        if (!this.#poked && this.#failure === undefined) await this.#pulse.wait(pause, this.#stop);
+      }
+    } finally {
+      await Promise.all([...this.#running.values()].map((it) => this.#end(it)));
+      await this.#share?.leave();
+      progress.tell();
+    }
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** Begins and ends partitions until those run that are to. */
+  async #reconcile(control: ProjectionControl): Promise<void> {
+    this.#retries = control.retries;
+    const slots = control.paused ? [] : slotsOf(control);
+    const held = [...this.#running.values()].map(({ slot }) => slot);
+    const wanted = this.#share === undefined ? slots : await this.#share.of(slots, held);
+    const keys = new Map(wanted.map((slot) => [keyOf(slot), slot]));
+    const surplus = [...this.#running].filter(([key]) => !keys.has(key));
+    await Promise.all(surplus.map(([, it]) => this.#end(it)));
+    for (const [key, slot] of keys) {
+      const running = this.#running.get(key);
+      if (running === undefined) this.#begin(key, slot);
+      else running.run.poke();
+    }
+  }
+
+  #begin(key: string, slot: Slot): void {
+    const { name, ledger, store, onError, progress } = this.#parts;
+    const stop = new AbortController();
+    const { signal } = stop;
+    const { identity } = store;
+    const seat = new Seat({ name, slot, ledger, identity, signal, onError, progress });
+    const retries = () => this.#retries;
+    const onCaughtUp = () => this.poke();
+    const reader = this.#readerOf(slot);
+    const own = { slot, seat, reader, retries, signal, onCaughtUp };
+    const run = new PartitionRun({ ...this.#parts, ...own });
+    const done = run.run().catch((error) => this.#failed(key, slot, error));
+    this.#running.set(key, { slot, run, stop, done });
+  }
+
+  /** One for all partitions of a version. */
+  #readerOf({ version, of }: Slot): ProjectionReader<E> {
+    const { store, filter, batch } = this.#parts;
+    const reader = this.#readers.get(version) ??
+      new ProjectionReader<E>({ store, filter, of, size: batch });
+    this.#readers.set(version, reader);
+    return reader;
+  }
+
+  async #end({ slot, stop, done }: Running<Tx, E>): Promise<void> {
+    stop.abort();
+    await done;
+    this.#running.delete(keyOf(slot));
+    await this.#share?.release(slot);
+    this.#parts.progress.tell();
+  }
+
+  async #failed(key: string, slot: Slot, error: unknown): Promise<void> {
+    const { ledger, partitions, onError } = this.#parts;
+    try {
+      const { active, next } = await ledger.control(partitions);
+      if (isAetherError(error, "CheckpointConflictError")) {
+        const { identity } = this.#parts.store;
+        if ((await ledger.partition(slot.version, slot.partition, identity)).state.retired) return;
+        if (this.#share !== undefined) {
+          // Another process has it: whose it is by now, the share says.
+          this.#running.delete(key);
+          return onError(error);
+        }
+      }
+      if (next?.version !== slot.version) {
+        if (active.version === slot.version) this.#failure ??= { error };
+        return;
+      }
+      onError(error);
+      // What is built beside the running version takes nothing down with it.
+      await ledger.change(partitions, ({ next, ...control }) => {
+        const failed = { version: slot.version, reason: reasonOf(error) };
+        if (next === undefined) return control;
+        return next.version === slot.version ? { ...control, failed } : { ...control, next };
+      });
+    } catch (trouble) {
+      onError(trouble);
+      this.#failure ??= { error };
+    } finally {
+      this.poke();
+      this.#parts.progress.tell();
+    }
+  }
+}
+
+/** Everything there is to run. */
+function slotsOf({ active, next }: ProjectionControl): Slot[] {
+  return [active, ...(next === undefined ? [] : [next])].flatMap(({ version, partitions }) =>
+    Array.from({ length: partitions }, (_, partition) => ({ version, partition, of: partitions }))
+  );
+}
+
+function keyOf({ version, partition }: Slot): string {
+  return `${version}.${partition}`;
+}

@@ -1,0 +1,163 @@
+import { encodeToken } from "../base/token.ts";
+import type { RecordedEvent } from "../event.ts";
+
+/** An actor whose events wait since one of them could not be handled: that one, and all after it. */
+export interface ParkedActor {
+  /** The actor. */
+  readonly actorId: string;
+  /** Position of the event that comes first when they are tried again. */
+  readonly sequence: number;
+  /** The id of the event that failed. */
+  readonly eventId: string;
+  /** Its type. */
+  readonly eventType: string;
+  /** Its version. */
+  readonly version: number;
+  /** How many events of the actor wait, the one that failed among them. */
+  readonly events: number;
+  /** How often that one was tried. */
+  readonly attempts: number;
+  /** What its handler threw last, as text. */
+  readonly reason: string;
+  /** When it was parked, as ISO 8601. */
+  readonly since: string;
+}
+
+/** A parked actor as it is kept. */
+export interface KeptParked extends ParkedActor {
+  /** The last request to try again that was answered. */
+  readonly answered?: string;
+}
+
+/** How far one partition of one version of a projection has come. */
+export interface PartitionState {
+  /** Names who saved it: a process and its time in charge. */
+  readonly owner: string;
+  /** The identity of the store whose events these are. */
+  readonly identity: string;
+  /** Position of the last event that is done with: handled, or parked; 0 before the first. */
+  readonly sequence: number;
+  /** The id of that event. */
+  readonly eventId: string;
+  /** The actor of that event. */
+  readonly actorId: string;
+  /** Whether it has once reached what was the store's end. */
+  readonly caughtUp: boolean;
+  /** Whether another version takes its place, so that nobody goes on with it. */
+  readonly retired: boolean;
+  /** The actors whose events wait. */
+  readonly parked: readonly KeptParked[];
+}
+
+/** A version of a projection: what it wrote is a read model of its own. */
+export interface ProjectionVersion {
+  /** Counts the versions of the projection, from 1. */
+  readonly version: number;
+  /** Into how many partitions it divides the actors. */
+  readonly partitions: number;
+}
+
+/** What is settled for all processes that run a projection. */
+export interface ProjectionControl {
+  /** The version that is read. */
+  readonly active: ProjectionVersion;
+  /** The version that is built beside it. */
+  readonly next?: ProjectionVersion;
+  /** The highest version there ever was. */
+  readonly latest: number;
+  /** Whether nothing is to be handled. */
+  readonly paused: boolean;
+  /** Actors to try again, each with the name of the request. */
+  readonly retries: Readonly<Record<string, string>>;
+  /** Why the last rebuild was given up. */
+  readonly failed?: { readonly version: number; readonly reason: string };
+  /** Differs at each save, so that a writer knows its own. */
+  readonly nonce: string;
+}
+
+/** Keys of one projection in its checkpoint store: letters, digits, `_`, `-`, `=` and dots. */
+export class ProjectionKeys {
+  readonly #name: string;
+
+  /**
+   * Encodes the projection's name.
+   *
+   * @throws {RangeError} It is empty, not well-formed, or over 200 bytes when encoded.
+   */
+  constructor(name: string) {
+    this.#name = encodeToken(name);
+  }
+
+  /** Where its {@linkcode ProjectionControl} is. */
+  get control(): string {
+    return `${this.#name}.control`;
+  }
+
+  /** Where a {@linkcode PartitionState} is. */
+  partition(version: number, partition: number): string {
+    return `${this.#name}.${version}.${partition}`;
+  }
+}
+
+/** The state before the first event. */
+export function beginning(identity: string): PartitionState {
+  return {
+    owner: "",
+    identity,
+    sequence: 0,
+    eventId: "",
+    actorId: "",
+    caughtUp: false,
+    retired: false,
+    parked: [],
+  };
+}
+
+/** The state after `event` is done with; one of a parked actor is one more that waits. */
+export function passed(state: PartitionState, event: RecordedEvent): PartitionState {
+  const { sequence, id: eventId, actorId } = event;
+  if (state.parked.length === 0) return { ...state, sequence, eventId, actorId };
+  const parked = state.parked.map((it) =>
+    it.actorId === actorId ? { ...it, events: it.events + 1 } : it
+  );
+  return { ...state, sequence, eventId, actorId, parked };
+}
+
+/** The state after `event` is parked, the first of its actor. */
+export function park(
+  state: PartitionState,
+  event: RecordedEvent,
+  error: unknown,
+  attempts: number,
+): PartitionState {
+  const { sequence, id: eventId, actorId, eventType, version } = event;
+  const since = new Date().toISOString();
+  const reason = reasonOf(error);
+  const own = {
+    actorId,
+    sequence,
+    eventId,
+    eventType,
+    version,
+    events: 1,
+    attempts,
+    reason,
+    since,
+  };
+  return { ...state, sequence, eventId, actorId, parked: [...state.parked, own] };
+}
+
+/** The state with `change` made to what waits of an actor; `undefined` lets it go. */
+export function reparked(
+  state: PartitionState,
+  actorId: string,
+  change: (parked: KeptParked) => KeptParked | undefined,
+): PartitionState {
+  const parked = state.parked.flatMap((it) => it.actorId === actorId ? change(it) ?? [] : it);
+  return { ...state, parked };
+}
+
+/** An error as short text. */
+export function reasonOf(error: unknown): string {
+  return String(error).slice(0, 500);
+}

@@ -1,0 +1,216 @@
+import { Pulse } from "../base/notifier.ts";
+import { encodeToken } from "../base/token.ts";
+import type { Bucket } from "../kv/bucket.ts";
+import type { BucketEntry } from "../kv/entry.ts";
+import type { LeaseParts } from "./leases.ts";
+import type { Slot } from "./partition_owner.ts";
+import { quotasOf } from "./quota.ts";
+import type { Share } from "./runner.ts";
+
+/** Signs of life in one lease. */
+const SIGNS = 4;
+
+/** Who has a partition, by its key. */
+interface Claim {
+  readonly worker: string;
+  /** What the next write of the key has to expect. */
+  readonly revision: number;
+}
+
+/** What the keys of a projection say. */
+interface Survey {
+  /** Those whose lease has not ended. */
+  readonly workers: ReadonlySet<string>;
+  /** By key. */
+  readonly claims: ReadonlyMap<string, Claim>;
+}
+
+/**
+ * One process's part in a projection that several share. Each has a key that expires unless it
+ * is written again, and its name in the keys of the partitions that it runs; a name without a
+ * key is a dead one's, and who is short of partitions takes those.
+ */
+export class ProjectionWorker implements Share {
+  readonly #bucket: Bucket;
+  readonly #lease: number;
+  readonly #prefix: string;
+  readonly #id = crypto.randomUUID();
+  readonly #poke: () => void;
+  readonly #onError: (error: unknown) => void;
+  readonly #stop = new AbortController();
+  readonly #work: Promise<unknown>;
+  /** The revision of our own key, 0 before the first. */
+  #alive = 0;
+  #mine = new Map<string, Claim>();
+
+  /** Takes part in the projection `name` until it leaves; `poke` is called when others come or go. */
+  constructor(
+    name: string,
+    { bucket, lease }: LeaseParts,
+    poke: () => void,
+    onError: (error: unknown) => void,
+  ) {
+    this.#bucket = bucket;
+    this.#lease = lease;
+    this.#prefix = `lease.${encodeToken(name)}`;
+    this.#poke = poke;
+    this.#onError = onError;
+    this.#work = Promise.all([this.#live(), this.#watch()]);
+  }
+
+  /** See {@linkcode Share.of}. */
+  async of(slots: readonly Slot[], held: readonly Slot[]): Promise<readonly Slot[]> {
+    if (this.#alive === 0) await this.#sign();
+    const { workers, claims } = await this.#survey();
+    const running = new Set(held.map((slot) => this.#keyOf(slot)));
+    const mine: Slot[] = [];
+    for (const version of new Set(slots.map(({ version }) => version))) {
+      const all = slots.filter((slot) => slot.version === version);
+      mine.push(...await this.#shareOf(all, workers, claims, running));
+    }
+    const least = Math.min(...slots.map(({ version }) => version));
+    if (slots.length > 0) await this.#sweep(claims, least);
+    return mine;
+  }
+
+  /** See {@linkcode Share.release}. */
+  async release(slot: Slot): Promise<void> {
+    const key = this.#keyOf(slot);
+    const claim = this.#mine.get(key);
+    this.#mine.delete(key);
+    if (claim !== undefined) await this.#bucket.put(key, bytesOf(""), claim).catch(this.#onError);
+  }
+
+  /** See {@linkcode Share.leave}. */
+  async leave(): Promise<void> {
+    this.#stop.abort();
+    await this.#work;
+    if (this.#alive > 0) await this.#bucket.remove(this.#own, this.#alive).catch(this.#onError);
+  }
+
+  async #shareOf(
+    slots: readonly Slot[],
+    workers: ReadonlySet<string>,
+    claims: ReadonlyMap<string, Claim>,
+    running: ReadonlySet<string>,
+  ): Promise<Slot[]> {
+    const holdings = new Map([...workers, this.#id].map((worker) => [worker, 0]));
+    const own: Slot[] = [];
+    const free: Slot[] = [];
+    for (const slot of slots) {
+      const key = this.#keyOf(slot);
+      const { worker = "", revision = 0 } = claims.get(key) ?? {};
+      const has = holdings.get(worker);
+      if (has === undefined) free.push(slot);
+      else holdings.set(worker, has + 1);
+      if (worker === this.#id) {
+        own.push(slot);
+        this.#mine.set(key, { worker, revision });
+      } else this.#mine.delete(key);
+    }
+    const quota = quotasOf(slots.length, holdings).get(this.#id)!;
+    // What runs stays; what is given up is freed when it has stopped.
+    own.sort((one, other) =>
+      Number(running.has(this.#keyOf(other))) - Number(running.has(this.#keyOf(one)))
+    );
+    const kept = own.slice(0, quota);
+    for (const slot of own.slice(quota)) {
+      if (!running.has(this.#keyOf(slot))) await this.release(slot);
+    }
+    // Not all in the same order, so that those who are short do not run for the same ones.
+    const from = free.length * Math.random();
+    for (const slot of [...free.slice(from), ...free.slice(0, from)]) {
+      if (kept.length >= quota) break;
+      if (await this.#claim(slot, claims.get(this.#keyOf(slot))?.revision ?? 0)) kept.push(slot);
+    }
+    return kept;
+  }
+
+  async #claim(slot: Slot, revision: number): Promise<boolean> {
+    const key = this.#keyOf(slot);
+    const outcome = await this.#bucket.put(key, bytesOf(this.#id), { revision });
+    if (outcome.kind !== "stored") return false; // Where it is stored all the same, the next look says so.
+    this.#mine.set(key, { worker: this.#id, revision: outcome.first });
+    return true;
+  }
+
+  async #survey(): Promise<Survey> {
+    const workers = new Set<string>();
+    const claims = new Map<string, Claim>();
+    for (const { key, value, revision } of await this.#bucket.list(`${this.#prefix}.>`)) {
+      const worker = this.#workerOf(key);
+      if (worker !== undefined) workers.add(worker);
+      else claims.set(key, { worker: new TextDecoder().decode(value), revision });
+    }
+    return { workers, claims };
+  }
+
+  /** Removes the claims of versions that are no longer run. */
+  async #sweep(claims: ReadonlyMap<string, Claim>, least: number): Promise<void> {
+    for (const [key, { worker, revision }] of claims) {
+      const [version] = key.slice(this.#prefix.length + 1).split(".");
+      if (Number(version) < least && worker === "") await this.#bucket.remove(key, revision);
+    }
+  }
+
+  /** Gives signs of life. */
+  async #live(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      try {
+        await this.#sign();
+      } catch (error) {
+        this.#onError(error);
+      }
+      await new Pulse().wait(this.#lease / SIGNS, signal);
+    }
+  }
+
+  async #sign(): Promise<void> {
+    const value = bytesOf(this.#id);
+    const ttl = this.#lease / 1000;
+    let outcome = await this.#bucket.put(this.#own, value, { revision: this.#alive, ttl });
+    if (outcome.kind !== "stored") {
+      // It has expired, or an earlier sign came late.
+      const { revision } = await this.#bucket.get(this.#own, this.#lease);
+      outcome = await this.#bucket.put(this.#own, value, { revision, ttl });
+    }
+    if (outcome.kind === "stored") this.#alive = outcome.first;
+    else throw new Error(`no sign of life could be given: ${outcome.kind}`);
+  }
+
+  /** Says when somebody comes, goes, or gives a partition up. */
+  async #watch(): Promise<void> {
+    const { signal } = this.#stop;
+    const known = new Set<string>();
+    for await (const entry of this.#bucket.watch({ filter: `${this.#prefix}.>`, signal })) {
+      if (this.#isNews(entry, known)) this.#poke();
+    }
+  }
+
+  #isNews({ key, value }: BucketEntry, known: Set<string>): boolean {
+    const isWorker = this.#workerOf(key) !== undefined;
+    if (!isWorker) return value?.length === 0;
+    if (value === undefined) return known.delete(key);
+    if (known.has(key)) return false;
+    known.add(key);
+    return true;
+  }
+
+  get #own(): string {
+    return `${this.#prefix}.worker.${this.#id}`;
+  }
+
+  #workerOf(key: string): string | undefined {
+    const start = `${this.#prefix}.worker.`;
+    return key.startsWith(start) ? key.slice(start.length) : undefined;
+  }
+
+  #keyOf({ version, partition }: Slot): string {
+    return `${this.#prefix}.${version}.${partition}`;
+  }
+}
+
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}

@@ -1,0 +1,38 @@
+import { DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import type { Connection } from "../connection.ts";
+import { CorruptEventError } from "../errors.ts";
+import { VERSION } from "../format/headers.ts";
+import { ApiError } from "../nats/stream_api.ts";
+import type { Head } from "./heads.ts";
+
+/**
+ * The head of `subject` through a consumer with deliver policy *last*: about four requests and a
+ * consumer made and dropped, where the last message itself takes one request. It does not say how
+ * far the replica that it reads from has come: only what is known of the subject tells whether it
+ * is behind.
+ */
+export async function lastByConsumer(
+  connection: Connection,
+  stream: string,
+  subject: string,
+): Promise<Head> {
+  const manager = await jetstreamManager(connection, { checkAPI: false });
+  const consumer = await jetstream(connection, { manager } as never).consumers.get(stream, {
+    filter_subjects: [subject],
+    deliver_policy: DeliverPolicy.Last,
+  });
+  try {
+    const { num_pending } = await consumer.info(true);
+    if (num_pending === 0) return { version: 0, sequence: 0 };
+    const message = await consumer.next({ expires: 1000 });
+    // Lost on its way, or with the consumer: that says nothing of the stream.
+    if (message === null) throw new ApiError({ code: 503, description: "no message came in time" });
+    const version = Number(message.headers?.get(VERSION));
+    if (!Number.isSafeInteger(version) || version < 1) {
+      throw new CorruptEventError(message.seq, `it has no ${VERSION} header`);
+    }
+    return { version, sequence: message.seq };
+  } finally {
+    await consumer.delete();
+  }
+}

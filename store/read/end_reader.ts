@@ -1,0 +1,145 @@
+import { StreamRegressedError } from "../errors.ts";
+import { backoff } from "../nats/backoff.ts";
+import { readLast } from "../nats/direct_get.ts";
+import type { StoredMessage } from "../nats/stored_message.ts";
+import { ApiError, type StreamApi } from "../nats/stream_api.ts";
+import type { Heads } from "./heads.ts";
+
+/** The status of an answer that would be of more subjects than the server gives at once. */
+const TOO_MANY = 413;
+
+/** The end that is asked for. */
+export interface EndQuery {
+  /** An exact subject, or one with wildcards. */
+  readonly subject: string;
+  /** What is on it, for errors. */
+  readonly name: string;
+  /** The sequence of a message that is known to be on it; 0 where none is. */
+  readonly known: number;
+  /** Whether the leader is asked, who has what other stores saved just now. */
+  readonly latest: boolean;
+}
+
+/** The newest message that was seen, and how far who gave it has come, as far as that is known. */
+interface Answer {
+  readonly message: StoredMessage | undefined;
+  readonly reached: number;
+}
+
+/**
+ * Finds where subjects end. No answer is believed by itself: a replica may lag, and a leader that
+ * was deposed may not know it. Each has to prove that it has all that this store was told of: by
+ * its own position, which one direct request gives together with the last message, or by a
+ * message that is no older. What is asked for separately proves nothing: another server may answer.
+ */
+export class Ends {
+  readonly #api: StreamApi;
+  readonly #heads: Heads;
+  readonly #pause: number;
+  readonly #replicated: boolean;
+
+  /** `pause`: how long one request may take, in ms; `replicated`: whether there are followers. */
+  constructor(api: StreamApi, heads: Heads, pause: number, replicated: boolean) {
+    this.#api = api;
+    this.#heads = heads;
+    this.#pause = pause;
+    this.#replicated = replicated;
+  }
+
+  /**
+   * The last message of the subject, of all that this store was told of and perhaps newer.
+   *
+   * @throws {StreamRegressedError} The stream ends before what was acknowledged.
+   */
+  async last(query: EndQuery): Promise<StoredMessage | undefined> {
+    const { name, known } = query;
+    const needed = this.#heads.highest;
+    for (const retry = backoff(performance.now() + this.#pause);;) {
+      const { message, reached } = await this.#ask(query, needed);
+      const sequence = sequenceOf(message);
+      if (Math.max(sequence, reached) >= needed && sequence >= known) return message;
+      if (await retry(this.#api.wire)) continue;
+      if (reached < needed) throw await this.#behind(needed);
+      throw new StreamRegressedError(name, known, sequence);
+    }
+  }
+
+  #ask(query: EndQuery, needed: number): Promise<Answer> {
+    if (isPattern(query.subject)) return this.#askForMany(query, needed);
+    // Alone, the one replica is the leader; where nothing is to be proved, the leader's word does.
+    const leads = query.latest && (this.#replicated || needed === 0);
+    return leads ? this.#askLeader(query, needed) : this.#askNearest(query, needed);
+  }
+
+  /** The leader; where its answer may be no proof, the nearest replica at the same time. */
+  async #askLeader({ subject, known }: EndQuery, needed: number): Promise<Answer> {
+    const proof = needed > known ? this.#prove(subject) : undefined;
+    proof?.catch(() => {}); // Awaited below, if it is needed.
+    const led = await this.#lead(subject);
+    if (sequenceOf(led) >= needed) return { message: led, reached: 0 };
+    const { message, reached } = await (proof ?? this.#prove(subject));
+    return { message: newer(led, message), reached };
+  }
+
+  /** The nearest replica; where that one falls short, the leader too. */
+  async #askNearest({ subject, known }: EndQuery, needed: number): Promise<Answer> {
+    const { message, reached } = await this.#prove(subject);
+    if (reached >= needed && sequenceOf(message) >= known) return { message, reached };
+    return { message: newer(await this.#lead(subject), message), reached };
+  }
+
+  /**
+   * Of many subjects the leader says which one ends last; a replica gives those that end after
+   * that. Of more than it gives at once, the leader's own position has to do.
+   */
+  async #askForMany({ subject }: EndQuery, needed: number): Promise<Answer> {
+    const led = await this.#lead(subject);
+    if (sequenceOf(led) >= needed) return { message: led, reached: 0 };
+    try {
+      const { message, reached } = await this.#prove(subject, sequenceOf(led));
+      return { message: newer(led, message), reached };
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== TOO_MANY) throw error;
+      return { message: led, reached: await this.#reached() };
+    }
+  }
+
+  #lead(subject: string): Promise<StoredMessage | undefined> {
+    return this.#api.get({ last_by_subj: subject }, this.#pause);
+  }
+
+  /** By the nearest replica. The genesis is always there, so that there always is an answer. */
+  async #prove(subject: string, from?: number): Promise<Answer> {
+    const { genesis } = this.#api.layout;
+    const page = await readLast(this.#api, [subject, genesis], this.#pause, from);
+    const message = page.messages.findLast((message) => message.subject !== genesis);
+    return { message, reached: page.upTo };
+  }
+
+  async #reached(): Promise<number> {
+    return (await this.#api.info(this.#pause))?.state.last_seq ?? 0;
+  }
+
+  /** Why no answer could be believed. */
+  async #behind(needed: number): Promise<Error> {
+    const reached = await this.#reached();
+    return reached < needed
+      ? new StreamRegressedError(`stream "${this.#api.layout.stream}"`, needed, reached)
+      : new ApiError({ code: 503, description: `no replica in reach has come to ${needed} yet` });
+  }
+}
+
+function newer(
+  one: StoredMessage | undefined,
+  other: StoredMessage | undefined,
+): StoredMessage | undefined {
+  return sequenceOf(one) >= sequenceOf(other) ? one : other;
+}
+
+function sequenceOf(message: StoredMessage | undefined): number {
+  return message?.sequence ?? 0;
+}
+
+function isPattern(subject: string): boolean {
+  return subject.split(".").some((token) => token === "*" || token === ">");
+}

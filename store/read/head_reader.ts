@@ -1,0 +1,141 @@
+import { StreamRegressedError } from "../errors.ts";
+import { PREVIOUS } from "../format/headers.ts";
+import { backoff } from "../nats/backoff.ts";
+import { numberIn, type StoredMessage } from "../nats/stored_message.ts";
+import { ApiError, type StreamApi } from "../nats/stream_api.ts";
+import type { Ends } from "./end_reader.ts";
+import type { Head, Heads } from "./heads.ts";
+import { headIn, versionIn } from "./message_facts.ts";
+
+/** Reads where an actor's history ends, and finds versions in it. */
+export class HeadReader {
+  readonly #api: StreamApi;
+  readonly #heads: Heads;
+  readonly #ends: Ends;
+  readonly #shards: number;
+  readonly #pause: number;
+
+  /** `pause`: how long one request may take, in ms. */
+  constructor(api: StreamApi, heads: Heads, ends: Ends, shards: number, pause: number) {
+    this.#api = api;
+    this.#heads = heads;
+    this.#ends = ends;
+    this.#shards = shards;
+    this.#pause = pause;
+  }
+
+  /** The exact subject of the actor. */
+  subjectOf(actorId: string): string {
+    return this.#api.layout.event(actorId, this.#shards);
+  }
+
+  /**
+   * The actor's head, asked of the server; the cache learns it. It is not behind anything that
+   * this store was told of.
+   *
+   * @param last How else the head of a subject is asked for; then only what the cache knows of
+   * the actor says that an answer is behind.
+   * @throws {StreamRegressedError} The actor's history ends before what was acknowledged.
+   * @throws {CorruptEventError} The last message is no event.
+   */
+  async read(
+    actorId: string,
+    last?: (subject: string) => Promise<Head>,
+  ): Promise<Head> {
+    const asked = performance.now();
+    const head = last === undefined
+      ? headIn(await this.last(actorId, true))
+      : await this.#lastBy(last, actorId);
+    this.#heads.raise(actorId, head, asked);
+    return head;
+  }
+
+  /** The actor's last message; `latest` as in {@linkcode Ends}. */
+  last(actorId: string, latest: boolean): Promise<StoredMessage | undefined> {
+    const known = this.#heads.get(actorId)?.sequence ?? 0;
+    const subject = this.subjectOf(actorId);
+    return this.#ends.last({ subject, name: `"${actorId}"`, known, latest });
+  }
+
+  async #lastBy(last: (subject: string) => Promise<Head>, actorId: string): Promise<Head> {
+    const known = this.#heads.get(actorId)?.sequence ?? 0;
+    for (const retry = backoff(performance.now() + this.#pause);;) {
+      const head = await last(this.subjectOf(actorId));
+      if (head.sequence >= known) return head;
+      if (!await retry(this.#api.wire)) {
+        throw new StreamRegressedError(`"${actorId}"`, known, head.sequence);
+      }
+    }
+  }
+
+  /** The first message of the actor after `sequence`. */
+  next(actorId: string, sequence: number): Promise<StoredMessage | undefined> {
+    const query = { seq: sequence + 1, next_by_subj: this.subjectOf(actorId) };
+    return this.#api.get(query, this.#pause);
+  }
+
+  /** The actor's message at `version` exactly; right behind sequence `after` it is found at once. */
+  async at(
+    actorId: string,
+    version: number,
+    head: Head,
+    after?: number,
+  ): Promise<StoredMessage | undefined> {
+    if (version > head.version) return undefined;
+    const next = after === undefined ? undefined : await this.next(actorId, after);
+    if (next !== undefined && versionIn(next) === version) return next;
+    const found = await this.find(actorId, version, head);
+    return found !== undefined && versionIn(found) === version ? found : undefined;
+  }
+
+  /**
+   * The actor's first message at `version` or above. Looked for where it is in a history that
+   * was written in one go, then by what has been seen of it: a few requests, and at most about
+   * 3 log2 of the sequences up to the head, whatever lies between.
+   */
+  async find(actorId: string, version: number, head: Head): Promise<StoredMessage | undefined> {
+    if (head.version < version) return undefined;
+    for (let searches = 1;; searches++) {
+      const found = await this.#search(actorId, version, head);
+      if (found === undefined) {
+        throw new ApiError({ code: 503, description: "a deposed leader answers" });
+      }
+      // Answers of two leaders in one search can point too far; a gap does so every time.
+      if ((numberIn(found, PREVIOUS) ?? 0) < version || searches === 3) return found;
+    }
+  }
+
+  async #search(
+    actorId: string,
+    version: number,
+    head: Head,
+  ): Promise<StoredMessage | undefined> {
+    let found: StoredMessage | undefined;
+    /** What is wanted lies behind `low`, and not behind `high`. */
+    let low: Head = { version: 0, sequence: 0 };
+    let high = head;
+    let guess = high.sequence - (high.version - version);
+    for (let turn = 1; low.sequence < high.sequence; turn++) {
+      guess = Math.min(Math.max(Math.floor(guess), low.sequence + 1), high.sequence);
+      const message = await this.next(actorId, guess - 1);
+      if (message === undefined || message.sequence > high.sequence) {
+        high = { version: high.version, sequence: guess - 1 };
+      } else if (versionIn(message) < version) {
+        low = headIn(message);
+      } else {
+        found = message;
+        if ((numberIn(message, PREVIOUS) ?? Infinity) < version) break;
+        high = { version: versionIn(message), sequence: guess - 1 };
+      }
+      // Where it is if the part between grew evenly; if it grew in one go; else the middle.
+      const [width, wanted] = [high.sequence - low.sequence, version - low.version];
+      guess = low.sequence +
+        (turn % 3 === 1
+          ? width * wanted / (high.version - low.version)
+          : turn % 3 === 2
+          ? wanted
+          : width / 2);
+    }
+    return found;
+  }
+}

@@ -1,0 +1,196 @@
+import { unlessAborted } from "../base/abort.ts";
+import type { Range } from "../check/query.ts";
+import type { Event } from "../event.ts";
+import { attempt } from "../nats/retry.ts";
+import type { StoredMessage } from "../nats/stored_message.ts";
+import type { Head } from "./heads.ts";
+import { headIn, missingBefore, previousOf, versionIn } from "./message_facts.ts";
+import { type ReaderParts, readPages } from "./pages.ts";
+import { BEGINNING, Chain } from "./version_chain.ts";
+
+/** Messages of the first page: most actors end within it. */
+const GLANCE = 128;
+
+/** Versions that a backward read takes at once, to begin with. */
+const BACK = 256;
+
+/** Events that a backward read keeps at once at most. */
+const MOST_BACK = 1024;
+
+/** When the server vouched for a head that a read came by: it may not be the latest. */
+const NEVER = -Infinity;
+
+/**
+ * Reads an actor's history whole. Its end is known before, from a replica that proves it has
+ * all that this store was told of, else from the leader; each event carries the version of the
+ * one before it. So a read is complete or an error, never short.
+ */
+export class History {
+  readonly #parts: ReaderParts;
+
+  /** Reads with `parts`; what it sees is noted in its heads. */
+  constructor(parts: ReaderParts) {
+    this.#parts = parts;
+  }
+
+  /** Yields events of the range in ascending order, a page at a time. */
+  async *forwards(actorId: string, range: Range): AsyncGenerator<Event[], void> {
+    const { from, to, limit, signal } = range;
+    if (to < from) return;
+    const { heads, heading } = this.#parts;
+    const known = heads.get(actorId);
+    if (from > GLANCE && known !== undefined && known.version >= from) {
+      yield* this.#tail(actorId, range, known);
+      return;
+    }
+    // Where all that is known is older than what is wanted, only what is new has to be read.
+    const after = known !== undefined && known.version < from ? known : BEGINNING;
+    const skips = from > after.version + 1;
+    const first = Math.min(GLANCE, limit + 1);
+    const last = this.#last(actorId);
+    const chain = new Chain(actorId, from, after);
+    for await (
+      const page of readPages(this.#parts, {
+        subject: heading.subjectOf(actorId),
+        after: after.sequence,
+        end: last.then(sequenceOf),
+        first,
+        // Without a limit where some are passed over: they are not counted.
+        ...!skips && { limit: Math.min(limit, to - after.version) },
+        // What ends before the range leads to a search, not to the next page.
+        enough: (last) => versionIn(last) >= to || versionIn(last) < from,
+        signal,
+      })
+    ) {
+      const newest = page.at(-1)!;
+      if (
+        chain.skipping && newest.sequence < sequenceOf(await last) && versionIn(newest) < from
+      ) {
+        const head = headIn(await last);
+        const start = await unlessAborted(signal, this.#find(actorId, from, head));
+        if (start !== undefined) yield* this.#from(actorId, range, head, start);
+        return;
+      }
+      const events = await this.#decode(chain.follow(page, to), actorId, signal);
+      heads.raise(actorId, chain.head, NEVER);
+      if (events.length > 0) yield events;
+      if (chain.head.version >= to) return;
+    }
+  }
+
+  /** Yields the range where it begins before `known`: its place is looked for from there. */
+  async *#tail(actorId: string, range: Range, known: Head): AsyncGenerator<Event[], void> {
+    const { from, signal } = range;
+    const parts = [this.#last(actorId), this.#find(actorId, from, known)] as const;
+    const [last, start] = await unlessAborted(signal, Promise.all(parts));
+    if (start !== undefined) yield* this.#from(actorId, range, headIn(last), start);
+  }
+
+  /** Yields events of the range in descending order, a page at a time. */
+  async *backwards(actorId: string, range: Range): AsyncGenerator<Event[], void> {
+    const { from, limit, signal } = range;
+    /** Where what was not read yet ends at the latest. */
+    let head = await unlessAborted(signal, this.#endHead(actorId));
+    let to = Math.min(range.to, head.version);
+    let least = Math.min(BACK, limit);
+    let span = least;
+    while (to >= from && to > 0) {
+      const start = Math.max(from, to - span + 1, 1);
+      const part = { from: start, to, limit: to - start + 1, signal };
+      const before = await this.#between(actorId, part, head);
+      if (before === undefined) {
+        span = Math.max(least, Math.floor(span / 8));
+        continue;
+      }
+      const { events, first } = before;
+      if (events.length > 0) yield events.reverse();
+      if (first === undefined) return;
+      // Versions may have gaps: a wide one is jumped over, of many the next step takes more.
+      to = previousOf(first);
+      head = headIn(first);
+      least = BACK;
+      if (events.length < BACK / 2) span = Math.min(span * 8, Number.MAX_SAFE_INTEGER);
+      else span = Math.max(span, BACK);
+    }
+  }
+
+  /**
+   * The events of the range, which ends at `head` or before, and the first message that is not
+   * before them; `undefined` where they are too many to be kept.
+   */
+  async #between(
+    actorId: string,
+    range: Range,
+    head: Head,
+  ): Promise<{ events: Event[]; first: StoredMessage | undefined } | undefined> {
+    const events: Event[] = [];
+    const first = await unlessAborted(range.signal, this.#find(actorId, range.from, head));
+    if (first === undefined) return { events, first };
+    for await (const page of this.#from(actorId, range, head, first)) {
+      if (events.length + page.length > MOST_BACK) return undefined;
+      events.push(...page);
+    }
+    return { events, first };
+  }
+
+  /** The actor's first message at `version` or above. */
+  #find(actorId: string, version: number, head: Head): Promise<StoredMessage | undefined> {
+    return this.#attempt(actorId, () => this.#parts.heading.find(actorId, version, head));
+  }
+
+  /** Yields the range from `start`, where a search has found it, up to `head`. */
+  async *#from(
+    actorId: string,
+    range: Range,
+    head: Head,
+    start: StoredMessage,
+  ): AsyncGenerator<Event[], void> {
+    const { from, to, limit, signal } = range;
+    const { heads, heading } = this.#parts;
+    const previous = previousOf(start);
+    if (previous >= from) throw missingBefore(start, actorId, from - 1);
+    const after = { version: previous, sequence: start.sequence - 1 };
+    const chain = new Chain(actorId, from, after);
+    const subject = heading.subjectOf(actorId);
+    const first = Math.min(512, limit, to - from + 1);
+    const enough = (last: StoredMessage) => versionIn(last) >= to;
+    const query = { subject, after: after.sequence, end: head.sequence, first, limit, enough };
+    for await (const page of readPages(this.#parts, { ...query, signal })) {
+      const events = await this.#decode(chain.follow(page, to), actorId, signal);
+      heads.raise(actorId, chain.head, NEVER);
+      if (events.length > 0) yield events;
+      if (chain.head.version >= to) return;
+    }
+  }
+
+  async #decode(
+    messages: readonly StoredMessage[],
+    actorId: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Event[]> {
+    const events = messages.map((message) => this.#parts.events.eventIn(message, actorId));
+    return events.some((event) => event instanceof Promise)
+      ? await unlessAborted(signal, Promise.all(events))
+      : events as Event[];
+  }
+
+  /** The actor's last message, of all that this store knows to be stored and perhaps newer. */
+  #last(actorId: string): Promise<StoredMessage | undefined> {
+    return this.#attempt(actorId, () => this.#parts.heading.last(actorId, false));
+  }
+
+  async #endHead(actorId: string): Promise<Head> {
+    const head = headIn(await this.#last(actorId));
+    this.#parts.heads.raise(actorId, head, NEVER);
+    return head;
+  }
+
+  #attempt<T>(actorId: string, work: () => Promise<T>): Promise<T> {
+    const { api, timeout } = this.#parts;
+    return attempt(api.wire, timeout, `read events of "${actorId}"`, work);
+  }
+}
+
+function sequenceOf(message: StoredMessage | undefined): number {
+  return message?.sequence ?? 0;
+}

@@ -1,0 +1,185 @@
+import { unlessAborted } from "../base/abort.ts";
+import { StoreUnavailableError } from "../errors.ts";
+import { Stretch } from "../nats/bulk_consumer.ts";
+import { type Page, readPage } from "../nats/direct_get.ts";
+import { WireError } from "../nats/request_error.ts";
+import { attempt } from "../nats/retry.ts";
+import type { StoredMessage } from "../nats/stored_message.ts";
+import type { StreamApi } from "../nats/stream_api.ts";
+import type { Ends } from "./end_reader.ts";
+import type { EventReader } from "./event_reader.ts";
+import type { HeadReader } from "./head_reader.ts";
+import type { Heads } from "./heads.ts";
+
+/** Messages that are asked for at once, unless fewer will do. */
+const PAGE = 512;
+/** Messages from which on a consumer is worth its making. */
+const LONG = 512;
+/** How long none is made where one was silent, in ms. */
+const REST = 30_000;
+/** How long the first tries of a page wait for an answer, in ms; every third one doubles it. */
+const PATIENCE = 500;
+
+/** How reads are done: over which stream, and with what patience. */
+export interface ReadParts {
+  readonly api: StreamApi;
+  /** How long one request may take, in ms. */
+  readonly pause: number;
+  /** How long one page may take, over all tries, in ms. */
+  readonly timeout: number;
+}
+
+/** What the reads of one store share. */
+export interface ReaderParts extends ReadParts {
+  readonly heads: Heads;
+  readonly heading: HeadReader;
+  readonly ends: Ends;
+  readonly events: EventReader;
+}
+
+/** What {@linkcode readPages} reads. */
+export interface PagesQuery {
+  /** An exact subject, or one with wildcards. */
+  readonly subject: string;
+  /** The sequence before the first one wanted. */
+  readonly after: number;
+  /** The sequence that has to be reached; what is newer is left out. */
+  readonly end: number | Promise<number>;
+  /** Messages of the first page; the others are larger. */
+  readonly first?: number;
+  /** Messages that are enough, so that no page behind them is fetched. @default {all} */
+  readonly limit?: number;
+  /** Whether no page is wanted behind the one that ends with `last`. @default {() => false} */
+  readonly enough?: (last: StoredMessage) => boolean;
+  /** Ends the read by throwing the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Yields the messages of a subject in order, a page at a time, the next one under way while
+ * this one is worked on. Pages come from any replica; where it falls short of the known end, the
+ * leader helps out, so that the read is complete or an error.
+ *
+ * @throws {StoreUnavailableError} The end cannot be reached.
+ */
+export async function* readPages(
+  parts: ReadParts,
+  query: PagesQuery,
+): AsyncGenerator<readonly StoredMessage[], void> {
+  const { signal } = query;
+  const source = new Source(parts, query.subject);
+  let { after, limit: left = Infinity } = query;
+  try {
+    let next = source.page(after, query.first ?? PAGE);
+    const end = await unlessAborted(signal, Promise.resolve(query.end));
+    for (;;) {
+      const page = await unlessAborted(signal, next);
+      let messages: readonly StoredMessage[] = page.messages;
+      // A page that goes beyond the known end may stop in the middle of a newer batch.
+      if (messages.length > 0 && messages.at(-1)!.sequence > end) {
+        messages = messages.filter(({ sequence }) => sequence <= end);
+      }
+      if (messages.length === 0) {
+        if (after >= end) return;
+        messages = [await source.nextByLeader(after, end)];
+      }
+      const last = messages.at(-1)!;
+      after = last.sequence;
+      left -= messages.length;
+      const more = after < end && left > 0 && query.enough?.(last) !== true;
+      if (more) next = source.page(after, Math.min(PAGE, left), Math.min(page.pending, left));
+      const closed = more ? undefined : source.close();
+      yield messages;
+      if (!more) return await closed;
+    }
+  } finally {
+    const closed = source.close();
+    if (closed !== undefined) await unlessAborted(signal, closed);
+  }
+}
+
+/** Messages, and how many more there are behind them. */
+type SourcePage = Pick<Page, "pending"> & { readonly messages: readonly StoredMessage[] };
+
+/** Where pages come from: direct requests, or a consumer where many messages are left. */
+class Source {
+  readonly #parts: ReadParts;
+  readonly #subject: string;
+  #stretch: Promise<Stretch> | undefined;
+
+  constructor(parts: ReadParts, subject: string) {
+    this.#parts = parts;
+    this.#subject = subject;
+  }
+
+  /** The messages after sequence `after`, about `size`, where `left` are there and wanted. */
+  page(after: number, size: number, left = 0): Promise<SourcePage> {
+    if (left >= LONG && this.#stretch === undefined) this.#begin(after);
+    const page = this.#stretch === undefined
+      ? this.#direct(after, size)
+      : this.#stretched(this.#stretch, after, size);
+    page.catch(() => {}); // Awaited by the reader, or not wanted any more.
+    return page;
+  }
+
+  /** Waits little at first: any replica may be asked, and the next one where this one hangs. */
+  #direct(after: number, size: number): Promise<SourcePage> {
+    const { api, pause } = this.#parts;
+    let tries = 0;
+    return this.#attempt(() => {
+      const patience = Math.min(pause, PATIENCE * 2 ** Math.floor(tries++ / 3));
+      return readPage(api, this.#subject, after + 1, size, patience);
+    });
+  }
+
+  /** Direct requests do without a stretch that fails. */
+  async #stretched(begun: Promise<Stretch>, after: number, size: number): Promise<SourcePage> {
+    try {
+      const messages = await (await begun).next();
+      if (messages.length > 0) return { messages, pending: 0 };
+    } catch (error) {
+      // As where there is nothing: the reader knows where the end is.
+      if (error instanceof WireError && error.failure === "timeout") this.#rest(error);
+    }
+    await this.close();
+    return await this.#direct(after, size);
+  }
+
+  /** Begins a stretch, unless that was in vain a short while ago. */
+  #begin(after: number): void {
+    const { api, pause } = this.#parts;
+    if (performance.now() < api.consumersFrom) return;
+    this.#stretch = Stretch.open(api, this.#subject, after, pause);
+    this.#stretch.catch((error) => this.#rest(error));
+  }
+
+  /** No stretch for a while: where a server hangs, each would cost its reader the patience. */
+  #rest(error: unknown): void {
+    const isDenied = error instanceof WireError && error.failure === "denied";
+    this.#parts.api.consumersFrom = isDenied ? Infinity : performance.now() + REST;
+  }
+
+  /** The message after sequence `after` by the leader's word, which is there up to `end`. */
+  async nextByLeader(after: number, end: number): Promise<StoredMessage> {
+    const { api, pause } = this.#parts;
+    const query = { seq: after + 1, next_by_subj: this.#subject };
+    const message = await this.#attempt(() => api.get(query, pause));
+    if (message !== undefined && message.sequence <= end) return message;
+    throw new StoreUnavailableError(
+      `Cannot read "${this.#subject}" up to sequence ${end}: no replica has what follows on ` +
+        `sequence ${after}; try again`,
+    );
+  }
+
+  /** Ends the stretch, where there is one. */
+  close(): Promise<void> | undefined {
+    const stretch = this.#stretch;
+    this.#stretch = undefined;
+    return stretch?.then((it) => it.close(), () => {});
+  }
+
+  #attempt<T>(work: () => Promise<T>): Promise<T> {
+    const { api, timeout } = this.#parts;
+    return attempt(api.wire, timeout, `read "${this.#subject}"`, work);
+  }
+}

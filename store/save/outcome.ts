@@ -1,0 +1,86 @@
+import { conflictOf, expectationFailed } from "../check/refusals.ts";
+import type { PreparedEvent } from "../format/encode.ts";
+import type { SaveReceipt } from "../options.ts";
+import type { HeadReader } from "../read/head_reader.ts";
+import { hasId } from "../read/message_facts.ts";
+import type { Basis, Save } from "./messages.ts";
+import type { Fate } from "./settle.ts";
+
+/** Whether all events are newer than their actors' heads, and all expectations are met. */
+export function isNew(save: Save, basis: Basis): boolean {
+  for (const { actorId, version } of save.events) {
+    if (version <= basis.get(actorId)!.version) return false;
+  }
+  for (const [actorId, expected] of save.expect) {
+    if (basis.get(actorId)!.version !== expected) return false;
+  }
+  return true;
+}
+
+/** Whether the save itself says that the actor has no events yet: it writes version 1. */
+export function beginsAtOne(save: Save, actorId: string): boolean {
+  return save.events.some((event) => event.actorId === actorId && event.version === 1);
+}
+
+/**
+ * The end of a save that the heads of its actors, as the server tells them, forbid: all of its
+ * events are stored already, which is a duplicate; or something differs.
+ *
+ * @throws {VersionConflictError} Something differs: the first thing that does.
+ */
+export async function verdictOn(
+  save: Save,
+  basis: Basis,
+  reader: HeadReader,
+): Promise<SaveReceipt> {
+  if (save.events.every(({ actorId, version }) => version > basis.get(actorId)!.version)) {
+    for (const [actorId, expected] of save.expect) {
+      const { version } = basis.get(actorId)!;
+      if (version !== expected) {
+        throw expectationFailed(actorId, expected, version, save.events);
+      }
+    }
+  }
+  const last = new Map<string, number>();
+  let sequence = 0;
+  for (const event of save.events) {
+    const { actorId, version, id } = event;
+    const head = basis.get(actorId)!;
+    const message = await reader.at(actorId, version, head, last.get(actorId));
+    if (message === undefined || !hasId(message, id)) {
+      const culprit = version > head.version ? await culpritOf(save, basis, event, reader) : event;
+      throw conflictOf(culprit, basis.get(culprit.actorId)!.version);
+    }
+    last.set(actorId, message.sequence);
+    sequence = Math.max(sequence, message.sequence);
+  }
+  return { sequence, duplicate: true };
+}
+
+/** Whom a conflict is about that shows at `event`, which is new itself: one not new is. */
+async function culpritOf(
+  save: Save,
+  basis: Basis,
+  event: PreparedEvent,
+  reader: HeadReader,
+): Promise<PreparedEvent> {
+  const headOf = ({ actorId }: PreparedEvent) => basis.get(actorId)!;
+  const moved = save.events.find((it) => it.version <= headOf(it).version)!;
+  const { actorId, version, id } = moved;
+  const message = await reader.at(actorId, version, headOf(moved));
+  return message !== undefined && hasId(message, id) ? event : moved;
+}
+
+/** Whether the events are stored, whoever saved them, once their own save never will be. */
+export async function fateOfEvents(
+  events: readonly PreparedEvent[],
+  reader: HeadReader,
+): Promise<Fate> {
+  let first = Infinity;
+  for (const { actorId, version, id } of events) {
+    const message = await reader.at(actorId, version, await reader.read(actorId));
+    if (message === undefined || !hasId(message, id)) return "never";
+    first = Math.min(first, message.sequence);
+  }
+  return { first };
+}

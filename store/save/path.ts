@@ -1,0 +1,43 @@
+import type { StoredNotifier } from "../event_stored.ts";
+import type { CheckedEvent } from "../format/encode.ts";
+import type { Publisher } from "../nats/publisher.ts";
+import type { StreamApi } from "../nats/stream_api.ts";
+import type { SaveOptions, SaveReceipt } from "../options.ts";
+import type { EventReader } from "../read/event_reader.ts";
+import type { HeadReader } from "../read/head_reader.ts";
+import type { Heads } from "../read/heads.ts";
+import type { Committer } from "./committer.ts";
+import type { Plan } from "./queue.ts";
+
+/** What brings the saves of a store to their ends. */
+export interface SavePath {
+  /** Stores what is checked already, all or none of it. */
+  save(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt>;
+  /** Resolves when no save is left. */
+  idle(): Promise<void>;
+}
+
+/** What a store on JetStream is made of. */
+export interface StoreParts {
+  readonly api: StreamApi;
+  readonly heads: Heads;
+  readonly reader: HeadReader;
+  readonly events: EventReader;
+  readonly publisher: Publisher;
+  readonly committer: Committer;
+  readonly notifier: StoredNotifier;
+  readonly shards: number;
+  /** How long one request may take, in ms. */
+  readonly pause: number;
+  /** Deadline of one call, in ms. */
+  readonly timeout: number;
+}
+
+/** Gives a store another way to save than its own, which is `plain`. */
+export type Detour = (parts: StoreParts, plain: SavePath) => SavePath;
+
+/** Options of a save that are no business of the store's users. */
+export interface InnerSaveOptions extends SaveOptions {
+  /** The command that the save is the outcome of. */
+  readonly command?: string | undefined;
+}

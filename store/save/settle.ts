@@ -1,0 +1,62 @@
+import { headers } from "@nats-io/nats-core";
+import { type SettledOutcome, StoreUnavailableError } from "../errors.ts";
+import { EXPECT } from "../format/headers.ts";
+import { type ApiError, ServerCode, type StreamApi } from "../nats/stream_api.ts";
+
+/** What the stream shows of a try without an answer; `first` is its first event's sequence. */
+export type Fate = "open" | "never" | { readonly first: number };
+
+/** Where and when the tries in doubt were sent. */
+export interface Barrier {
+  readonly api: StreamApi;
+  /** The subject of the save's first event. */
+  readonly subject: string;
+  /** The sequence that the tries expected the subject to be at. */
+  readonly expected: number;
+  /** The connection's epoch at the first try. */
+  readonly epoch: number;
+  /** How long one request may take, in ms. */
+  readonly pause: number;
+}
+
+/**
+ * Finds out what became of a save without an answer. That it is not to be seen proves nothing
+ * yet, for it may still be on its way; so a publish that must fail is sent after it over the
+ * same connection: when the server has refused that one, it has seen everything before it, and
+ * its refusal says where the subject ends. A read alone could be a deposed leader's word.
+ * Over another connection nothing follows, and the answer is `"open"`.
+ *
+ * @throws {StoreUnavailableError} The server does not answer.
+ */
+export async function settle(
+  { api, subject, expected, epoch, pause }: Barrier,
+  fate: () => Promise<Fate>,
+): Promise<SettledOutcome> {
+  try {
+    const before = outcomeOf(await fate());
+    if (before !== "open" || api.wire.epoch !== epoch) return before;
+    const impossible = headers();
+    impossible.set(EXPECT, String(Number.MAX_SAFE_INTEGER));
+    const answer = await api.wire.request(subject, "", pause, impossible);
+    const { error } = answer.json<{ error?: ConstructorParameters<typeof ApiError>[0] }>();
+    if (error?.err_code !== ServerCode.WRONG_LAST_SEQUENCE) return "open";
+    const after = outcomeOf(await fate());
+    if (after !== "open") return after;
+    return lastIn(error.description) === expected ? "never" : "open";
+  } catch (cause) {
+    throw new StoreUnavailableError(
+      `Cannot settle the save: ${(cause as Error).message}; try again, or save the same events ` +
+        "again through a store that is connected",
+      { cause },
+    );
+  }
+}
+
+/** The sequence in `wrong last sequence: 7`; `NaN` where there is none. */
+function lastIn(description = ""): number {
+  return Number(/: (\d+)$/.exec(description)?.[1] ?? NaN);
+}
+
+function outcomeOf(fate: Fate): SettledOutcome {
+  return typeof fate === "object" ? "saved" : fate;
+}

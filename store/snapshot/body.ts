@@ -1,0 +1,139 @@
+import { TOO_MANY, unfaithful } from "../base/json_fidelity.ts";
+import { describe, tokenProblem } from "../base/token.ts";
+import { versionProblem } from "../check/events.ts";
+import { checkActorId } from "../check/query.ts";
+import type { Codec } from "../codec.ts";
+import { InvalidSnapshotError } from "../errors.ts";
+import { timestampProblem } from "../format/decode.ts";
+import { HEADER_ROOM } from "../format/layout.ts";
+import type { Snapshot, SnapshotQuery } from "./snapshot.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** How a store encodes snapshots, and what fits. */
+export interface SnapshotEncoding {
+  /** Bytes that one message may take, headers included. */
+  readonly maxBytes: number;
+  readonly codec: Codec<Snapshot> | undefined;
+}
+
+/**
+ * Checks a snapshot, at once, and gives the bytes that are stored: nothing of the caller's is
+ * shared. With {@linkcode decodeSnapshot} the one place that knows what a stored snapshot is.
+ *
+ * @throws {InvalidSnapshotError} The snapshot cannot be stored as it is. The promise rejects
+ * with it where the bytes are too many, or the codec fails.
+ */
+export function encodeSnapshot(
+  snapshot: Snapshot,
+  { codec, maxBytes }: SnapshotEncoding,
+): Promise<Uint8Array> {
+  if (typeof snapshot !== "object" || snapshot === null) {
+    throw new InvalidSnapshotError(`it is ${describe(snapshot)}, not a snapshot`);
+  }
+  const { actorId, version, schemaVersion, state, timestamp, lastEventId } = snapshot;
+  const idProblem = tokenProblem(actorId);
+  const problem = (idProblem && `actorId ${describe(actorId)} ${idProblem}`) ??
+    lastEventIdProblem(lastEventId) ?? versionProblem(version) ?? schemaProblem(schemaVersion) ??
+    timestampProblem(timestamp) ??
+    (codec === undefined ? unfaithful(state, "state", maxBytes) : undefined);
+  if (problem === TOO_MANY) {
+    throw new InvalidSnapshotError(`state ${problem}: more than fit into ${maxBytes} bytes`);
+  }
+  if (problem !== undefined) throw new InvalidSnapshotError(problem);
+  const copy: Snapshot = {
+    actorId,
+    version,
+    ...(lastEventId !== undefined && { lastEventId }),
+    schemaVersion,
+    timestamp: new Date(timestamp),
+    state,
+  };
+  const body = encode(copy, codec).then((bytes) => {
+    const limit = maxBytes - HEADER_ROOM;
+    if (bytes.length <= limit) return bytes;
+    throw new InvalidSnapshotError(
+      `version ${version} of ${describe(actorId)} takes ${bytes.length} bytes, and ${limit} ` +
+        "fit; keep large content elsewhere and a reference to it in the state",
+    );
+  });
+  body.catch(() => {}); // Told when the save's turn comes.
+  return body;
+}
+
+/** Begins at once, so that what the caller changes afterwards is not seen. */
+async function encode(
+  snapshot: Snapshot,
+  codec: Codec<Snapshot> | undefined,
+): Promise<Uint8Array> {
+  if (codec === undefined) return encoder.encode(JSON.stringify(snapshot));
+  try {
+    return await codec.encode(snapshot);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new InvalidSnapshotError(`the codec failed: ${reason}`, { cause });
+  }
+}
+
+/**
+ * The snapshot in the stored `body`; `undefined` where it is no snapshot of this actor and
+ * schema, or was forgotten: what cannot be read is as good as lost, and the events are there.
+ */
+export async function decodeSnapshot(
+  body: Uint8Array,
+  { actorId, schemaVersion }: Pick<Snapshot, "actorId" | "schemaVersion">,
+  codec: Codec<Snapshot> | undefined,
+): Promise<Snapshot | undefined> {
+  let value: unknown;
+  try {
+    value = codec === undefined ? JSON.parse(decoder.decode(body)) : await codec.decode(body);
+  } catch {
+    return undefined;
+  }
+  // Forgotten, it is a symbol, which has none of these.
+  const found = (value ?? {}) as Partial<Record<keyof Snapshot, unknown>>;
+  const { version, state, lastEventId } = found;
+  const timestamp = typeof found.timestamp === "string"
+    ? new Date(found.timestamp)
+    : found.timestamp;
+  const isWhole = found.actorId === actorId && found.schemaVersion === schemaVersion &&
+    versionProblem(version) === undefined && timestampProblem(timestamp) === undefined &&
+    lastEventIdProblem(lastEventId) === undefined && state !== undefined;
+  if (!isWhole) return undefined;
+  return {
+    actorId,
+    version: version as number,
+    ...(lastEventId !== undefined && { lastEventId: lastEventId as string }),
+    schemaVersion,
+    state,
+    timestamp: new Date(timestamp as Date),
+  };
+}
+
+/**
+ * Refuses what no snapshot can be kept under.
+ *
+ * @throws {RangeError} The actor id or the schema version is impossible.
+ */
+export function checkQuery(actorId: string, { schemaVersion }: SnapshotQuery): void {
+  checkActorId(actorId);
+  const problem = schemaProblem(schemaVersion);
+  if (problem !== undefined) {
+    throw new RangeError(`Cannot look up the snapshot of ${describe(actorId)}: ${problem}`);
+  }
+}
+
+function lastEventIdProblem(id: unknown): string | undefined {
+  if (id === undefined) return undefined;
+  const problem = tokenProblem(id);
+  return problem && `lastEventId ${describe(id)} ${problem}`;
+}
+
+function schemaProblem(schemaVersion: unknown): string | undefined {
+  if (Number.isSafeInteger(schemaVersion) && (schemaVersion as number) >= 0) {
+    return Object.is(schemaVersion, -0) ? "schemaVersion is -0" : undefined;
+  }
+  const given = typeof schemaVersion === "number" ? schemaVersion : describe(schemaVersion);
+  return `schemaVersion ${given} is not a safe integer of 0 or more`;
+}

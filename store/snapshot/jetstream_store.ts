@@ -1,0 +1,218 @@
+import type { StreamConfig } from "@nats-io/jetstream";
+import { Lanes } from "../base/keyed_queue.ts";
+import { MAX_BYTES } from "../check/events.ts";
+import { checkRange } from "../check/query.ts";
+import type { Codec } from "../codec.ts";
+import type { Connection } from "../connection.ts";
+import { StoreUnavailableError, StreamConfigError } from "../errors.ts";
+import { SnapshotLayout } from "../format/layout.ts";
+import { ensureStream, opening, openWire } from "../nats/open.ts";
+import type { Wire } from "../nats/requests.ts";
+import { attempt } from "../nats/retry.ts";
+import { StreamApi } from "../nats/stream_api.ts";
+import { FORBIDDEN, problemsOf } from "../nats/stream_config.ts";
+import { checkQuery, encodeSnapshot } from "./body.ts";
+import { SnapshotLog } from "./log.ts";
+import type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
+
+/** Options for {@linkcode JetStreamSnapshotStore.open}. */
+export interface JetStreamSnapshotStoreOptions {
+  /** Keeps stores apart: most often the event store's. @default {"default"} */
+  readonly namespace?: string;
+  /** Copies of the stream, counted when it is made. Use 3 in production. @default {1} */
+  readonly replicas?: number;
+  /**
+   * Snapshots that are kept of an actor in one schema, from 1 to 64, fixed when the stream is
+   * made. The ones before the last are read only where the last cannot be. @default {2}
+   */
+  readonly keep?: number;
+  /** Deadline of one call in ms; each try waits at most a fifth of it. @default {10_000} */
+  readonly timeout?: number;
+  /**
+   * Turns snapshots into the bytes that are kept, and back; lifts the rules on `state`.
+   *
+   * @default {JSON}
+   */
+  readonly codec?: Codec<Snapshot>;
+}
+
+/** More than this could not be looked through for a readable one. */
+const MAX_KEEP = 64;
+
+/** The settings without which a stream is no store of snapshots. */
+const REQUIRED = {
+  retention: "limits",
+  storage: "file",
+  discard: "old",
+  max_age: 0,
+  max_msgs: -1,
+  allow_direct: true,
+} as const;
+
+/**
+ * A {@linkcode SnapshotStore} on one JetStream stream, beside that of the events. The server
+ * decides every save by compare-and-set on the subject of the actor and schema, so that an
+ * older snapshot never replaces a newer one, whoever writes; a read is one request.
+ *
+ * Snapshots of other schemas lie on other subjects: while old and new code run side by side,
+ * each has its own. Those of a schema that no code reads any more stay until somebody purges
+ * them: `nats stream purge AETHER-SNAPSHOT_shop --subject "aether-snapshot.shop.1.*"`.
+ *
+ * @example Keep a state, and find it again
+ * ```ts ignore
+ * import { connect } from "@nats-io/transport-node";
+ * import { JetStreamSnapshotStore } from "@flowmade-one/aether";
+ *
+ * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 });
+ * await using store = await JetStreamSnapshotStore.open(connection, { namespace: "shop" });
+ * await store.saveSnapshot({
+ *   actorId: "order-123",
+ *   version: 100,
+ *   schemaVersion: 1,
+ *   state: { total: 99.99 },
+ *   timestamp: new Date(),
+ * });
+ * const snapshot = await store.getLatestSnapshot("order-123", { schemaVersion: 1 });
+ * ```
+ */
+export class JetStreamSnapshotStore implements SnapshotStore {
+  /** Keeps stores apart. */
+  readonly namespace: string;
+  /** The JetStream stream that holds the snapshots. */
+  readonly stream: string;
+  readonly #connection: Connection;
+  readonly #layout: SnapshotLayout;
+  readonly #wire: Wire;
+  readonly #codec: Codec<Snapshot> | undefined;
+  readonly #log: SnapshotLog;
+  readonly #timeout: number;
+  readonly #maxMessage: number;
+  readonly #lanes = new Lanes();
+  #disposed = false;
+
+  private constructor(
+    connection: Connection,
+    api: StreamApi<SnapshotLayout>,
+    config: StreamConfig,
+    { namespace = "default", timeout = 10_000, codec }: JetStreamSnapshotStoreOptions,
+  ) {
+    this.namespace = namespace;
+    this.stream = api.layout.stream;
+    this.#connection = connection;
+    this.#layout = api.layout;
+    this.#wire = api.wire;
+    this.#codec = codec;
+    this.#log = new SnapshotLog(api, codec, timeout / 5);
+    this.#timeout = timeout;
+    const { max_msg_size: limit = -1 } = config;
+    this.#maxMessage = limit > 0 ? limit : Infinity;
+  }
+
+  /**
+   * Opens the store of a namespace, and makes its stream where there is none. A stream that
+   * stands is verified and never changed. The connection stays the caller's to close.
+   *
+   * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
+   * @throws {StreamConfigError} The stream cannot keep snapshots, or not as many as asked for.
+   * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {RangeError} An option is out of its range.
+   */
+  static async open(
+    connection: Connection,
+    options: JetStreamSnapshotStoreOptions = {},
+  ): Promise<JetStreamSnapshotStore> {
+    const { namespace = "default", replicas = 1, keep, timeout = 10_000 } = options;
+    const layout = new SnapshotLayout(namespace);
+    checkRange("replicas", replicas, 1, 5);
+    if (keep !== undefined) checkRange("keep", keep, 1, MAX_KEEP);
+    checkRange("timeout", timeout, 1, 2 ** 31 - 1);
+    const wire = openWire(connection);
+    try {
+      const api = new StreamApi(wire, layout, "$JS.API");
+      const config = await opening(api, timeout, async () => {
+        const found = await ensureStream(api, configOf(layout, replicas, keep ?? 2), timeout);
+        const rules = { subjects: layout.subjects, required: REQUIRED, forbidden: FORBIDDEN };
+        const problems = [...problemsOf(found, rules), ...keepProblems(found, keep)];
+        if (problems.length > 0) throw new StreamConfigError(layout.stream, problems);
+        return found;
+      });
+      return new JetStreamSnapshotStore(connection, api, config, options);
+    } catch (error) {
+      wire.close();
+      throw error;
+    }
+  }
+
+  /**
+   * See {@linkcode SnapshotStore.saveSnapshot}. A {@linkcode StoreUnavailableError} leaves open
+   * whether the snapshot is kept; saving it again is safe.
+   */
+  async saveSnapshot(snapshot: Snapshot): Promise<boolean> {
+    this.#checkOpen("save snapshot");
+    const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
+    const maxBytes = Math.min(max_payload, this.#maxMessage);
+    const body = encodeSnapshot(snapshot, { maxBytes, codec: this.#codec });
+    const { actorId, version, schemaVersion } = snapshot;
+    const subject = this.#layout.snapshot(actorId, schemaVersion);
+    const deadline = performance.now() + this.#timeout;
+    return await this.#lanes.run(
+      [subject],
+      async () => {
+        const save = { subject, actorId, version, schemaVersion, body: await body };
+        return await this.#log.save(save, deadline);
+      },
+    );
+  }
+
+  /** See {@linkcode SnapshotStore.getLatestSnapshot}. */
+  async getLatestSnapshot<State = unknown>(
+    actorId: string,
+    query: SnapshotQuery,
+  ): Promise<Snapshot<State> | undefined> {
+    checkQuery(actorId, query);
+    const what = `read the snapshot of "${actorId}"`;
+    this.#checkOpen(what);
+    const { schemaVersion } = query;
+    const subject = this.#layout.snapshot(actorId, schemaVersion);
+    const { snapshot } = await attempt(
+      this.#wire,
+      this.#timeout,
+      what,
+      () => this.#log.read({ subject, actorId, schemaVersion }),
+    );
+    return snapshot as Snapshot<State> | undefined;
+  }
+
+  /** Waits for saves under way; the connection stays open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    await this.#lanes.idle();
+    this.#wire.close();
+  }
+
+  #checkOpen(what: string): void {
+    if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
+  }
+}
+
+function configOf(layout: SnapshotLayout, replicas: number, keep: number): Partial<StreamConfig> {
+  return {
+    name: layout.stream,
+    subjects: [...layout.subjects],
+    ...REQUIRED,
+    max_msgs_per_subject: keep,
+    num_replicas: replicas,
+    metadata: { "aether-snapshot-format": "1" },
+  } as Partial<StreamConfig>;
+}
+
+/** What is wrong with how many snapshots a stream keeps. */
+function keepProblems(config: StreamConfig, keep: number | undefined): string[] {
+  const { max_msgs_per_subject: actual } = config;
+  if (keep !== undefined && actual !== keep) {
+    return [`max_msgs_per_subject is ${actual} and must be ${keep}, as many as are to be kept`];
+  }
+  return actual >= 1 && actual <= MAX_KEEP
+    ? []
+    : [`max_msgs_per_subject is ${actual} and must be from 1 to ${MAX_KEEP}`];
+}

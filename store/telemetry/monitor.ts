@@ -1,0 +1,255 @@
+import { type Attributes, context, SpanKind } from "@opentelemetry/api";
+import type { Event } from "../event.ts";
+import type { SaveReceipt } from "../options.ts";
+import { type StoreAttributes, type StoreInstruments, storeInstruments } from "./instruments.ts";
+import {
+  addTo,
+  noCounts,
+  outcomeOf,
+  type SaveCounts,
+  snapshotOf,
+  type StoreCounts,
+  type StoreMetrics,
+} from "./metrics.ts";
+import { endSpan, errorType, type Spanned, Spans } from "./spans.ts";
+
+/** A method of a store, as telemetry calls it. */
+type Operation = "saveEvents" | "getLatestVersion" | ReadOperation;
+
+/** A method that reads events. */
+export type ReadOperation = "getEvents" | "getEventsWithErrors" | "readEvents" | "readAll";
+
+/** Why a call failed. */
+interface Failure {
+  readonly error: unknown;
+}
+
+/** A call under way. */
+interface Call {
+  readonly operation: Operation;
+  /** When it began, by `performance.now()`. */
+  readonly begun: number;
+  /** Its span, where one is recorded. */
+  readonly spanned: Spanned | undefined;
+}
+
+/**
+ * Watches what goes through one store: counts it for `store.metrics` and, where OpenTelemetry's
+ * SDKs are installed, measures and traces it. Where they are not, a call costs two looks at the
+ * clock and some additions, and a cached lookup one addition.
+ *
+ * Spans are after the semantic conventions for database client spans, version 1.44.0
+ * (https://opentelemetry.io/docs/specs/semconv/db/database-spans/): `saveEvents <collection>`,
+ * kind client; `saveEvents <namespace>`, kind internal, in memory. A save is under the active
+ * span, else under the one that its events' `traceparent` names, and linked to all others that
+ * they name. A read is under the active span when it begins.
+ */
+export class StoreMonitor {
+  readonly #counts: StoreCounts = noCounts();
+  readonly #instruments: StoreInstruments | undefined = storeInstruments();
+  readonly #spans = new Spans();
+  readonly #attributes: StoreAttributes;
+
+  /** Begins at zero; `attributes` go with all telemetry. */
+  constructor(attributes: StoreAttributes) {
+    this.#attributes = attributes;
+  }
+
+  /** See {@linkcode StoreMetrics}: the numbers as they stand. */
+  snapshot(): StoreMetrics {
+    return snapshotOf(this.#counts);
+  }
+
+  /**
+   * Watches a save, which `work` begins; it is given the time, for the clock is most of the cost.
+   * `events` are as the caller gave them, unchecked.
+   */
+  save(
+    events: readonly Event[],
+    work: (begun: number) => Promise<SaveReceipt>,
+  ): Promise<SaveReceipt> {
+    const size = events?.length;
+    const call = this.#begin("saveEvents", undefined, events);
+    const { begun, spanned } = call;
+    this.#counts.activeSaves++;
+    this.#instruments?.activeSaves.add(1, this.#attributes);
+    const done = spanned === undefined
+      ? work(begun)
+      : context.with(spanned.within, work, undefined, begun);
+    return done.then((receipt) => {
+      addTo(this.#counts.saveLatency, performance.now() - begun);
+      if (!receipt.duplicate) this.#stored(size);
+      this.#saved(call, receipt.duplicate ? "duplicate" : "saved");
+      return receipt;
+    }, (error) => {
+      this.#saved(call, outcomeOf(error), { error });
+      throw error;
+    });
+  }
+
+  /** Watches a read that `work` does as a whole; it notes how many events it gives. */
+  async read<T>(
+    operation: ReadOperation,
+    actorId: string,
+    work: (reading: Reading) => Promise<T>,
+  ): Promise<T> {
+    const reading = this.reading(operation, actorId);
+    try {
+      return await work(reading);
+    } catch (error) {
+      throw reading.failed(error);
+    } finally {
+      reading.end();
+    }
+  }
+
+  /** Begins to watch an iteration: note its events and its failure, and end it in all cases. */
+  reading(operation: ReadOperation, actorId?: string): Reading {
+    const call = this.#begin(operation, actorId);
+    return new Reading((events, failure) => this.#readEnded(call, events, failure));
+  }
+
+  /** A latest version was told from memory. */
+  hit(): void {
+    this.#counts.lookups.cached++;
+    if (this.#instruments !== undefined) this.#lookedUp(true);
+  }
+
+  /** Watches a lookup that is not answered from memory. */
+  async lookUp(actorId: string, work: () => Promise<number>): Promise<number> {
+    const call = this.#begin("getLatestVersion", actorId);
+    const { lookups, lookupLatency } = this.#counts;
+    let failure: Failure | undefined;
+    try {
+      const version = await work();
+      lookups.uncached++;
+      addTo(lookupLatency, performance.now() - call.begun);
+      return version;
+    } catch (error) {
+      lookups.failed++;
+      failure = { error };
+      throw error;
+    } finally {
+      this.#lookedUp(false, failure);
+      this.#end(call, failure);
+    }
+  }
+
+  /** A subscription began (1) or ended (-1). */
+  subscriptions(change: 1 | -1): void {
+    this.#counts.activeSubscriptions += change;
+    this.#instruments?.subscriptions.add(change, this.#attributes);
+  }
+
+  /** A subscription gave an event. */
+  deliver(): void {
+    this.#counts.eventsDelivered++;
+    this.#instruments?.delivered.add(1, this.#attributes);
+  }
+
+  #begin(operation: Operation, actorId?: string, events: readonly Event[] = []): Call {
+    const spanned = this.#spans.installed ? this.#span(operation, actorId, events) : undefined;
+    return { operation, begun: performance.now(), spanned };
+  }
+
+  #span(
+    operation: Operation,
+    actorId: string | undefined,
+    events: readonly Event[],
+  ): Spanned | undefined {
+    const { "db.collection.name": collection, "db.namespace": namespace } = this.#attributes;
+    const given = Array.isArray(events) ? events : [];
+    const actors = new Set(given.map((event) => event?.actorId));
+    const actor = actors.size === 1 ? given[0]?.actorId : actorId;
+    return this.#spans.begin({
+      name: `${operation} ${collection ?? namespace}`,
+      kind: collection === undefined ? SpanKind.INTERNAL : SpanKind.CLIENT,
+      attributes: {
+        ...this.#attributesOf(operation),
+        ...(typeof actor === "string" ? { "aether.actor.id": actor } : {}),
+        ...(operation === "saveEvents" ? { "aether.event.count": given.length } : {}),
+      },
+      events: given,
+      under: "active",
+    });
+  }
+
+  #stored(size: number): void {
+    this.#counts.eventsSaved += size;
+    if (size > 1) this.#counts.batches++;
+    this.#instruments?.saved.add(size, this.#attributes);
+  }
+
+  #saved(call: Call, outcome: keyof SaveCounts, failure?: Failure): void {
+    this.#counts.saves[outcome]++;
+    this.#counts.activeSaves--;
+    if (this.#instruments !== undefined) {
+      this.#instruments.activeSaves.add(-1, this.#attributes);
+      this.#instruments.saves.add(1, { ...this.#attributes, "aether.save.outcome": outcome });
+    }
+    call.spanned?.span.setAttribute("aether.save.outcome", outcome);
+    this.#end(call, failure);
+  }
+
+  #readEnded(call: Call, events: number, failure: Failure | undefined): void {
+    const counts = this.#counts;
+    counts.eventsRead += events;
+    if (failure !== undefined) counts.readErrors++;
+    else {
+      counts.reads++;
+      const whole = call.operation === "getEvents" || call.operation === "getEventsWithErrors";
+      if (whole) addTo(counts.readLatency, performance.now() - call.begun);
+    }
+    this.#instruments?.returned.record(events, this.#attributesOf(call.operation, failure));
+    call.spanned?.span.setAttribute("aether.event.count", events);
+    this.#end(call, failure);
+  }
+
+  #lookedUp(cached: boolean, failure?: Failure): void {
+    this.#instruments?.lookups.add(1, {
+      ...this.#attributes,
+      "aether.lookup.cached": cached,
+      ...errorIn(failure),
+    });
+  }
+
+  #end({ operation, begun, spanned }: Call, failure: Failure | undefined): void {
+    if (this.#instruments !== undefined) {
+      const seconds = (performance.now() - begun) / 1000;
+      this.#instruments.duration.record(seconds, this.#attributesOf(operation, failure));
+    }
+    if (spanned !== undefined) endSpan(spanned.span, failure);
+  }
+
+  #attributesOf(operation: Operation, failure?: Failure): Attributes {
+    return { ...this.#attributes, "db.operation.name": operation, ...errorIn(failure) };
+  }
+}
+
+/** A read under way. */
+export class Reading {
+  /** Events that it gave so far. */
+  events = 0;
+  readonly #ended: (events: number, failure: Failure | undefined) => void;
+  #failure: Failure | undefined;
+
+  /** `ended` is told when it is over. */
+  constructor(ended: (events: number, failure: Failure | undefined) => void) {
+    this.#ended = ended;
+  }
+
+  /** Notes why it fails; gives what to throw. */
+  failed(error: unknown): unknown {
+    this.#failure = { error };
+    return error;
+  }
+
+  /** Is over, at its end or by its reader's leave where it has not failed. */
+  end(): void {
+    this.#ended(this.events, this.#failure);
+  }
+}
+
+function errorIn(failure: Failure | undefined): Attributes {
+  return failure === undefined ? {} : { "error.type": errorType(failure.error) };
+}

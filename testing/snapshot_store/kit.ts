@@ -1,0 +1,19 @@
+import type { Snapshot, SnapshotStore } from "../../store/snapshot/snapshot.ts";
+import { equal } from "../assert.ts";
+import type { Stage } from "../stage.ts";
+
+/** Registers one test. */
+export type Test = (name: string, run: (stage: Stage<SnapshotStore>) => Promise<void>) => void;
+
+/** A snapshot of `order-1` at version 1 in schema 1, with what the test says of it. */
+export function sample(init: Partial<Snapshot> = {}): Snapshot {
+  const timestamp = new Date(1_700_000_000_123);
+  return { actorId: "order-1", version: 1, schemaVersion: 1, state: null, timestamp, ...init };
+}
+
+/** Passes if `expected` is what the store gives of its actor and schema. */
+export async function stands(store: SnapshotStore, expected: Snapshot): Promise<void> {
+  const { actorId, schemaVersion } = expected;
+  const found = await store.getLatestSnapshot(actorId, { schemaVersion });
+  equal(found, expected, `the snapshot of ${JSON.stringify(actorId)} in schema ${schemaVersion}`);
+}

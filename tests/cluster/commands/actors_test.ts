@@ -1,0 +1,481 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { ReplyAgain } from "../../../cluster/commands/actors.ts";
+import type { Landmark } from "../../../store/fencing/log_position.ts";
+import type { Decider } from "../../../store/command/decider.ts";
+import {
+  CorruptEventError,
+  FencedError,
+  SaveOutcomeUnknownError,
+  StoreUnavailableError,
+} from "../../../store/errors.ts";
+import type { Event } from "../../../store/event.ts";
+import { execute } from "../../../store/command/execute.ts";
+import type { EventStore } from "../../../store/store.ts";
+import { markView } from "../../../store/store_view.ts";
+import { append, Node, type NodeParts, noted } from "./actors_bed.ts";
+
+Deno.test("an actor's commands run one at a time and in order, different actors' side by side", async () => {
+  const log: unknown[] = [];
+  const gates = new Map<unknown, PromiseWithResolvers<void>>();
+  const node = new Node({
+    handler: async (command) => {
+      log.push(`${command} begins`);
+      gates.set(command, Promise.withResolvers());
+      await gates.get(command)!.promise;
+      log.push(`${command} ends`);
+    },
+  });
+  const all = [node.send("1"), node.send("2"), node.send("3", "3", "b-1")];
+  while (gates.size < 2) await Promise.resolve();
+  assertEquals(log, ["1 begins", "3 begins"]);
+  gates.get("1")!.resolve();
+  await all[0];
+  while (gates.size < 3) await Promise.resolve();
+  gates.get("2")!.resolve();
+  gates.get("3")!.resolve();
+  await Promise.all(all);
+  assertEquals(log.slice(2, 4), ["1 ends", "2 begins"]);
+  await node.actors.close();
+});
+
+Deno.test("a command that comes again while it runs, or soon after, has the one answer", async () => {
+  const node = new Node({ handler: append });
+  const answers = await Promise.all([node.send("1"), node.send("1"), node.send("2")]);
+  assertEquals(answers.map((answer) => "reply" in answer && answer.reply), [1, 1, 2]);
+  assertEquals(await node.send("1"), { kind: "reply", reply: 1 });
+  assertEquals((await node.store.getEvents("a-1")).length, 2);
+  await node.actors.close();
+});
+
+Deno.test("a command found among the actor's events is not run again", async () => {
+  const first = new Node({ handler: append });
+  await first.send("1");
+  await first.actors.close();
+  const second = new Node({ handler: append }, first);
+  const answer = await second.send("1");
+  assertEquals(answer, { kind: "handled", receipt: { sequence: 2, duplicate: false } });
+  await second.actors.close();
+  const again: ReplyAgain = ([event]) => `version ${event!.version}`;
+  const third = new Node({ handler: append, again }, first);
+  assertEquals(await third.send("1"), { kind: "reply", reply: "version 1" });
+  await third.actors.close();
+});
+
+Deno.test("what a handler throws is told, and the command may come again", async () => {
+  let fails = true;
+  const node = new Node({
+    handler: () => {
+      if (fails) throw new RangeError("too much");
+      return "fine";
+    },
+  });
+  const error = { name: "RangeError", message: "too much" };
+  assertEquals(await node.send("1"), { kind: "failed", error });
+  fails = false;
+  assertEquals(await node.send("2"), { kind: "reply", reply: "fine" });
+  assertEquals(node.confirmations, 1);
+  await node.actors.close();
+});
+
+Deno.test("a shard that is not served, or not any more when the turn comes, sends on", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node = new Node({ handler: () => gate.promise });
+  const running = node.send("1");
+  const waiting = node.send("2");
+  node.lost.add(3);
+  node.actors.forget(3);
+  assertEquals((await node.send("3")).kind, "again");
+  gate.resolve();
+  assertEquals((await running).kind, "again");
+  assertEquals((await waiting).kind, "again");
+  await node.actors.close();
+});
+
+Deno.test("drained() waits for the shard's commands alone", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node = new Node({ handler: (_, { actorId }) => actorId === "a-1" ? gate.promise : 0 });
+  const running = node.send("1");
+  let drained = false;
+  const draining = node.actors.drained(3).then(() => drained = true);
+  await node.actors.drained(4);
+  assert(!drained);
+  gate.resolve();
+  await draining;
+  await running;
+  await node.actors.close();
+});
+
+Deno.test("an unknown outcome holds the turn until it is settled, and is looked up again", async () => {
+  const node: Node = new Node({
+    storeFor: (id) => {
+      const store = node.marked(id);
+      if (node.notes.size > 0) return store;
+      return new Proxy(store, {
+        get: (target, name) => {
+          if (name !== "saveEvents") return Reflect.get(target, name);
+          return async (events: readonly Event[]) => {
+            await target.saveEvents(events);
+            let asked = 0;
+            const settle = () => Promise.resolve(++asked < 3 ? "open" as const : "saved" as const);
+            throw new SaveOutcomeUnknownError("a-1", 1, settle);
+          };
+        },
+      });
+    },
+    handler: append,
+  });
+  const first = node.send("1");
+  const second = node.send("2");
+  assertEquals((await first).kind, "again");
+  assertEquals(await second, { kind: "reply", reply: 2 });
+  assertEquals((await node.send("1")).kind, "handled");
+  assertEquals((await node.store.getEvents("a-1")).length, 2);
+  await node.actors.close();
+});
+
+Deno.test("an outcome that stays unknown is made final by the fence", async () => {
+  const node: Node = new Node({
+    storeFor: (id) => {
+      const store = node.marked(id);
+      if (node.renewals > 0) return store;
+      const settle = () => Promise.resolve(node.renewals > 0 ? "never" as const : "open" as const);
+      const saveEvents = () => Promise.reject(new SaveOutcomeUnknownError("a-1", 1, settle));
+      return new Proxy(store, {
+        get: (target, name) => name === "saveEvents" ? saveEvents : Reflect.get(target, name),
+      });
+    },
+    handler: append,
+  });
+  const [first, second] = [node.send("1"), node.send("2")];
+  assertEquals((await first).kind, "again");
+  assertEquals(await second, { kind: "reply", reply: 1 });
+  assertEquals(await node.send("1"), { kind: "reply", reply: 2 });
+  assertEquals(node.renewals, 1);
+  await node.actors.close();
+});
+
+Deno.test("idle actors are let go, and the busy one stays", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node = new Node({
+    handler: (command) => command === "busy" ? gate.promise : undefined,
+    capacity: 0,
+    idle: 20,
+  });
+  await node.send("1", "idle", "idle-1");
+  const busy = node.send("2", "busy");
+  while (node.actors.load.actors > 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  assertEquals(node.actors.load, { actors: 1, commands: 1 });
+  gate.resolve();
+  await busy;
+  assertEquals(node.reads.length, 2);
+  while (node.actors.load.actors > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await node.actors.close();
+});
+
+Deno.test("the commands of an actor share its state, though each has a store of its own", async () => {
+  let evolved = 0;
+  const counter: Decider<number, unknown, Event<"Noted">> = {
+    initialState: () => 0,
+    evolve: (count) => {
+      evolved++;
+      return count + 1;
+    },
+    decide: (command) => ({ eventType: "Noted", data: { command } }),
+  };
+  const node = new Node({
+    handler: async (command, { actorId, store }) =>
+      (await execute(store, actorId, counter, command)).state,
+  });
+  for (let at = 1; at <= 50; at++) {
+    assertEquals(await node.send(`${at}`), { kind: "reply", reply: at });
+  }
+  assertEquals(evolved, 50);
+  await node.actors.close();
+});
+
+Deno.test("a handler's store takes nothing after the answer", async () => {
+  let kept: EventStore | undefined;
+  const node = new Node({
+    handler: (_, { store }) => {
+      kept = store;
+    },
+  });
+  await node.send("1");
+  const late = () => kept!.saveEvent(noted("a-1", 1, "late"));
+  await assertRejects(late, TypeError, "has been answered");
+  await node.actors.close();
+});
+
+Deno.test("a command that comes again is handled once, however many wait before it", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node = new Node({
+    handler: async (command, context) => {
+      await gate.promise;
+      return await append(command, context);
+    },
+  });
+  const all = Array.from({ length: 1500 }, (_, at) => node.send(`${at}`));
+  const again = node.send("0");
+  gate.resolve();
+  assertEquals(await again, await all[0]);
+  await Promise.all(all);
+  assertEquals((await node.store.getEvents("a-1")).length, 1500);
+  await node.actors.close();
+});
+
+Deno.test("a handler that is older than the present claim saves nothing under it", async () => {
+  const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const node: Node = new Node({
+    handler: async (command, context) => {
+      begun.resolve();
+      await gate.promise;
+      return await append(command, context);
+    },
+  });
+  const first = node.send("1");
+  await begun.promise;
+  node.lost.add(3);
+  node.actors.forget(3);
+  await node.marked("1").saveEvents([noted("a-1", 1, "1")]); // By another node, which was asked next.
+  node.lost.delete(3);
+  const again = node.send("1");
+  gate.resolve();
+  assertEquals((await first).kind, "again");
+  assertEquals((await again).kind, "handled");
+  assertEquals((await node.store.getEvents("a-1")).length, 1);
+  await node.actors.close();
+});
+
+Deno.test("a save that its handler does not wait for is the command's all the same", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node: Node = new Node({
+    storeFor: (id) => {
+      const store = node.marked(id);
+      const saveEvents = async (events: readonly Event[]) => {
+        await gate.promise;
+        return await store.saveEvents(events);
+      };
+      return markView(
+        new Proxy(store, {
+          get: (target, name) => name === "saveEvents" ? saveEvents : Reflect.get(target, name),
+        }),
+        store,
+      );
+    },
+    handler: (_, { actorId, store }) => {
+      store.saveEvent(noted(actorId, 1, "late"));
+      throw new Error("that takes too long");
+    },
+  });
+  const first = node.send("1");
+  const answered = first.then(() => "answered");
+  const turn = new Promise((resolve) => setTimeout(resolve));
+  assertEquals(await Promise.race([answered, turn]), undefined);
+  gate.resolve();
+  assertEquals((await first).kind, "failed");
+  node.actors.forget(3);
+  assertEquals((await node.send("1")).kind, "handled");
+  await node.actors.close();
+});
+
+Deno.test("whoever is sent on is told where events may be stored, and which shard was missing", async () => {
+  const node: Node = new Node({
+    handler: async (command, context) => {
+      if (command === "saved") await append(command, context);
+      throw new FencedError("save", { shard: command === "saved" ? 3 : 4, nodeId: "a" });
+    },
+  });
+  const reason = "the node does not serve shard 3";
+  assertEquals(await node.send("1", "saved"), { kind: "again", reason, isDoubtful: true });
+  const other =
+    'Cannot save: node "a" does not own shard 4; send the command to the shard\'s owner';
+  assertEquals(await node.send("2"), { kind: "again", reason: other });
+  await node.actors.close();
+});
+
+Deno.test("a command that saves on another's shard fails at once, and one on a lost shard not", async () => {
+  const node: Node = new Node({
+    handler: (command) => {
+      throw new FencedError("save", { shard: command as number, nodeId: "a" });
+    },
+    isOthers: (shard) => shard === 4,
+  });
+  const answer = await node.send("1", 4);
+  assertEquals("error" in answer && answer.error.name, "FencedError");
+  assertEquals((await node.send("2", 5)).kind, "again");
+  await node.actors.close();
+});
+
+Deno.test("a handler that never ends does not hold up the shard that has come back", async () => {
+  const node = new Node({ handler: (command) => command === "hang" ? new Promise(() => {}) : 7 });
+  node.send("hang");
+  node.actors.forget(3);
+  assertEquals(await node.send("next"), { kind: "reply", reply: 7 });
+  await node.actors.close(AbortSignal.abort());
+});
+
+Deno.test("what a handler has read before its shard went is no reply, though nothing is saved", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node = new Node({
+    handler: async (_command, { actorId, store }) => {
+      const version = await store.getLatestVersion(actorId);
+      await gate.promise;
+      return version;
+    },
+  });
+  const reply = node.send("read");
+  node.actors.forget(3); // The shard goes, and comes back.
+  gate.resolve();
+  assertEquals((await reply).kind, "again");
+  await node.actors.close();
+});
+
+Deno.test("an actor whose events cannot be read is told of at once, and read again", async () => {
+  const troubles: Error[] = [
+    new StoreUnavailableError("Cannot read: no answer"),
+    new CorruptEventError(1, "it is no JSON"),
+  ];
+  const node: Node = new Node({
+    receiptsOf: (_actorId, since) => {
+      const trouble = troubles.shift();
+      if (trouble !== undefined) return Promise.reject(trouble);
+      return Promise.resolve({ receipts: new Map(), since });
+    },
+    handler: append,
+  });
+  assertEquals((await node.send("1")).kind, "again");
+  const failed = await node.send("1");
+  assertEquals("error" in failed && failed.error.name, "CorruptEventError");
+  assertEquals(await node.send("1"), { kind: "reply", reply: 1 });
+  await node.actors.close();
+});
+
+Deno.test("an outcome that no fence makes final gives the turn up as doubtful", async () => {
+  const node: Node = new Node({
+    storeFor: (id) => {
+      const store = node.marked(id);
+      if (id !== "lost") return store;
+      const settle = () => Promise.resolve("open" as const);
+      const saveEvents = () => Promise.reject(new SaveOutcomeUnknownError("a-1", 1, settle));
+      return new Proxy(store, {
+        get: (target, name) => name === "saveEvents" ? saveEvents : Reflect.get(target, name),
+      });
+    },
+    handler: append,
+  });
+  const [lost, next] = [node.send("lost"), node.send("next")];
+  const reason = "its outcome was unknown for a while";
+  assertEquals(await lost, { kind: "again", reason, isDoubtful: true });
+  assertEquals(await next, { kind: "reply", reply: 1 });
+  assertEquals([node.renewals, node.reads], [2, [0, 0]]);
+  await node.actors.close();
+});
+
+Deno.test("of idle actors no more are kept than allowed, those used last", async () => {
+  const gate = Promise.withResolvers<void>();
+  const node = new Node({
+    handler: (command) => command === "busy" ? gate.promise : undefined,
+    capacity: 3,
+  });
+  const busy = node.send("1", "busy", "busy");
+  for (const actorId of ["a", "b", "c", "b", "d", "b"]) {
+    await node.send(`of ${actorId}`, undefined, actorId);
+    assert(node.actors.load.actors <= 3);
+  }
+  assertEquals(node.actors.load, { actors: 3, commands: 1 });
+  assertEquals(node.reads.length, 5); // Once of each: "b" has stayed.
+  gate.resolve();
+  await busy;
+  await node.actors.close();
+});
+
+/** A node that has saved events of an actor, the last of which is the landmark. */
+async function written(parts: NodeParts = {}): Promise<{ node: Node; landmark: Landmark }> {
+  const node = new Node({ handler: append, ...parts });
+  for (let at = 1; at <= 3; at++) await node.send(`before-${at}`);
+  return { node, landmark: node.actors.landmark! };
+}
+
+Deno.test("of what was stored before a command was sent, nothing is read", async () => {
+  const { node: first, landmark } = await written();
+  const [event] = await first.store.getEvents("a-1");
+  await first.actors.close();
+  const early = { sequence: 1, id: event!.id };
+  const node = new Node({ handler: append }, first);
+  assertEquals(await node.retry("1", landmark, false), { kind: "reply", reply: 4 });
+  assertEquals(await node.retry("2", node.actors.landmark, false), { kind: "reply", reply: 5 });
+  assertEquals(await node.retry("3", landmark), { kind: "reply", reply: 6 });
+  assertEquals(node.reads, [landmark.sequence]);
+  // Whoever has heard of less may have sent it longer ago, and whoever names it, at any time.
+  assertEquals((await node.retry("before-2", early)).kind, "handled");
+  assertEquals((await node.send("before-1")).kind, "handled");
+  assertEquals((await node.send("4")).kind, "reply");
+  assertEquals(node.reads, [landmark.sequence, early.sequence, 0]);
+  assertEquals((await node.store.getEvents("a-1")).length, 7);
+  await node.actors.close();
+});
+
+Deno.test("a command that was handled before its shard moved is found behind its landmark", async () => {
+  const { node: first, landmark } = await written();
+  await first.retry("lost", landmark, false);
+  await first.actors.close();
+  const again: ReplyAgain = ([event]) => event!.version;
+  const second = new Node({ handler: append, again }, first);
+  assertEquals(await second.retry("next", first.actors.landmark), { kind: "reply", reply: 5 });
+  assertEquals(await second.retry("lost", landmark), { kind: "reply", reply: 4 });
+  assertEquals(second.reads, [landmark.sequence + 1, landmark.sequence]);
+  assertEquals((await second.store.getEvents("a-1")).length, 5);
+  await second.actors.close();
+});
+
+Deno.test("Control: by a landmark that was stored later, a command is handled twice", async () => {
+  const { node: first, landmark } = await written();
+  await first.retry("lost", landmark, false);
+  await first.send("other");
+  await first.actors.close();
+  const second = new Node({ handler: append }, first);
+  assertEquals((await second.retry("lost", first.actors.landmark)).kind, "reply");
+  assertEquals((await second.store.getEvents("a-1")).length, 6);
+  await second.actors.close();
+});
+
+Deno.test("in doubt, a landmark that the stream does not have is not believed", async () => {
+  for (const holds of [undefined, () => Promise.resolve(true)]) {
+    const { node: first, landmark: { sequence, id } } = await written();
+    await first.send("lost");
+    await first.actors.close();
+    // Of a stream that has lost its end since, at places that it has come to again, or has not.
+    for (const landmark of [{ sequence: sequence + 1, id }, { sequence: sequence + 9, id }]) {
+      const second = new Node({ handler: append, ...holds && { holds } }, first);
+      const { kind } = await second.retry("lost", landmark);
+      // The control: without a look at what is there, it is handled again.
+      assertEquals(kind, holds === undefined ? "handled" : "reply");
+      if (holds === undefined) assertEquals(second.reads, [0]);
+      await second.actors.close();
+    }
+  }
+});
+
+Deno.test("what is not settled is looked for from where the command was sent", async () => {
+  const { node: first, landmark } = await written();
+  await first.actors.close();
+  const node: Node = new Node({
+    storeFor: (id) => {
+      const store = node.marked(id);
+      if (id !== "lost" || node.notes.get("a-1")!.has(id)) return store;
+      const saveEvents = async (events: readonly Event[]) => {
+        await store.saveEvents(events);
+        const settle = () => Promise.resolve("saved" as const);
+        throw new SaveOutcomeUnknownError("a-1", 1, settle);
+      };
+      return new Proxy(store, {
+        get: (target, name) => name === "saveEvents" ? saveEvents : Reflect.get(target, name),
+      });
+    },
+    handler: append,
+  }, first);
+  assertEquals((await node.retry("lost", landmark, false)).kind, "again");
+  assertEquals((await node.retry("lost", landmark)).kind, "handled");
+  assertEquals(node.reads, [landmark.sequence, landmark.sequence]);
+  await node.actors.close();
+});

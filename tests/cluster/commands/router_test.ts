@@ -1,0 +1,216 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  type AnswerMessage,
+  type CommandAnswer,
+  type CommandMessage,
+  decodeAnswer,
+  decodeCommand,
+  encodeMessage,
+} from "../../../cluster/commands/messages.ts";
+import { News } from "../../../store/base/notifier.ts";
+import { type Destination, Router, type RouterParts } from "../../../cluster/commands/router.ts";
+import {
+  CommandAlreadyHandledError,
+  CommandFailedError,
+  CommandOutcomeUnknownError,
+  StoreUnavailableError,
+} from "../../../store/errors.ts";
+import type { Wire } from "../../../store/nats/requests.ts";
+import { WireError } from "../../../store/nats/request_error.ts";
+
+const MESSAGE = { id: "c-1", actorId: "account-1", command: { amount: 7 } };
+const THERE: Destination = { nodeId: "b", incarnation: "1", subject: "node.b" };
+const HERE: Destination = { nodeId: "a", incarnation: "1", subject: undefined };
+
+/** A router whose wire answers from a list; the last one for ever. */
+function routerOf(
+  outcomes: (AnswerMessage | WireError)[],
+  parts: Partial<RouterParts> = {},
+): { router: Router; sent: string[]; messages: CommandMessage[] } {
+  const sent: string[] = [];
+  const messages: CommandMessage[] = [];
+  const request = (subject: string, payload: Uint8Array) => {
+    const message = decodeCommand(payload)!;
+    messages.push(message);
+    sent.push(`${subject} ${message.id}`);
+    const outcome = outcomes.length > 1 ? outcomes.shift()! : outcomes[0]!;
+    return outcome instanceof WireError
+      ? Promise.reject(outcome)
+      : Promise.resolve({ data: encodeMessage(outcome) });
+  };
+  const router = new Router({
+    wire: { request } as unknown as Wire,
+    ownerOf: () => THERE,
+    isThere: () => true,
+    runHere: () => Promise.resolve({ kind: "reply", reply: "here" }),
+    news: new News(),
+    capacity: 10,
+    pause: 1000,
+    ...parts,
+  });
+  return { router, sent, messages };
+}
+
+const again: CommandAnswer = { kind: "again", reason: "the node does not serve shard 7" };
+const noResponders = new WireError("no responders", "node.b", false);
+const interrupted = new WireError("interrupted", "node.b", true);
+
+Deno.test("send() gives the owner's reply, and without one undefined", async () => {
+  const { router, sent } = routerOf([{ kind: "reply", reply: [1] }, { kind: "reply" }]);
+  assertEquals(await router.send(MESSAGE, {}), [1]);
+  assertEquals(await router.send(MESSAGE, {}), undefined);
+  assertEquals(sent, ["node.b c-1", "node.b c-1"]);
+});
+
+Deno.test("send() tries again under the same id until somebody answers for the command", async () => {
+  const reply: CommandAnswer = { kind: "reply", reply: "done" };
+  const { router, sent } = routerOf([noResponders, again, interrupted, reply]);
+  assertEquals(await router.send(MESSAGE, {}), "done");
+  assertEquals(sent.length, 4);
+  assertEquals(new Set(sent).size, 1);
+  assertEquals(router.underWay, 0);
+});
+
+Deno.test("send() follows the owner, and runs the command here where that is this node", async () => {
+  const owners = [undefined, THERE, HERE];
+  const { router, sent } = routerOf([again], { ownerOf: () => owners.shift() });
+  assertEquals(await router.send(MESSAGE, {}), "here");
+  assertEquals(sent.length, 1);
+});
+
+Deno.test("send() goes on at once when the owners change", async () => {
+  const news = new News();
+  const owners: Destination[] = [];
+  const { router } = routerOf([again], { ownerOf: () => owners[0], news });
+  const reply = router.send(MESSAGE, {});
+  owners.push(HERE);
+  news.tell();
+  assertEquals(await reply, "here");
+});
+
+Deno.test("send() does not wait for a node that has gone", async () => {
+  const news = new News();
+  const owners = [THERE, HERE];
+  const { router } = routerOf([], {
+    wire: { request: () => new Promise(() => {}) } as unknown as Wire,
+    ownerOf: () => owners[0],
+    isThere: ({ nodeId }) => owners.some((owner) => owner.nodeId === nodeId),
+    news,
+  });
+  const reply = router.send(MESSAGE, {});
+  news.tell(); // It is there still.
+  owners.shift();
+  news.tell();
+  assertEquals(await reply, "here");
+});
+
+Deno.test("send() tells what the handler threw, and of a command handled before", async () => {
+  const error = { name: "RangeError", message: "too much" };
+  const receipt = { sequence: 9, duplicate: false };
+  const { router } = routerOf([{ kind: "failed", error }, { kind: "handled", receipt }]);
+  const failed = await assertRejects(() => router.send(MESSAGE, {}), CommandFailedError);
+  assertEquals([failed.nodeId, failed.failure], ["b", error]);
+  const handled = await assertRejects(() => router.send(MESSAGE, {}), CommandAlreadyHandledError);
+  assertEquals(handled.receipt, receipt);
+});
+
+Deno.test("send() says whether a command without an answer may have been handled", async () => {
+  const options = { timeout: 30 };
+  const never = routerOf([noResponders]).router;
+  const unsent = await assertRejects(() => never.send(MESSAGE, options), StoreUnavailableError);
+  assert(unsent.message.endsWith("it was not handled"), unsent.message);
+  const lost = routerOf([interrupted, noResponders]).router;
+  const unknown = await assertRejects(
+    () => lost.send(MESSAGE, options),
+    CommandOutcomeUnknownError,
+  );
+  assertEquals(unknown.commandId, "c-1");
+  const stored = routerOf([{ ...again, isDoubtful: true }, noResponders]).router;
+  await assertRejects(() => stored.send(MESSAGE, options), CommandOutcomeUnknownError);
+});
+
+Deno.test("a signal ends the waiting, by its reason where the command was not handled", async () => {
+  const { router } = routerOf([noResponders]);
+  const reason = new Error("enough");
+  const signal = () => {
+    const ends = new AbortController();
+    setTimeout(() => ends.abort(reason), 20);
+    return { signal: ends.signal };
+  };
+  await assertRejects(() => router.send(MESSAGE, signal()), Error, "enough");
+  const hanging = routerOf([again], { ownerOf: () => HERE, runHere: () => new Promise(() => {}) });
+  const unknown = await assertRejects(
+    () => hanging.router.send(MESSAGE, signal()),
+    CommandOutcomeUnknownError,
+  );
+  assertEquals(unknown.cause, reason);
+  await assertRejects(
+    () => router.send(MESSAGE, { signal: AbortSignal.abort(reason) }),
+    Error,
+    "eno",
+  );
+});
+
+Deno.test("no more commands than the capacity are on their way", async () => {
+  const { promise, resolve } = Promise.withResolvers<CommandAnswer>();
+  const { router } = routerOf([again], {
+    ownerOf: () => HERE,
+    runHere: () => promise,
+    capacity: 2,
+  });
+  const waiting = [router.send(MESSAGE, {}), router.send(MESSAGE, {})];
+  await assertRejects(() => router.send(MESSAGE, {}), StoreUnavailableError, "it was not sent");
+  resolve({ kind: "reply", reply: 1 });
+  assertEquals(await Promise.all(waiting), [1, 1]);
+});
+
+Deno.test("all tries of a command name the same landmark, and say when one may be handled", async () => {
+  const reply: CommandAnswer = { kind: "reply", reply: "done" };
+  const landmark = { sequence: 7, id: "e-7" };
+  const later = { ...again, landmark: { sequence: 9, id: "e-9" } };
+  const { router, messages } = routerOf([noResponders, later, interrupted, again, reply]);
+  await router.send({ ...MESSAGE, landmark }, {});
+  assertEquals(messages.map((message) => message.landmark), Array(5).fill(landmark));
+  assertEquals(
+    messages.map(({ isDoubtful = false }) => isDoubtful),
+    [false, false, false, true, true],
+  );
+});
+
+Deno.test("a router knows the latest landmark of all answers", async () => {
+  const at = (sequence: number) => ({ sequence, id: `e-${sequence}` });
+  const { router } = routerOf([
+    { ...again, landmark: at(3) },
+    { kind: "reply", landmark: at(9) },
+    { kind: "reply", landmark: at(5) },
+    { kind: "reply" },
+  ]);
+  assertEquals(router.landmark, undefined);
+  for (let at = 0; at < 3; at++) await router.send(MESSAGE, {});
+  assertEquals(router.landmark, at(9));
+});
+
+Deno.test("a landmark that would make a command too large is left out", async () => {
+  const message = { ...MESSAGE, landmark: { sequence: 7, id: "e-7" } };
+  const maxBytes = encodeMessage(MESSAGE).length;
+  const { router, messages } = routerOf([interrupted, { kind: "reply" }]);
+  await router.send(message, { maxBytes });
+  assertEquals(messages, [MESSAGE, MESSAGE]);
+  await assertRejects(() => router.send(message, { maxBytes: maxBytes - 1 }), RangeError, "takes");
+});
+
+Deno.test("messages of nodes that know no landmarks, or write others, are read all the same", () => {
+  const encode = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+  const strange = [undefined, null, 7, "7", {}, { sequence: 7 }, { sequence: -1, id: "e" }];
+  strange.push({ sequence: 7, id: "" }, { sequence: 7, id: "x".repeat(201) });
+  for (const landmark of strange) {
+    assertEquals(decodeCommand(encode({ ...MESSAGE, landmark })), MESSAGE);
+    assertEquals(decodeAnswer(encode({ ...again, landmark }))?.landmark, undefined);
+  }
+  const landmark = { sequence: 7, id: "e-7" };
+  assertEquals(decodeCommand(encode({ ...MESSAGE, landmark, isDoubtful: 1 })), {
+    ...MESSAGE,
+    landmark,
+  });
+  assertEquals(decodeAnswer(encode({ ...again, landmark })), { ...again, landmark });
+});

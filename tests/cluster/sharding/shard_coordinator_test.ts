@@ -1,0 +1,177 @@
+import { assertEquals } from "@std/assert";
+import {
+  coordinate,
+  mapIn,
+  type ShardStatus,
+} from "../../../cluster/sharding/shard_coordinator.ts";
+import { News } from "../../../store/base/notifier.ts";
+import { Reports } from "../../../cluster/error_throttle.ts";
+import {
+  emptyShardMap,
+  nextMap,
+  type ShardMap,
+  shardMoves,
+} from "../../../cluster/sharding/shard_map.ts";
+import { formatShardMap } from "../../../cluster/sharding/shard_map_json.ts";
+import { planShards, type ShardMember } from "../../../cluster/sharding/shard_plan.ts";
+import { EMPTY_VIEW } from "../../../cluster/membership/view.ts";
+import { encodeView } from "../../../cluster/membership/view_json.ts";
+import type { Bucket } from "../../../store/kv/bucket.ts";
+import type { BucketEntry, PutOptions } from "../../../store/kv/entry.ts";
+import type { TryOutcome } from "../../../store/nats/publisher.ts";
+
+const SHARDS = 64;
+const lifeOf = (nodeId: string): ShardMember => ({ nodeId, incarnation: "1", capacity: 1 });
+
+/** Members that settle when they are told to, and the maps that they are dealt. */
+class Bed {
+  readonly maps: ShardMap[] = [];
+  readonly news = new News();
+  readonly ends = new AbortController();
+  members: ShardMember[];
+  /** Shards on the move, by node. */
+  unsettled = 0;
+  /** Nodes that do not answer yet. */
+  readonly silent = new Set<string>();
+  asked = 0;
+  looked = 0;
+  readonly reports: unknown[] = [];
+  readonly work: Promise<void>;
+  #entry: BucketEntry;
+  #view: Uint8Array | undefined;
+
+  constructor(map: ShardMap, ...members: ShardMember[]) {
+    this.members = members;
+    this.#entry = { key: "map", revision: 1, value: new TextEncoder().encode(formatShardMap(map)) };
+    const bucket = {
+      wire: { closed: false, connected: () => Promise.resolve() },
+      get: (key: string) => {
+        if (key === "map") return Promise.resolve(this.#entry);
+        this.looked++;
+        return Promise.resolve({ key, revision: 1, value: this.#view });
+      },
+      put: (key: string, value: Uint8Array, { revision }: PutOptions): Promise<TryOutcome> => {
+        this.#entry = { key, value, revision: revision + 1 };
+        this.maps.push(mapIn(this.#entry, SHARDS));
+        this.unsettled = 1;
+        this.news.tell(); // Each node is told of each map.
+        return Promise.resolve({ kind: "stored", first: revision + 1 });
+      },
+    } as unknown as Bucket;
+    this.work = coordinate({
+      bucket,
+      shards: SHARDS,
+      members: () => this.members,
+      viewVersion: () => 1,
+      news: this.news,
+      statusOf: ({ nodeId }): Promise<ShardStatus> => {
+        this.asked++;
+        if (this.silent.has(nodeId)) return Promise.reject(new Error("no responders"));
+        return Promise.resolve({ mapVersion: Infinity, unsettled: this.unsettled });
+      },
+      newestFence: () => Promise.resolve(0),
+      maxMoves: 4,
+      report: (error) => this.reports.push(error),
+    }, this.ends.signal);
+  }
+
+  /** Has the bucket hold a view that the coordinator has not heard of; or none. */
+  stands(version: number | undefined): void {
+    this.#view = version === undefined ? undefined : encodeView({ ...EMPTY_VIEW, version }, "test");
+  }
+
+  /** Has the bucket hold this under the key of the map. */
+  holds(map: string): void {
+    this.#entry = { key: "map", revision: 9, value: new TextEncoder().encode(map) };
+    this.news.tell();
+  }
+
+  /** Resolves when the members were asked so often again. */
+  async askedAgain(times: number): Promise<void> {
+    const enough = this.asked + times;
+    while (this.asked < enough) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
+  async end(): Promise<void> {
+    this.ends.abort();
+    await this.work;
+  }
+}
+
+const empty = emptyShardMap(SHARDS);
+const alone = nextMap(empty, planShards(empty, [lifeOf("a")]));
+const ownedBy = (map: ShardMap | undefined, nodeId: string) =>
+  map?.shards.filter((owner) => owner?.nodeId === nodeId).length;
+
+Deno.test("no more shards are on the move at once than allowed, whatever news there is", async () => {
+  const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
+  while (bed.maps.length === 0) await bed.askedAgain(1);
+  for (let round = 1; round <= 8; round++) {
+    bed.news.tell();
+    await bed.askedAgain(4);
+    assertEquals(bed.maps.length, round);
+    assertEquals(ownedBy(bed.maps.at(-1), "b"), 4 * round);
+    bed.unsettled = 0;
+    await bed.askedAgain(2);
+  }
+  await bed.end();
+  assertEquals(bed.maps.length, 8);
+});
+
+Deno.test("shards of a node that has gone do not wait for those on the move", async () => {
+  const both = nextMap(alone, planShards(alone, [lifeOf("a"), lifeOf("b")]));
+  const bed = new Bed(both, lifeOf("a"), lifeOf("b"), lifeOf("c"));
+  while (bed.maps.length === 0) await bed.askedAgain(1);
+  assertEquals(shardMoves(both.shards, bed.maps[0]!.shards).length, 4);
+  bed.members = [lifeOf("a"), lifeOf("c")];
+  bed.news.tell();
+  while (bed.maps.length === 1) await bed.askedAgain(1);
+  assertEquals(ownedBy(bed.maps[1], "b"), 0);
+  const moves = shardMoves(bed.maps[0]!.shards, bed.maps[1]!.shards);
+  assertEquals(moves.filter(({ from }) => from?.nodeId !== "b"), []);
+  await bed.end();
+});
+
+Deno.test("a shard that is served stays until the node that is to have it follows the map", async () => {
+  const bed = new Bed(alone, lifeOf("a"));
+  await bed.askedAgain(1);
+  bed.silent.add("b");
+  bed.members = [lifeOf("a"), lifeOf("b")];
+  bed.news.tell();
+  await bed.askedAgain(8);
+  assertEquals(bed.maps.length, 0);
+  bed.silent.clear();
+  while (bed.maps.length === 0) await bed.askedAgain(1);
+  assertEquals(ownedBy(bed.maps[0], "b"), 4);
+  await bed.end();
+});
+
+Deno.test("nothing is planned for members of whom newer ones are known in the bucket", async () => {
+  const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
+  bed.stands(2);
+  const looked = bed.looked;
+  while (bed.looked < looked + 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  assertEquals(bed.maps.length, 0);
+  bed.stands(1);
+  while (bed.maps.length === 0) await bed.askedAgain(1);
+  await bed.end();
+});
+
+Deno.test("a map that cannot be read is told of, and dealing goes on when it can be", async () => {
+  const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
+  bed.holds("{}");
+  while (bed.reports.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  assertEquals(bed.maps.length, 0);
+  bed.holds(formatShardMap(alone));
+  while (bed.maps.length === 0) await bed.askedAgain(1);
+  assertEquals(bed.reports.length, 1);
+  await bed.end();
+});
+
+Deno.test("the same problem is told of once in a while, others at once", () => {
+  const told: unknown[] = [];
+  const reports = new Reports((error) => told.push(error));
+  const [one, other] = [new TypeError("one"), new TypeError("other")];
+  for (const error of [one, new TypeError("one"), other, one, other]) reports.tell(error);
+  assertEquals(told, [one, other]);
+});

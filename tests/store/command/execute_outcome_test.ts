@@ -1,0 +1,159 @@
+import { assert, assertEquals, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
+import {
+  execute,
+  InMemoryEventStore,
+  SaveOutcomeUnknownError,
+  type SettledOutcome,
+  StoreUnavailableError,
+  VersionConflictError,
+} from "../../../store/mod.ts";
+import { turns } from "../../../testing/event_store/kit.ts";
+import { add, assertOnce, counter } from "../../support/counter.ts";
+import { ACTOR, meanwhile, Spied } from "./execute_bed.ts";
+
+function unknown(settle: () => Promise<SettledOutcome>): SaveOutcomeUnknownError {
+  return new SaveOutcomeUnknownError(ACTOR, 1, settle);
+}
+
+Deno.test("at the deadline the conflict is passed on", async () => {
+  await using store = new Spied();
+  let count = 0;
+  let isOther = false;
+  store.onSave = async (save) => {
+    // The other's own save comes through here too.
+    if (isOther) return await save();
+    isOther = true;
+    await meanwhile(store);
+    isOther = false;
+    count++;
+    return await save();
+  };
+  const late = () => execute(store, ACTOR, counter, add("late"), { timeout: 60 });
+  const error = await assertRejects(late, VersionConflictError);
+  assertEquals(error.currentVersion, count);
+  assert(count > 1, "it was tried again");
+});
+
+Deno.test("a command whose turn does not come in time is rejected, and never run", async () => {
+  await using store = new Spied();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  store.onSave = (save) => promise.then(save);
+  const first = execute(store, ACTOR, counter, add("first"));
+  while (store.saves.length === 0) await turns();
+  const late = () => execute(store, ACTOR, counter, add("late"), { timeout: 10 });
+  const error = await assertRejects(late, StoreUnavailableError);
+  assertMatch(error.message, /its turn did not end before its deadline; nothing was saved/);
+  resolve();
+  await first;
+  await assertOnce(store, ACTOR, ["first"]);
+});
+
+Deno.test("a decide() that never ends keeps the actor no longer than its deadline", async () => {
+  await using store = new InMemoryEventStore();
+  const stuck = { ...counter, decide: () => new Promise<never>(() => {}) };
+  const forever = execute(store, ACTOR, stuck, {}, { timeout: 20 });
+  const next = execute(store, ACTOR, counter, add("next"));
+  await assertRejects(() => forever, StoreUnavailableError);
+  await next;
+});
+
+Deno.test("a signal ends the wait for a turn, and the retries, by its reason", async () => {
+  await using store = new Spied();
+  const reason = new Error("enough");
+  const aborted = execute(store, ACTOR, counter, add("no"), { signal: AbortSignal.abort(reason) });
+  assertStrictEquals(await aborted.catch((error) => error), reason);
+  const controller = new AbortController();
+  let isOther = false;
+  store.onSave = async (save) => {
+    if (isOther) return await save();
+    isOther = true;
+    await meanwhile(store);
+    isOther = false;
+    controller.abort(reason);
+    return await save();
+  };
+  const { signal } = controller;
+  const tried = execute(store, ACTOR, counter, add("no"), { signal });
+  assertStrictEquals(await tried.catch((error) => error), reason);
+  await assertOnce(store, ACTOR, ["other"]);
+});
+
+Deno.test("a signal that comes while events are saved changes nothing", async () => {
+  await using store = new Spied();
+  const controller = new AbortController();
+  store.onSave = (save) => {
+    controller.abort();
+    return save();
+  };
+  await execute(store, ACTOR, counter, add("yes"), { signal: controller.signal });
+  await assertOnce(store, ACTOR, ["yes"]);
+});
+
+Deno.test("a save of unknown outcome that has landed is found to be saved", async () => {
+  await using store = new Spied();
+  store.onSave = async (save) => {
+    await save();
+    store.onSave = (save) => save();
+    throw unknown(() => Promise.resolve("saved"));
+  };
+  const { version } = await execute(store, ACTOR, counter, add("once"));
+  assertEquals(version, 1);
+  assertEquals(store.saves.length, 2);
+  assertStrictEquals(store.saves[0]![0]!.id, store.saves[1]![0]!.id);
+  await assertOnce(store, ACTOR, ["once"]);
+});
+
+Deno.test("nothing is decided while an earlier decision may still land", async () => {
+  await using store = new Spied();
+  let decided = 0;
+  const decide: typeof counter.decide = (...args) => {
+    decided++;
+    return counter.decide(...args);
+  };
+  let tries = 0;
+  store.onSave = (save) => {
+    if (++tries < 4) return Promise.reject(unknown(() => Promise.resolve("open")));
+    return tries < 6 ? Promise.reject(new StoreUnavailableError("Cannot save: away")) : save();
+  };
+  await execute(store, ACTOR, { ...counter, decide }, add("once"));
+  assertEquals([tries, decided], [6, 1]);
+  await assertOnce(store, ACTOR, ["once"]);
+});
+
+Deno.test("an outcome that stays unknown is told, and can be settled later", async () => {
+  await using store = new Spied();
+  let save: () => Promise<unknown> = () => Promise.resolve();
+  const outcomes: SettledOutcome[] = ["open"];
+  store.onSave = (real) => {
+    save = real;
+    return Promise.reject(unknown(() => Promise.resolve(outcomes.at(-1)!)));
+  };
+  const lost = () => execute(store, ACTOR, counter, add("lost"), { timeout: 30 });
+  const error = await assertRejects(lost, SaveOutcomeUnknownError);
+  assertEquals([error.actorId, error.version, await error.settle()], [ACTOR, 1, "open"]);
+  await save();
+  outcomes.push("saved");
+  assertEquals(await error.settle(), "saved");
+});
+
+Deno.test("of several tries without an answer, one that was stored settles them all", async () => {
+  await using store = new Spied();
+  const outcomes: SettledOutcome[] = ["saved", "never", "never", "never", "never", "never"];
+  let tries = 0;
+  store.onSave = () => {
+    const at = tries++;
+    return Promise.reject(unknown(() => Promise.resolve(outcomes[at] ?? "never")));
+  };
+  const lost = () => execute(store, ACTOR, counter, add("lost"), { timeout: 60 });
+  const error = await assertRejects(lost, SaveOutcomeUnknownError);
+  assert(tries > 1);
+  assertEquals(await error.settle(), "saved");
+});
+
+Deno.test("a store that is away is told at once where nothing is in doubt", async () => {
+  await using store = new Spied();
+  store.onSave = () => Promise.reject(new StoreUnavailableError("Cannot save: away"));
+  const commands = ["a", "b"].map((name) => execute(store, ACTOR, counter, add(name)));
+  for (const command of commands) await assertRejects(() => command, StoreUnavailableError);
+  assertEquals(store.saves.length, 2);
+});

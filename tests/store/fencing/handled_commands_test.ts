@@ -1,0 +1,94 @@
+import { assert, assertEquals } from "@std/assert";
+import { handledIn } from "../../../store/fencing/fenced_store.ts";
+import { fact } from "../../support/fault.ts";
+import { claimAll, nodeOf } from "./bed.ts";
+import { clusterTest, natsTest } from "../../support/fixture.ts";
+
+natsTest("Where commands' events are is found from a sequence on", async (scene) => {
+  await using a = await nodeOf(scene, "a");
+  await claimAll(a, 1);
+  const handled = handledIn(a.store);
+  const save = async (id: string, ...events: ReturnType<typeof fact>[]) =>
+    (await a.store.forCommand(id).saveEvents(events)).sequence;
+  const first = await save("first", fact("order-1", 1), fact("order-1", 2));
+  const second = await save("second", fact("order-1", 3));
+  await a.store.saveEvent(fact("order-1", 4));
+  const places = async (after: number) => {
+    const { receipts, since } = await handled.receipts("order-1", after);
+    return { since, at: [...receipts].map(([id, { sequence }]) => [id, sequence]) };
+  };
+  assertEquals(await places(0), { since: 0, at: [["first", first], ["second", second]] });
+  assertEquals(await places(first - 1), {
+    since: first - 1,
+    at: [["first", first], ["second", second]],
+  });
+  assertEquals(await places(first), { since: first, at: [["second", second]] });
+  assertEquals(await places(second), { since: second, at: [] });
+  assertEquals(await places(1_000_000), { since: 1_000_000, at: [] });
+  assertEquals((await handled.receipts("order-2", 0)).receipts.size, 0);
+  const versions = async (id: string, after: number) =>
+    (await handled.events("order-1", id, after)).map(({ version }) => version);
+  assertEquals(await versions("first", 0), [1, 2]);
+  assertEquals(await versions("first", first), []);
+  assertEquals(await versions("second", first), [3]);
+});
+
+natsTest("Of more than 1,000 events behind a sequence the last 1,000 count", async (scene) => {
+  await using a = await nodeOf(scene, "a");
+  await claimAll(a, 1);
+  const handled = handledIn(a.store);
+  const { sequence } = await a.store.forCommand("begun").saveEvent(fact("order-1", 1));
+  await a.store.forCommand("old").saveEvent(fact("order-1", 2));
+  await a.store.forCommand("new").saveEvents(
+    [...Array(999).keys()].map((at) => fact("order-1", at + 3)),
+  );
+  const all = await handled.receipts("order-1", sequence);
+  assertEquals([[...all.receipts.keys()], all.since], [["old", "new"], sequence]);
+  await a.store.forCommand("newest").saveEvent(fact("order-1", 1002));
+  const last = await handled.receipts("order-1", sequence);
+  // All that counts is known: nothing more would be found from further back.
+  assertEquals([[...last.receipts.keys()], last.since], [["new", "newest"], 0]);
+});
+
+natsTest("A landmark is there where its event is, and nowhere else", async (scene) => {
+  await using a = await nodeOf(scene, "a");
+  await claimAll(a, 1);
+  const handled = handledIn(a.store);
+  const events = [fact("order-1", 1), fact("order-2", 1)];
+  const { sequence } = await a.store.saveEvents(events);
+  const [first, second] = events.map(({ id }) => id) as [string, string];
+  assert(await handled.holds({ sequence, id: second }));
+  assert(await handled.holds({ sequence: sequence - 1, id: first }));
+  for (
+    const landmark of [
+      { sequence, id: first },
+      { sequence: sequence - 1, id: second },
+      { sequence: 1, id: first }, // The genesis.
+      { sequence: sequence + 100, id: second },
+    ]
+  ) assert(!await handled.holds(landmark));
+});
+
+clusterTest("Of an actor of which nothing is new, no page of events is read", async (scene) => {
+  await using a = await nodeOf(scene, "a", { replicas: 3 });
+  await claimAll(a, 1);
+  const events = [...Array(50).keys()].map((at) => fact("order-1", at + 1));
+  const { sequence } = await a.store.forCommand("c-1").saveEvents(events);
+  const proxy = scene.proxy();
+  await using b = await nodeOf(scene, "b", {
+    connection: await scene.connect({ servers: proxy.url }),
+  });
+  await b.store.claim(b.store.shardOf("order-1"), 2);
+  const requests: string[] = [];
+  proxy.onClientFrame = ({ verb, payload }) => {
+    if (verb.endsWith("PUB")) requests.push(new TextDecoder().decode(payload));
+    return "pass";
+  };
+  const { receipts } = await handledIn(b.store).receipts("order-1", sequence);
+  assertEquals(receipts.size, 0);
+  // A handler that asks for the version then has it.
+  assertEquals(await b.store.getLatestVersion("order-1"), 50);
+  // The leader's word, and the proof that it is no older than the claim; at the same time.
+  const isEnd = (query: string) => /^\{"(last_by_subj|multi_last)"/.test(query);
+  assertEquals([requests.length, requests.filter(isEnd).length], [2, 2]);
+});

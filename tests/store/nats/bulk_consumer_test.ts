@@ -1,0 +1,130 @@
+import { assert, assertEquals } from "@std/assert";
+import { type Event, type EventStore, JetStreamEventStore } from "../../../store/mod.ts";
+import { fact } from "../../support/fault.ts";
+import { natsTest } from "../../support/fixture.ts";
+import { type Stores, storeTest } from "../../support/stores.ts";
+
+const COUNT = 3000;
+
+async function fill(store: EventStore): Promise<void> {
+  for (let version = 1; version <= COUNT; version += 1000) {
+    await store.saveEvents(Array.from({ length: 1000 }, (_, at) => fact("order-1", version + at)));
+  }
+}
+
+function checkWhole(events: readonly Event[]): void {
+  assertEquals(events.length, COUNT);
+  events.forEach(({ version }, at) => assertEquals(version, at + 1));
+}
+
+/** A store that knows nothing yet, and the names of the consumers that it makes. */
+async function watched(stores: Stores) {
+  const proxy = stores.scene.proxy();
+  const made: string[] = [];
+  proxy.eatFromClient(({ subject }) => {
+    if (subject.startsWith("$JS.API.CONSUMER.CREATE.")) made.push(subject.split(".").at(-1)!);
+    return false;
+  });
+  return { ...await stores.open({}, proxy.url), made };
+}
+
+storeTest("A long history is read through a consumer, a short one is not", async (stores) => {
+  await fill((await stores.open()).store);
+  const { store, made } = await watched(stores);
+  await store.saveEvents(Array.from({ length: 500 }, (_, at) => fact("order-2", at + 1)));
+  assertEquals((await store.getEvents("order-2")).length, 500);
+  assertEquals(
+    (await Array.fromAsync(store.readEvents("order-1", { toVersion: 500 }))).length,
+    500,
+  );
+  assertEquals(made, []);
+  checkWhole(await store.getEvents("order-1"));
+  assertEquals(made.length, 1);
+  const all = await Array.fromAsync(store.readAll());
+  checkWhole(all.filter(({ actorId }) => actorId === "order-1"));
+  assertEquals(made.length, 2);
+});
+
+storeTest("A read that is given up leaves no consumer", async (stores) => {
+  await fill((await stores.open()).store);
+  const { store, made } = await watched(stores);
+  for await (const { version } of store.readEvents("order-1")) if (version === 200) break;
+  assertEquals(made.length, 1);
+  // The fixture looks for those that are left.
+});
+
+storeTest("A read does without its consumer when that is gone", async (stores) => {
+  await fill((await stores.open()).store);
+  const { store, connection, made } = await watched(stores);
+  const events: Event[] = [];
+  for await (const event of store.readEvents("order-1")) {
+    events.push(event);
+    if (event.version % 700 !== 0) continue;
+    for (const name of made.splice(0)) {
+      await connection.request(`$JS.API.CONSUMER.DELETE.${store.stream}.${name}`);
+    }
+  }
+  checkWhole(events);
+});
+
+natsTest("A message that a consumer loses on its way is read again", async (scene) => {
+  const { namespace } = scene;
+  await using store = await JetStreamEventStore.open(await scene.connect(), { namespace });
+  await fill(store);
+  const proxy = scene.proxy();
+  await using reader = await JetStreamEventStore.open(
+    await scene.connect({ servers: proxy.url }),
+    { namespace },
+  );
+  for (const lost of [129, 200, 640, COUNT]) {
+    const meal = proxy.eatFromServer(
+      ({ replyTo, headers }) =>
+        replyTo?.startsWith("$JS.ACK.") === true && headers?.get("Aether-Version") === `${lost}`,
+      1,
+    );
+    checkWhole(await reader.getEvents("order-1"));
+    assertEquals(meal.eaten.length, 1, `Version ${lost} went through no consumer`);
+  }
+});
+
+storeTest(
+  "Where consumers are not answered for, long histories are read without",
+  async (stores) => {
+    await fill((await stores.open()).store);
+    const proxy = stores.scene.proxy();
+    const meal = proxy.eatFromClient(({ subject }) =>
+      subject.startsWith("$JS.API.CONSUMER.CREATE.")
+    );
+    const { store } = await stores.open({}, proxy.url);
+    checkWhole(await store.getEvents("order-1"));
+    assertEquals(meal.eaten.length, 1);
+    for (let round = 0; round < 3; round++) checkWhole(await store.getEvents("order-1"));
+    assertEquals(meal.eaten.length, 1, "Each read has waited for a consumer again");
+  },
+);
+
+natsTest("Where no consumer may be made, a long history is read without", async (scene) => {
+  const { namespace } = scene;
+  const founder = await scene.connect({ user: "root", pass: "p" });
+  await using store = await JetStreamEventStore.open(founder, { namespace });
+  await fill(store);
+  const connection = await scene.connect({ user: "reader", pass: "p" });
+  const denials: unknown[] = [];
+  const statuses = connection.status();
+  const listening = (async () => {
+    for await (const status of statuses) if (status.type === "error") denials.push(status.error);
+  })();
+  await using reader = await JetStreamEventStore.open(connection, { namespace });
+  checkWhole(await reader.getEvents("order-1"));
+  checkWhole(await reader.getEvents("order-1"));
+  assert(denials.length <= 1, `${denials.length} denials: it should not ask twice`);
+  (statuses as unknown as { stop(): void }).stop();
+  await listening;
+}, {
+  server: {
+    config: `authorization { users: [
+      { user: root, password: p },
+      { user: reader, password: p, permissions: { publish: { deny: "$JS.API.CONSUMER.>" } } },
+    ] }`,
+  },
+});

@@ -1,0 +1,37 @@
+import { assertEquals } from "@std/assert";
+import { headers } from "@nats-io/transport-node";
+import { JetStreamEventStore } from "../../../store/mod.ts";
+import { Layout } from "../../../store/format/layout.ts";
+import { Publisher } from "../../../store/nats/publisher.ts";
+import { StreamApi } from "../../../store/nats/stream_api.ts";
+import { Wire } from "../../../store/nats/requests.ts";
+import { storedIn } from "../../support/fault.ts";
+import { natsTest } from "../../support/fixture.ts";
+
+natsTest("What could only be sent after its deadline is not sent", async (scene) => {
+  const { namespace } = scene;
+  const connection = await scene.connect();
+  await using store = await JetStreamEventStore.open(connection, { namespace });
+  const layout = new Layout(namespace);
+  const wire = new Wire(connection);
+  const publisher = new Publisher(new StreamApi(wire, layout, "$JS.API"));
+  const messages = (count: number) =>
+    Array.from({ length: count }, (_, at) => ({
+      subject: layout.event(`order-${count}-${at}`, 256),
+      headers: headers(),
+      body: new Uint8Array(),
+    }));
+  for (const count of [1, 2]) {
+    for (const late of [0, 1, 1_000]) {
+      const outcome = await publisher.publish(messages(count), 1_000, performance.now() - late);
+      assertEquals(outcome.kind, "absent");
+    }
+    const signal = AbortSignal.abort();
+    const aborted = await publisher.publish(messages(count), 1_000, Infinity, signal);
+    assertEquals(aborted.kind, "absent");
+  }
+  assertEquals(await storedIn(connection, store.stream), []);
+  assertEquals((await publisher.publish(messages(2), 1_000, Infinity)).kind, "stored");
+  assertEquals((await storedIn(connection, store.stream)).length, 2);
+  wire.close();
+});

@@ -1,0 +1,136 @@
+import { assert } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { SqliteCheckpointStore } from "../../../examples/sqlite_checkpoints.ts";
+import {
+  type CheckpointStore,
+  InMemoryCheckpointStore,
+  KvCheckpointStore,
+  type SavedCheckpoint,
+} from "../../../store/mod.ts";
+import { checkpointStoreSuite } from "../../../testing/checkpoint_store.ts";
+import { natsTest, type Scene } from "../../support/fixture.ts";
+
+checkpointStoreSuite({
+  test: (name, run) => Deno.test(`InMemoryCheckpointStore: ${name}`, run),
+  create: () => new InMemoryCheckpointStore(),
+  capabilities: { reopen: false },
+});
+
+/** Stores of one test share a file. */
+const files = new Map<string, string>();
+
+checkpointStoreSuite<DatabaseSync>({
+  test: (name, run) =>
+    Deno.test(`SqliteCheckpointStore: ${name}`, async () => {
+      await run();
+      for (const file of files.values()) {
+        for (const end of ["", "-wal", "-shm"]) await Deno.remove(file + end).catch(() => {});
+      }
+      files.clear();
+    }),
+  create: async ({ namespace }) => {
+    const file = files.get(namespace) ?? await Deno.makeTempFile();
+    files.set(namespace, file);
+    const db = new DatabaseSync(file);
+    const close = { [Symbol.asyncDispose]: () => Promise.resolve(db.close()) };
+    return Object.assign(new SqliteCheckpointStore(db), close);
+  },
+  capabilities: { reopen: true },
+});
+
+let scene: Scene | undefined;
+
+checkpointStoreSuite({
+  test: (name, run) =>
+    natsTest(`KvCheckpointStore: ${name}`, async (own) => {
+      scene = own;
+      await run();
+    }),
+  create: async ({ namespace }) =>
+    await KvCheckpointStore.open(await scene!.connect(), { namespace }),
+  capabilities: { reopen: true },
+});
+
+natsTest("A save whose answer is lost is told by loading", async (own) => {
+  const proxy = own.proxy();
+  const connection = await own.connect({ servers: proxy.url });
+  const options = { namespace: own.namespace, timeout: 1_000 };
+  await using store = await KvCheckpointStore.open(connection, options);
+  await store.save("orders.1.0", { revision: 1, body: "one" });
+  const meal = proxy.eatFromServer(
+    (frame) => new TextDecoder().decode(frame.payload).includes('"seq"'),
+    1,
+  );
+  const lost = await store.save("orders.1.0", { revision: 2, body: "two" })
+    .catch((error: Error) => error);
+  await meal.done;
+  assert(lost instanceof Error, "Nobody knows");
+  const standing = await store.load("orders.1.0");
+  assert(standing?.revision === 2 && standing.body === "two");
+  assert(await store.save("orders.1.0", { revision: 3, body: "three" }));
+});
+
+/** A store with one promise broken must fail the tests of that promise. */
+function control(broken: string, create: () => CheckpointStore<unknown>, caughtBy: string[]): void {
+  Deno.test(`the suite catches a checkpoint store that ${broken}`, async () => {
+    const tests = new Map<string, () => Promise<void>>();
+    checkpointStoreSuite<unknown>({
+      test: (name, run) => void tests.set(name, run),
+      create,
+      capabilities: { reopen: false },
+    });
+    for (const name of caughtBy) {
+      const failure = await tests.get(name)!().then(() => undefined, (error: unknown) => error);
+      assert(failure instanceof Error, `"${name}" passes`);
+    }
+  });
+}
+
+/** Compares nothing. */
+class LastWins extends InMemoryCheckpointStore {
+  readonly #saved = new Map<string, SavedCheckpoint>();
+
+  override load(key: string): Promise<SavedCheckpoint | undefined> {
+    return Promise.resolve(this.#saved.get(key));
+  }
+
+  override save(key: string, checkpoint: SavedCheckpoint): Promise<boolean> {
+    this.#saved.set(key, checkpoint);
+    return Promise.resolve(true);
+  }
+}
+
+control("keeps what came last", () => new LastWins(), [
+  "a save follows on the revision that stands, or changes nothing",
+  "of many saves at one revision exactly one wins",
+]);
+
+/** Looks first, and writes later. */
+class LooksFirst extends InMemoryCheckpointStore {
+  readonly #saved = new Map<string, SavedCheckpoint>();
+
+  override load(key: string): Promise<SavedCheckpoint | undefined> {
+    return Promise.resolve(this.#saved.get(key));
+  }
+
+  override async save(key: string, checkpoint: SavedCheckpoint): Promise<boolean> {
+    if (((await this.load(key))?.revision ?? 0) !== checkpoint.revision - 1) return false;
+    this.#saved.set(key, checkpoint);
+    return true;
+  }
+}
+
+control("compares in one step and saves in another", () => new LooksFirst(), [
+  "of many saves at one revision exactly one wins",
+]);
+
+/** Undoes nothing. */
+class Forgetful extends InMemoryCheckpointStore {
+  transaction<T>(work: (tx: unknown) => Promise<T>): Promise<T> {
+    return work({});
+  }
+}
+
+control("undoes no save", () => new Forgetful(), [
+  "a transaction commits its save, or undoes it and rejects with the reason",
+]);

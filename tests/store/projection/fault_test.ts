@@ -1,0 +1,73 @@
+import { JetStreamEventStore, KvCheckpointStore, ProjectionLeases } from "../../../store/mod.ts";
+import { clusterTest, natsTest, type Scene } from "../../support/fixture.ts";
+import { assertWhole, fill, Model, quick, range, Run } from "./bed.ts";
+
+const LONG = Deno.env.get("AETHER_LONG") !== undefined;
+const ACTORS = range(1, 10).map((number) => `order-${number}`);
+
+/** A projection of two workers that goes on while `harm` is done again and again. */
+async function endure(
+  scene: Scene,
+  replicas: number,
+  harm: () => Promise<void>,
+): Promise<void> {
+  const { namespace } = scene;
+  const model = new Model();
+  await using stack = new AsyncDisposableStack();
+  const work = async (): Promise<Run> => {
+    const connection = await scene.connect();
+    const options = { namespace, replicas, timeout: 5_000 };
+    const store = stack.use(await JetStreamEventStore.open(connection, options));
+    const checkpoints = stack.use(await KvCheckpointStore.open(connection, options));
+    const leases = stack.use(
+      await ProjectionLeases.open(connection, { ...options, lease: 15_000 }),
+    );
+    const parts = { leases, partitions: 4, handler: model.handle };
+    return stack.use(new Run(quick({ store, checkpoints }, parts)));
+  };
+  const runs = [await work(), await work()];
+  const writer = stack.use(
+    await JetStreamEventStore.open(await scene.connect(), { namespace, timeout: 30_000 }),
+  );
+  let version = 0;
+  let harming = true;
+  const writing = (async () => {
+    for (; harming; version++) await fill(writer, ACTORS, version + 1, version + 1);
+  })();
+  for (const _time of range(1, LONG ? 15 : 3)) {
+    const seen = model.seen.length;
+    await harm();
+    while (model.seen.length < seen + 20) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  harming = false;
+  await writing;
+  await runs[0]!.projection.caughtUp;
+  assertFirst(model, version);
+}
+
+/** Each actor's events came in order, none missing; some may have come again. */
+function assertFirst(model: Model, to: number): void {
+  const once = new Model();
+  const seen = new Set<string>();
+  for (const event of model.seen) {
+    if (!seen.has(event.id)) once.handle(event);
+    seen.add(event.id);
+  }
+  assertWhole(once, ACTORS, to);
+}
+
+natsTest("A server restarted again and again: a shared projection goes on", async (scene) => {
+  await endure(scene, 1, async () => {
+    await scene.server.kill();
+    await scene.server.restart();
+  });
+});
+
+clusterTest("Servers of a cluster killed in turn: a shared projection goes on", async (scene) => {
+  let turn = 0;
+  await endure(scene, 3, async () => {
+    const server = scene.servers[turn++ % 3]!;
+    await server.kill();
+    await server.restart();
+  });
+}, { leakCheck: false }); // Consumers of watches that were out of reach end by themselves, later.

@@ -1,0 +1,101 @@
+import { assert, assertEquals } from "@std/assert";
+import { InMemoryEventStore } from "../../../store/mod.ts";
+import { shardOf } from "../../../store/actor.ts";
+import { ProjectionReader } from "../../../store/projection/reader.ts";
+import { fact, range } from "./bed.ts";
+
+const LONG = Deno.env.get("AETHER_LONG") !== undefined;
+const OF = 4;
+const ACTORS = range(1, 12).map((number) => `order-${number}`);
+
+/** Lets others have a few turns. */
+async function turns(most: number): Promise<void> {
+  for (let left = Math.random() * most; left > 1; left--) {
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+}
+
+/** Sequences of a partition that a reader gave, whoever asked for them. */
+async function follow(
+  reader: ProjectionReader<ReturnType<typeof fact>>,
+  partition: number,
+  slowness: number,
+): Promise<number[]> {
+  const sequences: number[] = [];
+  let position = 0;
+  const count = 60 * ACTORS.filter((actorId) => shardOf(actorId, OF) === partition).length;
+  while (sequences.length < count) {
+    const intake = reader.join(partition, position);
+    for (let left = 1 + Math.random() * 30; left > 1 && sequences.length < count; left--) {
+      const { events, seen } = await intake.take(
+        () => intake.position > position,
+        new AbortController().signal,
+      );
+      sequences.push(...events.map(({ sequence }) => sequence));
+      position = Math.max(position, seen?.sequence ?? 0);
+      assert((events.at(-1)?.sequence ?? 0) <= position);
+      await turns(slowness);
+    }
+    await reader.leave(intake);
+    await turns(3);
+  }
+  return sequences;
+}
+
+Deno.test("Partitions that come, go and lag are given each of their events once", async () => {
+  for (const round of range(1, LONG ? 200 : 10)) {
+    await using store = new InMemoryEventStore();
+    const saved: { sequence: number; partition: number }[] = [];
+    const save = async (version: number): Promise<void> => {
+      for (const actorId of ACTORS) {
+        const { sequence } = await store.saveEvent(fact(actorId, version));
+        saved.push({ sequence, partition: shardOf(actorId, OF) });
+      }
+    };
+    for (const version of range(1, 20)) await save(version);
+    const writer = (async () => {
+      for (const version of range(21, 60)) {
+        await save(version);
+        await turns(2);
+      }
+    })();
+    const reader = new ProjectionReader({ store, filter: {}, of: OF, size: 5, patience: 1 });
+    const given = await Promise.all(
+      range(0, OF - 1).map((partition) => {
+        return follow(reader, partition, partition === round % OF ? 12 : 2);
+      }),
+    );
+    await writer;
+    for (const [partition, sequences] of given.entries()) {
+      const own = saved.filter((it) => it.partition === partition);
+      assertEquals(sequences, own.map(({ sequence }) => sequence), `partition ${partition}`);
+    }
+  }
+});
+
+Deno.test("A partition that does not come along holds nobody up for long", async () => {
+  await using store = new InMemoryEventStore();
+  for (const version of range(1, 50)) {
+    for (const actorId of ACTORS) await store.saveEvent(fact(actorId, version));
+  }
+  const reader = new ProjectionReader({ store, filter: {}, of: OF, size: 5, patience: 20 });
+  const { signal } = new AbortController();
+  const stuck = reader.join(0, 0);
+  const count = async (partition: number): Promise<number> => {
+    const intake = reader.join(partition, 0);
+    let events = 0;
+    while (!intake.caughtUp) {
+      events += (await intake.take(() => intake.caughtUp, signal)).events.length;
+    }
+    await reader.leave(intake);
+    return events;
+  };
+  const counts = await Promise.all([1, 2, 3].map(count));
+  const own = (partition: number) =>
+    50 * ACTORS.filter((actorId) => shardOf(actorId, OF) === partition).length;
+  assertEquals(counts, [own(1), own(2), own(3)]);
+  let events = 0;
+  while (!stuck.caughtUp) events += (await stuck.take(() => stuck.caughtUp, signal)).events.length;
+  assertEquals(events, own(0), "It has missed nothing meanwhile");
+  await reader.leave(stuck);
+});

@@ -1,0 +1,131 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { JetStreamEventStore, KvCheckpointStore, ProjectionLeases } from "../../../store/mod.ts";
+import { quotasOf } from "../../../store/projection/quota.ts";
+import { natsTest, type Scene } from "../../support/fixture.ts";
+import { fill, Model, quick, range, Run } from "./bed.ts";
+
+const ACTORS = range(1, 40).map((number) => `order-${number}`);
+
+/** Workers that each have everything of their own, as in processes of their own. */
+class Crew implements AsyncDisposable {
+  readonly model = new Model();
+  /** Events that each worker handled. */
+  readonly counts = new Map<string, number>();
+  readonly #scene: Scene;
+  readonly #stack = new AsyncDisposableStack();
+
+  constructor(scene: Scene) {
+    this.#scene = scene;
+  }
+
+  async hire(name: string, partitions = 8): Promise<Run> {
+    const { namespace } = this.#scene;
+    const connection = await this.#scene.connect();
+    const store = this.#stack.use(await JetStreamEventStore.open(connection, { namespace }));
+    const checkpoints = this.#stack.use(await KvCheckpointStore.open(connection, { namespace }));
+    const leases = this.#stack.use(await ProjectionLeases.open(connection, { namespace }));
+    return new Run(quick({ store, checkpoints }, {
+      leases,
+      partitions,
+      handler: (event) => {
+        this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+        this.model.handle(event);
+      },
+    }));
+  }
+
+  /** Resolves when events were handled by just these workers since it was called. */
+  async share(store: JetStreamEventStore, run: Run, names: string[]): Promise<void> {
+    for (;;) {
+      this.counts.clear();
+      const version = await store.getLatestVersion(ACTORS[0]!) + 1;
+      await fill(store, ACTORS, version, version);
+      await run.projection.caughtUp;
+      if (String([...this.counts.keys()].sort()) === String(names)) return;
+    }
+  }
+
+  assertWhole(to: number): void {
+    for (const actorId of ACTORS) assertEquals(this.model.of(actorId), range(1, to), actorId);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+natsTest("Workers that come and go share the partitions; each event comes once", async (scene) => {
+  const { namespace } = scene;
+  await using store = await JetStreamEventStore.open(await scene.connect(), { namespace });
+  await using crew = new Crew(scene);
+  let writing = true;
+  const writer = (async () => {
+    for (let version = 1; writing; version++) {
+      await fill(store, ["stock-1", "stock-2"], version, version);
+    }
+  })();
+  await using one = await crew.hire("one");
+  await crew.share(store, one, ["one"]);
+  {
+    await using _two = await crew.hire("two");
+    await using _three = await crew.hire("three");
+    await crew.share(store, one, ["one", "three", "two"]);
+  }
+  await crew.share(store, one, ["one"]);
+  writing = false;
+  await writer;
+  await one.projection.caughtUp;
+  for (const actorId of ACTORS) {
+    const versions = await store.getLatestVersion(actorId, { fresh: true });
+    assertEquals(crew.model.of(actorId), range(1, versions), actorId);
+  }
+});
+
+natsTest("One partition has one worker; another one takes its place", async (scene) => {
+  const { namespace } = scene;
+  await using store = await JetStreamEventStore.open(await scene.connect(), { namespace });
+  await using crew = new Crew(scene);
+  const one = await crew.hire("one", 1);
+  await crew.share(store, one, ["one"]);
+  await using two = await crew.hire("two", 1);
+  await crew.share(store, two, ["one"]);
+  await one[Symbol.asyncDispose]();
+  await crew.share(store, two, ["two"]);
+  crew.assertWhole(await store.getLatestVersion(ACTORS[0]!));
+});
+
+natsTest("Pause, unpark and rebuild hold for all workers", async (scene) => {
+  const { namespace } = scene;
+  await using store = await JetStreamEventStore.open(await scene.connect(), { namespace });
+  await using crew = new Crew(scene);
+  await using one = await crew.hire("one");
+  await using two = await crew.hire("two");
+  await crew.share(store, one, ["one", "two"]);
+  await one.projection.pause();
+  assertEquals((await two.projection.status()).paused, true);
+  await two.projection.resume();
+  await crew.share(store, two, ["one", "two"]);
+  assertEquals(await two.projection.rebuild(), 2);
+  assertEquals((await one.projection.status()).version, 2);
+  await crew.share(store, one, ["one", "two"]);
+  // Each event came once to version 1, and once to version 2, or only to that one.
+  const seen = Map.groupBy(crew.model.seen, ({ id }) => id);
+  assert([...seen.values()].every(({ length }) => length === 1 || length === 2));
+});
+
+natsTest("Impossible leases are refused", async (scene) => {
+  const connection = await scene.connect();
+  for (const lease of [0, 1_000, 2_500, NaN, Infinity]) {
+    await assertRejects(() => ProjectionLeases.open(connection, { lease }), RangeError);
+  }
+});
+
+Deno.test("Quotas are even, and leave what is left over to who has most", () => {
+  const quotas = (partitions: number, holdings: Record<string, number>) =>
+    Object.fromEntries(quotasOf(partitions, new Map(Object.entries(holdings))));
+  assertEquals(quotas(16, { a: 0 }), { a: 16 });
+  assertEquals(quotas(16, { a: 16, b: 0, c: 0 }), { a: 6, b: 5, c: 5 });
+  assertEquals(quotas(16, { a: 5, b: 6, c: 5 }), { a: 5, b: 6, c: 5 });
+  assertEquals(quotas(1, { a: 0, b: 1 }), { a: 0, b: 1 });
+  assertEquals(quotas(2, { c: 0, b: 0, a: 0 }), { a: 1, b: 1, c: 0 });
+});

@@ -1,0 +1,92 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { isAetherError } from "../../../store/mod.ts";
+import { turns } from "../../../testing/event_store/kit.ts";
+import { fact } from "../../support/fault.ts";
+import { type Opened, storeTest } from "../../support/stores.ts";
+
+/** Requests that a lookup of the actor's version takes. */
+async function requests({ store, connection }: Opened, actorId: string): Promise<number> {
+  const before = connection.stats().outMsgs;
+  await store.getLatestVersion(actorId);
+  return connection.stats().outMsgs - before;
+}
+
+storeTest("What another store saves makes a cached version stale, fresh is not", async (stores) => {
+  const first = await stores.open({ cacheMaxAge: 1_000_000 });
+  const { store: second } = await stores.open();
+  const { store } = first;
+  await store.saveEvent(fact("order-1", 1));
+  await second.saveEvent(fact("order-1", 2));
+  assertEquals(await requests(first, "order-1"), 0);
+  assertEquals(await store.getLatestVersion("order-1"), 1);
+  assertEquals(await store.getLatestVersion("order-1", { fresh: true }), 2);
+  assertEquals(await store.getLatestVersion("order-1"), 2);
+  // A read sees what is newer, and so does a lookup from then on.
+  for (const [version, direction] of [[3, "forwards"], [4, "backwards"]] as const) {
+    await second.saveEvent(fact("order-1", version));
+    const read = await Array.fromAsync(store.readEvents("order-1", { direction }));
+    assertEquals(read.length, version);
+    assertEquals(await store.getLatestVersion("order-1"), version);
+  }
+});
+
+storeTest("A read that ends early is no word on the latest version", async (stores) => {
+  const { store: writer } = await stores.open();
+  await writer.saveEvents(Array.from({ length: 900 }, (_, at) => fact("order-1", at + 1)));
+  for (const options of [{ limit: 10 }, { toVersion: 5 }, { fromVersion: 300, limit: 1 }]) {
+    const { store } = await stores.open({ cacheMaxAge: 1_000_000 });
+    await Array.fromAsync(store.readEvents("order-1", options));
+    assertEquals(await store.getLatestVersion("order-1"), 900, JSON.stringify(options));
+  }
+});
+
+storeTest("A stale cache makes no save wrong", async (stores) => {
+  const { store } = await stores.open({ cacheMaxAge: 1_000_000 });
+  const { store: second } = await stores.open();
+  await store.saveEvent(fact("order-1", 1));
+  const other = fact("order-1", 2);
+  await second.saveEvent(other);
+  const error = await assertRejects(() => store.saveEvent(fact("order-1", 2)));
+  assert(isAetherError(error, "VersionConflictError"), String(error));
+  assertEquals(error.currentVersion, 2);
+  await second.saveEvent(fact("order-1", 3));
+  assertEquals((await store.saveEvent(other)).duplicate, true);
+  await second.saveEvent(fact("order-1", 4));
+  assertEquals((await store.saveEvent(fact("order-1", 5))).duplicate, false);
+  assertEquals((await second.getEvents("order-1")).map(({ version }) => version), [1, 2, 3, 4, 5]);
+});
+
+storeTest("A lookup answers nothing older than cacheMaxAge", async (stores) => {
+  const cacheMaxAge = 100;
+  const { store } = await stores.open({ cacheMaxAge });
+  const { store: second } = await stores.open();
+  await second.saveEvent(fact("order-1", 1));
+  for (let version = 2; version <= 4; version++) {
+    await store.getLatestVersion("order-1", { fresh: true });
+    const told = performance.now();
+    await second.saveEvent(fact("order-1", version));
+    for (;;) {
+      const asked = performance.now();
+      if (await store.getLatestVersion("order-1") === version) break;
+      assert(asked - told <= cacheMaxAge, `Stale ${asked - told} ms after the server's word`);
+      await turns();
+    }
+  }
+  const always = await stores.open({ cacheMaxAge: 0 });
+  for (let time = 0; time < 3; time++) assertEquals(await requests(always, "order-1"), 1);
+});
+
+storeTest("The cache keeps as many actors as it is told", async (stores) => {
+  const cacheSize = 50;
+  const opened = await stores.open({ cacheSize, cacheMaxAge: 1_000_000 });
+  const actors = Array.from({ length: 200 }, (_, at) => `order-${at}`);
+  for (const actorId of actors) await opened.store.saveEvent(fact(actorId, 1));
+  let kept = 0;
+  // The newest first: what is looked up anew drives others out.
+  for (const actorId of actors.toReversed()) {
+    if (await requests(opened, actorId) === 0) kept++;
+  }
+  assertEquals(kept, cacheSize);
+  assertEquals(await requests(opened, actors[0]!), 0);
+  assertEquals(await requests(opened, actors.at(-1)!), 1);
+});

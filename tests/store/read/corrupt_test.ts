@@ -1,0 +1,324 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { headers, type NatsConnection } from "@nats-io/transport-node";
+import {
+  type CorruptEventError,
+  isAetherError,
+  JetStreamEventStore,
+  type StreamRegressedError,
+} from "../../../store/mod.ts";
+import { Layout } from "../../../store/format/layout.ts";
+import { fact } from "../../support/fault.ts";
+import { natsTest, type Scene } from "../../support/fixture.ts";
+
+/** What a message on an actor's subject says. */
+interface Forgery {
+  readonly actorId: string;
+  readonly version: number;
+  readonly previous: number;
+  readonly body?: string;
+  readonly without?: string;
+}
+
+/** A writer beside the store, on the subjects of its actors. */
+class Forger {
+  readonly #connection: NatsConnection;
+  readonly #store: JetStreamEventStore;
+
+  constructor(connection: NatsConnection, store: JetStreamEventStore) {
+    this.#connection = connection;
+    this.#store = store;
+  }
+
+  subjectOf(actorId: string): string {
+    const { namespace, shards } = this.#store;
+    return new Layout(namespace).event(actorId, shards);
+  }
+
+  /** Writes a message without any header; gives its sequence. */
+  async scribble(actorId: string, body: string): Promise<number> {
+    const answer = await this.#connection.request(this.subjectOf(actorId), body, {
+      timeout: 5_000,
+    });
+    return answer.json<{ seq: number }>().seq;
+  }
+
+  /** Writes what looks like an event but for what is forged; gives its sequence. */
+  async forge({ actorId, version, previous, body, without }: Forgery): Promise<number> {
+    const event = fact(actorId, version);
+    const fields = headers();
+    fields.set("Aether-Op", crypto.randomUUID());
+    fields.set("Aether-Id", event.id);
+    fields.set("Aether-Type", event.eventType);
+    fields.set("Aether-Version", String(version));
+    fields.set("Aether-Previous", String(previous));
+    fields.set("Aether-Count", "1");
+    if (without !== undefined) fields.delete(without);
+    const answer = await this.#connection.request(
+      this.subjectOf(actorId),
+      body ?? JSON.stringify(event),
+      { headers: fields, timeout: 5_000 },
+    );
+    return answer.json<{ seq: number }>().seq;
+  }
+}
+
+async function open(scene: Scene): Promise<{ store: JetStreamEventStore; forger: Forger }> {
+  const connection = await scene.connect();
+  const { namespace } = scene;
+  const store = await JetStreamEventStore.open(connection, { namespace, timeout: 2_000 });
+  return { store, forger: new Forger(connection, store) };
+}
+
+/** The error of a read or save that meets a corrupt message. */
+async function corruptionOf(work: () => Promise<unknown>): Promise<CorruptEventError> {
+  const error = await assertRejects(work);
+  assert(isAetherError(error, "CorruptEventError"), String(error));
+  return error;
+}
+
+const GARBAGE: Record<string, { readonly body: string; readonly reason: RegExp }> = {
+  "no JSON": { body: "{", reason: /its body is not JSON in UTF-8/ },
+  "JSON that is no event": { body: "[1]", reason: /its id is wrong/ },
+  "null": { body: "null", reason: /its body is null, not an event/ },
+  "an event of another actor": {
+    body: JSON.stringify(fact("order-2", 2)),
+    reason: /its actorId is wrong/,
+  },
+  "an event of another version than its header": {
+    body: JSON.stringify(fact("order-1", 3)),
+    reason: /its body says version 3, its header 2/,
+  },
+  "an event without data": {
+    body: JSON.stringify({ ...fact("order-1", 2), data: undefined }),
+    reason: /its data is wrong/,
+  },
+  "an event without a valid time": {
+    body: JSON.stringify({ ...fact("order-1", 2), timestamp: "yesterday" }),
+    reason: /its timestamp is wrong/,
+  },
+  "an event with a number for its time": {
+    body: JSON.stringify({ ...fact("order-1", 2), timestamp: 5 }),
+    reason: /its timestamp is wrong/,
+  },
+  "an event without a time": {
+    body: JSON.stringify({ ...fact("order-1", 2), timestamp: null }),
+    reason: /its timestamp is wrong/,
+  },
+};
+
+natsTest(
+  "Garbage in an actor's history is told with its place, the rest is not harmed",
+  async (scene) => {
+    const { store, forger } = await open(scene);
+    await using _ = store;
+    for (const [what, { body, reason }] of Object.entries(GARBAGE)) {
+      const actorId = "order-1";
+      const namespace = `${scene.namespace}-${what.replaceAll(" ", "-")}`;
+      await using own = await JetStreamEventStore.open(await scene.connect(), { namespace });
+      const writer = new Forger(await scene.connect(), own);
+      await own.saveEvent(fact(actorId, 1));
+      const sequence = await writer.forge({ actorId, version: 2, previous: 1, body });
+      await own.saveEvent(fact(actorId, 3));
+      const error = await corruptionOf(() => own.getEvents(actorId));
+      assertEquals(error.sequence, sequence, what);
+      assertMatch(error.message, reason);
+      assertEquals((await own.getEvents(actorId, 3)).map(({ version }) => version), [3], what);
+      await own.saveEvent(fact("order-2", 1));
+      assertEquals((await own.getEvents("order-2")).length, 1);
+    }
+    await store.saveEvent(fact("order-1", 1));
+    const sequence = await forger.forge({
+      actorId: "order-1",
+      version: 2,
+      previous: 1,
+      without: "Aether-Previous",
+    });
+    const error = await corruptionOf(() => store.getEvents("order-1"));
+    assertEquals(error.sequence, sequence);
+    assertMatch(error.message, /it has no Aether-Previous header/);
+  },
+);
+
+natsTest("Garbage as an actor's last message: reads and saves say where it is", async (scene) => {
+  const { store, forger } = await open(scene);
+  await using _ = store;
+  await store.saveEvent(fact("order-1", 1));
+  await store.saveEvent(fact("order-2", 1));
+  const sequence = await forger.scribble("order-1", "Hello");
+  await using cold = await JetStreamEventStore.open(await scene.connect(), {
+    namespace: scene.namespace,
+  });
+  for (const some of [store, cold]) {
+    for (
+      const work of [
+        () => some.saveEvent(fact("order-1", 2)),
+        () => some.saveEvents([fact("order-2", 2), fact("order-1", 2)]),
+        () => some.saveEvent(fact("order-1", 1)),
+        () => some.getEvents("order-1"),
+        () => some.getLatestVersion("order-1", { fresh: true }),
+      ]
+    ) {
+      const error = await corruptionOf(work);
+      assertEquals(error.sequence, sequence);
+      assertMatch(error.message, /so something else wrote it to "aether\..*revoke that writer's/);
+    }
+  }
+  assertEquals((await cold.getEvents("order-2")).length, 1);
+  await store.saveEvent(fact("order-2", 2));
+  assertEquals((await store.getEvents("order-2")).length, 2);
+});
+
+natsTest("Garbage as an actor's only message: a first save says where it is", async (scene) => {
+  const { store, forger } = await open(scene);
+  await using _ = store;
+  const sequence = await forger.scribble("order-1", "Hello");
+  for (
+    const work of [
+      () => store.saveEvent(fact("order-1", 1)),
+      () => store.getEvents("order-1"),
+      () => store.getLatestVersion("order-1"),
+    ]
+  ) {
+    assertEquals((await corruptionOf(work)).sequence, sequence);
+  }
+});
+
+natsTest("A missing middle is told with the place behind it", async (scene) => {
+  const { store, forger } = await open(scene);
+  await using _ = store;
+  const actorId = "order-1";
+  await store.saveEvents([fact(actorId, 1), fact(actorId, 2)]);
+  const sequence = await forger.forge({ actorId, version: 5, previous: 4 });
+  const error = await corruptionOf(() => store.getEvents(actorId));
+  assertEquals(error.sequence, sequence);
+  assertMatch(error.message, /follows on version 4, but version 2 is what stands before it/);
+  await corruptionOf(() => store.getEvents(actorId, 2));
+  // A gap that the writer has left itself is none: version 5 follows on version 2.
+  await store.saveEvents([fact("order-2", 1), fact("order-2", 2)]);
+  await forger.forge({ actorId: "order-2", version: 5, previous: 2 });
+  assertEquals((await store.getEvents("order-2")).map(({ version }) => version), [1, 2, 5]);
+});
+
+natsTest("A version that does not grow is told with its place", async (scene) => {
+  const { store, forger } = await open(scene);
+  await using _ = store;
+  await store.saveEvents([fact("order-1", 1), fact("order-1", 3)]);
+  const sequence = await forger.forge({ actorId: "order-1", version: 2, previous: 3 });
+  await using cold = await JetStreamEventStore.open(await scene.connect(), {
+    namespace: scene.namespace,
+  });
+  for (const from of [0, 1, 2]) {
+    const error = await corruptionOf(() => cold.getEvents("order-1", from));
+    assertEquals(error.sequence, sequence, `Read from version ${from}`);
+    assertMatch(error.message, /version 2 of "order-1" stands behind version 3/);
+  }
+});
+
+natsTest("A message lost on its way to a reader is no corruption", async (scene) => {
+  const { store } = await open(scene);
+  await using _ = store;
+  await store.saveEvents(Array.from({ length: 20 }, (_, at) => fact("order-1", at + 1)));
+  const proxy = scene.proxy();
+  await using reader = await JetStreamEventStore.open(
+    await scene.connect({ servers: proxy.url }),
+    { namespace: scene.namespace },
+  );
+  for (const lost of ["1", "7", "20"]) {
+    const meal = proxy.eatFromServer(
+      (frame) =>
+        frame.headers?.get("Aether-Version") === lost && frame.headers.has("Nats-Num-Pending"),
+      1,
+    );
+    const events = await reader.getEvents("order-1", 1);
+    assertEquals(meal.eaten.length, 1);
+    assertEquals(
+      events.map(({ version }) => version),
+      Array.from({ length: 20 }, (_, at) => at + 1),
+    );
+  }
+});
+
+natsTest("A missing middle is told where a long history is read from there", async (scene) => {
+  const { store, forger } = await open(scene);
+  const actorId = "order-1";
+  await using _ = store;
+  await store.saveEvents(Array.from({ length: 600 }, (_, at) => fact(actorId, at + 1)));
+  const sequence = await forger.forge({ actorId, version: 603, previous: 602 });
+  await store.saveEvents(Array.from({ length: 600 }, (_, at) => fact(actorId, at + 604)));
+  await using cold = await JetStreamEventStore.open(await scene.connect(), {
+    namespace: scene.namespace,
+  });
+  for (const from of [0, 1, 600, 601, 602]) {
+    const error = await corruptionOf(() => cold.getEvents(actorId, from));
+    assertEquals(error.sequence, sequence, `Read from version ${from}`);
+  }
+  assertEquals((await cold.getEvents(actorId, 603)).length, 601);
+});
+
+natsTest("An id that is stored at another version is no duplicate", async (scene) => {
+  const { store } = await open(scene);
+  await using _ = store;
+  const event = fact("order-1", 3);
+  await store.saveEvents([fact("order-1", 1), event]);
+  const error = await assertRejects(() => store.saveEvent({ ...event, version: 2 }));
+  assert(isAetherError(error, "VersionConflictError"), String(error));
+  assertEquals(error.currentVersion, 3);
+});
+
+natsTest("A stream that lost its tail is told by a store that remembers", async (scene) => {
+  const { store } = await open(scene);
+  await using _ = store;
+  const { server } = scene;
+  const { jetstream } = await server.monitor<{ jetstream: { config: { store_dir: string } } }>(
+    "/varz",
+  );
+  const folder = jetstream.config.store_dir;
+  const copy = `${folder}.copy`;
+  await store.saveEvents([fact("order-1", 1), fact("order-2", 1)]);
+  const { sequence: kept } = await store.saveEvent(fact("order-1", 2));
+  await server.stop();
+  await run("cp", "-a", folder, copy);
+  await server.restart();
+  const { sequence: lost } = await store.saveEvent(fact("order-1", 3));
+  await server.stop();
+  await run("rm", "-rf", folder);
+  await run("mv", copy, folder);
+  await server.restart();
+  const regression = async (work: () => Promise<unknown>): Promise<StreamRegressedError> => {
+    const error = await assertRejects(work);
+    assert(isAetherError(error, "StreamRegressedError"), String(error));
+    return error;
+  };
+  for (
+    const work of [
+      () => store.saveEvent(fact("order-1", 4)),
+      () => store.getLatestVersion("order-1", { fresh: true }),
+      () => store.getEvents("order-1"),
+      () => store.getEvents("order-2"),
+      () => store.getEventsWithErrors("order-1"),
+      () => Array.fromAsync(store.readEvents("order-1", { limit: 1 })),
+      () => Array.fromAsync(store.readEvents("order-1", { direction: "backwards" })),
+      () => Array.fromAsync(store.readAll()),
+      () => Array.fromAsync(store.readAll({ filter: { category: "order" } })),
+      () => Array.fromAsync(store.listActors()),
+    ]
+  ) {
+    const error = await regression(work);
+    assertEquals([error.expectedSequence, error.actualSequence], [lost, kept]);
+  }
+  // One that was never told of the tail has nothing to compare with.
+  await using cold = await JetStreamEventStore.open(await scene.connect(), {
+    namespace: scene.namespace,
+  });
+  assertEquals((await cold.getEvents("order-1")).length, 2);
+  // The stream grows past what was lost: the actor's own history still tells.
+  await cold.saveEvents([fact("order-2", 2), fact("order-2", 3)]);
+  assertEquals((await store.getEvents("order-2")).length, 3);
+  await regression(() => store.getEvents("order-1"));
+  await regression(() => store.saveEvent(fact("order-1", 4)));
+});
+
+async function run(command: string, ...args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(command, { args }).output();
+  assert(success, new TextDecoder().decode(stderr));
+}

@@ -1,0 +1,110 @@
+import { assert, assertEquals } from "@std/assert";
+import type { Event, EventStore } from "../../../store/mod.ts";
+import { fact } from "../../support/fault.ts";
+import { type ClusterScene, clusterTest } from "../../support/fixture.ts";
+import { type Opened, Stores } from "../../support/stores.ts";
+
+/** Also runs what takes minutes. */
+const LONG = Deno.env.get("AETHER_LONG") !== undefined;
+const ROUNDS = LONG ? 2000 : 200;
+
+/** All ways to read the events of an actor, as versions in ascending order. */
+const WAYS: Record<string, (store: EventStore, actorId: string) => Promise<number[]>> = {
+  "getEvents()": async (store, actorId) => (await store.getEvents(actorId)).map(versionOf),
+  "readEvents() forwards": (store, actorId) => versionsIn(store.readEvents(actorId)),
+  "readEvents() backwards": async (store, actorId) =>
+    (await versionsIn(store.readEvents(actorId, { direction: "backwards" }))).reverse(),
+  "readAll() of the actor": (store, actorId) => versionsIn(store.readAll({ filter: { actorId } })),
+  "getEventsWithErrors()": async (store, actorId) =>
+    (await store.getEventsWithErrors(actorId)).events.map(versionOf),
+};
+
+function versionOf({ version }: Event): number {
+  return version;
+}
+
+async function versionsIn(events: AsyncIterable<Event>): Promise<number[]> {
+  return (await Array.fromAsync(events)).map(versionOf);
+}
+
+function upTo(last: number): number[] {
+  return Array.from({ length: last }, (_, at) => at + 1);
+}
+
+/** Passes if the store reads versions 1 to `last` of the actor, whichever way. */
+async function reads(store: EventStore, actorId: string, last: number): Promise<void> {
+  await Promise.all(
+    Object.entries(WAYS).map(async ([way, read]) =>
+      assertEquals(await read(store, actorId), upTo(last), `${way} of "${actorId}"`)
+    ),
+  );
+}
+
+clusterTest("Reads right after writes through any node are complete", async (scene) => {
+  await using stores = new Stores(scene);
+  const nodes: Opened[] = [];
+  for (const { url } of scene.servers) nodes.push(await stores.open({ replicas: 3 }, url));
+  let events = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const { store } = nodes[round % 3]!;
+    const { store: other } = nodes[(round + 1) % 3]!;
+    const actorId = `order-${Math.floor(round / 10)}`;
+    const version = 2 * (round % 10) + 1;
+    await other.getLatestVersion(actorId, { fresh: true });
+    const expect = [{ actorId, version: version - 1 }];
+    await store.saveEvents([fact(actorId, version)], { expect });
+    events++;
+    await reads(store, actorId, version);
+    await store.saveEvents([fact(actorId, version + 1), fact(`bill-${round}`, 1)]);
+    events += 2;
+    await reads(store, actorId, version + 1);
+    assertEquals(await store.getLatestVersion(actorId), version + 1);
+    // What another store saved is read once this one was told of it.
+    assertEquals(await other.getLatestVersion(actorId, { fresh: true }), version + 1);
+    await reads(other, actorId, version + 1);
+    if (round % 20 !== 19) continue;
+    assertEquals((await Array.fromAsync(store.readAll())).length, events, "whole store");
+    const actors = await Array.fromAsync(store.listActors());
+    assertEquals(actors.length, 1 + round + Math.ceil((round + 1) / 10), "actors");
+  }
+});
+
+clusterTest("A follower that is frozen during a read makes none short", async (scene) => {
+  await readAroundFrozen(scene);
+  // A consumer that is made late, by who was frozen, ends when nobody has asked it for a while.
+  await scene.assertNoLeaks(20_000);
+});
+
+async function readAroundFrozen(scene: ClusterScene): Promise<void> {
+  await using stores = new Stores(scene);
+  const writer = await stores.open({ replicas: 3 });
+  for (let version = 1; version <= 3000; version += 1000) {
+    await writer.store.saveEvents(upTo(1000).map((at) => fact("order-1", version + at - 1)));
+  }
+  const leader = await scene.cluster.leaderOf(writer.store.stream);
+  const [frozen, other] = scene.servers.filter((server) => server !== leader);
+  for (const server of [leader, other!]) {
+    const { store } = await stores.open({ timeout: 10_000 }, server.url);
+    assertEquals(await store.getLatestVersion("order-1", { fresh: true }), 3000);
+    for (const direction of ["forwards", "backwards"] as const) {
+      const versions: number[] = [];
+      for await (const { version } of store.readEvents("order-1", { direction })) {
+        versions.push(version);
+        if (versions.length === 10) await frozen!.pause();
+      }
+      if (direction === "backwards") versions.reverse();
+      assertEquals(versions, upTo(3000), direction);
+      await reads(store, "order-1", 3000);
+      frozen!.resume();
+    }
+  }
+  // What it missed while it was frozen is not missing in what is read through it.
+  await frozen!.pause();
+  const behind = await stores.open({}, leader.url);
+  await behind.store.saveEvents(upTo(500).map((at) => fact("order-1", 3000 + at)));
+  frozen!.resume();
+  const { store } = await stores.open({}, frozen!.url);
+  const latest = await store.getLatestVersion("order-1", { fresh: true });
+  assert(latest === 3500, `Version ${latest}`);
+  await reads(store, "order-1", 3500);
+}

@@ -1,0 +1,86 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Committer } from "../../../store/save/committer.ts";
+import type { Head } from "../../../store/read/heads.ts";
+import { Heads } from "../../../store/read/heads.ts";
+import type { Save } from "../../../store/save/messages.ts";
+import type { StoredMessage } from "../../../store/nats/stored_message.ts";
+import { isAetherError } from "../../../store/mod.ts";
+
+/** A message as a leader or a replica tells it. */
+function message(actorId: string, sequence: number, op = "other"): StoredMessage {
+  const header = (name: string) => name === "Aether-Op" ? op : "";
+  return { sequence, subject: actorId, data: new Uint8Array(), text: "", time: "", header };
+}
+
+/**
+ * Commits one event of `a` with a guard on `b`, without an answer. The guarded actor moves on
+ * behind it, to sequence 9; the leader that is asked for events of `a` is a deposed one and shows
+ * none; a replica that has come to `upTo` shows the end of `a` at `last`.
+ */
+function commit(upTo: number, last: number): Promise<unknown> {
+  const start: Head = { version: 1, sequence: 3 };
+  const reader = {
+    subjectOf: (actorId: string) => actorId,
+    read: (actorId: string) =>
+      Promise.resolve(actorId === "b" && tries > 0 ? { version: 2, sequence: 9 } : start),
+    next: (actorId: string) => Promise.resolve(actorId === "b" ? message("b", 9) : undefined),
+  };
+  let tries = 0;
+  const publisher = {
+    publish: () =>
+      Promise.resolve({ kind: tries++ === 0 ? "unknown" : "stale", cause: new Error() }),
+  };
+  const wire = {
+    epoch: 0,
+    closed: false,
+    connected: () => Promise.resolve(),
+    collect: (
+      _subject: string,
+      _query: string,
+      _idle: number,
+      take: (message: unknown) => boolean,
+    ) => {
+      const part = (lines: string[]) => {
+        const fields = Object.fromEntries(lines.map((line) => line.split(": ")));
+        const keys = Object.keys(fields);
+        const headers = { status: "", keys: () => keys, get: (name: string) => fields[name] };
+        return { data: new Uint8Array(), subject: "", headers };
+      };
+      take(part(["Nats-Sequence: " + last, "Nats-Subject: a", "Nats-Last-Sequence: 0"]));
+      const end = part(["Nats-Last-Sequence: " + last, "Nats-UpTo-Sequence: " + upTo]);
+      end.headers.status = "204 EOB";
+      take(end);
+      return Promise.resolve();
+    },
+  };
+  const api = { wire, direct: "direct", layout: { genesis: "genesis" } };
+  const parts = { api, heads: new Heads(9), reader, publisher, pause: 10, markerOf: () => "m" };
+  const committer = new Committer(parts as never);
+  return committer.commit({
+    op: "op",
+    events: [{
+      id: "id",
+      actorId: "a",
+      version: 2,
+      eventType: "A",
+      schema: 1,
+      body: new Uint8Array(),
+    }],
+    actors: ["a"],
+    expect: new Map([["b", 1]]),
+    deadline: performance.now() + 100,
+  } as unknown as Save);
+}
+
+Deno.test("A broken guard is a conflict where a replica proves that the save is absent", async () => {
+  const error = await assertRejects(() => commit(9, 3));
+  assert(isAetherError(error, "VersionConflictError"));
+  assertEquals(error.actorId, "b");
+});
+
+Deno.test("A broken guard is no conflict while the save may only be out of sight", async () => {
+  for (const [upTo, last] of [[8, 3], [9, 7]] as const) {
+    const error = await assertRejects(() => commit(upTo, last));
+    assert(isAetherError(error, "SaveOutcomeUnknownError"), `${error}`);
+  }
+});

@@ -1,0 +1,85 @@
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import {
+  type Codec,
+  FORGOTTEN,
+  type Forgotten,
+  InMemorySnapshotStore,
+  isAetherError,
+  JetStreamSnapshotStore,
+  type Snapshot,
+  type SnapshotStore,
+} from "../../../store/mod.ts";
+import { natsTest } from "../../support/fixture.ts";
+
+/** Takes its time, carries what JSON cannot, keeps to its own form, and forgets by actor. */
+class MapCodec implements Codec<Snapshot> {
+  readonly forgotten = new Set<string>();
+
+  async encode(snapshot: Snapshot): Promise<Uint8Array> {
+    if (!(snapshot.state instanceof Map)) throw new Error("a Map is needed");
+    const text = JSON.stringify({ ...snapshot, state: [...snapshot.state] });
+    await undefined;
+    return new TextEncoder().encode(text).map((byte) => byte ^ 0x5a);
+  }
+
+  async decode(bytes: Uint8Array): Promise<Snapshot | Forgotten> {
+    await undefined;
+    const text = new TextDecoder().decode(bytes.map((byte) => byte ^ 0x5a));
+    const snapshot = JSON.parse(text);
+    if (this.forgotten.has(snapshot.actorId)) return FORGOTTEN;
+    return {
+      ...snapshot,
+      timestamp: new Date(snapshot.timestamp),
+      state: new Map(snapshot.state),
+    };
+  }
+}
+
+function taken(version: number, state: unknown, actorId = "order-1"): Snapshot {
+  return { actorId, version, schemaVersion: 1, state, timestamp: new Date(version) };
+}
+
+async function check(
+  open: (codec: Codec<Snapshot>) => Promise<SnapshotStore>,
+): Promise<void> {
+  const codec = new MapCodec();
+  await using store = await open(codec);
+  const query = { schemaVersion: 1 };
+  const state = new Map([["a", 1]]);
+  const saving = store.saveSnapshot(taken(2, state));
+  state.set("b", 2);
+  assertEquals(await saving, true);
+  assertEquals(await store.saveSnapshot(taken(1, state)), false);
+  await store.saveSnapshot(taken(1, state, "order-2"));
+  const found = await store.getLatestSnapshot<Map<string, number>>("order-1", query);
+  assertEquals([...found!.state], [["a", 1]]);
+  assertEquals([found!.version, found!.timestamp.getTime()], [2, 2]);
+
+  const failure = await assertRejects(() => store.saveSnapshot(taken(3, "no Map")));
+  assert(isAetherError(failure, "InvalidSnapshotError"), String(failure));
+  assertMatch(failure.reason, /^the codec failed: a Map is needed$/);
+  const large = await assertRejects(() =>
+    store.saveSnapshot(taken(3, new Map([["a", "x".repeat(1024 * 1024)]])))
+  );
+  assert(isAetherError(large, "InvalidSnapshotError"), String(large));
+  assertMatch(large.reason, /takes \d+ bytes, and 1046528 fit/);
+  assertEquals((await store.getLatestSnapshot("order-1", query))?.version, 2);
+
+  codec.forgotten.add("order-1");
+  assertEquals(await store.getLatestSnapshot("order-1", query), undefined);
+  assertEquals((await store.getLatestSnapshot("order-2", query))?.version, 1);
+}
+
+Deno.test("A codec carries and forgets states in memory", async () => {
+  await check((codec) => Promise.resolve(new InMemorySnapshotStore({ codec })));
+});
+
+natsTest("A codec carries and forgets states on JetStream", async (scene) => {
+  const { namespace } = scene;
+  const connection = await scene.connect();
+  await check((codec) => JetStreamSnapshotStore.open(connection, { namespace, codec }));
+  // What a codec wrote is as good as lost for a store without it.
+  await using plain = await JetStreamSnapshotStore.open(connection, { namespace });
+  assertEquals(await plain.getLatestSnapshot("order-1", { schemaVersion: 1 }), undefined);
+  assertEquals(await plain.saveSnapshot(taken(1, "plain")), true);
+});

@@ -1,0 +1,183 @@
+/**
+ * What the fault tests share: saves with their outcomes, the stream as it really is, and
+ * connections that take the store's guards off for the controls.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { headers, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
+import {
+  createEvent,
+  type Event,
+  isAetherError,
+  type JetStreamEventStore,
+  type SaveOutcomeUnknownError,
+  type SettledOutcome,
+} from "../../store/mod.ts";
+import type { NatsServer } from "../../tools/nats_server.ts";
+import { messagesOf } from "./jetstream_api.ts";
+
+/** How a call of `saveEvents` ended. */
+export interface Outcome {
+  readonly events: readonly Event[];
+  readonly kind: "saved" | "duplicate" | "conflict" | "unavailable" | "unknown";
+  /** Position of the last event, where the save resolved. */
+  readonly sequence?: number;
+  readonly error?: unknown;
+}
+
+/** A message of the stream, read without the store's code. */
+export interface Stored {
+  readonly sequence: number;
+  readonly subject: string;
+  readonly id: string;
+  readonly version: number;
+  readonly previous: number;
+}
+
+/** An event to save, the same facts each time. */
+export function fact(actorId: string, version: number, data: unknown = { version }): Event {
+  return createEvent({ eventType: "Happened", actorId, version, data });
+}
+
+/** Saves `events` and says how it ended; what is none of the promised ends is thrown. */
+export async function attempt(store: JetStreamEventStore, ...events: Event[]): Promise<Outcome> {
+  try {
+    const { sequence, duplicate } = await store.saveEvents(events);
+    return { events, kind: duplicate ? "duplicate" : "saved", sequence };
+  } catch (error) {
+    if (isAetherError(error, "VersionConflictError")) return { events, kind: "conflict", error };
+    if (isAetherError(error, "StoreUnavailableError")) {
+      return { events, kind: "unavailable", error };
+    }
+    if (isAetherError(error, "SaveOutcomeUnknownError")) return { events, kind: "unknown", error };
+    throw error;
+  }
+}
+
+/** The error of a save whose outcome is unknown. */
+export function unknownError({ kind, error }: Outcome): SaveOutcomeUnknownError {
+  assertEquals(kind, "unknown");
+  return error as SaveOutcomeUnknownError;
+}
+
+/** What `settle()` says of such a save, asked again while a busy server does not answer in time. */
+export async function settled(outcome: Outcome): Promise<SettledOutcome> {
+  const error = unknownError(outcome);
+  for (const deadline = performance.now() + 20_000;;) {
+    try {
+      return await error.settle();
+    } catch (unanswered) {
+      const again = isAetherError(unanswered, "StoreUnavailableError");
+      if (!again || performance.now() > deadline) throw unanswered;
+    }
+  }
+}
+
+/** Resolves when `server` has read all that `connection`, closed by now, had sent. */
+export async function forgotten(server: NatsServer, cid: number | undefined): Promise<void> {
+  for (;;) {
+    const { connections } = await server.monitor<{ connections: { cid: number }[] }>(
+      "/connz?limit=100000",
+    );
+    if (!connections.some((open) => open.cid === cid)) return;
+  }
+}
+
+/**
+ * All events of `stream` in its order, by the leader's word. A batch that the server is just
+ * storing is waited for: a publish that must fail is answered behind it.
+ */
+export async function storedIn(connection: NatsConnection, stream: string): Promise<Stored[]> {
+  const barrier = headers();
+  barrier.set("Nats-Expected-Last-Subject-Sequence", String(Number.MAX_SAFE_INTEGER));
+  const subject = `aether.${stream.slice("AETHER_".length)}.commit.0`;
+  await connection.request(subject, "", { headers: barrier, timeout: 10_000 });
+  return (await messagesOf(connection, stream))
+    .filter((message) => /^aether\.[^.]+\.event\./.test(message.subject))
+    .map(({ sequence, subject, header }) => ({
+      sequence,
+      subject,
+      id: header("Aether-Id"),
+      version: Number(header("Aether-Version")),
+      previous: Number(header("Aether-Previous")),
+    }));
+}
+
+/** Checks that each event follows on the one before of its actor. */
+export function assertUnbroken(stored: readonly Stored[]): void {
+  const versions = new Map<string, number>();
+  for (const { subject, version, previous, sequence } of stored) {
+    const place = `at sequence ${sequence} of "${subject}"`;
+    assertEquals(
+      previous,
+      versions.get(subject) ?? 0,
+      `What stands before version ${version} ${place}`,
+    );
+    assert(version > previous, `Version ${version} follows on ${previous} ${place}`);
+    versions.set(subject, version);
+  }
+}
+
+/**
+ * Checks that what the callers were told is what the stream holds: saved means stored exactly
+ * once at that place, a conflict or unavailable means absent, unknown means all or nothing.
+ */
+export function assertTruthful(outcomes: readonly Outcome[], stored: readonly Stored[]): void {
+  assertUnbroken(stored);
+  const places = new Map<string, number[]>();
+  for (const { id, sequence } of stored) places.set(id, [...places.get(id) ?? [], sequence]);
+  for (const { kind, events, sequence } of outcomes) {
+    const found = events.map(({ id }) => places.get(id) ?? []);
+    const counts = found.map(({ length }) => length);
+    const { actorId, version } = events[0]!;
+    const what = `${kind}: version ${version} of "${actorId}" is stored ${counts} times`;
+    assert(counts.every((count) => count === counts[0] && count <= 1), what);
+    if (kind === "saved" || kind === "duplicate") {
+      assert(counts[0] === 1, what);
+      assertEquals(found.at(-1)![0], sequence, what);
+    } else if (kind !== "unknown") {
+      assert(counts[0] === 0, what);
+    }
+  }
+  const told = new Set(outcomes.flatMap(({ events }) => events.map(({ id }) => id)));
+  for (const { id, sequence } of stored) {
+    assert(told.has(id), `Nobody was told of the event at sequence ${sequence}`);
+  }
+}
+
+/** How many outcomes are of each kind. */
+export function tally(outcomes: readonly Outcome[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { kind } of outcomes) counts[kind] = (counts[kind] ?? 0) + 1;
+  return counts;
+}
+
+/** `connection`, with the headers of what is published changed on the way: a guard taken off. */
+export function tampered(
+  connection: NatsConnection,
+  change: (fields: MsgHdrs) => void,
+): NatsConnection {
+  return new Proxy(connection, {
+    get(target, name): unknown {
+      const value = Reflect.get(target, name, target);
+      if (typeof value !== "function") return value;
+      if (name !== "publish") return value.bind(target);
+      return (...args: Parameters<NatsConnection["publish"]>) => {
+        if (args[2]?.headers !== undefined) change(args[2].headers);
+        target.publish(...args);
+      };
+    },
+  });
+}
+
+/** Takes the compare-and-set off. */
+export function withoutExpectation(fields: MsgHdrs): void {
+  fields.delete("Nats-Expected-Last-Subject-Sequence");
+}
+
+/** Takes away the mark by which a save knows its own messages again. */
+export function withoutOp(fields: MsgHdrs): void {
+  if (fields.has("Aether-Op")) fields.set("Aether-Op", crypto.randomUUID());
+}

@@ -1,0 +1,138 @@
+import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import type { Decider } from "../../store/mod.ts";
+import { deciderSpec } from "../../testing/mod.ts";
+import {
+  add,
+  ClosedError,
+  type Counter,
+  counter,
+  type CounterCommand,
+  type CounterEvent,
+} from "../support/counter.ts";
+
+const CLOSED = { eventType: "Closed", data: null } as const;
+const added = (by: number, command = "") =>
+  ({ eventType: "Added", data: { by, command } }) as const;
+
+const spec = deciderSpec(counter);
+
+/** The same rules, answered later. */
+const slow = deciderSpec<Counter, CounterCommand, CounterEvent>({
+  ...counter,
+  decide: async (...args) => await counter.decide(...args),
+});
+
+Deno.test("a command that leads to what is expected passes", () => {
+  spec.given().when(add("a")).then(added(1, "a"));
+  spec.given([]).when({ type: "add often", times: 2 }).then([added(1), added(1)]);
+  spec.given(added(3)).when({ type: "look" }).then([]);
+  spec.given([added(3), CLOSED]).when({ type: "look" }).then([]);
+});
+
+Deno.test("a refusal passes by its class or by a test of it", () => {
+  const closed = spec.given([CLOSED]).when(add("a"));
+  closed.then(ClosedError);
+  closed.then(Error);
+  closed.then((error) => (error as Error).message === "The counter is closed");
+});
+
+Deno.test("a state is compared after all that was given", () => {
+  spec.given([added(3), added(4)]).thenState({ total: 7, open: true });
+  const wrong = () => spec.given([added(3)]).thenState({ total: 4, open: true });
+  assertEquals(assertThrows(wrong, Error).message, "Expected state.total to be 4, got 3");
+});
+
+Deno.test("another event than expected is told with its place and both values", () => {
+  const wrong = () => spec.given().when(add("a")).then(added(2, "a"));
+  assertEquals(assertThrows(wrong, Error).message, "Expected events.0.data.by to be 2, got 1");
+  const none = () => spec.given().when({ type: "look" }).then([CLOSED]);
+  assertMatch(
+    assertThrows(none, Error).message,
+    /^Expected events to be \[\{"eventType":"Closed".*got \[\]$/,
+  );
+});
+
+Deno.test("an error instead of events is told, and the other way round", () => {
+  const refused = assertThrows(
+    () => spec.given([CLOSED]).when(add("a")).then(added(1, "a")),
+    Error,
+  );
+  assertMatch(refused.message, /^Expected events \[.*\], but decide\(\) threw ClosedError: The/);
+  assertEquals((refused.cause as Error).name, "ClosedError");
+  const done = assertThrows(() => spec.given().when({ type: "close" }).then(ClosedError), Error);
+  assertMatch(done.message, /^Expected ClosedError, but decide\(\) gave \[\{"eventType":"Closed"/);
+  const other = assertThrows(() => spec.given([CLOSED]).when(add("a")).then(RangeError), Error);
+  assertMatch(other.message, /^Expected RangeError, but decide\(\) threw ClosedError: The/);
+  const tested = assertThrows(() => spec.given([CLOSED]).when(add("a")).then(() => false), Error);
+  assertMatch(
+    tested.message,
+    /^Expected an error that passes the test given, but decide\(\) threw/,
+  );
+});
+
+Deno.test("an asynchronous decide() is awaited", async () => {
+  await slow.given().when(add("a")).then(added(1, "a"));
+  await slow.given([CLOSED]).when(add("a")).then(ClosedError);
+  const wrong = async () => await slow.given().when(add("a")).then(added(2, "a"));
+  assertEquals(
+    (await assertRejects(wrong, Error)).message,
+    "Expected events.0.data.by to be 2, got 1",
+  );
+  const refused = async () => await slow.given([CLOSED]).when(add("a")).then([]);
+  await assertRejects(refused);
+});
+
+Deno.test("ids and metadata are compared where they are expected", () => {
+  const own = { ...CLOSED, id: "mine", metadata: { userId: "Ann" } };
+  const marked = deciderSpec({ ...counter, decide: () => own });
+  marked.given().when({}).then(own);
+  marked.given().when({}).then({ ...CLOSED, metadata: { userId: "Ann" } });
+  assertThrows(() => marked.given().when({}).then(CLOSED));
+  assertThrows(() => marked.given().when({}).then({ ...own, id: "yours" }));
+});
+
+Deno.test("properties that are undefined count as left out, as in a store", () => {
+  const data = { by: 1, command: "", note: undefined };
+  const loose = deciderSpec({ ...counter, decide: () => ({ eventType: "Added", data } as const) });
+  loose.given().when({}).then(added(1));
+});
+
+Deno.test("an evolve() or decide() that changes the state fails", () => {
+  const inPlace: Decider<{ total: number }, "add", CounterEvent> = {
+    initialState: () => ({ total: 0 }),
+    evolve: (state) => {
+      state.total++;
+      return state;
+    },
+    decide: (_command, state) => {
+      state.total++;
+      return [];
+    },
+  };
+  assertThrows(() => deciderSpec(inPlace).given(CLOSED).thenState({ total: 1 }), TypeError);
+  const decided = assertThrows(() => deciderSpec(inPlace).given().when("add").then([]), Error);
+  assertMatch(decided.message, /but decide\(\) threw TypeError/);
+});
+
+Deno.test("what is given stays as it is", () => {
+  const given = { eventType: "Added", data: { by: 1, command: "" } } as const;
+  spec.given(given).thenState({ total: 1, open: true });
+  assertEquals(Object.isFrozen(given.data), false);
+});
+
+Deno.test("to await when() is a mistake that is told", async () => {
+  const mistaken = async () => {
+    await (spec.given().when(add("a")) as unknown as PromiseLike<void>);
+  };
+  assertMatch((await assertRejects(mistaken, Error)).message, /^Cannot await when\(\)/);
+});
+
+Deno.test("types flow into given, when and then", () => {
+  // @ts-expect-error: there is no such event.
+  spec.given([{ eventType: "Multiplied", data: null }]);
+  // @ts-expect-error: there is no such command.
+  const command = () => spec.given().when({ type: "multiply" });
+  // @ts-expect-error: an added event has a number in it.
+  const expected = () => spec.given().when(add("")).then({ ...CLOSED, eventType: "Added" });
+  assertEquals([typeof command, typeof expected], ["function", "function"]);
+});

@@ -1,0 +1,39 @@
+import { assert } from "@std/assert";
+import type { InMemoryEventStoreOptions } from "../../store/memory/event_store.ts";
+import type { EventStore } from "../../store/store.ts";
+import { eventStoreSuite } from "../../testing/event_store/suite.ts";
+import { turns } from "../../testing/event_store/kit.ts";
+
+/** Makes the stores of one control. */
+export type Create = (options: InMemoryEventStoreOptions) => EventStore;
+
+/** The suite's tests on stores of `create`, by name. */
+export function testsOf(create: Create, reopen = false): Map<string, () => Promise<void>> {
+  const tests = new Map<string, () => Promise<void>>();
+  eventStoreSuite({
+    test: (name, run) => void tests.set(name, run),
+    create,
+    capabilities: { reopen, maxBytes: 1024 * 1024 - 2048 },
+  });
+  return tests;
+}
+
+/** A store with one promise broken must fail the tests of that promise, and fail by an Error. */
+export function control(
+  broken: string,
+  create: Create,
+  caughtBy: readonly string[],
+  reopen = false,
+): void {
+  Deno.test(`the suite catches a store that ${broken}`, async () => {
+    const tests = testsOf(create, reopen);
+    for (const name of caughtBy) {
+      const run = tests.get(name);
+      assert(run !== undefined, `there is no test "${name}"`);
+      const failure = await run().then(() => undefined, (error: unknown) => error);
+      // What a broken store left behind ends in this test.
+      for (let time = 0; time < 3; time++) await turns();
+      assert(failure instanceof Error, `"${name}" passes`);
+    }
+  });
+}

@@ -1,0 +1,59 @@
+import { assert, assertEquals } from "@std/assert";
+import { commandsOf, isSkipped } from "../../tools/readme.ts";
+import { testCounts } from "../../tools/test_counts.ts";
+
+Deno.test("the README's commands are read from its shell blocks, with what they print", () => {
+  const page = `
+\`\`\`sh
+npx -y deno task demo   # on memory
+\`\`\`
+
+It prints
+
+\`\`\`text
+Order state
+  Status: shipped
+\`\`\`
+
+\`\`\`ts
+const notACommand = 1;
+\`\`\`
+
+\`\`\`sh
+# a comment
+$ deno task demo \\
+  --nats
+deno task test
+\`\`\`
+
+## Elsewhere
+
+\`\`\`text
+not what it prints
+\`\`\`
+`;
+  assertEquals(commandsOf(page), [
+    { line: "deno task demo", prints: "Order state\n  Status: shipped" },
+    { line: "deno task demo --nats" },
+    { line: "deno task test" },
+  ]);
+});
+
+Deno.test("the gate leaves out only commands that it knows", () => {
+  for (const line of ["deno task test", "deno task ok --no-test", "deno task bench", ".ci/run"]) {
+    assert(isSkipped({ line }), line);
+  }
+  for (const line of ["deno task demo", "deno task tests", "deno run -A x.ts", "rm -rf x"]) {
+    assert(!isSkipped({ line }), line);
+  }
+});
+
+Deno.test("the closing lines of deno test are added up", () => {
+  const output = `
+sends ok | 99 passed | 99 failed
+ok | 12 passed (3 steps) | 0 failed | 2 ignored (2s)
+FAILED | 1 passed | 2 failed | 1 filtered out (10ms)
+`;
+  assertEquals(testCounts(output), { passed: 13, failed: 2 });
+  assertEquals(testCounts("error: Type checking failed."), { passed: 0, failed: 0 });
+});

@@ -7,7 +7,8 @@
  */
 import { headers } from "@nats-io/nats-core";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { type Event, FencedEventStore, JetStreamEventStore } from "../mod.ts";
+import { FencedEventStore } from "../cluster/mod.ts";
+import { type Event, JetStreamEventStore } from "../mod.ts";
 import { Layout } from "../store/format/layout.ts";
 import { NatsCluster } from "../tools/nats_cluster.ts";
 import { NatsServer } from "../tools/nats_server.ts";

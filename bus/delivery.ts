@@ -10,7 +10,7 @@ const decoder = new TextDecoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
 /** One event on its way to the subscribers of one node, who share it. */
-export interface Delivery {
+export interface BusDelivery {
   /** The namespace that it was published in. */
   readonly namespace: string;
   /** The event, frozen; only its date could be altered, so nobody is given this very object. */

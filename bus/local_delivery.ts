@@ -1,4 +1,4 @@
-import { type Delivery, openEvent } from "./delivery.ts";
+import { type BusDelivery, openEvent } from "./delivery.ts";
 import { type InterestToken, InterestTree } from "./interest.ts";
 import type { Meter } from "./metrics.ts";
 import { type ActorFilter, ANY, type Namespace } from "./pattern.ts";
@@ -24,7 +24,7 @@ export class LocalDelivery {
   /** Puts the event into the queues of those who want it. */
   deliver(namespace: Namespace, event: PreparedEvent, meter: Meter): void {
     const { eventType, actorId, body } = event;
-    let delivery: Delivery | undefined;
+    let delivery: BusDelivery | undefined;
     let groups: Map<string, QueuedSubscription[]> | undefined;
     const counts = meter.of(namespace.name, eventType);
     this.#interest.match([eventType, actorId, ...namespace.tokens], (subscription) => {

@@ -1,5 +1,5 @@
 import type { Attributes } from "@opentelemetry/api";
-import { type Instruments, instrumentsOf } from "./telemetry.ts";
+import { type BusInstruments, instrumentsOf } from "./telemetry.ts";
 import { errorType } from "../store/telemetry/spans.ts";
 
 /** How long events were on a node's bus: from publish or receipt to the subscriber, in ms. */
@@ -51,7 +51,7 @@ const MAX_SERIES = 1000;
 
 /** The numbers of one namespace and event type, as they grow; with them grow the instruments'. */
 export class Counts {
-  readonly #instruments: Instruments | undefined;
+  readonly #instruments: BusInstruments | undefined;
   readonly #sending: Attributes;
   readonly #processing: Attributes;
   #published = 0;
@@ -63,7 +63,7 @@ export class Counts {
   #max = 0;
 
   /** Begins at zero. `attributes` go with each measurement. */
-  constructor(instruments?: Instruments, attributes: Attributes = {}) {
+  constructor(instruments?: BusInstruments, attributes: Attributes = {}) {
     this.#instruments = instruments;
     const all = { ...instruments?.attributes, ...attributes };
     this.#sending = { ...all, "messaging.operation.name": "publish" };
@@ -138,7 +138,7 @@ export class Counts {
 
 /** Counts what goes through one bus. */
 export class Meter {
-  readonly #instruments: Instruments | undefined;
+  readonly #instruments: BusInstruments | undefined;
   readonly #series = new Map<string, Map<string, Counts>>();
   readonly #others: Counts;
   #size = 0;

@@ -14,7 +14,7 @@ import { LocalDelivery } from "./local_delivery.ts";
 import type { BusMetrics } from "./metrics.ts";
 import { Outbox } from "./outbox.ts";
 import { parseNamespace } from "./pattern.ts";
-import { Wire } from "./server_subscriptions.ts";
+import { ServerSubscriptions } from "./server_subscriptions.ts";
 import { addressOf, subjectOf } from "./subject.ts";
 import type { QueuedSubscription } from "./subscription.ts";
 import { MAX_BYTES } from "../store/check/events.ts";
@@ -59,7 +59,7 @@ export class NatsEventBus implements EventBus {
   readonly #mark = `aether-bus-by.${crypto.randomUUID().replaceAll("-", "")}`;
   readonly #local = new LocalDelivery();
   readonly #hub: Hub;
-  readonly #wire: Wire;
+  readonly #wire: ServerSubscriptions;
   readonly #watch: ConnectionWatch;
   readonly #outbox: Outbox;
   #maxBytes = MAX_BYTES;
@@ -69,7 +69,7 @@ export class NatsEventBus implements EventBus {
     const { onReconnect = warn } = options;
     this.#connection = connection;
     this.#hub = new Hub("nats", (subscription) => this.#attach(subscription), options);
-    this.#wire = new Wire(connection, this.#mark, this.#hub.meter);
+    this.#wire = new ServerSubscriptions(connection, this.#mark, this.#hub.meter);
     this.#outbox = new Outbox(connection, this.#mark, (error) => this.#hub.report(error));
     this.#watch = new ConnectionWatch(connection, {
       reconnected: (away) => this.#hub.guard(() => onReconnect({ away })),

@@ -1,22 +1,22 @@
 import type { Msg, Subscription as NatsSubscription } from "@nats-io/nats-core";
-import { type Delivery, openEvent } from "./delivery.ts";
+import { type BusDelivery, openEvent } from "./delivery.ts";
 import type { Meter } from "./metrics.ts";
 import { addressOf, subjectsOf } from "./subject.ts";
 import type { QueuedSubscription } from "./subscription.ts";
 import type { Connection } from "../store/connection.ts";
 
 /** One subscription on the server, with those on this node who want what comes through it. */
-interface Line {
+interface SubscribedSubject {
   readonly members: Set<QueuedSubscription>;
   readonly subscription: NatsSubscription;
 }
 
 /** What comes from the server, and the server's subscriptions for it: one for each subject. */
-export class Wire {
+export class ServerSubscriptions {
   readonly #connection: Connection;
   readonly #mark: string;
   readonly #meter: Meter;
-  readonly #lines = new Map<string, Line>();
+  readonly #lines = new Map<string, SubscribedSubject>();
 
   /** `mark` is the reply subject of what this bus has published itself. */
   constructor(connection: Connection, mark: string, meter: Meter) {
@@ -84,7 +84,7 @@ export class Wire {
     }
   }
 
-  #read(message: Msg): Delivery | undefined {
+  #read(message: Msg): BusDelivery | undefined {
     const address = addressOf(message.subject);
     if (address === undefined) return undefined;
     const { namespace, eventType, actorId } = address;

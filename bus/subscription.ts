@@ -1,5 +1,5 @@
 import type { DropReport, Subscription } from "./bus.ts";
-import { type Delivery, handOut } from "./delivery.ts";
+import { type BusDelivery, handOut } from "./delivery.ts";
 import { BoundedQueue } from "./queue.ts";
 import type { Request } from "./request.ts";
 import { SubscriptionOverflowError } from "../store/errors.ts";
@@ -21,8 +21,8 @@ export class QueuedSubscription<E extends Event = Event>
   /** See {@linkcode Subscription.ready}. */
   ready: Promise<void> = Promise.resolve();
   readonly #hooks: SubscriptionHooks;
-  readonly #queue: BoundedQueue<Delivery>;
-  readonly #waiting: ((delivery: Delivery | undefined) => void)[] = [];
+  readonly #queue: BoundedQueue<BusDelivery>;
+  readonly #waiting: ((delivery: BusDelivery | undefined) => void)[] = [];
   readonly #signal: AbortSignal | undefined;
   #open = true;
   #failure: Error | undefined;
@@ -71,7 +71,7 @@ export class QueuedSubscription<E extends Event = Event>
   }
 
   /** Takes `delivery`, or drops an event, as the overflow policy says. */
-  offer(delivery: Delivery): void {
+  offer(delivery: BusDelivery): void {
     if (!this.#open) return;
     const waiter = this.#waiting.shift();
     if (waiter !== undefined) waiter(delivery);
@@ -79,7 +79,7 @@ export class QueuedSubscription<E extends Event = Event>
     else this.#queue.push(delivery);
   }
 
-  #overflow(delivery: Delivery): void {
+  #overflow(delivery: BusDelivery): void {
     const { pattern, capacity, overflow } = this.request;
     let lost = delivery;
     if (overflow === "drop-oldest") {
@@ -97,7 +97,7 @@ export class QueuedSubscription<E extends Event = Event>
   }
 
   /** What waits longest, counted as delivered; `undefined` where nothing waits. */
-  poll(): Delivery | undefined {
+  poll(): BusDelivery | undefined {
     const delivery = this.#queue.shift();
     if (delivery === undefined) return undefined;
     if (!this.#open && this.#queue.size === 0) this.#release();
@@ -106,10 +106,10 @@ export class QueuedSubscription<E extends Event = Event>
   }
 
   /** The next delivery, where `poll` has none; `undefined` at the end. */
-  async arrival(): Promise<Delivery | undefined> {
+  async arrival(): Promise<BusDelivery | undefined> {
     if (this.#open) {
       this.#behind = false;
-      const delivery = await new Promise<Delivery | undefined>((resolve) =>
+      const delivery = await new Promise<BusDelivery | undefined>((resolve) =>
         this.#waiting.push(resolve)
       );
       delivery?.counts.deliver(delivery.since);
@@ -175,7 +175,9 @@ export class QueuedSubscription<E extends Event = Event>
   }
 }
 
-function resultOf<E extends Event>(delivery: Delivery | undefined): IteratorResult<E, undefined> {
+function resultOf<E extends Event>(
+  delivery: BusDelivery | undefined,
+): IteratorResult<E, undefined> {
   return delivery === undefined
     ? { done: true, value: undefined }
     : { done: false, value: handOut(delivery.event) as E };

@@ -7,7 +7,7 @@ import { installedMeter } from "../store/telemetry/instruments.ts";
  * (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics/); what they do not
  * know is called `aether.bus.…`.
  */
-export interface Instruments {
+export interface BusInstruments {
   /** What each measurement begins with. */
   readonly attributes: Attributes;
   /** `messaging.client.sent.messages`, `{message}`: events that were published. */
@@ -33,7 +33,7 @@ export interface Instruments {
  * is installed, so that measuring costs nothing then. Install the SDK before making the bus: the
  * OpenTelemetry API hands out meters that stay without effect before.
  */
-export function instrumentsOf(system: string): Instruments | undefined {
+export function instrumentsOf(system: string): BusInstruments | undefined {
   const meter = installedMeter();
   if (meter === undefined) return undefined;
   const counter = (name: string, description: string): Counter =>

@@ -1,4 +1,4 @@
-import type { CommandHandler, ReplyAgain } from "./commands/actors.ts";
+import type { CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
 import { type Destination, Router, type SendOptions } from "./commands/router.ts";
 import type { ClusterDescription } from "./description.ts";
 import type { Leader } from "./election/leader_key.ts";
@@ -9,7 +9,7 @@ import { ClusterNode } from "./node.ts";
 import type { ClusterOptions } from "./options.ts";
 import { type ShardMove, shardMoves } from "./sharding/shard_map.ts";
 import { nodeSubject } from "./subjects.ts";
-import { unfaithful } from "../store/base/json_fidelity.ts";
+import { jsonProblem } from "../store/base/json_fidelity.ts";
 import { encodeToken } from "../store/base/token.ts";
 import { uuidv7 } from "../store/base/uuid.ts";
 import type { Connection } from "../store/connection.ts";
@@ -23,7 +23,7 @@ export interface HandleOptions {
    *
    * @default {undefined}
    */
-  readonly again?: ReplyAgain;
+  readonly onDuplicate?: ReplyToDuplicate;
 }
 
 /** Who owns the shard of an actor. */
@@ -79,13 +79,13 @@ export class Cluster implements AsyncDisposable {
     this.#connection = connection;
     this.#node = node;
     this.#router = new Router({
-      wire: node.wire,
+      requests: node.requests,
       ownerOf: (actorId) => this.#destinationOf(actorId),
       isThere: ({ nodeId, incarnation }) => memberOf(this.view, nodeId, incarnation) !== undefined,
       runHere: (message) => node.tenure.run(message),
-      news: node.news,
+      changed: node.changed,
       capacity: node.limits.maxCommands,
-      pause: TRY,
+      requestTimeout: TRY,
     });
     node.telemetry.watch(() => this.describe());
   }
@@ -172,13 +172,13 @@ export class Cluster implements AsyncDisposable {
    *
    * @throws {TypeError} There is a handler already.
    */
-  handle(handler: CommandHandler, { again }: HandleOptions = {}): void {
+  handle(handler: CommandHandler, { onDuplicate }: HandleOptions = {}): void {
     const { handling } = this.#node;
     if (handling.handler !== undefined) {
       throw new TypeError("Cannot handle commands twice: this node has a handler already");
     }
     handling.handler = handler;
-    handling.again = again;
+    handling.onDuplicate = onDuplicate;
   }
 
   /**
@@ -206,7 +206,7 @@ export class Cluster implements AsyncDisposable {
     const { commandId, commandId: id = uuidv7() } = options;
     encodeToken(actorId);
     encodeToken(id);
-    const problem = unfaithful(command, "command");
+    const problem = jsonProblem(command, "command");
     if (problem !== undefined) throw new TypeError(`Cannot send the command: ${problem}`);
     if (this.#node.isLeaving) {
       throw new StoreUnavailableError(
@@ -271,9 +271,9 @@ export class Cluster implements AsyncDisposable {
     seen: Pick<ClusterNode, "leader" | "map"> & { readonly view: ClusterView },
     ends: AbortSignal,
   ): AsyncGenerator<ClusterEvent, void> {
-    const { news } = this.#node;
+    const { changed } = this.#node;
     for (;;) {
-      const { count } = news;
+      const { count } = changed;
       const now = { view: this.view, leader: this.#node.leader, map: this.#node.map };
       yield* changesBetween(seen.view, now.view);
       if (seen.leader?.term !== now.leader?.term) yield { type: "leader", leader: now.leader };
@@ -285,14 +285,14 @@ export class Cluster implements AsyncDisposable {
       const { reason } = this.signal;
       if (isAetherError(reason, "NodeReplacedError")) throw reason;
       if (ends.aborted) return;
-      await news.wait(IDLE, count, ends);
+      await changed.wait(IDLE, ends, count);
     }
   }
 }
 
 /** How long one try of a command waits for its answer, in ms: another one joins it. */
 const TRY = 5_000;
-/** How often changes are looked for where there is no news, in ms. */
+/** How often changes are looked for where nothing tells of a change, in ms. */
 const IDLE = 60_000;
 
 /** Puts the description together. */

@@ -4,7 +4,7 @@ const QUIET = 600_000;
 const KEPT = 100;
 
 /** Tells of problems: of the same one, which may come back many times a second, now and then. */
-export class Reports {
+export class ErrorThrottle {
   readonly #told = new Map<string, number>();
   readonly #onError: (error: unknown) => void;
 

@@ -3,13 +3,13 @@
  *
  * @example Which node is to serve which shard, before and after a node joins
  * ```ts
- * import { emptyShardMap, nextMap, planShards } from "@flowmade-one/aether/cluster";
+ * import { emptyShardMap, nextShardMap, planShards } from "@flowmade-one/aether/cluster";
  *
  * const a = { nodeId: "a", incarnation: "1", capacity: 1 };
  * const b = { nodeId: "b", incarnation: "1", capacity: 1 };
  * const empty = emptyShardMap(256);
- * const alone = nextMap(empty, planShards(empty, [a]));
- * const shared = nextMap(alone, planShards(alone, [a, b]), { maxMoves: 200 });
+ * const alone = nextShardMap(empty, planShards(empty, [a]));
+ * const shared = nextShardMap(alone, planShards(alone, [a, b]), { maxMoves: 200 });
  * console.log(shared.shards.filter((owner) => owner?.nodeId === "b").length); // 128
  * ```
  *
@@ -17,11 +17,11 @@
  */
 
 export { type ActorOwner, Cluster, type ClusterEvent, type HandleOptions } from "./cluster.ts";
-export type { CommandContext, CommandHandler, ReplyAgain } from "./commands/actors.ts";
+export type { CommandContext, CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
 export type { SendOptions } from "./commands/router.ts";
 export type { ClusterDescription } from "./description.ts";
-export type { LeaseClock } from "./election/clock.ts";
-export { Election, type ElectionOptions, type ElectionSignal } from "./election/election.ts";
+export type { Clock } from "./election/clock.ts";
+export { type CampaignOptions, Election, type ElectionOptions } from "./election/election.ts";
 export type { Leader } from "./election/leader_key.ts";
 export type { Lease } from "./election/lease.ts";
 export type { LeaseTimings } from "./election/lease_timings.ts";
@@ -29,7 +29,7 @@ export type { ClusterChange } from "./membership/changes.ts";
 export { Discovery } from "./membership/discovery.ts";
 export type { DiscoveryOptions, Leadership } from "./membership/options.ts";
 export type { RoleWork } from "./membership/role.ts";
-export type { DiscoveryChoices, DiscoveryTimings } from "./membership/timings.ts";
+export type { DiscoveryTimingOptions, DiscoveryTimings } from "./membership/timings.ts";
 export type {
   ClusterMember,
   ClusterView,
@@ -42,8 +42,8 @@ export type { ClusterOptions } from "./options.ts";
 export type { HandoffPhase } from "./sharding/handoff.ts";
 export {
   emptyShardMap,
-  nextMap,
-  type NextMapOptions,
+  nextShardMap,
+  type NextShardMapOptions,
   type ShardMap,
   type ShardMove,
   shardMoves,

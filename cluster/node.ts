@@ -1,31 +1,36 @@
-import type { CommandHandler, ReplyAgain } from "./commands/actors.ts";
+import type { CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
 import { Departures } from "./commands/departures.ts";
 import { Election } from "./election/election.ts";
 import type { Leader } from "./election/leader_key.ts";
 import { leaseTimings } from "./election/lease_timings.ts";
-import { Reports } from "./error_throttle.ts";
+import { ErrorThrottle } from "./error_throttle.ts";
 import { Discovery } from "./membership/discovery.ts";
 import { discoveryTimings } from "./membership/timings.ts";
 import { memberOf } from "./membership/view.ts";
 import { type ClusterLimits, clusterLimits, type ClusterOptions } from "./options.ts";
-import { Tenure } from "./session.ts";
-import { coordinate, MAP_KEY, mapIn, type ShardStatus } from "./sharding/shard_coordinator.ts";
+import { NodeSession } from "./session.ts";
+import {
+  coordinateShards,
+  MAP_KEY,
+  mapIn,
+  type ShardStatus,
+} from "./sharding/shard_coordinator.ts";
 import { emptyShardMap, type ShardMap, type ShardOwner } from "./sharding/shard_map.ts";
 import type { ShardMember } from "./sharding/shard_plan.ts";
 import { clusterBucket, nodeSubject } from "./subjects.ts";
 import { ClusterTelemetry } from "./telemetry.ts";
-import { News } from "../store/base/notifier.ts";
+import { Notifier } from "../store/base/notifier.ts";
 import type { Connection } from "../store/connection.ts";
 import { isAetherError } from "../store/errors.ts";
 import { Bucket } from "../store/kv/bucket.ts";
 import { backoff } from "../store/nats/backoff.ts";
-import { openWire } from "../store/nats/open.ts";
-import type { Wire } from "../store/nats/requests.ts";
+import { openRequests } from "../store/nats/open.ts";
+import type { RequestMux } from "../store/nats/requests.ts";
 
 /** How commands are handled here. */
 export interface Handling {
   handler: CommandHandler | undefined;
-  again: ReplyAgain | undefined;
+  onDuplicate: ReplyToDuplicate | undefined;
 }
 
 /** How long a member may take to tell its status, in ms. */
@@ -39,18 +44,18 @@ const decoder = new TextDecoder();
 export class ClusterNode {
   readonly namespace: string;
   readonly limits: ClusterLimits;
-  readonly wire: Wire;
+  readonly requests: RequestMux;
   readonly election: Election;
   readonly discovery: Discovery;
   /** Told of each change of members, leader and map. */
-  readonly news: News;
+  readonly changed: Notifier;
   readonly handling: Handling;
   readonly telemetry: ClusterTelemetry;
   readonly #bucket: Bucket;
-  readonly #open: (incarnation: string) => Promise<Tenure>;
-  readonly #reports: Reports;
+  readonly #open: (incarnation: string) => Promise<NodeSession>;
+  readonly #reports: ErrorThrottle;
   readonly #halt = new AbortController();
-  #tenure: Tenure;
+  #tenure: NodeSession;
   /** Former lives that have commands under way. */
   readonly #ending = new Set<Promise<void>>();
   #map: ShardMap;
@@ -58,19 +63,19 @@ export class ClusterNode {
   #work: Promise<unknown> = Promise.resolve();
   #leave: Promise<void> | undefined;
 
-  private constructor(parts: NodeParts, tenure: Tenure) {
+  private constructor(parts: NodeParts, tenure: NodeSession) {
     const { namespace = "default", onError = console.warn } = parts.options;
     this.namespace = namespace;
     this.limits = clusterLimits(parts.options);
-    this.wire = parts.wire;
+    this.requests = parts.requests;
     this.election = parts.election;
     this.discovery = parts.discovery;
     this.handling = parts.handling;
-    this.news = parts.news;
+    this.changed = parts.changed;
     this.telemetry = parts.telemetry;
     this.#bucket = parts.bucket;
     this.#open = parts.open;
-    this.#reports = new Reports(onError);
+    this.#reports = new ErrorThrottle(onError);
     this.#tenure = tenure;
     this.#map = emptyShardMap(tenure.store.shards);
   }
@@ -82,12 +87,12 @@ export class ClusterNode {
     discoveryTimings(options);
     const { namespace = "default", nodeId = crypto.randomUUID() } = options;
     const named = { ...options, namespace, nodeId };
-    const handling: Handling = { handler: undefined, again: undefined };
+    const handling: Handling = { handler: undefined, onDuplicate: undefined };
     const telemetry = new ClusterTelemetry(namespace);
     const closing: (() => Promise<void> | void)[] = [];
     try {
-      const wire = openWire(connection, "the cluster");
-      closing.push(() => wire.close());
+      const requests = openRequests(connection, "the cluster");
+      closing.push(() => requests.close());
       const bucket = await Bucket.open(connection, { ...named, bucket: clusterBucket(namespace) });
       closing.push(() => bucket.close());
       const election = await Election.open(connection, named);
@@ -99,17 +104,17 @@ export class ClusterNode {
         leadership: election,
       });
       closing.push(() => discovery[Symbol.asyncDispose]());
-      const news = new News();
-      const departures = new Departures(news, (life) => isMember(discovery, life));
+      const changed = new Notifier();
+      const departures = new Departures(changed, (life) => isMember(discovery, life));
       const open = (incarnation: string) =>
-        Tenure.open({
+        NodeSession.open({
           connection,
-          wire,
+          requests,
           namespace,
           self: { nodeId, incarnation },
           store: named,
           handler: () => handling.handler,
-          again: () => handling.again,
+          onDuplicate: () => handling.onDuplicate,
           isMember: (owner) => isMember(discovery, owner),
           departures,
           validFor: () => discovery.validFor,
@@ -118,7 +123,7 @@ export class ClusterNode {
         });
       const tenure = await open(discovery.incarnation);
       const node = new ClusterNode(
-        { wire, bucket, election, discovery, handling, telemetry, news, open, options },
+        { requests, bucket, election, discovery, handling, telemetry, changed, open, options },
         tenure,
       );
       load = () => node.tenure.actors.load.commands;
@@ -131,7 +136,7 @@ export class ClusterNode {
   }
 
   /** The present life. */
-  get tenure(): Tenure {
+  get tenure(): NodeSession {
     return this.#tenure;
   }
 
@@ -159,12 +164,12 @@ export class ClusterNode {
     const { signal } = this.#halt;
     const { discovery } = this;
     discovery.onCoordinate((signal) =>
-      coordinate({
+      coordinateShards({
         bucket: this.#bucket,
         shards: this.#tenure.store.shards,
         members: () => this.#members(),
         viewVersion: () => discovery.view.version,
-        news: this.news,
+        changed: this.changed,
         statusOf: (member) => this.#statusOf(member),
         newestFence: async () => {
           // A map may be known that no shard was claimed under.
@@ -188,12 +193,12 @@ export class ClusterNode {
   }
 
   async #end(): Promise<void> {
-    const { discovery, election, limits, wire } = this;
+    const { discovery, election, limits, requests } = this;
     const patience = new AbortController();
     const timer = setTimeout(() => patience.abort(), limits.leaveTimeout);
     const over = AbortSignal.any([patience.signal, discovery.signal]);
     try {
-      if (!discovery.signal.aborted && !wire.closed) await this.#handOver(over);
+      if (!discovery.signal.aborted && !requests.closed) await this.#handOver(over);
     } finally {
       clearTimeout(timer);
       this.telemetry.end();
@@ -207,8 +212,8 @@ export class ClusterNode {
       // Until here: whoever sends to it still is told at once to go elsewhere.
       this.#tenure.mute();
       await this.#bucket.close();
-      wire.close();
-      this.news.tell();
+      requests.close();
+      this.changed.notify();
     }
   }
 
@@ -221,7 +226,7 @@ export class ClusterNode {
         member.nodeId !== this.discovery.nodeId && member.status === "up" && member.capacity > 0
       );
       while (others && shards.phases.get("idle") !== this.#map.shards.length && !over.aborted) {
-        await shards.news.wait(1000, shards.news.count, over);
+        await shards.changed.wait(1000, over);
       }
     } catch (error) {
       if (!isAetherError(error)) throw error;
@@ -245,7 +250,7 @@ export class ClusterNode {
   async #followLeader(signal: AbortSignal): Promise<void> {
     for await (const leader of this.election.changes({ signal })) {
       this.#leader = leader;
-      this.news.tell();
+      this.changed.notify();
     }
   }
 
@@ -262,7 +267,7 @@ export class ClusterNode {
       if (map.version <= this.#map.version) continue;
       this.#map = map;
       this.#tenure.learn(map);
-      this.news.tell();
+      this.changed.notify();
     }
   }
 
@@ -271,7 +276,7 @@ export class ClusterNode {
     await this.#keepUp();
     for await (const _change of discovery.changes({ signal })) {
       await this.#keepUp();
-      this.news.tell();
+      this.changed.notify();
     }
   }
 
@@ -301,14 +306,14 @@ export class ClusterNode {
     const { nodeId, incarnation } = this.#tenure.store;
     if (member.nodeId === nodeId && member.incarnation === incarnation) return this.#tenure.status;
     const subject = nodeSubject(this.namespace, member, "status");
-    const { data } = await this.wire.request(subject, "", STATUS);
+    const { data } = await this.requests.request(subject, "", STATUS);
     return JSON.parse(decoder.decode(data));
   }
 
   /** Does `work` again and again; what goes wrong meanwhile is passing, or told. */
   async #persist(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     let retry = backoff(Infinity, signal);
-    while (!signal.aborted && !this.wire.closed) {
+    while (!signal.aborted && !this.requests.closed) {
       try {
         await work();
         retry = backoff(Infinity, signal);
@@ -316,18 +321,21 @@ export class ClusterNode {
       } catch (error) {
         if (signal.aborted || this.discovery.signal.aborted) return;
         if (!isAetherError(error, "StoreUnavailableError")) this.#reports.tell(error);
-        await retry(this.wire);
+        await retry(this.requests);
       }
     }
   }
 }
 
 /** What a node is made of. */
-interface NodeParts
-  extends Pick<ClusterNode, "wire" | "election" | "discovery" | "handling" | "news" | "telemetry"> {
+interface NodeParts extends
+  Pick<
+    ClusterNode,
+    "requests" | "election" | "discovery" | "handling" | "changed" | "telemetry"
+  > {
   readonly bucket: Bucket;
   /** Begins a life. */
-  readonly open: (incarnation: string) => Promise<Tenure>;
+  readonly open: (incarnation: string) => Promise<NodeSession>;
   readonly options: ClusterOptions;
 }
 

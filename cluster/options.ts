@@ -1,9 +1,11 @@
-import type { DiscoveryChoices } from "./membership/timings.ts";
+import type { DiscoveryTimingOptions } from "./membership/timings.ts";
 import type { FencedEventStoreOptions } from "../store/fencing/fenced_store.ts";
 
 /** Options for {@linkcode Cluster.join}. */
 export interface ClusterOptions
-  extends DiscoveryChoices, Omit<FencedEventStoreOptions, "nodeId" | "incarnation" | "onDeposed"> {
+  extends
+    DiscoveryTimingOptions,
+    Omit<FencedEventStoreOptions, "nodeId" | "incarnation" | "onDeposed"> {
   /**
    * The node's name, its own in the namespace: any string of up to 200 bytes. A process that
    * joins by the name of a member takes its place, so that a restarted one need not wait.

@@ -1,5 +1,5 @@
 import type { Msg, Subscription } from "@nats-io/nats-core";
-import { Actors, type CommandHandler, type ReplyAgain } from "./commands/actors.ts";
+import { Actors, type CommandHandler, type ReplyToDuplicate } from "./commands/actors.ts";
 import type { Departures } from "./commands/departures.ts";
 import {
   type AnswerMessage,
@@ -16,7 +16,7 @@ import { isSameOwner, type ShardMap, type ShardOwner } from "./sharding/shard_ma
 import { Shards } from "./sharding/shards.ts";
 import { nodeSubject } from "./subjects.ts";
 import type { ClusterTelemetry } from "./telemetry.ts";
-import { unfaithful } from "../store/base/json_fidelity.ts";
+import { jsonProblem } from "../store/base/json_fidelity.ts";
 import type { Connection } from "../store/connection.ts";
 import { StoreUnavailableError } from "../store/errors.ts";
 import {
@@ -24,17 +24,17 @@ import {
   type FencedEventStoreOptions,
   handledIn,
 } from "../store/fencing/fenced_store.ts";
-import type { Wire } from "../store/nats/requests.ts";
+import type { RequestMux } from "../store/nats/requests.ts";
 
 /** What one life of a node has its shards with. */
-export interface TenureParts {
+export interface NodeSessionParts {
   readonly connection: Connection;
-  readonly wire: Wire;
+  readonly requests: RequestMux;
   readonly namespace: string;
   readonly self: ShardOwner;
   readonly store: FencedEventStoreOptions;
   readonly handler: () => CommandHandler | undefined;
-  readonly again: () => ReplyAgain | undefined;
+  readonly onDuplicate: () => ReplyToDuplicate | undefined;
   readonly isMember: (owner: ShardOwner) => boolean;
   /** Who is no member any more answers nothing. */
   readonly departures: Departures;
@@ -56,29 +56,29 @@ const decoder = new TextDecoder();
  * One life of a node in its cluster: its store, its shards and their actors, and what it answers
  * to the others. A node that was taken for gone begins another one, with nothing of this.
  */
-export class Tenure {
+export class NodeSession {
   /** Fenced to the shards of this life. */
   readonly store: FencedEventStore;
   /** Its shards. */
   readonly shards: Shards;
   /** Its actors. */
   readonly actors: Actors;
-  readonly #parts: TenureParts;
+  readonly #parts: NodeSessionParts;
   readonly #subscriptions: readonly Subscription[];
   readonly #commands: Subscription;
   #map: ShardMap | undefined;
   #end: Promise<void> | undefined;
 
-  private constructor(parts: TenureParts, store: FencedEventStore) {
+  private constructor(parts: NodeSessionParts, store: FencedEventStore) {
     const { connection, namespace, self, drainTimeout, isMember, idle, maxActors } = parts;
     this.#parts = parts;
     this.store = store;
     const handled = handledIn(store);
     const actors: Actors = this.actors = new Actors({
-      wire: parts.wire,
+      requests: parts.requests,
       nodeId: self.nodeId,
       handler: parts.handler,
-      again: parts.again,
+      onDuplicate: parts.onDuplicate,
       storeFor: (commandId) => store.forCommand(commandId),
       receiptsOf: (actorId, after) => handled.receipts(actorId, after),
       eventsOf: (actorId, commandId, after) => handled.events(actorId, commandId, after),
@@ -95,7 +95,7 @@ export class Tenure {
       capacity: maxActors,
     });
     this.shards = new Shards({
-      wire: parts.wire,
+      requests: parts.requests,
       self,
       shards: store.shards,
       claims: {
@@ -127,8 +127,8 @@ export class Tenure {
    *
    * @throws As {@linkcode FencedEventStore.open} does.
    */
-  static async open(parts: TenureParts): Promise<Tenure> {
-    let tenure: Tenure | undefined;
+  static async open(parts: NodeSessionParts): Promise<NodeSession> {
+    let tenure: NodeSession | undefined;
     const { nodeId, incarnation } = parts.self;
     const store = await FencedEventStore.open(parts.connection, {
       ...parts.store,
@@ -139,7 +139,7 @@ export class Tenure {
         parts.store.onDeposed?.(shard, error);
       },
     });
-    return tenure = new Tenure(parts, store);
+    return tenure = new NodeSession(parts, store);
   }
 
   /** How it gets on with the map. */
@@ -166,7 +166,7 @@ export class Tenure {
   /**
    * Ends it: saves under way come to their ends, commands that are under way still can save
    * nothing more, and are not waited for; shards that were not given up are not. Commands are
-   * sent on until {@linkcode Tenure.mute}.
+   * sent on until {@linkcode NodeSession.mute}.
    */
   close(): Promise<void> {
     return this.#end ??= this.#close();
@@ -226,11 +226,11 @@ export class Tenure {
 
   /** Asks the holder of a shard for its release, and waits as long as it may take to drain. */
   async #ask(holder: ShardOwner, shard: number, mapVersion: number): Promise<HandoffAnswer> {
-    const { wire, namespace, departures, drainTimeout } = this.#parts;
+    const { requests, namespace, departures, drainTimeout } = this.#parts;
     const subject = nodeSubject(namespace, holder, "release");
     const { data } = await departures.unlessGone(
       holder,
-      wire.request(subject, toJson({ shard, mapVersion }), drainTimeout + COMING),
+      requests.request(subject, toJson({ shard, mapVersion }), drainTimeout + COMING),
     );
     return JSON.parse(decoder.decode(data));
   }
@@ -254,7 +254,7 @@ function reply(message: Msg, answer: Promise<Uint8Array>): void {
 /** A reply that JSON would change is told to the sender as what it is: the handler's slip. */
 function encodeAnswer(answer: AnswerMessage): Uint8Array {
   const problem = answer.kind === "reply" && answer.reply !== undefined
-    ? unfaithful(answer.reply, "reply")
+    ? jsonProblem(answer.reply, "reply")
     : undefined;
   if (problem === undefined) return encodeMessage(answer);
   const error = new TypeError(`it was handled, and its reply cannot be told: ${problem}`);

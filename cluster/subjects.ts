@@ -12,7 +12,7 @@ export function clusterBucket(namespace: string): string {
 }
 
 /** One life of a node. */
-export interface NodeLife {
+export interface NodeIncarnation {
   /** The node. */
   readonly nodeId: string;
   /** Which life of the node. */
@@ -27,7 +27,7 @@ export interface NodeLife {
  */
 export function nodeSubject(
   namespace: string,
-  { nodeId, incarnation }: NodeLife,
+  { nodeId, incarnation }: NodeIncarnation,
   verb: string,
 ): string {
   const node = `${encodeToken(nodeId)}.${encodeToken(incarnation)}`;
@@ -43,11 +43,11 @@ export function coordinatorSubject(namespace: string): string {
 export const VIEW_KEY = "view";
 
 /** The key of the heartbeat of one life of a node. */
-export function heartbeatKey({ nodeId, incarnation }: NodeLife): string {
+export function heartbeatKey({ nodeId, incarnation }: NodeIncarnation): string {
   return `node.${encodeToken(nodeId)}.${encodeToken(incarnation)}`;
 }
 
 /** Names one life of a node among others. */
-export function lifeKey({ nodeId, incarnation }: NodeLife): string {
+export function incarnationKey({ nodeId, incarnation }: NodeIncarnation): string {
   return `${encodeToken(nodeId)}.${encodeToken(incarnation)}`;
 }

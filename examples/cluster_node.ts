@@ -33,7 +33,7 @@ if (import.meta.main) {
   cluster.handle(async (command, { actorId, store }) => {
     const { state } = await execute(store, actorId, account, command as AccountCommand);
     return state;
-  }, { again: () => undefined });
+  }, { onDuplicate: () => undefined });
   await Deno.stdin.read(new Uint8Array(1));
   await cluster.leave();
   await connection.close();

@@ -99,7 +99,7 @@ export class CorruptEventError extends AetherError {
 }
 
 /** How a save turned out, as far as can be known: see {@linkcode SaveOutcomeUnknownError}. */
-export type SettledOutcome = "saved" | "never" | "open";
+export type SettledOutcome = "saved" | "not-saved" | "unknown";
 
 /**
  * Thrown when the deadline passed before the server told the fate of a save. The events are
@@ -132,8 +132,8 @@ export class SaveOutcomeUnknownError extends AetherError {
 
   /**
    * Asks the server what became of the save: `"saved"`, its events are stored, by it or by a
-   * later save of the same ones; `"never"`, they are not, and it will not store them any more;
-   * `"open"`, it may still land. Rejects with {@linkcode StoreUnavailableError} where
+   * later save of the same ones; `"not-saved"`, they are not, and it will not store them any more;
+   * `"unknown"`, it may still land. Rejects with {@linkcode StoreUnavailableError} where
    * the server does not answer.
    */
   settle(): Promise<SettledOutcome> {

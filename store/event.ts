@@ -95,7 +95,7 @@ export function createEvent(init: EventInit): Event {
  * @param event The effect.
  * @param by The cause.
  */
-export function caused<E extends Event>(event: E, by: Event): E {
+export function causedBy<E extends Event>(event: E, by: Event): E {
   const { correlationId = by.id, traceparent, tracestate } = by.metadata ?? {};
   const trace = traceparent === undefined
     ? {}

@@ -1,5 +1,5 @@
 import { type Context, context } from "@opentelemetry/api";
-import { caused, createEvent, type Event, type EventMetadata } from "./event.ts";
+import { causedBy, createEvent, type Event, type EventMetadata } from "./event.ts";
 import type { Broadcaster, EventStoreOptions } from "./store.ts";
 
 /** What a notification says of a saved event; `timestamp` as ISO 8601. */
@@ -151,7 +151,7 @@ function storedEvent(saved: SavedEvent): EventStored {
     version,
     data: { eventId: id, actorId, version, timestamp },
   });
-  return caused(stored, { ...stored, id, metadata: metadata ?? {} });
+  return causedBy(stored, { ...stored, id, metadata: metadata ?? {} });
 }
 
 function warn(error: unknown, event: Event): void {

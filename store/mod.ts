@@ -23,11 +23,11 @@ export { appendEvents, type AppendReceipt, type EventDraft } from "./append.ts";
 export { type Codec, FORGOTTEN, type Forgotten } from "./codec.ts";
 export type { Decider, Decision, Evolution } from "./command/decider.ts";
 export { execute } from "./command/execute.ts";
-export type { Executed, ExecuteOptions } from "./command/pending_command.ts";
+export type { ExecuteOptions, ExecuteResult } from "./command/pending_command.ts";
 export {
   rehydrate,
-  type Rehydrated,
   type RehydrateOptions,
+  type RehydrateResult,
   type SnapshotOptions,
 } from "./command/rehydrate.ts";
 export type { Connection } from "./connection.ts";
@@ -62,7 +62,7 @@ export {
   VersionConflictError,
 } from "./errors.ts";
 export {
-  caused,
+  causedBy,
   createEvent,
   type Event,
   type EventInit,

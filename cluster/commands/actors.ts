@@ -2,12 +2,12 @@ import { CommandStore } from "./command_store.ts";
 import { KnownCommands, type KnownCommandsParts } from "./known_commands.ts";
 import { type CommandAnswer, type CommandMessage, failureOf } from "./messages.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
-import { Lanes } from "../../store/base/keyed_queue.ts";
+import { KeyedQueue } from "../../store/base/keyed_queue.ts";
 import { FencedError, isAetherError } from "../../store/errors.ts";
 import type { Event } from "../../store/event.ts";
-import { type Landmark, later } from "../../store/fencing/log_position.ts";
+import { later, type LogPosition } from "../../store/fencing/log_position.ts";
 import { backoff } from "../../store/nats/backoff.ts";
-import type { Wire } from "../../store/nats/requests.ts";
+import type { RequestMux } from "../../store/nats/requests.ts";
 import type { SaveReceipt } from "../../store/options.ts";
 import type { EventStore } from "../../store/store.ts";
 
@@ -28,19 +28,19 @@ export interface CommandContext {
 export type CommandHandler = (command: unknown, context: CommandContext) => unknown;
 
 /** Gives the reply of a command that was handled before, from the events that it led to. */
-export type ReplyAgain = (
+export type ReplyToDuplicate = (
   events: readonly Event[],
   context: { readonly actorId: string; readonly commandId: string },
 ) => unknown;
 
 /** What the actors of a node live on. */
 export interface ActorsParts extends KnownCommandsParts {
-  readonly wire: Wire;
+  readonly requests: RequestMux;
   /** This node. */
   readonly nodeId: string;
   /** Handles commands; `undefined` as long as nobody has said how. */
   readonly handler: () => CommandHandler | undefined;
-  readonly again: () => ReplyAgain | undefined;
+  readonly onDuplicate: () => ReplyToDuplicate | undefined;
   /** The fenced store, its saves marked with the command's id. */
   readonly storeFor: (commandId: string) => EventStore;
   /** The events of a command that stand behind a sequence; none where they are too long ago. */
@@ -87,9 +87,9 @@ interface Active {
 export class Actors {
   readonly #parts: ActorsParts;
   readonly #active = new Map<string, Active>();
-  readonly #lanes = new Lanes();
+  readonly #lanes = new KeyedQueue();
   #lastLane = 0;
-  #landmark: Landmark | undefined;
+  #landmark: LogPosition | undefined;
   readonly #timer: ReturnType<typeof setInterval>;
 
   /** Begins with none active. */
@@ -106,7 +106,7 @@ export class Actors {
   }
 
   /** The last event that one of them has saved. */
-  get landmark(): Landmark | undefined {
+  get landmark(): LogPosition | undefined {
     return this.#landmark;
   }
 
@@ -121,7 +121,7 @@ export class Actors {
     const answer = this.#lanes.run([actor.lane], () => this.#turn(actor, message))
       .then((answer) => {
         // What another try may bring to an end has to be tried there.
-        if (answer.kind !== "again") {
+        if (answer.kind !== "retry") {
           actor.answers.set(id, answer);
           trim(actor.answers, KEPT_ANSWERS);
         }
@@ -166,7 +166,7 @@ export class Actors {
     const { storeFor } = this.#parts;
     const { id, command } = message;
     const handler = this.#parts.handler();
-    if (handler === undefined) return { kind: "again", reason: "the node has no handler yet" };
+    if (handler === undefined) return { kind: "retry", reason: "the node has no handler yet" };
     if (!this.#isPresent(actor)) return notHere(shard);
     const receipt = await actor.commands.find(message);
     if (receipt !== undefined) return await this.#repeat(actor, message, receipt);
@@ -180,7 +180,7 @@ export class Actors {
     if (own !== undefined) actor.commands.add(id, own.receipt);
     const answer = await this.#answer(actor, store, result);
     const isDoubtful = store.saved.size > 0 || store.doubts.length > 0;
-    return answer.kind === "again" && isDoubtful ? { ...answer, isDoubtful } : answer;
+    return answer.kind === "retry" && isDoubtful ? { ...answer, isDoubtful } : answer;
   }
 
   /** The answer by what became of the handler and of its saves. */
@@ -210,11 +210,11 @@ export class Actors {
         // As long as the map stands, no try ends otherwise: the sender is to know.
         return this.#parts.isOthers(error.shard)
           ? { kind: "failed", error: failureOf(error) }
-          : { kind: "again", reason: error.message };
+          : { kind: "retry", reason: error.message };
       }
       // Said by a store out of reach, not by the actor's rules.
       if (isAetherError(error, "StoreUnavailableError")) {
-        return { kind: "again", reason: error.message };
+        return { kind: "retry", reason: error.message };
       }
       return { kind: "failed", error: failureOf(error) };
     }
@@ -246,7 +246,7 @@ export class Actors {
     { id, actorId }: CommandMessage,
     receipt: SaveReceipt,
   ): Promise<CommandAnswer> {
-    const again = this.#parts.again();
+    const again = this.#parts.onDuplicate();
     if (again === undefined) return { kind: "handled", receipt };
     const events = await this.#parts.eventsOf(actorId, id, commands.since);
     if (events.length === 0) return { kind: "handled", receipt };
@@ -264,12 +264,12 @@ export class Actors {
    * final, nothing does: then the turn is given up.
    */
   async #settle(actor: Active, { doubts }: CommandStore): Promise<CommandAnswer> {
-    const { wire, renew } = this.#parts;
+    const { requests, renew } = this.#parts;
     const retry = backoff(Infinity);
     for (const doubt of doubts) {
       let [tries, renewals] = [0, 0];
-      while (this.#isPresent(actor) && await doubt.settle().catch(() => "open") === "open") {
-        if (!await retry(wire)) break;
+      while (this.#isPresent(actor) && await doubt.settle().catch(() => "unknown") === "unknown") {
+        if (!await retry(requests)) break;
         // After a break of the connection it stays open, unless the fence shuts it out.
         if (++tries % OPEN !== 0) continue;
         if (renewals === RENEWALS) break;
@@ -277,7 +277,7 @@ export class Actors {
       }
     }
     actor.commands.forget(); // Read anew: the events may be there.
-    return { kind: "again", reason: "its outcome was unknown for a while" };
+    return { kind: "retry", reason: "its outcome was unknown for a while" };
   }
 
   #activate(actorId: string, shard: number): Active {
@@ -330,11 +330,11 @@ function unread(error: unknown): CommandAnswer {
     isAetherError(error, "StreamRegressedError");
   return isLasting
     ? { kind: "failed", error: failureOf(error) }
-    : { kind: "again", reason: String(error) };
+    : { kind: "retry", reason: String(error) };
 }
 
 function notHere(shard: number): CommandAnswer {
-  return { kind: "again", reason: `the node does not serve shard ${shard}` };
+  return { kind: "retry", reason: `the node does not serve shard ${shard}` };
 }
 
 /** Drops what was put in first where there is too much. */

@@ -1,7 +1,7 @@
 import { isAetherError, type SaveOutcomeUnknownError } from "../../store/errors.ts";
 import type { Event, RecordedEvent } from "../../store/event.ts";
 import type { HandledCommand } from "../../store/fencing/handled_commands.ts";
-import { type Landmark, later } from "../../store/fencing/log_position.ts";
+import { later, type LogPosition } from "../../store/fencing/log_position.ts";
 import type {
   EventSubscriptionOptions,
   LatestVersionOptions,
@@ -12,7 +12,7 @@ import type {
   SaveReceipt,
 } from "../../store/options.ts";
 import type { EventStore, EventSubscription, EventsWithErrors } from "../../store/store.ts";
-import { markView } from "../../store/store_view.ts";
+import { shareCaches } from "../../store/store_view.ts";
 
 /**
  * The store that a handler is given for one command. Passes everything on, and remembers what
@@ -26,7 +26,7 @@ export class CommandStore implements EventStore {
   readonly doubts: SaveOutcomeUnknownError[] = [];
   /** What was saved of each actor. */
   readonly saved: Map<string, HandledCommand> = new Map();
-  #landmark: Landmark | undefined;
+  #landmark: LogPosition | undefined;
   #isOver = false;
 
   /**
@@ -36,11 +36,11 @@ export class CommandStore implements EventStore {
   constructor(store: EventStore, check: () => void) {
     this.#store = store;
     this.#check = check;
-    markView(this, store);
+    shareCaches(this, store);
   }
 
   /** The last event that was saved. */
-  get landmark(): Landmark | undefined {
+  get landmark(): LogPosition | undefined {
     return this.#landmark;
   }
 

@@ -1,20 +1,20 @@
-import { lifeKey, type NodeLife } from "../subjects.ts";
-import type { News } from "../../store/base/notifier.ts";
-import { WireError } from "../../store/nats/request_error.ts";
+import { incarnationKey, type NodeIncarnation } from "../subjects.ts";
+import type { Notifier } from "../../store/base/notifier.ts";
+import { RequestError } from "../../store/nats/request_error.ts";
 
 /** Tells those who wait for a node's answer that the node is no member any more. */
 export class Departures {
-  readonly #news: News;
-  readonly #isThere: (life: NodeLife) => boolean;
+  readonly #changed: Notifier;
+  readonly #isThere: (life: NodeIncarnation) => boolean;
   readonly #watched = new Map<
     string,
-    { readonly life: NodeLife; readonly told: Set<() => void> }
+    { readonly life: NodeIncarnation; readonly told: Set<() => void> }
   >();
   #stop: (() => void) | undefined;
 
   /** Looks at each of the `news`. */
-  constructor(news: News, isThere: (life: NodeLife) => boolean) {
-    this.#news = news;
+  constructor(changed: Notifier, isThere: (life: NodeIncarnation) => boolean) {
+    this.#changed = changed;
     this.#isThere = isThere;
   }
 
@@ -22,10 +22,10 @@ export class Departures {
    * What `answer` gives, unless this life of a node has gone before it came: it never will, then,
    * and whatever the node was asked may have been done.
    */
-  async unlessGone<T>(life: NodeLife, answer: Promise<T>): Promise<T> {
+  async unlessGone<T>(life: NodeIncarnation, answer: Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const stop = this.#watch(life, () => {
-      reject(new WireError("interrupted", `node ${life.nodeId}`, true));
+      reject(new RequestError("interrupted", `node ${life.nodeId}`, true));
     });
     answer.then(resolve, reject);
     try {
@@ -36,13 +36,13 @@ export class Departures {
   }
 
   /** Calls `gone` when this life of a node has gone, unless what it gives is called before. */
-  #watch(life: NodeLife, gone: () => void): () => void {
-    const key = lifeKey(life);
+  #watch(life: NodeIncarnation, gone: () => void): () => void {
+    const key = incarnationKey(life);
     let watched = this.#watched.get(key);
     if (watched === undefined) this.#watched.set(key, watched = { life, told: new Set() });
     const { told } = watched;
     told.add(gone);
-    this.#stop ??= this.#news.listen(() => this.#look());
+    this.#stop ??= this.#changed.listen(() => this.#look());
     return () => {
       if (!told.delete(gone) || told.size > 0) return;
       this.#watched.delete(key);

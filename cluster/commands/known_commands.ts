@@ -1,6 +1,6 @@
 import type { CommandMessage } from "./messages.ts";
 import type { HandledReceipts } from "../../store/fencing/handled_commands.ts";
-import type { Landmark } from "../../store/fencing/log_position.ts";
+import type { LogPosition } from "../../store/fencing/log_position.ts";
 import type { SaveReceipt } from "../../store/options.ts";
 
 /** Commands of one actor that are remembered to be handled. */
@@ -11,7 +11,7 @@ export interface KnownCommandsParts {
   /** Where the events of the actor's commands are, of those behind a sequence. */
   readonly receiptsOf: (actorId: string, after: number) => Promise<HandledReceipts>;
   /** Whether the stream has the event of a landmark. */
-  readonly holds: (landmark: Landmark) => Promise<boolean>;
+  readonly holds: (landmark: LogPosition) => Promise<boolean>;
 }
 
 /**

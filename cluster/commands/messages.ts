@@ -1,5 +1,5 @@
 import type { CommandFailure } from "../../store/errors.ts";
-import { type Landmark, landmarkIn } from "../../store/fencing/log_position.ts";
+import { type LogPosition, logPositionIn } from "../../store/fencing/log_position.ts";
 import type { SaveReceipt } from "../../store/options.ts";
 
 const encoder = new TextEncoder();
@@ -19,7 +19,7 @@ export interface CommandMessage {
    * What was stored before the command was sent at all: no event of it can be there or before. The
    * same over its tries; left out where the command may be older than its sender knows.
    */
-  readonly landmark?: Landmark | undefined;
+  readonly landmark?: LogPosition | undefined;
   /** Whether a try before this one may have been handled. */
   readonly isDoubtful?: boolean | undefined;
 }
@@ -36,12 +36,12 @@ export type CommandAnswer =
    * It was not brought to an end here: another try, most often elsewhere, may. Where it is
    * doubtful, events of it may be stored.
    */
-  | { readonly kind: "again"; readonly reason: string; readonly isDoubtful?: boolean };
+  | { readonly kind: "retry"; readonly reason: string; readonly isDoubtful?: boolean };
 
 /** An answer as it travels. */
 export type AnswerMessage = CommandAnswer & {
   /** What the node that answers has stored lately. */
-  readonly landmark?: Landmark | undefined;
+  readonly landmark?: LogPosition | undefined;
 };
 
 /** A command or an answer as it travels. */
@@ -54,7 +54,7 @@ export function decodeCommand(data: Uint8Array): CommandMessage | undefined {
   const message = parse(data) as Partial<CommandMessage> | undefined;
   if (typeof message?.id !== "string" || typeof message.actorId !== "string") return undefined;
   const { id, actorId, command, trace, isDoubtful } = message;
-  const landmark = landmarkIn(message.landmark);
+  const landmark = logPositionIn(message.landmark);
   return {
     ...{ id, actorId, command },
     ...(typeof trace === "object" && trace !== null && { trace }),
@@ -66,10 +66,10 @@ export function decodeCommand(data: Uint8Array): CommandMessage | undefined {
 /** The answer in `data`; `undefined` where that is none. */
 export function decodeAnswer(data: Uint8Array): AnswerMessage | undefined {
   const answer = parse(data) as AnswerMessage | undefined;
-  const kinds = ["reply", "failed", "handled", "again"];
+  const kinds = ["reply", "failed", "handled", "retry"];
   if (answer === undefined || !kinds.includes(answer.kind)) return undefined;
   const { landmark, ...rest } = answer;
-  return landmark === undefined ? rest : { ...rest, landmark: landmarkIn(landmark) };
+  return landmark === undefined ? rest : { ...rest, landmark: logPositionIn(landmark) };
 }
 
 /** What is told of `error` to other nodes. */

@@ -5,40 +5,40 @@ import {
   decodeAnswer,
   encodeMessage,
 } from "./messages.ts";
-import type { NodeLife } from "../subjects.ts";
+import type { NodeIncarnation } from "../subjects.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
-import type { News } from "../../store/base/notifier.ts";
+import type { Notifier } from "../../store/base/notifier.ts";
 import {
   CommandAlreadyHandledError,
   CommandFailedError,
   CommandOutcomeUnknownError,
   StoreUnavailableError,
 } from "../../store/errors.ts";
-import { type Landmark, later } from "../../store/fencing/log_position.ts";
-import { WireError } from "../../store/nats/request_error.ts";
-import type { Wire } from "../../store/nats/requests.ts";
+import { later, type LogPosition } from "../../store/fencing/log_position.ts";
+import { RequestError } from "../../store/nats/request_error.ts";
+import type { RequestMux } from "../../store/nats/requests.ts";
 
 /** Where commands go. */
-export interface Destination extends NodeLife {
+export interface Destination extends NodeIncarnation {
   /** The subject on which it takes commands; `undefined` for this node itself. */
   readonly subject: string | undefined;
 }
 
 /** What a router works with. */
 export interface RouterParts {
-  readonly wire: Wire;
+  readonly requests: RequestMux;
   /** The owner of an actor, as far as is known here. */
   readonly ownerOf: (actorId: string) => Destination | undefined;
   /** Whether a node is a member, as far as is known here. */
-  readonly isThere: (life: NodeLife) => boolean;
+  readonly isThere: (life: NodeIncarnation) => boolean;
   /** Runs a command, as it travels, on this node. */
   readonly runHere: (message: Uint8Array) => Promise<AnswerMessage>;
   /** Changes of owners and members. */
-  readonly news: News;
+  readonly changed: Notifier;
   /** Commands that may be on their way at once. */
   readonly capacity: number;
   /** How long one try waits for its answer, in ms; a try that comes again joins the one before. */
-  readonly pause: number;
+  readonly requestTimeout: number;
 }
 
 /** How one command is sent. */
@@ -63,7 +63,7 @@ export interface SendOptions {
 }
 
 /** How a command travels. */
-interface Delivery {
+interface CommandTry {
   /** As it is sent as long as no try may have been handled. */
   readonly body: Uint8Array;
   readonly maxBytes: number;
@@ -83,12 +83,12 @@ export class Router {
   readonly #parts: RouterParts;
   readonly #departures: Departures;
   #underWay = 0;
-  #landmark: Landmark | undefined;
+  #landmark: LogPosition | undefined;
 
   /** Sends nothing yet. */
   constructor(parts: RouterParts) {
     this.#parts = parts;
-    this.#departures = new Departures(parts.news, parts.isThere);
+    this.#departures = new Departures(parts.changed, parts.isThere);
   }
 
   /** Commands on their way. */
@@ -97,7 +97,7 @@ export class Router {
   }
 
   /** The latest event that the owners' answers tell of. */
-  get landmark(): Landmark | undefined {
+  get landmark(): LogPosition | undefined {
     return this.#landmark;
   }
 
@@ -139,7 +139,7 @@ export class Router {
 
   async #deliver(
     message: CommandMessage,
-    { body, maxBytes, over, signal }: Delivery,
+    { body, maxBytes, over, signal }: CommandTry,
   ): Promise<unknown> {
     const { id, actorId } = message;
     let span: number = PAUSE[0];
@@ -147,7 +147,7 @@ export class Router {
     let isDoubtful = false;
     let cause: unknown;
     while (!over.aborted) {
-      const { count } = this.#parts.news;
+      const { count } = this.#parts.changed;
       const owner = this.#parts.ownerOf(actorId);
       let answer: AnswerMessage | undefined;
       if (owner === undefined) cause = new Error("its shard has no owner at the moment");
@@ -160,9 +160,9 @@ export class Router {
           );
         } catch (error) {
           cause = error;
-          const isLost = over.aborted || (error instanceof WireError && error.maybeSent);
+          const isLost = over.aborted || (error instanceof RequestError && error.maybeSent);
           if (isLost) isDoubtful = true;
-          if (!(error instanceof WireError)) {
+          if (!(error instanceof RequestError)) {
             if (!over.aborted) throw error;
           } else if (error.failure === "closed" || error.failure === "denied") break;
         }
@@ -175,11 +175,11 @@ export class Router {
           throw new CommandFailedError(id, actorId, owner!.nodeId, answer.error);
         case "handled":
           throw new CommandAlreadyHandledError(id, answer.receipt);
-        case "again":
+        case "retry":
           if (answer.isDoubtful === true) isDoubtful = true;
           cause = new Error(answer.reason);
       }
-      await this.#parts.news.wait(span * (0.5 + Math.random() / 2), count, over);
+      await this.#parts.changed.wait(span * (0.5 + Math.random() / 2), over, count);
       span = Math.min(span * 2, PAUSE[1]);
     }
     if (signal?.aborted) cause = signal.reason;
@@ -193,11 +193,11 @@ export class Router {
   }
 
   async #ask({ subject }: Destination, body: Uint8Array): Promise<AnswerMessage> {
-    const { wire, runHere, pause } = this.#parts;
+    const { requests, runHere, requestTimeout } = this.#parts;
     if (subject === undefined) return await runHere(body);
-    const { data } = await wire.request(subject, body, pause);
+    const { data } = await requests.request(subject, body, requestTimeout);
     const answer = decodeAnswer(data);
-    if (answer === undefined) throw new WireError("timeout", subject, true);
+    if (answer === undefined) throw new RequestError("timeout", subject, true);
     return answer;
   }
 }

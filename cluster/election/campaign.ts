@@ -1,6 +1,6 @@
 import { elapsed, type Instant, instant } from "./clock.ts";
 import { HeldLease, type LeaseParts } from "./held_lease.ts";
-import { claimIn, encodeClaim, LEADER_KEY } from "./leader_key.ts";
+import { encodeLeaderClaim, LEADER_KEY, leaderClaimIn } from "./leader_key.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
 import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
@@ -8,7 +8,7 @@ import { backoff } from "../../store/nats/backoff.ts";
 import { isPassing } from "../../store/nats/stream_api.ts";
 
 /** Tries that may have been stored: when each was sent, by its nonce. */
-export type Doubts = Map<string, Instant>;
+export type UnknownClaims = Map<string, Instant>;
 
 /**
  * Waits until the lease is free and takes it. `doubts` is filled with the tries that may have
@@ -18,7 +18,7 @@ export type Doubts = Map<string, Instant>;
  */
 export async function takeLease(
   parts: LeaseParts,
-  doubts: Doubts,
+  doubts: UnknownClaims,
   signal: AbortSignal,
 ): Promise<HeldLease> {
   const { bucket, timings: { lease, margin, attempt }, clock, nodeId, incarnation, nonces } = parts;
@@ -26,7 +26,7 @@ export async function takeLease(
   for (;;) {
     const entry = await readLeaderKey(parts, signal);
     if (entry.value !== undefined) {
-      const nonce = claimIn(entry)?.nonce ?? "";
+      const nonce = leaderClaimIn(entry)?.nonce ?? "";
       const sentAt = doubts.get(nonce);
       if (sentAt !== undefined && elapsed(sentAt, clock) < lease - margin) {
         return new HeldLease(parts, entry.revision, sentAt);
@@ -40,13 +40,13 @@ export async function takeLease(
     }
     const nonce = nonces.next();
     const sentAt = instant(clock);
-    const claim = encodeClaim({ nodeId, incarnation, nonce });
+    const claim = encodeLeaderClaim({ nodeId, incarnation, nonce });
     const expected = { revision: entry.revision, ttl: lease / 1000 };
     const outcome = await bucket.put(LEADER_KEY, claim, expected, attempt);
     if (outcome.kind === "stored") return new HeldLease(parts, outcome.first, sentAt);
     if (outcome.kind === "unknown") doubts.set(nonce, sentAt);
     // A stale word may come from a server that was deposed, time and again.
-    const again = outcome.kind !== "refused" && await retry(bucket.wire);
+    const again = outcome.kind !== "refused" && await retry(bucket.requests);
     signal.throwIfAborted();
     if (again) continue;
     const cause = outcome.kind === "stale" ? new Error("the connection is closed") : outcome.cause;
@@ -60,11 +60,11 @@ export async function takeLease(
 /** Takes back what may have been stored by a campaign that was called off. */
 export async function sweepLease(
   { bucket, timings: { attempt } }: LeaseParts,
-  doubts: Doubts,
+  doubts: UnknownClaims,
 ): Promise<void> {
   try {
     const entry = await bucket.get(LEADER_KEY, 5 * attempt);
-    if (!doubts.has(claimIn(entry)?.nonce ?? "")) return;
+    if (!doubts.has(leaderClaimIn(entry)?.nonce ?? "")) return;
     await bucket.remove(LEADER_KEY, entry.revision, attempt);
   } catch (error) {
     // It ends by itself.
@@ -87,7 +87,7 @@ export async function readLeaderKey(
     } catch (error) {
       signal.throwIfAborted();
       const passes = isAetherError(error, "StoreUnavailableError") && isPassing(error.cause);
-      if (!passes || !await retry(bucket.wire)) throw error;
+      if (!passes || !await retry(bucket.requests)) throw error;
     }
   }
 }

@@ -1,5 +1,5 @@
 /** The clocks that a lease is measured by. Tests pass in their own. */
-export interface LeaseClock {
+export interface Clock {
   /** Ms since some moment, never going back; it may stand still while the machine sleeps. */
   monotonic(): number;
   /** Ms since some moment, going on while the machine sleeps; it may be set. */
@@ -13,13 +13,13 @@ export interface Instant {
 }
 
 /** The machine's own clocks. */
-export const MACHINE_CLOCK: LeaseClock = {
+export const MACHINE_CLOCK: Clock = {
   monotonic: () => performance.now(),
   wall: () => Date.now(),
 };
 
 /** What the clocks show now. */
-export function instant(clock: LeaseClock): Instant {
+export function instant(clock: Clock): Instant {
   return { monotonic: clock.monotonic(), wall: clock.wall() };
 }
 
@@ -28,6 +28,6 @@ export function instant(clock: LeaseClock): Instant {
  * is suspended, and the other may have been set back. One that was set forward ends a lease too
  * early, which is the safe side.
  */
-export function elapsed(start: Instant, clock: LeaseClock): number {
+export function elapsed(start: Instant, clock: Clock): number {
   return Math.max(clock.monotonic() - start.monotonic, clock.wall() - start.wall);
 }

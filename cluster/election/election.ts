@@ -1,5 +1,5 @@
-import { type Doubts, readLeaderKey, sweepLease, takeLease } from "./campaign.ts";
-import { type LeaseClock, MACHINE_CLOCK } from "./clock.ts";
+import { readLeaderKey, sweepLease, takeLease, type UnknownClaims } from "./campaign.ts";
+import { type Clock, MACHINE_CLOCK } from "./clock.ts";
 import type { HeldLease, LeaseParts } from "./held_lease.ts";
 import { type Leader, LEADER_KEY, leaderIn, Nonces } from "./leader_key.ts";
 import type { Lease } from "./lease.ts";
@@ -46,11 +46,11 @@ export interface ElectionOptions {
   /** Deadline of `open()` and `leader()`, in ms. @default {10_000} */
   readonly timeout?: number;
   /** The clocks that validity is measured by. @default {the machine's} */
-  readonly clock?: LeaseClock;
+  readonly clock?: Clock;
 }
 
 /** Options for {@linkcode Election.campaign} and {@linkcode Election.changes}. */
-export interface ElectionSignal {
+export interface CampaignOptions {
   /** Ends the waiting. */
   readonly signal?: AbortSignal;
 }
@@ -143,7 +143,7 @@ export class Election implements AsyncDisposable {
    * @throws {StoreUnavailableError} The election or the connection is closed, or the server
    * does not permit what is needed.
    */
-  async campaign({ signal }: ElectionSignal = {}): Promise<Lease> {
+  async campaign({ signal }: CampaignOptions = {}): Promise<Lease> {
     if (this.#campaigning || this.lease !== undefined) {
       const reason = this.#campaigning ? "a campaign is under way" : "the lease is held here";
       throw new TypeError(`Cannot campaign as "${this.nodeId}": ${reason}; open another election`);
@@ -173,7 +173,7 @@ export class Election implements AsyncDisposable {
    *
    * @throws {StoreUnavailableError} The connection is closed, or the server does not permit it.
    */
-  async *changes({ signal }: ElectionSignal = {}): AsyncGenerator<Leader | undefined, void> {
+  async *changes({ signal }: CampaignOptions = {}): AsyncGenerator<Leader | undefined, void> {
     const ends = this.#until(signal);
     let entry: BucketEntry;
     try {
@@ -218,7 +218,7 @@ export class Election implements AsyncDisposable {
   }
 
   async #campaign(signal: AbortSignal): Promise<Lease> {
-    const doubts: Doubts = new Map();
+    const doubts: UnknownClaims = new Map();
     try {
       const lease = this.#lease = await takeLease(this.#parts, doubts, signal);
       if (!signal.aborted) return lease;

@@ -1,8 +1,8 @@
-import { elapsed, type Instant, instant, type LeaseClock } from "./clock.ts";
-import { claimIn, encodeClaim, LEADER_KEY, type Nonces } from "./leader_key.ts";
+import { type Clock, elapsed, type Instant, instant } from "./clock.ts";
+import { encodeLeaderClaim, LEADER_KEY, leaderClaimIn, type Nonces } from "./leader_key.ts";
 import type { Lease } from "./lease.ts";
 import type { LeaseTimings } from "./lease_timings.ts";
-import { pause } from "../../store/base/sleep.ts";
+import { sleep } from "../../store/base/sleep.ts";
 import {
   isAetherError,
   type LeaseEnd,
@@ -17,7 +17,7 @@ import { backoff } from "../../store/nats/backoff.ts";
 export interface LeaseParts {
   readonly bucket: Bucket;
   readonly timings: LeaseTimings;
-  readonly clock: LeaseClock;
+  readonly clock: Clock;
   readonly nodeId: string;
   readonly incarnation: string | undefined;
   readonly nonces: Nonces;
@@ -104,10 +104,10 @@ export class HeldLease implements Lease {
   async #keep(): Promise<void> {
     const { bucket, timings: { renew }, clock } = this.#parts;
     while (!this.signal.aborted) {
-      await pause(renew - elapsed(this.#since, clock), this.signal);
+      await sleep(renew - elapsed(this.#since, clock), this.signal);
       const retry = backoff(Infinity, this.signal);
       while (!this.signal.aborted && !await this.#renew()) {
-        if (!await retry(bucket.wire)) return; // Over, or the connection is closed: time will tell.
+        if (!await retry(bucket.requests)) return; // Over, or the connection is closed: time will tell.
       }
     }
   }
@@ -120,7 +120,7 @@ export class HeldLease implements Lease {
       return true;
     }
     const nonce = this.#parts.nonces.next();
-    const claim = encodeClaim({ nodeId, incarnation, nonce, term: this.term });
+    const claim = encodeLeaderClaim({ nodeId, incarnation, nonce, term: this.term });
     const sentAt = instant(clock);
     this.#doubts.set(nonce, sentAt);
     const expected = { revision: this.#revision, ttl: lease / 1000 };
@@ -159,7 +159,7 @@ export class HeldLease implements Lease {
 
   /** When the try was sent that stands in the key, if it is one of ours. */
   #sentAt(entry: BucketEntry): Instant | undefined {
-    return this.#doubts.get(claimIn(entry)?.nonce ?? "");
+    return this.#doubts.get(leaderClaimIn(entry)?.nonce ?? "");
   }
 
   #renewed(revision: number, sentAt: Instant): void {
@@ -201,7 +201,7 @@ export class HeldLease implements Lease {
       } else {
         this.#trouble = outcome.cause;
       }
-      if (await retry(bucket.wire)) continue;
+      if (await retry(bucket.requests)) continue;
       throw new StoreUnavailableError(
         `Cannot release the lease of "${this.nodeId}" in term ${this.term}: the server does not ` +
           `answer; it ends by itself within ${lease / 1000} s, or resign again`,

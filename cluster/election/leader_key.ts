@@ -17,7 +17,7 @@ export interface Leader {
 }
 
 /** What a candidate or a leader writes into the key. */
-export interface Claim {
+export interface LeaderClaim {
   readonly nodeId: string;
   readonly incarnation?: string | undefined;
   /** Different in every try, so that its writer knows it again. */
@@ -27,12 +27,12 @@ export interface Claim {
 }
 
 /** The body of a claim. */
-export function encodeClaim({ nodeId, incarnation, nonce, term }: Claim): Uint8Array {
+export function encodeLeaderClaim({ nodeId, incarnation, nonce, term }: LeaderClaim): Uint8Array {
   return encoder.encode(JSON.stringify({ nodeId, incarnation, nonce, term }));
 }
 
 /** What the key holds; `undefined` where it is free, or holds nothing of ours. */
-export function claimIn({ value }: BucketEntry): Claim | undefined {
+export function leaderClaimIn({ value }: BucketEntry): LeaderClaim | undefined {
   if (value === undefined) return undefined;
   try {
     const claim = JSON.parse(decoder.decode(value));
@@ -47,7 +47,7 @@ export function claimIn({ value }: BucketEntry): Claim | undefined {
 
 /** Who has the lease by what the key holds. */
 export function leaderIn(entry: BucketEntry): Leader | undefined {
-  const claim = claimIn(entry);
+  const claim = leaderClaimIn(entry);
   if (claim === undefined) return undefined;
   const { nodeId, incarnation, term = entry.revision } = claim;
   return { nodeId, term, ...(incarnation !== undefined && { incarnation }) };

@@ -17,7 +17,7 @@ export interface LeaseTimings {
 }
 
 /** The choices that timings are made of; see {@linkcode LeaseTimings}. */
-export type LeaseChoices = { readonly [Name in keyof Omit<LeaseTimings, "outage">]?: number };
+export type LeaseTimingOptions = { readonly [Name in keyof Omit<LeaseTimings, "outage">]?: number };
 
 /**
  * Fills in what is not chosen, and refuses what cannot work: a lease is whole seconds, for the
@@ -37,7 +37,7 @@ export function leaseTimings({
   renew = Math.min(3000, lease / 5),
   margin = lease / 15,
   attempt = Math.min(1000, renew),
-}: LeaseChoices = {}): LeaseTimings {
+}: LeaseTimingOptions = {}): LeaseTimings {
   for (const [name, value] of Object.entries({ lease, renew, margin, attempt })) {
     if (!(value >= 1 && value < 2 ** 31)) {
       throw new RangeError(`Cannot keep a lease: ${name} is ${value}, not a time in ms from 1`);

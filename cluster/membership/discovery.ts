@@ -1,17 +1,17 @@
 import type { Leader } from "../election/leader_key.ts";
 import { changesBetween, type ClusterChange } from "./changes.ts";
-import { Lookout } from "./failure_watch.ts";
-import { decodePulse } from "./heartbeat.ts";
+import { FailureWatch } from "./failure_watch.ts";
+import { decodeHeartbeat } from "./heartbeat.ts";
 import { Membership } from "./membership.ts";
 import { type DiscoveryOptions, type Leadership, readNode } from "./options.ts";
 import { Role, type RoleWork } from "./role.ts";
 import { successionOf } from "./succession.ts";
 import { type DiscoveryTimings, discoveryTimings } from "./timings.ts";
 import { type ClusterView, memberOf } from "./view.ts";
-import { Coordination } from "./view_coordinator.ts";
+import { ViewCoordinator } from "./view_coordinator.ts";
 import { ViewStore } from "./view_store.ts";
 import { clusterBucket, nodeSubject } from "../subjects.ts";
-import type { News } from "../../store/base/notifier.ts";
+import type { Notifier } from "../../store/base/notifier.ts";
 import type { Connection } from "../../store/connection.ts";
 import { isAetherError } from "../../store/errors.ts";
 import { Bucket } from "../../store/kv/bucket.ts";
@@ -52,8 +52,8 @@ export class Discovery implements AsyncDisposable {
   readonly timings: DiscoveryTimings;
   readonly #bucket: Bucket;
   readonly #store: ViewStore;
-  readonly #news: News;
-  readonly #lookout: Lookout;
+  readonly #changed: Notifier;
+  readonly #lookout: FailureWatch;
   readonly #membership: Membership;
   readonly #role: Role;
   readonly #report: (error: unknown) => void;
@@ -61,7 +61,7 @@ export class Discovery implements AsyncDisposable {
   readonly #halt = new AbortController();
   readonly #ends = new AbortController();
   #work: Promise<unknown> = Promise.resolve();
-  #coordination: Coordination | undefined;
+  #coordination: ViewCoordinator | undefined;
   #leader: Leader | undefined;
   #leave: Promise<void> | undefined;
 
@@ -70,12 +70,12 @@ export class Discovery implements AsyncDisposable {
     const node = readNode(options);
     const timings = discoveryTimings(options);
     const store = new ViewStore(bucket, crypto.randomUUID());
-    const { news } = store;
+    const { changed } = store;
     this.nodeId = node.nodeId;
     this.timings = timings;
     this.#bucket = bucket;
     this.#store = store;
-    this.#news = news;
+    this.#changed = changed;
     this.#report = onError;
     this.#role = new Role(onError);
     this.#membership = new Membership({
@@ -89,18 +89,18 @@ export class Discovery implements AsyncDisposable {
       timeout,
       coordination: () => this.#coordination,
     });
-    const lookout = this.#lookout = new Lookout({
+    const lookout = this.#lookout = new FailureWatch({
       connection,
       bucket,
       timings,
-      news,
+      changed,
       subjectOf: (life) => nodeSubject(namespace, life, "ping"),
       steadySince: () => this.#membership.life?.heartbeat.steadySince ?? Infinity,
     });
-    const { wire } = bucket;
+    const { requests } = bucket;
     this.#role.add(async (signal) => {
-      const parts = { connection, namespace, wire, store, lookout, news, report: onError };
-      const coordination = new Coordination(parts, this.#membership.life!);
+      const parts = { connection, namespace, requests, store, lookout, changed, report: onError };
+      const coordination = new ViewCoordinator(parts, this.#membership.life!);
       this.#coordination = coordination;
       await coordination.run(signal);
       if (this.#coordination === coordination) this.#coordination = undefined;
@@ -201,7 +201,7 @@ export class Discovery implements AsyncDisposable {
   async loads(): Promise<Map<string, number>> {
     const loads = new Map<string, number>();
     for (const { value } of await this.#bucket.list("node.*.*")) {
-      const { nodeId = "", incarnation, load } = (value && decodePulse(value)) ?? {};
+      const { nodeId = "", incarnation, load } = (value && decodeHeartbeat(value)) ?? {};
       const isMember = memberOf(this.view, nodeId, incarnation) !== undefined;
       if (isMember && load !== undefined) loads.set(nodeId, load);
     }
@@ -264,12 +264,12 @@ export class Discovery implements AsyncDisposable {
 
   /** Sees to it that this node is a member, and does what falls to it as one. */
   async #steer(signal: AbortSignal): Promise<void> {
-    const { wire } = this.#bucket;
-    while (!signal.aborted && !wire.closed) {
-      const { count } = this.#news;
+    const { requests } = this.#bucket;
+    while (!signal.aborted && !requests.closed) {
+      const { count } = this.#changed;
       this.#reconsider();
       if (this.#membership.isMember) {
-        await this.#news.wait(this.timings.reconcile, count, signal);
+        await this.#changed.wait(this.timings.reconcile, signal, count);
         continue;
       }
       try {
@@ -309,24 +309,24 @@ export class Discovery implements AsyncDisposable {
       try {
         for await (const leader of leadership.changes({ signal })) {
           this.#leader = leader;
-          this.#news.tell();
+          this.#changed.notify();
         }
       } catch (error) {
         if (!isAetherError(error, "StoreUnavailableError")) this.#report(error);
       }
-    } while (await retry(this.#bucket.wire));
+    } while (await retry(this.#bucket.requests));
   }
 
   async *#changes(seen: ClusterView, ends: AbortSignal): AsyncGenerator<ClusterChange, void> {
     for (;;) {
-      const { count } = this.#news;
+      const { count } = this.#changed;
       const { view } = this;
       yield* changesBetween(seen, view);
       if (view === seen) {
         const { reason } = this.signal;
         if (isAetherError(reason, "NodeReplacedError")) throw reason;
         if (ends.aborted) return;
-        await this.#news.wait(Infinity, count, ends);
+        await this.#changed.wait(Infinity, ends, count);
       }
       seen = view;
     }

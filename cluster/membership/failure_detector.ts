@@ -21,7 +21,7 @@ export interface Ping {
 }
 
 /** What is to be thought of a node. */
-export type Verdict =
+export type Suspicion =
   /** Its last ping was answered, or none has failed yet. */
   | "alive"
   /** It does not answer, and that may mean anything. */
@@ -34,7 +34,7 @@ export type Verdict =
    */
   | "outage";
 
-/** What a {@linkcode Detector} goes by, in ms. */
+/** What a {@linkcode FailureDetector} goes by, in ms. */
 export interface DetectorTimings {
   /** Between two pings of one node. */
   readonly ping: number;
@@ -71,7 +71,7 @@ const MAX_ONSETS = 4;
  * outage of NATS if they are more than half of those that are watched, or all that were connected
  * to one NATS server; and so is one that falls silent when a NATS server goes.
  */
-export class Detector {
+export class FailureDetector {
   readonly #timings: DetectorTimings;
   readonly #records = new Map<string, Record>();
   readonly #serversGone: number[] = [];
@@ -147,7 +147,7 @@ export class Detector {
   }
 
   /** What is to be thought of `node` at the time `now`. */
-  verdict(node: string, now: number): Verdict {
+  verdict(node: string, now: number): Suspicion {
     const record = this.#records.get(node);
     if (record?.silentSince === undefined) return "alive";
     const { deafSince, lastSent, lastEnded, silentSince } = record;

@@ -1,30 +1,35 @@
-import { Detector, type Ping, type PingOutcome, type Verdict } from "./failure_detector.ts";
-import { decodePulse } from "./heartbeat.ts";
+import {
+  FailureDetector,
+  type Ping,
+  type PingOutcome,
+  type Suspicion,
+} from "./failure_detector.ts";
+import { decodeHeartbeat } from "./heartbeat.ts";
 import type { DiscoveryTimings } from "./timings.ts";
-import { heartbeatKey, lifeKey, type NodeLife } from "../subjects.ts";
+import { heartbeatKey, incarnationKey, type NodeIncarnation } from "../subjects.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
-import type { News } from "../../store/base/notifier.ts";
-import { pause } from "../../store/base/sleep.ts";
+import type { Notifier } from "../../store/base/notifier.ts";
+import { sleep } from "../../store/base/sleep.ts";
 import type { Connection } from "../../store/connection.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
-import { WireError } from "../../store/nats/request_error.ts";
+import { RequestError } from "../../store/nats/request_error.ts";
 
 /** What a lookout works with. */
-export interface LookoutParts {
+export interface FailureWatchParts {
   readonly connection: Connection;
   readonly bucket: Bucket;
   readonly timings: DiscoveryTimings;
   /** The subject on which one life of a node answers pings. */
-  readonly subjectOf: (life: NodeLife) => string;
+  readonly subjectOf: (life: NodeIncarnation) => string;
   /** Since when the bucket has been in reach: see {@linkcode Heartbeat.steadySince}. */
   readonly steadySince: () => number;
   /** Told of every ping. */
-  readonly news: News;
+  readonly changed: Notifier;
 }
 
 /** A node that is watched. */
 interface Target {
-  readonly life: NodeLife;
+  readonly life: NodeIncarnation;
   readonly ends: AbortController;
   /** How often in a row its heartbeat was looked for and not there, and when last. */
   missed: number;
@@ -39,24 +44,24 @@ const LOOKS = 2;
  * Watches other nodes: pings them, and where they do not answer, looks for their heartbeat. It
  * says that a node is out only while it has the evidence at hand.
  */
-export class Lookout {
-  readonly #parts: LookoutParts;
-  readonly #detector: Detector;
+export class FailureWatch {
+  readonly #parts: FailureWatchParts;
+  readonly #detector: FailureDetector;
   readonly #targets = new Map<string, Target>();
   readonly #work = new Set<Promise<void>>();
   #epoch: number;
   #servers: readonly string[] | undefined;
 
   /** Watches nobody yet. */
-  constructor(parts: LookoutParts) {
+  constructor(parts: FailureWatchParts) {
     this.#parts = parts;
-    this.#detector = new Detector(parts.timings);
-    this.#epoch = parts.bucket.wire.epoch;
+    this.#detector = new FailureDetector(parts.timings);
+    this.#epoch = parts.bucket.requests.epoch;
   }
 
   /** Watches just these from now on. */
-  watch(lives: readonly NodeLife[]): void {
-    const wanted = new Map(lives.map((life) => [lifeKey(life), life]));
+  watch(lives: readonly NodeIncarnation[]): void {
+    const wanted = new Map(lives.map((life) => [incarnationKey(life), life]));
     this.#detector.watch(wanted.keys());
     for (const [key, { ends }] of this.#targets) {
       if (wanted.has(key)) continue;
@@ -73,13 +78,13 @@ export class Lookout {
   }
 
   /** How one that is watched seems. */
-  verdict(life: NodeLife): Verdict {
-    return this.#detector.verdict(lifeKey(life), performance.now());
+  verdict(life: NodeIncarnation): Suspicion {
+    return this.#detector.verdict(incarnationKey(life), performance.now());
   }
 
   /** How one that is watched has gone, by what is known at this moment; `undefined` if it has not. */
-  outOf(life: NodeLife): "crashed" | "hung" | undefined {
-    const key = lifeKey(life);
+  outOf(life: NodeIncarnation): "crashed" | "hung" | undefined {
+    const key = incarnationKey(life);
     const now = performance.now();
     const verdict = this.#detector.verdict(key, now);
     if (verdict === "alive") return undefined;
@@ -103,29 +108,29 @@ export class Lookout {
   }
 
   async #follow(key: string, target: Target): Promise<void> {
-    const { bucket: { wire }, timings: { ping: period }, news } = this.#parts;
+    const { bucket: { requests }, timings: { ping: period }, changed } = this.#parts;
     const { signal } = target.ends;
-    while (!signal.aborted && !wire.closed) {
+    while (!signal.aborted && !requests.closed) {
       this.#lookAround();
-      const epoch = wire.epoch;
+      const epoch = requests.epoch;
       const ping = await unlessAborted(signal, this.#ping(target.life)).catch(() => undefined);
       if (ping === undefined || signal.aborted) return;
-      this.#detector.record(key, wire.epoch === epoch ? ping : { ...ping, outcome: "unsent" });
+      this.#detector.record(key, requests.epoch === epoch ? ping : { ...ping, outcome: "unsent" });
       if (ping.outcome === "answered") target.missed = 0;
       else if (!target.looking) this.#track(this.#look(key, target));
-      news.tell();
+      changed.notify();
       // Who may be gone is looked at twice as often: it is known sooner, or sooner cleared.
       const wait = ping.outcome === "answered" ? period : period / 2;
-      await pause(wait - (performance.now() - ping.sentAt), signal);
+      await sleep(wait - (performance.now() - ping.sentAt), signal);
     }
   }
 
-  async #ping(life: NodeLife): Promise<Ping> {
-    const { bucket: { wire }, timings, subjectOf } = this.#parts;
+  async #ping(life: NodeIncarnation): Promise<Ping> {
+    const { bucket: { requests }, timings, subjectOf } = this.#parts;
     const sentAt = performance.now();
     try {
-      const { data } = await wire.request(subjectOf(life), "", 2 * timings.ping);
-      const server = decodePulse(data)?.server;
+      const { data } = await requests.request(subjectOf(life), "", 2 * timings.ping);
+      const server = decodeHeartbeat(data)?.server;
       return { outcome: "answered", sentAt, endedAt: performance.now(), server };
     } catch (error) {
       return { outcome: outcomeOf(error), sentAt, endedAt: performance.now() };
@@ -140,7 +145,7 @@ export class Lookout {
       const { value } = await bucket.get(heartbeatKey(target.life), 2 * ping);
       target.missed = value === undefined ? target.missed + 1 : 0;
       target.missedAt = performance.now();
-      const server = value && decodePulse(value)?.server;
+      const server = value && decodeHeartbeat(value)?.server;
       if (server !== undefined) this.#detector.place(key, server);
     } catch {
       target.missed = 0; // Out of reach: that proves nothing.
@@ -151,10 +156,10 @@ export class Lookout {
 
   /** Notices what makes the observer unfit to judge. */
   #lookAround(): void {
-    const { connection, bucket: { wire } } = this.#parts;
+    const { connection, bucket: { requests } } = this.#parts;
     const servers = connection.info?.connect_urls;
-    if (wire.epoch !== this.#epoch) {
-      this.#epoch = wire.epoch;
+    if (requests.epoch !== this.#epoch) {
+      this.#epoch = requests.epoch;
       this.#detector.restart();
     } else if (this.#servers?.some((server) => servers?.includes(server) === false)) {
       this.#detector.serverGone(performance.now());
@@ -164,6 +169,6 @@ export class Lookout {
 }
 
 function outcomeOf(error: unknown): PingOutcome {
-  const failure = error instanceof WireError ? error.failure : undefined;
+  const failure = error instanceof RequestError ? error.failure : undefined;
   return failure === "no responders" || failure === "timeout" ? failure : "unsent";
 }

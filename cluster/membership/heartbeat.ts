@@ -1,13 +1,13 @@
 import type { DiscoveryTimings } from "./timings.ts";
 import { isRecord, read } from "./view_json.ts";
-import { heartbeatKey, type NodeLife } from "../subjects.ts";
-import { pause } from "../../store/base/sleep.ts";
+import { heartbeatKey, type NodeIncarnation } from "../subjects.ts";
+import { sleep } from "../../store/base/sleep.ts";
 import { isAetherError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 
 /** What a node says of itself with every heartbeat. */
-export interface Pulse extends NodeLife {
+export interface HeartbeatMessage extends NodeIncarnation {
   /** The NATS server that it is connected to. */
   readonly server: string | undefined;
   /** How busy it is, in a unit of its own choice. */
@@ -19,7 +19,7 @@ export interface HeartbeatParts {
   readonly bucket: Bucket;
   readonly timings: DiscoveryTimings;
   /** What is to be said now. */
-  readonly pulse: () => Pulse;
+  readonly content: () => HeartbeatMessage;
   /**
    * Asked where the key has expired or was removed: whether this life of the node is still a
    * member, so that the key is written anew. Else the heartbeat ends.
@@ -30,15 +30,15 @@ export interface HeartbeatParts {
 const encoder = new TextEncoder();
 
 /** The body of a heartbeat; `beat` makes it unlike all others of the same life. */
-export function encodePulse(pulse: Pulse, beat: number): Uint8Array {
-  return encoder.encode(JSON.stringify({ ...pulse, beat }));
+export function encodeHeartbeat(content: HeartbeatMessage, beat: number): Uint8Array {
+  return encoder.encode(JSON.stringify({ ...content, beat }));
 }
 
 /** What a heartbeat, or the answer to a ping, says; `undefined` where it is none. */
-export function decodePulse(body: Uint8Array): Pulse | undefined {
-  const pulse = read(body);
-  if (!isRecord(pulse)) return undefined;
-  const { nodeId, incarnation, server, load } = pulse;
+export function decodeHeartbeat(body: Uint8Array): HeartbeatMessage | undefined {
+  const content = read(body);
+  if (!isRecord(content)) return undefined;
+  const { nodeId, incarnation, server, load } = content;
   if (typeof nodeId !== "string" || typeof incarnation !== "string") return undefined;
   return {
     nodeId,
@@ -62,10 +62,10 @@ export class Heartbeat {
   #steadySince = performance.now();
   #renewedAt = performance.now();
 
-  /** For the life that `pulse` tells now. */
+  /** For the life that `content` tells now. */
   constructor(parts: HeartbeatParts) {
     this.#parts = parts;
-    this.#key = heartbeatKey(parts.pulse());
+    this.#key = heartbeatKey(parts.content());
     this.#attempt = Math.min(1000, parts.timings.heartbeat);
   }
 
@@ -94,9 +94,9 @@ export class Heartbeat {
 
   /** Renews the key until `signal` is aborted, or this life of the node is no member any more. */
   async keep(signal: AbortSignal): Promise<void> {
-    const { bucket: { wire }, timings: { heartbeat } } = this.#parts;
-    while (!signal.aborted && !wire.closed && !this.#ended) {
-      await pause(heartbeat, signal);
+    const { bucket: { requests }, timings: { heartbeat } } = this.#parts;
+    while (!signal.aborted && !requests.closed && !this.#ended) {
+      await sleep(heartbeat, signal);
       if (!signal.aborted) await this.#beatOnce(heartbeat, signal);
     }
   }
@@ -110,7 +110,7 @@ export class Heartbeat {
   }
 
   async #beatOnce(timeout: number, signal: AbortSignal): Promise<boolean> {
-    const { bucket: { wire } } = this.#parts;
+    const { bucket: { requests } } = this.#parts;
     const retry = backoff(performance.now() + timeout, signal);
     do {
       try {
@@ -118,14 +118,14 @@ export class Heartbeat {
       } catch (error) {
         if (!isAetherError(error, "StoreUnavailableError")) throw error;
       }
-    } while (!this.#ended && await retry(wire));
+    } while (!this.#ended && await retry(requests));
     return false;
   }
 
   /** One try; false where another one is needed. */
   async #write(): Promise<boolean> {
-    const { bucket, timings: { heartbeatTtl }, pulse, isMember } = this.#parts;
-    const body = encodePulse(pulse(), ++this.#beat);
+    const { bucket, timings: { heartbeatTtl }, content, isMember } = this.#parts;
+    const body = encodeHeartbeat(content(), ++this.#beat);
     const sentAt = performance.now();
     const condition = { revision: this.#revision, ttl: heartbeatTtl / 1000 };
     const outcome = await bucket.put(this.#key, body, condition, this.#attempt);

@@ -1,16 +1,16 @@
-import { Life, nextIncarnation } from "./node_life.ts";
+import { Incarnation, nextIncarnation } from "./node_life.ts";
 import type { NodeOptions } from "./options.ts";
 import type { DiscoveryTimings } from "./timings.ts";
 import { memberOf, type ViewStep } from "./view.ts";
-import type { Coordination } from "./view_coordinator.ts";
+import type { ViewCoordinator } from "./view_coordinator.ts";
 import { decodeView, encodeStep } from "./view_json.ts";
 import type { ViewStore } from "./view_store.ts";
-import { coordinatorSubject, type NodeLife } from "../subjects.ts";
+import { coordinatorSubject, type NodeIncarnation } from "../subjects.ts";
 import type { Connection } from "../../store/connection.ts";
 import { isAetherError, NodeReplacedError, StoreUnavailableError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
-import { WireError } from "../../store/nats/request_error.ts";
+import { RequestError } from "../../store/nats/request_error.ts";
 
 /** What being a member works with. */
 export interface MembershipParts {
@@ -24,7 +24,7 @@ export interface MembershipParts {
   /** Deadline of joining and leaving, in ms. */
   readonly timeout: number;
   /** Whoever coordinates in this process. */
-  readonly coordination: () => Coordination | undefined;
+  readonly coordination: () => ViewCoordinator | undefined;
 }
 
 /** How long a coordinator is waited for, in ms: then the node writes the view itself. */
@@ -38,7 +38,7 @@ const HURRY = 250;
  */
 export class Membership {
   readonly #parts: MembershipParts;
-  #life: Life | undefined;
+  #life: Incarnation | undefined;
   #last = "";
 
   /** Not a member yet. */
@@ -47,7 +47,7 @@ export class Membership {
   }
 
   /** The present life, or the latest one. */
-  get life(): Life | undefined {
+  get life(): Incarnation | undefined {
     return this.#life;
   }
 
@@ -67,12 +67,12 @@ export class Membership {
     const deadline = performance.now() + timeout;
     const view = await store.refresh(timeout);
     this.#last = nextIncarnation(view, node.nodeId, this.#last);
-    const isMember = async (life: NodeLife) => {
+    const isMember = async (life: NodeIncarnation) => {
       await store.refresh();
       return this.#isIn(life);
     };
     const parts = { connection, namespace, bucket, timings, load, isMember };
-    const life = new Life(parts, node.nodeId, this.#last);
+    const life = new Incarnation(parts, node.nodeId, this.#last);
     try {
       if (!await life.begin(timeout)) {
         throw new StoreUnavailableError(
@@ -98,7 +98,7 @@ export class Membership {
    * @throws {NodeReplacedError} A later life of the node is a member, in another process.
    */
   async rejoin(signal: AbortSignal): Promise<void> {
-    const { bucket: { wire } } = this.#parts;
+    const { bucket: { requests } } = this.#parts;
     const retry = backoff(Infinity, signal);
     await this.end();
     this.#checkReplaced(this.#life!);
@@ -108,7 +108,7 @@ export class Membership {
       } catch (error) {
         if (!isAetherError(error, "StoreUnavailableError")) throw error;
       }
-    } while (await retry(wire));
+    } while (await retry(requests));
   }
 
   /**
@@ -138,11 +138,11 @@ export class Membership {
     await this.#life?.end();
   }
 
-  #isIn({ nodeId, incarnation }: NodeLife): boolean {
+  #isIn({ nodeId, incarnation }: NodeIncarnation): boolean {
     return memberOf(this.#parts.store.view, nodeId, incarnation) !== undefined;
   }
 
-  #checkReplaced({ nodeId, incarnation }: NodeLife): void {
+  #checkReplaced({ nodeId, incarnation }: NodeIncarnation): void {
     const { view } = this.#parts.store;
     const by = [...view.members, ...view.departed].find((other) =>
       other.nodeId === nodeId && other.incarnation > incarnation
@@ -160,16 +160,16 @@ export class Membership {
   }
 
   async #ask(step: ViewStep): Promise<boolean> {
-    const { store, bucket: { wire }, namespace } = this.#parts;
+    const { store, bucket: { requests }, namespace } = this.#parts;
     try {
       const subject = coordinatorSubject(namespace);
       const patience = step.type === "depart" ? HURRY : PATIENCE;
-      const { data } = await wire.request(subject, encodeStep(step), patience);
+      const { data } = await requests.request(subject, encodeStep(step), patience);
       if (data.length === 0) return false;
       store.adopt(decodeView(data));
       return true;
     } catch (error) {
-      if (error instanceof WireError || error instanceof TypeError) return false;
+      if (error instanceof RequestError || error instanceof TypeError) return false;
       throw error;
     }
   }

@@ -1,14 +1,14 @@
 import type { Subscription } from "@nats-io/nats-core";
-import { encodePulse, Heartbeat, type Pulse } from "./heartbeat.ts";
+import { encodeHeartbeat, Heartbeat, type HeartbeatMessage } from "./heartbeat.ts";
 import type { DiscoveryTimings } from "./timings.ts";
 import type { ClusterView } from "./view.ts";
-import { type NodeLife, nodeSubject } from "../subjects.ts";
+import { type NodeIncarnation, nodeSubject } from "../subjects.ts";
 import { uuidv7 } from "../../store/base/uuid.ts";
 import type { Connection } from "../../store/connection.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 
 /** What one life of a node works with. */
-export interface LifeParts {
+export interface IncarnationParts {
   readonly connection: Connection;
   readonly namespace: string;
   readonly bucket: Bucket;
@@ -16,24 +16,24 @@ export interface LifeParts {
   /** How busy the node is. */
   readonly load: () => number | undefined;
   /** Whether this life is a member, by the server's word. */
-  readonly isMember: (life: NodeLife) => Promise<boolean>;
+  readonly isMember: (life: NodeIncarnation) => Promise<boolean>;
 }
 
 /** One life of a node: answers pings and keeps a heartbeat, from its beginning to its end. */
-export class Life implements NodeLife {
+export class Incarnation implements NodeIncarnation {
   readonly nodeId: string;
   readonly incarnation: string;
   /** Says to the bucket that it is there. */
   readonly heartbeat: Heartbeat;
   readonly #connection: Connection;
   readonly #subscription: Subscription;
-  readonly #load: LifeParts["load"];
+  readonly #load: IncarnationParts["load"];
   readonly #ends = new AbortController();
   #work: Promise<void> = Promise.resolve();
   #end: Promise<void> | undefined;
 
   /** Answers pings from now on. */
-  constructor(parts: LifeParts, nodeId: string, incarnation: string) {
+  constructor(parts: IncarnationParts, nodeId: string, incarnation: string) {
     const { connection, namespace, bucket, timings, load, isMember } = parts;
     this.nodeId = nodeId;
     this.incarnation = incarnation;
@@ -42,18 +42,18 @@ export class Life implements NodeLife {
     this.heartbeat = new Heartbeat({
       bucket,
       timings,
-      pulse: () => this.pulse,
+      content: () => this.content,
       isMember: () => isMember(this),
     });
     this.#subscription = connection.subscribe(nodeSubject(namespace, this, "ping"), {
       callback: (error, message) => {
-        if (error === null) message.respond(encodePulse(this.pulse, 0));
+        if (error === null) message.respond(encodeHeartbeat(this.content, 0));
       },
     });
   }
 
   /** What it says of itself now. */
-  get pulse(): Pulse {
+  get content(): HeartbeatMessage {
     const { nodeId, incarnation } = this;
     return { nodeId, incarnation, server: this.#connection.info?.server_id, load: this.#load() };
   }

@@ -1,7 +1,7 @@
 /** What is done while a node has a role; `signal` is aborted when it has it no more. */
 export type RoleWork = (signal: AbortSignal) => void | Promise<void>;
 
-interface Job {
+interface RoleJob {
   readonly work: RoleWork;
   ends: AbortController | undefined;
   /** Settles when what was begun before has ended. */
@@ -10,7 +10,7 @@ interface Job {
 
 /** A role that comes and goes, and what is done while one has it: each work one run at a time. */
 export class Role {
-  readonly #jobs = new Set<Job>();
+  readonly #jobs = new Set<RoleJob>();
   readonly #report: (error: unknown) => void;
   #active = false;
 
@@ -36,7 +36,7 @@ export class Role {
 
   /** Does `work` whenever one has the role, now too; gives what calls it off. */
   add(work: RoleWork): () => void {
-    const job: Job = { work, ends: undefined, done: Promise.resolve() };
+    const job: RoleJob = { work, ends: undefined, done: Promise.resolve() };
     this.#jobs.add(job);
     if (this.#active) this.#begin(job);
     return () => {
@@ -51,7 +51,7 @@ export class Role {
     await Promise.all([...this.#jobs].map(({ done }) => done));
   }
 
-  #begin(job: Job): void {
+  #begin(job: RoleJob): void {
     const { signal } = job.ends = new AbortController();
     const before = job.done;
     job.done = (async () => {

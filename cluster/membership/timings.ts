@@ -15,7 +15,7 @@ export interface DiscoveryTimings {
 }
 
 /** The choices that timings are made of; see {@linkcode DiscoveryTimings}. */
-export type DiscoveryChoices = Partial<DiscoveryTimings>;
+export type DiscoveryTimingOptions = Partial<DiscoveryTimings>;
 
 /**
  * Fills in what is not chosen, and refuses what cannot work.
@@ -34,7 +34,7 @@ export function discoveryTimings({
   crash = 2500,
   outage = Math.max(1000, 2 * ping),
   reconcile = 60_000,
-}: DiscoveryChoices = {}): DiscoveryTimings {
+}: DiscoveryTimingOptions = {}): DiscoveryTimings {
   const timings = { heartbeatTtl, heartbeat, ping, crash, outage, reconcile };
   for (const [name, value] of Object.entries(timings)) {
     if (!(value >= 1 && value < 2 ** 31)) {

@@ -1,29 +1,29 @@
 import type { Subscription } from "@nats-io/nats-core";
-import type { Lookout } from "./failure_watch.ts";
+import type { FailureWatch } from "./failure_watch.ts";
 import { type ClusterView, memberOf, type ViewStep } from "./view.ts";
 import { decodeStep, encodeView } from "./view_json.ts";
 import type { ViewStore } from "./view_store.ts";
-import { coordinatorSubject, type NodeLife } from "../subjects.ts";
-import type { News } from "../../store/base/notifier.ts";
+import { coordinatorSubject, type NodeIncarnation } from "../subjects.ts";
+import type { Notifier } from "../../store/base/notifier.ts";
 import type { Connection } from "../../store/connection.ts";
 import { backoff } from "../../store/nats/backoff.ts";
-import type { Wire } from "../../store/nats/requests.ts";
+import type { RequestMux } from "../../store/nats/requests.ts";
 
 /** What coordinating the members works with. */
-export interface CoordinationParts {
+export interface ViewCoordinatorParts {
   readonly connection: Connection;
   readonly namespace: string;
-  readonly wire: Wire;
+  readonly requests: RequestMux;
   readonly store: ViewStore;
-  readonly lookout: Lookout;
+  readonly lookout: FailureWatch;
   /** Told of pings and of views. */
-  readonly news: News;
+  readonly changed: Notifier;
   /** Told of what is no view. */
   readonly report: (error: unknown) => void;
 }
 
 /** A step that somebody waits for. */
-interface Wish {
+interface ViewRequest {
   readonly step: ViewStep;
   readonly done: (view: ClusterView | undefined) => void;
 }
@@ -40,32 +40,32 @@ const TRY = 2_000;
  * has crashed or hangs. Any number of nodes may do it at once: each view is written by
  * compare-and-set on the one before, and every step says of which life of which node it is.
  */
-export class Coordination {
-  readonly #parts: CoordinationParts;
-  readonly #self: NodeLife;
-  #wishes: Wish[] = [];
+export class ViewCoordinator {
+  readonly #parts: ViewCoordinatorParts;
+  readonly #self: NodeIncarnation;
+  #wishes: ViewRequest[] = [];
   #namedAt = -Infinity;
   #isOver = false;
 
   /** For `self`, which has to be a member. */
-  constructor(parts: CoordinationParts, self: NodeLife) {
+  constructor(parts: ViewCoordinatorParts, self: NodeIncarnation) {
     this.#parts = parts;
     this.#self = self;
   }
 
   /** Coordinates until `signal` is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { wire, news } = this.#parts;
+    const { requests, changed } = this.#parts;
     const subscription = this.#listen();
     const stop = () => void this.#answer(this.#wishes.splice(0), undefined);
     signal.addEventListener("abort", stop, { once: true });
     let retry = backoff(Infinity, signal);
     let lookedAt = -Infinity;
-    while (!signal.aborted && !wire.closed) {
-      const { count } = news;
+    while (!signal.aborted && !requests.closed) {
+      const { count } = changed;
       const isIdle = performance.now() - lookedAt >= IDLE;
       if (!isIdle && !this.#isNeeded()) {
-        await news.wait(IDLE, count, signal);
+        await changed.wait(IDLE, signal, count);
         continue;
       }
       try {
@@ -73,8 +73,8 @@ export class Coordination {
         lookedAt = performance.now();
         retry = backoff(Infinity, signal);
       } catch (error) {
-        if (!isPassing(error)) this.#parts.report(error);
-        await retry(wire);
+        if (!isUnreachable(error)) this.#parts.report(error);
+        await retry(requests);
       }
     }
     signal.removeEventListener("abort", stop);
@@ -89,7 +89,7 @@ export class Coordination {
     if (this.#isOver) return Promise.resolve(undefined);
     const { promise, resolve } = Promise.withResolvers<ClusterView | undefined>();
     this.#wishes.push({ step, done: resolve });
-    this.#parts.news.tell();
+    this.#parts.changed.notify();
     return promise;
   }
 
@@ -135,7 +135,7 @@ export class Coordination {
     }
   }
 
-  #answer(wishes: readonly Wish[], view: ClusterView | undefined): void {
+  #answer(wishes: readonly ViewRequest[], view: ClusterView | undefined): void {
     for (const { done } of wishes) done(view);
   }
 
@@ -148,6 +148,6 @@ export class Coordination {
   }
 }
 
-function isPassing(error: unknown): boolean {
+function isUnreachable(error: unknown): boolean {
   return (error as { code?: unknown }).code === "StoreUnavailableError";
 }

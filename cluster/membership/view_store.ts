@@ -1,7 +1,7 @@
 import { type ClusterView, EMPTY_VIEW, nextView, type ViewStep } from "./view.ts";
 import { decodeView, encodeView } from "./view_json.ts";
 import { VIEW_KEY } from "../subjects.ts";
-import { News } from "../../store/base/notifier.ts";
+import { Notifier } from "../../store/base/notifier.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 
@@ -11,7 +11,7 @@ import { backoff } from "../../store/nats/backoff.ts";
  */
 export class ViewStore {
   /** Tells of every new view. */
-  readonly news: News = new News();
+  readonly changed: Notifier = new Notifier();
   readonly #bucket: Bucket;
   readonly #writer: string;
   #view = EMPTY_VIEW;
@@ -31,7 +31,7 @@ export class ViewStore {
   adopt(view: ClusterView): void {
     if (view.version <= this.#view.version) return;
     this.#view = view;
-    this.news.tell();
+    this.changed.notify();
   }
 
   /**
@@ -75,7 +75,7 @@ export class ViewStore {
     reconcile: number,
     report: (error: unknown) => void,
   ): Promise<void> {
-    const { wire } = this.#bucket;
+    const { requests } = this.#bucket;
     const retry = backoff(Infinity, signal);
     do {
       for await (const { value } of this.#bucket.watch({ filter: VIEW_KEY, reconcile, signal })) {
@@ -85,6 +85,6 @@ export class ViewStore {
           report(error);
         }
       }
-    } while (!signal.aborted && await retry(wire));
+    } while (!signal.aborted && await retry(requests));
   }
 }

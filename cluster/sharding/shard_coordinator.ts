@@ -1,9 +1,9 @@
 import { decodeView } from "../membership/view_json.ts";
-import { emptyShardMap, nextMap, type ShardMap, type ShardOwner } from "./shard_map.ts";
+import { emptyShardMap, nextShardMap, type ShardMap, type ShardOwner } from "./shard_map.ts";
 import { formatShardMap, parseShardMap } from "./shard_map_json.ts";
 import { planShards, type ShardMember } from "./shard_plan.ts";
 import { VIEW_KEY } from "../subjects.ts";
-import type { News } from "../../store/base/notifier.ts";
+import type { Notifier } from "../../store/base/notifier.ts";
 import { isAetherError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
@@ -18,7 +18,7 @@ export interface ShardStatus {
 }
 
 /** What a coordinator works with. */
-export interface CoordinatorParts {
+export interface ShardCoordinatorParts {
   readonly bucket: Bucket;
   /** The store's shards. */
   readonly shards: number;
@@ -27,7 +27,7 @@ export interface CoordinatorParts {
   /** The version of the view that they are of. */
   readonly viewVersion: () => number;
   /** Changes of members. */
-  readonly news: News;
+  readonly changed: Notifier;
   /** Asks a member; rejects where it does not answer. */
   readonly statusOf: (member: ShardOwner) => Promise<ShardStatus>;
   /** The largest map version in the fences, for a map that was lost. */
@@ -61,23 +61,26 @@ export function mapIn({ value }: BucketEntry, shards: number): ShardMap {
  * Deals the shards out to the members, step by step, for as long as `signal` is not aborted.
  * Two of them at once do no harm: each map is written by compare-and-set on the one before.
  */
-export async function coordinate(parts: CoordinatorParts, signal: AbortSignal): Promise<void> {
-  const { bucket: { wire }, news, maxMoves, report } = parts;
+export async function coordinateShards(
+  parts: ShardCoordinatorParts,
+  signal: AbortSignal,
+): Promise<void> {
+  const { bucket: { requests }, changed, maxMoves, report } = parts;
   let retry = backoff(Infinity, signal);
   /** Whether no shard is on the move. */
   let isAtRest = false;
   /** Who has settled on a map: whoever is new does not follow it from the first moment on. */
   let known = new Set<string>();
-  while (!signal.aborted && !wire.closed) {
-    const { count } = news;
+  while (!signal.aborted && !requests.closed) {
+    const { count } = changed;
     try {
       const present = parts.members().filter(({ capacity }) => capacity > 0).map(keyOf);
       const isCalm = isAtRest && present.every((key) => known.has(key));
       // What is served stays while others move; what nobody serves is not waited with.
       const found = await step(parts, isCalm ? maxMoves : 0);
       retry = backoff(Infinity, signal);
-      if (found === "newer members") await news.wait(POLL, count, signal);
-      else if (found === "nothing" && isCalm) await news.wait(IDLE, count, signal);
+      if (found === "newer members") await changed.wait(POLL, signal, count);
+      else if (found === "nothing" && isCalm) await changed.wait(IDLE, signal, count);
       else {
         isAtRest = await settled(parts, signal);
         if (isAtRest) known = new Set(present);
@@ -87,16 +90,16 @@ export async function coordinate(parts: CoordinatorParts, signal: AbortSignal): 
       isAtRest = false;
       if (!isAetherError(error, "StoreUnavailableError")) {
         report(error);
-        await news.wait(TROUBLE, news.count, signal);
+        await changed.wait(TROUBLE, signal);
       }
-      await retry(wire);
+      await retry(requests);
     }
   }
 }
 
 /** Writes the next map, if one is needed and it is known for whom; gives what there was to do. */
 async function step(
-  { bucket, shards, members, viewVersion, newestFence }: CoordinatorParts,
+  { bucket, shards, members, viewVersion, newestFence }: ShardCoordinatorParts,
   maxMoves: number,
 ): Promise<"moves" | "nothing" | "newer members"> {
   const standing = await bucket.get(MAP_KEY);
@@ -110,7 +113,7 @@ async function step(
   const living = new Set(present.map(keyOf));
   const target = planShards(current, present);
   const gone = (owner: ShardOwner) => !living.has(keyOf(owner));
-  const next = nextMap(current, target, { maxMoves, gone, seen });
+  const next = nextShardMap(current, target, { maxMoves, gone, seen });
   if (next === current) return "nothing";
   // Whatever becomes of it, the next round reads what stands.
   await bucket.put(MAP_KEY, encoder.encode(formatShardMap(next)), standing);
@@ -119,14 +122,14 @@ async function step(
 
 /** Resolves when the members have settled on the map, or it has taken too long; false if others come or go. */
 async function settled(
-  { members, statusOf, bucket, shards, news }: CoordinatorParts,
+  { members, statusOf, bucket, shards, changed }: ShardCoordinatorParts,
   signal: AbortSignal,
 ): Promise<boolean> {
   const deadline = performance.now() + STEP;
   const { version } = mapIn(await bucket.get(MAP_KEY), shards);
   const present = namesOf(members());
   while (performance.now() < deadline && !signal.aborted) {
-    const { count } = news;
+    const { count } = changed;
     const statuses = await Promise.allSettled(members().map(statusOf));
     if (namesOf(members()) !== present) return false;
     const isSettled = statuses.every((status) =>
@@ -134,7 +137,7 @@ async function settled(
       status.value.unsettled === 0
     );
     if (isSettled) break;
-    await news.wait(POLL, count, signal);
+    await changed.wait(POLL, signal, count);
   }
   return true;
 }

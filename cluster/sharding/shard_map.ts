@@ -28,8 +28,8 @@ export interface ShardMove {
   readonly to: ShardOwner | undefined;
 }
 
-/** How far {@linkcode nextMap} goes at once. */
-export interface NextMapOptions {
+/** How far {@linkcode nextShardMap} goes at once. */
+export interface NextShardMapOptions {
   /**
    * How many shards that are being served may begin to move: what is allowed at the same time,
    * less the moves under way. Shards that nobody serves move without regard to it.
@@ -95,10 +95,10 @@ export function shardMoves(before: ShardMap["shards"], after: ShardMap["shards"]
  * @throws {RangeError} The shard counts differ, an option is out of its range, or versions are
  * used up.
  */
-export function nextMap(
+export function nextShardMap(
   current: ShardMap,
   target: ShardMap["shards"],
-  { maxMoves = Infinity, gone = () => false, seen = 0 }: NextMapOptions = {},
+  { maxMoves = Infinity, gone = () => false, seen = 0 }: NextShardMapOptions = {},
 ): ShardMap {
   if (!(maxMoves >= 0)) {
     throw new RangeError(`Cannot make the next shard map: maxMoves ${maxMoves} is not 0 or more`);

@@ -11,7 +11,7 @@ export interface ShardMember extends ShardOwner {
 }
 
 /** A member while shards are dealt out. */
-interface Seat {
+interface ShardSeat {
   readonly owner: ShardOwner;
   /** The part of all shards that its capacity stands for. */
   readonly share: number;
@@ -68,12 +68,12 @@ export function planShards(
 
 /** Where a shard would stay: with its owner, or with a later life of its owner's node. */
 interface Place {
-  readonly own: Seat | undefined;
-  readonly heir: Seat | undefined;
+  readonly own: ShardSeat | undefined;
+  readonly heir: ShardSeat | undefined;
 }
 
 /** The members that can have shards, in an order that all agree on. */
-function seatsOf(members: readonly ShardMember[], total: number): Seat[] {
+function seatsOf(members: readonly ShardMember[], total: number): ShardSeat[] {
   const known = new Set<string>();
   for (const { nodeId, incarnation, capacity } of members) {
     const name = describe(nodeId);
@@ -104,7 +104,7 @@ function seatsOf(members: readonly ShardMember[], total: number): Seat[] {
   }));
 }
 
-function placesOf(shards: ShardMap["shards"], seats: readonly Seat[]): Place[] {
+function placesOf(shards: ShardMap["shards"], seats: readonly ShardSeat[]): Place[] {
   const byKey = new Map(seats.map((seat) => [keyOf(seat.owner), seat]));
   // The last of several lives of a node in the common order.
   const byNode = new Map(seats.map((seat) => [seat.owner.nodeId, seat]));
@@ -125,7 +125,7 @@ function placesOf(shards: ShardMap["shards"], seats: readonly Seat[]): Place[] {
  * Rounds each share down, then some up until nothing is left over: first those of whom already
  * has more than that, each of which saves a move, then those that lose most by the rounding.
  */
-function settleQuotas(seats: readonly Seat[], places: readonly Place[], total: number): void {
+function settleQuotas(seats: readonly ShardSeat[], places: readonly Place[], total: number): void {
   const own = countBy(places, ({ own }) => own);
   const inherited = countBy(places, ({ heir }) => heir);
   const claims = seats.map((seat) => {
@@ -146,7 +146,7 @@ function settleQuotas(seats: readonly Seat[], places: readonly Place[], total: n
 /** Leaves each shard that has no owner yet in its place, while the quota there allows it. */
 function keep(
   plan: (ShardOwner | undefined)[],
-  places: readonly (Seat | undefined)[],
+  places: readonly (ShardSeat | undefined)[],
 ): void {
   for (const [shard, seat] of places.entries()) {
     if (seat === undefined || seat.held >= seat.quota) continue;
@@ -156,7 +156,7 @@ function keep(
 }
 
 /** Deals the shards that have no owner yet to those whose quota is not met, in turn. */
-function deal(plan: (ShardOwner | undefined)[], seats: readonly Seat[]): void {
+function deal(plan: (ShardOwner | undefined)[], seats: readonly ShardSeat[]): void {
   let open = seats.filter(({ held, quota }) => held < quota);
   let turn = 0;
   for (const [shard, owner] of plan.entries()) {
@@ -173,9 +173,9 @@ function deal(plan: (ShardOwner | undefined)[], seats: readonly Seat[]): void {
 
 function countBy(
   places: readonly Place[],
-  seatOf: (place: Place) => Seat | undefined,
-): Map<Seat, number> {
-  const counts = new Map<Seat, number>();
+  seatOf: (place: Place) => ShardSeat | undefined,
+): Map<ShardSeat, number> {
+  const counts = new Map<ShardSeat, number>();
   for (const place of places) {
     const seat = seatOf(place);
     if (seat !== undefined) counts.set(seat, (counts.get(seat) ?? 0) + 1);

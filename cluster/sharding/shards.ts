@@ -9,10 +9,10 @@ import {
 } from "./handoff.ts";
 import { isSameOwner, type ShardMap, type ShardOwner } from "./shard_map.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
-import { News } from "../../store/base/notifier.ts";
-import { pause } from "../../store/base/sleep.ts";
+import { Notifier } from "../../store/base/notifier.ts";
+import { sleep } from "../../store/base/sleep.ts";
 import { type FenceHolder, isAetherError } from "../../store/errors.ts";
-import type { Wire } from "../../store/nats/requests.ts";
+import type { RequestMux } from "../../store/nats/requests.ts";
 
 /** Who writes the fences. */
 export interface ShardClaims {
@@ -26,7 +26,7 @@ export interface ShardClaims {
 
 /** What a process works with that has shards. */
 export interface ShardsParts {
-  readonly wire: Wire;
+  readonly requests: RequestMux;
   readonly self: ShardOwner;
   /** How many the store has. */
   readonly shards: number;
@@ -50,13 +50,13 @@ export interface ShardsParts {
 /** The shards of one process: carries out what {@linkcode handoff} decides for each. */
 export class Shards {
   /** Told of each shard that changes its phase. */
-  readonly news: News = new News();
+  readonly changed: Notifier = new Notifier();
   readonly #parts: ShardsParts;
   readonly #states: HandoffState[];
   /** Who waits for the release of a shard. */
   readonly #asking = new Map<number, ((answer: HandoffAnswer) => void)[]>();
   /** Who waits for a shard to be served. */
-  readonly #coming = new Map<number, News>();
+  readonly #coming = new Map<number, Notifier>();
   readonly #work = new Set<Promise<void>>();
   readonly #ends = new AbortController();
   readonly #counts = new Map<HandoffPhase, number>();
@@ -91,8 +91,8 @@ export class Shards {
         return false;
       }
       let coming = this.#coming.get(shard);
-      if (coming === undefined) this.#coming.set(shard, coming = new News());
-      await coming.wait(left, coming.count, this.#ends.signal);
+      if (coming === undefined) this.#coming.set(shard, coming = new Notifier());
+      await coming.wait(left, this.#ends.signal);
     }
     return true;
   }
@@ -142,7 +142,7 @@ export class Shards {
   async leave(signal: AbortSignal): Promise<void> {
     for (const shard of this.#states.keys()) this.#take(shard, { kind: "leave" });
     while (this.#counts.get("idle") !== this.#states.length && !signal.aborted) {
-      await this.news.wait(1000, this.news.count, signal);
+      await this.changed.wait(1000, signal);
     }
   }
 
@@ -164,9 +164,9 @@ export class Shards {
     }
     for (const effect of effects) this.#begin(shard, effect);
     if (state.phase === before.phase) return;
-    this.news.tell();
+    this.changed.notify();
     if (state.phase === "serving" || !state.mine) {
-      this.#coming.get(shard)?.tell();
+      this.#coming.get(shard)?.notify();
       this.#coming.delete(shard);
     }
   }
@@ -255,7 +255,7 @@ export class Shards {
   /** Waits a little, and for the connection. */
   async #pause(): Promise<void> {
     const { signal } = this.#ends;
-    await pause(25 + Math.random() * 75, signal);
-    await this.#parts.wire.connected(1000, signal);
+    await sleep(25 + Math.random() * 75, signal);
+    await this.#parts.requests.connected(1000, signal);
   }
 }

@@ -28,7 +28,7 @@ interface Search {
  * @param most Values to look at; where there are more, the answer is {@linkcode TOO_MANY}. A few
  * objects that share others can stand for more than there is time to look at, and to write.
  */
-export function unfaithful(value: unknown, name: string, most = Infinity): string | undefined {
+export function jsonProblem(value: unknown, name: string, most = Infinity): string | undefined {
   const finding = check(value, { parents: [], left: most });
   if (finding === tooMany) return TOO_MANY;
   return finding && `${name}${finding.path} ${finding.what}`;

@@ -24,7 +24,7 @@ class Job<Ticket> {
  * Runs work in turn: what shares a key runs one after the other in the order it came, the rest
  * side by side. Work with several keys takes all its places at once, so nothing can deadlock.
  */
-export class Lanes<Ticket = undefined> {
+export class KeyedQueue<Ticket = undefined> {
   /** The last job of each lane that is not empty. */
   readonly #last = new Map<string, Job<Ticket | undefined>>();
 

@@ -1,66 +1,47 @@
 import { LONGEST_TIMER } from "./sleep.ts";
 
-/** Tells those who wait that something has changed. */
-export class News {
+/** Wakes those that wait when something has changed. */
+export class Notifier {
   readonly #waiting = new Set<() => void>();
   #count = 0;
 
-  /** How many changes there were: who acts upon what it sees takes the count before. */
+  /** How many changes there were: a caller that acts on what it sees takes the count first. */
   get count(): number {
     return this.#count;
   }
 
   /** Something has changed. */
-  tell(): void {
+  notify(): void {
     this.#count++;
     for (const wake of this.#waiting) wake();
   }
 
-  /** Calls `told` at each change, until what it gives is called. */
-  listen(told: () => void): () => void {
-    this.#waiting.add(told);
-    return () => void this.#waiting.delete(told);
-  }
-
-  /** Resolves after `ms`, or when there is more news than `count`, or `signal` is aborted. */
-  async wait(ms: number, count: number, signal?: AbortSignal): Promise<void> {
-    if (this.#count !== count || signal?.aborted) return;
-    const { promise, resolve: wake } = Promise.withResolvers<void>();
-    const stop = () => wake();
-    // First: the first timer of a process lets other work run while it is set.
+  /** Calls `wake` at each change, until the caller calls the function that this returns. */
+  listen(wake: () => void): () => void {
     this.#waiting.add(wake);
-    const timer = setTimeout(wake, Math.min(ms, LONGEST_TIMER));
-    signal?.addEventListener("abort", stop, { once: true });
-    await promise;
-    signal?.removeEventListener("abort", stop);
-    this.#waiting.delete(wake);
-    clearTimeout(timer);
-  }
-}
-
-/** Wakes all who wait when something has happened. */
-export class Pulse {
-  #next = Promise.withResolvers<void>();
-
-  /** Something has happened. */
-  tell(): void {
-    this.#next.resolve();
-    this.#next = Promise.withResolvers();
+    return () => void this.#waiting.delete(wake);
   }
 
-  /** Resolves when something happens from now on, after `ms`, or when `signal` is aborted. */
-  async wait(ms: number = Infinity, signal?: AbortSignal): Promise<void> {
-    if (signal?.aborted) return;
+  /** Resolves after `ms`, at the first change after `since`, or when `signal` is aborted. */
+  async wait(
+    ms: number = Infinity,
+    signal?: AbortSignal,
+    since: number = this.#count,
+  ): Promise<void> {
+    if (this.#count !== since || signal?.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = ms === Infinity ? undefined : setTimeout(resolve, ms);
-    const stop = () => resolve();
-    signal?.addEventListener("abort", stop);
-    await Promise.race([promise, this.#next.promise]);
+    const wake = () => resolve();
+    // Before the timer: the first timer of a process lets other work run while it is set.
+    this.#waiting.add(wake);
+    signal?.addEventListener("abort", wake, { once: true });
+    const timer = ms === Infinity ? undefined : setTimeout(wake, Math.min(ms, LONGEST_TIMER));
+    await promise;
     clearTimeout(timer);
-    signal?.removeEventListener("abort", stop);
+    signal?.removeEventListener("abort", wake);
+    this.#waiting.delete(wake);
   }
 
-  /** What `look` gives as soon as it gives something; looks again when told, and each `poll` ms. */
+  /** The first result of `look` that is not `undefined`; looks at each change and every `poll` ms. */
   async until<T>(
     look: () => T | undefined | Promise<T | undefined>,
     poll: number,
@@ -68,10 +49,10 @@ export class Pulse {
   ): Promise<T> {
     for (;;) {
       signal.throwIfAborted();
-      const next = this.wait(poll, signal);
+      const { count } = this;
       const found = await look();
       if (found !== undefined) return found;
-      await next;
+      await this.wait(poll, signal, count);
     }
   }
 }

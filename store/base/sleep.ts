@@ -2,7 +2,7 @@
 export const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** Resolves after `ms`, in the next turn at the earliest, or when `signal` is aborted. */
-export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
+export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const stop = () => resolve();

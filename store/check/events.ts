@@ -1,4 +1,4 @@
-import { TOO_MANY, unfaithful } from "../base/json_fidelity.ts";
+import { jsonProblem, TOO_MANY } from "../base/json_fidelity.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import { checkActorId } from "./query.ts";
 import { EventTooLargeError, InvalidEventError } from "../errors.ts";
@@ -120,7 +120,7 @@ function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
   const limit = encoding.maxBytes - HEADER_ROOM;
   const problem = timestampProblem(timestamp) ??
     (encoding.codec === undefined || data === undefined
-      ? unfaithful(data, "data", limit / LEAST_BYTES)
+      ? jsonProblem(data, "data", limit / LEAST_BYTES)
       : undefined);
   if (problem === TOO_MANY) throw new EventTooLargeError(actorId, version, limit + 1, limit);
   if (problem !== undefined) throw new InvalidEventError(problem);
@@ -146,7 +146,7 @@ export function versionProblem(version: unknown): string | undefined {
 
 function copyMetadata(metadata: EventMetadata | undefined): EventMetadata | undefined {
   if (metadata === undefined) return undefined;
-  const problem = unfaithful(metadata, "metadata");
+  const problem = jsonProblem(metadata, "metadata");
   if (problem !== undefined) throw new InvalidEventError(problem);
   if (metadata === null || typeof metadata !== "object" || Array.isArray(metadata)) {
     throw new InvalidEventError("metadata is not an object of strings");

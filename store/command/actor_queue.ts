@@ -1,10 +1,10 @@
 import { type ActorState, advance } from "./actor_state.ts";
-import type { SavePace } from "./group_policy.ts";
+import type { GroupPolicy } from "./group_policy.ts";
 import type { PendingCommand } from "./pending_command.ts";
 import { type CommandPlan, plan, type PlannedCommand } from "./plan.ts";
 import { load, takeSnapshot } from "./rehydrate.ts";
 import type { StateCache } from "./state_cache.ts";
-import { SaveDoubt } from "./unknown_saves.ts";
+import { UnknownSaves } from "./unknown_saves.ts";
 import { isAetherError, type VersionConflictError } from "../errors.ts";
 import type { EventStore } from "../store.ts";
 
@@ -29,15 +29,15 @@ const CONTINUOUS = 2;
  * again. A refusal or a result without events is given out only when the state that it rests on
  * is known to be the present one: by the save of others in the group, else by a read.
  */
-export class CommandLane {
+export class ActorQueue {
   readonly #store: EventStore;
   readonly #actorId: string;
   readonly #states: StateCache;
-  readonly #pace: SavePace;
+  readonly #pace: GroupPolicy;
   readonly #queue: PendingCommand[] = [];
 
   /** Begins empty; states of actors are kept in `states`. */
-  constructor(store: EventStore, actorId: string, states: StateCache, pace: SavePace) {
+  constructor(store: EventStore, actorId: string, states: StateCache, pace: GroupPolicy) {
     this.#store = store;
     this.#actorId = actorId;
     this.#states = states;
@@ -139,7 +139,7 @@ export class CommandLane {
   > {
     const expect = [{ actorId: this.#actorId, version: base.version }];
     const pause = new Pause(...DOUBT_PAUSE);
-    const doubt = new SaveDoubt();
+    const doubt = new UnknownSaves();
     for (const { job } of commands) job.saving();
     for (;;) {
       try {
@@ -149,7 +149,7 @@ export class CommandLane {
         return undefined;
       } catch (error) {
         if (isAetherError(error, "VersionConflictError")) {
-          doubt.end("never");
+          doubt.end("not-saved");
           return error;
         }
         if (isAetherError(error, "SaveOutcomeUnknownError")) doubt.add(error);
@@ -206,7 +206,7 @@ function fits(job: PendingCommand, first: PendingCommand): boolean {
 }
 
 /** Whether the caller still waits; if not, it is told of the doubt. */
-function isWaiting(command: PlannedCommand, doubt: SaveDoubt, error: unknown): boolean {
+function isWaiting(command: PlannedCommand, doubt: UnknownSaves, error: unknown): boolean {
   const { job } = command;
   const reason = job.giveUpReason();
   if (reason === undefined) return true;

@@ -1,17 +1,17 @@
-import { CommandLane } from "./actor_queue.ts";
+import { ActorQueue } from "./actor_queue.ts";
 import type { Decider } from "./decider.ts";
-import { SavePace } from "./group_policy.ts";
+import { GroupPolicy } from "./group_policy.ts";
 import {
   type AnyDecider,
-  type Executed,
   type ExecuteOptions,
+  type ExecuteResult,
   PendingCommand,
 } from "./pending_command.ts";
 import { policyOf } from "./rehydrate.ts";
 import { StateCache } from "./state_cache.ts";
 import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
-import { originOf } from "../store_view.ts";
+import { cacheOwnerOf } from "../store_view.ts";
 
 /** Actors whose states are kept, for each store. */
 const KEPT_STATES = 1000;
@@ -19,9 +19,9 @@ const KEPT_STATES = 1000;
 /** What commands on one store share. */
 interface Desk {
   /** Only those of actors with commands under way. */
-  readonly lanes: Map<string, CommandLane>;
+  readonly lanes: Map<string, ActorQueue>;
   readonly states: StateCache;
-  readonly pace: SavePace;
+  readonly pace: GroupPolicy;
 }
 
 const desks = new WeakMap<EventStore, Desk>();
@@ -83,7 +83,7 @@ export async function execute<State, Command, E extends Event = Event>(
   decider: Decider<State, Command, E>,
   command: NoInfer<Command>,
   options: ExecuteOptions = {},
-): Promise<Executed<State, E>> {
+): Promise<ExecuteResult<State, E>> {
   const { timeout = 10_000, signal, snapshots } = options;
   signal?.throwIfAborted();
   if (!(timeout >= 1 && timeout < 2 ** 31)) {
@@ -95,16 +95,16 @@ export async function execute<State, Command, E extends Event = Event>(
   const rules = decider as unknown as AnyDecider;
   const job = new PendingCommand(actorId, rules, command, options, timeout);
   enqueue(deskOf(store), store, job);
-  return await job.promise as Executed<State, E>;
+  return await job.promise as ExecuteResult<State, E>;
 }
 
 /** Views of one store share the states; each has lanes of its own, for it saves in its own way. */
 function deskOf(store: EventStore): Desk {
   let desk = desks.get(store);
   if (desk === undefined) {
-    const origin = originOf(store);
+    const origin = cacheOwnerOf(store);
     const { states, pace } = origin === store
-      ? { states: new StateCache(KEPT_STATES), pace: new SavePace() }
+      ? { states: new StateCache(KEPT_STATES), pace: new GroupPolicy() }
       : deskOf(origin);
     desk = { lanes: new Map(), states, pace };
     desks.set(store, desk);
@@ -116,7 +116,7 @@ function enqueue({ lanes, states, pace }: Desk, store: EventStore, job: PendingC
   const { actorId } = job;
   const lane = lanes.get(actorId);
   if (lane !== undefined) return lane.push(job);
-  const opened = new CommandLane(store, actorId, states, pace);
+  const opened = new ActorQueue(store, actorId, states, pace);
   opened.push(job);
   lanes.set(actorId, opened);
   opened.drain(() => lanes.delete(actorId));

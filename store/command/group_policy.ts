@@ -7,7 +7,7 @@ const WEIGHT = 0.1;
  * it is measured. While a batch is under way no other is begun by choice, for each of them stalls
  * the stream of one server.
  */
-export class SavePace {
+export class GroupPolicy {
   /** Assumed duration of the save of one command, in ms. */
   #single = 0.25;
   /** Assumed duration of the save of a group, in ms. */

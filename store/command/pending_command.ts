@@ -15,17 +15,17 @@ export class PendingCommand {
   /** When to give up, by the monotonic clock, in ms. */
   readonly deadline: number;
   /** Its end, for the caller. */
-  readonly promise: Promise<Executed<unknown>>;
+  readonly promise: Promise<ExecuteResult<unknown>>;
   /** The last conflict of its save: what the caller is told when there is no time for more. */
   conflict: VersionConflictError | undefined;
   /** Whether it must be saved by itself, since a save together with others was refused. */
   isAlone = false;
-  readonly #resolve: (result: Executed<unknown>) => void;
+  readonly #resolve: (result: ExecuteResult<unknown>) => void;
   readonly #reject: (reason: unknown) => void;
   readonly #timer: ReturnType<typeof setTimeout>;
   #isSettled = false;
   #isSaving = false;
-  #result: Executed<unknown> | undefined;
+  #result: ExecuteResult<unknown> | undefined;
 
   /** Begins to wait. */
   constructor(
@@ -35,7 +35,7 @@ export class PendingCommand {
     options: ExecuteOptions,
     timeout: number,
   ) {
-    const { promise, resolve, reject } = Promise.withResolvers<Executed<unknown>>();
+    const { promise, resolve, reject } = Promise.withResolvers<ExecuteResult<unknown>>();
     this.actorId = actorId;
     this.decider = decider;
     this.command = command;
@@ -74,7 +74,7 @@ export class PendingCommand {
   }
 
   /** Ends with `result`, at once or `after` something else, which the deadline cuts short. */
-  resolve(result: Executed<unknown>, after?: Promise<void>): void {
+  resolve(result: ExecuteResult<unknown>, after?: Promise<void>): void {
     if (after === undefined) return this.#settle(() => this.#resolve(result));
     this.#result = result;
     after.then(() => this.#settle(() => this.#resolve(result)));
@@ -142,7 +142,7 @@ export interface ExecuteOptions {
 }
 
 /** What {@linkcode execute} gives back. */
-export interface Executed<State, E extends Event = Event> {
+export interface ExecuteResult<State, E extends Event = Event> {
   /** The actor's state after the command. Not yours to change: the next command may build on it. */
   readonly state: State;
   /** The actor's version after the command. */

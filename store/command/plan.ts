@@ -1,7 +1,7 @@
 import type { EventDraft } from "../append.ts";
 import type { ActorState } from "./actor_state.ts";
 import type { Decision } from "./decider.ts";
-import type { Executed, PendingCommand } from "./pending_command.ts";
+import type { ExecuteResult, PendingCommand } from "./pending_command.ts";
 import { createEvent, type Event, type EventMetadata } from "../event.ts";
 import { MAX_BATCH } from "../format/layout.ts";
 
@@ -12,7 +12,7 @@ const GATHER = 5;
 export interface PlannedCommand {
   readonly job: PendingCommand;
   /** Its refusal or its result. */
-  readonly outcome: { readonly error: unknown } | { readonly result: Executed<unknown> };
+  readonly outcome: { readonly error: unknown } | { readonly result: ExecuteResult<unknown> };
 }
 
 /** What some commands, one after the other, make of an actor; nothing of it is saved yet. */

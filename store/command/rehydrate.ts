@@ -36,7 +36,7 @@ export interface RehydrateOptions {
 }
 
 /** What {@linkcode rehydrate} gives back. */
-export interface Rehydrated<State> {
+export interface RehydrateResult<State> {
   /** What the events make of the actor. */
   readonly state: State;
   /** The version of the last event in it; 0 for an actor without events. */
@@ -78,7 +78,7 @@ export async function rehydrate<State, E extends Event = Event>(
   actorId: string,
   evolution: Evolution<State, E>,
   options: RehydrateOptions = {},
-): Promise<Rehydrated<State>> {
+): Promise<RehydrateResult<State>> {
   const { snapshots, signal } = options;
   const { state, version } = await load(store, actorId, evolution, snapshots, signal);
   return { state, version };
@@ -101,7 +101,7 @@ export async function load<State, E extends Event>(
 export async function takeSnapshot(
   actorId: string,
   before: number,
-  { state, version, lastId }: Rehydrated<unknown> & { readonly lastId: string | undefined },
+  { state, version, lastId }: RehydrateResult<unknown> & { readonly lastId: string | undefined },
   options: SnapshotOptions,
 ): Promise<void> {
   const { store, schemaVersion } = options;

@@ -5,7 +5,7 @@ import { SaveOutcomeUnknownError, type SettledOutcome, StoreUnavailableError } f
  * The tries to save the same events that ended without an answer. Any of them may have stored
  * the events, so only all of them together say what has become of the save.
  */
-export class SaveDoubt {
+export class UnknownSaves {
   readonly #errors: SaveOutcomeUnknownError[] = [];
   #outcome: SettledOutcome | undefined;
 
@@ -20,7 +20,7 @@ export class SaveDoubt {
   }
 
   /** A later try has told the outcome of all. */
-  end(outcome: "saved" | "never"): void {
+  end(outcome: "saved" | "not-saved"): void {
     this.#outcome = outcome;
   }
 
@@ -44,8 +44,8 @@ export class SaveDoubt {
       if (this.#outcome !== undefined) return this.#outcome;
       const outcome = await error.settle();
       if (outcome === "saved") return outcome;
-      isOpen ||= outcome === "open";
+      isOpen ||= outcome === "unknown";
     }
-    return this.#outcome ?? (isOpen ? "open" : "never");
+    return this.#outcome ?? (isOpen ? "unknown" : "not-saved");
   }
 }

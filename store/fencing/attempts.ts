@@ -1,4 +1,4 @@
-import type { Claim } from "./claims.ts";
+import type { ShardClaim } from "./claims.ts";
 import { readLast } from "../nats/direct_get.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
@@ -10,50 +10,54 @@ const BATCH = "Nats-Batch-Id";
 const POSITION = "Nats-Batch-Sequence";
 
 /** One try to commit a group, which may have been stored. */
-export interface Try<Member> {
+export interface Attempt<Member> {
   /** Where each save's first event is among the messages. */
   readonly offsets: ReadonlyMap<Member, number>;
   readonly actors: ReadonlySet<string>;
 }
 
 /** What has become of tries: one of them is stored, from sequence `first` on; or none. */
-export type TriesFate<Member> =
-  | { readonly landed: Try<Member>; readonly first: number }
-  | "never"
-  | "open";
+export type AttemptsOutcome<Member> =
+  | { readonly landed: Attempt<Member>; readonly first: number }
+  | "not-saved"
+  | "unknown";
 
 /** What tries are looked for with. */
-export interface TriesParts {
+export interface AttemptsParts {
   readonly api: StreamApi;
-  readonly reader: HeadReader;
-  readonly pause: number;
+  readonly headReader: HeadReader;
+  readonly requestTimeout: number;
 }
 
 /**
- * The tries to commit a group whose fate is not known. All of them expect the same of the actors
+ * The tries to commit a group whose outcome is not known. All of them expect the same of the actors
  * that they share, so at most one is ever stored; what is stored of one tells which, for each
  * message names its batch.
  */
-export class Tries<Member> {
+export class Attempts<Member> {
   /** What the tries expect of the actors that they write or depend on. */
-  readonly basis: ReadonlyMap<string, Head>;
+  readonly expectedHeads: ReadonlyMap<string, Head>;
   /** The claims that they prove. */
-  readonly claims: ReadonlySet<Claim>;
+  readonly claims: ReadonlySet<ShardClaim>;
   /** The connection's epoch before the first. */
   readonly epoch: number;
-  readonly #parts: TriesParts;
-  readonly #tries = new Map<string, Try<Member>>();
+  readonly #parts: AttemptsParts;
+  readonly #tries = new Map<string, Attempt<Member>>();
 
-  /** Tries on `basis` under `claims`. */
-  constructor(parts: TriesParts, basis: ReadonlyMap<string, Head>, claims: ReadonlySet<Claim>) {
+  /** Attempts on `expectedHeads` under `claims`. */
+  constructor(
+    parts: AttemptsParts,
+    expectedHeads: ReadonlyMap<string, Head>,
+    claims: ReadonlySet<ShardClaim>,
+  ) {
     this.#parts = parts;
-    this.basis = basis;
+    this.expectedHeads = expectedHeads;
     this.claims = claims;
-    this.epoch = parts.api.wire.epoch;
+    this.epoch = parts.api.requests.epoch;
   }
 
   /** Whether any of them may be stored. */
-  get doubtful(): boolean {
+  get unsettled(): boolean {
     return this.#tries.size > 0;
   }
 
@@ -63,7 +67,7 @@ export class Tries<Member> {
   }
 
   /** Takes note of a try that is about to be sent as the batch `id`. */
-  add(id: string, tried: Try<Member>): void {
+  add(id: string, tried: Attempt<Member>): void {
     this.#tries.set(id, tried);
   }
 
@@ -76,10 +80,14 @@ export class Tries<Member> {
    * What the stream shows of them. One look at all subjects, by a replica that is consistent in
    * itself: a guard that is broken there with nothing of the tries before it is never met again.
    */
-  async fate(): Promise<TriesFate<Member>> {
-    const { api, reader, pause } = this.#parts;
+  async outcome(): Promise<AttemptsOutcome<Member>> {
+    const { api, headReader, requestTimeout } = this.#parts;
     const expected = this.#expected();
-    const { messages } = await readLast(api, [...expected.keys(), api.layout.genesis], pause);
+    const { messages } = await readLast(
+      api,
+      [...expected.keys(), api.layout.genesis],
+      requestTimeout,
+    );
     const moved = messages.filter(({ subject, sequence }) =>
       sequence > (expected.get(subject) ?? Infinity)
     );
@@ -88,7 +96,7 @@ export class Tries<Member> {
     for (const { subject } of moved) {
       const actorId = api.layout.actorOf(subject);
       if (actorId === undefined || !written.has(actorId)) continue;
-      const message = await reader.next(actorId, this.basis.get(actorId)!.sequence);
+      const message = await headReader.next(actorId, this.expectedHeads.get(actorId)!.sequence);
       const landed = message && this.#tries.get(message.header(BATCH));
       if (message === undefined) continue;
       if (landed !== undefined) return { landed, first: firstOf(message) };
@@ -101,15 +109,15 @@ export class Tries<Member> {
       ![...actors].some((actorId) => foreign.has(actorId)) &&
       !(isGuardBroken && isUntouched(actors, moved, api))
     );
-    return isOpen ? "open" : "never";
+    return isOpen ? "unknown" : "not-saved";
   }
 
   /** By subject, the sequence that it must be at. */
   #expected(): Map<string, number> {
-    const { api, reader } = this.#parts;
+    const { api, headReader } = this.#parts;
     const expected = new Map<string, number>();
-    for (const [actorId, { sequence }] of this.basis) {
-      expected.set(reader.subjectOf(actorId), sequence);
+    for (const [actorId, { sequence }] of this.expectedHeads) {
+      expected.set(headReader.subjectOf(actorId), sequence);
     }
     for (const { shard, fence } of this.claims) {
       expected.set(api.layout.fence(shard), fence.sequence);

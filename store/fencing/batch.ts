@@ -1,5 +1,5 @@
-import type { Claim } from "./claims.ts";
-import type { Entry } from "./pending_save.ts";
+import type { ShardClaim } from "./claims.ts";
+import type { PendingSave } from "./pending_save.ts";
 import { type Layout, MAX_BATCH } from "../format/layout.ts";
 import type { Head } from "../read/heads.ts";
 import type { Guard } from "../save/messages.ts";
@@ -25,12 +25,12 @@ export type Fit =
  * Saves of any actors and shards that go out in one atomic batch. They are in the order they
  * came; each builds on the heads that those before it leave behind.
  */
-export class Group {
-  readonly entries: Entry[] = [];
+export class Batch {
+  readonly entries: PendingSave[] = [];
   /** What the first save of each actor builds on, and what is depended on. */
-  readonly basis = new Map<string, Head>();
+  readonly expectedHeads = new Map<string, Head>();
   /** The claims that it has to prove. */
-  readonly claims = new Set<Claim>();
+  readonly claims = new Set<ShardClaim>();
   /** Actors that are depended on, and not written. */
   readonly guarded = new Set<string>();
   /** Where each actor's history will end. */
@@ -39,7 +39,7 @@ export class Group {
   #bytes = 0;
 
   /** Adds `entry` if it can go along; `headOf` tells what is known of an actor. */
-  add(entry: Entry, headOf: (actorId: string) => Head | undefined): Fit {
+  add(entry: PendingSave, headOf: (actorId: string) => Head | undefined): Fit {
     const { plan: { actors, expect } } = entry;
     const save = entry.save!;
     if (this.entries.length > 0 && entry.isAlone) return "later";
@@ -49,7 +49,7 @@ export class Group {
     if (depends) return "later";
     const heads = new Map<string, Head>();
     for (const actorId of [...actors, ...guards]) {
-      const head = this.#heads.get(actorId) ?? this.basis.get(actorId) ?? headOf(actorId);
+      const head = this.#heads.get(actorId) ?? this.expectedHeads.get(actorId) ?? headOf(actorId);
       if (head === undefined) return "unknown";
       heads.set(actorId, head);
     }
@@ -63,7 +63,7 @@ export class Group {
     this.#bytes += entry.bytes;
     for (const claim of entry.claims) this.claims.add(claim);
     for (const [actorId, head] of heads) {
-      if (!this.basis.has(actorId)) this.basis.set(actorId, head);
+      if (!this.expectedHeads.has(actorId)) this.expectedHeads.set(actorId, head);
     }
     for (const actorId of guards) this.guarded.add(actorId);
     for (const { actorId, version } of save.events) {
@@ -78,7 +78,7 @@ export class Group {
       this.entries[0]?.isAlone === true;
   }
 
-  #hasRoomFor(entry: Entry, guards: readonly string[]): boolean {
+  #hasRoomFor(entry: PendingSave, guards: readonly string[]): boolean {
     if (this.entries.length === 0) return true; // That it fits alone was checked when it came.
     const claims = entry.claims.filter((claim) => !this.claims.has(claim)).length;
     const more = guards.filter((actorId) => !this.guarded.has(actorId)).length;
@@ -99,8 +99,8 @@ export function messagesFor(events: number, actors: number, guards: number): num
 }
 
 /** The guards of a group's batch: on the fences of its shards, and on what it depends on. */
-export function guardsOf(
-  { basis, claims, guarded }: Group,
+export function guardsOfBatch(
+  { expectedHeads, claims, guarded }: Batch,
   layout: Layout,
   subjectOf: (actorId: string) => string,
 ): Guard[] {
@@ -110,7 +110,7 @@ export function guardsOf(
   }
   const [first] = claims;
   for (const actorId of guarded) {
-    const { sequence } = basis.get(actorId)!;
+    const { sequence } = expectedHeads.get(actorId)!;
     guards.push({ subject: subjectOf(actorId), sequence, marker: layout.commit(first!.shard) });
   }
   return guards;

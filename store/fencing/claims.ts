@@ -1,12 +1,12 @@
 import { shardOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
-import { Lanes } from "../base/keyed_queue.ts";
+import { KeyedQueue } from "../base/keyed_queue.ts";
 import { FencedError, type FenceHolder, isAetherError } from "../errors.ts";
-import { type Fences, isNobodys } from "./fences.ts";
-import type { Heads } from "../read/heads.ts";
+import { type Fences, isReleased } from "./fences.ts";
+import type { HeadCache } from "../read/heads.ts";
 
 /** A shard that this node owns. Each claim is another object, so that a lost one is never mistaken. */
-export interface Claim {
+export interface ShardClaim {
   readonly shard: number;
   /** The fence as it was stored. */
   readonly fence: FenceHolder;
@@ -24,7 +24,7 @@ interface LostClaim {
 /** What claims are kept with. */
 export interface ClaimsParts {
   readonly fences: Fences;
-  readonly heads: Heads;
+  readonly heads: HeadCache;
   readonly nodeId: string;
   /** Which life of the node. */
   readonly incarnation: string;
@@ -39,11 +39,11 @@ export interface ClaimsParts {
  */
 export class Claims {
   readonly #parts: ClaimsParts;
-  readonly #claims = new Map<number, Claim>();
+  readonly #claims = new Map<number, ShardClaim>();
   /** By shard, the claim that was lost last: a new one has to be under a newer map. */
   readonly #lost = new Map<number, LostClaim>();
   /** One claim or release of a shard at a time. */
-  readonly #lanes = new Lanes();
+  readonly #lanes = new KeyedQueue();
   /** Shards whose actors are about to be forgotten, all in one go. */
   #forgetting: { readonly shards: Set<number>; readonly done: Promise<void> } | undefined;
 
@@ -53,13 +53,13 @@ export class Claims {
   }
 
   /** The claim on the shard, if this node has it and is not about to give it up. */
-  get(shard: number): Claim | undefined {
+  get(shard: number): ShardClaim | undefined {
     const claim = this.#claims.get(shard);
     return claim?.closing ? undefined : claim;
   }
 
   /** Whether saves may still be made under `claim`, those that came before it is given up. */
-  holds(claim: Claim): boolean {
+  holds(claim: ShardClaim): boolean {
     return this.#claims.get(claim.shard) === claim;
   }
 
@@ -135,7 +135,7 @@ export class Claims {
    */
   release(
     shard: number,
-    drain: (claim: Claim) => Promise<void>,
+    drain: (claim: ShardClaim) => Promise<void>,
     signal?: AbortSignal,
   ): Promise<FenceHolder | undefined> {
     return this.#lanes.run([String(shard)], async () => {
@@ -156,7 +156,7 @@ export class Claims {
   }
 
   /** Takes note of a fence that was read: one behind a claim ends it; true where it did. */
-  observe({ shard, fence }: Claim, holder: FenceHolder | undefined): boolean {
+  observe({ shard, fence }: ShardClaim, holder: FenceHolder | undefined): boolean {
     if (holder === undefined || holder.sequence <= fence.sequence) return false;
     const claim = this.#claims.get(shard);
     if (claim?.fence !== fence) return true;
@@ -170,7 +170,7 @@ export class Claims {
     }
     this.#claims.delete(shard);
     // What is no fence gives the shard to nobody: the map of the claim is good for another one.
-    const mapVersion = fence.mapVersion - (isNobodys(holder) ? 1 : 0);
+    const mapVersion = fence.mapVersion - (isReleased(holder) ? 1 : 0);
     this.#lost.set(shard, { mapVersion, holder });
     const error = new FencedError(`go on with shard ${shard}`, { shard, nodeId, holder });
     try {

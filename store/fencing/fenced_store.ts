@@ -5,7 +5,7 @@ import { uuidv7 } from "../base/uuid.ts";
 import type { Connection } from "../connection.ts";
 import type { FencedError, FenceHolder } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
-import { type Claim, Claims } from "./claims.ts";
+import { Claims, type ShardClaim } from "./claims.ts";
 import { Fences } from "./fences.ts";
 import { type HandledCommand, HandledCommands } from "./handled_commands.ts";
 import type { FencedParts } from "./parts.ts";
@@ -23,7 +23,7 @@ import type {
 } from "../options.ts";
 import type { InnerSaveOptions, SavePath } from "../save/path.ts";
 import type { EventStore, EventSubscription, EventsWithErrors } from "../store.ts";
-import { markView } from "../store_view.ts";
+import { shareCaches } from "../store_view.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
 
 /** Options for {@linkcode FencedEventStore.open}. */
@@ -80,7 +80,7 @@ interface Core {
   readonly parts: FencedParts;
   readonly fenced: FencedPath;
   /** Resolves when no save under a claim is left. */
-  readonly drained: (claim: Claim) => Promise<void>;
+  readonly drained: (claim: ShardClaim) => Promise<void>;
   readonly options: FencedEventStoreOptions;
   readonly incarnation: string;
 }
@@ -148,8 +148,8 @@ export class FencedEventStore implements EventStore {
     options: FencedEventStoreOptions,
   ): Promise<FencedEventStore> {
     const { nodeId, incarnation = uuidv7(), mode = "fenced", reads = "lease" } = options;
-    checkName("nodeId", nodeId);
-    checkName("incarnation", incarnation);
+    checkOwnerName("nodeId", nodeId);
+    checkOwnerName("incarnation", incarnation);
     checkChoice("mode", mode, ["fenced", "optimistic"]);
     checkChoice("reads", reads, ["lease", "fenced"]);
     let made: Omit<Core, "store"> | undefined;
@@ -161,7 +161,7 @@ export class FencedEventStore implements EventStore {
       const parts = { ...own, fences, claims, shardOf: (id: string) => shardOf(id, shards) };
       const fenced = new FencedPath(parts);
       const path = mode === "fenced" ? fenced : new OptimisticPath(parts, plain);
-      const drained = async (claim: Claim) => {
+      const drained = async (claim: ShardClaim) => {
         await Promise.all([path.drained(claim), fenced.drained(claim)]);
       };
       made = { parts, fenced, drained, options, incarnation };
@@ -326,7 +326,7 @@ export class FencedEventStore implements EventStore {
    */
   forCommand(commandId: string): EventStore {
     encodeToken(commandId);
-    return markView(new FencedEventStore(this.#core, commandId), this);
+    return shareCaches(new FencedEventStore(this.#core, commandId), this);
   }
 
   /**
@@ -428,7 +428,7 @@ function idleTogether(path: SavePath, fenced: FencedPath): SavePath {
   };
 }
 
-function checkName(name: string, value: unknown): void {
+function checkOwnerName(name: string, value: unknown): void {
   const problem = tokenProblem(value);
   if (problem === undefined) return;
   throw new RangeError(`Cannot open the store: ${name} ${describe(value)} ${problem}`);

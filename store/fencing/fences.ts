@@ -29,7 +29,7 @@ export interface FenceParts {
   readonly incarnation: string;
   readonly shards: number;
   /** How long one request may take, in ms. */
-  readonly pause: number;
+  readonly requestTimeout: number;
   /** Deadline of one call, in ms. */
   readonly timeout: number;
 }
@@ -41,7 +41,7 @@ interface StoredFence extends FenceHolder {
 }
 
 /** What is to be written, on the condition that the fence is as `check` allows. */
-interface Wish {
+interface FenceWrite {
   readonly shard: number;
   readonly what: string;
   readonly mapVersion: number;
@@ -72,7 +72,12 @@ export class Fences {
    */
   read(shard: number): Promise<FenceHolder | undefined> {
     const { api, timeout } = this.#parts;
-    return attempt(api.wire, timeout, `read the fence of shard ${shard}`, () => this.look(shard));
+    return attempt(
+      api.requests,
+      timeout,
+      `read the fence of shard ${shard}`,
+      () => this.look(shard),
+    );
   }
 
   /** {@linkcode Fences.read}, once. */
@@ -88,16 +93,20 @@ export class Fences {
    */
   readAll(): Promise<Map<number, FenceHolder>> {
     const { api, timeout } = this.#parts;
-    return attempt(api.wire, timeout, "read the fences", () => this.#readAll());
+    return attempt(api.requests, timeout, "read the fences", () => this.#readAll());
   }
 
   async #readAll(): Promise<Map<number, FenceHolder>> {
-    const { api, pause, shards } = this.#parts;
+    const { api, requestTimeout, shards } = this.#parts;
     const found = new Map<number, FenceHolder>();
     for (let from = 0; from < shards; from += PAGE) {
       const page = Array.from({ length: Math.min(PAGE, shards - from) }, (_, at) => from + at);
       const shardOf = new Map(page.map((shard) => [api.layout.fence(shard), shard]));
-      const { messages } = await readLast(api, [...shardOf.keys(), api.layout.genesis], pause);
+      const { messages } = await readLast(
+        api,
+        [...shardOf.keys(), api.layout.genesis],
+        requestTimeout,
+      );
       for (const message of messages) {
         const shard = shardOf.get(message.subject);
         if (shard !== undefined) found.set(shard, fenceHolderIn(message));
@@ -166,8 +175,8 @@ export class Fences {
    * Tries until the stream has said yes or no: first on what was seen last, which spares a request
    * where nobody else has written the fence since. A try whose answer was lost is read back.
    */
-  async #write(wish: Wish): Promise<FenceHolder> {
-    const { api, publisher, nodeId, incarnation, pause, timeout } = this.#parts;
+  async #write(wish: FenceWrite): Promise<FenceHolder> {
+    const { api, publisher, nodeId, incarnation, requestTimeout, timeout } = this.#parts;
     const { shard, what, mapVersion, state, check, signal } = wish;
     const deadline = performance.now() + timeout;
     const retry = backoff(deadline, signal);
@@ -185,7 +194,7 @@ export class Fences {
         const fields = headers();
         fields.set(EXPECT, String(standing?.sequence ?? 0));
         const message = { subject: api.layout.fence(shard), headers: fields, body };
-        const outcome = await publisher.publish([message], pause, deadline, signal);
+        const outcome = await publisher.publish([message], requestTimeout, deadline, signal);
         if (outcome.kind === "stored") {
           const stored = { ...own, sequence: outcome.first };
           this.#seen.set(shard, stored);
@@ -200,7 +209,7 @@ export class Fences {
         cause = error;
         if (!isPassing(error)) break;
       }
-      if (!await retry(api.wire)) break;
+      if (!await retry(api.requests)) break;
     }
     if (signal?.aborted) cause = signal.reason;
     const reason = cause instanceof Error ? cause.message : "others kept the fence busy";
@@ -211,7 +220,7 @@ export class Fences {
   }
 
   /** Whether something can be tried on the fence that was seen last. */
-  #isFine(shard: number, check: Wish["check"]): boolean {
+  #isFine(shard: number, check: FenceWrite["check"]): boolean {
     if (!this.#seen.has(shard)) return false;
     try {
       check(this.#seen.get(shard));
@@ -222,8 +231,8 @@ export class Fences {
   }
 
   async #read(shard: number): Promise<StoredFence | undefined> {
-    const { api, pause } = this.#parts;
-    const message = await api.get({ last_by_subj: api.layout.fence(shard) }, pause);
+    const { api, requestTimeout } = this.#parts;
+    const message = await api.get({ last_by_subj: api.layout.fence(shard) }, requestTimeout);
     const fence = message && fenceIn(message);
     this.#seen.set(shard, fence);
     return fence;
@@ -239,7 +248,7 @@ export function fenceHolderIn(message: StoredMessage): FenceHolder {
 }
 
 /** Whether a fence is what something else wrote. */
-export function isNobodys({ nodeId, mapVersion }: FenceHolder): boolean {
+export function isReleased({ nodeId, mapVersion }: FenceHolder): boolean {
   return nodeId === UNREADABLE.nodeId && mapVersion === UNREADABLE.mapVersion;
 }
 

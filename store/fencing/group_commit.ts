@@ -1,10 +1,10 @@
 import { AetherError } from "../errors.ts";
-import { Tries, type Try } from "./attempts.ts";
-import { type Group, guardsOf } from "./batch.ts";
+import { type Attempt, Attempts } from "./attempts.ts";
+import { type Batch, guardsOfBatch } from "./batch.ts";
 import type { FencedParts } from "./parts.ts";
-import type { Entry } from "./pending_save.ts";
-import { inspect } from "./rejection.ts";
-import { Waiting } from "./waiting.ts";
+import type { PendingSave } from "./pending_save.ts";
+import { explainRejection } from "./rejection.ts";
+import { WaitingSaves } from "./waiting.ts";
 import { backoff } from "../nats/backoff.ts";
 import type { Outgoing } from "../nats/publisher.ts";
 import { isPassing } from "../nats/stream_api.ts";
@@ -18,7 +18,7 @@ import { assemble, type Save } from "../save/messages.ts";
  */
 export class GroupCommit {
   readonly #parts: FencedParts;
-  readonly #waiting: Waiting;
+  readonly #waiting: WaitingSaves;
   #isRunning = false;
   /** Waits longer from failure to failure, as long as anybody waits. */
   #patience: { readonly over: AbortSignal; readonly retry: ReturnType<typeof backoff> } | undefined;
@@ -26,17 +26,17 @@ export class GroupCommit {
   /** Commits with `parts`. */
   constructor(parts: FencedParts) {
     this.#parts = parts;
-    this.#waiting = new Waiting(parts, () => this.kick());
+    this.#waiting = new WaitingSaves(parts, () => this.kick());
   }
 
   /** Brings an entry to its end, in turn. */
-  add(entry: Entry): void {
+  add(entry: PendingSave): void {
     this.#waiting.add(entry);
     this.kick();
   }
 
   /** Entries that have no end yet. */
-  entries(): Iterable<Entry> {
+  entries(): Iterable<PendingSave> {
     return this.#waiting;
   }
 
@@ -46,7 +46,7 @@ export class GroupCommit {
   }
 
   /** Ends an entry that cannot be saved at all. */
-  fail(entry: Entry, error: unknown): void {
+  fail(entry: PendingSave, error: unknown): void {
     this.#waiting.end(entry, () => entry.reject(error));
     this.kick();
   }
@@ -69,9 +69,9 @@ export class GroupCommit {
   }
 
   /** Brings a group to its end: stored, or back in line with what was found out. */
-  async #commit(group: Group): Promise<void> {
-    const { api, publisher, pause } = this.#parts;
-    const tries = new Tries<Entry>(this.#parts, group.basis, group.claims);
+  async #commit(group: Batch): Promise<void> {
+    const { api, publisher, requestTimeout } = this.#parts;
+    const tries = new Attempts<PendingSave>(this.#parts, group.expectedHeads, group.claims);
     for (const entry of group.entries) entry.tries = tries;
     const retry = this.#retry();
     for (;;) {
@@ -79,34 +79,34 @@ export class GroupCommit {
       if (live.length === 0) return;
       let cause: unknown;
       try {
-        if (tries.doubtful) {
-          const fate = await tries.fate();
-          if (fate === "never") return this.#leave(group);
-          if (fate !== "open") return this.#store(group, fate.landed, fate.first);
+        if (tries.unsettled) {
+          const outcome = await tries.outcome();
+          if (outcome === "not-saved") return this.#leave(group);
+          if (outcome !== "unknown") return this.#store(group, outcome.landed, outcome.first);
         }
         const id = crypto.randomUUID();
         const { tried, messages } = this.#compose(group, live);
         // What only proves claims may be sent again without a doubt.
         if (tried.actors.size > 0) tries.add(id, tried);
         const { deadline } = live.at(-1)!.plan;
-        const outcome = await publisher.publish(messages, pause, deadline, undefined, id);
+        const outcome = await publisher.publish(messages, requestTimeout, deadline, undefined, id);
         if (outcome.kind === "stored") return this.#store(group, tried, outcome.first);
         if (outcome.kind !== "unknown") tries.delete(id);
         if (outcome.kind !== "stale") cause = outcome.cause;
-        if (!tries.doubtful && outcome.kind === "stale" && await this.#explain(group)) {
+        if (!tries.unsettled && outcome.kind === "stale" && await this.#explain(group)) {
           return this.#leave(group);
         }
-        if (!tries.doubtful && outcome.kind === "refused") return this.#part(group, live, cause);
+        if (!tries.unsettled && outcome.kind === "refused") return this.#part(group, live, cause);
       } catch (error) {
         cause = error;
         if (!isPassing(error)) {
-          return tries.doubtful ? this.#giveUp(live, cause) : this.#part(group, live, cause);
+          return tries.unsettled ? this.#giveUp(live, cause) : this.#part(group, live, cause);
         }
       }
       for (const entry of live) entry.cause = cause;
-      if (!await retry(api.wire)) return this.#giveUp(live, cause);
+      if (!await retry(api.requests)) return this.#giveUp(live, cause);
       // Without a doubt, others may go along by now.
-      if (!tries.doubtful) return this.#leave(group);
+      if (!tries.unsettled) return this.#leave(group);
     }
   }
 
@@ -119,8 +119,11 @@ export class GroupCommit {
   }
 
   /** The messages of those of a group that are still waited for. */
-  #compose(group: Group, live: readonly Entry[]): { tried: Try<Entry>; messages: Outgoing[] } {
-    const offsets = new Map<Entry, number>();
+  #compose(
+    group: Batch,
+    live: readonly PendingSave[],
+  ): { tried: Attempt<PendingSave>; messages: Outgoing[] } {
+    const offsets = new Map<PendingSave, number>();
     const actors = new Set<string>();
     const saves: Save[] = [];
     let offset = 0;
@@ -130,30 +133,32 @@ export class GroupCommit {
       for (const actorId of entry.plan.actors) actors.add(actorId);
       if (entry.checked.length > 0) saves.push(entry.save!);
     }
-    const { reader, api: { layout } } = this.#parts;
-    const guards = guardsOf(group, layout, (actorId) => reader.subjectOf(actorId));
-    const messages = assemble(saves, group.basis, guards, (id) => reader.subjectOf(id));
+    const { headReader, api: { layout } } = this.#parts;
+    const guards = guardsOfBatch(group, layout, (actorId) => headReader.subjectOf(actorId));
+    const messages = assemble(saves, group.expectedHeads, guards, (id) => headReader.subjectOf(id));
     return { tried: { offsets, actors }, messages };
   }
 
   /** Tells all that are in a try that was stored. */
-  #store(group: Group, { offsets }: Try<Entry>, first: number): void {
+  #store(group: Batch, { offsets }: Attempt<PendingSave>, first: number): void {
     const { heads, notifier } = this.#parts;
     const now = performance.now();
     this.#patience = undefined;
     heads.reach(first);
-    for (const actorId of group.guarded) heads.raise(actorId, group.basis.get(actorId)!, now);
+    for (const actorId of group.guarded) {
+      heads.raise(actorId, group.expectedHeads.get(actorId)!, now);
+    }
     for (const entry of group.entries) {
       const offset = offsets.get(entry);
       if (offset === undefined) {
-        entry.fate = "never";
+        entry.outcome = "not-saved";
         continue;
       }
       const { events } = entry.save!;
       for (const [at, { actorId, version }] of events.entries()) {
         heads.raise(actorId, { version, sequence: first + offset + at }, now);
       }
-      entry.fate = { first: first + offset };
+      entry.outcome = { first: first + offset };
       if (entry.isEnded) continue;
       const sequence = first + offset + Math.max(0, events.length - 1);
       const resolve = () =>
@@ -165,15 +170,15 @@ export class GroupCommit {
   }
 
   /** Leaves a group of which nothing was stored: what is still waited for goes out again. */
-  #leave(group: Group): void {
+  #leave(group: Batch): void {
     for (const entry of group.entries) {
-      if (entry.isEnded) entry.fate = "never";
+      if (entry.isEnded) entry.outcome = "not-saved";
       else entry.tries = undefined;
     }
   }
 
   /** Nothing can be stored together: each for itself, so that each hears of its own trouble. */
-  #part(group: Group, live: readonly Entry[], cause: unknown): void {
+  #part(group: Batch, live: readonly PendingSave[], cause: unknown): void {
     for (const entry of live) {
       if (live.length > 1) entry.isAlone = true;
       else if (!(cause instanceof AetherError)) this.#giveUp(live, cause);
@@ -182,15 +187,15 @@ export class GroupCommit {
     this.#leave(group);
   }
 
-  #giveUp(live: readonly Entry[], cause: unknown): void {
+  #giveUp(live: readonly PendingSave[], cause: unknown): void {
     for (const entry of live) {
       if (!entry.isEnded) this.#waiting.end(entry, () => entry.giveUp(cause));
     }
   }
 
   /** Finds out why a group was refused; false where nothing is to be seen of it. */
-  async #explain(group: Group): Promise<boolean> {
-    const { moved, isFenced } = await inspect(this.#parts, group);
+  async #explain(group: Batch): Promise<boolean> {
+    const { moved, isFenced } = await explainRejection(this.#parts, group);
     for (const entry of group.entries) {
       entry.isFresh = false;
       for (const actorId of [...entry.plan.actors, ...entry.plan.expect.keys()]) {

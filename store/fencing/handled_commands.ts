@@ -1,6 +1,6 @@
 import { decodeToken } from "../base/token.ts";
 import type { Event } from "../event.ts";
-import type { Landmark } from "./log_position.ts";
+import type { LogPosition } from "./log_position.ts";
 import { COMMAND } from "../format/headers.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
@@ -8,7 +8,7 @@ import type { SaveReceipt } from "../options.ts";
 import type { Head } from "../read/heads.ts";
 import { hasId, previousOf } from "../read/message_facts.ts";
 import { readPages } from "../read/pages.ts";
-import type { StoreParts } from "../save/path.ts";
+import type { StoreInternals } from "../save/path.ts";
 
 /** Events of an actor that are looked through for commands: those stored last. */
 const LAST = 1000;
@@ -26,10 +26,10 @@ export interface HandledReceipts {
  * told is stored.
  */
 export class HandledCommands {
-  readonly #parts: StoreParts;
+  readonly #parts: StoreInternals;
 
   /** Looks through the stream of `parts`. */
-  constructor(parts: StoreParts) {
+  constructor(parts: StoreInternals) {
     this.#parts = parts;
   }
 
@@ -78,10 +78,15 @@ export class HandledCommands {
   }
 
   /** Whether the stream has the event of a landmark where it is said to be. */
-  async holds({ sequence, id }: Landmark): Promise<boolean> {
-    const { api, pause, timeout } = this.#parts;
+  async holds({ sequence, id }: LogPosition): Promise<boolean> {
+    const { api, requestTimeout, timeout } = this.#parts;
     const what = `look for event "${id}" at sequence ${sequence}`;
-    const message = await attempt(api.wire, timeout, what, () => api.get({ seq: sequence }, pause));
+    const message = await attempt(
+      api.requests,
+      timeout,
+      what,
+      () => api.get({ seq: sequence }, requestTimeout),
+    );
     return message !== undefined && hasId(message, id);
   }
 
@@ -90,9 +95,9 @@ export class HandledCommands {
     actorId: string,
     after: number,
   ): Promise<{ readonly messages: readonly StoredMessage[]; readonly since: number }> {
-    const { api, reader, timeout } = this.#parts;
+    const { api, headReader, timeout } = this.#parts;
     const what = `read the commands of "${actorId}"`;
-    const head = await attempt(api.wire, timeout, what, () => reader.read(actorId));
+    const head = await attempt(api.requests, timeout, what, () => headReader.read(actorId));
     if (head.sequence <= after) return { messages: [], since: after };
     if (after > 0) {
       const messages = await this.#behind(actorId, after, head, LAST + 1);
@@ -103,13 +108,13 @@ export class HandledCommands {
 
   /** The last messages. Versions may have gaps: the wider they are, the more are spanned. */
   async #last(actorId: string, head: Head): Promise<readonly StoredMessage[]> {
-    const { api, reader, timeout } = this.#parts;
+    const { api, headReader, timeout } = this.#parts;
     const what = `read the commands of "${actorId}"`;
     for (let span = LAST;; span *= 8) {
       const version = head.version - span + 1;
       const start = version <= 1
         ? undefined
-        : await attempt(api.wire, timeout, what, () => reader.find(actorId, version, head));
+        : await attempt(api.requests, timeout, what, () => headReader.find(actorId, version, head));
       const messages = await this.#behind(actorId, (start?.sequence ?? 1) - 1, head);
       const [first] = messages;
       const isAll = first === undefined || previousOf(first) === 0;
@@ -124,7 +129,7 @@ export class HandledCommands {
     head: Head,
     limit = Infinity,
   ): Promise<StoredMessage[]> {
-    const subject = this.#parts.reader.subjectOf(actorId);
+    const subject = this.#parts.headReader.subjectOf(actorId);
     const messages: StoredMessage[] = [];
     for await (
       const page of readPages(this.#parts, { subject, after, end: head.sequence, limit })

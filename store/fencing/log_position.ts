@@ -4,7 +4,7 @@ import { tokenProblem } from "../base/token.ts";
  * An event and where it is in the stream. Whoever names one has heard of it: what is stored later
  * is behind it, in a stream that has it still.
  */
-export interface Landmark {
+export interface LogPosition {
   /** The stream sequence of the event. */
   readonly sequence: number;
   /** The id of the event. */
@@ -12,8 +12,8 @@ export interface Landmark {
 }
 
 /** The landmark that `value` says; `undefined` where that is none. */
-export function landmarkIn(value: unknown): Landmark | undefined {
-  const { sequence, id } = (value ?? {}) as Partial<Landmark>;
+export function logPositionIn(value: unknown): LogPosition | undefined {
+  const { sequence, id } = (value ?? {}) as Partial<LogPosition>;
   if (!Number.isSafeInteger(sequence) || sequence! < 1) return undefined;
   if (tokenProblem(id) !== undefined) return undefined;
   return { sequence: sequence!, id: id! };
@@ -21,8 +21,8 @@ export function landmarkIn(value: unknown): Landmark | undefined {
 
 /** The later of two. */
 export function later(
-  one: Landmark | undefined,
-  other: Landmark | undefined,
-): Landmark | undefined {
+  one: LogPosition | undefined,
+  other: LogPosition | undefined,
+): LogPosition | undefined {
   return (one?.sequence ?? 0) >= (other?.sequence ?? 0) ? one : other;
 }

@@ -1,9 +1,9 @@
 import type { Claims } from "./claims.ts";
 import type { Fences } from "./fences.ts";
-import type { StoreParts } from "../save/path.ts";
+import type { StoreInternals } from "../save/path.ts";
 
 /** What commits under claims work with. */
-export interface FencedParts extends StoreParts {
+export interface FencedParts extends StoreInternals {
   readonly claims: Claims;
   readonly fences: Fences;
   /** The shard of an actor. */

@@ -1,31 +1,31 @@
 import { unavailable } from "../check/refusals.ts";
 import { SaveOutcomeUnknownError, StoreUnavailableError } from "../errors.ts";
-import type { Tries } from "./attempts.ts";
-import type { Claim } from "./claims.ts";
+import type { Attempts } from "./attempts.ts";
+import type { ShardClaim } from "./claims.ts";
 import type { CheckedEvent, PreparedEvent } from "../format/encode.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { Head } from "../read/heads.ts";
 import type { Save } from "../save/messages.ts";
-import type { Plan } from "../save/queue.ts";
-import type { Fate } from "../save/settle.ts";
+import type { SavePlan } from "../save/queue.ts";
+import type { SaveOutcome } from "../save/settle.ts";
 
 /** What is asked of a commit. */
-export interface EntryInit {
-  readonly plan: Plan;
+export interface PendingSaveInit {
+  readonly plan: SavePlan;
   /** What is to be saved; nothing, where only the claims are to be proved. */
   readonly checked: readonly CheckedEvent[];
   /** The claims of all shards that it writes, as they were when it came. */
-  readonly claims: readonly Claim[];
+  readonly claims: readonly ShardClaim[];
 }
 
 /**
  * A save in line for a commit, from when it comes to when its caller is told; or a barrier, which
  * saves nothing and proves a claim.
  */
-export class Entry {
-  readonly plan: Plan;
+export class PendingSave {
+  readonly plan: SavePlan;
   readonly checked: readonly CheckedEvent[];
-  readonly claims: readonly Claim[];
+  readonly claims: readonly ShardClaim[];
   /** What the caller waits for. */
   readonly receipt: Promise<SaveReceipt>;
   /** The save, once the bodies of its events are at hand. */
@@ -44,18 +44,18 @@ export class Entry {
   isAlone = false;
   /** What the last failure was. */
   cause: unknown;
-  /** Tries that it was in. */
-  tries: Tries<Entry> | undefined;
+  /** Attempts that it was in. */
+  tries: Attempts<PendingSave> | undefined;
   /** What has become of it, where that was found out after its caller was told. */
-  fate: Fate = "open";
+  outcome: SaveOutcome = "unknown";
   readonly #resolve: (receipt: SaveReceipt) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #settle: (entry: Entry) => () => ReturnType<SaveOutcomeUnknownError["settle"]>;
+  readonly #settle: (entry: PendingSave) => () => ReturnType<SaveOutcomeUnknownError["settle"]>;
 
   /** `settle` finds out later what has become of an entry that was in doubt. */
   constructor(
-    { plan, checked, claims }: EntryInit,
-    settle: (entry: Entry) => () => ReturnType<SaveOutcomeUnknownError["settle"]>,
+    { plan, checked, claims }: PendingSaveInit,
+    settle: (entry: PendingSave) => () => ReturnType<SaveOutcomeUnknownError["settle"]>,
   ) {
     const { promise, resolve, reject } = Promise.withResolvers<SaveReceipt>();
     this.plan = plan;

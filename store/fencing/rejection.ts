@@ -1,6 +1,6 @@
 import type { FenceHolder } from "../errors.ts";
-import type { Group } from "./batch.ts";
-import type { Claim } from "./claims.ts";
+import type { Batch } from "./batch.ts";
+import type { ShardClaim } from "./claims.ts";
 import { fenceHolderIn } from "./fences.ts";
 import type { FencedParts } from "./parts.ts";
 import { readLast } from "../nats/direct_get.ts";
@@ -8,7 +8,7 @@ import type { Head } from "../read/heads.ts";
 import { headIn } from "../read/message_facts.ts";
 
 /** Why a group was refused, as far as it is to be seen. */
-export interface Refusal {
+export interface Rejection {
   /** Actors that are not where the group expected them, and where they are. */
   readonly moved: ReadonlyMap<string, Head>;
   /** Whether a claim is lost; it is no claim any more. */
@@ -20,20 +20,24 @@ export interface Refusal {
  * actors were written by others. One request asks the nearest replica for all of it; where that
  * one has seen nothing of it yet, the leader is asked.
  */
-export async function inspect(parts: FencedParts, group: Group): Promise<Refusal> {
-  const { api, reader, heads, claims, pause } = parts;
-  const fences = new Map<string, Claim>();
+export async function explainRejection(parts: FencedParts, group: Batch): Promise<Rejection> {
+  const { api, headReader, heads, claims, requestTimeout } = parts;
+  const fences = new Map<string, ShardClaim>();
   const actors = new Map<string, string>();
   for (const claim of group.claims) fences.set(api.layout.fence(claim.shard), claim);
-  for (const actorId of group.basis.keys()) actors.set(reader.subjectOf(actorId), actorId);
+  for (const actorId of group.expectedHeads.keys()) {
+    actors.set(headReader.subjectOf(actorId), actorId);
+  }
   const subjects = [...fences.keys(), ...actors.keys(), api.layout.genesis];
   const moved = new Map<string, Head>();
   let isFenced = false;
-  for (const message of (await readLast(api, subjects, pause)).messages) {
+  for (const message of (await readLast(api, subjects, requestTimeout)).messages) {
     const claim = fences.get(message.subject);
     if (claim !== undefined && claims.observe(claim, fenceHolderIn(message))) isFenced = true;
     const actorId = actors.get(message.subject);
-    if (actorId === undefined || message.sequence <= group.basis.get(actorId)!.sequence) continue;
+    if (actorId === undefined || message.sequence <= group.expectedHeads.get(actorId)!.sequence) {
+      continue;
+    }
     const head = headIn(message);
     heads.raise(actorId, head, -Infinity);
     moved.set(actorId, head);
@@ -41,17 +45,17 @@ export async function inspect(parts: FencedParts, group: Group): Promise<Refusal
   return isFenced || moved.size > 0 ? { moved, isFenced } : await inspectByLeader(parts, group);
 }
 
-async function inspectByLeader(parts: FencedParts, group: Group): Promise<Refusal> {
-  const { reader, claims, fences } = parts;
+async function inspectByLeader(parts: FencedParts, group: Batch): Promise<Rejection> {
+  const { headReader, claims, fences } = parts;
   const moved = new Map<string, Head>();
   let isFenced = false;
-  const check = (claim: Claim, holder: FenceHolder | undefined) => {
+  const check = (claim: ShardClaim, holder: FenceHolder | undefined) => {
     if (claims.observe(claim, holder)) isFenced = true;
   };
   await Promise.all([
     ...[...group.claims].map(async (claim) => check(claim, await fences.look(claim.shard))),
-    ...[...group.basis].map(async ([actorId, { sequence }]) => {
-      const head = await reader.read(actorId);
+    ...[...group.expectedHeads].map(async ([actorId, { sequence }]) => {
+      const head = await headReader.read(actorId);
       if (head.sequence > sequence) moved.set(actorId, head);
     }),
   ]);

@@ -1,17 +1,17 @@
 import { unavailable } from "../check/refusals.ts";
 import type { SaveOutcomeUnknownError } from "../errors.ts";
 import { messagesFor } from "./batch.ts";
-import type { Claim } from "./claims.ts";
+import type { ShardClaim } from "./claims.ts";
 import { GroupCommit } from "./group_commit.ts";
 import type { FencedParts } from "./parts.ts";
-import { Entry } from "./pending_save.ts";
+import { PendingSave } from "./pending_save.ts";
 import { type CheckedEvent, haveBodies, withBodies } from "../format/encode.ts";
 import { MAX_BATCH } from "../format/layout.ts";
 import type { SaveReceipt } from "../options.ts";
-import { fateOfEvents } from "../save/outcome.ts";
+import { outcomeOfEvents } from "../save/outcome.ts";
 import type { SavePath } from "../save/path.ts";
-import type { Plan } from "../save/queue.ts";
-import { type Fate, settle } from "../save/settle.ts";
+import type { SavePlan } from "../save/queue.ts";
+import { type SaveOutcome, settle } from "../save/settle.ts";
 
 /**
  * The way of a save on a node that owns shards: refused at once where one of its shards is not
@@ -28,11 +28,14 @@ export class FencedPath implements SavePath {
   }
 
   /** See {@linkcode SavePath.save}. */
-  async save(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
+  async save(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
     const claims = claimsFor(this.#parts, plan, checked);
     checkRoom(plan, checked, claims);
     if (plan.signal?.aborted) throw unavailable(checked[0]!, plan.signal.reason);
-    const entry = new Entry({ plan: marked(this.#parts, plan), checked, claims }, this.#settle);
+    const entry = new PendingSave(
+      { plan: marked(this.#parts, plan), checked, claims },
+      this.#settle,
+    );
     if (haveBodies(checked)) entry.prepare(checked);
     else this.#encode(entry);
     this.#commits.add(entry);
@@ -40,7 +43,7 @@ export class FencedPath implements SavePath {
   }
 
   /** Proves a claim by a commit; gives its sequence. */
-  async prove(claim: Claim, signal?: AbortSignal): Promise<number> {
+  async prove(claim: ShardClaim, signal?: AbortSignal): Promise<number> {
     signal?.throwIfAborted();
     const plan = {
       op: "",
@@ -49,14 +52,14 @@ export class FencedPath implements SavePath {
       deadline: performance.now() + this.#parts.timeout,
       signal,
     };
-    const entry = new Entry({ plan, checked: [], claims: [claim] }, this.#settle);
+    const entry = new PendingSave({ plan, checked: [], claims: [claim] }, this.#settle);
     entry.prepare([]);
     this.#commits.add(entry);
     return (await entry.receipt).sequence;
   }
 
   /** Resolves when no save under `claim` is left. */
-  async drained(claim: Claim): Promise<void> {
+  async drained(claim: ShardClaim): Promise<void> {
     const open = [...this.#commits.entries()].filter(({ claims }) => claims.includes(claim));
     await Promise.allSettled(open.map(({ receipt }) => receipt));
   }
@@ -66,7 +69,7 @@ export class FencedPath implements SavePath {
     return this.#commits.idle();
   }
 
-  async #encode(entry: Entry): Promise<void> {
+  async #encode(entry: PendingSave): Promise<void> {
     try {
       entry.prepare(await withBodies(entry.checked));
       this.#commits.kick();
@@ -76,28 +79,30 @@ export class FencedPath implements SavePath {
   }
 
   /** Finds out what has become of a save whose caller was told that nobody knows. */
-  readonly #settle = (entry: Entry): () => ReturnType<SaveOutcomeUnknownError["settle"]> => {
-    const { api, reader, pause } = this.#parts;
+  readonly #settle = (entry: PendingSave): () => ReturnType<SaveOutcomeUnknownError["settle"]> => {
+    const { api, headReader, requestTimeout } = this.#parts;
     const tries = entry.tries!;
     const { actorId } = entry.checked[0]!;
-    const fateNow = async (): Promise<Fate> => {
-      if (entry.fate !== "open") return entry.fate;
-      const fate = await tries.fate();
-      if (typeof fate === "string") return fate;
-      const offset = fate.landed.offsets.get(entry);
-      return offset === undefined ? "never" : { first: fate.first + offset };
+    const outcomeNow = async (): Promise<SaveOutcome> => {
+      if (entry.outcome !== "unknown") return entry.outcome;
+      const outcome = await tries.outcome();
+      if (typeof outcome === "string") return outcome;
+      const offset = outcome.landed.offsets.get(entry);
+      return offset === undefined ? "not-saved" : { first: outcome.first + offset };
     };
     const barrier = {
       api,
-      subject: reader.subjectOf(actorId),
-      expected: tries.basis.get(actorId)!.sequence,
+      subject: headReader.subjectOf(actorId),
+      expected: tries.expectedHeads.get(actorId)!.sequence,
       epoch: tries.epoch,
-      pause,
+      requestTimeout,
     };
     return () =>
       settle(barrier, async () => {
-        const fate = await fateNow();
-        return fate === "never" ? await fateOfEvents(entry.save!.events, reader) : fate;
+        const outcome = await outcomeNow();
+        return outcome === "not-saved"
+          ? await outcomeOfEvents(entry.save!.events, headReader)
+          : outcome;
       });
   };
 }
@@ -110,7 +115,7 @@ export class OptimisticPath implements SavePath {
   readonly #parts: FencedParts;
   readonly #plain: SavePath;
   /** Saves under way, by the claims that they are made under. */
-  readonly #open = new Map<Claim, Set<Promise<unknown>>>();
+  readonly #open = new Map<ShardClaim, Set<Promise<unknown>>>();
 
   /** Sends what is owned on by `plain`. */
   constructor(parts: FencedParts, plain: SavePath) {
@@ -119,7 +124,7 @@ export class OptimisticPath implements SavePath {
   }
 
   /** See {@linkcode SavePath.save}. */
-  async save(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
+  async save(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
     const claims = claimsFor(this.#parts, plan, checked);
     const saving = this.#plain.save(marked(this.#parts, plan), checked);
     for (const claim of claims) {
@@ -138,7 +143,7 @@ export class OptimisticPath implements SavePath {
   }
 
   /** Resolves when no save under `claim` is left. */
-  async drained(claim: Claim): Promise<void> {
+  async drained(claim: ShardClaim): Promise<void> {
     await Promise.allSettled(this.#open.get(claim) ?? []);
   }
 
@@ -155,10 +160,10 @@ export class OptimisticPath implements SavePath {
  */
 function claimsFor(
   { claims, shardOf }: FencedParts,
-  { actors }: Plan,
+  { actors }: SavePlan,
   [first]: readonly CheckedEvent[],
-): Claim[] {
-  const found = new Set<Claim>();
+): ShardClaim[] {
+  const found = new Set<ShardClaim>();
   for (const actorId of actors) {
     const shard = shardOf(actorId);
     const claim = claims.get(shard);
@@ -172,7 +177,7 @@ function claimsFor(
 }
 
 /** What is saved says which fence it was saved under. */
-function marked({ claims, shardOf }: FencedParts, plan: Plan): Plan {
+function marked({ claims, shardOf }: FencedParts, plan: SavePlan): SavePlan {
   const fences = new Map<string, number>();
   for (const actorId of plan.actors) {
     fences.set(actorId, claims.get(shardOf(actorId))!.fence.sequence);
@@ -181,9 +186,9 @@ function marked({ claims, shardOf }: FencedParts, plan: Plan): Plan {
 }
 
 function checkRoom(
-  { actors, expect }: Plan,
+  { actors, expect }: SavePlan,
   checked: readonly CheckedEvent[],
-  claims: readonly Claim[],
+  claims: readonly ShardClaim[],
 ): void {
   let guards = claims.length;
   for (const actorId of expect.keys()) if (!actors.includes(actorId)) guards++;

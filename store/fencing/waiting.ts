@@ -1,25 +1,25 @@
 import { unavailable } from "../check/refusals.ts";
 import { AetherError } from "../errors.ts";
-import { Group } from "./batch.ts";
+import { Batch } from "./batch.ts";
 import type { FencedParts } from "./parts.ts";
-import type { Entry } from "./pending_save.ts";
+import type { PendingSave } from "./pending_save.ts";
 import { backoff } from "../nats/backoff.ts";
 import { isPassing } from "../nats/stream_api.ts";
 import type { Head } from "../read/heads.ts";
-import { beginsAtOne, verdictOn } from "../save/outcome.ts";
+import { beginsAtOne, decide } from "../save/outcome.ts";
 
 /**
  * Entries in the order they came, each until its caller is told: that is when its deadline has
  * passed or its signal is aborted, at the latest.
  */
-export class Line {
-  readonly #entries = new Set<Entry>();
-  readonly #aborts = new Map<Entry, () => void>();
+export class SaveLine {
+  readonly #entries = new Set<PendingSave>();
+  readonly #aborts = new Map<PendingSave, () => void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #over: AbortController | undefined;
 
   /** Puts an entry at the end; its deadline is not before those of others. */
-  add(entry: Entry): void {
+  add(entry: PendingSave): void {
     this.#entries.add(entry);
     const { signal } = entry.plan;
     if (signal !== undefined) {
@@ -31,7 +31,7 @@ export class Line {
   }
 
   /** Takes an entry out, and tells its caller by `tell`, unless that was done before. */
-  end(entry: Entry, tell: () => void): void {
+  end(entry: PendingSave, tell: () => void): void {
     if (!this.#entries.delete(entry)) return;
     entry.isEnded = true;
     const abort = this.#aborts.get(entry);
@@ -53,7 +53,7 @@ export class Line {
   }
 
   /** The entries in order. */
-  [Symbol.iterator](): Iterator<Entry> {
+  [Symbol.iterator](): Iterator<PendingSave> {
     return this.#entries.values();
   }
 
@@ -84,7 +84,7 @@ export class Line {
   }
 
   /** Not one that is stored, and whose notifications are just sent. */
-  #giveUp(entry: Entry, cause: unknown): void {
+  #giveUp(entry: PendingSave, cause: unknown): void {
     if (!entry.isEnded) this.end(entry, () => entry.giveUp(cause));
   }
 }
@@ -96,7 +96,7 @@ const MOST_LOOKED_AT = 10_000;
  * The entries that wait, in the order they came. Those that are ready go out together; what one
  * has to know before is read meanwhile, and one that cannot be stored is told so.
  */
-export class Waiting extends Line {
+export class WaitingSaves extends SaveLine {
   readonly #parts: FencedParts;
   readonly #kick: () => void;
 
@@ -108,8 +108,8 @@ export class Waiting extends Line {
   }
 
   /** What can go out now; the saves of one actor stay in order. */
-  gather(): Group {
-    const group = new Group();
+  gather(): Batch {
+    const group = new Batch();
     const blocked = new Set<string>();
     let looked = 0;
     for (const entry of this) {
@@ -128,7 +128,7 @@ export class Waiting extends Line {
   }
 
   /** Whether a claim of the entry is lost, which its caller is then told. */
-  #isFenced(entry: Entry): boolean {
+  #isFenced(entry: PendingSave): boolean {
     const { claims, shardOf } = this.#parts;
     const lost = entry.claims.find((claim) => !claims.holds(claim));
     if (lost === undefined) return false;
@@ -138,7 +138,7 @@ export class Waiting extends Line {
     return true;
   }
 
-  #headOf(entry: Entry, actorId: string): Head | undefined {
+  #headOf(entry: PendingSave, actorId: string): Head | undefined {
     const cached = this.#parts.heads.get(actorId);
     const known = entry.known.get(actorId);
     if (cached !== undefined && known !== undefined) {
@@ -149,12 +149,12 @@ export class Waiting extends Line {
   }
 
   /** Reads the heads that an entry builds on. */
-  async #lookUp(entry: Entry): Promise<void> {
-    const { reader } = this.#parts;
+  async #lookUp(entry: PendingSave): Promise<void> {
+    const { headReader } = this.#parts;
     const ids = [...new Set([...entry.plan.actors, ...entry.plan.expect.keys()])];
     entry.isBusy = true;
     await this.#persist(entry, async () => {
-      const heads = await Promise.all(ids.map((actorId) => reader.read(actorId)));
+      const heads = await Promise.all(ids.map((actorId) => headReader.read(actorId)));
       for (const [at, actorId] of ids.entries()) entry.known.set(actorId, heads[at]!);
       entry.isFresh = true;
     });
@@ -163,21 +163,21 @@ export class Waiting extends Line {
   }
 
   /** Tells a save its end that the heads of its actors forbid: a conflict, or saved before. */
-  async #judge(entry: Entry): Promise<void> {
-    const { reader } = this.#parts;
+  async #judge(entry: PendingSave): Promise<void> {
+    const { headReader } = this.#parts;
     const save = entry.save!;
     const ids = [...save.actors, ...save.expect.keys()];
-    const basis = new Map(ids.map((actorId) => [actorId, this.#headOf(entry, actorId)!]));
+    const expectedHeads = new Map(ids.map((actorId) => [actorId, this.#headOf(entry, actorId)!]));
     entry.isBusy = true;
     await this.#persist(entry, async () => {
-      const receipt = await verdictOn(save, basis, reader);
+      const receipt = await decide(save, expectedHeads, headReader);
       this.end(entry, () => entry.resolve(receipt));
     });
     this.#kick();
   }
 
   /** Does `work` for an entry, again while the trouble is passing and the entry's time lasts. */
-  async #persist(entry: Entry, work: () => Promise<void>): Promise<void> {
+  async #persist(entry: PendingSave, work: () => Promise<void>): Promise<void> {
     const { api } = this.#parts;
     const retry = backoff(entry.plan.deadline, this.over);
     while (!entry.isEnded) {
@@ -185,7 +185,7 @@ export class Waiting extends Line {
         return await work();
       } catch (error) {
         entry.cause = error;
-        if (isPassing(error) && await retry(api.wire)) continue;
+        if (isPassing(error) && await retry(api.requests)) continue;
         const told = error instanceof AetherError ? error : unavailable(entry.checked[0]!, error);
         this.end(entry, () => entry.reject(told));
       }

@@ -7,7 +7,7 @@ import { Layout } from "../format/layout.ts";
 import { type OpenedStream, openStream } from "./event_stream.ts";
 import { checkOptions, type JetStreamEventStoreOptions } from "./options.ts";
 import { partsOf } from "./parts.ts";
-import { openWire } from "../nats/open.ts";
+import { openRequests } from "../nats/open.ts";
 import { attempt } from "../nats/retry.ts";
 import { StreamApi } from "../nats/stream_api.ts";
 import type {
@@ -21,12 +21,12 @@ import type {
 } from "../options.ts";
 import { lastByConsumer } from "../read/deliver_last.ts";
 import type { HeadReader } from "../read/head_reader.ts";
-import type { Heads } from "../read/heads.ts";
+import type { HeadCache } from "../read/heads.ts";
 import { History } from "../read/history.ts";
 import { type LiveParts, LiveSource } from "../read/live_source.ts";
 import { Log } from "../read/log.ts";
 import { salvage } from "../read/salvage.ts";
-import type { Detour, SavePath } from "../save/path.ts";
+import type { SavePath, SavePathFactory } from "../save/path.ts";
 import { SavePlanner } from "../save/planner.ts";
 import type { EventStore, EventSubscription, EventsWithErrors } from "../store.ts";
 import { Subscriptions } from "../subscription.ts";
@@ -37,7 +37,7 @@ import { StoreMonitor } from "../telemetry/monitor.ts";
 export let openByDetour: (
   connection: Connection,
   options: JetStreamEventStoreOptions,
-  detour: Detour,
+  detour: SavePathFactory,
 ) => Promise<JetStreamEventStore>;
 
 /**
@@ -72,7 +72,7 @@ export class JetStreamEventStore implements EventStore {
   readonly #connection: Connection;
   readonly #lookup: JetStreamEventStoreOptions["versionLookup"];
   readonly #cacheMaxAge: number;
-  readonly #heads: Heads;
+  readonly #heads: HeadCache;
   readonly #reader: HeadReader;
   readonly #planner: SavePlanner;
   readonly #path: SavePath;
@@ -89,7 +89,7 @@ export class JetStreamEventStore implements EventStore {
     api: StreamApi,
     opened: OpenedStream,
     options: JetStreamEventStoreOptions,
-    detour: Detour | undefined,
+    detour: SavePathFactory | undefined,
   ) {
     const { namespace = "default", cacheMaxAge = 1000, codec, upcasters = {} } = options;
     const { genesis: { shards, identity }, config: { max_msg_size: limit = -1 } } = opened;
@@ -108,10 +108,19 @@ export class JetStreamEventStore implements EventStore {
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
     const parts = partsOf(api, opened, options, this.#notifier);
-    const { heads, reader, ends, events, queue, pause, timeout } = parts;
+    const { heads, headReader, ends, events, queue, requestTimeout, timeout } = parts;
     this.#heads = heads;
-    this.#reader = reader;
-    this.#parts = { api, pause, timeout, heads, heading: reader, ends, events, identity };
+    this.#reader = headReader;
+    this.#parts = {
+      api,
+      requestTimeout,
+      timeout,
+      heads,
+      headReader: headReader,
+      ends,
+      events,
+      identity,
+    };
     this.#history = new History(this.#parts);
     this.#log = new Log(this.#parts);
     this.#planner = new SavePlanner(connection, {
@@ -144,18 +153,18 @@ export class JetStreamEventStore implements EventStore {
   static async #open(
     connection: Connection,
     options: JetStreamEventStoreOptions,
-    detour?: Detour,
+    detour?: SavePathFactory,
   ): Promise<JetStreamEventStore> {
     const { namespace = "default", replicas = 1, shards, timeout = 10_000 } = options;
     const layout = new Layout(namespace);
     checkOptions(options);
-    const wire = openWire(connection);
+    const requests = openRequests(connection);
     try {
-      const api = new StreamApi(wire, layout, "$JS.API");
+      const api = new StreamApi(requests, layout, "$JS.API");
       const opened = await openStream(api, { replicas, shards, timeout });
       return new JetStreamEventStore(connection, api, opened, options, detour);
     } catch (error) {
-      wire.close();
+      requests.close();
       throw error;
     }
   }
@@ -284,7 +293,7 @@ export class JetStreamEventStore implements EventStore {
     await this.#subscriptions.end();
     await this.#path.idle();
     await this.#notifier.settled();
-    this.#parts.api.wire.close();
+    this.#parts.api.requests.close();
   }
 
   async *#readEvents(actorId: string, options: ReadOptions): AsyncGenerator<Event, void> {
@@ -316,7 +325,7 @@ export class JetStreamEventStore implements EventStore {
   async #attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
     this.#checkOpen(what);
     const { api, timeout } = this.#parts;
-    return await attempt(api.wire, timeout, what, work);
+    return await attempt(api.requests, timeout, what, work);
   }
 
   #checkOpen(what: string): void {

@@ -26,7 +26,7 @@ export interface OpenedStream {
 }
 
 /** What is asked of a stream. */
-export interface StreamWishes {
+export interface StreamRequest {
   readonly replicas: number;
   readonly shards: number | undefined;
   readonly timeout: number;
@@ -39,7 +39,7 @@ export interface StreamWishes {
  * @throws {StreamConfigError} The stream would lose events, or is not what was asked for.
  * @throws {StoreUnavailableError} No answer within the timeout.
  */
-export async function openStream(api: StreamApi, wishes: StreamWishes): Promise<OpenedStream> {
+export async function openStream(api: StreamApi, wishes: StreamRequest): Promise<OpenedStream> {
   const { stream, subjects } = api.layout;
   return await opening(api, wishes.timeout, async () => {
     const config = await ensureStream(api, configOf(api.layout, wishes.replicas), wishes.timeout);
@@ -55,10 +55,10 @@ export async function openStream(api: StreamApi, wishes: StreamWishes): Promise<
   });
 }
 
-async function ensureGenesis(api: StreamApi, wishes: StreamWishes): Promise<Genesis> {
+async function ensureGenesis(api: StreamApi, wishes: StreamRequest): Promise<Genesis> {
   const { layout } = api;
-  const pause = wishes.timeout / 5;
-  const standing = await api.get({ last_by_subj: layout.genesis }, pause);
+  const requestTimeout = wishes.timeout / 5;
+  const standing = await api.get({ last_by_subj: layout.genesis }, requestTimeout);
   if (standing !== undefined) return readGenesis(decoder.decode(standing.data), layout);
   const genesis = {
     format: FORMAT,
@@ -67,15 +67,15 @@ async function ensureGenesis(api: StreamApi, wishes: StreamWishes): Promise<Gene
     identity: crypto.randomUUID(),
     created: new Date().toISOString(),
   };
-  const founded = await api.found(layout.genesis, genesis, pause);
-  const stored = await api.get({ last_by_subj: layout.genesis }, pause);
+  const founded = await api.found(layout.genesis, genesis, requestTimeout);
+  const stored = await api.get({ last_by_subj: layout.genesis }, requestTimeout);
   if (stored !== undefined) return readGenesis(decoder.decode(stored.data), layout);
   if (founded) throw new ApiError({ code: 503, description: "the genesis is not to be read yet" });
-  const state = (await api.info(pause))?.state;
+  const state = (await api.info(requestTimeout))?.state;
   if (state === undefined || state.last_seq === 0) {
     throw new ApiError({ code: 503, description: "the genesis was not stored" });
   }
-  const first = await api.get({ seq: state.first_seq, next_by_subj: ">" }, pause);
+  const first = await api.get({ seq: state.first_seq, next_by_subj: ">" }, requestTimeout);
   if (first === undefined || first.subject === layout.genesis) {
     throw new ApiError({ code: 503, description: "others make the stream at the moment" });
   }

@@ -5,12 +5,12 @@ import type { OpenedStream } from "./event_stream.ts";
 import type { JetStreamEventStoreOptions } from "./options.ts";
 import { Publisher } from "../nats/publisher.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
-import { Ends } from "../read/end_reader.ts";
+import { EndReader } from "../read/end_reader.ts";
 import { EventReader } from "../read/event_reader.ts";
 import { HeadReader } from "../read/head_reader.ts";
-import { Heads } from "../read/heads.ts";
+import { HeadCache } from "../read/heads.ts";
 import { Committer } from "../save/committer.ts";
-import type { StoreParts } from "../save/path.ts";
+import type { StoreInternals } from "../save/path.ts";
 import { SaveQueue } from "../save/queue.ts";
 
 /** Saves of one actor from which one batch is quicker than one at a time, on one server. */
@@ -19,8 +19,8 @@ const GROUP_FROM = 32;
 const GROUP_FROM_REPLICATED = 2;
 
 /** The parts of a store, with those that no other way to save needs. */
-export interface OwnParts extends StoreParts {
-  readonly ends: Ends;
+export interface OwnParts extends StoreInternals {
+  readonly ends: EndReader;
   /** The store's own way to save. */
   readonly queue: SaveQueue;
 }
@@ -33,18 +33,18 @@ export function partsOf(
   notifier: StoredNotifier,
 ): OwnParts {
   const { timeout = 10_000, cacheSize = 100_000, codec, upcasters = {} } = options;
-  const pause = timeout / 5;
+  const requestTimeout = timeout / 5;
   const replicated = num_replicas > 1;
-  const heads = new Heads(cacheSize);
-  const ends = new Ends(api, heads, pause, replicated);
-  const reader = new HeadReader(api, heads, ends, shards, pause);
+  const heads = new HeadCache(cacheSize);
+  const ends = new EndReader(api, heads, requestTimeout, replicated);
+  const headReader = new HeadReader(api, heads, ends, shards, requestTimeout);
   const publisher = new Publisher(api);
   const markerOf = (actorId: string) => api.layout.commit(shardOf(actorId, shards));
-  const committer = new Committer({ api, heads, reader, publisher, pause, markerOf });
+  const committer = new Committer({ api, heads, headReader, publisher, requestTimeout, markerOf });
   const queue = new SaveQueue(committer, notifier, replicated ? GROUP_FROM_REPLICATED : GROUP_FROM);
   const events = new EventReader(new EventDecoder(codec, upcasters));
   return {
-    ...{ api, heads, reader, ends, events, publisher, committer, queue, notifier },
-    ...{ shards, pause, timeout },
+    ...{ api, heads, headReader, ends, events, publisher, committer, queue, notifier },
+    ...{ shards, requestTimeout, timeout },
   };
 }

@@ -8,9 +8,9 @@ import type { BucketEntry, PutOptions } from "./entry.ts";
 import { type Listing, watchBucket, type WatchOptions } from "./watch.ts";
 import { backoff } from "../nats/backoff.ts";
 import { readLast } from "../nats/direct_get.ts";
-import { openWire } from "../nats/open.ts";
+import { openRequests } from "../nats/open.ts";
 import { Publisher, type TryOutcome } from "../nats/publisher.ts";
-import type { Wire } from "../nats/requests.ts";
+import type { RequestMux } from "../nats/requests.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { StreamApi, type StreamNames } from "../nats/stream_api.ts";
@@ -39,7 +39,7 @@ export class Bucket {
   /** The bucket, as NATS tools name it. */
   readonly name: string;
   /** Carries the requests; its epoch counts the breaks of the connection. */
-  readonly wire: Wire;
+  readonly requests: RequestMux;
   readonly #api: StreamApi<StreamNames>;
   readonly #publisher: Publisher;
   readonly #timeout: number;
@@ -55,7 +55,7 @@ export class Bucket {
     markerTtl: number,
   ) {
     this.name = bucket;
-    this.wire = api.wire;
+    this.requests = api.requests;
     this.#api = api;
     this.#publisher = new Publisher(api);
     this.#timeout = timeout;
@@ -76,13 +76,13 @@ export class Bucket {
     checkRange("replicas", replicas, 1, 5, what);
     checkRange("timeout", timeout, 1, 2 ** 31 - 1, what);
     checkRange("markerTtl", markerTtl, 1000, 2 ** 31 - 1, what);
-    const wire = openWire(connection, what);
+    const requests = openRequests(connection, what);
     try {
-      const api = new StreamApi(wire, { stream: bucketStream(bucket) }, "$JS.API");
+      const api = new StreamApi(requests, { stream: bucketStream(bucket) }, "$JS.API");
       const stands = await openBucketStream(api, { bucket, replicas, markerTtl }, timeout);
       return new Bucket(api, options, stands);
     } catch (error) {
-      wire.close();
+      requests.close();
       throw error;
     }
   }
@@ -100,7 +100,7 @@ export class Bucket {
   async get(key: string, timeout: number = this.#timeout): Promise<BucketEntry> {
     const subject = this.#subject(key);
     const message = await attempt(
-      this.wire,
+      this.requests,
       timeout,
       `read key "${key}"`,
       () => this.#api.get({ last_by_subj: subject }, timeout / 5),
@@ -119,14 +119,14 @@ export class Bucket {
   }
 
   /**
-   * Tries once to write `value`, waiting at most `pause` ms for the answer. Sent again with the
+   * Tries once to write `value`, waiting at most `requestTimeout` ms for the answer. Sent again with the
    * same revision it cannot be stored twice; an unknown outcome is settled by reading.
    */
   put(
     key: string,
     value: Uint8Array,
     { revision, ttl }: PutOptions,
-    pause: number = this.#timeout / 5,
+    requestTimeout: number = this.#timeout / 5,
   ): Promise<TryOutcome> {
     const fields = headers();
     if (ttl !== undefined) {
@@ -135,16 +135,20 @@ export class Bucket {
       }
       fields.set("Nats-TTL", `${ttl}s`);
     }
-    return this.#publish(key, value, revision, fields, pause);
+    return this.#publish(key, value, revision, fields, requestTimeout);
   }
 
   /** Like {@linkcode Bucket.put}, but removes the key; its trace stays for `markerTtl`. */
-  remove(key: string, revision: number, pause: number = this.#timeout / 5): Promise<TryOutcome> {
+  remove(
+    key: string,
+    revision: number,
+    requestTimeout: number = this.#timeout / 5,
+  ): Promise<TryOutcome> {
     const fields = headers();
     fields.set("KV-Operation", "PURGE");
     fields.set("Nats-Rollup", "sub");
     fields.set("Nats-TTL", `${Math.ceil(this.#markerTtl / 1000)}s`);
-    return this.#publish(key, new Uint8Array(), revision, fields, pause);
+    return this.#publish(key, new Uint8Array(), revision, fields, requestTimeout);
   }
 
   /**
@@ -175,7 +179,7 @@ export class Bucket {
       if (outcome.kind === "stale") continue;
       cause = outcome.cause;
       if (outcome.kind === "unknown") doubtful = value;
-      if (outcome.kind === "refused" || !await retry(this.wire)) break;
+      if (outcome.kind === "refused" || !await retry(this.requests)) break;
     }
     const reason = cause instanceof Error ? cause.message : "others write it all the time";
     const fate = doubtful === undefined ? "it was not written" : "it may have been written";
@@ -209,7 +213,7 @@ export class Bucket {
   async close(): Promise<void> {
     this.#ends.abort();
     await Promise.all(this.#watches);
-    this.wire.close();
+    this.requests.close();
   }
 
   async #publish(
@@ -217,7 +221,7 @@ export class Bucket {
     body: Uint8Array,
     revision: number,
     fields: ReturnType<typeof headers>,
-    pause: number,
+    requestTimeout: number,
   ): Promise<TryOutcome> {
     // The server takes an odd value for no check at all.
     if (!Number.isSafeInteger(revision) || revision < 0) {
@@ -225,7 +229,11 @@ export class Bucket {
     }
     fields.set(EXPECT, String(revision));
     const messages = [{ subject: this.#subject(key), headers: fields, body }];
-    const outcome = await this.#publisher.publish(messages, pause, performance.now() + pause);
+    const outcome = await this.#publisher.publish(
+      messages,
+      requestTimeout,
+      performance.now() + requestTimeout,
+    );
     if (outcome.kind === "stored") this.#highest = Math.max(this.#highest, outcome.first);
     return outcome;
   }
@@ -233,15 +241,15 @@ export class Bucket {
   async #list(filter: string, timeout: number): Promise<Listing> {
     const what = `list keys "${filter}" of bucket "${this.name}"`;
     const subject = this.#subject(filter);
-    const pause = timeout / 5;
+    const requestTimeout = timeout / 5;
     const retry = backoff(performance.now() + timeout);
     const least = this.#highest;
     for (;;) {
       const page = await attempt(
-        this.wire,
+        this.requests,
         timeout,
         what,
-        () => readLast(this.#api, [subject], pause),
+        () => readLast(this.#api, [subject], requestTimeout),
       );
       if (page.messages.length >= MAX_LIST) {
         throw new StoreUnavailableError(`Cannot ${what}: ${MAX_LIST} keys or more match`);
@@ -249,17 +257,17 @@ export class Bucket {
       // An empty answer tells no position: the leader's word on the filter then does.
       const isCurrent = page.messages.length > 0 ? page.upTo >= least : undefined ===
         await attempt(
-          this.wire,
+          this.requests,
           timeout,
           what,
-          () => this.#api.get({ last_by_subj: subject }, pause),
+          () => this.#api.get({ last_by_subj: subject }, requestTimeout),
         );
       if (isCurrent) {
         const entries = page.messages.map((message) => this.#entry(message))
           .filter(({ value }) => value !== undefined);
         return { entries, upTo: Math.max(page.upTo, least) };
       }
-      if (!await retry(this.wire)) {
+      if (!await retry(this.requests)) {
         throw new StoreUnavailableError(`Cannot ${what}: the copies that answer lag behind`);
       }
     }

@@ -1,7 +1,7 @@
 import { unlessAborted } from "../base/abort.ts";
 import type { BucketEntry } from "./entry.ts";
 import { backoff } from "../nats/backoff.ts";
-import { Feed } from "../nats/live_consumer.ts";
+import { LiveConsumer } from "../nats/live_consumer.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { StreamApi, StreamNames } from "../nats/stream_api.ts";
 
@@ -45,7 +45,7 @@ export async function* watchBucket(
 ): AsyncGenerator<BucketEntry, void> {
   const ends = new AbortController();
   const signal = AbortSignal.any([options.signal, ends.signal]);
-  const news = new News(source.get, options.known ?? [], signal);
+  const news = new KeyChanges(source.get, options.known ?? [], signal);
   const work = follow(source, { ...options, signal }, news);
   source.begun(work);
   try {
@@ -64,11 +64,11 @@ export async function* watchBucket(
 async function follow(
   source: WatchSource,
   { filter = ">", reconcile = 60_000, signal }: WatchOptions & { signal: AbortSignal },
-  news: News,
+  news: KeyChanges,
 ): Promise<void> {
-  const { api: { wire }, list } = source;
+  const { api: { requests }, list } = source;
   let retry = backoff(Infinity, signal);
-  while (!signal.aborted && !wire.closed) {
+  while (!signal.aborted && !requests.closed) {
     try {
       const { entries, upTo } = await list(filter);
       await news.compare(entries);
@@ -82,14 +82,14 @@ async function follow(
       retry = backoff(Infinity, signal);
     } catch {
       // Out of reach: what is missed meanwhile, the next comparison finds.
-      await retry(wire);
+      await retry(requests);
     }
   }
   news.end();
 }
 
 /** The latest of each key that was not told yet. */
-class News {
+class KeyChanges {
   readonly #get: WatchSource["get"];
   /** What was seen last of each key, as long as a trace of it is there. */
   readonly #known = new Map<string, { readonly revision: number; readonly isGone: boolean }>();
@@ -161,11 +161,11 @@ async function pushed(
   filter: string,
   after: number,
   signal: AbortSignal,
-  news: News,
+  news: KeyChanges,
 ): Promise<void> {
   const name = `aether-${crypto.randomUUID()}`;
   try {
-    const feed = await Feed.open(api, name, {
+    const feed = await LiveConsumer.open(api, name, {
       subject: subjectOf(filter),
       after,
       heartbeat: HEARTBEAT,

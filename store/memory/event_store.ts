@@ -1,6 +1,6 @@
 import { categoryOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
-import { Lanes } from "../base/keyed_queue.ts";
+import { KeyedQueue } from "../base/keyed_queue.ts";
 import { MAX_BYTES, prepareEvents, prepareExpected } from "../check/events.ts";
 import {
   checkActorId,
@@ -63,7 +63,7 @@ export class InMemoryEventStore implements EventStore {
   /** See {@linkcode EventStore.identity}: a UUID, new with each store, as its events are. */
   readonly identity: string = crypto.randomUUID();
   readonly #log = new MemoryLog();
-  readonly #lanes = new Lanes();
+  readonly #lanes = new KeyedQueue();
   readonly #monitor: StoreMonitor;
   readonly #subscriptions: Subscriptions;
   readonly #notifier: StoredNotifier;

@@ -1,5 +1,5 @@
-import { pause } from "../base/sleep.ts";
-import type { Wire } from "./requests.ts";
+import { sleep } from "../base/sleep.ts";
+import type { RequestMux } from "./requests.ts";
 
 /** First wait, in ms; it doubles up to {@linkcode LONGEST}. */
 const SHORTEST = 4;
@@ -15,15 +15,15 @@ const LONGEST = 250;
 export function backoff(
   deadline: number,
   signal?: AbortSignal,
-): (wire: Wire) => Promise<boolean> {
+): (requests: RequestMux) => Promise<boolean> {
   let span = SHORTEST;
-  return async (wire) => {
+  return async (requests) => {
     const left = deadline - performance.now();
-    if (wire.closed || left <= 0 || signal?.aborted) return false;
+    if (requests.closed || left <= 0 || signal?.aborted) return false;
     const wait = span * (0.5 + Math.random() / 2);
     span = Math.min(span * 2, LONGEST);
-    await pause(Math.min(wait, left), signal);
-    await wire.connected(deadline - performance.now(), signal);
-    return !wire.closed && !signal?.aborted && performance.now() < deadline;
+    await sleep(Math.min(wait, left), signal);
+    await requests.connected(deadline - performance.now(), signal);
+    return !requests.closed && !signal?.aborted && performance.now() < deadline;
   };
 }

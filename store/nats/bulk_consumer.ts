@@ -1,7 +1,7 @@
 import type { Msg } from "@nats-io/nats-core";
 import { consumerOf, lost, PULL_BYTES } from "./consumer_config.ts";
 import { DeliveredMessage } from "./delivered_message.ts";
-import { WireError } from "./request_error.ts";
+import { RequestError } from "./request_error.ts";
 import type { StoredMessage } from "./stored_message.ts";
 import type { StreamApi } from "./stream_api.ts";
 
@@ -13,11 +13,11 @@ const KEPT = 10_000;
 const PATIENCE = 500;
 
 /**
- * A long stretch of the messages of a subject, through a consumer: to make one takes a few
+ * A long consumer of the messages of a subject, through a consumer: to make one takes a few
  * requests, and what it delivers costs the server less than half of what direct requests do.
  * It promises nothing: whoever reads it checks that it is whole, and can do without it.
  */
-export class Stretch {
+export class BulkConsumer {
   readonly #api: StreamApi;
   readonly #name: string;
   /** How long one request may take, in ms. */
@@ -33,24 +33,24 @@ export class Stretch {
     this.#after = after;
   }
 
-  /** The stretch of `subject` behind sequence `after`; each request may take `pause` ms at most. */
+  /** The consumer of `subject` behind sequence `after`; each request may take `requestTimeout` ms at most. */
   static async open(
     api: StreamApi,
     subject: string,
     after: number,
-    pause: number,
-  ): Promise<Stretch> {
+    requestTimeout: number,
+  ): Promise<BulkConsumer> {
     const name = `aether-${crypto.randomUUID()}`;
-    const patience = Math.min(pause, PATIENCE);
-    const stretch = new Stretch(api, name, after, patience);
+    const patience = Math.min(requestTimeout, PATIENCE);
+    const consumer = new BulkConsumer(api, name, after, patience);
     try {
       await api.consume(name, consumerOf(name, subject, after, KEPT), patience);
     } catch (error) {
       // It may be made late, by a server that does not answer: nobody waits for that.
-      if (error instanceof WireError && error.maybeSent) stretch.close();
+      if (error instanceof RequestError && error.maybeSent) consumer.close();
       throw error;
     }
-    return stretch;
+    return consumer;
   }
 
   /** The next messages, as many as there are or fit. */

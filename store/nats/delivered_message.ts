@@ -7,7 +7,7 @@ const START = "$JS.ACK.";
 const ZERO = 48;
 
 /** What the reply subject of a message says that a consumer delivers. */
-export interface Delivery {
+export interface ConsumerDelivery {
   /** Who delivers it. */
   readonly consumer: string;
   /** The message's position in the stream. */
@@ -19,7 +19,7 @@ export interface Delivery {
 }
 
 /** How `message` was delivered; `undefined` where no consumer did. */
-export function deliveryOf({ reply = "" }: Msg): Delivery | undefined {
+export function deliveryOf({ reply = "" }: Msg): ConsumerDelivery | undefined {
   if (!reply.startsWith(START)) return undefined;
   /** Where tokens end, behind the first two. */
   const ends: number[] = [START.length - 1];
@@ -46,17 +46,17 @@ function integer(digits: string): number {
 /** A message as a consumer delivers it. */
 export class DeliveredMessage extends ReceivedMessage {
   readonly #message: Msg;
-  #delivery: Delivery | undefined;
+  #delivery: ConsumerDelivery | undefined;
 
   /** Takes the message, and what its reply subject says where that is known. */
-  constructor(message: Msg, delivery?: Delivery) {
+  constructor(message: Msg, delivery?: ConsumerDelivery) {
     super(new MessageText(message));
     this.#message = message;
     this.#delivery = delivery;
   }
 
   /** What its reply subject says. */
-  get delivery(): Delivery {
+  get delivery(): ConsumerDelivery {
     return this.#delivery ??= deliveryOf(this.#message)!;
   }
 

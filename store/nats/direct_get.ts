@@ -46,7 +46,7 @@ async function readDirect(
 ): Promise<Page> {
   const messages: DirectMessage[] = [];
   let end = "";
-  await api.wire.collect(api.direct, JSON.stringify(query), idle, (message) => {
+  await api.requests.collect(api.direct, JSON.stringify(query), idle, (message) => {
     const text = new MessageText(message);
     const { headers, status: code } = text;
     if (code !== 0 && code !== 204 && code !== 404) {

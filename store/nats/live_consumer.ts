@@ -10,7 +10,7 @@ const PULL = 256;
 const TOO_LARGE = "Message Size Exceeds MaxBytes";
 
 /** What a feed delivers, and with what patience. */
-export interface FeedOptions {
+export interface LiveConsumerOptions {
   /** An exact subject, or one with wildcards. */
   readonly subject: string;
   /** The sequence before the first one wanted. */
@@ -25,7 +25,7 @@ export interface FeedOptions {
  * does a heartbeat that counts more than has come. A feed that ends says nothing of the stream;
  * whoever reads it opens another one after the last message that it was given.
  */
-export class Feed {
+export class LiveConsumer {
   readonly #api: StreamApi<StreamNames>;
   readonly #name: string;
   readonly #heartbeat: number;
@@ -41,7 +41,7 @@ export class Feed {
   private constructor(
     api: StreamApi<StreamNames>,
     name: string,
-    { after, heartbeat }: FeedOptions,
+    { after, heartbeat }: LiveConsumerOptions,
   ) {
     this.#api = api;
     this.#name = name;
@@ -53,12 +53,12 @@ export class Feed {
   static async open(
     api: StreamApi<StreamNames>,
     name: string,
-    options: FeedOptions,
-  ): Promise<Feed> {
+    options: LiveConsumerOptions,
+  ): Promise<LiveConsumer> {
     const { subject, after, heartbeat } = options;
     // It is kept for a while only: the safety net, where nobody is left to delete it.
     await api.consume(name, consumerOf(name, subject, after, 30 * heartbeat), heartbeat);
-    return new Feed(api, name, options);
+    return new LiveConsumer(api, name, options);
   }
 
   /**

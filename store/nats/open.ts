@@ -2,7 +2,7 @@ import type { StreamConfig } from "@nats-io/jetstream";
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError, StreamConfigError, UnsupportedServerError } from "../errors.ts";
 import { backoff } from "./backoff.ts";
-import { Wire } from "./requests.ts";
+import { RequestMux } from "./requests.ts";
 import { ApiError, isPassing, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
 
 /** The oldest server whose checks keep the promises: atomic batches came with it. */
@@ -21,12 +21,12 @@ function checkServer(connection: Connection): void {
 }
 
 /**
- * A wire over `connection`, for `what` is opened on it.
+ * A requests over `connection`, for `what` is opened on it.
  *
  * @throws {StoreUnavailableError} The connection is closed or drains, or broken at the moment.
  * @throws {UnsupportedServerError} The server is older than 2.12.
  */
-export function openWire(connection: Connection, what = "the store"): Wire {
+export function openRequests(connection: Connection, what = "the store"): RequestMux {
   if (connection.isClosed() || connection.isDraining()) {
     throw new StoreUnavailableError(`Cannot open ${what}: the connection is closed or drains`);
   }
@@ -34,7 +34,7 @@ export function openWire(connection: Connection, what = "the store"): Wire {
     throw new StoreUnavailableError(`Cannot open ${what}: there is no connection at the moment`);
   }
   checkServer(connection);
-  return new Wire(connection);
+  return new RequestMux(connection);
 }
 
 /**
@@ -44,7 +44,7 @@ export function openWire(connection: Connection, what = "the store"): Wire {
  * @throws {StoreUnavailableError} No answer within the timeout.
  */
 export async function opening<T>(
-  { wire, layout: { stream } }: StreamApi<StreamNames>,
+  { requests, layout: { stream } }: StreamApi<StreamNames>,
   timeout: number,
   work: () => Promise<T>,
 ): Promise<T> {
@@ -54,7 +54,7 @@ export async function opening<T>(
     } catch (error) {
       // Servers that have just come up, or miss one of them for a moment, find no place at first.
       const isUnplaced = error instanceof ApiError && error.code === ServerCode.NO_PEERS;
-      if ((isPassing(error) || isUnplaced) && await retry(wire)) continue;
+      if ((isPassing(error) || isUnplaced) && await retry(requests)) continue;
       if (error instanceof ApiError && error.status !== 503) {
         throw new StreamConfigError(stream, [`the server refuses: ${error.message}`]);
       }
@@ -74,16 +74,16 @@ export async function ensureStream(
   config: Partial<StreamConfig>,
   timeout: number,
 ): Promise<StreamConfig> {
-  const pause = timeout / 5;
-  const standing = await api.info(pause);
+  const requestTimeout = timeout / 5;
+  const standing = await api.info(requestTimeout);
   if (standing !== undefined) return standing.config;
   try {
-    await api.create(config, pause);
+    await api.create(config, requestTimeout);
   } catch (error) {
     // Somebody made it meanwhile, with other replicas: theirs is verified like any other.
     if (!(error instanceof ApiError) || error.code !== ServerCode.STREAM_NAME_IN_USE) throw error;
   }
-  const made = await api.info(pause);
+  const made = await api.info(requestTimeout);
   if (made === undefined) {
     throw new ApiError({ code: 503, description: "the stream is gone as soon as it was made" });
   }

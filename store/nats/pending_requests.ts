@@ -1,5 +1,5 @@
 import type { Msg } from "@nats-io/nats-core";
-import { WireError, type WireFailure } from "./request_error.ts";
+import { RequestError, type RequestFailure } from "./request_error.ts";
 
 /** Takes one message of the answer; true when it was the last one. */
 export type Take = (message: Msg) => boolean;
@@ -16,7 +16,7 @@ interface Waiter {
 }
 
 /** Who waits for which answer, by the token of the request. One timer serves all. */
-export class Waiters {
+export class PendingRequests {
   readonly #waiters = new Map<number, Waiter>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
@@ -39,7 +39,7 @@ export class Waiters {
     if (waiter === undefined) return;
     try {
       if (!waiter.heard && message.data.length === 0 && message.headers?.code === 503) {
-        throw new WireError("no responders", waiter.subject, false);
+        throw new RequestError("no responders", waiter.subject, false);
       }
       waiter.heard = true;
       if (waiter.take(message)) {
@@ -65,17 +65,17 @@ export class Waiters {
     for (const [token, waiter] of this.#waiters) {
       if (waiter.subject !== subject) continue;
       isAny = true;
-      this.fail(token, new WireError("denied", waiter.subject, false, { cause }));
+      this.fail(token, new RequestError("denied", waiter.subject, false, { cause }));
     }
     return isAny;
   }
 
   /** Ends all of them. */
-  failAll(failure: WireFailure, cause?: unknown): void {
+  failAll(failure: RequestFailure, cause?: unknown): void {
     clearTimeout(this.#timer);
     this.#timerAt = Infinity;
     for (const { subject, reject } of this.#waiters.values()) {
-      reject(new WireError(failure, subject, true, { cause }));
+      reject(new RequestError(failure, subject, true, { cause }));
     }
     this.#waiters.clear();
   }
@@ -96,7 +96,7 @@ export class Waiters {
     for (const [token, waiter] of this.#waiters) {
       if (waiter.deadline <= now) {
         this.#waiters.delete(token);
-        waiter.reject(new WireError("timeout", waiter.subject, true));
+        waiter.reject(new RequestError("timeout", waiter.subject, true));
       } else {
         next = Math.min(next, waiter.deadline);
       }

@@ -1,7 +1,7 @@
 import type { Msg } from "@nats-io/nats-core";
 import type { MsgHdrs } from "@nats-io/nats-core";
 import { unlessAborted } from "../base/abort.ts";
-import { WireError } from "./request_error.ts";
+import { RequestError } from "./request_error.ts";
 import { ApiError, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
 
 const decoder = new TextDecoder();
@@ -38,7 +38,7 @@ export class Publisher {
   }
 
   /**
-   * Tries once, waiting at most `pause` ms for the answer, and not past `deadline` (by the
+   * Tries once, waiting at most `requestTimeout` ms for the answer, and not past `deadline` (by the
    * monotonic clock, in ms): what would be sent later is not sent. Nor is anything once
    * `signal` is aborted; what is out by then is not waited for.
    *
@@ -46,7 +46,7 @@ export class Publisher {
    */
   publish(
     messages: readonly Outgoing[],
-    pause: number,
+    requestTimeout: number,
     deadline: number,
     signal?: AbortSignal,
     batch?: string,
@@ -55,21 +55,21 @@ export class Publisher {
     return messages.length === 1
       ? unlessUnknown(
         signal,
-        this.#publishOne(messages[0]!, Math.min(pause, deadline - performance.now())),
+        this.#publishOne(messages[0]!, Math.min(requestTimeout, deadline - performance.now())),
       )
-      : this.#publishInTurn(messages, pause, deadline, signal, batch);
+      : this.#publishInTurn(messages, requestTimeout, deadline, signal, batch);
   }
 
   /** Not async, so that the message is let go as soon as it is sent. */
   #publishOne({ subject, headers, body }: Outgoing, timeout: number): Promise<TryOutcome> {
     if (timeout <= 0) return Promise.resolve(tooLate());
-    return this.#api.wire.request(subject, body, timeout, headers)
+    return this.#api.requests.request(subject, body, timeout, headers)
       .then((answer) => this.#read(answer, 1), outcomeOf);
   }
 
   async #publishInTurn(
     messages: readonly Outgoing[],
-    pause: number,
+    requestTimeout: number,
     deadline: number,
     signal: AbortSignal | undefined,
     batch: string | undefined,
@@ -80,7 +80,7 @@ export class Publisher {
       return { kind: "absent", cause };
     }
     try {
-      const timeout = Math.min(pause, deadline - performance.now());
+      const timeout = Math.min(requestTimeout, deadline - performance.now());
       return timeout > 0
         ? await unlessUnknown(signal, this.#publishBatch(messages, timeout, batch))
         : tooLate();
@@ -118,7 +118,7 @@ export class Publisher {
     timeout: number,
     id: string = crypto.randomUUID(),
   ): Promise<TryOutcome> {
-    const { wire } = this.#api;
+    const { requests } = this.#api;
     try {
       for (const [at, { headers }] of messages.entries()) {
         headers.set("Nats-Batch-Id", id);
@@ -128,9 +128,9 @@ export class Publisher {
       last.headers.set("Nats-Batch-Commit", "1");
       // Without its last message, an interrupted batch is dropped by the server as a whole.
       for (const { subject, body, headers } of messages.slice(0, -1)) {
-        wire.send(subject, body, headers);
+        requests.send(subject, body, headers);
       }
-      const answer = await wire.request(last.subject, last.body, timeout, last.headers);
+      const answer = await requests.request(last.subject, last.body, timeout, last.headers);
       return this.#read(answer, messages.length);
     } catch (error) {
       return outcomeOf(error);
@@ -175,7 +175,7 @@ function unlessUnknown(
 }
 
 function outcomeOf(cause: unknown): TryOutcome {
-  if (cause instanceof WireError) {
+  if (cause instanceof RequestError) {
     if (cause.maybeSent) return { kind: "unknown", cause };
     const final = cause.failure === "denied" || cause.failure === "closed";
     return { kind: final ? "refused" : "absent", cause };

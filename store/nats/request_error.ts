@@ -1,5 +1,5 @@
 /** Why a request has no answer. */
-export type WireFailure =
+export type RequestFailure =
   /** Nothing was sent, for there is no connection at the moment. */
   | "disconnected"
   /** Sent, then the connection broke; it may have arrived. */
@@ -14,14 +14,19 @@ export type WireFailure =
   | "closed";
 
 /** Thrown when a request has no answer. */
-export class WireError extends Error {
+export class RequestError extends Error {
   /** What happened. */
-  readonly failure: WireFailure;
+  readonly failure: RequestFailure;
   /** Whether the request may have reached a server all the same. */
   readonly maybeSent: boolean;
 
   /** Keeps the failure. */
-  constructor(failure: WireFailure, subject: string, maybeSent: boolean, options?: ErrorOptions) {
+  constructor(
+    failure: RequestFailure,
+    subject: string,
+    maybeSent: boolean,
+    options?: ErrorOptions,
+  ) {
     super(`Request on "${subject}" has no answer: ${failure}`, options);
     this.name = "WireError";
     this.failure = failure;

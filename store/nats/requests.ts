@@ -1,8 +1,8 @@
 import type { Msg, MsgHdrs, Status, Subscription } from "@nats-io/nats-core";
 import { LONGEST_TIMER } from "../base/sleep.ts";
 import type { Connection } from "../connection.ts";
-import { type Take, Waiters } from "./pending_requests.ts";
-import { WireError } from "./request_error.ts";
+import { PendingRequests, type Take } from "./pending_requests.ts";
+import { RequestError } from "./request_error.ts";
 
 const takeOne: Take = () => true;
 
@@ -11,12 +11,12 @@ const takeOne: Take = () => true;
  * reply subject, which leads the answer to whoever waits for it.
  * Every request ends: by its answer, in time, or when the connection breaks, drains or closes.
  */
-export class Wire {
+export class RequestMux {
   readonly #connection: Connection;
   readonly #inbox: string;
   readonly #subscription: Subscription;
   readonly #status: AsyncIterable<Status>;
-  readonly #waiters = new Waiters();
+  readonly #waiters = new PendingRequests();
   /** Told when the connection is back, or closed. */
   readonly #resumptions = new Set<() => void>();
   #lastToken = 0;
@@ -86,7 +86,7 @@ export class Wire {
   }
 
   /**
-   * Like {@linkcode Wire.collect} for a pull from a consumer, with an inbox of its own: what is
+   * Like {@linkcode RequestMux.collect} for a pull from a consumer, with an inbox of its own: what is
    * delivered names a subject of the stream, and no token.
    */
   async pull(subject: string, payload: string, idle: number, take: Take): Promise<void> {
@@ -124,7 +124,7 @@ export class Wire {
     if (this.#denied?.subject === subject) {
       const { cause } = this.#denied;
       this.#denied = undefined;
-      throw new WireError("denied", subject, false, { cause });
+      throw new RequestError("denied", subject, false, { cause });
     }
     this.#publish(subject, payload, "", headers);
   }
@@ -156,15 +156,15 @@ export class Wire {
   }
 
   #checkOpen(subject: string): void {
-    if (this.#closed) throw new WireError("closed", subject, false);
-    if (!this.#connected) throw new WireError("disconnected", subject, false);
+    if (this.#closed) throw new RequestError("closed", subject, false);
+    if (!this.#connected) throw new RequestError("disconnected", subject, false);
   }
 
   #classify(subject: string, error: unknown): unknown {
-    if (error instanceof WireError) return error;
+    if (error instanceof RequestError) return error;
     const name = error instanceof Error ? error.name : "";
     return name === "ClosedConnectionError" || name === "DrainingConnectionError"
-      ? new WireError("closed", subject, false, { cause: error })
+      ? new RequestError("closed", subject, false, { cause: error })
       : error;
   }
 

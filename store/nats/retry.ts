@@ -1,6 +1,6 @@
 import { AetherError, StoreUnavailableError } from "../errors.ts";
 import { backoff } from "./backoff.ts";
-import type { Wire } from "./requests.ts";
+import type { RequestMux } from "./requests.ts";
 import { isPassing } from "./stream_api.ts";
 
 /**
@@ -10,7 +10,7 @@ import { isPassing } from "./stream_api.ts";
  * @throws {StoreUnavailableError} The server does not answer, or refuses.
  */
 export async function attempt<T>(
-  wire: Wire,
+  requests: RequestMux,
   timeout: number,
   what: string,
   work: () => Promise<T>,
@@ -20,7 +20,7 @@ export async function attempt<T>(
       return await work();
     } catch (cause) {
       if (cause instanceof AetherError) throw cause;
-      if (isPassing(cause) && await retry(wire)) continue;
+      if (isPassing(cause) && await retry(requests)) continue;
       throw new StoreUnavailableError(`Cannot ${what}: ${(cause as Error).message}`, { cause });
     }
   }

@@ -113,7 +113,7 @@ export class DirectMessage extends ReceivedMessage {
 }
 
 /** How nats.js keeps a message, headers before content; its types leave that out. */
-interface Kept {
+interface NatsInternals {
   readonly _rdata?: Uint8Array;
   readonly _msg?: { readonly hdr?: number };
 }
@@ -132,7 +132,7 @@ export class MessageText {
   /** Takes the message apart. */
   constructor(message: Msg) {
     this.#message = message;
-    const { _rdata: bytes, _msg: { hdr: length = 0 } = {} } = message as Kept;
+    const { _rdata: bytes, _msg: { hdr: length = 0 } = {} } = message as NatsInternals;
     if (bytes instanceof Uint8Array && length >= START.length && length <= bytes.length) {
       const whole = bytes.length - length <= TOGETHER;
       const text = decoder.decode(whole ? bytes : bytes.subarray(0, length));

@@ -1,8 +1,8 @@
 import type { ConsumerConfig, StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import { headers, type Msg } from "@nats-io/nats-core";
 import type { Layout } from "../format/layout.ts";
-import { WireError } from "./request_error.ts";
-import type { Wire } from "./requests.ts";
+import { RequestError } from "./request_error.ts";
+import type { RequestMux } from "./requests.ts";
 import { FetchedMessage, type StoredMessage } from "./stored_message.ts";
 
 const encoder = new TextEncoder();
@@ -53,16 +53,16 @@ export interface InfoQuery {
 /** The JetStream API of one stream. */
 export class StreamApi<Names extends StreamNames = Layout> {
   /** Carries the requests. */
-  readonly wire: Wire;
+  readonly requests: RequestMux;
   /** The stream's names. */
   readonly layout: Names;
   /** When making a consumer may be worth a try again, by the monotonic clock, in ms. */
   consumersFrom = 0;
   readonly #prefix: string;
 
-  /** Talks to the stream of `layout` over `wire`. */
-  constructor(wire: Wire, layout: Names, prefix: string) {
-    this.wire = wire;
+  /** Talks to the stream of `layout` over `requests`. */
+  constructor(requests: RequestMux, layout: Names, prefix: string) {
+    this.requests = requests;
     this.layout = layout;
     this.#prefix = prefix;
   }
@@ -113,7 +113,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
     const condition = headers();
     condition.set("Nats-Expected-Last-Sequence", "0");
     const body = encoder.encode(JSON.stringify(genesis));
-    const answer = await this.wire.request(subject, body, timeout, condition);
+    const answer = await this.requests.request(subject, body, timeout, condition);
     return JSON.parse(decoder.decode(answer.data)).seq === 1;
   }
 
@@ -134,7 +134,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
     }
   }
 
-  /** Pulls from the consumer `name`; `idle` and `take` as in {@linkcode Wire.pull}. */
+  /** Pulls from the consumer `name`; `idle` and `take` as in {@linkcode RequestMux.pull}. */
   pull(
     name: string,
     query: unknown,
@@ -142,7 +142,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
     take: (message: Msg) => boolean,
   ): Promise<void> {
     const subject = `${this.#prefix}.CONSUMER.MSG.NEXT.${this.layout.stream}.${name}`;
-    return this.wire.pull(subject, JSON.stringify(query), idle, take);
+    return this.requests.pull(subject, JSON.stringify(query), idle, take);
   }
 
   async #call<T>(
@@ -152,7 +152,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
     ...consumer: string[]
   ): Promise<T> {
     const subject = [this.#prefix, operation, this.layout.stream, ...consumer].join(".");
-    const answer = await this.wire.request(subject, JSON.stringify(query), timeout);
+    const answer = await this.requests.request(subject, JSON.stringify(query), timeout);
     const result = JSON.parse(decoder.decode(answer.data));
     if (result.error !== undefined) throw new ApiError(result.error);
     return result;
@@ -162,5 +162,5 @@ export class StreamApi<Names extends StreamNames = Layout> {
 /** Whether another try may go better: the server was out of reach or in trouble for a moment. */
 export function isPassing(error: unknown): boolean {
   if (error instanceof ApiError) return error.status === 503;
-  return error instanceof WireError && error.failure !== "closed" && error.failure !== "denied";
+  return error instanceof RequestError && error.failure !== "closed" && error.failure !== "denied";
 }

@@ -1,17 +1,17 @@
-import { Pulse } from "../base/notifier.ts";
+import { Notifier } from "../base/notifier.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 
 /** How often it says, in ms, that it sees events though none is wanted. */
 export const SIGHT = 1_000;
 
 /** What several partitions are shown together. */
-export interface Tide {
+export interface SharedPosition {
   /** The last event that there was, of whichever partition. */
   last: RecordedEvent | undefined;
 }
 
 /** What a partition has to do next. */
-export interface Batch<E extends Event> {
+export interface HandlerBatch<E extends Event> {
   /** Events to handle, in order. */
   readonly events: readonly (E & RecordedEvent)[];
   /** The last event that was seen, wanted or not: up to it there are no others. */
@@ -19,17 +19,17 @@ export interface Batch<E extends Event> {
 }
 
 /** What waits to be handled in one partition: those at hand are handled together. */
-export class Intake<E extends Event> {
+export class PartitionBuffer<E extends Event> {
   /** Which partition it is of. */
   readonly partition: number;
   readonly #size: number;
   readonly #wanted: (event: E) => boolean;
-  readonly #pulse = new Pulse();
+  readonly #changed = new Notifier();
   #events: (E & RecordedEvent)[] = [];
   /** Up to here it was shown what there is. */
   #position: number;
   #seen: RecordedEvent | undefined;
-  #tide: Tide | undefined;
+  #tide: SharedPosition | undefined;
   #given = 0;
   #taken = 0;
   /** How many have to be taken until it has caught up, where that is known. */
@@ -55,7 +55,7 @@ export class Intake<E extends Event> {
   }
 
   /** It is given its events of those that `tide` shows, after its own position. */
-  set tide(tide: Tide | undefined) {
+  set tide(tide: SharedPosition | undefined) {
     if (this.#tide?.last !== undefined) this.show(this.#tide.last);
     this.#tide = tide;
   }
@@ -82,7 +82,7 @@ export class Intake<E extends Event> {
     if (!this.#wanted(event)) return;
     this.#events.push(event);
     this.#given++;
-    this.#pulse.tell();
+    this.#changed.notify();
   }
 
   /** Shows it an event that there is, of whichever partition. */
@@ -95,44 +95,44 @@ export class Intake<E extends Event> {
   /** What it was given is what was stored when its reading began. */
   reach(): void {
     this.#goal ??= this.#given;
-    this.#pulse.tell();
+    this.#changed.notify();
   }
 
   /** There will be no more, for `error`. */
   fail(error: unknown): void {
     this.#failure ??= { error };
-    this.#pulse.tell();
+    this.#changed.notify();
   }
 
   /** Nobody takes from it any more. */
   end(): void {
     this.#ended = true;
-    this.#pulse.tell();
+    this.#changed.notify();
   }
 
   /** Has `take` look again at what wakes it. */
   poke(): void {
-    this.#pulse.tell();
+    this.#changed.notify();
   }
 
   /** Resolves when it is not full, has ended, or after `ms`. */
   async room(ms?: number): Promise<void> {
     const deadline = performance.now() + (ms ?? Infinity);
-    while (this.full && !this.#ended && performance.now() < deadline) await this.#pulse.wait(ms);
+    while (this.full && !this.#ended && performance.now() < deadline) await this.#changed.wait(ms);
   }
 
   /**
    * What is at hand; waits until that is something, `wake` says so, or `signal` is aborted: then
    * there may be nothing. Throws what it failed with.
    */
-  async take(wake: () => boolean, signal: AbortSignal): Promise<Batch<E>> {
+  async take(wake: () => boolean, signal: AbortSignal): Promise<HandlerBatch<E>> {
     while (this.#events.length === 0 && !wake() && !signal.aborted) {
       if (this.#failure !== undefined) throw this.#failure.error;
-      await this.#pulse.wait(Infinity, signal);
+      await this.#changed.wait(Infinity, signal);
     }
     const events = this.#events.splice(0, this.#size);
     this.#taken += events.length;
-    this.#pulse.tell();
+    this.#changed.notify();
     if (this.#events.length > 0) return { events, seen: events.at(-1) };
     if (this.#tide?.last !== undefined) this.show(this.#tide.last);
     return { events, seen: this.#seen };

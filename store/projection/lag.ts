@@ -1,7 +1,7 @@
 import { shardOf } from "../actor.ts";
 import { StreamRegressedError } from "../errors.ts";
 import type { EventFilter } from "../options.ts";
-import type { Ledger } from "./ledger.ts";
+import type { ProjectionCheckpoints } from "./ledger.ts";
 import type { PartitionState, ProjectionVersion } from "./state.ts";
 import type { EventStore } from "../store.ts";
 
@@ -18,7 +18,7 @@ export interface LagParts<Tx> {
   readonly name: string;
   readonly store: EventStore;
   readonly filter: EventFilter;
-  readonly ledger: Ledger<Tx>;
+  readonly ledger: ProjectionCheckpoints<Tx>;
 }
 
 /** What a version has not done with yet. */

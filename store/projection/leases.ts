@@ -18,13 +18,13 @@ export interface ProjectionLeasesOptions {
 }
 
 /** What projections make of {@linkcode ProjectionLeases}. */
-export interface LeaseParts {
+export interface LeaseStore {
   readonly bucket: Bucket;
   /** In ms. */
   readonly lease: number;
 }
 
-let partsOf: (leases: ProjectionLeases) => LeaseParts;
+let partsOf: (leases: ProjectionLeases) => LeaseStore;
 
 /**
  * Shares the partitions of projections among the processes that run them, by keys in a NATS
@@ -66,13 +66,13 @@ export class ProjectionLeases implements AsyncDisposable {
   readonly namespace: string;
   /** The bucket, as NATS tools name it: the one of {@linkcode KvCheckpointStore}. */
   readonly bucket: string;
-  readonly #parts: LeaseParts;
+  readonly #parts: LeaseStore;
 
   static {
     partsOf = (leases) => leases.#parts;
   }
 
-  private constructor(namespace: string, parts: LeaseParts) {
+  private constructor(namespace: string, parts: LeaseStore) {
     this.namespace = namespace;
     this.bucket = parts.bucket.name;
     this.#parts = parts;
@@ -108,6 +108,6 @@ export class ProjectionLeases implements AsyncDisposable {
 }
 
 /** What a projection works with. */
-export function leaseParts(leases: ProjectionLeases): LeaseParts {
+export function leaseParts(leases: ProjectionLeases): LeaseStore {
   return partsOf(leases);
 }

@@ -2,7 +2,7 @@ import type { CheckpointStore } from "./checkpoint_store.ts";
 import { beginning, type PartitionState, type ProjectionControl, ProjectionKeys } from "./state.ts";
 
 /** What a projection has saved: what holds for all processes, and how far each partition is. */
-export class Ledger<Tx> {
+export class ProjectionCheckpoints<Tx> {
   /** Keeps the texts. */
   readonly checkpoints: CheckpointStore<Tx>;
   /** Where they are. */

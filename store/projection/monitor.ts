@@ -6,7 +6,7 @@ import {
   SpanKind,
 } from "@opentelemetry/api";
 import type { RecordedEvent } from "../event.ts";
-import type { Slot } from "./partition_owner.ts";
+import type { PartitionId } from "./partition_owner.ts";
 import { installedMeter } from "../telemetry/instruments.ts";
 import { endSpan, errorType, type Spanned, Spans } from "../telemetry/spans.ts";
 
@@ -23,7 +23,7 @@ export interface ProjectionMetrics {
 }
 
 /** The instruments of projections. */
-interface Instruments {
+interface ProjectionInstruments {
   /** `aether.projection.duration`, `s`: calls of handlers, `error.type` for those that threw. */
   readonly duration: Histogram;
   /** `aether.projection.parked.events`, `{event}`: events that were parked as the first of their actor. */
@@ -38,7 +38,7 @@ interface Instruments {
 export class ProjectionMonitor {
   readonly #name: string;
   readonly #spans = new Spans();
-  readonly #instruments: Instruments | undefined = instruments();
+  readonly #instruments: ProjectionInstruments | undefined = instruments();
   #handled = 0;
   #failed = 0;
   #parked = 0;
@@ -58,7 +58,7 @@ export class ProjectionMonitor {
   /** Watches a call of the handler, which `work` makes. */
   async handle(
     event: RecordedEvent,
-    slot: Slot,
+    slot: PartitionId,
     work: () => void | Promise<void>,
   ): Promise<void> {
     const spanned = this.#spans.installed ? this.#span(event, slot) : undefined;
@@ -87,7 +87,7 @@ export class ProjectionMonitor {
     this.#instruments?.parked.add(1, this.#attributes(event));
   }
 
-  #span(event: RecordedEvent, { version, partition }: Slot): Spanned | undefined {
+  #span(event: RecordedEvent, { version, partition }: PartitionId): Spanned | undefined {
     return this.#spans.begin({
       name: `project ${this.#name}`,
       kind: SpanKind.CONSUMER,
@@ -109,7 +109,7 @@ export class ProjectionMonitor {
 }
 
 /** `undefined` where no metrics SDK is installed: measuring costs nothing then. */
-function instruments(): Instruments | undefined {
+function instruments(): ProjectionInstruments | undefined {
   const meter = installedMeter();
   return meter && {
     duration: meter.createHistogram("aether.projection.duration", {

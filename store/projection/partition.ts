@@ -1,11 +1,11 @@
-import { Pulse } from "../base/notifier.ts";
+import { sleep } from "../base/sleep.ts";
 import { PoisonEventError, StreamRegressedError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import type { EventFilter } from "../options.ts";
 import type { ProjectionHandler } from "./handler.ts";
-import { type Intake, SIGHT } from "./intake.ts";
+import { type PartitionBuffer, SIGHT } from "./intake.ts";
 import type { ProjectionMonitor } from "./monitor.ts";
-import { HandlerFailure, type Seat, type Slot } from "./partition_owner.ts";
+import { HandlerFailure, type PartitionId, type PartitionOwner } from "./partition_owner.ts";
 import type { ProjectionReader } from "./reader.ts";
 import { park, passed, reasonOf, reparked } from "./state.ts";
 import type { EventStore } from "../store.ts";
@@ -31,11 +31,11 @@ export interface FailurePolicy {
 /** What runs a partition. */
 export interface PartitionParts<Tx, E extends Event> {
   readonly name: string;
-  readonly slot: Slot;
+  readonly slot: PartitionId;
   readonly store: EventStore;
   readonly filter: EventFilter;
   readonly handler: ProjectionHandler<Tx, E>;
-  readonly seat: Seat<Tx>;
+  readonly seat: PartitionOwner<Tx>;
   readonly failure: FailurePolicy;
   readonly monitor: ProjectionMonitor;
   /** Reads the events of all partitions of the version. */
@@ -52,7 +52,7 @@ export interface PartitionParts<Tx, E extends Event> {
 /** Handles the events of one partition, in order, one at a time. */
 export class PartitionRun<Tx, E extends Event> {
   readonly #parts: PartitionParts<Tx, E>;
-  #intake: Intake<E> | undefined;
+  #intake: PartitionBuffer<E> | undefined;
 
   /** Does nothing yet. */
   constructor(parts: PartitionParts<Tx, E>) {
@@ -89,7 +89,7 @@ export class PartitionRun<Tx, E extends Event> {
       if (found?.sequence === sequence && found.id === eventId) return;
       const isOther = found?.sequence === sequence;
       if (!isOther && performance.now() < deadline) {
-        await new Pulse().wait(PATIENCE / 10, signal);
+        await sleep(PATIENCE / 10, signal);
         continue;
       }
       throw new StreamRegressedError(
@@ -183,7 +183,7 @@ export class PartitionRun<Tx, E extends Event> {
         monitor.park(event);
         return await seat.save();
       }
-      await new Pulse().wait(pause * (0.5 + Math.random() / 2), signal);
+      await sleep(pause * (0.5 + Math.random() / 2), signal);
       if (signal.aborted) throw await this.#stopped();
       pause = Math.min(pause * 2, failure.maxDelay);
     }
@@ -192,7 +192,7 @@ export class PartitionRun<Tx, E extends Event> {
   /** Handles an event, and has come to `after` with it; gives the failure where it fails. */
   async #try(
     event: E & RecordedEvent,
-    after: Seat<Tx>["state"],
+    after: PartitionOwner<Tx>["state"],
   ): Promise<{ readonly cause: unknown } | undefined> {
     const { seat } = this.#parts;
     if (!seat.transactional) {

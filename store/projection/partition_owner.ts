@@ -1,7 +1,8 @@
-import { Pulse } from "../base/notifier.ts";
+import { sleep } from "../base/sleep.ts";
+import type { Notifier } from "../base/notifier.ts";
 import { CheckpointConflictError, isAetherError, StreamRegressedError } from "../errors.ts";
 import type { SavedCheckpoint } from "./checkpoint_store.ts";
-import type { Ledger } from "./ledger.ts";
+import type { ProjectionCheckpoints } from "./ledger.ts";
 import type { PartitionState } from "./state.ts";
 
 /** First wait before a checkpoint store is tried again, in ms; it doubles. */
@@ -18,7 +19,7 @@ export class HandlerFailure extends Error {
 }
 
 /** Which part of a projection. */
-export interface Slot {
+export interface PartitionId {
   readonly version: number;
   readonly partition: number;
   /** Into how many partitions the version divides the actors. */
@@ -26,25 +27,25 @@ export interface Slot {
 }
 
 /** What a seat needs to know. */
-export interface SeatParts<Tx> {
+export interface PartitionOwnerParts<Tx> {
   readonly name: string;
-  readonly slot: Slot;
-  readonly ledger: Ledger<Tx>;
+  readonly slot: PartitionId;
+  readonly ledger: ProjectionCheckpoints<Tx>;
   /** The identity of the store whose events are handled. */
   readonly identity: string;
   /** Ends the waiting for a store that is out of reach. */
   readonly signal: AbortSignal;
   readonly onError: (error: unknown) => void;
   /** Told of each save. */
-  readonly progress: Pulse;
+  readonly progress: Notifier;
 }
 
 /**
  * Who handles a partition has its seat: the right to save after the revision that was last seen.
  * A claim takes it from whoever had it, whose next save then fails.
  */
-export class Seat<Tx> {
-  readonly #parts: SeatParts<Tx>;
+export class PartitionOwner<Tx> {
+  readonly #parts: PartitionOwnerParts<Tx>;
   readonly #key: string;
   readonly #owner = crypto.randomUUID();
   #revision = 0;
@@ -53,7 +54,7 @@ export class Seat<Tx> {
   #savedAt = performance.now();
 
   /** The seat of one partition, not claimed yet. */
-  constructor(parts: SeatParts<Tx>) {
+  constructor(parts: PartitionOwnerParts<Tx>) {
     this.#parts = parts;
     const { ledger, slot } = parts;
     this.#key = ledger.keys.partition(slot.version, slot.partition);
@@ -160,7 +161,7 @@ export class Seat<Tx> {
     this.#revision = revision;
     this.#dirty = false;
     this.#savedAt = performance.now();
-    this.#parts.progress.tell();
+    this.#parts.progress.notify();
   }
 
   /** Proves that what was refused stands all the same, from an earlier try. */
@@ -193,7 +194,7 @@ export class Seat<Tx> {
         if (error instanceof HandlerFailure || isFinal(error)) throw error;
         if (signal.aborted) throw signal.reason;
         onError(error);
-        await new Pulse().wait(pause * (0.5 + Math.random() / 2), signal);
+        await sleep(pause * (0.5 + Math.random() / 2), signal);
       }
     }
   }

@@ -1,8 +1,8 @@
-import { Pulse } from "../base/notifier.ts";
+import { Notifier } from "../base/notifier.ts";
 import type { Event } from "../event.ts";
 import { type ProjectionLag, statesOf, unhandled } from "./lag.ts";
 import { leaseParts, type ProjectionLeases } from "./leases.ts";
-import { Ledger } from "./ledger.ts";
+import { ProjectionCheckpoints } from "./ledger.ts";
 import { type ProjectionMetrics, ProjectionMonitor } from "./monitor.ts";
 import {
   checkProjection,
@@ -66,11 +66,11 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   /** Tells it from other projections with the same checkpoint store. */
   readonly name: string;
   readonly #parts: SharedParts<Tx, E>;
-  readonly #ledger: Ledger<Tx>;
+  readonly #ledger: ProjectionCheckpoints<Tx>;
   readonly #leases: ProjectionLeases | undefined;
   readonly #monitor: ProjectionMonitor;
   readonly #partitions: number;
-  readonly #progress = new Pulse();
+  readonly #progress = new Notifier();
   readonly #stop = new AbortController();
   #running: { readonly runner: Runner<Tx, E>; readonly done: Promise<void> } | undefined;
 
@@ -84,7 +84,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     this.name = name;
     this.#monitor = new ProjectionMonitor(name);
     this.#leases = leases;
-    this.#ledger = new Ledger(checkpoints, name);
+    this.#ledger = new ProjectionCheckpoints(checkpoints, name);
     const checked = checkProjection(options);
     this.#partitions = checked.partitions;
     const shared = { ledger: this.#ledger, monitor: this.#monitor, progress: this.#progress };
@@ -126,7 +126,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       await done;
     } finally {
       this.#running = undefined;
-      this.#progress.tell();
+      this.#progress.notify();
     }
   }
 

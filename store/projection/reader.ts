@@ -1,9 +1,9 @@
+import { sleep } from "../base/sleep.ts";
 import { shardOf } from "../actor.ts";
-import { Pulse } from "../base/notifier.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import type { EventFilter } from "../options.ts";
-import { Intake, SIGHT, type Tide } from "./intake.ts";
+import { PartitionBuffer, type SharedPosition, SIGHT } from "./intake.ts";
 import type { EventStore, EventSubscription } from "../store.ts";
 
 /** How long a common reading waits for partitions that begin at the same time, in ms. */
@@ -21,9 +21,9 @@ export interface ReaderOptions {
 }
 
 /** A subscription that several partitions share. */
-interface Common<E extends Event> extends Tide {
+interface Common<E extends Event> extends SharedPosition {
   /** By partition. */
-  readonly intakes: Map<number, Intake<E>>;
+  readonly intakes: Map<number, PartitionBuffer<E>>;
   /** Resolves when it is over. */
   done: Promise<void>;
   subscription: EventSubscription<E> | undefined;
@@ -48,7 +48,7 @@ export class ProjectionReader<E extends Event> {
   readonly #options: ReaderOptions;
   readonly #filter: EventFilter;
   readonly #wanted: (event: E) => boolean;
-  readonly #lone = new Map<Intake<E>, Lone<E>>();
+  readonly #lone = new Map<PartitionBuffer<E>, Lone<E>>();
   #common: Common<E> | undefined;
 
   /** Reads nothing yet. */
@@ -62,9 +62,9 @@ export class ProjectionReader<E extends Event> {
   }
 
   /** Begins to read for a partition, after sequence `after`. */
-  join(partition: number, after: number): Intake<E> {
+  join(partition: number, after: number): PartitionBuffer<E> {
     const { size } = this.#options;
-    const intake = new Intake<E>(partition, after, { size, wanted: this.#wanted });
+    const intake = new PartitionBuffer<E>(partition, after, { size, wanted: this.#wanted });
     const { at } = this.#common ?? {};
     if (at !== undefined && after < at) this.#readAlone(intake);
     else this.#attach(intake);
@@ -72,7 +72,7 @@ export class ProjectionReader<E extends Event> {
   }
 
   /** Reads no more for a partition; resolves when nothing is held for it. */
-  async leave(intake: Intake<E>): Promise<void> {
+  async leave(intake: PartitionBuffer<E>): Promise<void> {
     intake.end();
     const lone = this.#lone.get(intake);
     if (lone !== undefined) {
@@ -86,7 +86,7 @@ export class ProjectionReader<E extends Event> {
     await Promise.all([common.subscription?.[Symbol.asyncDispose](), common.done]);
   }
 
-  #attach(intake: Intake<E>): void {
+  #attach(intake: PartitionBuffer<E>): void {
     if (this.#common === undefined) {
       const common: Common<E> = this.#common = {
         intakes: new Map(),
@@ -108,7 +108,7 @@ export class ProjectionReader<E extends Event> {
     const { store, of } = this.#options;
     const { intakes } = common;
     try {
-      await new Pulse().wait(of > 1 ? GATHER : 0);
+      await sleep(of > 1 ? GATHER : 0);
       if (intakes.size === 0) return;
       common.at = Math.min(...[...intakes.values()].map(({ position }) => position));
       const subscription = store.subscribe<E>({ from: common.at + 1, filter: this.#filter });
@@ -139,14 +139,14 @@ export class ProjectionReader<E extends Event> {
   }
 
   /** Waits until it takes more; where that takes long, the others go on without it. */
-  async #waitFor(intake: Intake<E>, { intakes }: Common<E>): Promise<void> {
+  async #waitFor(intake: PartitionBuffer<E>, { intakes }: Common<E>): Promise<void> {
     await intake.room(this.#options.patience ?? 1_000);
     if (!intake.full || intake.ended || intakes.get(intake.partition) !== intake) return;
     intakes.delete(intake.partition);
     this.#readAlone(intake);
   }
 
-  #readAlone(intake: Intake<E>): void {
+  #readAlone(intake: PartitionBuffer<E>): void {
     intake.tide = undefined;
     const { store } = this.#options;
     const subscription = store.subscribe<E>({ from: intake.position + 1, filter: this.#filter });
@@ -155,7 +155,7 @@ export class ProjectionReader<E extends Event> {
     this.#lone.set(intake, { subscription, done });
   }
 
-  async #catchUp(intake: Intake<E>, subscription: EventSubscription<E>): Promise<void> {
+  async #catchUp(intake: PartitionBuffer<E>, subscription: EventSubscription<E>): Promise<void> {
     try {
       for await (const event of subscription) {
         if (intake.ended) return;
@@ -177,7 +177,7 @@ export class ProjectionReader<E extends Event> {
   }
 
   /** Whether it has come as far as the others, so that what they get next it needs as well. */
-  #isTogether({ position }: Intake<E>): boolean {
+  #isTogether({ position }: PartitionBuffer<E>): boolean {
     const { at } = this.#common ?? {};
     return at === undefined || position >= at;
   }

@@ -1,4 +1,4 @@
-import type { Pulse } from "../base/notifier.ts";
+import type { Notifier } from "../base/notifier.ts";
 import { type LagParts, statesOf, unhandled } from "./lag.ts";
 import type { ProjectionControl } from "./state.ts";
 
@@ -8,7 +8,7 @@ const SOON = 20;
 /** What a rebuild needs. */
 export interface RebuildParts<Tx> extends LagParts<Tx> {
   readonly partitions: number;
-  readonly progress: Pulse;
+  readonly progress: Notifier;
   readonly onSwitch: (version: number, tx: Tx) => void | Promise<void>;
 }
 
@@ -43,6 +43,6 @@ export async function advanceRebuild<Tx>(
     },
     ({ active: { version } }, tx) => onSwitch(version, tx),
   );
-  progress.tell();
+  progress.notify();
   return 0;
 }

@@ -1,9 +1,9 @@
-import { Pulse } from "../base/notifier.ts";
+import { Notifier } from "../base/notifier.ts";
 import { isAetherError } from "../errors.ts";
 import type { Event } from "../event.ts";
-import type { Ledger } from "./ledger.ts";
+import type { ProjectionCheckpoints } from "./ledger.ts";
 import { type PartitionParts, PartitionRun } from "./partition.ts";
-import { Seat, type Slot } from "./partition_owner.ts";
+import { type PartitionId, PartitionOwner } from "./partition_owner.ts";
 import { ProjectionReader } from "./reader.ts";
 import { advanceRebuild } from "./rebuild.ts";
 import { type ProjectionControl, reasonOf } from "./state.ts";
@@ -12,7 +12,7 @@ import { type ProjectionControl, reasonOf } from "./state.ts";
 export type SharedParts<Tx, E extends Event> =
   & Omit<PartitionParts<Tx, E>, "slot" | "seat" | "reader" | "retries" | "signal" | "onCaughtUp">
   & {
-    readonly ledger: Ledger<Tx>;
+    readonly ledger: ProjectionCheckpoints<Tx>;
     /** Events that are handled at once, at most. */
     readonly batch: number;
     /** Partitions of a version that begins. */
@@ -20,23 +20,23 @@ export type SharedParts<Tx, E extends Event> =
     /** How often what other processes have settled is looked at, in ms. */
     readonly poll: number;
     /** Told of whatever may interest those who wait. */
-    readonly progress: Pulse;
+    readonly progress: Notifier;
     readonly onSwitch: (version: number, tx: Tx) => void | Promise<void>;
   };
 
 /** Says which partitions are this process's to run. */
 export interface Share {
   /** Those of `slots` that are; `held` are the ones that run here. */
-  of(slots: readonly Slot[], held: readonly Slot[]): Promise<readonly Slot[]>;
+  of(slots: readonly PartitionId[], held: readonly PartitionId[]): Promise<readonly PartitionId[]>;
   /** A partition is no longer run here. */
-  release(slot: Slot): Promise<void>;
+  release(slot: PartitionId): Promise<void>;
   /** Nothing more is run here. */
   leave(): Promise<void>;
 }
 
 /** A partition that is run here. */
 interface Running<Tx, E extends Event> {
-  readonly slot: Slot;
+  readonly slot: PartitionId;
   readonly run: PartitionRun<Tx, E>;
   readonly stop: AbortController;
   readonly done: Promise<void>;
@@ -48,7 +48,7 @@ export class Runner<Tx, E extends Event> {
   readonly #share: Share | undefined;
   readonly #running = new Map<string, Running<Tx, E>>();
   readonly #readers = new Map<number, ProjectionReader<E>>();
-  readonly #pulse = new Pulse();
+  readonly #changed = new Notifier();
   readonly #stop: AbortSignal;
   #poked = false;
   #retries: Readonly<Record<string, string>> = {};
@@ -74,7 +74,7 @@ export class Runner<Tx, E extends Event> {
   /** Has it look now at what is settled. */
   poke(): void {
     this.#poked = true;
-    this.#pulse.tell();
+    this.#changed.notify();
   }
 
   /** Resolves when it was stopped; rejects with what a partition ends with. */
@@ -91,12 +91,14 @@ export class Runner<Tx, E extends Event> {
         } catch (error) {
           onError(error);
         }
-        if (!this.#poked && this.#failure === undefined) await this.#pulse.wait(pause, this.#stop);
+        if (!this.#poked && this.#failure === undefined) {
+          await this.#changed.wait(pause, this.#stop);
+        }
       }
     } finally {
       await Promise.all([...this.#running.values()].map((it) => this.#end(it)));
       await this.#share?.leave();
-      progress.tell();
+      progress.notify();
     }
     if (this.#failure !== undefined) throw this.#failure.error;
   }
@@ -117,12 +119,12 @@ export class Runner<Tx, E extends Event> {
     }
   }
 
-  #begin(key: string, slot: Slot): void {
+  #begin(key: string, slot: PartitionId): void {
     const { name, ledger, store, onError, progress } = this.#parts;
     const stop = new AbortController();
     const { signal } = stop;
     const { identity } = store;
-    const seat = new Seat({ name, slot, ledger, identity, signal, onError, progress });
+    const seat = new PartitionOwner({ name, slot, ledger, identity, signal, onError, progress });
     const retries = () => this.#retries;
     const onCaughtUp = () => this.poke();
     const reader = this.#readerOf(slot);
@@ -133,7 +135,7 @@ export class Runner<Tx, E extends Event> {
   }
 
   /** One for all partitions of a version. */
-  #readerOf({ version, of }: Slot): ProjectionReader<E> {
+  #readerOf({ version, of }: PartitionId): ProjectionReader<E> {
     const { store, filter, batch } = this.#parts;
     const reader = this.#readers.get(version) ??
       new ProjectionReader<E>({ store, filter, of, size: batch });
@@ -146,10 +148,10 @@ export class Runner<Tx, E extends Event> {
     await done;
     this.#running.delete(keyOf(slot));
     await this.#share?.release(slot);
-    this.#parts.progress.tell();
+    this.#parts.progress.notify();
   }
 
-  async #failed(key: string, slot: Slot, error: unknown): Promise<void> {
+  async #failed(key: string, slot: PartitionId, error: unknown): Promise<void> {
     const { ledger, partitions, onError } = this.#parts;
     try {
       const { active, next } = await ledger.control(partitions);
@@ -178,18 +180,18 @@ export class Runner<Tx, E extends Event> {
       this.#failure ??= { error };
     } finally {
       this.poke();
-      this.#parts.progress.tell();
+      this.#parts.progress.notify();
     }
   }
 }
 
 /** Everything there is to run. */
-function slotsOf({ active, next }: ProjectionControl): Slot[] {
+function slotsOf({ active, next }: ProjectionControl): PartitionId[] {
   return [active, ...(next === undefined ? [] : [next])].flatMap(({ version, partitions }) =>
     Array.from({ length: partitions }, (_, partition) => ({ version, partition, of: partitions }))
   );
 }
 
-function keyOf({ version, partition }: Slot): string {
+function keyOf({ version, partition }: PartitionId): string {
   return `${version}.${partition}`;
 }

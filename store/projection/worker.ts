@@ -1,9 +1,9 @@
-import { Pulse } from "../base/notifier.ts";
+import { sleep } from "../base/sleep.ts";
 import { encodeToken } from "../base/token.ts";
 import type { Bucket } from "../kv/bucket.ts";
 import type { BucketEntry } from "../kv/entry.ts";
-import type { LeaseParts } from "./leases.ts";
-import type { Slot } from "./partition_owner.ts";
+import type { LeaseStore } from "./leases.ts";
+import type { PartitionId } from "./partition_owner.ts";
 import { quotasOf } from "./quota.ts";
 import type { Share } from "./runner.ts";
 
@@ -11,7 +11,7 @@ import type { Share } from "./runner.ts";
 const SIGNS = 4;
 
 /** Who has a partition, by its key. */
-interface Claim {
+interface PartitionClaim {
   readonly worker: string;
   /** What the next write of the key has to expect. */
   readonly revision: number;
@@ -22,7 +22,7 @@ interface Survey {
   /** Those whose lease has not ended. */
   readonly workers: ReadonlySet<string>;
   /** By key. */
-  readonly claims: ReadonlyMap<string, Claim>;
+  readonly claims: ReadonlyMap<string, PartitionClaim>;
 }
 
 /**
@@ -41,12 +41,12 @@ export class ProjectionWorker implements Share {
   readonly #work: Promise<unknown>;
   /** The revision of our own key, 0 before the first. */
   #alive = 0;
-  #mine = new Map<string, Claim>();
+  #mine = new Map<string, PartitionClaim>();
 
   /** Takes part in the projection `name` until it leaves; `poke` is called when others come or go. */
   constructor(
     name: string,
-    { bucket, lease }: LeaseParts,
+    { bucket, lease }: LeaseStore,
     poke: () => void,
     onError: (error: unknown) => void,
   ) {
@@ -59,11 +59,14 @@ export class ProjectionWorker implements Share {
   }
 
   /** See {@linkcode Share.of}. */
-  async of(slots: readonly Slot[], held: readonly Slot[]): Promise<readonly Slot[]> {
+  async of(
+    slots: readonly PartitionId[],
+    held: readonly PartitionId[],
+  ): Promise<readonly PartitionId[]> {
     if (this.#alive === 0) await this.#sign();
     const { workers, claims } = await this.#survey();
     const running = new Set(held.map((slot) => this.#keyOf(slot)));
-    const mine: Slot[] = [];
+    const mine: PartitionId[] = [];
     for (const version of new Set(slots.map(({ version }) => version))) {
       const all = slots.filter((slot) => slot.version === version);
       mine.push(...await this.#shareOf(all, workers, claims, running));
@@ -74,7 +77,7 @@ export class ProjectionWorker implements Share {
   }
 
   /** See {@linkcode Share.release}. */
-  async release(slot: Slot): Promise<void> {
+  async release(slot: PartitionId): Promise<void> {
     const key = this.#keyOf(slot);
     const claim = this.#mine.get(key);
     this.#mine.delete(key);
@@ -89,14 +92,14 @@ export class ProjectionWorker implements Share {
   }
 
   async #shareOf(
-    slots: readonly Slot[],
+    slots: readonly PartitionId[],
     workers: ReadonlySet<string>,
-    claims: ReadonlyMap<string, Claim>,
+    claims: ReadonlyMap<string, PartitionClaim>,
     running: ReadonlySet<string>,
-  ): Promise<Slot[]> {
+  ): Promise<PartitionId[]> {
     const holdings = new Map([...workers, this.#id].map((worker) => [worker, 0]));
-    const own: Slot[] = [];
-    const free: Slot[] = [];
+    const own: PartitionId[] = [];
+    const free: PartitionId[] = [];
     for (const slot of slots) {
       const key = this.#keyOf(slot);
       const { worker = "", revision = 0 } = claims.get(key) ?? {};
@@ -126,7 +129,7 @@ export class ProjectionWorker implements Share {
     return kept;
   }
 
-  async #claim(slot: Slot, revision: number): Promise<boolean> {
+  async #claim(slot: PartitionId, revision: number): Promise<boolean> {
     const key = this.#keyOf(slot);
     const outcome = await this.#bucket.put(key, bytesOf(this.#id), { revision });
     if (outcome.kind !== "stored") return false; // Where it is stored all the same, the next look says so.
@@ -136,7 +139,7 @@ export class ProjectionWorker implements Share {
 
   async #survey(): Promise<Survey> {
     const workers = new Set<string>();
-    const claims = new Map<string, Claim>();
+    const claims = new Map<string, PartitionClaim>();
     for (const { key, value, revision } of await this.#bucket.list(`${this.#prefix}.>`)) {
       const worker = this.#workerOf(key);
       if (worker !== undefined) workers.add(worker);
@@ -146,7 +149,7 @@ export class ProjectionWorker implements Share {
   }
 
   /** Removes the claims of versions that are no longer run. */
-  async #sweep(claims: ReadonlyMap<string, Claim>, least: number): Promise<void> {
+  async #sweep(claims: ReadonlyMap<string, PartitionClaim>, least: number): Promise<void> {
     for (const [key, { worker, revision }] of claims) {
       const [version] = key.slice(this.#prefix.length + 1).split(".");
       if (Number(version) < least && worker === "") await this.#bucket.remove(key, revision);
@@ -162,7 +165,7 @@ export class ProjectionWorker implements Share {
       } catch (error) {
         this.#onError(error);
       }
-      await new Pulse().wait(this.#lease / SIGNS, signal);
+      await sleep(this.#lease / SIGNS, signal);
     }
   }
 
@@ -206,7 +209,7 @@ export class ProjectionWorker implements Share {
     return key.startsWith(start) ? key.slice(start.length) : undefined;
   }
 
-  #keyOf({ version, partition }: Slot): string {
+  #keyOf({ version, partition }: PartitionId): string {
     return `${this.#prefix}.${version}.${partition}`;
   }
 }

@@ -3,7 +3,7 @@ import { backoff } from "../nats/backoff.ts";
 import { readLast } from "../nats/direct_get.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { ApiError, type StreamApi } from "../nats/stream_api.ts";
-import type { Heads } from "./heads.ts";
+import type { HeadCache } from "./heads.ts";
 
 /** The status of an answer that would be of more subjects than the server gives at once. */
 const TOO_MANY = 413;
@@ -32,17 +32,17 @@ interface Answer {
  * its own position, which one direct request gives together with the last message, or by a
  * message that is no older. What is asked for separately proves nothing: another server may answer.
  */
-export class Ends {
+export class EndReader {
   readonly #api: StreamApi;
-  readonly #heads: Heads;
-  readonly #pause: number;
+  readonly #heads: HeadCache;
+  readonly #requestTimeout: number;
   readonly #replicated: boolean;
 
-  /** `pause`: how long one request may take, in ms; `replicated`: whether there are followers. */
-  constructor(api: StreamApi, heads: Heads, pause: number, replicated: boolean) {
+  /** `requestTimeout`: how long one request may take, in ms; `replicated`: whether there are followers. */
+  constructor(api: StreamApi, heads: HeadCache, requestTimeout: number, replicated: boolean) {
     this.#api = api;
     this.#heads = heads;
-    this.#pause = pause;
+    this.#requestTimeout = requestTimeout;
     this.#replicated = replicated;
   }
 
@@ -54,11 +54,11 @@ export class Ends {
   async last(query: EndQuery): Promise<StoredMessage | undefined> {
     const { name, known } = query;
     const needed = this.#heads.highest;
-    for (const retry = backoff(performance.now() + this.#pause);;) {
+    for (const retry = backoff(performance.now() + this.#requestTimeout);;) {
       const { message, reached } = await this.#ask(query, needed);
       const sequence = sequenceOf(message);
       if (Math.max(sequence, reached) >= needed && sequence >= known) return message;
-      if (await retry(this.#api.wire)) continue;
+      if (await retry(this.#api.requests)) continue;
       if (reached < needed) throw await this.#behind(needed);
       throw new StreamRegressedError(name, known, sequence);
     }
@@ -105,19 +105,19 @@ export class Ends {
   }
 
   #lead(subject: string): Promise<StoredMessage | undefined> {
-    return this.#api.get({ last_by_subj: subject }, this.#pause);
+    return this.#api.get({ last_by_subj: subject }, this.#requestTimeout);
   }
 
   /** By the nearest replica. The genesis is always there, so that there always is an answer. */
   async #prove(subject: string, from?: number): Promise<Answer> {
     const { genesis } = this.#api.layout;
-    const page = await readLast(this.#api, [subject, genesis], this.#pause, from);
+    const page = await readLast(this.#api, [subject, genesis], this.#requestTimeout, from);
     const message = page.messages.findLast((message) => message.subject !== genesis);
     return { message, reached: page.upTo };
   }
 
   async #reached(): Promise<number> {
-    return (await this.#api.info(this.#pause))?.state.last_seq ?? 0;
+    return (await this.#api.info(this.#requestTimeout))?.state.last_seq ?? 0;
   }
 
   /** Why no answer could be believed. */

@@ -3,25 +3,31 @@ import { PREVIOUS } from "../format/headers.ts";
 import { backoff } from "../nats/backoff.ts";
 import { numberIn, type StoredMessage } from "../nats/stored_message.ts";
 import { ApiError, type StreamApi } from "../nats/stream_api.ts";
-import type { Ends } from "./end_reader.ts";
-import type { Head, Heads } from "./heads.ts";
+import type { EndReader } from "./end_reader.ts";
+import type { Head, HeadCache } from "./heads.ts";
 import { headIn, versionIn } from "./message_facts.ts";
 
 /** Reads where an actor's history ends, and finds versions in it. */
 export class HeadReader {
   readonly #api: StreamApi;
-  readonly #heads: Heads;
-  readonly #ends: Ends;
+  readonly #heads: HeadCache;
+  readonly #ends: EndReader;
   readonly #shards: number;
-  readonly #pause: number;
+  readonly #requestTimeout: number;
 
-  /** `pause`: how long one request may take, in ms. */
-  constructor(api: StreamApi, heads: Heads, ends: Ends, shards: number, pause: number) {
+  /** `requestTimeout`: how long one request may take, in ms. */
+  constructor(
+    api: StreamApi,
+    heads: HeadCache,
+    ends: EndReader,
+    shards: number,
+    requestTimeout: number,
+  ) {
     this.#api = api;
     this.#heads = heads;
     this.#ends = ends;
     this.#shards = shards;
-    this.#pause = pause;
+    this.#requestTimeout = requestTimeout;
   }
 
   /** The exact subject of the actor. */
@@ -50,7 +56,7 @@ export class HeadReader {
     return head;
   }
 
-  /** The actor's last message; `latest` as in {@linkcode Ends}. */
+  /** The actor's last message; `latest` as in {@linkcode EndReader}. */
   last(actorId: string, latest: boolean): Promise<StoredMessage | undefined> {
     const known = this.#heads.get(actorId)?.sequence ?? 0;
     const subject = this.subjectOf(actorId);
@@ -59,10 +65,10 @@ export class HeadReader {
 
   async #lastBy(last: (subject: string) => Promise<Head>, actorId: string): Promise<Head> {
     const known = this.#heads.get(actorId)?.sequence ?? 0;
-    for (const retry = backoff(performance.now() + this.#pause);;) {
+    for (const retry = backoff(performance.now() + this.#requestTimeout);;) {
       const head = await last(this.subjectOf(actorId));
       if (head.sequence >= known) return head;
-      if (!await retry(this.#api.wire)) {
+      if (!await retry(this.#api.requests)) {
         throw new StreamRegressedError(`"${actorId}"`, known, head.sequence);
       }
     }
@@ -71,7 +77,7 @@ export class HeadReader {
   /** The first message of the actor after `sequence`. */
   next(actorId: string, sequence: number): Promise<StoredMessage | undefined> {
     const query = { seq: sequence + 1, next_by_subj: this.subjectOf(actorId) };
-    return this.#api.get(query, this.#pause);
+    return this.#api.get(query, this.#requestTimeout);
   }
 
   /** The actor's message at `version` exactly; right behind sequence `after` it is found at once. */

@@ -6,7 +6,7 @@ export interface Head {
   readonly sequence: number;
 }
 
-interface Entry {
+interface CachedHead {
   head: Head;
   /** When the server last vouched for it, by the monotonic clock, in ms. */
   at: number;
@@ -18,8 +18,8 @@ interface Entry {
  * What is known of where histories end: a cache of bounded size, the least recently used
  * dropped first. An entry only ever grows; a stale one makes a save ask again, never wrong.
  */
-export class Heads {
-  readonly #entries = new Map<string, Entry>();
+export class HeadCache {
+  readonly #entries = new Map<string, CachedHead>();
   readonly #capacity: number;
   /** How often an entry was put at the end. */
   #moves = 0;
@@ -84,7 +84,7 @@ export class Heads {
    * Makes the entry one of the most recently used: those of the newer half stay where they are,
    * for moving one makes the map grow and be copied in the end.
    */
-  #touch(actorId: string): Entry | undefined {
+  #touch(actorId: string): CachedHead | undefined {
     const entry = this.#entries.get(actorId);
     if (entry !== undefined && this.#moves - entry.moved >= this.#capacity / 2) {
       entry.moved = ++this.#moves;

@@ -6,7 +6,7 @@ import type { StoredMessage } from "../nats/stored_message.ts";
 import type { Head } from "./heads.ts";
 import { headIn, missingBefore, previousOf, versionIn } from "./message_facts.ts";
 import { type ReaderParts, readPages } from "./pages.ts";
-import { BEGINNING, Chain } from "./version_chain.ts";
+import { BEGINNING, VersionChain } from "./version_chain.ts";
 
 /** Messages of the first page: most actors end within it. */
 const GLANCE = 128;
@@ -37,7 +37,7 @@ export class History {
   async *forwards(actorId: string, range: Range): AsyncGenerator<Event[], void> {
     const { from, to, limit, signal } = range;
     if (to < from) return;
-    const { heads, heading } = this.#parts;
+    const { heads, headReader } = this.#parts;
     const known = heads.get(actorId);
     if (from > GLANCE && known !== undefined && known.version >= from) {
       yield* this.#tail(actorId, range, known);
@@ -48,10 +48,10 @@ export class History {
     const skips = from > after.version + 1;
     const first = Math.min(GLANCE, limit + 1);
     const last = this.#last(actorId);
-    const chain = new Chain(actorId, from, after);
+    const chain = new VersionChain(actorId, from, after);
     for await (
       const page of readPages(this.#parts, {
-        subject: heading.subjectOf(actorId),
+        subject: headReader.subjectOf(actorId),
         after: after.sequence,
         end: last.then(sequenceOf),
         first,
@@ -135,7 +135,7 @@ export class History {
 
   /** The actor's first message at `version` or above. */
   #find(actorId: string, version: number, head: Head): Promise<StoredMessage | undefined> {
-    return this.#attempt(actorId, () => this.#parts.heading.find(actorId, version, head));
+    return this.#attempt(actorId, () => this.#parts.headReader.find(actorId, version, head));
   }
 
   /** Yields the range from `start`, where a search has found it, up to `head`. */
@@ -146,12 +146,12 @@ export class History {
     start: StoredMessage,
   ): AsyncGenerator<Event[], void> {
     const { from, to, limit, signal } = range;
-    const { heads, heading } = this.#parts;
+    const { heads, headReader } = this.#parts;
     const previous = previousOf(start);
     if (previous >= from) throw missingBefore(start, actorId, from - 1);
     const after = { version: previous, sequence: start.sequence - 1 };
-    const chain = new Chain(actorId, from, after);
-    const subject = heading.subjectOf(actorId);
+    const chain = new VersionChain(actorId, from, after);
+    const subject = headReader.subjectOf(actorId);
     const first = Math.min(512, limit, to - from + 1);
     const enough = (last: StoredMessage) => versionIn(last) >= to;
     const query = { subject, after: after.sequence, end: head.sequence, first, limit, enough };
@@ -176,7 +176,7 @@ export class History {
 
   /** The actor's last message, of all that this store knows to be stored and perhaps newer. */
   #last(actorId: string): Promise<StoredMessage | undefined> {
-    return this.#attempt(actorId, () => this.#parts.heading.last(actorId, false));
+    return this.#attempt(actorId, () => this.#parts.headReader.last(actorId, false));
   }
 
   async #endHead(actorId: string): Promise<Head> {
@@ -187,7 +187,7 @@ export class History {
 
   #attempt<T>(actorId: string, work: () => Promise<T>): Promise<T> {
     const { api, timeout } = this.#parts;
-    return attempt(api.wire, timeout, `read events of "${actorId}"`, work);
+    return attempt(api.requests, timeout, `read events of "${actorId}"`, work);
   }
 }
 

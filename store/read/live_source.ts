@@ -4,8 +4,8 @@ import { CorruptEventError, StoreUnavailableError, StreamRegressedError } from "
 import type { Event } from "../event.ts";
 import { ID, OP } from "../format/headers.ts";
 import { backoff } from "../nats/backoff.ts";
-import { Feed } from "../nats/live_consumer.ts";
-import { WireError } from "../nats/request_error.ts";
+import { LiveConsumer } from "../nats/live_consumer.ts";
+import { RequestError } from "../nats/request_error.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { ApiError, isPassing, ServerCode } from "../nats/stream_api.ts";
 import type { EventFilter, EventSubscriptionOptions } from "../options.ts";
@@ -40,7 +40,7 @@ export class LiveSource implements EventSource {
    */
   readonly #consumers = new Map<string, number>();
   /** The request under way that makes one. */
-  #making: Promise<Feed> | undefined;
+  #making: Promise<LiveConsumer> | undefined;
 
   /** Follows what `options` ask for. */
   constructor(parts: LiveParts, options: EventSubscriptionOptions) {
@@ -50,16 +50,20 @@ export class LiveSource implements EventSource {
 
   /** Finds the sequence to begin after, and the one that is the end at present. */
   start(signal: AbortSignal): Promise<SubscriptionStart> {
-    const { api, heads, pause } = this.#parts;
+    const { api, heads, requestTimeout } = this.#parts;
     const { from = "start" } = this.#options;
     const { from: first, filter } = prepareReadAll({
       ...this.#options,
       from: from === "now" ? "start" : from,
     });
     return this.#persist(signal, async () => {
-      const reached = await this.#verify(Math.max(first - 1, heads.highest), pause, signal);
+      const reached = await this.#verify(
+        Math.max(first - 1, heads.highest),
+        requestTimeout,
+        signal,
+      );
       if (from === "now") return { after: reached, end: 0 };
-      const last = await api.get({ last_by_subj: this.#subjectOf(filter) }, pause);
+      const last = await api.get({ last_by_subj: this.#subjectOf(filter) }, requestTimeout);
       return { after: first - 1, end: last?.sequence ?? 0 };
     });
   }
@@ -82,7 +86,7 @@ export class LiveSource implements EventSource {
             yield this.#followed(messages, isWanted);
           }
         } catch (error) {
-          if (!isPassing(error) || !await retry(this.#parts.api.wire)) throw told(error);
+          if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw told(error);
         }
       }
     } finally {
@@ -108,17 +112,25 @@ export class LiveSource implements EventSource {
   }
 
   /** A feed of what comes after sequence `after`, on a stream that proved to be the same one. */
-  #open(after: number, last: StoredMessage | undefined, signal: AbortSignal): Promise<Feed> {
-    const { api, heads, pause, timeout } = this.#parts;
+  #open(
+    after: number,
+    last: StoredMessage | undefined,
+    signal: AbortSignal,
+  ): Promise<LiveConsumer> {
+    const { api, heads, requestTimeout, timeout } = this.#parts;
     const { filter = {} } = this.#options;
     return this.#persist(signal, async () => {
       await this.#discard();
       const name = `aether-${crypto.randomUUID()}`;
-      const heartbeat = Math.max(pause, SHORTEST_HEARTBEAT);
+      const heartbeat = Math.max(requestTimeout, SHORTEST_HEARTBEAT);
       this.#consumers.set(name, 2);
-      let feed: Feed | undefined;
+      let feed: LiveConsumer | undefined;
       try {
-        this.#making = Feed.open(api, name, { subject: this.#subjectOf(filter), after, heartbeat });
+        this.#making = LiveConsumer.open(api, name, {
+          subject: this.#subjectOf(filter),
+          after,
+          heartbeat,
+        });
         feed = await this.#making;
         this.#consumers.set(name, 1);
       } catch (error) {
@@ -134,12 +146,12 @@ export class LiveSource implements EventSource {
 
   /** Proves that the stream is the one that was opened and has come to `needed`; gives its end. */
   async #verify(needed: number, patience: number, signal: AbortSignal): Promise<number> {
-    const { api, identity, pause } = this.#parts;
+    const { api, identity, requestTimeout } = this.#parts;
     const { stream, genesis } = api.layout;
     for (const retry = backoff(performance.now() + patience, signal);;) {
-      const reached = (await api.info(pause))?.state.last_seq ?? 0;
+      const reached = (await api.info(requestTimeout))?.state.last_seq ?? 0;
       if (reached >= needed && reached > 0) {
-        const found = await api.get({ last_by_subj: genesis }, pause);
+        const found = await api.get({ last_by_subj: genesis }, requestTimeout);
         if (found !== undefined && identityIn(found) === identity) return reached;
         throw new StreamRegressedError(
           `stream "${stream}"`,
@@ -148,7 +160,7 @@ export class LiveSource implements EventSource {
           `it is another one than was opened, whose identity was ${identity}`,
         );
       }
-      if (!await retry(api.wire)) {
+      if (!await retry(api.requests)) {
         throw new StreamRegressedError(`stream "${stream}"`, needed, reached);
       }
     }
@@ -156,9 +168,9 @@ export class LiveSource implements EventSource {
 
   /** Proves that `last` is still in its place: a stream may lose its tail and grow again. */
   async #find(last: StoredMessage): Promise<void> {
-    const { api, pause } = this.#parts;
+    const { api, requestTimeout } = this.#parts;
     const { sequence, subject } = last;
-    const found = await api.get({ seq: sequence, next_by_subj: subject }, pause);
+    const found = await api.get({ seq: sequence, next_by_subj: subject }, requestTimeout);
     const isSame = found?.sequence === sequence &&
       [ID, OP].every((name) => found.header(name) === last.header(name));
     if (isSame) return;
@@ -172,9 +184,9 @@ export class LiveSource implements EventSource {
 
   #eventIn(message: StoredMessage): Event | Promise<Event> {
     const { sequence, subject } = message;
-    const { api, heading, events } = this.#parts;
+    const { api, headReader, events } = this.#parts;
     const actor = api.layout.actorOf(subject);
-    if (actor === undefined || heading.subjectOf(actor) !== subject) {
+    if (actor === undefined || headReader.subjectOf(actor) !== subject) {
       const reason = `its subject "${subject}" is not one that this library writes`;
       throw new CorruptEventError(sequence, reason);
     }
@@ -182,16 +194,16 @@ export class LiveSource implements EventSource {
   }
 
   #subjectOf({ actorId, category }: EventFilter): string {
-    const { api, heading } = this.#parts;
-    return actorId === undefined ? api.layout.events(category) : heading.subjectOf(actorId);
+    const { api, headReader } = this.#parts;
+    return actorId === undefined ? api.layout.events(category) : headReader.subjectOf(actorId);
   }
 
   /** Deletes the consumers that are not needed any more; those out of reach another time. */
   async #discard(): Promise<void> {
-    const { api, pause } = this.#parts;
+    const { api, requestTimeout } = this.#parts;
     await Promise.all(
       [...this.#consumers].map(([name, denials]) =>
-        api.forget(name, pause).then(
+        api.forget(name, requestTimeout).then(
           (found) => {
             if (found || denials <= 1) this.#consumers.delete(name);
             else this.#consumers.set(name, denials - 1);
@@ -208,7 +220,7 @@ export class LiveSource implements EventSource {
       try {
         return await unlessAborted(signal, work());
       } catch (error) {
-        if (!isPassing(error) || !await retry(this.#parts.api.wire)) throw told(error);
+        if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw told(error);
       }
     }
   }
@@ -236,7 +248,7 @@ function identityIn({ data }: StoredMessage): unknown {
 }
 
 function told(error: unknown): unknown {
-  if (!(error instanceof ApiError || error instanceof WireError)) return error;
+  if (!(error instanceof ApiError || error instanceof RequestError)) return error;
   const message = `Cannot go on with the subscription: ${error.message}`;
   return new StoreUnavailableError(message, { cause: error });
 }

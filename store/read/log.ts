@@ -28,18 +28,18 @@ export class Log {
     signal: AbortSignal | undefined,
     count: () => void,
   ): AsyncGenerator<RecordedEvent, void> {
-    const { heading, events } = this.#parts;
+    const { headReader, events } = this.#parts;
     const { layout } = this.#parts.api;
     const { actorId, category, eventTypes } = filter;
     if (actorId !== undefined && category !== undefined && categoryOf(actorId) !== category) return;
-    const subject = actorId === undefined ? layout.events(category) : heading.subjectOf(actorId);
+    const subject = actorId === undefined ? layout.events(category) : headReader.subjectOf(actorId);
     const end = await unlessAborted(signal, this.#end(subject, filter));
     if (end < from) return;
     const types = eventTypes && new Set(eventTypes);
     for await (const page of readPages(this.#parts, { subject, after: from - 1, end, signal })) {
       for (const message of page) {
         const actor = layout.actorOf(message.subject);
-        if (actor === undefined || heading.subjectOf(actor) !== message.subject) {
+        if (actor === undefined || headReader.subjectOf(actor) !== message.subject) {
           throw new CorruptEventError(
             message.sequence,
             `its subject "${message.subject}" is not one that this library writes`,
@@ -61,7 +61,7 @@ export class Log {
     const subject = api.layout.events(category);
     for (let offset = 0;;) {
       const { state, total } = await attempt(
-        api.wire,
+        api.requests,
         timeout,
         "list actors",
         () => this.#info({ subjects_filter: subject, offset }),
@@ -78,10 +78,10 @@ export class Log {
 
   /** The last sequence on `subject`, after all that this store was told of. */
   async #end(subject: string, { actorId, category }: EventFilter): Promise<number> {
-    const { api, heads, heading, ends, timeout } = this.#parts;
+    const { api, heads, headReader, ends, timeout } = this.#parts;
     const name = `"${subject}"`;
-    const last = await attempt(api.wire, timeout, `read ${name}`, () => {
-      if (actorId !== undefined) return heading.last(actorId, true);
+    const last = await attempt(api.requests, timeout, `read ${name}`, () => {
+      if (actorId !== undefined) return headReader.last(actorId, true);
       const known = category === undefined ? heads.last : 0;
       return ends.last({ subject, name, known, latest: true });
     });
@@ -90,13 +90,13 @@ export class Log {
 
   /** The stream as a leader tells it that has all that this store was told of. */
   async #info(query?: InfoQuery): Promise<StreamInfo & { total?: number }> {
-    const { api, pause } = this.#parts;
+    const { api, requestTimeout } = this.#parts;
     const needed = this.#parts.heads.highest;
-    for (const retry = backoff(performance.now() + pause);;) {
-      const info = await api.info(pause, query);
+    for (const retry = backoff(performance.now() + requestTimeout);;) {
+      const info = await api.info(requestTimeout, query);
       const reached = info?.state.last_seq ?? 0;
       if (info !== undefined && reached >= needed) return info;
-      if (!await retry(api.wire)) {
+      if (!await retry(api.requests)) {
         throw new StreamRegressedError(`stream "${api.layout.stream}"`, needed, reached);
       }
     }

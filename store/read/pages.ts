@@ -1,15 +1,15 @@
 import { unlessAborted } from "../base/abort.ts";
 import { StoreUnavailableError } from "../errors.ts";
-import { Stretch } from "../nats/bulk_consumer.ts";
+import { BulkConsumer } from "../nats/bulk_consumer.ts";
 import { type Page, readPage } from "../nats/direct_get.ts";
-import { WireError } from "../nats/request_error.ts";
+import { RequestError } from "../nats/request_error.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
-import type { Ends } from "./end_reader.ts";
+import type { EndReader } from "./end_reader.ts";
 import type { EventReader } from "./event_reader.ts";
 import type { HeadReader } from "./head_reader.ts";
-import type { Heads } from "./heads.ts";
+import type { HeadCache } from "./heads.ts";
 
 /** Messages that are asked for at once, unless fewer will do. */
 const PAGE = 512;
@@ -24,16 +24,16 @@ const PATIENCE = 500;
 export interface ReadParts {
   readonly api: StreamApi;
   /** How long one request may take, in ms. */
-  readonly pause: number;
+  readonly requestTimeout: number;
   /** How long one page may take, over all tries, in ms. */
   readonly timeout: number;
 }
 
 /** What the reads of one store share. */
 export interface ReaderParts extends ReadParts {
-  readonly heads: Heads;
-  readonly heading: HeadReader;
-  readonly ends: Ends;
+  readonly heads: HeadCache;
+  readonly headReader: HeadReader;
+  readonly ends: EndReader;
   readonly events: EventReader;
 }
 
@@ -51,7 +51,7 @@ export interface PagesQuery {
   readonly limit?: number;
   /** Whether no page is wanted behind the one that ends with `last`. @default {() => false} */
   readonly enough?: (last: StoredMessage) => boolean;
-  /** Ends the read by throwing the signal's reason. */
+  /** EndReader the read by throwing the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -105,7 +105,7 @@ type SourcePage = Pick<Page, "pending"> & { readonly messages: readonly StoredMe
 class Source {
   readonly #parts: ReadParts;
   readonly #subject: string;
-  #stretch: Promise<Stretch> | undefined;
+  #consumer: Promise<BulkConsumer> | undefined;
 
   constructor(parts: ReadParts, subject: string) {
     this.#parts = parts;
@@ -114,56 +114,56 @@ class Source {
 
   /** The messages after sequence `after`, about `size`, where `left` are there and wanted. */
   page(after: number, size: number, left = 0): Promise<SourcePage> {
-    if (left >= LONG && this.#stretch === undefined) this.#begin(after);
-    const page = this.#stretch === undefined
+    if (left >= LONG && this.#consumer === undefined) this.#begin(after);
+    const page = this.#consumer === undefined
       ? this.#direct(after, size)
-      : this.#stretched(this.#stretch, after, size);
+      : this.#consumed(this.#consumer, after, size);
     page.catch(() => {}); // Awaited by the reader, or not wanted any more.
     return page;
   }
 
   /** Waits little at first: any replica may be asked, and the next one where this one hangs. */
   #direct(after: number, size: number): Promise<SourcePage> {
-    const { api, pause } = this.#parts;
+    const { api, requestTimeout } = this.#parts;
     let tries = 0;
     return this.#attempt(() => {
-      const patience = Math.min(pause, PATIENCE * 2 ** Math.floor(tries++ / 3));
+      const patience = Math.min(requestTimeout, PATIENCE * 2 ** Math.floor(tries++ / 3));
       return readPage(api, this.#subject, after + 1, size, patience);
     });
   }
 
-  /** Direct requests do without a stretch that fails. */
-  async #stretched(begun: Promise<Stretch>, after: number, size: number): Promise<SourcePage> {
+  /** Direct requests do without a consumer that fails. */
+  async #consumed(begun: Promise<BulkConsumer>, after: number, size: number): Promise<SourcePage> {
     try {
       const messages = await (await begun).next();
       if (messages.length > 0) return { messages, pending: 0 };
     } catch (error) {
       // As where there is nothing: the reader knows where the end is.
-      if (error instanceof WireError && error.failure === "timeout") this.#rest(error);
+      if (error instanceof RequestError && error.failure === "timeout") this.#rest(error);
     }
     await this.close();
     return await this.#direct(after, size);
   }
 
-  /** Begins a stretch, unless that was in vain a short while ago. */
+  /** Begins a consumer, unless that was in vain a short while ago. */
   #begin(after: number): void {
-    const { api, pause } = this.#parts;
+    const { api, requestTimeout } = this.#parts;
     if (performance.now() < api.consumersFrom) return;
-    this.#stretch = Stretch.open(api, this.#subject, after, pause);
-    this.#stretch.catch((error) => this.#rest(error));
+    this.#consumer = BulkConsumer.open(api, this.#subject, after, requestTimeout);
+    this.#consumer.catch((error) => this.#rest(error));
   }
 
-  /** No stretch for a while: where a server hangs, each would cost its reader the patience. */
+  /** No consumer for a while: where a server hangs, each would cost its reader the patience. */
   #rest(error: unknown): void {
-    const isDenied = error instanceof WireError && error.failure === "denied";
+    const isDenied = error instanceof RequestError && error.failure === "denied";
     this.#parts.api.consumersFrom = isDenied ? Infinity : performance.now() + REST;
   }
 
   /** The message after sequence `after` by the leader's word, which is there up to `end`. */
   async nextByLeader(after: number, end: number): Promise<StoredMessage> {
-    const { api, pause } = this.#parts;
+    const { api, requestTimeout } = this.#parts;
     const query = { seq: after + 1, next_by_subj: this.#subject };
-    const message = await this.#attempt(() => api.get(query, pause));
+    const message = await this.#attempt(() => api.get(query, requestTimeout));
     if (message !== undefined && message.sequence <= end) return message;
     throw new StoreUnavailableError(
       `Cannot read "${this.#subject}" up to sequence ${end}: no replica has what follows on ` +
@@ -171,15 +171,15 @@ class Source {
     );
   }
 
-  /** Ends the stretch, where there is one. */
+  /** EndReader the consumer, where there is one. */
   close(): Promise<void> | undefined {
-    const stretch = this.#stretch;
-    this.#stretch = undefined;
-    return stretch?.then((it) => it.close(), () => {});
+    const consumer = this.#consumer;
+    this.#consumer = undefined;
+    return consumer?.then((it) => it.close(), () => {});
   }
 
   #attempt<T>(work: () => Promise<T>): Promise<T> {
     const { api, timeout } = this.#parts;
-    return attempt(api.wire, timeout, `read "${this.#subject}"`, work);
+    return attempt(api.requests, timeout, `read "${this.#subject}"`, work);
   }
 }

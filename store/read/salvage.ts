@@ -8,14 +8,14 @@ import { unreadable } from "../upcast.ts";
 
 /** All events of the actor that can be read, beside the errors of what cannot. */
 export async function salvage(parts: ReaderParts, actorId: string): Promise<EventsWithErrors> {
-  const { api, timeout, heading, events: reader } = parts;
+  const { api, timeout, headReader, events: reader } = parts;
   const found: EventsWithErrors = { events: [], errors: [] };
   const { events, errors } = found;
   const what = `read events of "${actorId}"`;
-  const end = attempt(api.wire, timeout, what, () => heading.last(actorId, false))
+  const end = attempt(api.requests, timeout, what, () => headReader.last(actorId, false))
     .then((last) => last?.sequence ?? 0);
   let version = 0;
-  const subject = heading.subjectOf(actorId);
+  const subject = headReader.subjectOf(actorId);
   for await (const page of readPages(parts, { subject, after: 0, end })) {
     for (const message of page) {
       const { sequence } = message;

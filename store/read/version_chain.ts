@@ -6,7 +6,7 @@ import { missingBefore, notGrowing, previousOf, versionIn } from "./message_fact
 export const BEGINNING: Head = { version: 0, sequence: 0 };
 
 /** Follows an actor's messages, each of which must follow on the one before. */
-export class Chain {
+export class VersionChain {
   /** Where the chain has come. */
   head: Head;
   /** Whether nothing of the range was seen yet. */

@@ -7,20 +7,20 @@ import type { Publisher, TryOutcome } from "../nats/publisher.ts";
 import { isPassing, type StreamApi } from "../nats/stream_api.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { HeadReader } from "../read/head_reader.ts";
-import type { Head, Heads } from "../read/heads.ts";
+import type { Head, HeadCache } from "../read/heads.ts";
 import { isOf } from "../read/message_facts.ts";
-import { type Basis, messagesOf, type Save } from "./messages.ts";
-import { beginsAtOne, fateOfEvents, isNew, verdictOn } from "./outcome.ts";
-import { type Fate, settle } from "./settle.ts";
+import { type ExpectedHeads, messagesOf, type Save } from "./messages.ts";
+import { beginsAtOne, decide, isNew, outcomeOfEvents } from "./outcome.ts";
+import { type SaveOutcome, settle } from "./settle.ts";
 
 /** What the commit path works with. */
 export interface CommitterParts {
   readonly api: StreamApi;
-  readonly heads: Heads;
-  readonly reader: HeadReader;
+  readonly heads: HeadCache;
+  readonly headReader: HeadReader;
   readonly publisher: Publisher;
   /** How long one try may wait for its answer, in ms. */
-  readonly pause: number;
+  readonly requestTimeout: number;
   /** The subject of a marker that carries the guard on an actor. */
   readonly markerOf: (actorId: string) => string;
 }
@@ -36,7 +36,7 @@ export interface CommitterParts {
  */
 export class Committer {
   readonly #parts: CommitterParts;
-  readonly #subjectOf = (actorId: string): string => this.#parts.reader.subjectOf(actorId);
+  readonly #subjectOf = (actorId: string): string => this.#parts.headReader.subjectOf(actorId);
 
   /** Works with `parts`. */
   constructor(parts: CommitterParts) {
@@ -48,64 +48,64 @@ export class Committer {
     const { api } = this.#parts;
     const { signal } = save;
     let retry: ReturnType<typeof backoff> | undefined;
-    /** The basis of tries whose fate is unknown, and the connection's epoch at the first. */
-    let doubtful: Basis | undefined;
-    let epoch = api.wire.epoch;
+    /** The expectedHeads of tries whose outcome is unknown, and the connection's epoch at the first. */
+    let unsettled: ExpectedHeads | undefined;
+    let epoch = api.requests.epoch;
     let fresh = false;
     let cause: unknown;
     // A save whose turn comes too late, behind others of its actor, asks the server nothing.
     while (performance.now() < save.deadline) {
       try {
-        if (doubtful !== undefined) {
-          const fate = await unlessAborted(signal, this.#fateOf(save, doubtful));
-          if (typeof fate === "object") return this.#stored(save, doubtful, fate.first);
-          if (fate === "never") doubtful = undefined;
+        if (unsettled !== undefined) {
+          const outcome = await unlessAborted(signal, this.#outcomeOf(save, unsettled));
+          if (typeof outcome === "object") return this.#stored(save, unsettled, outcome.first);
+          if (outcome === "not-saved") unsettled = undefined;
           fresh = true;
         }
-        let basis = doubtful ?? (fresh ? undefined : this.#cachedBasis(save)) ??
-          await unlessAborted(signal, this.#basisOf(save, fresh));
-        if (doubtful === undefined && !isNew(save, basis)) {
-          if (!fresh) basis = await unlessAborted(signal, this.#basisOf(save, true));
-          if (!isNew(save, basis)) {
-            return await unlessAborted(signal, verdictOn(save, basis, this.#parts.reader));
+        let expectedHeads = unsettled ?? (fresh ? undefined : this.#cachedHeads(save)) ??
+          await unlessAborted(signal, this.#readHeads(save, fresh));
+        if (unsettled === undefined && !isNew(save, expectedHeads)) {
+          if (!fresh) expectedHeads = await unlessAborted(signal, this.#readHeads(save, true));
+          if (!isNew(save, expectedHeads)) {
+            return await unlessAborted(signal, decide(save, expectedHeads, this.#parts.headReader));
           }
         }
-        if (doubtful === undefined) epoch = api.wire.epoch;
-        const outcome = await this.#try(save, basis);
-        if (outcome.kind === "stored") return this.#stored(save, basis, outcome.first);
+        if (unsettled === undefined) epoch = api.requests.epoch;
+        const outcome = await this.#try(save, expectedHeads);
+        if (outcome.kind === "stored") return this.#stored(save, expectedHeads, outcome.first);
         if (outcome.kind === "stale") {
           const outdated = !fresh;
           fresh = true;
           if (outdated) continue;
         } else {
           cause = outcome.cause;
-          if (outcome.kind === "unknown") doubtful = basis;
-          if (outcome.kind === "refused" && doubtful === undefined) break;
+          if (outcome.kind === "unknown") unsettled = expectedHeads;
+          if (outcome.kind === "refused" && unsettled === undefined) break;
         }
       } catch (error) {
         // A signal's reason may be an error of ours, and says nothing about the save.
         if (error instanceof AetherError && error !== signal?.reason) throw error;
         cause = error;
-        if (!isPassing(error) && doubtful === undefined) break;
+        if (!isPassing(error) && unsettled === undefined) break;
       }
       retry ??= backoff(save.deadline, signal);
-      if (!await retry(api.wire)) break;
+      if (!await retry(api.requests)) break;
     }
     if (signal?.aborted) cause = signal.reason;
-    throw doubtful === undefined
+    throw unsettled === undefined
       ? unavailable(save.events[0]!, cause)
-      : this.#unknown(save, doubtful, epoch, cause);
+      : this.#unknown(save, unsettled, epoch, cause);
   }
 
   /** Not inlined above: while the answer is out, nothing should keep the messages in memory. */
-  #try(save: Save, basis: Basis): Promise<TryOutcome> {
-    const { publisher, pause, markerOf } = this.#parts;
-    const messages = messagesOf(save, basis, this.#subjectOf, markerOf);
-    return publisher.publish(messages, pause, save.deadline, save.signal);
+  #try(save: Save, expectedHeads: ExpectedHeads): Promise<TryOutcome> {
+    const { publisher, requestTimeout, markerOf } = this.#parts;
+    const messages = messagesOf(save, expectedHeads, this.#subjectOf, markerOf);
+    return publisher.publish(messages, requestTimeout, save.deadline, save.signal);
   }
 
   /** The head of the one actor that most saves write, where it is known. */
-  #cachedBasis(save: Save): Basis | undefined {
+  #cachedHeads(save: Save): ExpectedHeads | undefined {
     if (save.actors.length > 1 || save.expect.size > 0) return undefined;
     const actorId = save.actors[0]!;
     const head = this.#parts.heads.get(actorId);
@@ -113,85 +113,102 @@ export class Committer {
   }
 
   /** The heads that the next try builds on: cached ones unless `fresh` is asked for. */
-  async #basisOf(save: Save, fresh: boolean): Promise<Basis> {
-    const { heads, reader } = this.#parts;
-    const basis = new Map<string, Head>();
+  async #readHeads(save: Save, fresh: boolean): Promise<ExpectedHeads> {
+    const { heads, headReader } = this.#parts;
+    const expectedHeads = new Map<string, Head>();
     const unknown: string[] = [];
     for (const actorId of [...save.actors, ...save.expect.keys()]) {
       const cached = fresh ? undefined : heads.get(actorId);
-      if (cached !== undefined) basis.set(actorId, cached);
+      if (cached !== undefined) expectedHeads.set(actorId, cached);
       else if (!fresh && beginsAtOne(save, actorId)) {
-        basis.set(actorId, { version: 0, sequence: 0 });
+        expectedHeads.set(actorId, { version: 0, sequence: 0 });
       } else if (!unknown.includes(actorId)) unknown.push(actorId);
     }
-    const read = await Promise.all(unknown.map((actorId) => reader.read(actorId)));
-    for (const [at, actorId] of unknown.entries()) basis.set(actorId, read[at]!);
-    return basis;
+    const read = await Promise.all(unknown.map((actorId) => headReader.read(actorId)));
+    for (const [at, actorId] of unknown.entries()) expectedHeads.set(actorId, read[at]!);
+    return expectedHeads;
   }
 
-  /** What became of tries on `basis`, as far as the stream shows it. */
-  async #fateOf(save: Save, basis: Basis): Promise<Fate> {
-    const { reader } = this.#parts;
+  /** What became of tries on `expectedHeads`, as far as the stream shows it. */
+  async #outcomeOf(save: Save, expectedHeads: ExpectedHeads): Promise<SaveOutcome> {
+    const { headReader } = this.#parts;
     /** Where a guard was broken: a commit that has come came before. */
     let broken = Infinity;
     for (const actorId of save.expect.keys()) {
       if (save.actors.includes(actorId)) continue;
-      const message = await reader.next(actorId, basis.get(actorId)!.sequence);
+      const message = await headReader.next(actorId, expectedHeads.get(actorId)!.sequence);
       if (message !== undefined) broken = Math.min(broken, message.sequence);
     }
     for (const actorId of save.actors) {
-      const message = await reader.next(actorId, basis.get(actorId)!.sequence);
+      const message = await headReader.next(actorId, expectedHeads.get(actorId)!.sequence);
       if (message === undefined) continue;
-      if (!isOf(message, save.op)) return "never";
+      if (!isOf(message, save.op)) return "not-saved";
       return { first: message.sequence - save.events.findIndex((it) => it.actorId === actorId) };
     }
-    return broken < Infinity && await this.#isAbsent(save, basis, broken) ? "never" : "open";
+    return broken < Infinity && await this.#isAbsent(save, expectedHeads, broken)
+      ? "not-saved"
+      : "unknown";
   }
 
   /**
    * Whether a replica that has come to sequence `end` has no event of the save: who said so
    * before may be a leader that was deposed before the save.
    */
-  async #isAbsent(save: Save, basis: Basis, end: number): Promise<boolean> {
-    const { api, pause } = this.#parts;
+  async #isAbsent(save: Save, expectedHeads: ExpectedHeads, end: number): Promise<boolean> {
+    const { api, requestTimeout } = this.#parts;
     const expected = new Map(
-      save.actors.map((actorId) => [this.#subjectOf(actorId), basis.get(actorId)!.sequence]),
+      save.actors.map((
+        actorId,
+      ) => [this.#subjectOf(actorId), expectedHeads.get(actorId)!.sequence]),
     );
-    const page = await readLast(api, [...expected.keys(), api.layout.genesis], pause);
+    const page = await readLast(api, [...expected.keys(), api.layout.genesis], requestTimeout);
     return page.upTo >= end &&
       page.messages.every(({ subject, sequence }) =>
         sequence <= (expected.get(subject) ?? Infinity)
       );
   }
 
-  #stored(save: Save, basis: Basis, first: number): SaveReceipt {
+  #stored(save: Save, expectedHeads: ExpectedHeads, first: number): SaveReceipt {
     const { heads } = this.#parts;
     const now = performance.now();
     for (const [at, { actorId, version }] of save.events.entries()) {
       heads.raise(actorId, { version, sequence: first + at }, now);
     }
     for (const actorId of save.expect.keys()) {
-      if (!save.actors.includes(actorId)) heads.raise(actorId, basis.get(actorId)!, now);
+      if (!save.actors.includes(actorId)) heads.raise(actorId, expectedHeads.get(actorId)!, now);
     }
     return { sequence: first + save.events.length - 1, duplicate: false };
   }
 
-  #unknown(save: Save, basis: Basis, epoch: number, cause: unknown): SaveOutcomeUnknownError {
-    const { api, reader, pause } = this.#parts;
+  #unknown(
+    save: Save,
+    expectedHeads: ExpectedHeads,
+    epoch: number,
+    cause: unknown,
+  ): SaveOutcomeUnknownError {
+    const { api, headReader, requestTimeout } = this.#parts;
     const { actorId, version } = save.events[0]!;
-    const subject = reader.subjectOf(actorId);
-    const barrier = { api, subject, expected: basis.get(actorId)!.sequence, epoch, pause };
+    const subject = headReader.subjectOf(actorId);
+    const barrier = {
+      api,
+      subject,
+      expected: expectedHeads.get(actorId)!.sequence,
+      epoch,
+      requestTimeout,
+    };
     return new SaveOutcomeUnknownError(
       actorId,
       version,
-      () => settle(barrier, () => this.#fateFor(save, basis)),
+      () => settle(barrier, () => this.#outcomeFor(save, expectedHeads)),
       { cause },
     );
   }
 
-  /** The fate as its owner means it: who saved the same events again has saved them. */
-  async #fateFor(save: Save, basis: Basis): Promise<Fate> {
-    const fate = await this.#fateOf(save, basis);
-    return fate === "never" ? await fateOfEvents(save.events, this.#parts.reader) : fate;
+  /** The outcome as its owner means it: who saved the same events again has saved them. */
+  async #outcomeFor(save: Save, expectedHeads: ExpectedHeads): Promise<SaveOutcome> {
+    const outcome = await this.#outcomeOf(save, expectedHeads);
+    return outcome === "not-saved"
+      ? await outcomeOfEvents(save.events, this.#parts.headReader)
+      : outcome;
   }
 }

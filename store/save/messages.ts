@@ -41,7 +41,7 @@ export interface Save {
 }
 
 /** The heads that one try of a save is based on, of all actors that it writes or expects. */
-export type Basis = Pick<ReadonlyMap<string, Head>, "get">;
+export type ExpectedHeads = Pick<ReadonlyMap<string, Head>, "get">;
 
 /** What a subject of another actor, or a fence, must be at. */
 export interface Guard {
@@ -63,19 +63,25 @@ const EMPTY = new Uint8Array();
  */
 export function messagesOf(
   save: Save,
-  basis: Basis,
+  expectedHeads: ExpectedHeads,
   subjectOf: (actorId: string) => string,
   markerOf: (actorId: string) => string,
 ): Outgoing[] {
-  if (save.events.length === 1 && save.expect.size === 0) return [lone(save, basis, subjectOf)];
-  const guards = guardsOf(save, basis, subjectOf, markerOf);
-  return assemble([save], basis, guards, subjectOf);
+  if (save.events.length === 1 && save.expect.size === 0) {
+    return [lone(save, expectedHeads, subjectOf)];
+  }
+  const guards = guardsOf(save, expectedHeads, subjectOf, markerOf);
+  return assemble([save], expectedHeads, guards, subjectOf);
 }
 
 /** The one message of most saves. */
-function lone(save: Save, basis: Basis, subjectOf: (actorId: string) => string): Outgoing {
+function lone(
+  save: Save,
+  expectedHeads: ExpectedHeads,
+  subjectOf: (actorId: string) => string,
+): Outgoing {
   const event = save.events[0]!;
-  const { version, sequence } = basis.get(event.actorId)!;
+  const { version, sequence } = expectedHeads.get(event.actorId)!;
   const headers = headersOf(save, event, version);
   expectSequence(headers, sequence);
   return { subject: subjectOf(event.actorId), headers, body: event.body };
@@ -84,7 +90,7 @@ function lone(save: Save, basis: Basis, subjectOf: (actorId: string) => string):
 /** The guards on the actors that `save` expects and does not write. */
 export function guardsOf(
   save: Save,
-  basis: Basis,
+  expectedHeads: ExpectedHeads,
   subjectOf: (actorId: string) => string,
   markerOf: (actorId: string) => string,
 ): Guard[] {
@@ -93,7 +99,7 @@ export function guardsOf(
     .filter((actorId) => !save.actors.includes(actorId))
     .map((actorId) => ({
       subject: subjectOf(actorId),
-      sequence: basis.get(actorId)!.sequence,
+      sequence: expectedHeads.get(actorId)!.sequence,
       marker: markerOf(actorId),
     }));
 }
@@ -101,7 +107,7 @@ export function guardsOf(
 /** The messages of several saves that go together, in order, with all of their guards. */
 export function assemble(
   saves: readonly Save[],
-  basis: Basis,
+  expectedHeads: ExpectedHeads,
   guards: readonly Guard[],
   subjectOf: (actorId: string) => string,
 ): Outgoing[] {
@@ -111,9 +117,13 @@ export function assemble(
   for (const save of saves) {
     for (const event of save.events) {
       const { actorId, version, body } = event;
-      const headers = headersOf(save, event, previous.get(actorId) ?? basis.get(actorId)!.version);
+      const headers = headersOf(
+        save,
+        event,
+        previous.get(actorId) ?? expectedHeads.get(actorId)!.version,
+      );
       if (!previous.has(actorId)) {
-        expectSequence(headers, basis.get(actorId)!.sequence);
+        expectSequence(headers, expectedHeads.get(actorId)!.sequence);
       } else {
         const guard = guards[carried++];
         if (guard !== undefined) expectSequence(headers, guard.sequence, guard.subject);

@@ -3,16 +3,16 @@ import type { PreparedEvent } from "../format/encode.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { HeadReader } from "../read/head_reader.ts";
 import { hasId } from "../read/message_facts.ts";
-import type { Basis, Save } from "./messages.ts";
-import type { Fate } from "./settle.ts";
+import type { ExpectedHeads, Save } from "./messages.ts";
+import type { SaveOutcome } from "./settle.ts";
 
 /** Whether all events are newer than their actors' heads, and all expectations are met. */
-export function isNew(save: Save, basis: Basis): boolean {
+export function isNew(save: Save, expectedHeads: ExpectedHeads): boolean {
   for (const { actorId, version } of save.events) {
-    if (version <= basis.get(actorId)!.version) return false;
+    if (version <= expectedHeads.get(actorId)!.version) return false;
   }
   for (const [actorId, expected] of save.expect) {
-    if (basis.get(actorId)!.version !== expected) return false;
+    if (expectedHeads.get(actorId)!.version !== expected) return false;
   }
   return true;
 }
@@ -28,14 +28,14 @@ export function beginsAtOne(save: Save, actorId: string): boolean {
  *
  * @throws {VersionConflictError} Something differs: the first thing that does.
  */
-export async function verdictOn(
+export async function decide(
   save: Save,
-  basis: Basis,
+  expectedHeads: ExpectedHeads,
   reader: HeadReader,
 ): Promise<SaveReceipt> {
-  if (save.events.every(({ actorId, version }) => version > basis.get(actorId)!.version)) {
+  if (save.events.every(({ actorId, version }) => version > expectedHeads.get(actorId)!.version)) {
     for (const [actorId, expected] of save.expect) {
-      const { version } = basis.get(actorId)!;
+      const { version } = expectedHeads.get(actorId)!;
       if (version !== expected) {
         throw expectationFailed(actorId, expected, version, save.events);
       }
@@ -45,11 +45,13 @@ export async function verdictOn(
   let sequence = 0;
   for (const event of save.events) {
     const { actorId, version, id } = event;
-    const head = basis.get(actorId)!;
+    const head = expectedHeads.get(actorId)!;
     const message = await reader.at(actorId, version, head, last.get(actorId));
     if (message === undefined || !hasId(message, id)) {
-      const culprit = version > head.version ? await culpritOf(save, basis, event, reader) : event;
-      throw conflictOf(culprit, basis.get(culprit.actorId)!.version);
+      const culprit = version > head.version
+        ? await culpritOf(save, expectedHeads, event, reader)
+        : event;
+      throw conflictOf(culprit, expectedHeads.get(culprit.actorId)!.version);
     }
     last.set(actorId, message.sequence);
     sequence = Math.max(sequence, message.sequence);
@@ -60,11 +62,11 @@ export async function verdictOn(
 /** Whom a conflict is about that shows at `event`, which is new itself: one not new is. */
 async function culpritOf(
   save: Save,
-  basis: Basis,
+  expectedHeads: ExpectedHeads,
   event: PreparedEvent,
   reader: HeadReader,
 ): Promise<PreparedEvent> {
-  const headOf = ({ actorId }: PreparedEvent) => basis.get(actorId)!;
+  const headOf = ({ actorId }: PreparedEvent) => expectedHeads.get(actorId)!;
   const moved = save.events.find((it) => it.version <= headOf(it).version)!;
   const { actorId, version, id } = moved;
   const message = await reader.at(actorId, version, headOf(moved));
@@ -72,14 +74,14 @@ async function culpritOf(
 }
 
 /** Whether the events are stored, whoever saved them, once their own save never will be. */
-export async function fateOfEvents(
+export async function outcomeOfEvents(
   events: readonly PreparedEvent[],
   reader: HeadReader,
-): Promise<Fate> {
+): Promise<SaveOutcome> {
   let first = Infinity;
   for (const { actorId, version, id } of events) {
     const message = await reader.at(actorId, version, await reader.read(actorId));
-    if (message === undefined || !hasId(message, id)) return "never";
+    if (message === undefined || !hasId(message, id)) return "not-saved";
     first = Math.min(first, message.sequence);
   }
   return { first };

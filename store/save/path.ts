@@ -5,36 +5,36 @@ import type { StreamApi } from "../nats/stream_api.ts";
 import type { SaveOptions, SaveReceipt } from "../options.ts";
 import type { EventReader } from "../read/event_reader.ts";
 import type { HeadReader } from "../read/head_reader.ts";
-import type { Heads } from "../read/heads.ts";
+import type { HeadCache } from "../read/heads.ts";
 import type { Committer } from "./committer.ts";
-import type { Plan } from "./queue.ts";
+import type { SavePlan } from "./queue.ts";
 
 /** What brings the saves of a store to their ends. */
 export interface SavePath {
   /** Stores what is checked already, all or none of it. */
-  save(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt>;
+  save(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt>;
   /** Resolves when no save is left. */
   idle(): Promise<void>;
 }
 
 /** What a store on JetStream is made of. */
-export interface StoreParts {
+export interface StoreInternals {
   readonly api: StreamApi;
-  readonly heads: Heads;
-  readonly reader: HeadReader;
+  readonly heads: HeadCache;
+  readonly headReader: HeadReader;
   readonly events: EventReader;
   readonly publisher: Publisher;
   readonly committer: Committer;
   readonly notifier: StoredNotifier;
   readonly shards: number;
   /** How long one request may take, in ms. */
-  readonly pause: number;
+  readonly requestTimeout: number;
   /** Deadline of one call, in ms. */
   readonly timeout: number;
 }
 
 /** Gives a store another way to save than its own, which is `plain`. */
-export type Detour = (parts: StoreParts, plain: SavePath) => SavePath;
+export type SavePathFactory = (parts: StoreInternals, plain: SavePath) => SavePath;
 
 /** Options of a save that are no business of the store's users. */
 export interface InnerSaveOptions extends SaveOptions {

@@ -4,7 +4,7 @@ import type { Connection } from "../connection.ts";
 import type { Event } from "../event.ts";
 import type { CheckedEvent, Encoding } from "../format/encode.ts";
 import type { InnerSaveOptions } from "./path.ts";
-import type { Plan } from "./queue.ts";
+import type { SavePlan } from "./queue.ts";
 
 /** What a planner goes by. */
 export interface PlannerOptions extends Omit<Encoding, "maxBytes"> {
@@ -39,7 +39,7 @@ export class SavePlanner {
     events: readonly Event[],
     options: InnerSaveOptions,
     begun: number,
-  ): { checked: CheckedEvent[]; plan: Plan } {
+  ): { checked: CheckedEvent[]; plan: SavePlan } {
     const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
     const { maxMessage, timeout, told, codec, upcasters } = this.#options;
     const maxBytes = Math.min(max_payload, maxMessage);

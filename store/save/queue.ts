@@ -1,5 +1,5 @@
 import { unlessAborted } from "../base/abort.ts";
-import { Lanes } from "../base/keyed_queue.ts";
+import { KeyedQueue } from "../base/keyed_queue.ts";
 import { unavailable } from "../check/refusals.ts";
 import { SaveOutcomeUnknownError, StoreUnavailableError, VersionConflictError } from "../errors.ts";
 import type { StoredNotifier } from "../event_stored.ts";
@@ -13,11 +13,11 @@ import type { Save } from "./messages.ts";
 const GROUP_BYTES = 8 * 1024 * 1024;
 
 /** A save whose events may still have to be encoded. */
-export type Plan = Omit<Save, "events">;
+export type SavePlan = Omit<Save, "events">;
 
 /** A save in line. */
-interface Entry {
-  readonly plan: Plan;
+interface QueuedSave {
+  readonly plan: SavePlan;
   readonly checked: readonly CheckedEvent[];
   /** Its end, where it went along with the saves before it. */
   taken?: Promise<SaveReceipt>;
@@ -32,7 +32,7 @@ export class SaveQueue {
   readonly #committer: Committer;
   readonly #notifier: StoredNotifier;
   readonly #threshold: number;
-  readonly #lanes = new Lanes<Entry>();
+  readonly #lanes = new KeyedQueue<QueuedSave>();
 
   /** `threshold`: saves from which a batch is quicker than one at a time. */
   constructor(committer: Committer, notifier: StoredNotifier, threshold: number) {
@@ -42,8 +42,8 @@ export class SaveQueue {
   }
 
   /** Brings a save to its end when its turn comes. */
-  save(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
-    const entry: Entry = { plan, checked };
+  save(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
+    const entry: QueuedSave = { plan, checked };
     if (plan.signal !== undefined) return this.#abortable(entry, plan.signal);
     return this.#lanes.run(plan.actors, (turn) => this.#turn(entry, turn), entry);
   }
@@ -54,7 +54,7 @@ export class SaveQueue {
   }
 
   /** Gives up at once where the signal is aborted before the turn has come. */
-  async #abortable(entry: Entry, signal: AbortSignal): Promise<SaveReceipt> {
+  async #abortable(entry: QueuedSave, signal: AbortSignal): Promise<SaveReceipt> {
     const { plan, checked } = entry;
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
     const done = this.#lanes.run(plan.actors, (turn) => {
@@ -71,8 +71,8 @@ export class SaveQueue {
   }
 
   #turn(
-    entry: Entry,
-    turn: { behind(): Iterable<Entry | undefined> },
+    entry: QueuedSave,
+    turn: { behind(): Iterable<QueuedSave | undefined> },
   ): Promise<SaveReceipt> {
     const { plan, checked, taken } = entry;
     if (taken !== undefined) return taken;
@@ -83,14 +83,14 @@ export class SaveQueue {
   }
 
   /** Makes few promises where nobody is to be told: with many saves in flight their number counts. */
-  #alone(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
+  #alone(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
     if (!haveBodies(checked)) return this.#encoded(plan, checked);
     const done = this.#committer.commit({ ...plan, events: checked });
     if (this.#notifier.silent) return done;
     return done.then((receipt) => this.#told(receipt, plan, checked));
   }
 
-  async #encoded(plan: Plan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
+  async #encoded(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
     let events: readonly PreparedEvent[];
     try {
       events = await unlessAborted(plan.signal, withBodies(checked));
@@ -102,7 +102,7 @@ export class SaveQueue {
 
   async #told(
     receipt: SaveReceipt,
-    { within }: Plan,
+    { within }: SavePlan,
     events: readonly PreparedEvent[],
   ): Promise<SaveReceipt> {
     if (!receipt.duplicate) await this.#notifier.notify(events, within);
@@ -110,12 +110,15 @@ export class SaveQueue {
   }
 
   /** The saves right behind this one that can go along: those whose versions follow. */
-  #group({ plan, checked }: Entry, behind: Iterable<Entry | undefined>): Entry[] | undefined {
+  #group(
+    { plan, checked }: QueuedSave,
+    behind: Iterable<QueuedSave | undefined>,
+  ): QueuedSave[] | undefined {
     const [actorId] = plan.actors as [string];
     let version = checked.at(-1)!.version;
     let count = checked.length;
     let bytes = sizeOf(checked);
-    const group: Entry[] = [];
+    const group: QueuedSave[] = [];
     for (const next of behind) {
       if (next === undefined || !canGroup(next)) break;
       const expected = next.plan.expect.get(actorId) ?? version;
@@ -131,9 +134,9 @@ export class SaveQueue {
 
   /** Commits a save and those behind it in one batch, and tells each its own outcome. */
   #together(
-    plan: Plan,
+    plan: SavePlan,
     checked: readonly CheckedEvent[],
-    group: readonly Entry[],
+    group: readonly QueuedSave[],
   ): Promise<SaveReceipt> {
     const members = [{ plan, checked }, ...group].map((member) => ({
       plan: member.plan,
@@ -171,14 +174,14 @@ export class SaveQueue {
 
 /** A save that goes along with others. */
 interface Member {
-  readonly plan: Plan;
+  readonly plan: SavePlan;
   readonly events: readonly PreparedEvent[];
   readonly resolve: (receipt: SaveReceipt) => void;
   readonly reject: (error: unknown) => void;
 }
 
 /** Whether the save is of one actor and depends on no other, and nothing of it is still to come. */
-function canGroup({ plan, checked }: Entry): boolean {
+function canGroup({ plan, checked }: QueuedSave): boolean {
   if (plan.actors.length > 1 || plan.signal !== undefined || !haveBodies(checked)) return false;
   return plan.expect.size === 0 || (plan.expect.size === 1 && plan.expect.has(plan.actors[0]!));
 }

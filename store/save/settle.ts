@@ -4,7 +4,7 @@ import { EXPECT } from "../format/headers.ts";
 import { type ApiError, ServerCode, type StreamApi } from "../nats/stream_api.ts";
 
 /** What the stream shows of a try without an answer; `first` is its first event's sequence. */
-export type Fate = "open" | "never" | { readonly first: number };
+export type SaveOutcome = "unknown" | "not-saved" | { readonly first: number };
 
 /** Where and when the tries in doubt were sent. */
 export interface Barrier {
@@ -16,7 +16,7 @@ export interface Barrier {
   /** The connection's epoch at the first try. */
   readonly epoch: number;
   /** How long one request may take, in ms. */
-  readonly pause: number;
+  readonly requestTimeout: number;
 }
 
 /**
@@ -24,25 +24,25 @@ export interface Barrier {
  * yet, for it may still be on its way; so a publish that must fail is sent after it over the
  * same connection: when the server has refused that one, it has seen everything before it, and
  * its refusal says where the subject ends. A read alone could be a deposed leader's word.
- * Over another connection nothing follows, and the answer is `"open"`.
+ * Over another connection nothing follows, and the answer is `"unknown"`.
  *
  * @throws {StoreUnavailableError} The server does not answer.
  */
 export async function settle(
-  { api, subject, expected, epoch, pause }: Barrier,
-  fate: () => Promise<Fate>,
+  { api, subject, expected, epoch, requestTimeout }: Barrier,
+  outcome: () => Promise<SaveOutcome>,
 ): Promise<SettledOutcome> {
   try {
-    const before = outcomeOf(await fate());
-    if (before !== "open" || api.wire.epoch !== epoch) return before;
+    const before = outcomeOf(await outcome());
+    if (before !== "unknown" || api.requests.epoch !== epoch) return before;
     const impossible = headers();
     impossible.set(EXPECT, String(Number.MAX_SAFE_INTEGER));
-    const answer = await api.wire.request(subject, "", pause, impossible);
+    const answer = await api.requests.request(subject, "", requestTimeout, impossible);
     const { error } = answer.json<{ error?: ConstructorParameters<typeof ApiError>[0] }>();
-    if (error?.err_code !== ServerCode.WRONG_LAST_SEQUENCE) return "open";
-    const after = outcomeOf(await fate());
-    if (after !== "open") return after;
-    return lastIn(error.description) === expected ? "never" : "open";
+    if (error?.err_code !== ServerCode.WRONG_LAST_SEQUENCE) return "unknown";
+    const after = outcomeOf(await outcome());
+    if (after !== "unknown") return after;
+    return lastIn(error.description) === expected ? "not-saved" : "unknown";
   } catch (cause) {
     throw new StoreUnavailableError(
       `Cannot settle the save: ${(cause as Error).message}; try again, or save the same events ` +
@@ -57,6 +57,6 @@ function lastIn(description = ""): number {
   return Number(/: (\d+)$/.exec(description)?.[1] ?? NaN);
 }
 
-function outcomeOf(fate: Fate): SettledOutcome {
-  return typeof fate === "object" ? "saved" : fate;
+function outcomeOf(outcome: SaveOutcome): SettledOutcome {
+  return typeof outcome === "object" ? "saved" : outcome;
 }

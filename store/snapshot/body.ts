@@ -1,4 +1,4 @@
-import { TOO_MANY, unfaithful } from "../base/json_fidelity.ts";
+import { jsonProblem, TOO_MANY } from "../base/json_fidelity.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import { versionProblem } from "../check/events.ts";
 import { checkActorId } from "../check/query.ts";
@@ -37,7 +37,7 @@ export function encodeSnapshot(
   const problem = (idProblem && `actorId ${describe(actorId)} ${idProblem}`) ??
     lastEventIdProblem(lastEventId) ?? versionProblem(version) ?? schemaProblem(schemaVersion) ??
     timestampProblem(timestamp) ??
-    (codec === undefined ? unfaithful(state, "state", maxBytes) : undefined);
+    (codec === undefined ? jsonProblem(state, "state", maxBytes) : undefined);
   if (problem === TOO_MANY) {
     throw new InvalidSnapshotError(`state ${problem}: more than fit into ${maxBytes} bytes`);
   }

@@ -1,13 +1,13 @@
 import type { StreamConfig } from "@nats-io/jetstream";
-import { Lanes } from "../base/keyed_queue.ts";
+import { KeyedQueue } from "../base/keyed_queue.ts";
 import { MAX_BYTES } from "../check/events.ts";
 import { checkRange } from "../check/query.ts";
 import type { Codec } from "../codec.ts";
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError, StreamConfigError } from "../errors.ts";
 import { SnapshotLayout } from "../format/layout.ts";
-import { ensureStream, opening, openWire } from "../nats/open.ts";
-import type { Wire } from "../nats/requests.ts";
+import { ensureStream, opening, openRequests } from "../nats/open.ts";
+import type { RequestMux } from "../nats/requests.ts";
 import { attempt } from "../nats/retry.ts";
 import { StreamApi } from "../nats/stream_api.ts";
 import { FORBIDDEN, problemsOf } from "../nats/stream_config.ts";
@@ -82,12 +82,12 @@ export class JetStreamSnapshotStore implements SnapshotStore {
   readonly stream: string;
   readonly #connection: Connection;
   readonly #layout: SnapshotLayout;
-  readonly #wire: Wire;
+  readonly #requests: RequestMux;
   readonly #codec: Codec<Snapshot> | undefined;
   readonly #log: SnapshotLog;
   readonly #timeout: number;
   readonly #maxMessage: number;
-  readonly #lanes = new Lanes();
+  readonly #lanes = new KeyedQueue();
   #disposed = false;
 
   private constructor(
@@ -100,7 +100,7 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     this.stream = api.layout.stream;
     this.#connection = connection;
     this.#layout = api.layout;
-    this.#wire = api.wire;
+    this.#requests = api.requests;
     this.#codec = codec;
     this.#log = new SnapshotLog(api, codec, timeout / 5);
     this.#timeout = timeout;
@@ -126,9 +126,9 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     checkRange("replicas", replicas, 1, 5);
     if (keep !== undefined) checkRange("keep", keep, 1, MAX_KEEP);
     checkRange("timeout", timeout, 1, 2 ** 31 - 1);
-    const wire = openWire(connection);
+    const requests = openRequests(connection);
     try {
-      const api = new StreamApi(wire, layout, "$JS.API");
+      const api = new StreamApi(requests, layout, "$JS.API");
       const config = await opening(api, timeout, async () => {
         const found = await ensureStream(api, configOf(layout, replicas, keep ?? 2), timeout);
         const rules = { subjects: layout.subjects, required: REQUIRED, forbidden: FORBIDDEN };
@@ -138,7 +138,7 @@ export class JetStreamSnapshotStore implements SnapshotStore {
       });
       return new JetStreamSnapshotStore(connection, api, config, options);
     } catch (error) {
-      wire.close();
+      requests.close();
       throw error;
     }
   }
@@ -175,7 +175,7 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     const { schemaVersion } = query;
     const subject = this.#layout.snapshot(actorId, schemaVersion);
     const { snapshot } = await attempt(
-      this.#wire,
+      this.#requests,
       this.#timeout,
       what,
       () => this.#log.read({ subject, actorId, schemaVersion }),
@@ -187,7 +187,7 @@ export class JetStreamSnapshotStore implements SnapshotStore {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
     await this.#lanes.idle();
-    this.#wire.close();
+    this.#requests.close();
   }
 
   #checkOpen(what: string): void {

@@ -6,7 +6,7 @@ import { backoff } from "../nats/backoff.ts";
 import { type Outgoing, Publisher } from "../nats/publisher.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { isPassing, type StreamApi, type StreamNames } from "../nats/stream_api.ts";
-import { type Head, Heads } from "../read/heads.ts";
+import { type Head, HeadCache } from "../read/heads.ts";
 import { decodeSnapshot } from "./body.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -41,15 +41,19 @@ const CACHE_SIZE = 10_000;
 export class SnapshotLog {
   readonly #api: StreamApi<StreamNames>;
   readonly #codec: Codec<Snapshot> | undefined;
-  readonly #pause: number;
+  readonly #requestTimeout: number;
   readonly #publisher: Publisher;
-  readonly #heads = new Heads(CACHE_SIZE);
+  readonly #heads = new HeadCache(CACHE_SIZE);
 
-  /** `pause`: how long one request may take, in ms. */
-  constructor(api: StreamApi<StreamNames>, codec: Codec<Snapshot> | undefined, pause: number) {
+  /** `requestTimeout`: how long one request may take, in ms. */
+  constructor(
+    api: StreamApi<StreamNames>,
+    codec: Codec<Snapshot> | undefined,
+    requestTimeout: number,
+  ) {
     this.#api = api;
     this.#codec = codec;
-    this.#pause = pause;
+    this.#requestTimeout = requestTimeout;
     this.#publisher = new Publisher(api);
   }
 
@@ -59,7 +63,7 @@ export class SnapshotLog {
    */
   async read(place: SnapshotPlace): Promise<Standing> {
     const { subject } = place;
-    const last = await this.#api.get({ last_by_subj: subject }, this.#pause);
+    const last = await this.#api.get({ last_by_subj: subject }, this.#requestTimeout);
     if (last === undefined) return { sequence: 0 };
     for await (const { data: body } of this.#newestFirst(subject, last)) {
       const snapshot = await decodeSnapshot(body, place, this.#codec);
@@ -94,7 +98,7 @@ export class SnapshotLog {
           if (head.version >= version) return isDoubtful && isSame(standing.body!, body);
         }
         const messages = [messageOf(save, head)];
-        const outcome = await this.#publisher.publish(messages, this.#pause, deadline);
+        const outcome = await this.#publisher.publish(messages, this.#requestTimeout, deadline);
         if (outcome.kind === "stored") {
           this.#heads.raise(subject, { version, sequence: outcome.first }, performance.now());
           return true;
@@ -107,7 +111,7 @@ export class SnapshotLog {
         cause = error;
         if (!isPassing(error)) break;
       }
-      if (!await retry(this.#api.wire)) break;
+      if (!await retry(this.#api.requests)) break;
     }
     throw unavailable(save, isDoubtful, cause);
   }
@@ -117,7 +121,7 @@ export class SnapshotLog {
     yield last;
     const before: StoredMessage[] = [];
     for (let seq = 1;;) {
-      const message = await this.#api.get({ seq, next_by_subj: subject }, this.#pause);
+      const message = await this.#api.get({ seq, next_by_subj: subject }, this.#requestTimeout);
       if (message === undefined || message.sequence >= last.sequence) break;
       before.push(message);
       seq = message.sequence + 1;

@@ -1,4 +1,4 @@
-import { Lanes } from "../base/keyed_queue.ts";
+import { KeyedQueue } from "../base/keyed_queue.ts";
 import { MAX_BYTES } from "../check/events.ts";
 import type { Codec } from "../codec.ts";
 import { StoreUnavailableError } from "../errors.ts";
@@ -43,7 +43,7 @@ export class InMemorySnapshotStore implements SnapshotStore {
   /** By schema and actor. */
   readonly #kept = new Map<string, Kept>();
   readonly #encoding: SnapshotEncoding;
-  readonly #lanes = new Lanes();
+  readonly #lanes = new KeyedQueue();
   #disposed = false;
 
   /** Begins empty. */

@@ -1,9 +1,9 @@
 import type { Event } from "../../store/event.ts";
 import { equal, ok } from "../assert.ts";
-import { collect, sample, take, type Test, versions } from "./kit.ts";
+import { type BusTest, collect, sample, take, versions } from "./kit.ts";
 
 /** The handler form. */
-export function handlers(test: Test): void {
+export function handlers(test: BusTest): void {
   test("on() gives a handler one event at a time, with its namespace", async (bus) => {
     const seen: string[] = [];
     let running = 0;
@@ -55,7 +55,7 @@ export function handlers(test: Test): void {
 }
 
 /** Queue groups. */
-export function sharing(test: Test): void {
+export function sharing(test: BusTest): void {
   test("a queue group shares the events, others get them all", async (bus) => {
     const members = [1, 2, 3].map(() => bus.subscribe("orders", { queue: "workers" }));
     const apart = bus.subscribe("orders", { queue: "auditors" });
@@ -86,7 +86,7 @@ export function sharing(test: Test): void {
 }
 
 /** The metrics. */
-export function counting(test: Test): void {
+export function counting(test: BusTest): void {
   test("metrics tell what went through, by namespace and event type", async (bus) => {
     const subscription = bus.subscribe(">");
     const other = bus.subscribe("orders", { eventTypes: ["A"] });

@@ -3,7 +3,7 @@ import { createEvent, type Event } from "../../store/event.ts";
 import { equal, within } from "../assert.ts";
 
 /** Registers one test; `peer` is `bus` where there is one node only. */
-export type Test = (
+export type BusTest = (
   name: string,
   run: (bus: EventBus, peer: EventBus) => Promise<void>,
   options?: EventBusOptions,

@@ -1,8 +1,8 @@
 import { equal } from "../assert.ts";
-import { collect, reach, sample, takeReal, type Test, versions } from "./kit.ts";
+import { type BusTest, collect, reach, sample, takeReal, versions } from "./kit.ts";
 
 /** What holds between nodes. */
-export function acrossNodes(test: Test): void {
+export function acrossNodes(test: BusTest): void {
   test("events reach subscribers of another node, each once and in order", async (bus, peer) => {
     const [here, there] = [bus.subscribe("orders"), peer.subscribe("orders")];
     await reach(bus, there, "orders");

@@ -1,9 +1,9 @@
 import type { EventBus } from "../../bus/bus.ts";
 import { equal } from "../assert.ts";
-import { fails, rest, sample, take, type Test, versions } from "./kit.ts";
+import { type BusTest, fails, rest, sample, take, versions } from "./kit.ts";
 
 /** What a slow subscriber loses, and nobody else. */
-export function overflow(test: Test): void {
+export function overflow(test: BusTest): void {
   const publish = async (bus: EventBus, from: number, to: number): Promise<void> => {
     for (let version = from; version <= to; version++) {
       await bus.publish("orders", sample({ version }));
@@ -53,7 +53,7 @@ export function overflow(test: Test): void {
 }
 
 /** How subscriptions end. */
-export function endings(test: Test): void {
+export function endings(test: BusTest): void {
   test("a loop ends on break, and so does the subscription", async (bus) => {
     const subscription = bus.subscribe("orders");
     await bus.publish("orders", sample());

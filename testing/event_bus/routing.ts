@@ -1,10 +1,10 @@
 import type { SubscribeOptions } from "../../bus/bus.ts";
 import type { Event } from "../../store/event.ts";
 import { equal } from "../assert.ts";
-import { data, fails, sample, take, type Test, versions } from "./kit.ts";
+import { type BusTest, data, fails, sample, take, versions } from "./kit.ts";
 
 /** Who gets what. */
-export function routing(test: Test): void {
+export function routing(test: BusTest): void {
   test("publish() brings a subscriber all that the event holds", async (bus) => {
     const subscription = bus.subscribe("orders");
     const event = sample({
@@ -93,7 +93,7 @@ export function routing(test: Test): void {
 }
 
 /** Nobody can alter what another one gets. */
-export function copies(test: Test): void {
+export function copies(test: BusTest): void {
   test("what a publisher or a subscriber does to an event alters no other's", async (bus) => {
     const [first, second] = [bus.subscribe("orders"), bus.subscribe("orders")];
     const event = sample({ data: { lines: [{ sku: "a" }] }, metadata: { userId: "u" } });
@@ -121,7 +121,7 @@ export function copies(test: Test): void {
 }
 
 /** What is refused, before anything is sent. */
-export function refusals(test: Test): void {
+export function refusals(test: BusTest): void {
   test("publish() refuses what is no namespace", async (bus) => {
     for (const name of ["", ".", "a.", ".a", "a..b", "\ud800", "a".repeat(97), "ä".repeat(40)]) {
       await fails(bus.publish(name, sample()), "RangeError");

@@ -1,6 +1,6 @@
 import type { EventBus, EventBusOptions } from "../../bus/bus.ts";
 import { counting, handlers, sharing } from "./handlers.ts";
-import type { Test } from "./kit.ts";
+import type { BusTest } from "./kit.ts";
 import { acrossNodes } from "./nodes.ts";
 import { endings, overflow } from "./queues.ts";
 import { copies, refusals, routing } from "./routing.ts";
@@ -49,7 +49,7 @@ export interface EventBusSuite {
  */
 export function eventBusSuite(suite: EventBusSuite): void {
   const { create, capabilities, skip = () => {} } = suite;
-  const test: Test = (name, run, options) =>
+  const test: BusTest = (name, run, options) =>
     suite.test(name, async () => {
       const nodes = await create(options);
       try {
@@ -58,7 +58,7 @@ export function eventBusSuite(suite: EventBusSuite): void {
         await nodes[Symbol.asyncDispose]();
       }
     });
-  const nodesTest: Test = (name, run, options) =>
+  const nodesTest: BusTest = (name, run, options) =>
     capabilities.nodes ? test(name, run, options) : skip(name, "there is one node only");
 
   routing(test);

@@ -9,12 +9,12 @@ import {
   Recorder,
   sample,
   samples,
-  type Test,
+  type StoreTest,
   versionsOf,
 } from "./kit.ts";
 
 /** Promise 5: all or nothing. */
-export function batches(test: Test, reserved: number): void {
+export function batches(test: StoreTest, reserved: number): void {
   test("saveEvents() stores several events of several actors", async ({ open }) => {
     const store = await open();
     const batch = [
@@ -107,7 +107,7 @@ export function batches(test: Test, reserved: number): void {
 }
 
 /** Guards of a save on the versions that it was decided on. */
-export function expectations(test: Test, together: Test, reserved: number): void {
+export function expectations(test: StoreTest, together: StoreTest, reserved: number): void {
   test("expect holds a save to an actor's version exactly", async ({ open }) => {
     const store = await open();
     await store.saveEvents(samples("a-1", [1, 2]));

@@ -2,10 +2,10 @@ import type { Event } from "../../store/event.ts";
 import { EVENT_STORED, type EventStored } from "../../store/event_stored.ts";
 import type { Broadcaster } from "../../store/store.ts";
 import { equal, ok, rejects, within } from "../assert.ts";
-import { holds, range, Recorder, sample, samples, type Test, turns } from "./kit.ts";
+import { holds, range, Recorder, sample, samples, type StoreTest, turns } from "./kit.ts";
 
 /** EventStored: what is published, when, and when not. */
-export function broadcasting(test: Test): void {
+export function broadcasting(test: StoreTest): void {
   test("a save publishes EventStored with the facts of the saved event", async (stage) => {
     const broadcaster = new Recorder();
     const store = await stage.open({ broadcaster });
@@ -220,7 +220,7 @@ export function broadcasting(test: Test): void {
 }
 
 /** Disposal. */
-export function disposal(test: Test): void {
+export function disposal(test: StoreTest): void {
   test("disposal waits for saves under way", async ({ open }) => {
     const broadcaster = new Recorder();
     const store = await open({ broadcaster });

@@ -13,13 +13,13 @@ import {
   Recorder,
   sample,
   samples,
-  type Test,
+  type StoreTest,
   turns,
   versionsOf,
 } from "./kit.ts";
 
 /** Codecs: what is stored is what they make of events. */
-export function codecs(test: Test): void {
+export function codecs(test: StoreTest): void {
   test("a codec carries data that JSON cannot", async ({ open }) => {
     const store = await open({ codec: new MapCodec() });
     const data = new Map([["a", 1n], ["b", 2n ** 70n]]);

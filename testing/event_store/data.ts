@@ -2,7 +2,7 @@ import type { EventTooLargeError, InvalidEventError } from "../../store/errors.t
 import type { Event } from "../../store/event.ts";
 import type { EventStore } from "../../store/store.ts";
 import { equal, ok, rejects } from "../assert.ts";
-import { holds, Recorder, sample, type Test } from "./kit.ts";
+import { holds, Recorder, sample, type StoreTest } from "./kit.ts";
 import {
   faithfulValues,
   unfaithfulValues,
@@ -14,7 +14,7 @@ import {
 const encoder = new TextEncoder();
 
 /** Data comes back as it was saved, or is refused. */
-export function faithfulness(test: Test): void {
+export function faithfulness(test: StoreTest): void {
   test("data that JSON carries comes back as it was", async ({ open }) => {
     const store = await open();
     const data = faithfulValues();
@@ -79,7 +79,7 @@ export function faithfulness(test: Test): void {
 }
 
 /** Events that are refused, whatever their data. */
-export function refusals(test: Test): void {
+export function refusals(test: StoreTest): void {
   test("ids, types, versions and timestamps that cannot be are refused", async ({ open }) => {
     const broadcaster = new Recorder();
     const store = await open({ broadcaster });
@@ -123,7 +123,7 @@ export function refusals(test: Test): void {
 }
 
 /** The limit of an event's size. */
-export function sizes(test: Test, maxBytes: number): void {
+export function sizes(test: StoreTest, maxBytes: number): void {
   test("an event that just fits is saved, one byte more is EventTooLargeError", async ({ open }) => {
     const broadcaster = new Recorder();
     const store = await open({ broadcaster });

@@ -1,10 +1,10 @@
 import type { EventStore } from "../../store/store.ts";
 import { equal, ok, rejects } from "../assert.ts";
-import { holds, range, sample, samples, type Test, versionsOf } from "./kit.ts";
+import { holds, range, sample, samples, type StoreTest, versionsOf } from "./kit.ts";
 import { HOSTILE, IMPOSSIBLE, NEIGHBOURS } from "../values.ts";
 
 /** Promise 8: bad input never reaches another actor. */
-export function identifiers(test: Test): void {
+export function identifiers(test: StoreTest): void {
   test("a hostile actor id reaches its own events and no others", async ({ open }) => {
     const store = await open();
     // Every actor has a history that tells it from all others.

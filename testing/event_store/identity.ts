@@ -1,8 +1,8 @@
 import { equal, ok } from "../assert.ts";
-import { sample, samples, type Test } from "./kit.ts";
+import { sample, samples, type StoreTest } from "./kit.ts";
 
 /** What tells one store's events from another's. */
-export function identities(test: Test, together: Test): void {
+export function identities(test: StoreTest, together: StoreTest): void {
   test("a store keeps its identity, a string that is not empty", async ({ open }) => {
     const store = await open();
     const { identity } = store;

@@ -7,7 +7,7 @@ import { equal, rejects } from "../assert.ts";
 import type { Stage } from "../stage.ts";
 
 /** Registers one test. */
-export type Test = (
+export type StoreTest = (
   name: string,
   run: (stage: Stage<EventStore, EventStoreOptions>) => Promise<void>,
 ) => void;

@@ -2,11 +2,11 @@ import type { Event } from "../../store/event.ts";
 import type { EventFilter, ReadAllOptions } from "../../store/options.ts";
 import type { EventStore } from "../../store/store.ts";
 import { equal, rejects } from "../assert.ts";
-import { gather, nextOf, range, readPaths, sample, samples, type Test } from "./kit.ts";
+import { gather, nextOf, range, readPaths, sample, samples, type StoreTest } from "./kit.ts";
 import { HOSTILE, IMPOSSIBLE, NEIGHBOURS, WRONG_NUMBERS } from "../values.ts";
 
 /** `readAll()`: the whole store in its one order. */
-export function logs(test: Test, together: Test): void {
+export function logs(test: StoreTest, together: StoreTest): void {
   test("readAll() yields all events in the order they were saved, with positions", async ({ open }) => {
     const store = await open();
     equal(await gather(store.readAll()), [], "events of an empty store");
@@ -132,7 +132,7 @@ export function logs(test: Test, together: Test): void {
 }
 
 /** What else there is to a history that can be read, and to a store that is closed. */
-export function ends(test: Test): void {
+export function ends(test: StoreTest): void {
   test("getEventsWithErrors() of a sound history has no errors", async ({ open }) => {
     const store = await open();
     const events = samples("order-1", [...range(1, 600), 1000]);

@@ -11,13 +11,13 @@ import {
   readPaths,
   sample,
   samples,
-  type Test,
+  type StoreTest,
   turns,
 } from "./kit.ts";
 import { WRONG_NUMBERS } from "../values.ts";
 
 /** `readEvents()`: any part of a history, in either direction. */
-export function ranges(test: Test, together: Test): void {
+export function ranges(test: StoreTest, together: StoreTest): void {
   test("readEvents() gives the part of getEvents() that is asked for", async ({ open }) => {
     const store = await open();
     const versions = [1, 2, 3, 7, 1000, 10 ** 12, 10 ** 12 + 1, Number.MAX_SAFE_INTEGER];

@@ -1,9 +1,9 @@
 import type { Event } from "../../store/event.ts";
 import { equal, ok, rejects } from "../assert.ts";
-import { conflicts, holds, range, sample, samples, type Test, versionsOf } from "./kit.ts";
+import { conflicts, holds, range, sample, samples, type StoreTest, versionsOf } from "./kit.ts";
 
 /** Promise 6: reads are complete and in order, and see one's own writes. */
-export function reading(test: Test, together: Test): void {
+export function reading(test: StoreTest, together: StoreTest): void {
   test("getEvents() begins at fromVersion, in gaps and beyond the end too", async ({ open }) => {
     const store = await open();
     const stored = [1, 2, 5, 9, 10];
@@ -116,7 +116,7 @@ export function reading(test: Test, together: Test): void {
 }
 
 /** Promise 7, as far as a test of answers can tell; the cost is a bench's to show. */
-export function latestVersions(test: Test, together: Test): void {
+export function latestVersions(test: StoreTest, together: StoreTest): void {
   test("getLatestVersion() is 0 for an unknown actor", async ({ open }) => {
     const store = await open();
     equal(await store.getLatestVersion("order-1"), 0, "latest version");
@@ -167,7 +167,7 @@ export function latestVersions(test: Test, together: Test): void {
 }
 
 /** Nothing is aliased. */
-export function copies(test: Test): void {
+export function copies(test: StoreTest): void {
   const make = (version: number): Event =>
     sample({
       version,

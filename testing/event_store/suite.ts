@@ -5,7 +5,7 @@ import { codecs } from "./codecs.ts";
 import { faithfulness, refusals, sizes } from "./data.ts";
 import { identifiers } from "./identifiers.ts";
 import { identities } from "./identity.ts";
-import type { Test } from "./kit.ts";
+import type { StoreTest } from "./kit.ts";
 import { ends, logs } from "./log.ts";
 import { ranges } from "./ranges.ts";
 import { copies, latestVersions, reading } from "./reading.ts";
@@ -65,9 +65,9 @@ export interface EventStoreSuite {
  */
 export function eventStoreSuite(suite: EventStoreSuite): void {
   const { create, capabilities, skip = () => {} } = suite;
-  const test: Test = staged(suite.test, create);
+  const test: StoreTest = staged(suite.test, create);
   const { reopen, maxBytes, reserved = 0 } = capabilities;
-  const together: Test = reopen ? test : (name) => skip(name, "a store's events are its own");
+  const together: StoreTest = reopen ? test : (name) => skip(name, "a store's events are its own");
 
   versions(test);
   duplicates(test, together);

@@ -13,7 +13,7 @@ import {
   readEveryWay,
   readPaths,
   sample,
-  type Test,
+  type StoreTest,
 } from "./kit.ts";
 
 /** The history of a type: a total in cents, then in euros, then with its currency. */
@@ -29,7 +29,7 @@ const placed = (version: number, data: unknown): Event =>
   sample({ actorId: "order-1", eventType: "Placed", version, data });
 
 /** Upcasters: old events in their newest shape. Each test opens newer code after older code. */
-export function upcasting(test: Test, together: Test): void {
+export function upcasting(test: StoreTest, together: StoreTest): void {
   test("an event is saved in the newest shape, and no step is done to it", async ({ open }) => {
     const store = await open({ upcasters: THIRD });
     const events = [

@@ -2,10 +2,10 @@ import { isAetherError } from "../../store/errors.ts";
 import type { Event } from "../../store/event.ts";
 import type { EventStore } from "../../store/store.ts";
 import { equal, ok } from "../assert.ts";
-import { conflicts, holds, range, sample, samples, type Test } from "./kit.ts";
+import { conflicts, holds, range, sample, samples, type StoreTest } from "./kit.ts";
 
 /** Promise 1: strictly increasing. */
-export function versions(test: Test): void {
+export function versions(test: StoreTest): void {
   test("saveEvent() stores what getEvents() gives back, in order", async ({ open }) => {
     const store = await open();
     const events = [
@@ -64,7 +64,7 @@ export function versions(test: Test): void {
 }
 
 /** Promise 3: idempotent. */
-export function duplicates(test: Test, together: Test): void {
+export function duplicates(test: StoreTest, together: StoreTest): void {
   test("saving an event again gives the stored position and duplicate", async ({ open }) => {
     const store = await open();
     const event = sample();
@@ -178,7 +178,7 @@ export function duplicates(test: Test, together: Test): void {
 }
 
 /** Promise 2: no lost update. */
-export function writers(test: Test, together: Test): void {
+export function writers(test: StoreTest, together: StoreTest): void {
   test("of many writers at one version exactly one wins", async ({ open }) => {
     await race([await open()]);
   });

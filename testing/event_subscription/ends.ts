@@ -1,9 +1,9 @@
 import { equal, ok, rejects, within } from "../assert.ts";
-import { range, sample, samples, type Test, turns } from "../event_store/kit.ts";
+import { range, sample, samples, type StoreTest, turns } from "../event_store/kit.ts";
 import { ended, iterator, next, take } from "./kit.ts";
 
 /** The ways in which a subscription ends. */
-export function ends(test: Test): void {
+export function ends(test: StoreTest): void {
   test("a subscription ends quietly on break", async ({ open }) => {
     const store = await open();
     await store.saveEvents(samples("order-1", range(1, 1000)));

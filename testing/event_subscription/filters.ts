@@ -1,7 +1,7 @@
 import type { EventFilter } from "../../store/options.ts";
 import type { Upcaster } from "../../store/upcast.ts";
 import { equal, rejects } from "../assert.ts";
-import { range, sample, type Test } from "../event_store/kit.ts";
+import { range, sample, type StoreTest } from "../event_store/kit.ts";
 import { all, next, take } from "./kit.ts";
 
 const FILTERS: readonly EventFilter[] = [
@@ -16,7 +16,7 @@ const FILTERS: readonly EventFilter[] = [
 ];
 
 /** What is picked, and how what is stored becomes an event. */
-export function filters(test: Test): void {
+export function filters(test: StoreTest): void {
   test("filters pick the same events of a replay, of a read and live", async ({ open }) => {
     const store = await open();
     const actors = ["order-1", "order-2", "orders-1", "order", "lone", "-order"];

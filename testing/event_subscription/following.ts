@@ -1,9 +1,9 @@
 import { equal, ok, rejects, within } from "../assert.ts";
-import { range, sample, samples, type Test } from "../event_store/kit.ts";
+import { range, sample, samples, type StoreTest } from "../event_store/kit.ts";
 import { all, iterator, next, places, saveEach, take } from "./kit.ts";
 
 /** Replay, then live: no gap, no duplicate, in the store's order. */
-export function following(test: Test, together: Test): void {
+export function following(test: StoreTest, together: StoreTest): void {
   test("subscribe() replays what is stored, then goes on with what is saved", async ({ open }) => {
     const store = await open();
     const stored = [...samples("order-1", [1, 4]), ...samples("stock-1", [1])];

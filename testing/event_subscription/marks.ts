@@ -2,7 +2,7 @@ import type { CorruptEventError, StreamRegressedError } from "../../store/errors
 import type { Event } from "../../store/event.ts";
 import type { EventSubscriptionOptions } from "../../store/options.ts";
 import { equal, ok, rejects, within } from "../assert.ts";
-import { range, sample, samples, type Test, turns } from "../event_store/kit.ts";
+import { range, sample, samples, type StoreTest, turns } from "../event_store/kit.ts";
 import { ended, next, take } from "./kit.ts";
 
 /** Whether `promise` has settled by now. */
@@ -14,7 +14,7 @@ async function settled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 /** Where a subscription begins, when it has caught up, and what it refuses. */
-export function marks(test: Test): void {
+export function marks(test: StoreTest): void {
   test("caughtUp resolves at once where nothing is stored yet", async ({ open }) => {
     const store = await open();
     await within(store.subscribe().caughtUp, "caughtUp of an empty store");

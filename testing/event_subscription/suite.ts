@@ -1,5 +1,5 @@
 import type { EventStore, EventStoreOptions } from "../../store/store.ts";
-import type { Test } from "../event_store/kit.ts";
+import type { StoreTest } from "../event_store/kit.ts";
 import { ends } from "./ends.ts";
 import { filters } from "./filters.ts";
 import { following } from "./following.ts";
@@ -46,8 +46,8 @@ export interface EventSubscriptionSuite {
  */
 export function eventSubscriptionSuite(suite: EventSubscriptionSuite): void {
   const { create, capabilities, skip = () => {} } = suite;
-  const test: Test = staged(suite.test, create);
-  const together: Test = capabilities.reopen
+  const test: StoreTest = staged(suite.test, create);
+  const together: StoreTest = capabilities.reopen
     ? test
     : (name) => skip(name, "a store's events are its own");
 

@@ -3,7 +3,10 @@ import { equal } from "../assert.ts";
 import type { Stage } from "../stage.ts";
 
 /** Registers one test. */
-export type Test = (name: string, run: (stage: Stage<SnapshotStore>) => Promise<void>) => void;
+export type SnapshotTest = (
+  name: string,
+  run: (stage: Stage<SnapshotStore>) => Promise<void>,
+) => void;
 
 /** A snapshot of `order-1` at version 1 in schema 1, with what the test says of it. */
 export function sample(init: Partial<Snapshot> = {}): Snapshot {

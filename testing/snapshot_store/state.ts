@@ -1,7 +1,7 @@
 import type { InvalidSnapshotError } from "../../store/errors.ts";
 import type { Snapshot } from "../../store/snapshot/snapshot.ts";
 import { equal, ok, rejects } from "../assert.ts";
-import { sample, stands, type Test } from "./kit.ts";
+import { sample, type SnapshotTest, stands } from "./kit.ts";
 import {
   faithfulValues,
   HOSTILE,
@@ -16,7 +16,7 @@ import {
 const encoder = new TextEncoder();
 
 /** Promise 3: nothing is aliased. */
-export function copies(test: Test): void {
+export function copies(test: SnapshotTest): void {
   test("what the caller does to a snapshot after saving it changes nothing", async ({ open }) => {
     const store = await open();
     const state = { items: [1, 2] };
@@ -42,7 +42,7 @@ export function copies(test: Test): void {
 }
 
 /** States come back as they were, or are refused. */
-export function faithfulness(test: Test): void {
+export function faithfulness(test: SnapshotTest): void {
   test("a state that JSON carries comes back as it was", async ({ open }) => {
     const store = await open();
     for (const [at, state] of faithfulValues().entries()) {
@@ -76,7 +76,7 @@ export function faithfulness(test: Test): void {
 }
 
 /** What is refused. */
-export function refusals(test: Test): void {
+export function refusals(test: SnapshotTest): void {
   test("ids, versions, schemas and timestamps that cannot be are refused", async ({ open }) => {
     const store = await open();
     const schemas = [-1, 0.5, NaN, Infinity, 2 ** 53, "1", null, undefined, 1n, "*", ">"];
@@ -125,7 +125,7 @@ export function refusals(test: Test): void {
 }
 
 /** The largest snapshot. */
-export function sizes(test: Test, maxBytes: number): void {
+export function sizes(test: SnapshotTest, maxBytes: number): void {
   test("a snapshot that just fits is kept, one byte more is refused with both sizes", async ({ open }) => {
     const store = await open();
     const fits = filled(sample({ actorId: "a".repeat(200) }), maxBytes);

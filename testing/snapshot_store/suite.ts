@@ -1,5 +1,5 @@
 import type { SnapshotStore } from "../../store/snapshot/snapshot.ts";
-import type { Test } from "./kit.ts";
+import type { SnapshotTest } from "./kit.ts";
 import { copies, faithfulness, refusals, sizes } from "./state.ts";
 import { disposal, newest, schemas, together } from "./versions.ts";
 import { staged } from "../stage.ts";
@@ -55,7 +55,7 @@ export interface SnapshotStoreSuite {
  */
 export function snapshotStoreSuite(suite: SnapshotStoreSuite): void {
   const { create, capabilities, skip = () => {} } = suite;
-  const test: Test = staged(suite.test, create);
+  const test: SnapshotTest = staged(suite.test, create);
   const { reopen, maxBytes } = capabilities;
 
   newest(test);

@@ -1,9 +1,9 @@
 import { equal, ok, rejects, within } from "../assert.ts";
 import { range } from "../event_store/kit.ts";
-import { sample, stands, type Test } from "./kit.ts";
+import { sample, type SnapshotTest, stands } from "./kit.ts";
 
 /** Promise 1: an older snapshot never replaces a newer one. */
-export function newest(test: Test): void {
+export function newest(test: SnapshotTest): void {
   test("getLatestSnapshot() gives undefined where there is no snapshot", async ({ open }) => {
     const store = await open();
     equal(await store.getLatestSnapshot("order-1", { schemaVersion: 1 }), undefined);
@@ -48,7 +48,7 @@ export function newest(test: Test): void {
 }
 
 /** Promise 1 among several stores. */
-export function together(test: Test): void {
+export function together(test: SnapshotTest): void {
   test("a second store gives what the first one saved", async ({ open }) => {
     const [first, second] = [await open(), await open()];
     for (const version of [1, 2, 3]) {
@@ -98,7 +98,7 @@ export function together(test: Test): void {
 }
 
 /** Promise 2: schemas never meet. */
-export function schemas(test: Test): void {
+export function schemas(test: SnapshotTest): void {
   test("a snapshot of another schema is never given out", async ({ open }) => {
     const store = await open();
     await store.saveSnapshot(sample({ version: 5, schemaVersion: 2 }));
@@ -125,7 +125,7 @@ export function schemas(test: Test): void {
 }
 
 /** Disposal. */
-export function disposal(test: Test): void {
+export function disposal(test: SnapshotTest): void {
   test("disposal waits for saves under way", async ({ open }) => {
     const store = await open();
     const saves = range(1, 10).map((at) =>

@@ -116,7 +116,7 @@ function follow(cluster: Cluster): void {
 
 const connection = await connect({ servers: [...servers], maxReconnectAttempts: -1, ...settings });
 const cluster = await join();
-cluster.handle(handle, { again: (events) => events.at(-1)!.version });
+cluster.handle(handle, { onDuplicate: (events) => events.at(-1)!.version });
 tell({ kind: "joined", incarnation: cluster.incarnation });
 if (watch) follow(cluster);
 let isLeft = false;

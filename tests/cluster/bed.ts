@@ -26,7 +26,7 @@ export function count(cluster: Cluster): void {
     const version = await store.getLatestVersion(actorId);
     await appendEvents(store, actorId, version, [{ eventType: "Counted", data: { command } }]);
     return version + 1;
-  }, { again: (events) => events.at(-1)!.version });
+  }, { onDuplicate: (events) => events.at(-1)!.version });
 }
 
 /** A node that counts, on a connection of its own. */

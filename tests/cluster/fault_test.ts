@@ -152,7 +152,7 @@ natsTest(
     const leaving = a.leave();
     await word.done;
     const { data } = await connection.request(subject, command);
-    assertEquals(decodeAnswer(data)?.kind, "again");
+    assertEquals(decodeAnswer(data)?.kind, "retry");
     await leaving;
     await assertRejects(() => connection.request(subject, command));
     assertEquals(await b.send(actorId, "next"), 1);

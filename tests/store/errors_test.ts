@@ -19,7 +19,7 @@ function all(module: typeof errors): errors.AetherError[] {
     new module.InvalidSnapshotError("state is NaN"),
     new module.EventTooLargeError("order-7", 3, 11, 10),
     new module.CorruptEventError(9, "its body is not JSON"),
-    new module.SaveOutcomeUnknownError("order-7", 3, () => Promise.resolve("open")),
+    new module.SaveOutcomeUnknownError("order-7", 3, () => Promise.resolve("unknown")),
     new module.StoreUnavailableError("Cannot read: no answer"),
     new module.CheckpointConflictError("orders", 3),
     new module.PoisonEventError("orders", { sequence: 9, id: "e-1", actorId: "order-7" }, 5),
@@ -52,7 +52,7 @@ Deno.test("an error's code is the name of its class, and all classes are here", 
 });
 
 Deno.test("isAetherError() recognises the errors of another copy of the package", async () => {
-  const specifier = "../store/errors.ts?copy";
+  const specifier = "../../store/errors.ts?copy";
   const copy: typeof errors = await import(specifier);
   for (const error of all(copy)) {
     const isOurs: boolean = error instanceof errors.AetherError;
@@ -111,12 +111,17 @@ Deno.test("messages say what could not be done, and how things stand", () => {
 
 Deno.test("errors keep their facts, their cause and nothing more to print", async () => {
   const cause = new Error("why");
-  const unknown = new errors.SaveOutcomeUnknownError("order-7", 3, () => Promise.resolve("never"), {
-    cause,
-  });
+  const unknown = new errors.SaveOutcomeUnknownError(
+    "order-7",
+    3,
+    () => Promise.resolve("not-saved"),
+    {
+      cause,
+    },
+  );
   assertStrictEquals(unknown.cause, cause);
   assertEquals([unknown.actorId, unknown.version], ["order-7", 3]);
-  assertEquals(await unknown.settle(), "never");
+  assertEquals(await unknown.settle(), "not-saved");
   const conflict = new errors.VersionConflictError("order-7", 3, 5);
   assertEquals({ ...conflict }, {
     code: "VersionConflictError",

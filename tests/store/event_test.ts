@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { caused, createEvent, type Event } from "../../store/event.ts";
+import { causedBy, createEvent, type Event } from "../../store/event.ts";
 import { uuidv7 } from "../../store/base/uuid.ts";
 
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -62,9 +62,9 @@ Deno.test("caused() carries correlation on, and begins it where there is none", 
   const init = { actorId: "a-1", version: 1, data: null };
   const first = createEvent({ ...init, eventType: "First" });
   const effect = createEvent({ ...init, eventType: "Second", metadata: { userId: "u" } });
-  const second = caused(effect, first);
+  const second = causedBy(effect, first);
   assertEquals(second.metadata, { userId: "u", correlationId: first.id, causationId: first.id });
-  const third = caused(createEvent({ ...init, eventType: "Third" }), second);
+  const third = causedBy(createEvent({ ...init, eventType: "Third" }), second);
   assertEquals(third.metadata, { correlationId: first.id, causationId: second.id });
   assertEquals(effect.metadata, { userId: "u" }, "the original stays as it was");
 });
@@ -74,11 +74,14 @@ Deno.test("caused() carries a trace on unless the event has its own", () => {
   const trace = { traceparent: "00-1-2-01", tracestate: "x=1" };
   const cause = createEvent({ ...init, metadata: trace });
   const ids = { correlationId: cause.id, causationId: cause.id };
-  assertEquals(caused(createEvent(init), cause).metadata, { ...ids, ...trace });
+  assertEquals(causedBy(createEvent(init), cause).metadata, { ...ids, ...trace });
   const own = { traceparent: "00-3-4-01" };
-  assertEquals(caused(createEvent({ ...init, metadata: own }), cause).metadata, { ...ids, ...own });
+  assertEquals(causedBy(createEvent({ ...init, metadata: own }), cause).metadata, {
+    ...ids,
+    ...own,
+  });
   const stateless = createEvent({ ...init, metadata: { traceparent: "00-1-2-01" } });
-  assertEquals(caused(createEvent(init), stateless).metadata, {
+  assertEquals(causedBy(createEvent(init), stateless).metadata, {
     correlationId: stateless.id,
     causationId: stateless.id,
     traceparent: "00-1-2-01",

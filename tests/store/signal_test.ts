@@ -123,7 +123,7 @@ natsTest("A save aborted while the ack is out is unknown, and settles truly", as
     }
     meal.stop();
     for (const outcome of outcomes.slice(-2)) {
-      assertEquals(await unknownError(outcome).settle(), lost === "ack" ? "saved" : "never");
+      assertEquals(await unknownError(outcome).settle(), lost === "ack" ? "saved" : "not-saved");
     }
   }
   await check(outcomes);
@@ -292,7 +292,7 @@ natsTest("Aborted at random moments: all that was told is true", async (scene) =
     (await storedIn(await scene.connect(), store.stream)).map(({ id }) => id),
   );
   for (const [{ events }, fate] of settled) {
-    assertEquals(fate, stored.has(events[0]!.id) ? "saved" : "never");
+    assertEquals(fate, stored.has(events[0]!.id) ? "saved" : "not-saved");
   }
   assert(outcomes.every(({ error }) => error === undefined || isAetherError(error)));
 });

@@ -9,24 +9,24 @@ import {
   Actors,
   type ActorsParts,
   type CommandHandler,
-  type ReplyAgain,
+  type ReplyToDuplicate,
 } from "../../../cluster/commands/actors.ts";
 import type { HandledCommand } from "../../../store/fencing/handled_commands.ts";
 import type { CommandAnswer, CommandMessage } from "../../../cluster/commands/messages.ts";
-import type { Landmark } from "../../../store/fencing/log_position.ts";
+import type { LogPosition } from "../../../store/fencing/log_position.ts";
 import { createEvent, type Event } from "../../../store/event.ts";
 import { InMemoryEventStore } from "../../../store/memory/event_store.ts";
 import type { EventStore } from "../../../store/store.ts";
-import { markView } from "../../../store/store_view.ts";
-import type { Wire } from "../../../store/nats/requests.ts";
+import { shareCaches } from "../../../store/store_view.ts";
+import type { RequestMux } from "../../../store/nats/requests.ts";
 
-/** All that the actors ask of a wire is whether to go on. */
-const wire = { closed: false, connected: () => Promise.resolve() } as unknown as Wire;
+/** All that the actors ask of a requests is whether to go on. */
+const requests = { closed: false, connected: () => Promise.resolve() } as unknown as RequestMux;
 
 /** What differs from a node whose handler does nothing. */
-export type NodeParts = Partial<Omit<ActorsParts, "handler" | "again">> & {
+export type NodeParts = Partial<Omit<ActorsParts, "handler" | "onDuplicate">> & {
   readonly handler?: CommandHandler;
-  readonly again?: ReplyAgain;
+  readonly again?: ReplyToDuplicate;
 };
 
 /** A node whose store notes which command has saved which events. */
@@ -47,10 +47,10 @@ export class Node {
     this.store = before?.store ?? new InMemoryEventStore();
     this.notes = before?.notes ?? new Map();
     this.actors = new Actors({
-      wire,
+      requests,
       nodeId: "a",
       handler: () => handler ?? (() => undefined),
-      again: () => again,
+      onDuplicate: () => again,
       storeFor: (id) => this.marked(id),
       receiptsOf: (actorId, since) => {
         this.reads.push(since);
@@ -92,7 +92,7 @@ export class Node {
   }
 
   /** A command whose sender has heard of `landmark`, and perhaps not of what became of a try. */
-  retry(id: string, landmark: Landmark | undefined, isDoubtful = true): Promise<CommandAnswer> {
+  retry(id: string, landmark: LogPosition | undefined, isDoubtful = true): Promise<CommandAnswer> {
     return this.send(id, id, "a-1", { landmark, isDoubtful });
   }
 
@@ -111,7 +111,7 @@ export class Node {
         return typeof value === "function" ? value.bind(target) : value;
       },
     });
-    return markView(view, this.store);
+    return shareCaches(view, this.store);
   }
 }
 

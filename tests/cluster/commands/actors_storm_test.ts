@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { CommandHandler } from "../../../cluster/commands/actors.ts";
 import type { CommandAnswer, CommandMessage } from "../../../cluster/commands/messages.ts";
-import { type Landmark, later } from "../../../store/fencing/log_position.ts";
+import { later, type LogPosition } from "../../../store/fencing/log_position.ts";
 import { FencedError } from "../../../store/errors.ts";
 import type { Event } from "../../../store/event.ts";
 import type { EventStore } from "../../../store/store.ts";
@@ -128,7 +128,7 @@ class World {
   }
 
   async #send(sender: number): Promise<void> {
-    let landmark: Landmark | undefined;
+    let landmark: LogPosition | undefined;
     for (let at = 0; at < COMMANDS; at++) {
       const id = `${sender}-${at}`;
       const isNamed = this.#random() < 0.2;
@@ -145,7 +145,7 @@ class World {
   }
 
   /** Tries until there is an answer; gives the landmark that came with it. */
-  async #deliver(message: CommandMessage): Promise<Landmark | undefined> {
+  async #deliver(message: CommandMessage): Promise<LogPosition | undefined> {
     for (let isDoubtful = false;;) {
       const node = this.#owner ?? this.#nodes[0]!;
       const trying = this.#try(node, { ...message, isDoubtful });
@@ -157,7 +157,7 @@ class World {
         continue;
       }
       const answer = await trying;
-      if (answer.kind !== "again") return node.actors.landmark;
+      if (answer.kind !== "retry") return node.actors.landmark;
       isDoubtful ||= answer.isDoubtful === true;
       await turn();
     }

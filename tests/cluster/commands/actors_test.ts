@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { ReplyAgain } from "../../../cluster/commands/actors.ts";
-import type { Landmark } from "../../../store/fencing/log_position.ts";
+import type { ReplyToDuplicate } from "../../../cluster/commands/actors.ts";
+import type { LogPosition } from "../../../store/fencing/log_position.ts";
 import type { Decider } from "../../../store/command/decider.ts";
 import {
   CorruptEventError,
@@ -11,7 +11,7 @@ import {
 import type { Event } from "../../../store/event.ts";
 import { execute } from "../../../store/command/execute.ts";
 import type { EventStore } from "../../../store/store.ts";
-import { markView } from "../../../store/store_view.ts";
+import { shareCaches } from "../../../store/store_view.ts";
 import { append, Node, type NodeParts, noted } from "./actors_bed.ts";
 
 Deno.test("an actor's commands run one at a time and in order, different actors' side by side", async () => {
@@ -55,7 +55,7 @@ Deno.test("a command found among the actor's events is not run again", async () 
   const answer = await second.send("1");
   assertEquals(answer, { kind: "handled", receipt: { sequence: 2, duplicate: false } });
   await second.actors.close();
-  const again: ReplyAgain = ([event]) => `version ${event!.version}`;
+  const again: ReplyToDuplicate = ([event]) => `version ${event!.version}`;
   const third = new Node({ handler: append, again }, first);
   assertEquals(await third.send("1"), { kind: "reply", reply: "version 1" });
   await third.actors.close();
@@ -84,10 +84,10 @@ Deno.test("a shard that is not served, or not any more when the turn comes, send
   const waiting = node.send("2");
   node.lost.add(3);
   node.actors.forget(3);
-  assertEquals((await node.send("3")).kind, "again");
+  assertEquals((await node.send("3")).kind, "retry");
   gate.resolve();
-  assertEquals((await running).kind, "again");
-  assertEquals((await waiting).kind, "again");
+  assertEquals((await running).kind, "retry");
+  assertEquals((await waiting).kind, "retry");
   await node.actors.close();
 });
 
@@ -116,7 +116,8 @@ Deno.test("an unknown outcome holds the turn until it is settled, and is looked 
           return async (events: readonly Event[]) => {
             await target.saveEvents(events);
             let asked = 0;
-            const settle = () => Promise.resolve(++asked < 3 ? "open" as const : "saved" as const);
+            const settle = () =>
+              Promise.resolve(++asked < 3 ? "unknown" as const : "saved" as const);
             throw new SaveOutcomeUnknownError("a-1", 1, settle);
           };
         },
@@ -126,7 +127,7 @@ Deno.test("an unknown outcome holds the turn until it is settled, and is looked 
   });
   const first = node.send("1");
   const second = node.send("2");
-  assertEquals((await first).kind, "again");
+  assertEquals((await first).kind, "retry");
   assertEquals(await second, { kind: "reply", reply: 2 });
   assertEquals((await node.send("1")).kind, "handled");
   assertEquals((await node.store.getEvents("a-1")).length, 2);
@@ -138,7 +139,8 @@ Deno.test("an outcome that stays unknown is made final by the fence", async () =
     storeFor: (id) => {
       const store = node.marked(id);
       if (node.renewals > 0) return store;
-      const settle = () => Promise.resolve(node.renewals > 0 ? "never" as const : "open" as const);
+      const settle = () =>
+        Promise.resolve(node.renewals > 0 ? "not-saved" as const : "unknown" as const);
       const saveEvents = () => Promise.reject(new SaveOutcomeUnknownError("a-1", 1, settle));
       return new Proxy(store, {
         get: (target, name) => name === "saveEvents" ? saveEvents : Reflect.get(target, name),
@@ -147,7 +149,7 @@ Deno.test("an outcome that stays unknown is made final by the fence", async () =
     handler: append,
   });
   const [first, second] = [node.send("1"), node.send("2")];
-  assertEquals((await first).kind, "again");
+  assertEquals((await first).kind, "retry");
   assertEquals(await second, { kind: "reply", reply: 1 });
   assertEquals(await node.send("1"), { kind: "reply", reply: 2 });
   assertEquals(node.renewals, 1);
@@ -240,7 +242,7 @@ Deno.test("a handler that is older than the present claim saves nothing under it
   node.lost.delete(3);
   const again = node.send("1");
   gate.resolve();
-  assertEquals((await first).kind, "again");
+  assertEquals((await first).kind, "retry");
   assertEquals((await again).kind, "handled");
   assertEquals((await node.store.getEvents("a-1")).length, 1);
   await node.actors.close();
@@ -255,7 +257,7 @@ Deno.test("a save that its handler does not wait for is the command's all the sa
         await gate.promise;
         return await store.saveEvents(events);
       };
-      return markView(
+      return shareCaches(
         new Proxy(store, {
           get: (target, name) => name === "saveEvents" ? saveEvents : Reflect.get(target, name),
         }),
@@ -286,10 +288,10 @@ Deno.test("whoever is sent on is told where events may be stored, and which shar
     },
   });
   const reason = "the node does not serve shard 3";
-  assertEquals(await node.send("1", "saved"), { kind: "again", reason, isDoubtful: true });
+  assertEquals(await node.send("1", "saved"), { kind: "retry", reason, isDoubtful: true });
   const other =
     'Cannot save: node "a" does not own shard 4; send the command to the shard\'s owner';
-  assertEquals(await node.send("2"), { kind: "again", reason: other });
+  assertEquals(await node.send("2"), { kind: "retry", reason: other });
   await node.actors.close();
 });
 
@@ -302,7 +304,7 @@ Deno.test("a command that saves on another's shard fails at once, and one on a l
   });
   const answer = await node.send("1", 4);
   assertEquals("error" in answer && answer.error.name, "FencedError");
-  assertEquals((await node.send("2", 5)).kind, "again");
+  assertEquals((await node.send("2", 5)).kind, "retry");
   await node.actors.close();
 });
 
@@ -326,7 +328,7 @@ Deno.test("what a handler has read before its shard went is no reply, though not
   const reply = node.send("read");
   node.actors.forget(3); // The shard goes, and comes back.
   gate.resolve();
-  assertEquals((await reply).kind, "again");
+  assertEquals((await reply).kind, "retry");
   await node.actors.close();
 });
 
@@ -343,7 +345,7 @@ Deno.test("an actor whose events cannot be read is told of at once, and read aga
     },
     handler: append,
   });
-  assertEquals((await node.send("1")).kind, "again");
+  assertEquals((await node.send("1")).kind, "retry");
   const failed = await node.send("1");
   assertEquals("error" in failed && failed.error.name, "CorruptEventError");
   assertEquals(await node.send("1"), { kind: "reply", reply: 1 });
@@ -355,7 +357,7 @@ Deno.test("an outcome that no fence makes final gives the turn up as doubtful", 
     storeFor: (id) => {
       const store = node.marked(id);
       if (id !== "lost") return store;
-      const settle = () => Promise.resolve("open" as const);
+      const settle = () => Promise.resolve("unknown" as const);
       const saveEvents = () => Promise.reject(new SaveOutcomeUnknownError("a-1", 1, settle));
       return new Proxy(store, {
         get: (target, name) => name === "saveEvents" ? saveEvents : Reflect.get(target, name),
@@ -365,7 +367,7 @@ Deno.test("an outcome that no fence makes final gives the turn up as doubtful", 
   });
   const [lost, next] = [node.send("lost"), node.send("next")];
   const reason = "its outcome was unknown for a while";
-  assertEquals(await lost, { kind: "again", reason, isDoubtful: true });
+  assertEquals(await lost, { kind: "retry", reason, isDoubtful: true });
   assertEquals(await next, { kind: "reply", reply: 1 });
   assertEquals([node.renewals, node.reads], [2, [0, 0]]);
   await node.actors.close();
@@ -390,7 +392,7 @@ Deno.test("of idle actors no more are kept than allowed, those used last", async
 });
 
 /** A node that has saved events of an actor, the last of which is the landmark. */
-async function written(parts: NodeParts = {}): Promise<{ node: Node; landmark: Landmark }> {
+async function written(parts: NodeParts = {}): Promise<{ node: Node; landmark: LogPosition }> {
   const node = new Node({ handler: append, ...parts });
   for (let at = 1; at <= 3; at++) await node.send(`before-${at}`);
   return { node, landmark: node.actors.landmark! };
@@ -419,7 +421,7 @@ Deno.test("a command that was handled before its shard moved is found behind its
   const { node: first, landmark } = await written();
   await first.retry("lost", landmark, false);
   await first.actors.close();
-  const again: ReplyAgain = ([event]) => event!.version;
+  const again: ReplyToDuplicate = ([event]) => event!.version;
   const second = new Node({ handler: append, again }, first);
   assertEquals(await second.retry("next", first.actors.landmark), { kind: "reply", reply: 5 });
   assertEquals(await second.retry("lost", landmark), { kind: "reply", reply: 4 });
@@ -474,7 +476,7 @@ Deno.test("what is not settled is looked for from where the command was sent", a
     },
     handler: append,
   }, first);
-  assertEquals((await node.retry("lost", landmark, false)).kind, "again");
+  assertEquals((await node.retry("lost", landmark, false)).kind, "retry");
   assertEquals((await node.retry("lost", landmark)).kind, "handled");
   assertEquals(node.reads, [landmark.sequence, landmark.sequence]);
   await node.actors.close();

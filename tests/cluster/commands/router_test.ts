@@ -7,7 +7,7 @@ import {
   decodeCommand,
   encodeMessage,
 } from "../../../cluster/commands/messages.ts";
-import { News } from "../../../store/base/notifier.ts";
+import { Notifier } from "../../../store/base/notifier.ts";
 import { type Destination, Router, type RouterParts } from "../../../cluster/commands/router.ts";
 import {
   CommandAlreadyHandledError,
@@ -15,16 +15,16 @@ import {
   CommandOutcomeUnknownError,
   StoreUnavailableError,
 } from "../../../store/errors.ts";
-import type { Wire } from "../../../store/nats/requests.ts";
-import { WireError } from "../../../store/nats/request_error.ts";
+import type { RequestMux } from "../../../store/nats/requests.ts";
+import { RequestError } from "../../../store/nats/request_error.ts";
 
 const MESSAGE = { id: "c-1", actorId: "account-1", command: { amount: 7 } };
 const THERE: Destination = { nodeId: "b", incarnation: "1", subject: "node.b" };
 const HERE: Destination = { nodeId: "a", incarnation: "1", subject: undefined };
 
-/** A router whose wire answers from a list; the last one for ever. */
+/** A router whose requests answers from a list; the last one for ever. */
 function routerOf(
-  outcomes: (AnswerMessage | WireError)[],
+  outcomes: (AnswerMessage | RequestError)[],
   parts: Partial<RouterParts> = {},
 ): { router: Router; sent: string[]; messages: CommandMessage[] } {
   const sent: string[] = [];
@@ -34,26 +34,26 @@ function routerOf(
     messages.push(message);
     sent.push(`${subject} ${message.id}`);
     const outcome = outcomes.length > 1 ? outcomes.shift()! : outcomes[0]!;
-    return outcome instanceof WireError
+    return outcome instanceof RequestError
       ? Promise.reject(outcome)
       : Promise.resolve({ data: encodeMessage(outcome) });
   };
   const router = new Router({
-    wire: { request } as unknown as Wire,
+    requests: { request } as unknown as RequestMux,
     ownerOf: () => THERE,
     isThere: () => true,
     runHere: () => Promise.resolve({ kind: "reply", reply: "here" }),
-    news: new News(),
+    changed: new Notifier(),
     capacity: 10,
-    pause: 1000,
+    requestTimeout: 1000,
     ...parts,
   });
   return { router, sent, messages };
 }
 
-const again: CommandAnswer = { kind: "again", reason: "the node does not serve shard 7" };
-const noResponders = new WireError("no responders", "node.b", false);
-const interrupted = new WireError("interrupted", "node.b", true);
+const again: CommandAnswer = { kind: "retry", reason: "the node does not serve shard 7" };
+const noResponders = new RequestError("no responders", "node.b", false);
+const interrupted = new RequestError("interrupted", "node.b", true);
 
 Deno.test("send() gives the owner's reply, and without one undefined", async () => {
   const { router, sent } = routerOf([{ kind: "reply", reply: [1] }, { kind: "reply" }]);
@@ -79,28 +79,28 @@ Deno.test("send() follows the owner, and runs the command here where that is thi
 });
 
 Deno.test("send() goes on at once when the owners change", async () => {
-  const news = new News();
+  const changed = new Notifier();
   const owners: Destination[] = [];
-  const { router } = routerOf([again], { ownerOf: () => owners[0], news });
+  const { router } = routerOf([again], { ownerOf: () => owners[0], changed });
   const reply = router.send(MESSAGE, {});
   owners.push(HERE);
-  news.tell();
+  changed.notify();
   assertEquals(await reply, "here");
 });
 
 Deno.test("send() does not wait for a node that has gone", async () => {
-  const news = new News();
+  const changed = new Notifier();
   const owners = [THERE, HERE];
   const { router } = routerOf([], {
-    wire: { request: () => new Promise(() => {}) } as unknown as Wire,
+    requests: { request: () => new Promise(() => {}) } as unknown as RequestMux,
     ownerOf: () => owners[0],
     isThere: ({ nodeId }) => owners.some((owner) => owner.nodeId === nodeId),
-    news,
+    changed,
   });
   const reply = router.send(MESSAGE, {});
-  news.tell(); // It is there still.
+  changed.notify(); // It is there still.
   owners.shift();
-  news.tell();
+  changed.notify();
   assertEquals(await reply, "here");
 });
 

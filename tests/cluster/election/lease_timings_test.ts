@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type LeaseChoices, leaseTimings } from "../../../cluster/election/lease_timings.ts";
+import { type LeaseTimingOptions, leaseTimings } from "../../../cluster/election/lease_timings.ts";
 
 /** After losing a stream's leader, the server takes no write for up to this long, in ms. */
 const SERVER_ELECTION = 9000;
@@ -24,7 +24,7 @@ Deno.test("a short lease brings timings that fit", () => {
   }
 });
 
-const IMPOSSIBLE: readonly [LeaseChoices, string][] = [
+const IMPOSSIBLE: readonly [LeaseTimingOptions, string][] = [
   [{ lease: 1500 }, "the server counts whole seconds; take 2000"],
   [{ lease: 0 }, "lease is 0, not a time in ms from 1"],
   [{ lease: NaN }, "lease is NaN"],

@@ -9,7 +9,7 @@ import type { ClusterChange } from "../../../cluster/membership/changes.ts";
 import { Discovery } from "../../../cluster/membership/discovery.ts";
 import type { DiscoveryOptions, Leadership } from "../../../cluster/membership/options.ts";
 import type { Leader } from "../../../cluster/election/leader_key.ts";
-import { News } from "../../../store/base/notifier.ts";
+import { Notifier } from "../../../store/base/notifier.ts";
 import type { ClusterView } from "../../../cluster/membership/view.ts";
 import { clusterBucket } from "../../../cluster/subjects.ts";
 import type { NatsCluster } from "../../../tools/nats_cluster.ts";
@@ -125,14 +125,14 @@ export async function nextChange(
 
 /** A leadership that a test hands out. */
 export class FakeLeadership implements Leadership {
-  readonly #news = new News();
+  readonly #changed = new Notifier();
   #leader: Leader | undefined;
   #term = 0;
 
   /** Makes `nodeId` the leader, or nobody. */
   set(nodeId: string | undefined): void {
     this.#leader = nodeId === undefined ? undefined : { nodeId, term: ++this.#term };
-    this.#news.tell();
+    this.#changed.notify();
   }
 
   /** See {@linkcode Leadership.changes}. */
@@ -140,9 +140,9 @@ export class FakeLeadership implements Leadership {
     { signal }: { readonly signal: AbortSignal },
   ): AsyncGenerator<Leader | undefined, void> {
     while (!signal.aborted) {
-      const { count } = this.#news;
+      const { count } = this.#changed;
       yield this.#leader;
-      await this.#news.wait(2 ** 31 - 1, count, signal);
+      await this.#changed.wait(2 ** 31 - 1, signal, count);
     }
   }
 }

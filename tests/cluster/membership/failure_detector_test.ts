@@ -1,18 +1,18 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { Detector, type PingOutcome } from "../../../cluster/membership/failure_detector.ts";
+import { FailureDetector, type PingOutcome } from "../../../cluster/membership/failure_detector.ts";
 
 const TIMINGS = { ping: 500, crash: 2500, outage: 1000 };
 
 /** Observes some nodes by a clock of its own, one ping of each every 250 ms. */
 class Observer {
-  readonly detector: Detector;
+  readonly detector: FailureDetector;
   readonly nodes: string[];
   now = 0;
   readonly #servers = new Map<string, string>();
 
   constructor(count: number, serverOf: (at: number) => string = () => "s") {
-    this.detector = new Detector(TIMINGS);
+    this.detector = new FailureDetector(TIMINGS);
     this.nodes = Array.from({ length: count }, (_, at) => `n${at}`);
     this.nodes.forEach((node, at) => this.#servers.set(node, serverOf(at)));
     this.detector.watch(this.nodes);
@@ -167,7 +167,7 @@ Deno.test("of all ways to observe, none takes a node for crashed that did not go
     { maxLength: 60 },
   );
   fc.assert(fc.property(pings, (pings) => {
-    const detector = new Detector(TIMINGS);
+    const detector = new FailureDetector(TIMINGS);
     detector.watch(["0", "1", "2", "3"]);
     const unheardSince = new Map<number, number>();
     let now = 0;

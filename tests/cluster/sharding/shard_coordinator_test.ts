@@ -1,14 +1,14 @@
 import { assertEquals } from "@std/assert";
 import {
-  coordinate,
+  coordinateShards,
   mapIn,
   type ShardStatus,
 } from "../../../cluster/sharding/shard_coordinator.ts";
-import { News } from "../../../store/base/notifier.ts";
-import { Reports } from "../../../cluster/error_throttle.ts";
+import { Notifier } from "../../../store/base/notifier.ts";
+import { ErrorThrottle } from "../../../cluster/error_throttle.ts";
 import {
   emptyShardMap,
-  nextMap,
+  nextShardMap,
   type ShardMap,
   shardMoves,
 } from "../../../cluster/sharding/shard_map.ts";
@@ -26,7 +26,7 @@ const lifeOf = (nodeId: string): ShardMember => ({ nodeId, incarnation: "1", cap
 /** Members that settle when they are told to, and the maps that they are dealt. */
 class Bed {
   readonly maps: ShardMap[] = [];
-  readonly news = new News();
+  readonly changed = new Notifier();
   readonly ends = new AbortController();
   members: ShardMember[];
   /** Shards on the move, by node. */
@@ -44,7 +44,7 @@ class Bed {
     this.members = members;
     this.#entry = { key: "map", revision: 1, value: new TextEncoder().encode(formatShardMap(map)) };
     const bucket = {
-      wire: { closed: false, connected: () => Promise.resolve() },
+      requests: { closed: false, connected: () => Promise.resolve() },
       get: (key: string) => {
         if (key === "map") return Promise.resolve(this.#entry);
         this.looked++;
@@ -54,16 +54,16 @@ class Bed {
         this.#entry = { key, value, revision: revision + 1 };
         this.maps.push(mapIn(this.#entry, SHARDS));
         this.unsettled = 1;
-        this.news.tell(); // Each node is told of each map.
+        this.changed.notify(); // Each node is told of each map.
         return Promise.resolve({ kind: "stored", first: revision + 1 });
       },
     } as unknown as Bucket;
-    this.work = coordinate({
+    this.work = coordinateShards({
       bucket,
       shards: SHARDS,
       members: () => this.members,
       viewVersion: () => 1,
-      news: this.news,
+      changed: this.changed,
       statusOf: ({ nodeId }): Promise<ShardStatus> => {
         this.asked++;
         if (this.silent.has(nodeId)) return Promise.reject(new Error("no responders"));
@@ -83,7 +83,7 @@ class Bed {
   /** Has the bucket hold this under the key of the map. */
   holds(map: string): void {
     this.#entry = { key: "map", revision: 9, value: new TextEncoder().encode(map) };
-    this.news.tell();
+    this.changed.notify();
   }
 
   /** Resolves when the members were asked so often again. */
@@ -99,15 +99,15 @@ class Bed {
 }
 
 const empty = emptyShardMap(SHARDS);
-const alone = nextMap(empty, planShards(empty, [lifeOf("a")]));
+const alone = nextShardMap(empty, planShards(empty, [lifeOf("a")]));
 const ownedBy = (map: ShardMap | undefined, nodeId: string) =>
   map?.shards.filter((owner) => owner?.nodeId === nodeId).length;
 
-Deno.test("no more shards are on the move at once than allowed, whatever news there is", async () => {
+Deno.test("no more shards are on the move at once than allowed, whatever changed there is", async () => {
   const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
   while (bed.maps.length === 0) await bed.askedAgain(1);
   for (let round = 1; round <= 8; round++) {
-    bed.news.tell();
+    bed.changed.notify();
     await bed.askedAgain(4);
     assertEquals(bed.maps.length, round);
     assertEquals(ownedBy(bed.maps.at(-1), "b"), 4 * round);
@@ -119,12 +119,12 @@ Deno.test("no more shards are on the move at once than allowed, whatever news th
 });
 
 Deno.test("shards of a node that has gone do not wait for those on the move", async () => {
-  const both = nextMap(alone, planShards(alone, [lifeOf("a"), lifeOf("b")]));
+  const both = nextShardMap(alone, planShards(alone, [lifeOf("a"), lifeOf("b")]));
   const bed = new Bed(both, lifeOf("a"), lifeOf("b"), lifeOf("c"));
   while (bed.maps.length === 0) await bed.askedAgain(1);
   assertEquals(shardMoves(both.shards, bed.maps[0]!.shards).length, 4);
   bed.members = [lifeOf("a"), lifeOf("c")];
-  bed.news.tell();
+  bed.changed.notify();
   while (bed.maps.length === 1) await bed.askedAgain(1);
   assertEquals(ownedBy(bed.maps[1], "b"), 0);
   const moves = shardMoves(bed.maps[0]!.shards, bed.maps[1]!.shards);
@@ -137,7 +137,7 @@ Deno.test("a shard that is served stays until the node that is to have it follow
   await bed.askedAgain(1);
   bed.silent.add("b");
   bed.members = [lifeOf("a"), lifeOf("b")];
-  bed.news.tell();
+  bed.changed.notify();
   await bed.askedAgain(8);
   assertEquals(bed.maps.length, 0);
   bed.silent.clear();
@@ -170,7 +170,7 @@ Deno.test("a map that cannot be read is told of, and dealing goes on when it can
 
 Deno.test("the same problem is told of once in a while, others at once", () => {
   const told: unknown[] = [];
-  const reports = new Reports((error) => told.push(error));
+  const reports = new ErrorThrottle((error) => told.push(error));
   const [one, other] = [new TypeError("one"), new TypeError("other")];
   for (const error of [one, new TypeError("one"), other, one, other]) reports.tell(error);
   assertEquals(told, [one, other]);

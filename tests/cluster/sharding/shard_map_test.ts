@@ -4,7 +4,7 @@ import { formatShardMap, parseShardMap } from "../../../cluster/sharding/shard_m
 import {
   emptyShardMap,
   isSameOwner,
-  nextMap,
+  nextShardMap,
   type ShardMap,
   shardMoves,
   type ShardOwner,
@@ -34,12 +34,12 @@ Deno.test("the empty map has version 0 and no owners", () => {
 Deno.test("nextMap() moves no more served shards at once than it may, and gets there", () => {
   const two = [a!, b!];
   const empty = emptyShardMap(60);
-  let current = nextMap(empty, planShards(empty, two));
+  let current = nextShardMap(empty, planShards(empty, two));
   const among = [a!, b!, c!];
   const fewest = shardMoves(current.shards, planShards(current, among)).length;
   let moved = 0;
   for (let version = current.version + 1;; version++) {
-    const next = nextMap(current, planShards(current, among), { maxMoves: 3 });
+    const next = nextShardMap(current, planShards(current, among), { maxMoves: 3 });
     if (next === current) break;
     assertEquals(next.version, version);
     const moves = shardMoves(current.shards, next.shards);
@@ -63,7 +63,7 @@ Deno.test("steps of any size with any owners gone end in as few moves as one lea
       let current = start;
       let moved = 0;
       for (;;) {
-        const next = nextMap(current, planShards(current, living), { maxMoves, gone });
+        const next = nextShardMap(current, planShards(current, living), { maxMoves, gone });
         if (next === current) break;
         assert(next.version > current.version);
         const moves = shardMoves(current.shards, next.shards);
@@ -81,16 +81,16 @@ Deno.test("steps of any size with any owners gone end in as few moves as one lea
 
 Deno.test("moves are taken from their owners in turn", () => {
   const current: ShardMap = { version: 1, shards: [A, A, A, A, B, B] };
-  const next = nextMap(current, new Array(6).fill(C), { maxMoves: 3 });
+  const next = nextShardMap(current, new Array(6).fill(C), { maxMoves: 3 });
   assertEquals(next, { version: 2, shards: [C, C, A, A, C, B] });
 });
 
 Deno.test("shards of those who are gone all move, beside those that may", () => {
   const current: ShardMap = { version: 5, shards: [A, A, B, B, undefined] };
   const options = { maxMoves: 1, gone: (it: ShardOwner) => it.nodeId === "a" };
-  const next = nextMap(current, new Array(5).fill(C), options);
+  const next = nextShardMap(current, new Array(5).fill(C), options);
   assertEquals(next, { version: 6, shards: [C, C, C, B, C] });
-  assertEquals(nextMap(current, new Array(5).fill(C), { ...options, maxMoves: 0 }), {
+  assertEquals(nextShardMap(current, new Array(5).fill(C), { ...options, maxMoves: 0 }), {
     version: 6,
     shards: [C, C, B, B, C],
   });
@@ -99,31 +99,39 @@ Deno.test("shards of those who are gone all move, beside those that may", () => 
 Deno.test("shards of an owner that is leaving move by the bound", () => {
   const current: ShardMap = { version: 1, shards: [A, A, A, B, B, B] };
   const among = [{ ...a!, capacity: 0 }, b!];
-  const next = nextMap(current, planShards(current, among), { maxMoves: 2 });
+  const next = nextShardMap(current, planShards(current, among), { maxMoves: 2 });
   assertEquals(next.shards, [B, B, A, B, B, B]);
 });
 
 Deno.test("nextMap() gives the same map where there is nothing to do", () => {
   const current: ShardMap = { version: 3, shards: [A, undefined] };
-  assertStrictEquals(nextMap(current, [{ ...A! }, undefined]), current);
-  assertStrictEquals(nextMap(current, [B, undefined], { maxMoves: 0 }), current);
-  assertStrictEquals(nextMap(current, [A, undefined], { seen: 3 }), current);
+  assertStrictEquals(nextShardMap(current, [{ ...A! }, undefined]), current);
+  assertStrictEquals(nextShardMap(current, [B, undefined], { maxMoves: 0 }), current);
+  assertStrictEquals(nextShardMap(current, [A, undefined], { seen: 3 }), current);
 });
 
 Deno.test("a map that was lost goes on above the versions that the fences hold", () => {
   const current: ShardMap = { version: 0, shards: [A] };
-  assertEquals(nextMap(current, [A], { seen: 41 }), { version: 42, shards: [A] });
-  assertEquals(nextMap(current, [B], { seen: 41 }), { version: 42, shards: [B] });
+  assertEquals(nextShardMap(current, [A], { seen: 41 }), { version: 42, shards: [A] });
+  assertEquals(nextShardMap(current, [B], { seen: 41 }), { version: 42, shards: [B] });
 });
 
 Deno.test("nextMap() refuses what cannot be", () => {
   const current: ShardMap = { version: 1, shards: [A] };
-  assertThrows(() => nextMap(current, []), RangeError, "one has 1 shards, the other 0");
+  assertThrows(() => nextShardMap(current, []), RangeError, "one has 1 shards, the other 0");
   for (const maxMoves of [-1, NaN]) {
-    assertThrows(() => nextMap(current, [B], { maxMoves }), RangeError, `maxMoves ${maxMoves}`);
+    assertThrows(
+      () => nextShardMap(current, [B], { maxMoves }),
+      RangeError,
+      `maxMoves ${maxMoves}`,
+    );
   }
   for (const seen of [NaN, Number.MAX_SAFE_INTEGER]) {
-    assertThrows(() => nextMap(current, [B], { seen }), RangeError, "there is no version after");
+    assertThrows(
+      () => nextShardMap(current, [B], { seen }),
+      RangeError,
+      "there is no version after",
+    );
   }
 });
 
@@ -140,7 +148,7 @@ Deno.test("1,024 shards of 11 nodes with long names take a few kilobytes", () =>
     capacity: 1,
   }));
   const empty = emptyShardMap(1024);
-  const text = formatShardMap(nextMap(empty, planShards(empty, among)));
+  const text = formatShardMap(nextShardMap(empty, planShards(empty, among)));
   assert(text.length < 4096, `${text.length} characters`);
 });
 

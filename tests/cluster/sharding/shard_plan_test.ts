@@ -3,7 +3,7 @@ import fc from "fast-check";
 import {
   emptyShardMap,
   isSameOwner,
-  nextMap,
+  nextShardMap,
   type ShardMap,
   shardMoves,
   type ShardOwner,
@@ -22,7 +22,7 @@ function members(capacities: readonly number[]): ShardMember[] {
 /** A map in which `members` share everything. */
 function settled(shards: number, among: readonly ShardMember[]): ShardMap {
   const empty = emptyShardMap(shards);
-  return nextMap(empty, planShards(empty, among));
+  return nextShardMap(empty, planShards(empty, among));
 }
 
 /** How many shards each member has. */
@@ -120,7 +120,7 @@ Deno.test("a plan gives everybody its exact share rounded, with the fewest moves
           );
         }
         assertEquals(planShards({ shards: target }, among), target, "a plan is not stable");
-        map = nextMap(map, target);
+        map = nextShardMap(map, target);
       }
     },
   ));
@@ -168,7 +168,7 @@ Deno.test("in 10,000 random joins, leaves and crashes no shard is lost and no mo
     const lost = before.reduce((sum, has, index) => sum + Math.max(0, has - counts[index]!), 0);
     assertEquals(servedMoves(map.shards, target, among), lost);
     if (round % 100 === 0) assertEquals(lost, fewestMoves(map.shards, among));
-    const next = nextMap(map, target);
+    const next = nextShardMap(map, target);
     assert(next.version > map.version);
     map = next;
   }

@@ -3,9 +3,9 @@ import type { HandoffAnswer } from "../../../cluster/sharding/handoff.ts";
 import type { ShardMap, ShardOwner } from "../../../cluster/sharding/shard_map.ts";
 import { type ShardClaims, Shards, type ShardsParts } from "../../../cluster/sharding/shards.ts";
 import { FencedError, type FenceHolder } from "../../../store/errors.ts";
-import type { Wire } from "../../../store/nats/requests.ts";
+import type { RequestMux } from "../../../store/nats/requests.ts";
 
-const wire = { connected: () => Promise.resolve() } as unknown as Wire;
+const requests = { connected: () => Promise.resolve() } as unknown as RequestMux;
 const SHARDS = 4;
 
 /** Fences without a server, and the processes that write them. */
@@ -19,7 +19,7 @@ class Bed implements AsyncDisposable {
   node(nodeId: string, parts: Partial<ShardsParts> = {}): Shards {
     const self = life(nodeId);
     const node = new Shards({
-      wire,
+      requests,
       self,
       shards: SHARDS,
       claims: this.claims(nodeId),
@@ -76,7 +76,7 @@ function mapOf(version: number, ...owners: string[]): ShardMap {
 
 async function settled(...nodes: Shards[]): Promise<void> {
   for (const node of nodes) {
-    while (node.unsettled > 0) await node.news.wait(5000, node.news.count);
+    while (node.unsettled > 0) await node.changed.wait(5000);
   }
 }
 
@@ -106,7 +106,7 @@ Deno.test("a shard moves when its owner has drained and released it, and not bef
   b.learn(map);
   a.learn(map);
   assertEquals(served(a), [0, 1]);
-  while (!bed.log.includes("b asks a for 3")) await b.news.wait(10, b.news.count);
+  while (!bed.log.includes("b asks a for 3")) await b.changed.wait(10);
   assertEquals(served(b), []);
   gate.resolve();
   await settled(a, b);

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import fc from "fast-check";
-import { TOO_MANY, unfaithful } from "../../../store/base/json_fidelity.ts";
+import { jsonProblem, TOO_MANY } from "../../../store/base/json_fidelity.ts";
 import {
   createEvent,
   InMemoryEventStore,
@@ -22,34 +22,34 @@ Deno.test("unfaithful() names the place", () => {
     [[new Money()], "data[0] is a Money, not a plain object"],
     [{ a: [, 1] }, "data.a[0] is undefined"],
   ];
-  for (const [value, problem] of known) assertEquals(unfaithful(value, "data"), problem);
-  assertMatch(unfaithful(-0, "data")!, /^data is -0/);
-  assertMatch(unfaithful({ at: new Date() }, "data")!, /^data\.at is a Date with toJSON\(\)/);
+  for (const [value, problem] of known) assertEquals(jsonProblem(value, "data"), problem);
+  assertMatch(jsonProblem(-0, "data")!, /^data is -0/);
+  assertMatch(jsonProblem({ at: new Date() }, "data")!, /^data\.at is a Date with toJSON\(\)/);
 });
 
 Deno.test("unfaithful() tells a cycle from an object that stands in two places", () => {
   const shared = { x: 1 };
-  assertEquals(unfaithful({ a: shared, b: [shared, shared] }, "data"), undefined);
+  assertEquals(jsonProblem({ a: shared, b: [shared, shared] }, "data"), undefined);
   const cycle: Record<string, unknown> = { shared };
   cycle.self = [cycle];
-  assertMatch(unfaithful(cycle, "data")!, /^data\.self\[0\] refers back/);
+  assertMatch(jsonProblem(cycle, "data")!, /^data\.self\[0\] refers back/);
 });
 
 Deno.test("unfaithful() passes plain data of another realm, and data without a prototype", () => {
   const bare = Object.create(null);
   bare.x = [1];
-  assertEquals(unfaithful(bare, "data"), undefined);
+  assertEquals(jsonProblem(bare, "data"), undefined);
   // Another realm's root prototype is another object, with nothing behind it either.
   const root = Object.create(null, { constructor: { value: function Object() {} } });
-  assertEquals(unfaithful(Object.setPrototypeOf({ x: 1 }, root), "data"), undefined);
+  assertEquals(jsonProblem(Object.setPrototypeOf({ x: 1 }, root), "data"), undefined);
   const list = Object.setPrototypeOf([1], null);
-  assertMatch(unfaithful(list, "data")!, /^data is an object, not an array/);
+  assertMatch(jsonProblem(list, "data")!, /^data is an object, not an array/);
 });
 
 Deno.test("unfaithful() refuses very deep data without running out of stack", () => {
   let deep: unknown = 1;
   for (let level = 0; level < 100_000; level++) deep = [deep];
-  assertMatch(unfaithful(deep, "data")!, /is nested deeper than 500 levels$/);
+  assertMatch(jsonProblem(deep, "data")!, /is nested deeper than 500 levels$/);
 });
 
 /** `[x, x]` within `[x, x]`, and so on: few objects, but JSON would write 2^`levels`. */
@@ -58,11 +58,11 @@ function shared(levels: number, leaf: unknown = 1): unknown {
 }
 
 Deno.test("unfaithful() looks at no more values than it is told", () => {
-  assertEquals(unfaithful([1, 2, 3], "data", 4), undefined);
-  assertEquals(unfaithful([1, 2, 3], "data", 3), TOO_MANY);
-  assertEquals(unfaithful({ a: [1, { b: null }] }, "data", 5), undefined);
-  assertEquals(unfaithful({ a: [1, { b: null }] }, "data", 4), TOO_MANY);
-  assertEquals(unfaithful(shared(400), "data", 1_000_000), TOO_MANY);
+  assertEquals(jsonProblem([1, 2, 3], "data", 4), undefined);
+  assertEquals(jsonProblem([1, 2, 3], "data", 3), TOO_MANY);
+  assertEquals(jsonProblem({ a: [1, { b: null }] }, "data", 5), undefined);
+  assertEquals(jsonProblem({ a: [1, { b: null }] }, "data", 4), TOO_MANY);
+  assertEquals(jsonProblem(shared(400), "data", 1_000_000), TOO_MANY);
 });
 
 Deno.test("what shares objects too often to be written is too large", async () => {
@@ -98,7 +98,7 @@ Deno.test("what unfaithful() passes is what JSON gives back", () => {
   let passed = 0;
   fc.assert(
     fc.property(data, (value) => {
-      if (unfaithful(value, "data") !== undefined) return;
+      if (jsonProblem(value, "data") !== undefined) return;
       passed++;
       assertEquals(JSON.parse(JSON.stringify(value)), plain(value));
     }),

@@ -1,12 +1,12 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { Lanes } from "../../../store/base/keyed_queue.ts";
+import { KeyedQueue } from "../../../store/base/keyed_queue.ts";
 
 /** Work that notes when it begins and ends, and ends when it is told to. */
 class Work {
   readonly log: string[] = [];
   readonly #gates = new Map<string, PromiseWithResolvers<void>>();
 
-  start(lanes: Lanes, name: string, keys: string[]): Promise<void> {
+  start(lanes: KeyedQueue, name: string, keys: string[]): Promise<void> {
     const gate = Promise.withResolvers<void>();
     this.#gates.set(name, gate);
     return lanes.run(keys, async () => {
@@ -22,7 +22,7 @@ class Work {
 }
 
 Deno.test("what shares a key runs in turn, the rest side by side", async () => {
-  const [lanes, work] = [new Lanes(), new Work()];
+  const [lanes, work] = [new KeyedQueue(), new Work()];
   const first = work.start(lanes, "first", ["a"]);
   const second = work.start(lanes, "second", ["a"]);
   const other = work.start(lanes, "other", ["b"]);
@@ -36,7 +36,7 @@ Deno.test("what shares a key runs in turn, the rest side by side", async () => {
 });
 
 Deno.test("work with several keys waits for all of them, and others wait for it", async () => {
-  const [lanes, work] = [new Lanes(), new Work()];
+  const [lanes, work] = [new KeyedQueue(), new Work()];
   const a = work.start(lanes, "a", ["a"]);
   const b = work.start(lanes, "b", ["b"]);
   const both = work.start(lanes, "both", ["b", "a", "b"]);
@@ -56,7 +56,7 @@ Deno.test("work with several keys waits for all of them, and others wait for it"
 });
 
 Deno.test("keys in any order never block each other for good", async () => {
-  const lanes = new Lanes();
+  const lanes = new KeyedQueue();
   const running = new Set<string>();
   const runs = Array.from({ length: 300 }, (_, at) => {
     const keys = [`${at % 3}`, `${(at * 7) % 5}`, `${at % 2}`];
@@ -74,7 +74,7 @@ Deno.test("keys in any order never block each other for good", async () => {
 });
 
 Deno.test("work that fails frees its keys", async () => {
-  const lanes = new Lanes();
+  const lanes = new KeyedQueue();
   const failed = lanes.run(["a"], () => Promise.reject(new Error("no")));
   const thrown = lanes.run(["a"], () => {
     throw new Error("nor this");
@@ -87,7 +87,7 @@ Deno.test("work that fails frees its keys", async () => {
 });
 
 Deno.test("idle() resolves when all work has ended, also what came meanwhile", async () => {
-  const [lanes, work] = [new Lanes(), new Work()];
+  const [lanes, work] = [new KeyedQueue(), new Work()];
   await lanes.idle();
   const first = work.start(lanes, "first", ["a"]);
   const idle = lanes.idle().then(() => work.log.push("idle"));

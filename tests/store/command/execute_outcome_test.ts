@@ -112,7 +112,7 @@ Deno.test("nothing is decided while an earlier decision may still land", async (
   };
   let tries = 0;
   store.onSave = (save) => {
-    if (++tries < 4) return Promise.reject(unknown(() => Promise.resolve("open")));
+    if (++tries < 4) return Promise.reject(unknown(() => Promise.resolve("unknown")));
     return tries < 6 ? Promise.reject(new StoreUnavailableError("Cannot save: away")) : save();
   };
   await execute(store, ACTOR, { ...counter, decide }, add("once"));
@@ -123,14 +123,14 @@ Deno.test("nothing is decided while an earlier decision may still land", async (
 Deno.test("an outcome that stays unknown is told, and can be settled later", async () => {
   await using store = new Spied();
   let save: () => Promise<unknown> = () => Promise.resolve();
-  const outcomes: SettledOutcome[] = ["open"];
+  const outcomes: SettledOutcome[] = ["unknown"];
   store.onSave = (real) => {
     save = real;
     return Promise.reject(unknown(() => Promise.resolve(outcomes.at(-1)!)));
   };
   const lost = () => execute(store, ACTOR, counter, add("lost"), { timeout: 30 });
   const error = await assertRejects(lost, SaveOutcomeUnknownError);
-  assertEquals([error.actorId, error.version, await error.settle()], [ACTOR, 1, "open"]);
+  assertEquals([error.actorId, error.version, await error.settle()], [ACTOR, 1, "unknown"]);
   await save();
   outcomes.push("saved");
   assertEquals(await error.settle(), "saved");
@@ -138,11 +138,18 @@ Deno.test("an outcome that stays unknown is told, and can be settled later", asy
 
 Deno.test("of several tries without an answer, one that was stored settles them all", async () => {
   await using store = new Spied();
-  const outcomes: SettledOutcome[] = ["saved", "never", "never", "never", "never", "never"];
+  const outcomes: SettledOutcome[] = [
+    "saved",
+    "not-saved",
+    "not-saved",
+    "not-saved",
+    "not-saved",
+    "not-saved",
+  ];
   let tries = 0;
   store.onSave = () => {
     const at = tries++;
-    return Promise.reject(unknown(() => Promise.resolve(outcomes[at] ?? "never")));
+    return Promise.reject(unknown(() => Promise.resolve(outcomes[at] ?? "not-saved")));
   };
   const lost = () => execute(store, ACTOR, counter, add("lost"), { timeout: 60 });
   const error = await assertRejects(lost, SaveOutcomeUnknownError);

@@ -109,7 +109,7 @@ clusterTest(
     assertTruthful(outcomes, stored);
     for (const outcome of outcomes.filter(({ kind }) => kind === "unknown")) {
       const isStored = stored.some(({ id }) => id === outcome.events[0]!.id);
-      assertEquals(await settled(outcome), isStored ? "saved" : "never");
+      assertEquals(await settled(outcome), isStored ? "saved" : "not-saved");
     }
     await dispose(stores);
   },

@@ -222,9 +222,9 @@ natsTest("What was sent before a shard is claimed anew is stored no more", async
   proxy.refusing = false;
   await nextStatus(connection, "reconnect");
   const doubt = outcome.error as SaveOutcomeUnknownError;
-  assertEquals(await doubt.settle(), "open");
+  assertEquals(await doubt.settle(), "unknown");
   await a.store.renew(0);
-  assertEquals(await doubt.settle(), "never");
+  assertEquals(await doubt.settle(), "not-saved");
   const after = await a.store.fence(0);
   assert(after!.sequence > before!.sequence);
   assertEquals([after!.nodeId, after!.state, after!.mapVersion], ["a", "claimed", 1]);

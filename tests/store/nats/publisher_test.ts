@@ -4,7 +4,7 @@ import { JetStreamEventStore } from "../../../store/mod.ts";
 import { Layout } from "../../../store/format/layout.ts";
 import { Publisher } from "../../../store/nats/publisher.ts";
 import { StreamApi } from "../../../store/nats/stream_api.ts";
-import { Wire } from "../../../store/nats/requests.ts";
+import { RequestMux } from "../../../store/nats/requests.ts";
 import { storedIn } from "../../support/fault.ts";
 import { natsTest } from "../../support/fixture.ts";
 
@@ -13,8 +13,8 @@ natsTest("What could only be sent after its deadline is not sent", async (scene)
   const connection = await scene.connect();
   await using store = await JetStreamEventStore.open(connection, { namespace });
   const layout = new Layout(namespace);
-  const wire = new Wire(connection);
-  const publisher = new Publisher(new StreamApi(wire, layout, "$JS.API"));
+  const requests = new RequestMux(connection);
+  const publisher = new Publisher(new StreamApi(requests, layout, "$JS.API"));
   const messages = (count: number) =>
     Array.from({ length: count }, (_, at) => ({
       subject: layout.event(`order-${count}-${at}`, 256),
@@ -33,5 +33,5 @@ natsTest("What could only be sent after its deadline is not sent", async (scene)
   assertEquals(await storedIn(connection, store.stream), []);
   assertEquals((await publisher.publish(messages(2), 1_000, Infinity)).kind, "stored");
   assertEquals((await storedIn(connection, store.stream)).length, 2);
-  wire.close();
+  requests.close();
 });

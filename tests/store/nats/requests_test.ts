@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
-import { Wire } from "../../../store/nats/requests.ts";
-import { WireError, type WireFailure } from "../../../store/nats/request_error.ts";
+import { RequestMux } from "../../../store/nats/requests.ts";
+import { RequestError, type RequestFailure } from "../../../store/nats/request_error.ts";
 import { natsTest, nextStatus, type Scene } from "../../support/fixture.ts";
 
 /** The failure of a request that must have one. */
-async function failureOf(request: Promise<unknown>): Promise<[WireFailure, boolean]> {
-  const error = await assertRejects(() => request, WireError);
+async function failureOf(request: Promise<unknown>): Promise<[RequestFailure, boolean]> {
+  const error = await assertRejects(() => request, RequestError);
   return [error.failure, error.maybeSent];
 }
 
@@ -24,9 +24,9 @@ function silence(connection: NatsConnection): Disposable {
   return { [Symbol.dispose]: () => subscription.unsubscribe() };
 }
 
-function open(connection: NatsConnection): Wire & Disposable {
-  const wire = new Wire(connection);
-  return Object.assign(wire, { [Symbol.dispose]: () => wire.close() });
+function open(connection: NatsConnection): RequestMux & Disposable {
+  const requests = new RequestMux(connection);
+  return Object.assign(requests, { [Symbol.dispose]: () => requests.close() });
 }
 
 async function proxied(scene: Scene) {
@@ -39,9 +39,9 @@ natsTest(
   async (scene) => {
     const connection = await scene.connect();
     using _ = echo(connection);
-    using wire = open(connection);
+    using requests = open(connection);
     const texts = Array.from({ length: 5_000 }, (_, at) => `${at}`);
-    const answers = await Promise.all(texts.map((text) => wire.request("echo", text, 10_000)));
+    const answers = await Promise.all(texts.map((text) => requests.request("echo", text, 10_000)));
     assertEquals(answers.map((answer) => answer.string()), texts);
   },
 );
@@ -49,10 +49,10 @@ natsTest(
 natsTest("A request without an answer ends in time, and may have arrived", async (scene) => {
   const connection = await scene.connect();
   using _ = silence(connection);
-  using wire = open(connection);
+  using requests = open(connection);
   const start = performance.now();
   const all = [300, 50, 200, 100].map(async (ms) => {
-    assertEquals(await failureOf(wire.request("silence", "", ms)), ["timeout", true]);
+    assertEquals(await failureOf(requests.request("silence", "", ms)), ["timeout", true]);
     const passed = performance.now() - start;
     assert(passed >= ms - 1 && passed < ms + 500, `${ms} ms took ${passed}`);
     return ms;
@@ -66,17 +66,20 @@ natsTest("An answer that comes too late reaches nobody", async (scene) => {
   const subscription = connection.subscribe("late", {
     callback: (_, message) => void asked.push(() => message.respond("late")),
   });
-  using wire = open(connection);
-  assertEquals(await failureOf(wire.request("late", "", 20)), ["timeout", true]);
+  using requests = open(connection);
+  assertEquals(await failureOf(requests.request("late", "", 20)), ["timeout", true]);
   using _ = echo(connection);
   for (const answer of asked) answer();
-  assertEquals((await wire.request("echo", "next", 5_000)).string(), "next");
+  assertEquals((await requests.request("echo", "next", 5_000)).string(), "next");
   subscription.unsubscribe();
 });
 
 natsTest("Nobody who listens: the request has reached nothing, and ends at once", async (scene) => {
-  using wire = open(await scene.connect());
-  const failures = Array.from({ length: 100 }, () => failureOf(wire.request("nobody", "", 60_000)));
+  using requests = open(await scene.connect());
+  const failures = Array.from(
+    { length: 100 },
+    () => failureOf(requests.request("nobody", "", 60_000)),
+  );
   for (const failure of failures) assertEquals(await failure, ["no responders", false]);
 });
 
@@ -87,13 +90,13 @@ natsTest("Several messages are one answer until the taker has the last", async (
       for (let at = 1; at <= 5; at++) message.respond(`${at}`);
     },
   });
-  using wire = open(connection);
+  using requests = open(connection);
   const taken: string[] = [];
-  await wire.collect("count", "", 5_000, (message) => taken.push(message.string()) === 3);
+  await requests.collect("count", "", 5_000, (message) => taken.push(message.string()) === 3);
   assertEquals(taken, ["1", "2", "3"]);
-  const failure = wire.collect("count", "", 50, () => false);
+  const failure = requests.collect("count", "", 50, () => false);
   assertEquals(await failureOf(failure), ["timeout", true]);
-  const broken = wire.collect("count", "", 5_000, () => {
+  const broken = requests.collect("count", "", 5_000, () => {
     throw new TypeError("Not to my taste");
   });
   await assertRejects(() => broken, TypeError);
@@ -108,12 +111,12 @@ natsTest(
     using _a = echo(answering);
     using _b = silence(answering);
     await answering.flush();
-    using wire = open(connection);
-    assertEquals(wire.epoch, 0);
+    using requests = open(connection);
+    assertEquals(requests.epoch, 0);
     proxy.refusing = true;
     const pending = Array.from(
       { length: 10 },
-      () => failureOf(wire.request("silence", "", 60_000)),
+      () => failureOf(requests.request("silence", "", 60_000)),
     );
     await connection.flush();
     const disconnected = nextStatus(connection, "disconnect");
@@ -122,15 +125,15 @@ natsTest(
       assertEquals(await failure, ["interrupted", true]);
     }
     await disconnected;
-    assertEquals(await failureOf(wire.request("echo", "", 60_000)), ["disconnected", false]);
-    assertThrows(() => wire.send("echo", new Uint8Array(), headers()), WireError);
+    assertEquals(await failureOf(requests.request("echo", "", 60_000)), ["disconnected", false]);
+    assertThrows(() => requests.send("echo", new Uint8Array(), headers()), RequestError);
     const start = performance.now();
-    await wire.connected(50);
+    await requests.connected(50);
     assert(performance.now() - start < 1_000);
     proxy.refusing = false;
-    await wire.connected(10_000);
-    assertEquals(wire.epoch, 1);
-    assertEquals((await wire.request("echo", "back", 5_000)).string(), "back");
+    await requests.connected(10_000);
+    assertEquals(requests.epoch, 1);
+    assertEquals((await requests.request("echo", "back", 5_000)).string(), "back");
   },
 );
 
@@ -140,40 +143,40 @@ for (const how of ["close", "drain"] as const) {
     const other = await scene.connect();
     using _ = silence(other);
     await other.flush();
-    const wire = new Wire(connection);
+    const requests = new RequestMux(connection);
     const pending = Array.from(
       { length: 10 },
-      () => failureOf(wire.request("silence", "", 60_000)),
+      () => failureOf(requests.request("silence", "", 60_000)),
     );
     await connection[how]();
     for (const failure of pending) assertEquals(await failure, ["closed", true]);
-    assertEquals(wire.closed, true);
-    assertEquals(await failureOf(wire.request("silence", "", 60_000)), ["closed", false]);
-    await wire.connected(60_000);
-    wire.close();
-    wire.close();
+    assertEquals(requests.closed, true);
+    assertEquals(await failureOf(requests.request("silence", "", 60_000)), ["closed", false]);
+    await requests.connected(60_000);
+    requests.close();
+    requests.close();
   });
 }
 
 natsTest("close() while the connection is down ends those who wait for it", async (scene) => {
   const { proxy, connection } = await proxied(scene);
-  const wire = new Wire(connection);
+  const requests = new RequestMux(connection);
   const disconnected = nextStatus(connection, "disconnect");
   proxy.refusing = true;
   proxy.cut();
   await disconnected;
-  const waiting = wire.connected(60_000);
+  const waiting = requests.connected(60_000);
   await connection.close();
   await waiting;
-  wire.close();
+  requests.close();
 });
 
 natsTest("close() ends the requests and the subscription, not the connection", async (scene) => {
   const connection = await scene.connect();
   using _ = silence(connection);
-  const wire = new Wire(connection);
-  const pending = failureOf(wire.request("silence", "", 60_000));
-  wire.close();
+  const requests = new RequestMux(connection);
+  const pending = failureOf(requests.request("silence", "", 60_000));
+  requests.close();
   assertEquals(await pending, ["closed", true]);
   await connection.flush();
   assertEquals(connection.isClosed(), false);
@@ -181,18 +184,21 @@ natsTest("close() ends the requests and the subscription, not the connection", a
 
 natsTest("What is not permitted ends at once", async (scene) => {
   const connection = await scene.connect({ user: "u", pass: "p" });
-  using wire = open(connection);
+  using requests = open(connection);
   const start = performance.now();
-  const failures = Array.from({ length: 3 }, () => failureOf(wire.request("secret", "", 60_000)));
+  const failures = Array.from(
+    { length: 3 },
+    () => failureOf(requests.request("secret", "", 60_000)),
+  );
   for (const failure of failures) assertEquals(await failure, ["denied", false]);
   assert(performance.now() - start < 5_000);
-  assertEquals(await failureOf(wire.request("allowed", "", 60_000)), ["no responders", false]);
+  assertEquals(await failureOf(requests.request("allowed", "", 60_000)), ["no responders", false]);
   // Without an answer the refusal is told when the same is sent again.
   const nothing = new Uint8Array();
-  wire.send("hidden", nothing, headers());
-  assertEquals(await failureOf(wire.request("allowed", "", 60_000)), ["no responders", false]);
-  assertThrows(() => wire.send("hidden", nothing, headers()), WireError);
-  wire.send("hidden", nothing, headers());
+  requests.send("hidden", nothing, headers());
+  assertEquals(await failureOf(requests.request("allowed", "", 60_000)), ["no responders", false]);
+  assertThrows(() => requests.send("hidden", nothing, headers()), RequestError);
+  requests.send("hidden", nothing, headers());
   await connection.flush();
 }, {
   server: {
@@ -203,12 +209,12 @@ natsTest("What is not permitted ends at once", async (scene) => {
 
 natsTest("Without permission for its inbox it ends at once", async (scene) => {
   const connection = await scene.connect({ user: "u", pass: "p" });
-  const wire = new Wire(connection);
+  const requests = new RequestMux(connection);
   const start = performance.now();
-  await assertRejects(() => wire.request("anything", "", 60_000), WireError);
+  await assertRejects(() => requests.request("anything", "", 60_000), RequestError);
   assert(performance.now() - start < 5_000);
-  assertEquals(wire.closed, true);
-  wire.close();
+  assertEquals(requests.closed, true);
+  requests.close();
 }, {
   server: {
     config:
@@ -221,16 +227,19 @@ natsTest(
   async (scene) => {
     const connection = await scene.connect();
     using _ = silence(connection);
-    using wire = open(connection);
+    using requests = open(connection);
     for (let round = 1; round <= 3; round++) {
-      const pending = failureOf(wire.request("silence", "", 60_000));
+      const pending = failureOf(requests.request("silence", "", 60_000));
       await connection.flush();
       await scene.server.kill();
       assertEquals(await pending, ["interrupted", true]);
       await scene.server.restart();
-      await wire.connected(10_000);
-      assertEquals(wire.epoch, round);
-      assertEquals(await failureOf(wire.request("nobody", "", 60_000)), ["no responders", false]);
+      await requests.connected(10_000);
+      assertEquals(requests.epoch, round);
+      assertEquals(await failureOf(requests.request("nobody", "", 60_000)), [
+        "no responders",
+        false,
+      ]);
     }
   },
 );

@@ -1,9 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import type { Ends } from "../../../store/read/end_reader.ts";
+import type { EndReader } from "../../../store/read/end_reader.ts";
 import { HeadReader } from "../../../store/read/head_reader.ts";
 import { versionIn } from "../../../store/read/message_facts.ts";
-import { Heads } from "../../../store/read/heads.ts";
+import { HeadCache } from "../../../store/read/heads.ts";
 import { Layout } from "../../../store/format/layout.ts";
 import { FetchedMessage } from "../../../store/nats/stored_message.ts";
 import type { StreamApi } from "../../../store/nats/stream_api.ts";
@@ -38,7 +38,7 @@ function open(steps: Steps): { reader: HeadReader; history: FetchedMessage[]; as
     return Promise.resolve(history[low]);
   };
   const api = { get, layout: new Layout("x") } as unknown as StreamApi;
-  const reader = new HeadReader(api, new Heads(1), undefined as unknown as Ends, 1, 1000);
+  const reader = new HeadReader(api, new HeadCache(1), undefined as unknown as EndReader, 1, 1000);
   return { reader, history, asked: () => asked };
 }
 

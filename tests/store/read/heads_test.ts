@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
-import { Heads } from "../../../store/read/heads.ts";
+import { HeadCache } from "../../../store/read/heads.ts";
 
 Deno.test("a head is only ever raised", () => {
-  const heads = new Heads(10);
+  const heads = new HeadCache(10);
   assertEquals(heads.get("a"), undefined);
   heads.raise("a", { version: 2, sequence: 5 }, 100);
   heads.raise("a", { version: 1, sequence: 3 }, 200);
@@ -12,7 +12,7 @@ Deno.test("a head is only ever raised", () => {
 });
 
 Deno.test("an older answer does not make a head seem fresh", () => {
-  const heads = new Heads(10);
+  const heads = new HeadCache(10);
   heads.raise("a", { version: 2, sequence: 5 }, 100);
   heads.raise("a", { version: 1, sequence: 3 }, 900);
   assertEquals(heads.getSince("a", 100), { version: 2, sequence: 5 });
@@ -24,7 +24,7 @@ Deno.test("an older answer does not make a head seem fresh", () => {
 });
 
 Deno.test("the least recently used head goes first", () => {
-  const heads = new Heads(2);
+  const heads = new HeadCache(2);
   heads.raise("a", { version: 1, sequence: 1 }, 0);
   heads.raise("b", { version: 1, sequence: 2 }, 0);
   heads.get("a");
@@ -33,7 +33,7 @@ Deno.test("the least recently used head goes first", () => {
 });
 
 Deno.test("the highest sequence is remembered though its head is not", () => {
-  const heads = new Heads(1);
+  const heads = new HeadCache(1);
   assertEquals(heads.highest, 0);
   heads.raise("a", { version: 1, sequence: 9 }, 0);
   heads.raise("b", { version: 1, sequence: 4 }, 0);

@@ -94,7 +94,7 @@ natsTest("The unknown outcome of a guarded batch settles truly", async (scene) =
     assertEquals(outcome.kind, "unknown");
     if (round >= 2) outcomes.push(await attempt(other, fact(`stock-${round}`, 1)));
     meal.stop();
-    assertEquals(await settled(outcome), lost === "acks" ? "saved" : "never");
+    assertEquals(await settled(outcome), lost === "acks" ? "saved" : "not-saved");
     outcomes.push(outcome);
   }
   await check(outcomes);

@@ -46,7 +46,7 @@ natsTest("The unknown outcome of a group is told to each, and settles truly", as
     meal.stop();
     assertEquals(tally(group), { unknown: 49 });
     for (const outcome of group) {
-      assertEquals(await settled(outcome), lost === "ack" ? "saved" : "never");
+      assertEquals(await settled(outcome), lost === "ack" ? "saved" : "not-saved");
       const { actorId, version } = outcome.error as { actorId: string; version: number };
       assertEquals([actorId, version], [outcome.events[0]!.actorId, outcome.events[0]!.version]);
     }
@@ -74,7 +74,7 @@ natsTest("A group whose first deadline passes leaves the later ones their time",
   await check(outcomes);
 });
 
-/** Checks what was told, what was depended on, and the fate of what is unknown. */
+/** Checks what was told, what was depended on, and the outcome of what is unknown. */
 async function examine(
   scene: Scene,
   stream: string,
@@ -88,8 +88,8 @@ async function examine(
   const stored = await storedIn(await scene.connect(), stream);
   assertTruthful(outcomes, stored);
   const ids = new Set(stored.map(({ id }) => id));
-  for (const [{ events }, fate] of fates) {
-    assertEquals(fate, ids.has(events[0]!.id) ? "saved" : "never");
+  for (const [{ events }, outcome] of fates) {
+    assertEquals(outcome, ids.has(events[0]!.id) ? "saved" : "not-saved");
   }
   return assertGuarded(saves, stored);
 }

@@ -62,7 +62,7 @@ class Server {
       throw new SaveOutcomeUnknownError(
         actorId,
         version,
-        () => Promise.resolve(stored ? "saved" : "never"),
+        () => Promise.resolve(stored ? "saved" : "not-saved"),
       );
     } finally {
       for (const actorId of actors) this.#busy.delete(actorId);
@@ -159,7 +159,7 @@ async function play(seed: number): Promise<number[]> {
       assertEquals([actorId, version], [events[0]!.actorId, events[0]!.version]);
       // Where the same was saved again, that may be what is stored.
       if (saves.filter((save) => save.events === events).length > 1) continue;
-      assertEquals(await result.reason.settle(), last === undefined ? "never" : "saved");
+      assertEquals(await result.reason.settle(), last === undefined ? "not-saved" : "saved");
     } else {
       const { reason } = result;
       assert(isAetherError(reason), String(reason));

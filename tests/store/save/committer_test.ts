@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Committer } from "../../../store/save/committer.ts";
 import type { Head } from "../../../store/read/heads.ts";
-import { Heads } from "../../../store/read/heads.ts";
+import { HeadCache } from "../../../store/read/heads.ts";
 import type { Save } from "../../../store/save/messages.ts";
 import type { StoredMessage } from "../../../store/nats/stored_message.ts";
 import { isAetherError } from "../../../store/mod.ts";
@@ -30,7 +30,7 @@ function commit(upTo: number, last: number): Promise<unknown> {
     publish: () =>
       Promise.resolve({ kind: tries++ === 0 ? "unknown" : "stale", cause: new Error() }),
   };
-  const wire = {
+  const requests = {
     epoch: 0,
     closed: false,
     connected: () => Promise.resolve(),
@@ -53,8 +53,8 @@ function commit(upTo: number, last: number): Promise<unknown> {
       return Promise.resolve();
     },
   };
-  const api = { wire, direct: "direct", layout: { genesis: "genesis" } };
-  const parts = { api, heads: new Heads(9), reader, publisher, pause: 10, markerOf: () => "m" };
+  const api = { requests, direct: "direct", layout: { genesis: "genesis" } };
+  const parts = { api, heads: new HeadCache(9), reader, publisher, pause: 10, markerOf: () => "m" };
   const committer = new Committer(parts as never);
   return committer.commit({
     op: "op",

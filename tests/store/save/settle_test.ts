@@ -29,5 +29,5 @@ natsTest("settle() says never where another event took the place", async (scene)
   const error = unknownError(await attempt(store, fact("order-1", 1)));
   meal.stop();
   await other.saveEvent(fact("order-1", 1));
-  assertEquals(await error.settle(), "never");
+  assertEquals(await error.settle(), "not-saved");
 });

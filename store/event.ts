@@ -39,11 +39,26 @@ export interface Event<Type extends string = string, Data = unknown> {
   readonly metadata?: EventMetadata;
 }
 
+/** The events that were saved together, all or none. */
+export interface Commit {
+  /** Names the commit, uniquely in its store. */
+  readonly op: string;
+  /** The place of the event in it, from 0. */
+  readonly index: number;
+  /** How many events it has, over all of their actors. */
+  readonly count: number;
+}
+
 /** An event as a store keeps it: with its position in the whole store. */
 export interface RecordedEvent<Type extends string = string, Data = unknown>
   extends Event<Type, Data> {
-  /** Position in the store's one order; grows from event to event, with gaps that mean nothing. */
+  /**
+   * Position in the store's one order: a safe integer that grows from event to event, with gaps
+   * that mean nothing. `streamSequenceOf()` gives the server's number for its message.
+   */
   readonly sequence: number;
+  /** The commit that it is of. */
+  readonly commit: Commit;
 }
 
 /** What {@linkcode createEvent} is given: an event less its `id` and `timestamp`. */

@@ -63,6 +63,7 @@ export {
 } from "./errors.ts";
 export {
   causedBy,
+  type Commit,
   createEvent,
   type Event,
   type EventInit,
@@ -70,6 +71,7 @@ export {
   type RecordedEvent,
 } from "./event.ts";
 export { EVENT_STORED, type EventStored, type EventStoredData } from "./event_stored.ts";
+export { streamSequenceOf } from "./format/position.ts";
 export { JetStreamEventStore } from "./jetstream/event_store.ts";
 export type { JetStreamEventStoreOptions } from "./jetstream/options.ts";
 export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory/event_store.ts";

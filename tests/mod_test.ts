@@ -15,6 +15,7 @@ const STORE = [
   "CheckpointConflictError",
   "CheckpointStore",
   "Codec",
+  "Commit",
   "CommandAlreadyHandledError",
   "CommandFailedError",
   "CommandFailure",
@@ -112,6 +113,7 @@ const STORE = [
   "isAetherError",
   "rehydrate",
   "snapshotEvery",
+  "streamSequenceOf",
 ];
 
 const BUS = [

@@ -11,11 +11,16 @@ import {
   type PreparedEvent,
 } from "../format/encode.ts";
 import { HEADER_ROOM, MAX_BATCH } from "../format/layout.ts";
+import { MAX_RUN } from "../format/position.ts";
+import { messagesFor } from "../format/runs.ts";
 import type { ExpectedVersion } from "../options.ts";
 import { schemaOf } from "../upcast.ts";
 
 /** Bytes that one message may take unless the server says less. */
 export const MAX_BYTES = 1024 * 1024;
+
+/** Events that fit in one batch at most: 256 in each of its messages. */
+const MAX_EVENTS = MAX_BATCH * MAX_RUN;
 
 const NONE: ReadonlyMap<string, number> = new Map();
 
@@ -29,9 +34,9 @@ const NONE: ReadonlyMap<string, number> = new Map();
 export function prepareEvents(events: readonly Event[], encoding: Encoding): CheckedEvent[] {
   if (!Array.isArray(events)) throw new TypeError("Cannot save events: an array is needed");
   if (events.length === 0) throw new RangeError("Cannot save events: there are none");
-  if (events.length > MAX_BATCH) {
+  if (events.length > MAX_EVENTS) {
     throw new RangeError(
-      `Cannot save ${events.length} events at once: at most ${MAX_BATCH} fit in one batch`,
+      `Cannot save ${events.length} events at once: at most ${MAX_EVENTS} fit in one batch`,
     );
   }
   if (events.length === 1) return [checkEvent(events[0]!, encoding)];
@@ -65,7 +70,7 @@ export function prepareEvents(events: readonly Event[], encoding: Encoding): Che
  * Checks the expectations of a save of `events`, by actor.
  *
  * @throws {RangeError} An actor id or a version is impossible, an actor is named twice, or there
- * are more than a batch takes: see `messagesOf()` for what rides where.
+ * are more than a batch takes: see `messagesOf()` for where guards ride.
  */
 export function prepareExpected(
   expect: readonly ExpectedVersion[] = [],
@@ -86,15 +91,34 @@ export function prepareExpected(
     expected.set(actorId, version);
   }
   const actors = new Set(events.map(({ actorId }) => actorId));
-  const guards = [...expected.keys()].filter((actorId) => !actors.has(actorId)).length;
-  const messages = Math.max(events.length, actors.size + guards);
-  if (messages > MAX_BATCH) {
-    throw new RangeError(
-      `Cannot save ${events.length} events while ${guards} other actors are expected: that takes ` +
-        `${messages} messages, and ${MAX_BATCH} fit in one batch`,
-    );
-  }
+  checkRoom(events.length, actors.size, { actors: [...actors], expect: expected });
   return expected;
+}
+
+/**
+ * Refuses a save that takes more messages than the server takes in one batch.
+ *
+ * @param runs The messages of its events.
+ * @param claims Guards beside those on other actors: on the fences of shards.
+ * @throws {RangeError} It takes too many.
+ */
+export function checkRoom(
+  events: number,
+  runs: number,
+  { actors, expect }: { actors: readonly string[]; expect: ReadonlyMap<string, number> },
+  claims = 0,
+): void {
+  if (runs === 1 && expect.size === 0 && claims === 0) return;
+  let guards = 0;
+  for (const actorId of expect.keys()) if (!actors.includes(actorId)) guards++;
+  const messages = messagesFor(runs, actors.length, guards + claims);
+  if (messages <= MAX_BATCH) return;
+  const beside = guards > 0 ? ` while ${guards} other actors are expected` : "";
+  const fenced = claims > 0 ? ` under the fences of ${claims} shards` : "";
+  throw new RangeError(
+    `Cannot save ${events} events of ${actors.length} actors at once${beside}${fenced}: that takes ` +
+      `${messages} messages, and ${MAX_BATCH} fit in one batch`,
+  );
 }
 
 /** Checks and copies one event that is to travel as JSON; see {@linkcode prepareEvents}. */

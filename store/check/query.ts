@@ -1,4 +1,5 @@
 import { describe, tokenProblem } from "../base/token.ts";
+import type { Position } from "../format/position.ts";
 import type { EventFilter, ReadAllOptions, ReadOptions } from "../options.ts";
 
 /** What of an actor's history is wanted. */
@@ -68,11 +69,11 @@ export function prepareRange(
 /** Checks what `readAll()` was given, and fills in what was not. */
 export function prepareReadAll(
   { from = "start", filter = {}, signal }: ReadAllOptions,
-): { from: number; filter: EventFilter; signal: AbortSignal | undefined } {
+): { from: Position; filter: EventFilter; signal: AbortSignal | undefined } {
   if (from !== "start") checkNumber("from", from);
   if (filter.actorId !== undefined) checkActorId(filter.actorId);
   if (filter.category !== undefined) checkCategory(filter.category);
-  return { from: from === "start" ? 1 : Math.max(1, from), filter, signal };
+  return { from: (from === "start" ? 1 : Math.max(1, from)) as Position, filter, signal };
 }
 
 /** Refuses a category that no actor can have. */

@@ -3,7 +3,7 @@ import type { ActorState } from "./actor_state.ts";
 import type { Decision } from "./decider.ts";
 import type { ExecuteResult, PendingCommand } from "./pending_command.ts";
 import { createEvent, type Event, type EventMetadata } from "../event.ts";
-import { MAX_BATCH } from "../format/layout.ts";
+import { MAX_RUN } from "../format/position.ts";
 
 /** How long commands are gathered for one save, in ms: the first of them does not wait longer. */
 const GATHER = 5;
@@ -59,7 +59,7 @@ export async function plan(
         isPromise(decision) ? await Promise.race([decision, never(job)]) : decision,
       );
       if (job.isSettled) continue;
-      if (events.length > 0 && events.length + drafts.length > MAX_BATCH) break;
+      if (events.length > 0 && events.length + drafts.length > MAX_RUN) break;
       const made = drafts.map((draft, at) =>
         eventOf(draft, actorId, end.version + at + 1, job.options.metadata)
       );

@@ -1,4 +1,6 @@
 import type { ShardClaim } from "./claims.ts";
+import { asStreamSequence, type StreamSequence } from "../format/position.ts";
+import type { Place, Run } from "../format/runs.ts";
 import { readLast } from "../nats/direct_get.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
@@ -11,14 +13,16 @@ const POSITION = "Nats-Batch-Sequence";
 
 /** One try to commit a group, which may have been stored. */
 export interface Attempt<Member> {
-  /** Where each save's first event is among the messages. */
-  readonly offsets: ReadonlyMap<Member, number>;
+  /** Where the last event of each save is among the messages; `undefined` if it has none. */
+  readonly places: ReadonlyMap<Member, Place | undefined>;
+  /** What the messages hold. */
+  readonly runs: readonly Run[];
   readonly actors: ReadonlySet<string>;
 }
 
 /** What has become of tries: one of them is stored, from sequence `first` on; or none. */
 export type AttemptsOutcome<Member> =
-  | { readonly landed: Attempt<Member>; readonly first: number }
+  | { readonly landed: Attempt<Member>; readonly first: StreamSequence }
   | "not-saved"
   | "unknown";
 
@@ -63,7 +67,7 @@ export class Attempts<Member> {
 
   /** Whether one of them that has `entry` in it may be stored. */
   has(entry: Member): boolean {
-    return [...this.#tries.values()].some(({ offsets }) => offsets.has(entry));
+    return [...this.#tries.values()].some(({ places }) => places.has(entry));
   }
 
   /** Takes note of a try that is about to be sent as the batch `id`. */
@@ -136,6 +140,6 @@ function isUntouched(
 }
 
 /** The sequence of the first message of the batch that `message` is in. */
-function firstOf(message: StoredMessage): number {
-  return message.sequence - Number(message.header(POSITION)) + 1;
+function firstOf(message: StoredMessage): StreamSequence {
+  return asStreamSequence(message.sequence - Number(message.header(POSITION)) + 1);
 }

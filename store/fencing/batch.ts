@@ -1,6 +1,8 @@
 import type { ShardClaim } from "./claims.ts";
 import type { PendingSave } from "./pending_save.ts";
 import { type Layout, MAX_BATCH } from "../format/layout.ts";
+import { asStreamSequence } from "../format/position.ts";
+import { messagesFor } from "../format/runs.ts";
 import type { Head } from "../read/heads.ts";
 import type { Guard } from "../save/messages.ts";
 import { isNew } from "../save/outcome.ts";
@@ -35,7 +37,7 @@ export class Batch {
   readonly guarded = new Set<string>();
   /** Where each actor's history will end. */
   readonly #heads = new Map<string, Head>();
-  #events = 0;
+  #runs = 0;
   #bytes = 0;
 
   /** Adds `entry` if it can go along; `headOf` tells what is known of an actor. */
@@ -59,7 +61,7 @@ export class Batch {
     }
     if (!this.#hasRoomFor(entry, guards)) return "full";
     this.entries.push(entry);
-    this.#events += save.events.length;
+    this.#runs += save.runs.length;
     this.#bytes += entry.bytes;
     for (const claim of entry.claims) this.claims.add(claim);
     for (const [actorId, head] of heads) {
@@ -74,7 +76,7 @@ export class Batch {
 
   /** Whether no save more can be added. */
   get isFull(): boolean {
-    return this.#events >= MAX_BATCH || this.#bytes >= GROUP_BYTES ||
+    return this.#runs >= MAX_BATCH || this.#bytes >= GROUP_BYTES ||
       this.entries[0]?.isAlone === true;
   }
 
@@ -83,19 +85,14 @@ export class Batch {
     const claims = entry.claims.filter((claim) => !this.claims.has(claim)).length;
     const more = guards.filter((actorId) => !this.guarded.has(actorId)).length;
     const actors = entry.plan.actors.filter((actorId) => !this.#heads.has(actorId)).length;
-    const events = this.#events + entry.checked.length;
+    const runs = this.#runs + entry.save!.runs.length;
     const messages = messagesFor(
-      events,
+      runs,
       this.#heads.size + actors,
       this.claims.size + claims + this.guarded.size + more,
     );
     return messages <= MAX_BATCH && this.#bytes + entry.bytes <= GROUP_BYTES;
   }
-}
-
-/** Messages of a batch: guards ride on events that are not their actor's first, else on markers. */
-export function messagesFor(events: number, actors: number, guards: number): number {
-  return Math.max(events, actors + guards);
 }
 
 /** The guards of a group's batch: on the fences of its shards, and on what it depends on. */
@@ -106,7 +103,11 @@ export function guardsOfBatch(
 ): Guard[] {
   const guards: Guard[] = [];
   for (const { shard, fence: { sequence } } of claims) {
-    guards.push({ subject: layout.fence(shard), sequence, marker: layout.commit(shard) });
+    guards.push({
+      subject: layout.fence(shard),
+      sequence: asStreamSequence(sequence),
+      marker: layout.commit(shard),
+    });
   }
   const [first] = claims;
   for (const actorId of guarded) {

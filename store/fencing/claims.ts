@@ -2,6 +2,7 @@ import { shardOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
 import { FencedError, type FenceHolder, isAetherError } from "../errors.ts";
+import { asStreamSequence } from "../format/position.ts";
 import { type Fences, isReleased } from "./fences.ts";
 import type { HeadCache } from "../read/heads.ts";
 
@@ -99,7 +100,7 @@ export class Claims {
       }
       const fence = await fences.claim(shard, mapVersion, signal);
       await this.#forget(shard);
-      heads.reach(fence.sequence);
+      heads.reach(asStreamSequence(fence.sequence));
       this.#claims.set(shard, { shard, fence, closing: false });
       return fence;
     });
@@ -118,7 +119,7 @@ export class Claims {
       if (claim === undefined) throw this.errorFor(`claim shard ${shard} anew`, shard);
       try {
         const fence = await fences.renew(shard, claim.fence, signal);
-        heads.reach(fence.sequence);
+        heads.reach(asStreamSequence(fence.sequence));
         if (this.holds(claim)) this.#claims.set(shard, { shard, fence, closing: false });
       } catch (error) {
         if (!isAetherError(error, "FencedError")) throw error;
@@ -164,7 +165,7 @@ export class Claims {
     const isOwn = holder.nodeId === nodeId && holder.incarnation === incarnation;
     if (isOwn && holder.state === "claimed") {
       // It was written anew, by a try whose answer was lost.
-      this.#parts.heads.reach(holder.sequence);
+      this.#parts.heads.reach(asStreamSequence(holder.sequence));
       this.#claims.set(shard, { shard, fence: holder, closing: claim.closing });
       return true;
     }

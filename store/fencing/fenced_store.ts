@@ -21,7 +21,8 @@ import type {
   SaveOptions,
   SaveReceipt,
 } from "../options.ts";
-import type { InnerSaveOptions, SavePath } from "../save/path.ts";
+import type { InnerSaveOptions } from "../format/save_options.ts";
+import type { SavePath } from "../save/path.ts";
 import type { EventStore, EventSubscription, EventsWithErrors } from "../store.ts";
 import { shareCaches } from "../store_view.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";

@@ -8,6 +8,9 @@ import { WaitingSaves } from "./waiting.ts";
 import { backoff } from "../nats/backoff.ts";
 import type { Outgoing } from "../nats/publisher.ts";
 import { isPassing } from "../nats/stream_api.ts";
+import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
+import { divide, type Member, membersOf, type Place, type Run } from "../format/runs.ts";
+import { raiseHeads } from "../save/committer.ts";
 import { assemble, type Save } from "../save/messages.ts";
 
 /**
@@ -123,24 +126,46 @@ export class GroupCommit {
     group: Batch,
     live: readonly PendingSave[],
   ): { tried: Attempt<PendingSave>; messages: Outgoing[] } {
-    const offsets = new Map<PendingSave, number>();
     const actors = new Set<string>();
-    const saves: Save[] = [];
-    let offset = 0;
+    const members: Member[] = [];
+    const owners: PendingSave[] = [];
     for (const entry of live) {
-      offsets.set(entry, offset);
-      offset += entry.checked.length;
       for (const actorId of entry.plan.actors) actors.add(actorId);
-      if (entry.checked.length > 0) saves.push(entry.save!);
+      if (entry.save!.events.length === 0) continue;
+      for (const member of membersOf(entry.plan.parts, entry.save!.events)) {
+        members.push(member);
+        owners.push(entry);
+      }
+    }
+    const maxBytes = Math.min(...owners.map(({ plan }) => plan.maxBytes));
+    const { runs, places } = divide(members, maxBytes);
+    const saves = new Map<Run, Save>();
+    const lasts = new Map<PendingSave, Place | undefined>(live.map((entry) => [entry, undefined]));
+    for (const [at, { first, last }] of places.entries()) {
+      lasts.set(owners[at]!, last);
+      for (const run of runs.slice(first.run, last.run + 1)) {
+        if (!saves.has(run)) saves.set(run, owners[at]!.save!);
+      }
     }
     const { headReader, api: { layout } } = this.#parts;
-    const guards = guardsOfBatch(group, layout, (actorId) => headReader.subjectOf(actorId));
-    const messages = assemble(saves, group.expectedHeads, guards, (id) => headReader.subjectOf(id));
-    return { tried: { offsets, actors }, messages };
+    const subjectOf = (actorId: string) => headReader.subjectOf(actorId);
+    const guards = guardsOfBatch(group, layout, subjectOf);
+    const messages = assemble(
+      runs,
+      (run) => saves.get(run)!,
+      group.expectedHeads,
+      guards,
+      subjectOf,
+    );
+    return { tried: { places: lasts, runs, actors }, messages };
   }
 
   /** Tells all that are in a try that was stored. */
-  #store(group: Batch, { offsets }: Attempt<PendingSave>, first: number): void {
+  #store(
+    group: Batch,
+    { places, runs }: Attempt<PendingSave>,
+    first: StreamSequence,
+  ): void {
     const { heads, notifier } = this.#parts;
     const now = performance.now();
     this.#patience = undefined;
@@ -148,22 +173,20 @@ export class GroupCommit {
     for (const actorId of group.guarded) {
       heads.raise(actorId, group.expectedHeads.get(actorId)!, now);
     }
+    raiseHeads(heads, runs, first, now);
     for (const entry of group.entries) {
-      const offset = offsets.get(entry);
-      if (offset === undefined) {
+      if (!places.has(entry)) {
         entry.outcome = "not-saved";
         continue;
       }
-      const { events } = entry.save!;
-      for (const [at, { actorId, version }] of events.entries()) {
-        heads.raise(actorId, { version, sequence: first + offset + at }, now);
-      }
-      entry.outcome = { first: first + offset };
+      entry.outcome = "saved";
       if (entry.isEnded) continue;
-      const sequence = first + offset + Math.max(0, events.length - 1);
+      const { run, index } = places.get(entry) ?? { run: 0, index: 0 };
+      const sequence = positionOf(asStreamSequence(first + run), index);
       const resolve = () =>
         this.#waiting.end(entry, () => entry.resolve({ sequence, duplicate: false }));
       entry.isEnded = true;
+      const { events } = entry.save!;
       if (notifier.silent || events.length === 0) resolve();
       else notifier.notify(events, entry.plan.within).then(resolve);
     }

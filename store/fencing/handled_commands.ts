@@ -1,23 +1,29 @@
-import { decodeToken } from "../base/token.ts";
 import type { Event } from "../event.ts";
 import type { LogPosition } from "./log_position.ts";
 import { COMMAND } from "../format/headers.ts";
+import {
+  asStreamSequence,
+  indexOf,
+  type StreamSequence,
+  streamSequenceOf,
+} from "../format/position.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { Head } from "../read/heads.ts";
-import { hasId, previousOf } from "../read/message_facts.ts";
+import { previousOf } from "../read/message_facts.ts";
+import { StoredRun, type StoredSave } from "../read/stored_run.ts";
 import { readPages } from "../read/pages.ts";
 import type { StoreInternals } from "../save/path.ts";
 
-/** Events of an actor that are looked through for commands: those stored last. */
+/** Messages of an actor that are looked through for commands: those stored last. */
 const LAST = 1000;
 
 /** Commands that an actor's stored events name. */
 export interface HandledReceipts {
   /** By command, in the order they were handled, where the last event of each is. */
   readonly receipts: Map<string, SaveReceipt>;
-  /** All those are there of which an event is behind this sequence, of the last 1,000 events. */
+  /** All are there that have an event behind this position, of the last 1,000 messages. */
   readonly since: number;
 }
 
@@ -34,7 +40,7 @@ export class HandledCommands {
   }
 
   /**
-   * The commands that the actor's last 1,000 events are the outcome of, in the order they were
+   * The commands that the actor's last 1,000 messages are the outcome of, in the order they were
    * handled, each with its events.
    *
    * @throws {CorruptEventError} An event of a command cannot be read.
@@ -42,52 +48,59 @@ export class HandledCommands {
   async commands(actorId: string): Promise<Map<string, HandledCommand>> {
     const found = new Map<string, HandledCommand>();
     const { messages } = await this.#messages(actorId, 0);
-    for (const message of messages) {
-      const id = commandOf(message);
-      if (id === undefined) continue;
-      const before = found.get(id)?.events ?? [];
-      const event = await this.#parts.events.eventIn(message, actorId);
-      found.set(id, { events: [...before, event], receipt: receiptOf(message) });
+    for (const { run, save, command } of commandsIn(messages)) {
+      const before = found.get(command)?.events ?? [];
+      const events = await this.#eventsOf(actorId, run, save);
+      found.set(command, { events: [...before, ...events], receipt: receiptOf(run, save) });
     }
     return found;
   }
 
   /**
-   * Where the events of commands are, of those behind sequence `after`: one request where there
-   * are none. The events themselves are not looked at. The store knows the actor's version then.
+   * Where the events of commands are, of those behind position `after`: one request if there are
+   * none. The events themselves are not looked at. The store knows the actor's version then.
    */
   async receipts(actorId: string, after: number): Promise<HandledReceipts> {
     const { messages, since } = await this.#messages(actorId, after);
     const receipts = new Map<string, SaveReceipt>();
-    for (const message of messages) {
-      const id = commandOf(message);
-      if (id !== undefined) receipts.set(id, receiptOf(message));
+    for (const { run, save, command } of commandsIn(messages)) {
+      receipts.set(command, receiptOf(run, save));
     }
     return { receipts, since };
   }
 
   /**
-   * The events of one command behind sequence `after`.
+   * The events of one command behind position `after`.
    *
    * @throws {CorruptEventError} One of them cannot be read.
    */
   async events(actorId: string, commandId: string, after: number): Promise<Event[]> {
     const { messages } = await this.#messages(actorId, after);
-    const own = messages.filter((message) => commandOf(message) === commandId);
-    return await Promise.all(own.map((message) => this.#parts.events.eventIn(message, actorId)));
+    const events: Event[] = [];
+    for (const { run, save, command } of commandsIn(messages)) {
+      if (command === commandId) events.push(...await this.#eventsOf(actorId, run, save));
+    }
+    return events;
   }
 
-  /** Whether the stream has the event of a landmark where it is said to be. */
+  /** Whether the stream has the event of a log position where it is said to be. */
   async holds({ sequence, id }: LogPosition): Promise<boolean> {
     const { api, requestTimeout, timeout } = this.#parts;
-    const what = `look for event "${id}" at sequence ${sequence}`;
+    const what = `look for event "${id}" at position ${sequence}`;
     const message = await attempt(
       api.requests,
       timeout,
       what,
-      () => api.get({ seq: sequence }, requestTimeout),
+      () => api.get({ seq: streamSequenceOf(sequence) }, requestTimeout),
     );
-    return message !== undefined && hasId(message, id);
+    return message !== undefined && new StoredRun(message).hasIdAt(indexOf(sequence), id);
+  }
+
+  #eventsOf(actorId: string, run: StoredRun, { start, events }: StoredSave): Promise<Event[]> {
+    const { events: reader } = this.#parts;
+    return Promise.all(
+      Array.from({ length: events }, (_, at) => reader.eventAt(run, start + at, actorId)),
+    );
   }
 
   /** The actor's messages behind `after`, of many the last ones. */
@@ -98,9 +111,10 @@ export class HandledCommands {
     const { api, headReader, timeout } = this.#parts;
     const what = `read the commands of "${actorId}"`;
     const head = await attempt(api.requests, timeout, what, () => headReader.read(actorId));
-    if (head.sequence <= after) return { messages: [], since: after };
+    const before = streamSequenceOf(after);
+    if (head.sequence <= before) return { messages: [], since: after };
     if (after > 0) {
-      const messages = await this.#behind(actorId, after, head, LAST + 1);
+      const messages = await this.#behind(actorId, before, head, LAST + 1);
       if (messages.length <= LAST) return { messages, since: after };
     }
     return { messages: await this.#last(actorId, head), since: 0 };
@@ -115,7 +129,8 @@ export class HandledCommands {
       const start = version <= 1
         ? undefined
         : await attempt(api.requests, timeout, what, () => headReader.find(actorId, version, head));
-      const messages = await this.#behind(actorId, (start?.sequence ?? 1) - 1, head);
+      const before = asStreamSequence((start?.sequence ?? 1) - 1);
+      const messages = await this.#behind(actorId, before, head);
       const [first] = messages;
       const isAll = first === undefined || previousOf(first) === 0;
       if (isAll || messages.length >= LAST) return messages.slice(-LAST);
@@ -125,7 +140,7 @@ export class HandledCommands {
   /** The messages behind `after`, or so many of them at least. */
   async #behind(
     actorId: string,
-    after: number,
+    after: StreamSequence,
     head: Head,
     limit = Infinity,
   ): Promise<StoredMessage[]> {
@@ -140,14 +155,24 @@ export class HandledCommands {
   }
 }
 
-/** The command that the event in `message` is the outcome of. */
-function commandOf(message: StoredMessage): string | undefined {
-  const token = message.header(COMMAND);
-  return token === "" ? undefined : decodeToken(token);
+/** The saves of messages that are the outcome of commands and have events. */
+function* commandsIn(messages: readonly StoredMessage[]): Generator<{
+  readonly run: StoredRun;
+  readonly save: StoredSave;
+  readonly command: string;
+}, void> {
+  for (const message of messages) {
+    if (message.header(COMMAND) === "") continue;
+    const run = new StoredRun(message);
+    for (const save of run.saves) {
+      const { command, events } = save;
+      if (command !== undefined && events > 0) yield { run, save, command };
+    }
+  }
 }
 
-function receiptOf({ sequence }: StoredMessage): SaveReceipt {
-  return { sequence, duplicate: true };
+function receiptOf(run: StoredRun, { start, events }: StoredSave): SaveReceipt {
+  return { sequence: run.positionAt(start + events - 1), duplicate: true };
 }
 
 /** A command whose events are stored. */

@@ -5,7 +5,7 @@ import { tokenProblem } from "../base/token.ts";
  * is behind it, in a stream that has it still.
  */
 export interface LogPosition {
-  /** The stream sequence of the event. */
+  /** The position of the event. */
   readonly sequence: number;
   /** The id of the event. */
   readonly id: string;

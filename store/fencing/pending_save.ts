@@ -6,7 +6,7 @@ import type { CheckedEvent, PreparedEvent } from "../format/encode.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { Head } from "../read/heads.ts";
 import type { Save } from "../save/messages.ts";
-import type { SavePlan } from "../save/queue.ts";
+import { saveOf, type SavePlan } from "../save/plan.ts";
 import type { SaveOutcome } from "../save/settle.ts";
 
 /** What is asked of a commit. */
@@ -67,9 +67,13 @@ export class PendingSave {
     this.#settle = settle;
   }
 
-  /** Takes the events with their bodies. */
+  /**
+   * Takes the events with their bodies.
+   *
+   * @throws {RangeError} They take more messages than fit in one batch.
+   */
   prepare(events: readonly PreparedEvent[]): void {
-    this.save = { ...this.plan, events };
+    this.save = saveOf(this.plan, events, this.claims.length);
     for (const { body } of events) this.bytes += body.length;
   }
 

@@ -1,16 +1,15 @@
 import { unavailable } from "../check/refusals.ts";
 import type { SaveOutcomeUnknownError } from "../errors.ts";
-import { messagesFor } from "./batch.ts";
 import type { ShardClaim } from "./claims.ts";
 import { GroupCommit } from "./group_commit.ts";
 import type { FencedParts } from "./parts.ts";
 import { PendingSave } from "./pending_save.ts";
 import { type CheckedEvent, haveBodies, withBodies } from "../format/encode.ts";
-import { MAX_BATCH } from "../format/layout.ts";
+import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 import type { SaveReceipt } from "../options.ts";
 import { outcomeOfEvents } from "../save/outcome.ts";
 import type { SavePath } from "../save/path.ts";
-import type { SavePlan } from "../save/queue.ts";
+import type { SavePlan } from "../save/plan.ts";
 import { type SaveOutcome, settle } from "../save/settle.ts";
 
 /**
@@ -30,7 +29,6 @@ export class FencedPath implements SavePath {
   /** See {@linkcode SavePath.save}. */
   async save(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
     const claims = claimsFor(this.#parts, plan, checked);
-    checkRoom(plan, checked, claims);
     if (plan.signal?.aborted) throw unavailable(checked[0]!, plan.signal.reason);
     const entry = new PendingSave(
       { plan: marked(this.#parts, plan), checked, claims },
@@ -51,6 +49,8 @@ export class FencedPath implements SavePath {
       expect: new Map<string, number>(),
       deadline: performance.now() + this.#parts.timeout,
       signal,
+      parts: [],
+      maxBytes: 0,
     };
     const entry = new PendingSave({ plan, checked: [], claims: [claim] }, this.#settle);
     entry.prepare([]);
@@ -87,8 +87,7 @@ export class FencedPath implements SavePath {
       if (entry.outcome !== "unknown") return entry.outcome;
       const outcome = await tries.outcome();
       if (typeof outcome === "string") return outcome;
-      const offset = outcome.landed.offsets.get(entry);
-      return offset === undefined ? "not-saved" : { first: outcome.first + offset };
+      return outcome.landed.places.has(entry) ? "saved" : "not-saved";
     };
     const barrier = {
       api,
@@ -178,25 +177,9 @@ function claimsFor(
 
 /** What is saved says which fence it was saved under. */
 function marked({ claims, shardOf }: FencedParts, plan: SavePlan): SavePlan {
-  const fences = new Map<string, number>();
+  const fences = new Map<string, StreamSequence>();
   for (const actorId of plan.actors) {
-    fences.set(actorId, claims.get(shardOf(actorId))!.fence.sequence);
+    fences.set(actorId, asStreamSequence(claims.get(shardOf(actorId))!.fence.sequence));
   }
   return { ...plan, fenceOf: (actorId) => fences.get(actorId)! };
-}
-
-function checkRoom(
-  { actors, expect }: SavePlan,
-  checked: readonly CheckedEvent[],
-  claims: readonly ShardClaim[],
-): void {
-  let guards = claims.length;
-  for (const actorId of expect.keys()) if (!actors.includes(actorId)) guards++;
-  const messages = messagesFor(checked.length, actors.length, guards);
-  if (messages <= MAX_BATCH) return;
-  throw new RangeError(
-    `Cannot save ${checked.length} events of ${actors.length} actors in ${claims.length} shards ` +
-      `at once: with what proves the shards' claims that takes ${messages} messages, and ` +
-      `${MAX_BATCH} fit in one batch`,
-  );
 }

@@ -5,6 +5,7 @@ import type { FencedParts } from "./parts.ts";
 import type { PendingSave } from "./pending_save.ts";
 import { backoff } from "../nats/backoff.ts";
 import { isPassing } from "../nats/stream_api.ts";
+import { NO_HEAD } from "../read/message_facts.ts";
 import type { Head } from "../read/heads.ts";
 import { beginsAtOne, decide } from "../save/outcome.ts";
 
@@ -145,7 +146,7 @@ export class WaitingSaves extends SaveLine {
       return cached.sequence >= known.sequence ? cached : known;
     }
     if (cached !== undefined || known !== undefined) return cached ?? known;
-    return beginsAtOne(entry.save!, actorId) ? { version: 0, sequence: 0 } : undefined;
+    return beginsAtOne(entry.save!, actorId) ? NO_HEAD : undefined;
   }
 
   /** Reads the heads that an entry builds on. */

@@ -2,6 +2,7 @@ import { describe } from "../base/token.ts";
 import { type Codec, FORGOTTEN } from "../codec.ts";
 import { CorruptEventError } from "../errors.ts";
 import type { Event } from "../event.ts";
+import type { Position } from "./position.ts";
 import { upcast, type Upcasters } from "../upcast.ts";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -16,8 +17,8 @@ export interface Content {
 
 /** What is known of a stored event beside its body. */
 export interface StoredFacts {
-  /** Where it stands; asked for where something is wrong. */
-  readonly sequence: number;
+  /** Its position; asked for when something is wrong. */
+  readonly sequence: Position;
   readonly actorId: string;
   readonly version: number;
   /** The schema it was saved with. */
@@ -77,7 +78,7 @@ function copied(value: unknown): unknown {
   return typeof value === "object" && value !== null ? { ...value } : value;
 }
 
-function undecodable(sequence: number, cause: unknown): CorruptEventError {
+function undecodable(sequence: Position, cause: unknown): CorruptEventError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new CorruptEventError(sequence, `the codec failed: ${reason}`, { cause });
 }

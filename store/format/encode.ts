@@ -24,7 +24,8 @@ export function encodeEvent(
   { codec, maxBytes }: Encoding,
 ): Uint8Array | Promise<Uint8Array> {
   if (codec === undefined) {
-    return fitting(utf8(JSON.stringify(event)), event, maxBytes);
+    // With a line end, so that the bodies of a message are JSON lines. It is not counted.
+    return fitting(utf8(JSON.stringify(event) + "\n"), event, maxBytes, 1);
   }
   const encoded = encodeWith(codec, event);
   if (encoded instanceof Uint8Array) return fitting(encoded.slice(), event, maxBytes);
@@ -71,12 +72,14 @@ function fitting(
   body: Uint8Array,
   { actorId, version }: EventRecord,
   maxBytes: number,
+  end = 0,
 ): Uint8Array {
   if (!(body instanceof Uint8Array)) {
     throw new InvalidEventError(`the codec gave ${describe(body)}, not a Uint8Array`);
   }
   const limit = maxBytes - HEADER_ROOM;
-  if (body.length > limit) throw new EventTooLargeError(actorId, version, body.length, limit);
+  const size = body.length - end;
+  if (size > limit) throw new EventTooLargeError(actorId, version, size, limit);
   return body;
 }
 

@@ -7,26 +7,44 @@ export const EXPECT_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject";
 /** Headers of ours; their values are in token form. A format for ever: see docs/design.md. */
 export const OP = "Aether-Op";
 
-/** The event's id. */
+/**
+ * The ids of the message's events, apart by a space where there are several; a message without it
+ * holds no event.
+ */
 export const ID = "Aether-Id";
 
-/** The event's type. */
+/** The types of its events, in the same order. */
 export const TYPE = "Aether-Type";
 
-/** The event's version. */
+/** The version of its last event; in a receipt, the actor's version. */
 export const VERSION = "Aether-Version";
 
-/** The version of the actor's event before; 0 at the first. */
+/** The version of the actor's event before its first; 0 at the first. In a receipt, the same. */
 export const PREVIOUS = "Aether-Previous";
 
-/** The schema of the event's data; 1 where it is left out. */
+/** The versions of its events, where they do not count up by one to {@linkcode VERSION}. */
+export const VERSIONS = "Aether-Versions";
+
+/** Bytes of the body of each event: there are as many events as sizes. Left out for one event. */
+export const SIZES = "Aether-Sizes";
+
+/** The schemas of the data of its events; left out where all are 1. */
 export const SCHEMA = "Aether-Schema";
 
-/** Events in the commit. */
+/**
+ * Events of the save's whole commit, over all its messages. A message of several whole saves has
+ * one number for each, in order: they add up to its events.
+ */
 export const COUNT = "Aether-Count";
 
-/** The command that the save was the outcome of. */
+/** The index in its commit of the message's first event; left out for 0. */
+export const INDEX = "Aether-Index";
+
+/** The command that led to each save of the message; {@linkcode NONE} where there was none. */
 export const COMMAND = "Aether-Command";
 
-/** Sequence of the fence that the event was saved under, by the owner of its shard. */
+/** Stands for no command among several. It is never the token of a command. */
+export const NONE = "=";
+
+/** Stream sequence of the fence that the events were saved under, by the owner of their shard. */
 export const FENCE = "Aether-Fence";

@@ -51,6 +51,15 @@ export const HEADER_ROOM = 2048;
 export const MAX_BATCH = 1000;
 
 /**
+ * Bytes of headers that one message of ours may have, NATS's own among them. The server refuses
+ * over 65,535.
+ */
+export const MAX_HEADERS = 48 * 1024;
+
+/** Bytes of bodies from which on a message takes no further event: each lookup hands all out. */
+export const MAX_BODIES = 64 * 1024;
+
+/**
  * The token that stands for a namespace in names of streams and subjects.
  *
  * @throws {RangeError} The namespace is empty, not well-formed, or over 80 bytes when encoded.
@@ -72,6 +81,8 @@ export class Layout {
   readonly stream: string;
   /** Carries the stream's identity; its first message. */
   readonly genesis: string;
+  /** Carries what the stream is called after it was restored; its last message counts. */
+  readonly epoch: string;
   /** The subjects that the stream keeps, exactly. */
   readonly subjects: readonly string[];
   readonly #prefix: string;
@@ -86,18 +97,25 @@ export class Layout {
     this.stream = `AETHER_${token}`;
     this.#prefix = `aether.${token}`;
     this.genesis = `${this.#prefix}.genesis`;
+    this.epoch = `${this.#prefix}.epoch`;
     this.subjects = [
       `${this.#prefix}.event.*.*.*`,
+      `${this.#prefix}.unborn.*.*.*`,
       `${this.#prefix}.fence.*`,
       `${this.#prefix}.commit.*`,
       this.genesis,
+      this.epoch,
     ];
   }
 
   /** The exact subject of one actor's events. */
   event(actorId: string, shards: number): string {
-    const category = encodeToken(categoryOf(actorId));
-    return `${this.#prefix}.event.${shardOf(actorId, shards)}.${category}.${encodeToken(actorId)}`;
+    return `${this.#prefix}.event.${this.#actor(actorId, shards)}`;
+  }
+
+  /** Says that the actor may have receipts and no event yet. */
+  unborn(actorId: string, shards: number): string {
+    return `${this.#prefix}.unborn.${this.#actor(actorId, shards)}`;
   }
 
   /** The subject of a commit's marker: carries guards where no event can. */
@@ -110,14 +128,27 @@ export class Layout {
     return `${this.#prefix}.fence.${shard}`;
   }
 
-  /** Matches the events of one category, or of all. */
-  events(category?: string): string {
-    return `${this.#prefix}.event.*.${category === undefined ? "*" : encodeToken(category)}.*`;
+  /** Matches the events of one category, or of all; in one shard, or in all. */
+  events(category?: string, shard: number | "*" = "*"): string {
+    return `${this.#prefix}.event.${this.#actors(category, shard)}`;
+  }
+
+  /** Matches what {@linkcode unborn} names, likewise. */
+  allUnborn(category?: string, shard: number | "*" = "*"): string {
+    return `${this.#prefix}.unborn.${this.#actors(category, shard)}`;
   }
 
   /** The actor that an event subject belongs to; `undefined` for any other subject. */
   actorOf(subject: string): string | undefined {
-    const start = `${this.#prefix}.event.`;
+    return this.#actorBehind(`${this.#prefix}.event.`, subject);
+  }
+
+  /** The actor that a subject of {@linkcode unborn} belongs to; `undefined` for any other subject. */
+  unbornActorOf(subject: string): string | undefined {
+    return this.#actorBehind(`${this.#prefix}.unborn.`, subject);
+  }
+
+  #actorBehind(start: string, subject: string): string | undefined {
     if (!subject.startsWith(start)) return undefined;
     const [, , actor, ...more] = subject.slice(start.length).split(".");
     if (actor === undefined || more.length > 0) return undefined;
@@ -126,5 +157,14 @@ export class Layout {
     } catch {
       return undefined;
     }
+  }
+
+  #actor(actorId: string, shards: number): string {
+    const category = encodeToken(categoryOf(actorId));
+    return `${shardOf(actorId, shards)}.${category}.${encodeToken(actorId)}`;
+  }
+
+  #actors(category: string | undefined, shard: number | "*"): string {
+    return `${shard}.${category === undefined ? "*" : encodeToken(category)}.*`;
   }
 }

@@ -13,11 +13,6 @@ import { Committer } from "../save/committer.ts";
 import type { StoreInternals } from "../save/path.ts";
 import { SaveQueue } from "../save/queue.ts";
 
-/** Saves of one actor from which one batch is quicker than one at a time, on one server. */
-const GROUP_FROM = 32;
-/** The same on replicas, which a batch does not hold up. */
-const GROUP_FROM_REPLICATED = 2;
-
 /** The parts of a store, with those that no other way to save needs. */
 export interface OwnParts extends StoreInternals {
   readonly ends: EndReader;
@@ -41,7 +36,7 @@ export function partsOf(
   const publisher = new Publisher(api);
   const markerOf = (actorId: string) => api.layout.commit(shardOf(actorId, shards));
   const committer = new Committer({ api, heads, headReader, publisher, requestTimeout, markerOf });
-  const queue = new SaveQueue(committer, notifier, replicated ? GROUP_FROM_REPLICATED : GROUP_FROM);
+  const queue = new SaveQueue(committer, notifier);
   const events = new EventReader(new EventDecoder(codec, upcasters));
   return {
     ...{ api, heads, headReader, ends, events, publisher, committer, queue, notifier },

@@ -1,7 +1,7 @@
 import { categoryOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
-import { MAX_BYTES, prepareEvents, prepareExpected } from "../check/events.ts";
+import { checkRoom, MAX_BYTES, prepareEvents, prepareExpected } from "../check/events.ts";
 import {
   checkActorId,
   checkCategory,
@@ -16,6 +16,8 @@ import { StoredNotifier } from "../event_stored.ts";
 import { contentOf, EventDecoder } from "../format/decode.ts";
 import { type Encoding, haveBodies, withBodies } from "../format/encode.ts";
 import { Layout } from "../format/layout.ts";
+import { divide, membersOf } from "../format/runs.ts";
+import type { InnerSaveOptions } from "../format/save_options.ts";
 import { MemoryFollower } from "./live_source.ts";
 import { type KeptEvent, MemoryLog } from "./log.ts";
 import type {
@@ -69,6 +71,7 @@ export class InMemoryEventStore implements EventStore {
   readonly #notifier: StoredNotifier;
   readonly #encoding: Encoding;
   readonly #decoder: EventDecoder;
+  #saves = 0;
   #disposed = false;
 
   /** Begins empty. */
@@ -100,18 +103,23 @@ export class InMemoryEventStore implements EventStore {
     return this.#monitor.save(events, () => this.#save(events, options));
   }
 
-  async #save(events: readonly Event[], options: SaveOptions): Promise<SaveReceipt> {
+  async #save(events: readonly Event[], options: InnerSaveOptions): Promise<SaveReceipt> {
     this.#checkOpen("save events");
     const checked = prepareEvents(events, this.#encoding);
     const expect = prepareExpected(options.expect, checked);
     const { signal } = options;
     if (signal?.aborted) throw unavailable(checked[0]!, signal.reason);
-    return await this.#lanes.run(checked.map(({ actorId }) => actorId), async () => {
+    const actors = [...new Set(checked.map(({ actorId }) => actorId))];
+    const { parts = [{ events: checked.length, command: options.command }] } = options;
+    return await this.#lanes.run(actors, async () => {
       const prepared = haveBodies(checked) ? checked : await withBodies(checked);
       if (signal?.aborted) throw unavailable(checked[0]!, signal.reason);
+      const members = membersOf(parts, prepared);
+      const { runs } = divide(members, this.#encoding.maxBytes);
+      checkRoom(prepared.length, runs.length, { actors, expect });
       const repeated = this.#log.check(prepared, expect);
       if (repeated !== undefined) return { sequence: repeated, duplicate: true };
-      const sequence = this.#log.add(prepared);
+      const sequence = this.#log.add(this.#nextOp(), members, runs);
       await this.#notifier.notify(prepared);
       return { sequence, duplicate: false };
     });
@@ -171,13 +179,13 @@ export class InMemoryEventStore implements EventStore {
       for (let at = this.#log.indexOf(from); at < end; at++) {
         signal?.throwIfAborted();
         const stored = events[at]!;
-        const { actorId, sequence } = stored;
+        const { actorId, eventType, sequence, commit } = stored;
         if (filter.actorId !== undefined && actorId !== filter.actorId) continue;
         if (filter.category !== undefined && categoryOf(actorId) !== filter.category) continue;
+        if (types !== undefined && !types.has(eventType)) continue;
         const event = await unlessAborted(signal, this.#decode(stored));
-        if (types !== undefined && !types.has(event.eventType)) continue;
         reading.events++;
-        yield { ...event, sequence };
+        yield { ...event, sequence, commit };
       }
       signal?.throwIfAborted();
     } catch (error) {
@@ -218,6 +226,10 @@ export class InMemoryEventStore implements EventStore {
     await this.#subscriptions.end();
     await this.#lanes.idle();
     await this.#notifier.settled();
+  }
+
+  #nextOp(): string {
+    return `${this.identity}-${(++this.#saves).toString(36)}`;
   }
 
   #checkOpen(what: string): void {

@@ -44,7 +44,7 @@ export class MemoryFollower implements EventSource {
     });
   }
 
-  /** Yields what comes after sequence `after`; waits for saves at the end. */
+  /** Yields what comes after position `after`; waits for saves at the end. */
   async *follow(after: number, signal: AbortSignal): AsyncGenerator<[Followed], void> {
     const { filter = {} } = this.#options;
     const types = filter.eventTypes && new Set(filter.eventTypes);
@@ -53,10 +53,13 @@ export class MemoryFollower implements EventSource {
       while (at >= events.length) await unlessAborted(signal, this.#log.grown);
       const stored = events[at]!;
       if (!isOfActor(filter, stored.actorId)) continue;
-      const { sequence } = stored;
+      const { sequence, commit, eventType } = stored;
+      if (types !== undefined && !types.has(eventType)) {
+        yield [{ sequence, event: undefined }];
+        continue;
+      }
       const event = await unlessAborted(signal, Promise.resolve(this.#decode(stored)));
-      const isWanted = types === undefined || types.has(event.eventType);
-      yield [{ sequence, event: isWanted ? { ...event, sequence } : undefined }];
+      yield [{ sequence, event: { ...event, sequence, commit } }];
     }
   }
 

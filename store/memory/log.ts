@@ -1,9 +1,13 @@
 import { conflictOf, expectationFailed } from "../check/refusals.ts";
+import type { Commit } from "../event.ts";
 import type { PreparedEvent } from "../format/encode.ts";
+import { asStreamSequence, type Position, positionOf } from "../format/position.ts";
+import type { Member, Run } from "../format/runs.ts";
 
 /** An event as it is kept: encoded, so that nothing of the caller's is shared. */
 export interface KeptEvent extends PreparedEvent {
-  readonly sequence: number;
+  readonly sequence: Position;
+  readonly commit: Commit;
   /** When it was stored, in ms since 1970. */
   readonly time: number;
 }
@@ -12,8 +16,10 @@ export interface KeptEvent extends PreparedEvent {
 export class MemoryLog {
   readonly #events: KeptEvent[] = [];
   readonly #actors = new Map<string, KeptEvent[]>();
-  /** The position before the first event, where a stream has its genesis message. */
-  #end = 1;
+  /** The sequence before the first message: a stream has its genesis there. */
+  #last = asStreamSequence(1);
+  /** The last position that is taken. */
+  #end = positionOf(this.#last);
   #grown = Promise.withResolvers<void>();
 
   /** All events in the order of the store; only ever grows. */
@@ -21,8 +27,8 @@ export class MemoryLog {
     return this.#events;
   }
 
-  /** The last sequence that is taken. */
-  get end(): number {
+  /** The last position that is taken. */
+  get end(): Position {
     return this.#end;
   }
 
@@ -47,7 +53,7 @@ export class MemoryLog {
     return this.#actors.get(actorId)?.at(-1)?.version ?? 0;
   }
 
-  /** Index of the first event at `sequence` or after. */
+  /** Index of the first event at position `sequence` or after. */
   indexOf(sequence: number): number {
     return firstWhere(this.#events, (event) => event.sequence >= sequence);
   }
@@ -82,19 +88,31 @@ export class MemoryLog {
     return sequence;
   }
 
-  /** Adds events that {@linkcode MemoryLog.check} has found new; gives the position of the last. */
-  add(events: readonly PreparedEvent[]): number {
+  /** Adds the events of one save; gives the position of the last one. */
+  add(op: string, members: readonly Member[], runs: readonly Run[]): Position {
     const time = Date.now();
-    for (const event of events) {
-      const stored = { ...event, sequence: ++this.#end, time };
-      const history = this.#actors.get(event.actorId) ?? [];
-      this.#actors.set(event.actorId, history);
-      history.push(stored);
-      this.#events.push(stored);
+    const commits = members.length === 1
+      ? commitsOf(op, members[0]!)
+      : members.flatMap((member, at) => commitsOf(`${op}.${at}`, member));
+    let at = 0;
+    for (const { actorId, events } of runs) {
+      this.#last = asStreamSequence(this.#last + 1);
+      const history = this.#actors.get(actorId) ?? [];
+      this.#actors.set(actorId, history);
+      for (const [index, event] of events.entries()) {
+        const sequence = positionOf(this.#last, index);
+        const stored = { ...event, sequence, commit: commits[at++]!, time };
+        history.push(stored);
+        this.#events.push(stored);
+        this.#end = sequence;
+      }
     }
     const last = this.#end;
     // A gap after each batch, as in a stream: nobody may take one for a loss.
-    if (events.length > 1) this.#end++;
+    if (runs.length > 1) {
+      this.#last = asStreamSequence(this.#last + 1);
+      this.#end = positionOf(this.#last);
+    }
     this.#grown.resolve();
     this.#grown = Promise.withResolvers();
     return last;
@@ -125,4 +143,8 @@ function firstWhere(
     else low = middle + 1;
   }
   return low;
+}
+
+function commitsOf(op: string, { events }: Member): Commit[] {
+  return events.map((_, index) => ({ op, index, count: events.length }));
 }

@@ -1,4 +1,5 @@
 import type { Msg } from "@nats-io/nats-core";
+import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 import { MessageText, ReceivedMessage } from "./stored_message.ts";
 
 /** How the reply subjects begin of what consumers deliver. */
@@ -11,7 +12,7 @@ export interface ConsumerDelivery {
   /** Who delivers it. */
   readonly consumer: string;
   /** The message's position in the stream. */
-  readonly sequence: number;
+  readonly sequence: StreamSequence;
   /** How many messages the consumer has delivered, with this one. */
   readonly count: number;
   /** When the server stored it, in ns since 1970. */
@@ -30,7 +31,7 @@ export function deliveryOf({ reply = "" }: Msg): ConsumerDelivery | undefined {
   const token = (skip: number) => reply.slice(ends[at + skip - 1]! + 1, ends[at + skip]);
   return {
     consumer: token(1),
-    sequence: integer(token(3)),
+    sequence: asStreamSequence(integer(token(3))),
     count: integer(token(4)),
     time: token(5),
   };
@@ -60,7 +61,7 @@ export class DeliveredMessage extends ReceivedMessage {
     return this.#delivery ??= deliveryOf(this.#message)!;
   }
 
-  get sequence(): number {
+  get sequence(): StreamSequence {
     return this.delivery.sequence;
   }
 

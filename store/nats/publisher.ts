@@ -1,6 +1,7 @@
 import type { Msg } from "@nats-io/nats-core";
 import type { MsgHdrs } from "@nats-io/nats-core";
 import { unlessAborted } from "../base/abort.ts";
+import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 import { RequestError } from "./request_error.ts";
 import { ApiError, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
 
@@ -16,7 +17,7 @@ const DROPPED = "the server has dropped the batch: one of its messages was lost,
 /** What became of one try to store messages. */
 export type TryOutcome =
   /** Stored; `first` is the sequence of the first message, the others follow on it. */
-  | { readonly kind: "stored"; readonly first: number }
+  | { readonly kind: "stored"; readonly first: StreamSequence }
   /** Not stored: an expected sequence was not met. */
   | { readonly kind: "stale" }
   /** Not stored by this try, and another may do better: the server was busy or out of reach. */
@@ -156,7 +157,7 @@ export class Publisher {
     if (stream !== this.#api.layout.stream || !Number.isSafeInteger(seq) || seq! < 1 || !whole) {
       return { kind: "unknown", cause: new Error(`The answer is no acknowledgement: ${text}`) };
     }
-    return { kind: "stored", first: seq! - count + 1 };
+    return { kind: "stored", first: asStreamSequence(seq! - count + 1) };
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Msg } from "@nats-io/nats-core";
+import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 
 // Content begins in the middle of what is decoded: nothing there is a byte order mark.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -18,7 +19,7 @@ const ZERO = 48;
 /** One message of the stream, whichever request it came by. */
 export interface StoredMessage {
   /** Its position in the stream. */
-  readonly sequence: number;
+  readonly sequence: StreamSequence;
   /** The subject that it is stored on. */
   readonly subject: string;
   /** Its content. */
@@ -33,7 +34,7 @@ export interface StoredMessage {
 
 /** A message as `$JS.API.STREAM.MSG.GET` gives it; its data is decoded when asked for. */
 export class FetchedMessage implements StoredMessage {
-  readonly sequence: number;
+  readonly sequence: StreamSequence;
   readonly subject: string;
   readonly time: string;
   readonly #headers: string;
@@ -43,7 +44,7 @@ export class FetchedMessage implements StoredMessage {
   constructor(
     message: { seq: number; subject: string; hdrs?: string; data?: string; time?: string },
   ) {
-    this.sequence = message.seq;
+    this.sequence = asStreamSequence(message.seq);
     this.time = message.time ?? "";
     this.subject = message.subject;
     this.#headers = atob(message.hdrs ?? "");
@@ -65,7 +66,7 @@ export class FetchedMessage implements StoredMessage {
 
 /** A message as it came over the wire: what all kinds of them have in common. */
 export abstract class ReceivedMessage implements StoredMessage {
-  abstract readonly sequence: number;
+  abstract readonly sequence: StreamSequence;
   abstract readonly subject: string;
   abstract readonly time: string;
   readonly #text: MessageText;
@@ -95,12 +96,12 @@ export abstract class ReceivedMessage implements StoredMessage {
 
 /** A message as `$JS.API.DIRECT.GET` gives it. */
 export class DirectMessage extends ReceivedMessage {
-  readonly sequence: number;
+  readonly sequence: StreamSequence;
 
   /** Takes one message of the answer. */
   constructor(text: MessageText) {
     super(text);
-    this.sequence = Number(this.header("Nats-Sequence"));
+    this.sequence = asStreamSequence(Number(this.header("Nats-Sequence")));
   }
 
   get subject(): string {

@@ -1,9 +1,11 @@
 import { DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import type { Connection } from "../connection.ts";
 import { CorruptEventError } from "../errors.ts";
-import { VERSION } from "../format/headers.ts";
+import { COMMAND, VERSION } from "../format/headers.ts";
+import { asStreamSequence, positionOf } from "../format/position.ts";
 import { ApiError } from "../nats/stream_api.ts";
 import type { Head } from "./heads.ts";
+import { NO_HEAD } from "./message_facts.ts";
 
 /**
  * The head of `subject` through a consumer with deliver policy *last*: about four requests and a
@@ -23,15 +25,17 @@ export async function lastByConsumer(
   });
   try {
     const { num_pending } = await consumer.info(true);
-    if (num_pending === 0) return { version: 0, sequence: 0 };
+    if (num_pending === 0) return NO_HEAD;
     const message = await consumer.next({ expires: 1000 });
     // Lost on its way, or with the consumer: that says nothing of the stream.
     if (message === null) throw new ApiError({ code: 503, description: "no message came in time" });
-    const version = Number(message.headers?.get(VERSION));
-    if (!Number.isSafeInteger(version) || version < 1) {
-      throw new CorruptEventError(message.seq, `it has no ${VERSION} header`);
+    const version = Number(message.headers?.get(VERSION) || NaN);
+    const sequence = asStreamSequence(message.seq);
+    const least = version === 0 && message.headers?.has(COMMAND) ? 0 : 1;
+    if (!Number.isSafeInteger(version) || version < least) {
+      throw new CorruptEventError(positionOf(sequence), `it has no ${VERSION} header`);
     }
-    return { version, sequence: message.seq };
+    return { version, sequence };
   } finally {
     await consumer.delete();
   }

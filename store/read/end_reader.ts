@@ -1,4 +1,5 @@
 import { StreamRegressedError } from "../errors.ts";
+import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
 import { readLast } from "../nats/direct_get.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
@@ -8,6 +9,9 @@ import type { HeadCache } from "./heads.ts";
 /** The status of an answer that would be of more subjects than the server gives at once. */
 const TOO_MANY = 413;
 
+/** Stands before the first message. */
+const NONE = asStreamSequence(0);
+
 /** The end that is asked for. */
 export interface EndQuery {
   /** An exact subject, or one with wildcards. */
@@ -15,7 +19,7 @@ export interface EndQuery {
   /** What is on it, for errors. */
   readonly name: string;
   /** The sequence of a message that is known to be on it; 0 where none is. */
-  readonly known: number;
+  readonly known: StreamSequence;
   /** Whether the leader is asked, who has what other stores saved just now. */
   readonly latest: boolean;
 }
@@ -23,7 +27,7 @@ export interface EndQuery {
 /** The newest message that was seen, and how far who gave it has come, as far as that is known. */
 interface Answer {
   readonly message: StoredMessage | undefined;
-  readonly reached: number;
+  readonly reached: StreamSequence;
 }
 
 /**
@@ -60,11 +64,11 @@ export class EndReader {
       if (Math.max(sequence, reached) >= needed && sequence >= known) return message;
       if (await retry(this.#api.requests)) continue;
       if (reached < needed) throw await this.#behind(needed);
-      throw new StreamRegressedError(name, known, sequence);
+      throw new StreamRegressedError(name, positionOf(known), positionOf(sequence));
     }
   }
 
-  #ask(query: EndQuery, needed: number): Promise<Answer> {
+  #ask(query: EndQuery, needed: StreamSequence): Promise<Answer> {
     if (isPattern(query.subject)) return this.#askForMany(query, needed);
     // Alone, the one replica is the leader; where nothing is to be proved, the leader's word does.
     const leads = query.latest && (this.#replicated || needed === 0);
@@ -72,17 +76,17 @@ export class EndReader {
   }
 
   /** The leader; where its answer may be no proof, the nearest replica at the same time. */
-  async #askLeader({ subject, known }: EndQuery, needed: number): Promise<Answer> {
+  async #askLeader({ subject, known }: EndQuery, needed: StreamSequence): Promise<Answer> {
     const proof = needed > known ? this.#prove(subject) : undefined;
     proof?.catch(() => {}); // Awaited below, if it is needed.
     const led = await this.#lead(subject);
-    if (sequenceOf(led) >= needed) return { message: led, reached: 0 };
+    if (sequenceOf(led) >= needed) return { message: led, reached: NONE };
     const { message, reached } = await (proof ?? this.#prove(subject));
     return { message: newer(led, message), reached };
   }
 
   /** The nearest replica; where that one falls short, the leader too. */
-  async #askNearest({ subject, known }: EndQuery, needed: number): Promise<Answer> {
+  async #askNearest({ subject, known }: EndQuery, needed: StreamSequence): Promise<Answer> {
     const { message, reached } = await this.#prove(subject);
     if (reached >= needed && sequenceOf(message) >= known) return { message, reached };
     return { message: newer(await this.#lead(subject), message), reached };
@@ -92,9 +96,9 @@ export class EndReader {
    * Of many subjects the leader says which one ends last; a replica gives those that end after
    * that. Of more than it gives at once, the leader's own position has to do.
    */
-  async #askForMany({ subject }: EndQuery, needed: number): Promise<Answer> {
+  async #askForMany({ subject }: EndQuery, needed: StreamSequence): Promise<Answer> {
     const led = await this.#lead(subject);
-    if (sequenceOf(led) >= needed) return { message: led, reached: 0 };
+    if (sequenceOf(led) >= needed) return { message: led, reached: NONE };
     try {
       const { message, reached } = await this.#prove(subject, sequenceOf(led));
       return { message: newer(led, message), reached };
@@ -109,22 +113,26 @@ export class EndReader {
   }
 
   /** By the nearest replica. The genesis is always there, so that there always is an answer. */
-  async #prove(subject: string, from?: number): Promise<Answer> {
+  async #prove(subject: string, from?: StreamSequence): Promise<Answer> {
     const { genesis } = this.#api.layout;
     const page = await readLast(this.#api, [subject, genesis], this.#requestTimeout, from);
     const message = page.messages.findLast((message) => message.subject !== genesis);
-    return { message, reached: page.upTo };
+    return { message, reached: asStreamSequence(page.upTo) };
   }
 
-  async #reached(): Promise<number> {
-    return (await this.#api.info(this.#requestTimeout))?.state.last_seq ?? 0;
+  async #reached(): Promise<StreamSequence> {
+    return asStreamSequence((await this.#api.info(this.#requestTimeout))?.state.last_seq ?? 0);
   }
 
   /** Why no answer could be believed. */
-  async #behind(needed: number): Promise<Error> {
+  async #behind(needed: StreamSequence): Promise<Error> {
     const reached = await this.#reached();
     return reached < needed
-      ? new StreamRegressedError(`stream "${this.#api.layout.stream}"`, needed, reached)
+      ? new StreamRegressedError(
+        `stream "${this.#api.layout.stream}"`,
+        positionOf(needed),
+        positionOf(reached),
+      )
       : new ApiError({ code: 503, description: `no replica in reach has come to ${needed} yet` });
   }
 }
@@ -136,8 +144,8 @@ function newer(
   return sequenceOf(one) >= sequenceOf(other) ? one : other;
 }
 
-function sequenceOf(message: StoredMessage | undefined): number {
-  return message?.sequence ?? 0;
+function sequenceOf(message: StoredMessage | undefined): StreamSequence {
+  return message?.sequence ?? NONE;
 }
 
 function isPattern(subject: string): boolean {

@@ -1,8 +1,7 @@
 import type { Event } from "../event.ts";
 import type { EventDecoder, StoredFacts } from "../format/decode.ts";
-import { ID, TYPE } from "../format/headers.ts";
-import type { StoredMessage } from "../nats/stored_message.ts";
-import { schemaIn, textIn, versionIn } from "./message_facts.ts";
+import type { Position } from "../format/position.ts";
+import type { StoredRun } from "./stored_run.ts";
 
 /** Makes events of messages. */
 export class EventReader {
@@ -14,36 +13,41 @@ export class EventReader {
   }
 
   /**
-   * The event of `actorId` in `message`; a promise only where the codec takes its time.
+   * The event of `actorId` with this index in its message; a promise only if the codec takes its
+   * time.
    *
    * @throws {CorruptEventError} It is no event, or another actor's.
    */
-  eventIn(message: StoredMessage, actorId: string): Event | Promise<Event> {
-    return this.#decoder.decode(message, new MessageFacts(message, actorId));
+  eventAt(run: StoredRun, index: number, actorId: string): Event | Promise<Event> {
+    return this.#decoder.decode(run.contentAt(index), new RunFacts(run, index, actorId));
   }
 }
 
-/** What a message says of the event in it, beside its content. */
-class MessageFacts implements StoredFacts {
+/** What a message says of an event in it, beside its content. */
+class RunFacts implements StoredFacts {
   readonly actorId: string;
   readonly version: number;
   readonly schema: number;
-  readonly #message: StoredMessage;
+  readonly #run: StoredRun;
+  readonly #index: number;
 
-  constructor(message: StoredMessage, actorId: string) {
-    this.#message = message;
+  constructor(run: StoredRun, index: number, actorId: string) {
+    this.#run = run;
+    this.#index = index;
     this.actorId = actorId;
-    this.version = versionIn(message);
-    this.schema = schemaIn(message);
+    this.version = run.versionAt(index);
+    this.schema = run.schemaAt(index);
   }
 
-  get sequence(): number {
-    return this.#message.sequence;
+  get sequence(): Position {
+    return this.#run.positionAt(this.#index);
   }
 
   rest(): Pick<Event, "id" | "eventType" | "timestamp"> {
-    const id = textIn(this.#message, ID);
-    const eventType = textIn(this.#message, TYPE);
-    return { id, eventType, timestamp: new Date(this.#message.time) };
+    return {
+      id: this.#run.idAt(this.#index),
+      eventType: this.#run.typeAt(this.#index),
+      timestamp: new Date(this.#run.message.time),
+    };
   }
 }

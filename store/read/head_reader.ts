@@ -1,11 +1,20 @@
 import { StreamRegressedError } from "../errors.ts";
 import { PREVIOUS } from "../format/headers.ts";
+import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
 import { numberIn, type StoredMessage } from "../nats/stored_message.ts";
 import { ApiError, type StreamApi } from "../nats/stream_api.ts";
 import type { EndReader } from "./end_reader.ts";
 import type { Head, HeadCache } from "./heads.ts";
-import { headIn, versionIn } from "./message_facts.ts";
+import { headIn, NO_HEAD, previousOf, versionIn } from "./message_facts.ts";
+import { StoredRun } from "./stored_run.ts";
+
+/** One event of a message. */
+export interface StoredEvent {
+  readonly run: StoredRun;
+  /** Its index in the message. */
+  readonly index: number;
+}
 
 /** Reads where an actor's history ends, and finds versions in it. */
 export class HeadReader {
@@ -58,40 +67,53 @@ export class HeadReader {
 
   /** The actor's last message; `latest` as in {@linkcode EndReader}. */
   last(actorId: string, latest: boolean): Promise<StoredMessage | undefined> {
-    const known = this.#heads.get(actorId)?.sequence ?? 0;
+    const known = this.#heads.get(actorId)?.sequence ?? asStreamSequence(0);
     const subject = this.subjectOf(actorId);
     return this.#ends.last({ subject, name: `"${actorId}"`, known, latest });
   }
 
   async #lastBy(last: (subject: string) => Promise<Head>, actorId: string): Promise<Head> {
-    const known = this.#heads.get(actorId)?.sequence ?? 0;
+    const known = this.#heads.get(actorId)?.sequence ?? asStreamSequence(0);
     for (const retry = backoff(performance.now() + this.#requestTimeout);;) {
       const head = await last(this.subjectOf(actorId));
       if (head.sequence >= known) return head;
       if (!await retry(this.#api.requests)) {
-        throw new StreamRegressedError(`"${actorId}"`, known, head.sequence);
+        throw new StreamRegressedError(
+          `"${actorId}"`,
+          positionOf(known),
+          positionOf(head.sequence),
+        );
       }
     }
   }
 
   /** The first message of the actor after `sequence`. */
-  next(actorId: string, sequence: number): Promise<StoredMessage | undefined> {
+  next(actorId: string, sequence: StreamSequence): Promise<StoredMessage | undefined> {
     const query = { seq: sequence + 1, next_by_subj: this.subjectOf(actorId) };
     return this.#api.get(query, this.#requestTimeout);
   }
 
-  /** The actor's message at `version` exactly; right behind sequence `after` it is found at once. */
+  /**
+   * The actor's event at `version` exactly; if it is in the message at `near` or the next one, it
+   * is found at once.
+   */
   async at(
     actorId: string,
     version: number,
     head: Head,
-    after?: number,
-  ): Promise<StoredMessage | undefined> {
+    near?: StoredRun,
+  ): Promise<StoredEvent | undefined> {
     if (version > head.version) return undefined;
-    const next = after === undefined ? undefined : await this.next(actorId, after);
-    if (next !== undefined && versionIn(next) === version) return next;
+    if (near !== undefined) {
+      const found = eventIn(near, version);
+      if (found !== undefined) return found;
+      const next = await this.next(actorId, near.message.sequence);
+      if (next !== undefined && versionIn(next) >= version && previousOf(next) < version) {
+        return eventIn(new StoredRun(next), version);
+      }
+    }
     const found = await this.find(actorId, version, head);
-    return found !== undefined && versionIn(found) === version ? found : undefined;
+    return found && eventIn(new StoredRun(found), version);
   }
 
   /**
@@ -118,20 +140,21 @@ export class HeadReader {
   ): Promise<StoredMessage | undefined> {
     let found: StoredMessage | undefined;
     /** What is wanted lies behind `low`, and not behind `high`. */
-    let low: Head = { version: 0, sequence: 0 };
+    let low = NO_HEAD;
     let high = head;
-    let guess = high.sequence - (high.version - version);
+    let guess: number = high.sequence - (high.version - version);
     for (let turn = 1; low.sequence < high.sequence; turn++) {
       guess = Math.min(Math.max(Math.floor(guess), low.sequence + 1), high.sequence);
-      const message = await this.next(actorId, guess - 1);
+      const before = asStreamSequence(guess - 1);
+      const message = await this.next(actorId, before);
       if (message === undefined || message.sequence > high.sequence) {
-        high = { version: high.version, sequence: guess - 1 };
+        high = { version: high.version, sequence: before };
       } else if (versionIn(message) < version) {
         low = headIn(message);
       } else {
         found = message;
         if ((numberIn(message, PREVIOUS) ?? Infinity) < version) break;
-        high = { version: versionIn(message), sequence: guess - 1 };
+        high = { version: versionIn(message), sequence: before };
       }
       // Where it is if the part between grew evenly; if it grew in one go; else the middle.
       const [width, wanted] = [high.sequence - low.sequence, version - low.version];
@@ -144,4 +167,9 @@ export class HeadReader {
     }
     return found;
   }
+}
+
+function eventIn(run: StoredRun, version: number): StoredEvent | undefined {
+  const index = run.indexOfVersion(version);
+  return index === undefined ? undefined : { run, index };
 }

@@ -1,9 +1,11 @@
+import { asStreamSequence, type StreamSequence } from "../format/position.ts";
+
 /** Where an actor's history ends. */
 export interface Head {
   /** Version of its last event; 0 when it has none. */
   readonly version: number;
-  /** The stream sequence of its last event; 0 when it has none. */
-  readonly sequence: number;
+  /** The stream sequence of its last message; 0 when it has none. */
+  readonly sequence: StreamSequence;
 }
 
 interface CachedHead {
@@ -24,8 +26,8 @@ export class HeadCache {
   /** How often an entry was put at the end. */
   #moves = 0;
   /** Where the stream has come by what was told of other messages than events. */
-  #reached = 0;
-  #last = 0;
+  #reached = asStreamSequence(0);
+  #last = asStreamSequence(0);
 
   /** Keeps at most `capacity` actors. */
   constructor(capacity: number) {
@@ -33,12 +35,12 @@ export class HeadCache {
   }
 
   /** The highest sequence that the server told this store of. */
-  get highest(): number {
-    return Math.max(this.#last, this.#reached);
+  get highest(): StreamSequence {
+    return this.#last > this.#reached ? this.#last : this.#reached;
   }
 
   /** The highest sequence of an event that the server told this store of. */
-  get last(): number {
+  get last(): StreamSequence {
     return this.#last;
   }
 
@@ -55,7 +57,7 @@ export class HeadCache {
 
   /** Notes what the server said, asked at `at`, unless it is older than what is known. */
   raise(actorId: string, head: Head, at: number): void {
-    this.#last = Math.max(this.#last, head.sequence);
+    if (head.sequence > this.#last) this.#last = head.sequence;
     const entry = this.#entries.get(actorId);
     if (entry === undefined) {
       this.#entries.set(actorId, { head, at, moved: ++this.#moves });
@@ -69,8 +71,8 @@ export class HeadCache {
   }
 
   /** Notes that the stream has come to `sequence`, so that what is read reaches it. */
-  reach(sequence: number): void {
-    this.#reached = Math.max(this.#reached, sequence);
+  reach(sequence: StreamSequence): void {
+    if (sequence > this.#reached) this.#reached = sequence;
   }
 
   /** Forgets the actors that `matches` picks: others may have written them. */

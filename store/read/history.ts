@@ -1,12 +1,14 @@
 import { unlessAborted } from "../base/abort.ts";
 import type { Range } from "../check/query.ts";
 import type { Event } from "../event.ts";
+import { asStreamSequence, MAX_RUN, type StreamSequence } from "../format/position.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { Head } from "./heads.ts";
-import { headIn, missingBefore, previousOf, versionIn } from "./message_facts.ts";
+import { headIn, missingBefore, NO_HEAD, previousOf, versionIn } from "./message_facts.ts";
 import { type ReaderParts, readPages } from "./pages.ts";
-import { BEGINNING, VersionChain } from "./version_chain.ts";
+import { StoredRun } from "./stored_run.ts";
+import { BEGINNING, type RunSlice, VersionChain } from "./version_chain.ts";
 
 /** Messages of the first page: most actors end within it. */
 const GLANCE = 128;
@@ -57,6 +59,7 @@ export class History {
         first,
         // Without a limit where some are passed over: they are not counted.
         ...!skips && { limit: Math.min(limit, to - after.version) },
+        weigh: eventsIn,
         // What ends before the range leads to a search, not to the next page.
         enough: (last) => versionIn(last) >= to || versionIn(last) < from,
         signal,
@@ -106,7 +109,7 @@ export class History {
       if (events.length > 0) yield events.reverse();
       if (first === undefined) return;
       // Versions may have gaps: a wide one is jumped over, of many the next step takes more.
-      to = previousOf(first);
+      to = new StoredRun(first).versionAt(0) < start ? start - 1 : previousOf(first);
       head = headIn(first);
       least = BACK;
       if (events.length < BACK / 2) span = Math.min(span * 8, Number.MAX_SAFE_INTEGER);
@@ -149,12 +152,16 @@ export class History {
     const { heads, headReader } = this.#parts;
     const previous = previousOf(start);
     if (previous >= from) throw missingBefore(start, actorId, from - 1);
-    const after = { version: previous, sequence: start.sequence - 1 };
+    const after = { version: previous, sequence: asStreamSequence(start.sequence - 1) };
     const chain = new VersionChain(actorId, from, after);
     const subject = headReader.subjectOf(actorId);
     const first = Math.min(512, limit, to - from + 1);
     const enough = (last: StoredMessage) => versionIn(last) >= to;
-    const query = { subject, after: after.sequence, end: head.sequence, first, limit, enough };
+    const { sequence: end } = head;
+    // Of the first message, those before the range are not counted.
+    const more = previous < from - 1 ? MAX_RUN : 0;
+    const part = { limit: limit + more, weigh: eventsIn };
+    const query = { subject, after: after.sequence, end, first, ...part, enough };
     for await (const page of readPages(this.#parts, { ...query, signal })) {
       const events = await this.#decode(chain.follow(page, to), actorId, signal);
       heads.raise(actorId, chain.head, NEVER);
@@ -164,11 +171,15 @@ export class History {
   }
 
   async #decode(
-    messages: readonly StoredMessage[],
+    slices: readonly RunSlice[],
     actorId: string,
     signal: AbortSignal | undefined,
   ): Promise<Event[]> {
-    const events = messages.map((message) => this.#parts.events.eventIn(message, actorId));
+    const { events: reader } = this.#parts;
+    const events: (Event | Promise<Event>)[] = [];
+    for (const { run, start, end } of slices) {
+      for (let at = start; at < end; at++) events.push(reader.eventAt(run, at, actorId));
+    }
     return events.some((event) => event instanceof Promise)
       ? await unlessAborted(signal, Promise.all(events))
       : events as Event[];
@@ -191,6 +202,10 @@ export class History {
   }
 }
 
-function sequenceOf(message: StoredMessage | undefined): number {
-  return message?.sequence ?? 0;
+function sequenceOf(message: StoredMessage | undefined): StreamSequence {
+  return message?.sequence ?? NO_HEAD.sequence;
+}
+
+function eventsIn(message: StoredMessage): number {
+  return new StoredRun(message).count;
 }

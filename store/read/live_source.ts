@@ -1,8 +1,14 @@
 import { unlessAborted } from "../base/abort.ts";
 import { prepareReadAll } from "../check/query.ts";
-import { CorruptEventError, StoreUnavailableError, StreamRegressedError } from "../errors.ts";
-import type { Event } from "../event.ts";
+import { StoreUnavailableError, StreamRegressedError } from "../errors.ts";
 import { ID, OP } from "../format/headers.ts";
+import {
+  asStreamSequence,
+  MAX_RUN,
+  positionOf,
+  type StreamSequence,
+  streamSequenceOf,
+} from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
 import { LiveConsumer } from "../nats/live_consumer.ts";
 import { RequestError } from "../nats/request_error.ts";
@@ -10,6 +16,8 @@ import type { StoredMessage } from "../nats/stored_message.ts";
 import { ApiError, isPassing, ServerCode } from "../nats/stream_api.ts";
 import type { EventFilter, EventSubscriptionOptions } from "../options.ts";
 import type { ReaderParts } from "./pages.ts";
+import { openRunFrom, typeFilter } from "./run_filter.ts";
+import { StoredRun } from "./stored_run.ts";
 import {
   type EventSource,
   type Followed,
@@ -57,33 +65,33 @@ export class LiveSource implements EventSource {
       from: from === "now" ? "start" : from,
     });
     return this.#persist(signal, async () => {
-      const reached = await this.#verify(
-        Math.max(first - 1, heads.highest),
-        requestTimeout,
-        signal,
-      );
-      if (from === "now") return { after: reached, end: 0 };
+      const before = streamSequenceOf(first - 1);
+      const needed = before > heads.highest ? before : heads.highest;
+      const reached = await this.#verify(needed, first - 1, requestTimeout, signal);
+      if (from === "now") return { after: positionOf(reached, MAX_RUN - 1), end: 0 };
+      if (before === reached) await this.#checkEnd(first - 1, reached);
       const last = await api.get({ last_by_subj: this.#subjectOf(filter) }, requestTimeout);
-      return { after: first - 1, end: last?.sequence ?? 0 };
+      return { after: first - 1, end: last === undefined ? 0 : lastPositionIn(last) };
     });
   }
 
-  /** Yields what comes after sequence `after`, over as many feeds as it takes. */
+  /** Yields what comes after position `after`, over as many consumers as it takes. */
   async *follow(
     after: number,
     signal: AbortSignal,
   ): AsyncGenerator<Iterable<Followed | Promise<Followed>>, void> {
     const isWanted = matcher(this.#options.filter);
+    const begin = asStreamSequence(Math.max(0, streamSequenceOf(after + 1) - 1));
     let last: StoredMessage | undefined;
     try {
       for (let retry = forever(signal);;) {
-        const feed = await this.#open(last?.sequence ?? after, last, signal);
+        const consumer = await this.#open(last?.sequence ?? begin, last, signal);
         try {
           for (;;) {
-            const messages = await unlessAborted(signal, feed.next());
+            const messages = await unlessAborted(signal, consumer.next());
             retry = forever(signal);
             last = messages.at(-1);
-            yield this.#followed(messages, isWanted);
+            yield this.#followed(messages, after, isWanted);
           }
         } catch (error) {
           if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw told(error);
@@ -98,22 +106,34 @@ export class LiveSource implements EventSource {
 
   *#followed(
     messages: readonly StoredMessage[],
-    isWanted: (event: Event) => boolean,
+    after: number,
+    isWanted: (run: StoredRun, index: number) => boolean,
   ): Generator<Followed | Promise<Followed>, void> {
+    const { events } = this.#parts;
     for (const message of messages) {
-      const { sequence } = message;
-      const follow = (event: Event): Followed => ({
-        sequence,
-        event: isWanted(event) ? { ...event, sequence } : undefined,
-      });
-      const event = this.#eventIn(message);
-      yield event instanceof Promise ? event.then(follow) : follow(event);
+      const opened = openRunFrom(this.#parts, message, after + 1);
+      if (opened === undefined) continue;
+      const { run, actorId } = opened;
+      if (run.count === 0) yield { sequence: run.positionAt(0), event: undefined };
+      for (let at = 0; at < run.count; at++) {
+        const sequence = run.positionAt(at);
+        if (sequence <= after) continue;
+        if (!isWanted(run, at)) {
+          yield { sequence, event: undefined };
+          continue;
+        }
+        const commit = run.commitAt(at);
+        const event = events.eventAt(run, at, actorId);
+        yield event instanceof Promise
+          ? event.then((event) => ({ sequence, event: { ...event, sequence, commit } }))
+          : { sequence, event: { ...event, sequence, commit } };
+      }
     }
   }
 
-  /** A feed of what comes after sequence `after`, on a stream that proved to be the same one. */
+  /** A consumer of what comes after sequence `after`, on a stream that proved to be the same one. */
   #open(
-    after: number,
+    after: StreamSequence,
     last: StoredMessage | undefined,
     signal: AbortSignal,
   ): Promise<LiveConsumer> {
@@ -137,7 +157,8 @@ export class LiveSource implements EventSource {
         if (!(error instanceof ApiError && error.code === ServerCode.STREAM_NOT_FOUND)) throw error;
       }
       // Only now: what the consumer stands on cannot be exchanged any more without its end.
-      await this.#verify(Math.max(after, heads.highest), timeout, signal);
+      const needed = after > heads.highest ? after : heads.highest;
+      await this.#verify(needed, positionOf(needed), timeout, signal);
       if (last !== undefined) await this.#find(last);
       if (feed !== undefined) return feed;
       throw new ApiError({ code: 503, description: "the stream was out of reach for a moment" });
@@ -145,25 +166,39 @@ export class LiveSource implements EventSource {
   }
 
   /** Proves that the stream is the one that was opened and has come to `needed`; gives its end. */
-  async #verify(needed: number, patience: number, signal: AbortSignal): Promise<number> {
+  async #verify(
+    needed: StreamSequence,
+    position: number,
+    patience: number,
+    signal: AbortSignal,
+  ): Promise<StreamSequence> {
     const { api, identity, requestTimeout } = this.#parts;
     const { stream, genesis } = api.layout;
     for (const retry = backoff(performance.now() + patience, signal);;) {
-      const reached = (await api.info(requestTimeout))?.state.last_seq ?? 0;
+      const reached = asStreamSequence((await api.info(requestTimeout))?.state.last_seq ?? 0);
       if (reached >= needed && reached > 0) {
         const found = await api.get({ last_by_subj: genesis }, requestTimeout);
         if (found !== undefined && identityIn(found) === identity) return reached;
         throw new StreamRegressedError(
           `stream "${stream}"`,
-          needed,
-          reached,
+          position,
+          positionOf(reached),
           `it is another one than was opened, whose identity was ${identity}`,
         );
       }
       if (!await retry(api.requests)) {
-        throw new StreamRegressedError(`stream "${stream}"`, needed, reached);
+        throw new StreamRegressedError(`stream "${stream}"`, position, positionOf(reached));
       }
     }
+  }
+
+  /** Proves that the last message of the stream holds as many events as `position` says. */
+  async #checkEnd(position: number, reached: StreamSequence): Promise<void> {
+    const { api, requestTimeout } = this.#parts;
+    const last = await api.get({ seq: reached }, requestTimeout);
+    const end = last === undefined ? positionOf(reached) : lastPositionIn(last);
+    if (position <= end) return;
+    throw new StreamRegressedError(`stream "${api.layout.stream}"`, position, end);
   }
 
   /** Proves that `last` is still in its place: a stream may lose its tail and grow again. */
@@ -176,21 +211,10 @@ export class LiveSource implements EventSource {
     if (isSame) return;
     throw new StreamRegressedError(
       `stream "${api.layout.stream}"`,
-      sequence,
-      (found?.sequence ?? sequence) - 1,
-      `sequence ${sequence} does not hold what it held before; the stream was restored`,
+      positionOf(sequence),
+      positionOf(sequence) - 1,
+      `stream sequence ${sequence} does not hold what it held before; the stream was restored`,
     );
-  }
-
-  #eventIn(message: StoredMessage): Event | Promise<Event> {
-    const { sequence, subject } = message;
-    const { api, headReader, events } = this.#parts;
-    const actor = api.layout.actorOf(subject);
-    if (actor === undefined || headReader.subjectOf(actor) !== subject) {
-      const reason = `its subject "${subject}" is not one that this library writes`;
-      throw new CorruptEventError(sequence, reason);
-    }
-    return events.eventIn(message, actor);
   }
 
   #subjectOf({ actorId, category }: EventFilter): string {
@@ -231,12 +255,20 @@ function forever(signal: AbortSignal): ReturnType<typeof backoff> {
   return backoff(Infinity, signal);
 }
 
-/** Sorts out the types, and what is of one actor and of another category: the server cannot. */
-function matcher(filter: EventFilter = {}): (event: Event) => boolean {
+/** Sorts out the types, and an actor that is not of the category: the server cannot. */
+function matcher(filter: EventFilter = {}): (run: StoredRun, index: number) => boolean {
   const { actorId, eventTypes } = filter;
   const none = actorId !== undefined && !isOfActor(filter, actorId);
-  const types = none ? new Set<string>() : eventTypes && new Set(eventTypes);
-  return types === undefined ? () => true : ({ eventType }) => types.has(eventType);
+  return none ? () => false : typeFilter(eventTypes);
+}
+
+/** The position of the last event in a message, or its only one if that holds none. */
+function lastPositionIn(message: StoredMessage): number {
+  try {
+    return positionOf(message.sequence, Math.max(0, new StoredRun(message).count - 1));
+  } catch {
+    return positionOf(message.sequence);
+  }
 }
 
 function identityIn({ data }: StoredMessage): unknown {

@@ -1,13 +1,22 @@
 import type { StreamInfo } from "@nats-io/jetstream";
 import { categoryOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
-import { CorruptEventError, StreamRegressedError } from "../errors.ts";
+import { StreamRegressedError } from "../errors.ts";
 import type { RecordedEvent } from "../event.ts";
+import {
+  asStreamSequence,
+  type Position,
+  positionOf,
+  type StreamSequence,
+  streamSequenceOf,
+} from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
 import { attempt } from "../nats/retry.ts";
 import type { InfoQuery } from "../nats/stream_api.ts";
 import type { EventFilter } from "../options.ts";
+import { NO_HEAD } from "./message_facts.ts";
 import { type ReaderParts, readPages } from "./pages.ts";
+import { openRunFrom, typeFilter } from "./run_filter.ts";
 
 /** Reads the store as a whole, in its one order. */
 export class Log {
@@ -19,73 +28,100 @@ export class Log {
   }
 
   /**
-   * Yields the events from sequence `from` on, to the end as it is when the read begins; `count`
-   * is called for each.
+   * Yields the events from position `from` on, to the end as it is when the read begins; calls
+   * `count` for each.
    */
   async *read(
-    from: number,
+    from: Position,
     filter: EventFilter,
     signal: AbortSignal | undefined,
     count: () => void,
   ): AsyncGenerator<RecordedEvent, void> {
-    const { headReader, events } = this.#parts;
-    const { layout } = this.#parts.api;
+    const { headReader, events, api: { layout } } = this.#parts;
     const { actorId, category, eventTypes } = filter;
     if (actorId !== undefined && category !== undefined && categoryOf(actorId) !== category) return;
     const subject = actorId === undefined ? layout.events(category) : headReader.subjectOf(actorId);
     const end = await unlessAborted(signal, this.#end(subject, filter));
-    if (end < from) return;
-    const types = eventTypes && new Set(eventTypes);
-    for await (const page of readPages(this.#parts, { subject, after: from - 1, end, signal })) {
+    const first = streamSequenceOf(from);
+    if (end < first) return;
+    const isWanted = typeFilter(eventTypes);
+    const after = asStreamSequence(Math.max(0, first - 1));
+    for await (const page of readPages(this.#parts, { subject, after, end, signal })) {
       for (const message of page) {
-        const actor = layout.actorOf(message.subject);
-        if (actor === undefined || headReader.subjectOf(actor) !== message.subject) {
-          throw new CorruptEventError(
-            message.sequence,
-            `its subject "${message.subject}" is not one that this library writes`,
-          );
+        const opened = openRunFrom(this.#parts, message, from);
+        if (opened === undefined) continue;
+        const { run, actorId } = opened;
+        for (let at = 0; at < run.count; at++) {
+          if (run.positionAt(at) < from || !isWanted(run, at)) continue;
+          const event = await unlessAborted(signal, events.eventAt(run, at, actorId));
+          signal?.throwIfAborted();
+          count();
+          yield { ...event, sequence: run.positionAt(at), commit: run.commitAt(at) };
         }
-        const event = await unlessAborted(signal, events.eventIn(message, actor));
-        signal?.throwIfAborted();
-        if (types !== undefined && !types.has(event.eventType)) continue;
-        count();
-        yield { ...event, sequence: message.sequence };
       }
     }
     signal?.throwIfAborted();
   }
 
-  /** Yields the actors that have events, in no order; the server keeps the list. */
+  /**
+   * Yields the actors that have events, in no order; the server keeps the list. Asked shard by
+   * shard, for the server sorts the whole list for each page of it.
+   */
   async *actors(category: string | undefined): AsyncGenerator<string, void> {
+    const { layout } = this.#parts.api;
+    const unborn = new Set<string>();
+    for await (const subject of this.#subjects(layout.allUnborn(category))) {
+      const actorId = layout.unbornActorOf(subject);
+      if (actorId !== undefined) unborn.add(actorId);
+    }
+    for (let shard = 0; shard < this.#parts.shards; shard++) {
+      for await (const subject of this.#subjects(layout.events(category, shard))) {
+        const actorId = layout.actorOf(subject);
+        if (actorId === undefined) continue;
+        if (!unborn.has(actorId) || await this.#hasEvents(actorId)) yield actorId;
+      }
+    }
+  }
+
+  /** Whether the actor has events, and not only receipts of commands that led to none. */
+  async #hasEvents(actorId: string): Promise<boolean> {
+    const { api, timeout, headReader } = this.#parts;
+    const head = await attempt(
+      api.requests,
+      timeout,
+      `look up the latest version of "${actorId}"`,
+      () => headReader.read(actorId),
+    );
+    return head.version > 0;
+  }
+
+  /** The subjects that match a pattern and have messages. */
+  async *#subjects(pattern: string): AsyncGenerator<string, void> {
     const { api, timeout } = this.#parts;
-    const subject = api.layout.events(category);
     for (let offset = 0;;) {
       const { state, total } = await attempt(
         api.requests,
         timeout,
         "list actors",
-        () => this.#info({ subjects_filter: subject, offset }),
+        () => this.#info({ subjects_filter: pattern, offset }),
       );
       const subjects = Object.keys(state.subjects ?? {});
-      for (const subject of subjects) {
-        const actor = api.layout.actorOf(subject);
-        if (actor !== undefined) yield actor;
-      }
+      yield* subjects;
       offset += subjects.length;
       if (subjects.length === 0 || offset >= (total ?? 0)) return;
     }
   }
 
   /** The last sequence on `subject`, after all that this store was told of. */
-  async #end(subject: string, { actorId, category }: EventFilter): Promise<number> {
+  async #end(subject: string, { actorId, category }: EventFilter): Promise<StreamSequence> {
     const { api, heads, headReader, ends, timeout } = this.#parts;
     const name = `"${subject}"`;
     const last = await attempt(api.requests, timeout, `read ${name}`, () => {
       if (actorId !== undefined) return headReader.last(actorId, true);
-      const known = category === undefined ? heads.last : 0;
+      const known = category === undefined ? heads.last : NO_HEAD.sequence;
       return ends.last({ subject, name, known, latest: true });
     });
-    return last?.sequence ?? 0;
+    return last?.sequence ?? NO_HEAD.sequence;
   }
 
   /** The stream as a leader tells it that has all that this store was told of. */
@@ -97,7 +133,11 @@ export class Log {
       const reached = info?.state.last_seq ?? 0;
       if (info !== undefined && reached >= needed) return info;
       if (!await retry(api.requests)) {
-        throw new StreamRegressedError(`stream "${api.layout.stream}"`, needed, reached);
+        throw new StreamRegressedError(
+          `stream "${api.layout.stream}"`,
+          positionOf(needed),
+          positionOf(asStreamSequence(reached)),
+        );
       }
     }
   }

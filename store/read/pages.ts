@@ -1,3 +1,4 @@
+import type { StreamSequence } from "../format/position.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { BulkConsumer } from "../nats/bulk_consumer.ts";
@@ -31,6 +32,7 @@ export interface ReadParts {
 
 /** What the reads of one store share. */
 export interface ReaderParts extends ReadParts {
+  readonly shards: number;
   readonly heads: HeadCache;
   readonly headReader: HeadReader;
   readonly ends: EndReader;
@@ -42,13 +44,15 @@ export interface PagesQuery {
   /** An exact subject, or one with wildcards. */
   readonly subject: string;
   /** The sequence before the first one wanted. */
-  readonly after: number;
-  /** The sequence that has to be reached; what is newer is left out. */
-  readonly end: number | Promise<number>;
+  readonly after: StreamSequence;
+  /** The sequence that has to be reached; newer messages are left out. */
+  readonly end: StreamSequence | Promise<StreamSequence>;
   /** Messages of the first page; the others are larger. */
   readonly first?: number;
-  /** Messages that are enough, so that no page behind them is fetched. @default {all} */
+  /** How much is enough, as `weigh` counts, so that no page behind it is fetched. @default {all} */
   readonly limit?: number;
+  /** How much of the limit a message takes. @default {() => 1} */
+  readonly weigh?: (message: StoredMessage) => number;
   /** Whether no page is wanted behind the one that ends with `last`. @default {() => false} */
   readonly enough?: (last: StoredMessage) => boolean;
   /** EndReader the read by throwing the signal's reason. */
@@ -66,7 +70,7 @@ export async function* readPages(
   parts: ReadParts,
   query: PagesQuery,
 ): AsyncGenerator<readonly StoredMessage[], void> {
-  const { signal } = query;
+  const { signal, weigh = () => 1 } = query;
   const source = new Source(parts, query.subject);
   let { after, limit: left = Infinity } = query;
   try {
@@ -85,7 +89,7 @@ export async function* readPages(
       }
       const last = messages.at(-1)!;
       after = last.sequence;
-      left -= messages.length;
+      if (left < Infinity) { for (const message of messages) left -= weigh(message); }
       const more = after < end && left > 0 && query.enough?.(last) !== true;
       if (more) next = source.page(after, Math.min(PAGE, left), Math.min(page.pending, left));
       const closed = more ? undefined : source.close();
@@ -113,7 +117,7 @@ class Source {
   }
 
   /** The messages after sequence `after`, about `size`, where `left` are there and wanted. */
-  page(after: number, size: number, left = 0): Promise<SourcePage> {
+  page(after: StreamSequence, size: number, left = 0): Promise<SourcePage> {
     if (left >= LONG && this.#consumer === undefined) this.#begin(after);
     const page = this.#consumer === undefined
       ? this.#direct(after, size)
@@ -123,7 +127,7 @@ class Source {
   }
 
   /** Waits little at first: any replica may be asked, and the next one where this one hangs. */
-  #direct(after: number, size: number): Promise<SourcePage> {
+  #direct(after: StreamSequence, size: number): Promise<SourcePage> {
     const { api, requestTimeout } = this.#parts;
     let tries = 0;
     return this.#attempt(() => {
@@ -133,7 +137,11 @@ class Source {
   }
 
   /** Direct requests do without a consumer that fails. */
-  async #consumed(begun: Promise<BulkConsumer>, after: number, size: number): Promise<SourcePage> {
+  async #consumed(
+    begun: Promise<BulkConsumer>,
+    after: StreamSequence,
+    size: number,
+  ): Promise<SourcePage> {
     try {
       const messages = await (await begun).next();
       if (messages.length > 0) return { messages, pending: 0 };
@@ -146,7 +154,7 @@ class Source {
   }
 
   /** Begins a consumer, unless that was in vain a short while ago. */
-  #begin(after: number): void {
+  #begin(after: StreamSequence): void {
     const { api, requestTimeout } = this.#parts;
     if (performance.now() < api.consumersFrom) return;
     this.#consumer = BulkConsumer.open(api, this.#subject, after, requestTimeout);
@@ -160,7 +168,7 @@ class Source {
   }
 
   /** The message after sequence `after` by the leader's word, which is there up to `end`. */
-  async nextByLeader(after: number, end: number): Promise<StoredMessage> {
+  async nextByLeader(after: StreamSequence, end: StreamSequence): Promise<StoredMessage> {
     const { api, requestTimeout } = this.#parts;
     const query = { seq: after + 1, next_by_subj: this.#subject };
     const message = await this.#attempt(() => api.get(query, requestTimeout));

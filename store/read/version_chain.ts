@@ -1,9 +1,18 @@
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { Head } from "./heads.ts";
+import { NO_HEAD } from "./message_facts.ts";
 import { missingBefore, notGrowing, previousOf, versionIn } from "./message_facts.ts";
+import { StoredRun } from "./stored_run.ts";
 
 /** Where a history begins. */
-export const BEGINNING: Head = { version: 0, sequence: 0 };
+export const BEGINNING: Head = NO_HEAD;
+
+/** Events of one message that are wanted: those from one index up to another. */
+export interface RunSlice {
+  readonly run: StoredRun;
+  readonly start: number;
+  readonly end: number;
+}
 
 /** Follows an actor's messages, each of which must follow on the one before. */
 export class VersionChain {
@@ -14,20 +23,20 @@ export class VersionChain {
   readonly #actorId: string;
   readonly #from: number;
 
-  /** Wants versions of `from` and above, of what stands behind `after`. */
+  /** Wants versions of `from` and above, of those behind `after`. */
   constructor(actorId: string, from: number, after: Head) {
     this.#actorId = actorId;
     this.#from = from;
     this.head = after;
   }
 
-  /** Those of `page` that are in the range. */
-  follow(page: readonly StoredMessage[], to: number): StoredMessage[] {
-    const wanted: StoredMessage[] = [];
+  /** The events of `page` that are in the range. */
+  follow(page: readonly StoredMessage[], to: number): RunSlice[] {
+    const wanted: RunSlice[] = [];
     let before = this.head.version;
     for (const message of page) {
       const version = versionIn(message);
-      // What is older than asked only says where the rest begins; its content may be anything.
+      // The content of older events may be anything: they only say where the rest begins.
       if (version >= this.#from || version <= before) {
         const previous = previousOf(message);
         // The first one wanted may follow on one that is not, which nobody has to have seen.
@@ -35,9 +44,16 @@ export class VersionChain {
           ? previous >= before && previous < Math.max(this.#from, 1)
           : previous === before;
         if (!follows) throw missingBefore(message, this.#actorId, before);
-        if (version <= before) throw notGrowing(message, this.#actorId, before);
-        this.skipping = false;
-        if (version <= to) wanted.push(message);
+        const run = new StoredRun(message);
+        if (run.count === 0 ? version !== previous : version <= before) {
+          throw notGrowing(message, this.#actorId, before);
+        }
+        if (run.count > 0) {
+          this.skipping = false;
+          const start = previous >= this.#from - 1 ? 0 : run.indexFrom(this.#from);
+          const end = version <= to ? run.count : run.indexFrom(to + 1);
+          if (start < end) wanted.push({ run, start, end });
+        }
       }
       before = version;
     }

@@ -1,6 +1,13 @@
 import { unlessAborted } from "../base/abort.ts";
 import { unavailable } from "../check/refusals.ts";
 import { AetherError, SaveOutcomeUnknownError } from "../errors.ts";
+import {
+  asStreamSequence,
+  type Position,
+  positionOf,
+  type StreamSequence,
+} from "../format/position.ts";
+import type { Run } from "../format/runs.ts";
 import { backoff } from "../nats/backoff.ts";
 import { readLast } from "../nats/direct_get.ts";
 import type { Publisher, TryOutcome } from "../nats/publisher.ts";
@@ -8,7 +15,7 @@ import { isPassing, type StreamApi } from "../nats/stream_api.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { HeadReader } from "../read/head_reader.ts";
 import type { Head, HeadCache } from "../read/heads.ts";
-import { isOf } from "../read/message_facts.ts";
+import { isOf, NO_HEAD } from "../read/message_facts.ts";
 import { type ExpectedHeads, messagesOf, type Save } from "./messages.ts";
 import { beginsAtOne, decide, isNew, outcomeOfEvents } from "./outcome.ts";
 import { type SaveOutcome, settle } from "./settle.ts";
@@ -121,7 +128,7 @@ export class Committer {
       const cached = fresh ? undefined : heads.get(actorId);
       if (cached !== undefined) expectedHeads.set(actorId, cached);
       else if (!fresh && beginsAtOne(save, actorId)) {
-        expectedHeads.set(actorId, { version: 0, sequence: 0 });
+        expectedHeads.set(actorId, NO_HEAD);
       } else if (!unknown.includes(actorId)) unknown.push(actorId);
     }
     const read = await Promise.all(unknown.map((actorId) => headReader.read(actorId)));
@@ -143,7 +150,8 @@ export class Committer {
       const message = await headReader.next(actorId, expectedHeads.get(actorId)!.sequence);
       if (message === undefined) continue;
       if (!isOf(message, save.op)) return "not-saved";
-      return { first: message.sequence - save.events.findIndex((it) => it.actorId === actorId) };
+      const before = save.runs.findIndex((run) => run.actorId === actorId);
+      return { first: asStreamSequence(message.sequence - before) };
     }
     return broken < Infinity && await this.#isAbsent(save, expectedHeads, broken)
       ? "not-saved"
@@ -168,16 +176,14 @@ export class Committer {
       );
   }
 
-  #stored(save: Save, expectedHeads: ExpectedHeads, first: number): SaveReceipt {
+  #stored(save: Save, expectedHeads: ExpectedHeads, first: StreamSequence): SaveReceipt {
     const { heads } = this.#parts;
     const now = performance.now();
-    for (const [at, { actorId, version }] of save.events.entries()) {
-      heads.raise(actorId, { version, sequence: first + at }, now);
-    }
+    const last = raiseHeads(heads, save.runs, first, now);
     for (const actorId of save.expect.keys()) {
       if (!save.actors.includes(actorId)) heads.raise(actorId, expectedHeads.get(actorId)!, now);
     }
-    return { sequence: first + save.events.length - 1, duplicate: false };
+    return { sequence: last, duplicate: false };
   }
 
   #unknown(
@@ -211,4 +217,20 @@ export class Committer {
       ? await outcomeOfEvents(save.events, this.#parts.headReader)
       : outcome;
   }
+}
+
+/** Notes where the actors of runs end that are stored from `first` on; gives the last position. */
+export function raiseHeads(
+  heads: HeadCache,
+  runs: readonly Run[],
+  first: StreamSequence,
+  now: number,
+): Position {
+  let sequence = first;
+  if (runs.length === 0) return positionOf(first);
+  for (const [at, { actorId, events }] of runs.entries()) {
+    sequence = asStreamSequence(first + at);
+    heads.raise(actorId, { version: events.at(-1)!.version, sequence }, now);
+  }
+  return positionOf(sequence, runs.at(-1)!.events.length - 1);
 }

@@ -8,22 +8,30 @@ import {
   EXPECT_SUBJECT,
   FENCE,
   ID,
+  INDEX,
+  NONE,
   OP,
   PREVIOUS,
   SCHEMA,
+  SIZES,
   TYPE,
   VERSION,
+  VERSIONS,
 } from "../format/headers.ts";
+import type { StreamSequence } from "../format/position.ts";
+import type { Run } from "../format/runs.ts";
 import { HeaderLines } from "../nats/header_lines.ts";
 import type { Outgoing } from "../nats/publisher.ts";
 import type { Head } from "../read/heads.ts";
 
-/** One save on its way to the stream. */
+/** One save on its way to the stream, or several that go together. */
 export interface Save {
   /** Names the save in its messages; stable over its tries, so that it knows its own again. */
   readonly op: string;
   /** What is to be stored, in order. */
   readonly events: readonly PreparedEvent[];
+  /** The same as it is divided among messages. */
+  readonly runs: readonly Run[];
   /** The actors that it writes, in the order of their first events. */
   readonly actors: readonly string[];
   /** Versions that actors must be at exactly, whether it writes them or not. */
@@ -32,13 +40,14 @@ export interface Save {
   readonly deadline: number;
   /** Makes it give up sooner. */
   readonly signal?: AbortSignal | undefined;
-  /** The command that it is the outcome of. */
-  readonly command?: string | undefined;
   /** The trace context of the call, for those that are told of it: it may end in another's. */
   readonly within?: Context | undefined;
-  /** The sequence of the fence that an actor's events are saved under. */
-  readonly fenceOf?: ((actorId: string) => number) | undefined;
+  /** The stream sequence of the fence that an actor's events are saved under. */
+  readonly fenceOf?: ((actorId: string) => StreamSequence) | undefined;
 }
+
+/** What the messages of a save say of it. */
+export type SaveFacts = Pick<Save, "op" | "fenceOf">;
 
 /** The heads that one try of a save is based on, of all actors that it writes or expects. */
 export type ExpectedHeads = Pick<ReadonlyMap<string, Head>, "get">;
@@ -46,17 +55,18 @@ export type ExpectedHeads = Pick<ReadonlyMap<string, Head>, "get">;
 /** What a subject of another actor, or a fence, must be at. */
 export interface Guard {
   readonly subject: string;
-  readonly sequence: number;
-  /** The subject of a message that carries it where no event can. */
+  readonly sequence: StreamSequence;
+  /** The subject of a message that carries it if no event can. */
   readonly marker: string;
 }
 
 const EMPTY = new Uint8Array();
+const NO_GUARDS: readonly Guard[] = [];
 
 /**
- * The messages of `save`: the first of each actor carries the compare-and-set on its subject;
- * guards on actors that are not written ride on second messages, where nothing else is checked,
- * else on markers behind the events.
+ * The messages of `save`, one for each run: the first of each actor carries the compare-and-set
+ * on its subject; guards on actors that are not written ride on second messages of actors, where
+ * nothing else is checked, else on markers behind the events.
  *
  * @param subjectOf The exact subject of an actor.
  * @param markerOf The subject of a marker for an actor's guard.
@@ -67,24 +77,8 @@ export function messagesOf(
   subjectOf: (actorId: string) => string,
   markerOf: (actorId: string) => string,
 ): Outgoing[] {
-  if (save.events.length === 1 && save.expect.size === 0) {
-    return [lone(save, expectedHeads, subjectOf)];
-  }
   const guards = guardsOf(save, expectedHeads, subjectOf, markerOf);
-  return assemble([save], expectedHeads, guards, subjectOf);
-}
-
-/** The one message of most saves. */
-function lone(
-  save: Save,
-  expectedHeads: ExpectedHeads,
-  subjectOf: (actorId: string) => string,
-): Outgoing {
-  const event = save.events[0]!;
-  const { version, sequence } = expectedHeads.get(event.actorId)!;
-  const headers = headersOf(save, event, version);
-  expectSequence(headers, sequence);
-  return { subject: subjectOf(event.actorId), headers, body: event.body };
+  return assemble(save.runs, () => save, expectedHeads, guards, subjectOf);
 }
 
 /** The guards on the actors that `save` expects and does not write. */
@@ -93,8 +87,8 @@ export function guardsOf(
   expectedHeads: ExpectedHeads,
   subjectOf: (actorId: string) => string,
   markerOf: (actorId: string) => string,
-): Guard[] {
-  if (save.expect.size === 0) return [];
+): readonly Guard[] {
+  if (save.expect.size === 0) return NO_GUARDS;
   return [...save.expect.keys()]
     .filter((actorId) => !save.actors.includes(actorId))
     .map((actorId) => ({
@@ -104,59 +98,95 @@ export function guardsOf(
     }));
 }
 
-/** The messages of several saves that go together, in order, with all of their guards. */
+/**
+ * The messages of runs, in order, with all guards of the saves that they are of.
+ *
+ * @param saveOf The save of a run.
+ */
 export function assemble(
-  saves: readonly Save[],
+  runs: readonly Run[],
+  saveOf: (run: Run) => SaveFacts,
   expectedHeads: ExpectedHeads,
   guards: readonly Guard[],
   subjectOf: (actorId: string) => string,
 ): Outgoing[] {
-  const previous = new Map<string, number>();
   const messages: Outgoing[] = [];
+  const previous = runs.length > 1 ? new Map<string, number>() : undefined;
   let carried = 0;
-  for (const save of saves) {
-    for (const event of save.events) {
-      const { actorId, version, body } = event;
-      const headers = headersOf(
-        save,
-        event,
-        previous.get(actorId) ?? expectedHeads.get(actorId)!.version,
-      );
-      if (!previous.has(actorId)) {
-        expectSequence(headers, expectedHeads.get(actorId)!.sequence);
-      } else {
-        const guard = guards[carried++];
-        if (guard !== undefined) expectSequence(headers, guard.sequence, guard.subject);
-      }
-      previous.set(actorId, version);
-      messages.push({ subject: subjectOf(actorId), headers, body });
+  for (const run of runs) {
+    const { actorId } = run;
+    const before = previous?.get(actorId);
+    const head = expectedHeads.get(actorId)!;
+    const headers = headersOf(saveOf(run), run, before ?? head.version);
+    if (before === undefined) {
+      expectSequence(headers, head.sequence);
+    } else {
+      const guard = guards[carried++];
+      if (guard !== undefined) expectSequence(headers, guard.sequence, guard.subject);
     }
+    previous?.set(actorId, run.events.at(-1)!.version);
+    messages.push({ subject: subjectOf(actorId), headers, body: bodyOf(run) });
   }
   for (const { subject, sequence, marker } of guards.slice(carried)) {
     const headers = new HeaderLines();
-    if (saves.length > 0) headers.add(OP, saves[0]!.op);
+    if (runs.length > 0) headers.add(OP, saveOf(runs[0]!).op);
     expectSequence(headers, sequence, subject);
     messages.push({ subject: marker, headers, body: EMPTY });
   }
   return messages;
 }
 
-function headersOf(save: Save, event: PreparedEvent, previous: number): HeaderLines {
+function headersOf({ op, fenceOf }: SaveFacts, run: Run, previous: number): HeaderLines {
+  const { actorId, events, saves, index } = run;
   const headers = new HeaderLines();
-  headers.add(OP, save.op);
-  headers.add(ID, encodeToken(event.id));
-  headers.add(TYPE, encodeToken(event.eventType));
-  headers.add(VERSION, event.version);
+  headers.add(OP, op);
+  headers.add(ID, listOf(events, ({ id }) => encodeToken(id)));
+  headers.add(TYPE, listOf(events, ({ eventType }) => encodeToken(eventType)));
+  if (events.length > 1) addSizes(headers, events);
+  headers.add(VERSION, events.at(-1)!.version);
   headers.add(PREVIOUS, previous);
-  headers.add(COUNT, save.events.length);
-  if (event.schema > 1) headers.add(SCHEMA, event.schema);
-  if (save.command !== undefined) headers.add(COMMAND, encodeToken(save.command));
-  if (save.fenceOf !== undefined) headers.add(FENCE, save.fenceOf(event.actorId));
+  headers.add(COUNT, listOf(saves, ({ count }) => count));
+  if (index > 0) headers.add(INDEX, index);
+  if (events.some(({ schema }) => schema > 1)) {
+    headers.add(SCHEMA, listOf(events, ({ schema }) => schema));
+  }
+  if (saves.some(({ command }) => command !== undefined)) {
+    const tokenOf = (command: string | undefined) =>
+      command === undefined ? NONE : encodeToken(command);
+    headers.add(COMMAND, listOf(saves, ({ command }) => tokenOf(command)));
+  }
+  if (fenceOf !== undefined) headers.add(FENCE, fenceOf(actorId));
   return headers;
 }
 
+function addSizes(headers: HeaderLines, events: readonly PreparedEvent[]): void {
+  headers.add(SIZES, listOf(events, ({ body }) => body.length));
+  if (events.at(-1)!.version - events[0]!.version >= events.length) {
+    headers.add(VERSIONS, listOf(events, ({ version }) => version));
+  }
+}
+
+/** The bodies of a run, one after the other. */
+function bodyOf({ events }: Run): Uint8Array {
+  if (events.length === 1) return events[0]!.body;
+  const whole = new Uint8Array(events.reduce((sum, { body }) => sum + body.length, 0));
+  let at = 0;
+  for (const { body } of events) {
+    whole.set(body, at);
+    at += body.length;
+  }
+  return whole;
+}
+
+function listOf<T>(items: readonly T[], valueOf: (item: T) => string | number): string | number {
+  if (items.length === 1) return valueOf(items[0]!);
+  let list = "";
+  for (const item of items) list += list === "" ? valueOf(item) : ` ${valueOf(item)}`;
+  return list;
+}
+
 /** The server takes an odd value for no check at all, so none is ever sent. */
-function expectSequence(headers: HeaderLines, sequence: number, subject?: string): void {
+function expectSequence(headers: HeaderLines, sequence: StreamSequence, subject?: string): void {
   if (!Number.isSafeInteger(sequence) || sequence < 0) {
     throw new TypeError(`Cannot expect sequence ${sequence}: it is not a safe integer`);
   }

@@ -1,10 +1,9 @@
 import { conflictOf, expectationFailed } from "../check/refusals.ts";
 import type { PreparedEvent } from "../format/encode.ts";
 import type { SaveReceipt } from "../options.ts";
-import type { HeadReader } from "../read/head_reader.ts";
-import { hasId } from "../read/message_facts.ts";
+import type { HeadReader, StoredEvent } from "../read/head_reader.ts";
+import type { StoredRun } from "../read/stored_run.ts";
 import type { ExpectedHeads, Save } from "./messages.ts";
-import type { SaveOutcome } from "./settle.ts";
 
 /** Whether all events are newer than their actors' heads, and all expectations are met. */
 export function isNew(save: Save, expectedHeads: ExpectedHeads): boolean {
@@ -41,20 +40,20 @@ export async function decide(
       }
     }
   }
-  const last = new Map<string, number>();
+  const near = new Map<string, StoredRun>();
   let sequence = 0;
   for (const event of save.events) {
     const { actorId, version, id } = event;
     const head = expectedHeads.get(actorId)!;
-    const message = await reader.at(actorId, version, head, last.get(actorId));
-    if (message === undefined || !hasId(message, id)) {
+    const stored = await reader.at(actorId, version, head, near.get(actorId));
+    if (stored === undefined || !isEvent(stored, id)) {
       const culprit = version > head.version
         ? await culpritOf(save, expectedHeads, event, reader)
         : event;
       throw conflictOf(culprit, expectedHeads.get(culprit.actorId)!.version);
     }
-    last.set(actorId, message.sequence);
-    sequence = Math.max(sequence, message.sequence);
+    near.set(actorId, stored.run);
+    sequence = Math.max(sequence, stored.run.positionAt(stored.index));
   }
   return { sequence, duplicate: true };
 }
@@ -69,20 +68,25 @@ async function culpritOf(
   const headOf = ({ actorId }: PreparedEvent) => expectedHeads.get(actorId)!;
   const moved = save.events.find((it) => it.version <= headOf(it).version)!;
   const { actorId, version, id } = moved;
-  const message = await reader.at(actorId, version, headOf(moved));
-  return message !== undefined && hasId(message, id) ? event : moved;
+  const stored = await reader.at(actorId, version, headOf(moved));
+  return stored !== undefined && isEvent(stored, id) ? event : moved;
 }
 
 /** Whether the events are stored, whoever saved them, once their own save never will be. */
 export async function outcomeOfEvents(
   events: readonly PreparedEvent[],
   reader: HeadReader,
-): Promise<SaveOutcome> {
-  let first = Infinity;
+): Promise<"saved" | "not-saved"> {
+  const near = new Map<string, StoredRun>();
   for (const { actorId, version, id } of events) {
-    const message = await reader.at(actorId, version, await reader.read(actorId));
-    if (message === undefined || !hasId(message, id)) return "not-saved";
-    first = Math.min(first, message.sequence);
+    const head = await reader.read(actorId);
+    const stored = await reader.at(actorId, version, head, near.get(actorId));
+    if (stored === undefined || !isEvent(stored, id)) return "not-saved";
+    near.set(actorId, stored.run);
   }
-  return { first };
+  return "saved";
+}
+
+function isEvent({ run, index }: StoredEvent, id: string): boolean {
+  return run.hasIdAt(index, id);
 }

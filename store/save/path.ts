@@ -2,12 +2,12 @@ import type { StoredNotifier } from "../event_stored.ts";
 import type { CheckedEvent } from "../format/encode.ts";
 import type { Publisher } from "../nats/publisher.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
-import type { SaveOptions, SaveReceipt } from "../options.ts";
+import type { SaveReceipt } from "../options.ts";
 import type { EventReader } from "../read/event_reader.ts";
 import type { HeadReader } from "../read/head_reader.ts";
 import type { HeadCache } from "../read/heads.ts";
 import type { Committer } from "./committer.ts";
-import type { SavePlan } from "./queue.ts";
+import type { SavePlan } from "./plan.ts";
 
 /** What brings the saves of a store to their ends. */
 export interface SavePath {
@@ -35,9 +35,3 @@ export interface StoreInternals {
 
 /** Gives a store another way to save than its own, which is `plain`. */
 export type SavePathFactory = (parts: StoreInternals, plain: SavePath) => SavePath;
-
-/** Options of a save that are no business of the store's users. */
-export interface InnerSaveOptions extends SaveOptions {
-  /** The command that the save is the outcome of. */
-  readonly command?: string | undefined;
-}

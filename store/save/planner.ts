@@ -3,8 +3,8 @@ import { MAX_BYTES, prepareEvents, prepareExpected } from "../check/events.ts";
 import type { Connection } from "../connection.ts";
 import type { Event } from "../event.ts";
 import type { CheckedEvent, Encoding } from "../format/encode.ts";
-import type { InnerSaveOptions } from "./path.ts";
-import type { SavePlan } from "./queue.ts";
+import type { InnerSaveOptions } from "../format/save_options.ts";
+import type { SavePlan } from "./plan.ts";
 
 /** What a planner goes by. */
 export interface PlannerOptions extends Omit<Encoding, "maxBytes"> {
@@ -52,7 +52,8 @@ export class SavePlanner {
       expect: prepareExpected(options.expect, checked),
       deadline: begun + timeout,
       signal: options.signal,
-      command: options.command,
+      parts: options.parts ?? [{ events: checked.length, command: options.command }],
+      maxBytes,
       within: told ? context.active() : undefined,
     };
     return { checked, plan };

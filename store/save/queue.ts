@@ -4,16 +4,13 @@ import { unavailable } from "../check/refusals.ts";
 import { SaveOutcomeUnknownError, StoreUnavailableError, VersionConflictError } from "../errors.ts";
 import type { StoredNotifier } from "../event_stored.ts";
 import { type CheckedEvent, haveBodies, type PreparedEvent, withBodies } from "../format/encode.ts";
-import { MAX_BATCH } from "../format/layout.ts";
+import { MAX_BODIES } from "../format/layout.ts";
+import { MAX_RUN } from "../format/position.ts";
+import { divide, membersOf, type Run } from "../format/runs.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { Committer } from "./committer.ts";
 import type { Save } from "./messages.ts";
-
-/** Bytes of bodies that one group of saves may have. */
-const GROUP_BYTES = 8 * 1024 * 1024;
-
-/** A save whose events may still have to be encoded. */
-export type SavePlan = Omit<Save, "events">;
+import { saveOf, type SavePlan } from "./plan.ts";
 
 /** A save in line. */
 interface QueuedSave {
@@ -25,20 +22,18 @@ interface QueuedSave {
 
 /**
  * Lets the saves of one actor go one after the other, and those of different actors side by
- * side. Saves of one actor that pile up go out together, in one atomic batch: where one of them
- * is refused they are tried again one at a time, so that each hears only of its own conflict.
+ * side. Saves of one actor that pile up go out together, as one message: if one of them is
+ * refused they are tried again one at a time, so that each hears only of its own conflict.
  */
 export class SaveQueue {
   readonly #committer: Committer;
   readonly #notifier: StoredNotifier;
-  readonly #threshold: number;
   readonly #lanes = new KeyedQueue<QueuedSave>();
 
-  /** `threshold`: saves from which a batch is quicker than one at a time. */
-  constructor(committer: Committer, notifier: StoredNotifier, threshold: number) {
+  /** Commits with `committer`, and tells `notifier`. */
+  constructor(committer: Committer, notifier: StoredNotifier) {
     this.#committer = committer;
     this.#notifier = notifier;
-    this.#threshold = threshold;
   }
 
   /** Brings a save to its end when its turn comes. */
@@ -79,13 +74,19 @@ export class SaveQueue {
     // Told already, for nobody waits: nothing must be sent any more.
     if (plan.signal?.aborted) return Promise.reject(unavailable(checked[0]!, plan.signal.reason));
     const group = canGroup(entry) ? this.#group(entry, turn.behind()) : undefined;
-    return group === undefined ? this.#alone(plan, checked) : this.#together(plan, checked, group);
+    return group === undefined ? this.#alone(plan, checked) : this.#together(group);
   }
 
   /** Makes few promises where nobody is to be told: with many saves in flight their number counts. */
   #alone(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
     if (!haveBodies(checked)) return this.#encoded(plan, checked);
-    const done = this.#committer.commit({ ...plan, events: checked });
+    let save: Save;
+    try {
+      save = saveOf(plan, checked);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const done = this.#committer.commit(save);
     if (this.#notifier.silent) return done;
     return done.then((receipt) => this.#told(receipt, plan, checked));
   }
@@ -109,48 +110,56 @@ export class SaveQueue {
     return receipt;
   }
 
-  /** The saves right behind this one that can go along: those whose versions follow. */
-  #group(
-    { plan, checked }: QueuedSave,
-    behind: Iterable<QueuedSave | undefined>,
-  ): QueuedSave[] | undefined {
-    const [actorId] = plan.actors as [string];
-    let version = checked.at(-1)!.version;
-    let count = checked.length;
-    let bytes = sizeOf(checked);
-    const group: QueuedSave[] = [];
+  /** This save and those right behind it that fit in one message; `undefined` if none does. */
+  #group(entry: QueuedSave, behind: Iterable<QueuedSave | undefined>): Group | undefined {
+    const [actorId] = entry.plan.actors as [string];
+    const entries = [entry];
+    let { version } = entry.checked.at(-1)!;
+    let count = entry.checked.length;
+    let bytes = sizeOf(entry.checked);
     for (const next of behind) {
       if (next === undefined || !canGroup(next)) break;
       const expected = next.plan.expect.get(actorId) ?? version;
       count += next.checked.length;
       bytes += sizeOf(next.checked);
       if (expected !== version || next.checked[0]!.version <= version) break;
-      if (count > MAX_BATCH || bytes > GROUP_BYTES) break;
+      if (count > MAX_RUN || bytes > MAX_BODIES) break;
       version = next.checked.at(-1)!.version;
-      group.push(next);
+      entries.push(next);
     }
-    return group.length + 1 < this.#threshold ? undefined : group;
+    if (entries.length === 1) return undefined;
+    const members = entries.map(({ plan, checked }) =>
+      membersOf(plan.parts, checked as readonly PreparedEvent[])
+    );
+    const { runs: [run], places } = divide(members.flat(), entry.plan.maxBytes);
+    // Saves of several parts go as wholes: the last one whose parts are all in the first run.
+    let parts = 0;
+    let saves = 0;
+    for (const { length } of members) {
+      if (places[parts + length - 1]!.last.run > 0) break;
+      parts += length;
+      saves++;
+    }
+    if (saves < 2) return undefined;
+    return { entries: entries.slice(0, saves), run: upTo(run!, parts) };
   }
 
-  /** Commits a save and those behind it in one batch, and tells each its own outcome. */
-  #together(
-    plan: SavePlan,
-    checked: readonly CheckedEvent[],
-    group: readonly QueuedSave[],
-  ): Promise<SaveReceipt> {
-    const members = [{ plan, checked }, ...group].map((member) => ({
-      plan: member.plan,
-      events: member.checked as readonly PreparedEvent[],
+  /** Commits saves as one message, and tells each its own outcome. */
+  #together({ entries, run }: Group): Promise<SaveReceipt> {
+    const members = entries.map(({ plan, checked }) => ({
+      plan,
+      events: checked as readonly PreparedEvent[],
       ...Promise.withResolvers<SaveReceipt>(),
     }));
     for (const [at, member] of members.entries()) {
       member.promise.catch(() => {}); // Told when its turn comes.
-      if (at > 0) group[at - 1]!.taken = member.promise;
+      if (at > 0) entries[at]!.taken = member.promise;
     }
-    const whole = this.#committer.commit({ ...plan, events: members.flatMap((it) => it.events) });
+    const { plan } = entries[0]!;
+    const whole = this.#committer.commit({ ...plan, events: run.events, runs: [run] });
     whole.then(async (receipt) => {
       if (receipt.duplicate) return await this.#oneByOne(members);
-      let sequence = receipt.sequence - members.reduce((sum, it) => sum + it.events.length, 0);
+      let sequence = receipt.sequence - run.events.length;
       for (const { plan, events, resolve } of members) {
         sequence += events.length;
         resolve(await this.#told({ sequence, duplicate: false }, plan, events));
@@ -165,15 +174,21 @@ export class SaveQueue {
   }
 
   /** Nothing of the group was stored, or all of it before: each save finds out for itself. */
-  async #oneByOne(members: readonly Member[]): Promise<void> {
+  async #oneByOne(members: readonly GroupMember[]): Promise<void> {
     for (const { plan, events, resolve, reject } of members) {
       await this.#alone(plan, events).then(resolve, reject);
     }
   }
 }
 
+/** Saves that go together, and the message that they make. */
+interface Group {
+  readonly entries: readonly QueuedSave[];
+  readonly run: Run;
+}
+
 /** A save that goes along with others. */
-interface Member {
+interface GroupMember {
   readonly plan: SavePlan;
   readonly events: readonly PreparedEvent[];
   readonly resolve: (receipt: SaveReceipt) => void;
@@ -184,6 +199,14 @@ interface Member {
 function canGroup({ plan, checked }: QueuedSave): boolean {
   if (plan.actors.length > 1 || plan.signal !== undefined || !haveBodies(checked)) return false;
   return plan.expect.size === 0 || (plan.expect.size === 1 && plan.expect.has(plan.actors[0]!));
+}
+
+/** The first saves of a run. */
+function upTo(run: Run, count: number): Run {
+  if (count === run.saves.length) return run;
+  const saves = run.saves.slice(0, count);
+  const events = run.events.slice(0, saves.reduce((sum, { events }) => sum + events, 0));
+  return { ...run, events, saves };
 }
 
 function sizeOf(events: readonly CheckedEvent[]): number {

@@ -1,10 +1,11 @@
 import { headers } from "@nats-io/nats-core";
 import { type SettledOutcome, StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
+import type { StreamSequence } from "../format/position.ts";
 import { type ApiError, ServerCode, type StreamApi } from "../nats/stream_api.ts";
 
-/** What the stream shows of a try without an answer; `first` is its first event's sequence. */
-export type SaveOutcome = "unknown" | "not-saved" | { readonly first: number };
+/** What the stream shows of a try without an answer; `first` is the sequence of its first message. */
+export type SaveOutcome = SettledOutcome | { readonly first: StreamSequence };
 
 /** Where and when the tries in doubt were sent. */
 export interface Barrier {
@@ -12,7 +13,7 @@ export interface Barrier {
   /** The subject of the save's first event. */
   readonly subject: string;
   /** The sequence that the tries expected the subject to be at. */
-  readonly expected: number;
+  readonly expected: StreamSequence;
   /** The connection's epoch at the first try. */
   readonly epoch: number;
   /** How long one request may take, in ms. */

@@ -2,6 +2,8 @@ import { headers } from "@nats-io/nats-core";
 import type { Codec } from "../codec.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
+import type { StreamSequence } from "../format/position.ts";
+import { NO_HEAD } from "../read/message_facts.ts";
 import { backoff } from "../nats/backoff.ts";
 import { type Outgoing, Publisher } from "../nats/publisher.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
@@ -27,7 +29,7 @@ export interface SnapshotSave extends SnapshotPlace {
 /** What is found at a place. */
 export interface Standing {
   /** The sequence of the last message, readable or not: what a save replaces. 0: there is none. */
-  readonly sequence: number;
+  readonly sequence: StreamSequence;
   /** The newest snapshot that can be read. */
   readonly snapshot?: Snapshot;
   /** Its bytes. */
@@ -64,7 +66,7 @@ export class SnapshotLog {
   async read(place: SnapshotPlace): Promise<Standing> {
     const { subject } = place;
     const last = await this.#api.get({ last_by_subj: subject }, this.#requestTimeout);
-    if (last === undefined) return { sequence: 0 };
+    if (last === undefined) return { sequence: NO_HEAD.sequence };
     for await (const { data: body } of this.#newestFirst(subject, last)) {
       const snapshot = await decodeSnapshot(body, place, this.#codec);
       if (snapshot === undefined) continue;

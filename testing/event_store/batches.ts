@@ -79,22 +79,28 @@ export function batches(test: StoreTest, reserved: number): void {
     equal(await store.getEvents("a-1"), [], "events");
   });
 
-  test("an empty batch and one of over 1,000 are RangeErrors, and store nothing", async ({ open }) => {
+  test("an empty batch and one of over 1,000 messages are RangeErrors, and store nothing", async ({ open }) => {
     const broadcaster = new Recorder();
     const store = await open({ broadcaster });
     await rejects(() => store.saveEvents([]), "RangeError", "an empty batch");
-    const batch = samples("a-1", range(1, 1001));
+    // Each turn to another actor begins another message.
+    const batch = range(0, 1000).map((at) =>
+      sample({ actorId: `a-${at % 2}`, version: 1 + Math.floor(at / 2) })
+    );
     await rejects(() => store.saveEvents(batch), "RangeError", "a batch of 1,001");
+    const huge = samples("a-1", range(1, 256_001));
+    await rejects(() => store.saveEvents(huge), "RangeError", "a batch of 256,001");
     equal(await store.getEvents("a-1"), [], "events");
     equal(broadcaster.places, [], "notifications");
   });
 
-  test("a batch of 1,000 is stored, of one actor or of many", async ({ open }) => {
+  test("a batch of 1,000 is stored, of one actor or of many, and one of 5,000", async ({ open }) => {
     const store = await open();
     const one = samples("a-1", range(1, 1000));
     const most = 1000 - reserved;
     const many = range(1, most).map((at) => sample({ actorId: `b-${at}`, data: at }));
-    for (const batch of [one, many]) {
+    const more = samples("c-1", range(1, 5000));
+    for (const batch of [one, many, more]) {
       const { sequence } = await store.saveEvents(batch);
       equal(
         await store.saveEvents(batch),
@@ -102,7 +108,7 @@ export function batches(test: StoreTest, reserved: number): void {
         "receipt of a repetition",
       );
     }
-    await holds(store, [...one, many[0]!, many[499]!, many.at(-1)!]);
+    await holds(store, [...one, many[0]!, many[499]!, many.at(-1)!, ...more]);
   });
 }
 

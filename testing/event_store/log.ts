@@ -1,4 +1,4 @@
-import type { Event } from "../../store/event.ts";
+import type { Event, RecordedEvent } from "../../store/event.ts";
 import type { EventFilter, ReadAllOptions } from "../../store/options.ts";
 import type { EventStore } from "../../store/store.ts";
 import { equal, rejects } from "../assert.ts";
@@ -226,8 +226,6 @@ function categoryOf(actorId: string): string {
   return category === "" ? actorId : category;
 }
 
-function withoutSequence<E extends Event & { sequence: number }>(
-  { sequence: _, ...event }: E,
-): Event {
-  return event as Event;
+function withoutSequence({ sequence: _, commit: __, ...event }: RecordedEvent): Event {
+  return event;
 }

@@ -16,7 +16,7 @@ import {
   type SettledOutcome,
 } from "../../store/mod.ts";
 import type { NatsServer } from "../../tools/nats_server.ts";
-import { messagesOf } from "./jetstream_api.ts";
+import { type LoggedMessage, messagesOf } from "./jetstream_api.ts";
 
 /** How a call of `saveEvents` ended. */
 export interface Outcome {
@@ -27,9 +27,12 @@ export interface Outcome {
   readonly error?: unknown;
 }
 
-/** A message of the stream, read without the store's code. */
+/** An event of the stream, read without the store's code. */
 export interface Stored {
+  /** Its position. */
   readonly sequence: number;
+  /** The server's sequence of its message. */
+  readonly message: number;
   readonly subject: string;
   readonly id: string;
   readonly version: number;
@@ -96,13 +99,25 @@ export async function storedIn(connection: NatsConnection, stream: string): Prom
   await connection.request(subject, "", { headers: barrier, timeout: 10_000 });
   return (await messagesOf(connection, stream))
     .filter((message) => /^aether\.[^.]+\.event\./.test(message.subject))
-    .map(({ sequence, subject, header }) => ({
-      sequence,
-      subject,
-      id: header("Aether-Id"),
-      version: Number(header("Aether-Version")),
-      previous: Number(header("Aether-Previous")),
-    }));
+    .flatMap((message) => eventsOf(message));
+}
+
+/** The events of one message, as docs/design/storage-format.md describes it. */
+export function eventsOf({ sequence, subject, header }: LoggedMessage): Stored[] {
+  const ids = header("Aether-Id").split(" ").filter(Boolean);
+  const last = Number(header("Aether-Version"));
+  const listed = header("Aether-Versions");
+  const versions = listed === ""
+    ? ids.map((_, at) => last - ids.length + 1 + at)
+    : listed.split(" ").map(Number);
+  return ids.map((id, at) => ({
+    sequence: 256 * sequence + at,
+    message: sequence,
+    subject,
+    id,
+    version: versions[at]!,
+    previous: at === 0 ? Number(header("Aether-Previous")) : versions[at - 1]!,
+  }));
 }
 
 /** Checks that each event follows on the one before of its actor. */

@@ -1,3 +1,4 @@
+import { asStreamSequence } from "../../../store/format/position.ts";
 import { assertEquals } from "@std/assert";
 import {
   coordinateShards,
@@ -55,7 +56,7 @@ class Bed {
         this.maps.push(mapIn(this.#entry, SHARDS));
         this.unsettled = 1;
         this.changed.notify(); // Each node is told of each map.
-        return Promise.resolve({ kind: "stored", first: revision + 1 });
+        return Promise.resolve({ kind: "stored", first: asStreamSequence(revision + 1) });
       },
     } as unknown as Bucket;
     this.work = coordinateShards({

@@ -22,9 +22,9 @@ export type Config = Record<string, unknown>;
 export function configFor(namespace: string): Config {
   return {
     name: `AETHER_${namespace}`,
-    subjects: ["event.*.*.*", "fence.*", "commit.*", "genesis"].map((rest) =>
-      `aether.${namespace}.${rest}`
-    ),
+    subjects: ["event.*.*.*", "unborn.*.*.*", "fence.*", "commit.*", "genesis", "epoch"].map((
+      rest,
+    ) => `aether.${namespace}.${rest}`),
     retention: "limits",
     storage: "file",
     discard: "new",

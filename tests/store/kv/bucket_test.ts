@@ -1,3 +1,4 @@
+import { asStreamSequence } from "../../../store/format/position.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Bucket, bucketToken } from "../../../store/kv/bucket.ts";
 import type { BucketEntry } from "../../../store/kv/entry.ts";
@@ -24,9 +25,15 @@ async function nextOf(watch: AsyncGenerator<BucketEntry, void>): Promise<string>
 natsTest("put() stores only where the expected revision stands", async (scene) => {
   const bucket = await openBucket(scene);
   assertEquals(await bucket.get("key"), { key: "key", revision: 0, value: undefined });
-  assertEquals(await bucket.put("key", bytes("a"), { revision: 0 }), { kind: "stored", first: 1 });
+  assertEquals(await bucket.put("key", bytes("a"), { revision: 0 }), {
+    kind: "stored",
+    first: asStreamSequence(1),
+  });
   assertEquals(await bucket.put("key", bytes("b"), { revision: 0 }), { kind: "stale" });
-  assertEquals(await bucket.put("key", bytes("b"), { revision: 1 }), { kind: "stored", first: 2 });
+  assertEquals(await bucket.put("key", bytes("b"), { revision: 1 }), {
+    kind: "stored",
+    first: asStreamSequence(2),
+  });
   assertEquals(textOf(await bucket.get("key")), "b");
   await bucket.close();
 });

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { EndReader } from "../../../store/read/end_reader.ts";
 import { HeadReader } from "../../../store/read/head_reader.ts";
 import { versionIn } from "../../../store/read/message_facts.ts";
-import { HeadCache } from "../../../store/read/heads.ts";
+import { type Head, HeadCache } from "../../../store/read/heads.ts";
 import { Layout } from "../../../store/format/layout.ts";
 import { FetchedMessage } from "../../../store/nats/stored_message.ts";
 import type { StreamApi } from "../../../store/nats/stream_api.ts";
@@ -42,7 +42,7 @@ function open(steps: Steps): { reader: HeadReader; history: FetchedMessage[]; as
   return { reader, history, asked: () => asked };
 }
 
-function headOf(history: readonly FetchedMessage[]): { version: number; sequence: number } {
+function headOf(history: readonly FetchedMessage[]): Head {
   const last = history.at(-1)!;
   return { version: versionIn(last), sequence: last.sequence };
 }

@@ -81,7 +81,7 @@ async function play(seed: number): Promise<number[]> {
       publish: (_, event) => void told.push((event.data as { eventId: string }).eventId),
     },
   });
-  const queue = new SaveQueue(server as unknown as Committer, notifier, 2 + pick(3));
+  const queue = new SaveQueue(server as unknown as Committer, notifier);
   const encoder = new TextEncoder();
   const codec = {
     encode: (event: Event) => {
@@ -126,6 +126,8 @@ async function play(seed: number): Promise<number[]> {
       ),
       deadline: Infinity,
       signal,
+      parts: [{ events: events.length }],
+      maxBytes: 2 ** 20,
     };
     const save = queue.save(plan, checked);
     saves.push({

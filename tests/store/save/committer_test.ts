@@ -1,3 +1,4 @@
+import { asStreamSequence } from "../../../store/format/position.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Committer } from "../../../store/save/committer.ts";
 import type { Head } from "../../../store/read/heads.ts";
@@ -9,7 +10,14 @@ import { isAetherError } from "../../../store/mod.ts";
 /** A message as a leader or a replica tells it. */
 function message(actorId: string, sequence: number, op = "other"): StoredMessage {
   const header = (name: string) => name === "Aether-Op" ? op : "";
-  return { sequence, subject: actorId, data: new Uint8Array(), text: "", time: "", header };
+  return {
+    sequence: asStreamSequence(sequence),
+    subject: actorId,
+    data: new Uint8Array(),
+    text: "",
+    time: "",
+    header,
+  };
 }
 
 /**
@@ -18,7 +26,7 @@ function message(actorId: string, sequence: number, op = "other"): StoredMessage
  * none; a replica that has come to `upTo` shows the end of `a` at `last`.
  */
 function commit(upTo: number, last: number): Promise<unknown> {
-  const start: Head = { version: 1, sequence: 3 };
+  const start: Head = { version: 1, sequence: asStreamSequence(3) };
   const reader = {
     subjectOf: (actorId: string) => actorId,
     read: (actorId: string) =>

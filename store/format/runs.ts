@@ -1,0 +1,172 @@
+import { encodeToken } from "../base/token.ts";
+import type { PreparedEvent } from "./encode.ts";
+import { HEADER_ROOM, MAX_BODIES, MAX_HEADERS } from "./layout.ts";
+import { MAX_RUN } from "./position.ts";
+
+/** The events of one call, or of one command, in the call's order. */
+export interface Member {
+  readonly events: readonly PreparedEvent[];
+  /** The command that led to them. */
+  readonly command?: string | undefined;
+}
+
+/** Events that one command led to. */
+export interface SavePart {
+  /** How many they are. */
+  readonly events: number;
+  /** The command's id. */
+  readonly command?: string | undefined;
+}
+
+/** The events of a save by the commands that led to them. */
+export function membersOf(
+  parts: readonly SavePart[],
+  events: readonly PreparedEvent[],
+): readonly Member[] {
+  if (parts.length === 1) return [{ events, command: parts[0]!.command }];
+  let start = 0;
+  return parts.map(({ events: count, command }) => {
+    const part = events.slice(start, start + count);
+    start += count;
+    return { events: part, command };
+  });
+}
+
+/** A save, as far as it is in one run. */
+export interface RunSave {
+  /** Its events in the run. */
+  readonly events: number;
+  /** Its events in all runs. */
+  readonly count: number;
+  readonly command: string | undefined;
+}
+
+/**
+ * Events of one actor that one message holds: a part of one save, or several whole saves. A
+ * message is stored as a whole, so each save in it is.
+ */
+export interface Run {
+  readonly actorId: string;
+  readonly events: readonly PreparedEvent[];
+  /** The index in its save of the first event. */
+  readonly index: number;
+  readonly saves: readonly RunSave[];
+}
+
+/** What a run takes: how large its message is going to be at most. */
+interface Size {
+  readonly events: number;
+  readonly headers: number;
+  readonly bodies: number;
+}
+
+/** An event by the index of its run, and its own in there. */
+export interface Place {
+  readonly run: number;
+  readonly index: number;
+}
+
+/** Saves that are divided into runs. */
+export interface Division {
+  readonly runs: readonly Run[];
+  /** Where the first and the last event of each save are. */
+  readonly places: readonly { readonly first: Place; readonly last: Place }[];
+}
+
+/** How many messages runs take: guards ride on second messages of actors, else on markers. */
+export function messagesFor(runs: number, actors: number, guards: number): number {
+  return Math.max(runs, actors + guards);
+}
+
+/** The runs of one save; see {@linkcode divide}. */
+export function runsOf(member: Member, maxBytes: number): readonly Run[] {
+  return member.events.length === 1
+    ? [lone(member)]
+    : partsOf(member, maxBytes).map(({ run }) => run);
+}
+
+/**
+ * Divides saves into runs, in order: as few as there can be with at most 256 events of one actor,
+ * 48 KiB of headers, about 64 KiB of bodies, and no message over `maxBytes`.
+ */
+export function divide(members: readonly Member[], maxBytes: number): Division {
+  const runs: Run[] = [];
+  const places: { first: Place; last: Place }[] = [];
+  /** How large the last run is, if another whole save may join it. */
+  let size: Size | undefined;
+  for (const member of members) {
+    const parts = partsOf(member, maxBytes);
+    const [part] = parts;
+    const before = runs.at(-1);
+    const both = parts.length === 1 && size !== undefined ? added(size, part!.size) : undefined;
+    if (both !== undefined && before!.actorId === part!.run.actorId && fits(both, maxBytes)) {
+      const events = [...before!.events, ...part!.run.events];
+      const run = runs.length - 1;
+      runs[run] = { ...before!, events, saves: [...before!.saves, ...part!.run.saves] };
+      places.push({
+        first: { run, index: before!.events.length },
+        last: { run, index: events.length - 1 },
+      });
+      size = both;
+    } else {
+      const first = { run: runs.length, index: 0 };
+      for (const { run } of parts) runs.push(run);
+      places.push({ first, last: { run: runs.length - 1, index: runs.at(-1)!.events.length - 1 } });
+      // A part of a save shares its message with no other save.
+      size = parts.length === 1 ? part!.size : undefined;
+    }
+  }
+  return { runs, places };
+}
+
+/** The one run of most saves. */
+function lone({ events, command }: Member): Run {
+  const { actorId } = events[0]!;
+  return { actorId, events, index: 0, saves: [{ events: 1, count: 1, command }] };
+}
+
+/** The runs of one save. */
+function partsOf({ events, command }: Member, maxBytes: number): { run: Run; size: Size }[] {
+  const parts: { run: Run; size: Size }[] = [];
+  const count = events.length;
+  for (let start = 0; start < count;) {
+    const { actorId } = events[start]!;
+    let size = sizeOf(events[start]!, command);
+    let end = start + 1;
+    for (; end < count && events[end]!.actorId === actorId; end++) {
+      const both = added(size, sizeOf(events[end]!, undefined));
+      if (!fits(both, maxBytes)) break;
+      size = both;
+    }
+    const saves = [{ events: end - start, count, command }];
+    const run = { actorId, events: events.slice(start, end), index: start, saves };
+    parts.push({ run, size });
+    start = end;
+  }
+  return parts;
+}
+
+function added(one: Size, other: Size): Size {
+  return {
+    events: one.events + other.events,
+    headers: one.headers + other.headers,
+    bodies: one.bodies + other.bodies,
+  };
+}
+
+function fits({ events, headers, bodies }: Size, maxBytes: number): boolean {
+  return events <= MAX_RUN && bodies <= MAX_BODIES &&
+    headers + HEADER_ROOM <= MAX_HEADERS && headers + HEADER_ROOM + bodies <= maxBytes;
+}
+
+/** Digits of the largest number in a list, with the space behind it. */
+const NUMBER = 17;
+/** Numbers of an event in lists: its version, size and schema, and those of a save it may begin. */
+const NUMBERS = 5 * NUMBER;
+
+/** What an event adds to a run at most; what every message has is in the room for headers. */
+function sizeOf({ id, eventType, body }: PreparedEvent, command: string | undefined): Size {
+  const name = command === undefined ? 0 : encodeToken(command).length;
+  const tokens = encodeToken(id).length + encodeToken(eventType).length + name + 3;
+  return { events: 1, headers: tokens + NUMBERS, bodies: body.length };
+}

@@ -1,0 +1,10 @@
+import type { SaveOptions } from "../options.ts";
+import type { SavePart } from "./runs.ts";
+
+/** Options of a save that are no business of the store's users. */
+export interface InnerSaveOptions extends SaveOptions {
+  /** The command that the save is the outcome of. */
+  readonly command?: string | undefined;
+  /** The commands that parts of the events are the outcome of, in order; they add up to all. */
+  readonly parts?: readonly SavePart[] | undefined;
+}

@@ -1,0 +1,56 @@
+import { encodeToken, tokenProblem } from "../base/token.ts";
+import { CorruptEventError } from "../errors.ts";
+import { positionOf } from "../format/position.ts";
+import type { StoredMessage } from "../nats/stored_message.ts";
+import type { ReaderParts } from "./pages.ts";
+import { StoredRun } from "./stored_run.ts";
+
+/**
+ * The events of a message, and whose they are.
+ *
+ * @throws {CorruptEventError} This library writes no such message.
+ */
+export function openRun(
+  { api, headReader }: Pick<ReaderParts, "api" | "headReader">,
+  message: StoredMessage,
+): { readonly run: StoredRun; readonly actorId: string } {
+  const { sequence, subject } = message;
+  const actorId = api.layout.actorOf(subject);
+  if (actorId === undefined || headReader.subjectOf(actorId) !== subject) {
+    const reason = `its subject "${subject}" is not one that this library writes`;
+    throw new CorruptEventError(positionOf(sequence), reason);
+  }
+  return { run: new StoredRun(message), actorId };
+}
+
+/**
+ * The same for a reader that begins at position `from`: `undefined` if it has passed over the
+ * message on purpose, which is unreadable as a whole.
+ */
+export function openRunFrom(
+  parts: Pick<ReaderParts, "api" | "headReader">,
+  message: StoredMessage,
+  from: number,
+): { readonly run: StoredRun; readonly actorId: string } | undefined {
+  if (positionOf(message.sequence) >= from) return openRun(parts, message);
+  try {
+    const opened = openRun(parts, message);
+    opened.run.check();
+    return opened;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Whether an event is of one of these types. The message's headers say so, so that an event of
+ * another type may be anything: saved by newer code, or one that an upcaster does not know.
+ */
+export function typeFilter(
+  eventTypes: readonly string[] | undefined,
+): (run: StoredRun, index: number) => boolean {
+  if (eventTypes === undefined) return () => true;
+  const possible = eventTypes.filter((type) => tokenProblem(type) === undefined);
+  const tokens = new Set(possible.map(encodeToken));
+  return (run, index) => tokens.has(run.typeTokenAt(index));
+}

@@ -1,3 +1,4 @@
+import type { NodeIncarnation } from "./incarnation.ts";
 import type { CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
 import { Departures } from "./commands/departures.ts";
 import { Election } from "./election/election.ts";
@@ -15,7 +16,7 @@ import {
   mapIn,
   type ShardStatus,
 } from "./sharding/shard_coordinator.ts";
-import { emptyShardMap, type ShardMap, type ShardOwner } from "./sharding/shard_map.ts";
+import { emptyShardMap, type ShardMap } from "./sharding/shard_map.ts";
 import type { ShardMember } from "./sharding/shard_plan.ts";
 import { clusterBucket, nodeSubject } from "./subjects.ts";
 import { ClusterTelemetry } from "./telemetry.ts";
@@ -302,7 +303,7 @@ export class ClusterNode {
     }));
   }
 
-  async #statusOf(member: ShardOwner): Promise<ShardStatus> {
+  async #statusOf(member: NodeIncarnation): Promise<ShardStatus> {
     const { nodeId, incarnation } = this.#tenure.store;
     if (member.nodeId === nodeId && member.incarnation === incarnation) return this.#tenure.status;
     const subject = nodeSubject(this.namespace, member, "status");
@@ -339,6 +340,6 @@ interface NodeParts extends
   readonly options: ClusterOptions;
 }
 
-function isMember({ view }: Discovery, { nodeId, incarnation }: ShardOwner): boolean {
+function isMember({ view }: Discovery, { nodeId, incarnation }: NodeIncarnation): boolean {
   return memberOf(view, nodeId, incarnation) !== undefined;
 }

@@ -1,3 +1,4 @@
+import { isSameIncarnation, type NodeIncarnation } from "./incarnation.ts";
 import type { Msg, Subscription } from "@nats-io/nats-core";
 import { Actors, type CommandHandler, type ReplyToDuplicate } from "./commands/actors.ts";
 import type { Departures } from "./commands/departures.ts";
@@ -12,7 +13,7 @@ import {
 } from "./commands/messages.ts";
 import type { HandoffAnswer } from "./sharding/handoff.ts";
 import type { ShardStatus } from "./sharding/shard_coordinator.ts";
-import { isSameOwner, type ShardMap, type ShardOwner } from "./sharding/shard_map.ts";
+import type { ShardMap } from "./sharding/shard_map.ts";
 import { Shards } from "./sharding/shards.ts";
 import { nodeSubject } from "./subjects.ts";
 import type { ClusterTelemetry } from "./telemetry.ts";
@@ -31,11 +32,11 @@ export interface NodeSessionParts {
   readonly connection: Connection;
   readonly requests: RequestMux;
   readonly namespace: string;
-  readonly self: ShardOwner;
+  readonly self: NodeIncarnation;
   readonly store: FencedEventStoreOptions;
   readonly handler: () => CommandHandler | undefined;
   readonly onDuplicate: () => ReplyToDuplicate | undefined;
-  readonly isMember: (owner: ShardOwner) => boolean;
+  readonly isMember: (owner: NodeIncarnation) => boolean;
   /** Who is no member any more answers nothing. */
   readonly departures: Departures;
   /** Ms for which the others certainly count on this life of the node; 0 where nobody can tell. */
@@ -87,7 +88,7 @@ export class NodeSession {
       serves: (shard) => this.shards.serves(shard),
       isOthers: (shard) => {
         const owner = this.#map?.shards[shard];
-        return owner !== undefined && !isSameOwner(owner, self) && isMember(owner);
+        return owner !== undefined && !isSameIncarnation(owner, self) && isMember(owner);
       },
       confirm: (shard) => this.#confirm(shard),
       renew: (shard) => store.renew(shard),
@@ -225,7 +226,7 @@ export class NodeSession {
   }
 
   /** Asks the holder of a shard for its release, and waits as long as it may take to drain. */
-  async #ask(holder: ShardOwner, shard: number, mapVersion: number): Promise<HandoffAnswer> {
+  async #ask(holder: NodeIncarnation, shard: number, mapVersion: number): Promise<HandoffAnswer> {
     const { requests, namespace, departures, drainTimeout } = this.#parts;
     const subject = nodeSubject(namespace, holder, "release");
     const { data } = await departures.unlessGone(

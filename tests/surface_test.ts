@@ -175,7 +175,7 @@ const CLUSTER = [
   "ShardMap",
   "ShardMember",
   "ShardMove",
-  "ShardOwner",
+  "NodeIncarnation",
   "emptyShardMap",
   "formatShardMap",
   "nextShardMap",

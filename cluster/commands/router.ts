@@ -1,3 +1,4 @@
+import type { NodeIncarnation } from "../incarnation.ts";
 import { Departures } from "./departures.ts";
 import {
   type AnswerMessage,
@@ -5,7 +6,6 @@ import {
   decodeAnswer,
   encodeMessage,
 } from "./messages.ts";
-import type { NodeIncarnation } from "../subjects.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import {

@@ -1,6 +1,7 @@
+import type { NodeIncarnation } from "../incarnation.ts";
 import type { DiscoveryTimings } from "./timings.ts";
 import { isRecord, read } from "./view_json.ts";
-import { heartbeatKey, type NodeIncarnation } from "../subjects.ts";
+import { heartbeatKey } from "../subjects.ts";
 import { sleep } from "../../store/base/sleep.ts";
 import { isAetherError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";

@@ -1,5 +1,6 @@
+import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import { decodeView } from "../membership/view_json.ts";
-import { emptyShardMap, nextShardMap, type ShardMap, type ShardOwner } from "./shard_map.ts";
+import { emptyShardMap, nextShardMap, type ShardMap } from "./shard_map.ts";
 import { formatShardMap, parseShardMap } from "./shard_map_json.ts";
 import { planShards, type ShardMember } from "./shard_plan.ts";
 import { VIEW_KEY } from "../subjects.ts";
@@ -29,7 +30,7 @@ export interface ShardCoordinatorParts {
   /** Changes of members. */
   readonly changed: Notifier;
   /** Asks a member; rejects where it does not answer. */
-  readonly statusOf: (member: ShardOwner) => Promise<ShardStatus>;
+  readonly statusOf: (member: NodeIncarnation) => Promise<ShardStatus>;
   /** The largest map version in the fences, for a map that was lost. */
   readonly newestFence: () => Promise<number>;
   /** Shards that are served and may be on the move at once. */
@@ -74,7 +75,7 @@ export async function coordinateShards(
   while (!signal.aborted && !requests.closed) {
     const { count } = changed;
     try {
-      const present = parts.members().filter(({ capacity }) => capacity > 0).map(keyOf);
+      const present = parts.members().filter(({ capacity }) => capacity > 0).map(incarnationKey);
       const isCalm = isAtRest && present.every((key) => known.has(key));
       // What is served stays while others move; what nobody serves is not waited with.
       const found = await step(parts, isCalm ? maxMoves : 0);
@@ -110,9 +111,9 @@ async function step(
   const present = members();
   if (present.length === 0) return "nothing";
   const seen = standing.value === undefined ? await newestFence() : 0;
-  const living = new Set(present.map(keyOf));
+  const living = new Set(present.map(incarnationKey));
   const target = planShards(current, present);
-  const gone = (owner: ShardOwner) => !living.has(keyOf(owner));
+  const gone = (owner: NodeIncarnation) => !living.has(incarnationKey(owner));
   const next = nextShardMap(current, target, { maxMoves, gone, seen });
   if (next === current) return "nothing";
   // Whatever becomes of it, the next round reads what stands.
@@ -143,9 +144,5 @@ async function settled(
 }
 
 function namesOf(members: readonly ShardMember[]): string {
-  return members.map((member) => keyOf(member) + member.capacity).join();
-}
-
-function keyOf({ nodeId, incarnation }: ShardOwner): string {
-  return JSON.stringify([nodeId, incarnation]);
+  return members.map((member) => incarnationKey(member) + member.capacity).join();
 }

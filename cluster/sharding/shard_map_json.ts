@@ -1,4 +1,5 @@
-import type { ShardMap, ShardOwner } from "./shard_map.ts";
+import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
+import type { ShardMap } from "./shard_map.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
 
 /** The number of the form below; a map of another form is not read. */
@@ -18,7 +19,7 @@ export function formatShardMap(map: ShardMap): string {
   const shards = map.shards.map((owner) => {
     if (owner === undefined) return NOBODY;
     const { nodeId, incarnation } = owner;
-    const key = JSON.stringify([nodeId, incarnation]);
+    const key = incarnationKey(owner);
     let place = places.get(key);
     if (place === undefined) {
       place = owners.push([nodeId, incarnation]) - 1;
@@ -48,7 +49,7 @@ export function parseShardMap(text: string, shards?: number): ShardMap {
     throw new TypeError(`Cannot read shard map ${describe(text)}: ${problem}`);
   }
   const stored = value as Stored;
-  const owners = stored.owners.map(([nodeId, incarnation]): ShardOwner => ({
+  const owners = stored.owners.map(([nodeId, incarnation]): NodeIncarnation => ({
     nodeId,
     incarnation,
   }));

@@ -1,3 +1,4 @@
+import { decodeJson } from "../store/base/json.ts";
 import type { NodeIncarnation } from "./incarnation.ts";
 import type { CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
 import { Departures } from "./commands/departures.ts";
@@ -38,8 +39,6 @@ export interface Handling {
 const STATUS = 1_000;
 /** How long the others may take to hear that this node has left, in ms; they find out anyway. */
 const GOODBYE = 2_000;
-
-const decoder = new TextDecoder();
 
 /** What one process is in its cluster, life after life: the parts, and what keeps them going. */
 export class ClusterNode {
@@ -308,7 +307,7 @@ export class ClusterNode {
     if (member.nodeId === nodeId && member.incarnation === incarnation) return this.#tenure.status;
     const subject = nodeSubject(this.namespace, member, "status");
     const { data } = await this.requests.request(subject, "", STATUS);
-    return JSON.parse(decoder.decode(data));
+    return decodeJson(data) as ShardStatus;
   }
 
   /** Does `work` again and again; what goes wrong meanwhile is passing, or told. */

@@ -1,5 +1,6 @@
-import { isSameIncarnation, type NodeIncarnation } from "./incarnation.ts";
 import type { Msg, Subscription } from "@nats-io/nats-core";
+import { decodeJson, encodeJson } from "../store/base/json.ts";
+import { isSameIncarnation, type NodeIncarnation } from "./incarnation.ts";
 import { Actors, type CommandHandler, type ReplyToDuplicate } from "./commands/actors.ts";
 import type { Departures } from "./commands/departures.ts";
 import {
@@ -49,9 +50,6 @@ export interface NodeSessionParts {
 
 /** How long a command waits for a shard that is on its way here, in ms. */
 const COMING = 2_000;
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /**
  * One life of a node in its cluster: its store, its shards and their actors, and what it answers
@@ -119,7 +117,7 @@ export class NodeSession {
     this.#commands = serve("command", (message) => this.#command(message));
     this.#subscriptions = [
       serve("release", (message) => this.#release(message)),
-      serve("status", () => Promise.resolve(toJson(this.status))),
+      serve("status", () => Promise.resolve(encodeJson(this.status))),
     ];
   }
 
@@ -219,10 +217,10 @@ export class NodeSession {
   }
 
   async #release({ data }: Msg): Promise<Uint8Array> {
-    const { shard, mapVersion } = JSON.parse(decoder.decode(data));
+    const { shard, mapVersion } = decodeJson(data) as Record<"shard" | "mapVersion", number>;
     const isFine = Number.isSafeInteger(shard) && Number.isSafeInteger(mapVersion) && shard >= 0 &&
       shard < this.store.shards;
-    return toJson(isFine ? await this.shards.release(shard, mapVersion) : "newer");
+    return encodeJson(isFine ? await this.shards.release(shard, mapVersion) : "newer");
   }
 
   /** Asks the holder of a shard for its release, and waits as long as it may take to drain. */
@@ -231,9 +229,9 @@ export class NodeSession {
     const subject = nodeSubject(namespace, holder, "release");
     const { data } = await departures.unlessGone(
       holder,
-      requests.request(subject, toJson({ shard, mapVersion }), drainTimeout + COMING),
+      requests.request(subject, encodeJson({ shard, mapVersion }), drainTimeout + COMING),
     );
-    return JSON.parse(decoder.decode(data));
+    return decodeJson(data) as HandoffAnswer;
   }
 
   /** Before a reply that rests on what was read: whether the shard is still this node's. */
@@ -264,8 +262,4 @@ function encodeAnswer(answer: AnswerMessage): Uint8Array {
 
 function tooLarge(size: number): RangeError {
   return new RangeError(`it was handled, and its reply cannot be told: it takes ${size} bytes`);
-}
-
-function toJson(value: unknown): Uint8Array {
-  return encoder.encode(JSON.stringify(value));
 }

@@ -1,5 +1,5 @@
-import type { NodeIncarnation } from "../incarnation.ts";
 import type { Subscription } from "@nats-io/nats-core";
+import type { NodeIncarnation } from "../incarnation.ts";
 import { encodeHeartbeat, Heartbeat, type HeartbeatMessage } from "./heartbeat.ts";
 import type { DiscoveryTimings } from "./timings.ts";
 import type { ClusterView } from "./view.ts";

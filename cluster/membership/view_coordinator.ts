@@ -1,5 +1,5 @@
-import type { NodeIncarnation } from "../incarnation.ts";
 import type { Subscription } from "@nats-io/nats-core";
+import type { NodeIncarnation } from "../incarnation.ts";
 import type { FailureWatch } from "./failure_watch.ts";
 import { type ClusterView, memberOf, type ViewStep } from "./view.ts";
 import { decodeStep, encodeView } from "./view_json.ts";

@@ -8,6 +8,7 @@ import type { Notifier } from "../../store/base/notifier.ts";
 import { isAetherError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
+import { decodeUtf8, utf8 } from "../../store/base/utf8.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 
 /** How a member gets on with the map. */
@@ -50,12 +51,9 @@ const IDLE = 15_000;
 /** How long nothing is tried after what does not pass by itself, in ms. */
 const TROUBLE = 1_000;
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
 /** The map in `entry`; the empty one where nothing was written yet. */
 export function mapIn({ value }: BucketEntry, shards: number): ShardMap {
-  return value === undefined ? emptyShardMap(shards) : parseShardMap(decoder.decode(value), shards);
+  return value === undefined ? emptyShardMap(shards) : parseShardMap(decodeUtf8(value), shards);
 }
 
 /**
@@ -117,7 +115,7 @@ async function step(
   const next = nextShardMap(current, target, { maxMoves, gone, seen });
   if (next === current) return "nothing";
   // Whatever becomes of it, the next round reads what stands.
-  await bucket.put(MAP_KEY, encoder.encode(formatShardMap(next)), standing);
+  await bucket.put(MAP_KEY, utf8(formatShardMap(next)), standing);
   return "moves";
 }
 

@@ -1,3 +1,4 @@
+import { isRecord } from "../../store/base/json.ts";
 import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import type { ShardMap } from "./shard_map.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
@@ -65,10 +66,10 @@ interface Stored {
 }
 
 function mapProblem(value: unknown, count: number | undefined): string | undefined {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isRecord(value)) {
     return "it is no object";
   }
-  const { format, version, owners, shards } = value as Record<string, unknown>;
+  const { format, version, owners, shards } = value;
   if (format !== FORMAT) return `its format is ${show(format)}, and ${FORMAT} is known here`;
   if (!Number.isSafeInteger(version) || (version as number) < 0) {
     return `its version ${show(version)} is not a safe integer of 0 or more`;

@@ -1,6 +1,6 @@
-import { isSameIncarnation, type NodeIncarnation } from "../../../cluster/incarnation.ts";
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import { isSameIncarnation, type NodeIncarnation } from "../../../cluster/incarnation.ts";
 import { formatShardMap, parseShardMap } from "../../../cluster/sharding/shard_map_json.ts";
 import {
   emptyShardMap,

@@ -1,6 +1,6 @@
-import { isSameIncarnation, type NodeIncarnation } from "../../../cluster/incarnation.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import { isSameIncarnation, type NodeIncarnation } from "../../../cluster/incarnation.ts";
 import {
   emptyShardMap,
   nextShardMap,

@@ -1,5 +1,5 @@
-import type { NodeIncarnation } from "../../../cluster/incarnation.ts";
 import { assert, assertEquals } from "@std/assert";
+import type { NodeIncarnation } from "../../../cluster/incarnation.ts";
 import type { HandoffAnswer } from "../../../cluster/sharding/handoff.ts";
 import type { ShardMap } from "../../../cluster/sharding/shard_map.ts";
 import { type ShardClaims, Shards, type ShardsParts } from "../../../cluster/sharding/shards.ts";

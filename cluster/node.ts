@@ -1,3 +1,5 @@
+import { decodeJson } from "../store/base/json.ts";
+import type { NodeIncarnation } from "./incarnation.ts";
 import type { CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
 import { Departures } from "./commands/departures.ts";
 import { Election } from "./election/election.ts";
@@ -15,7 +17,7 @@ import {
   mapIn,
   type ShardStatus,
 } from "./sharding/shard_coordinator.ts";
-import { emptyShardMap, type ShardMap, type ShardOwner } from "./sharding/shard_map.ts";
+import { emptyShardMap, type ShardMap } from "./sharding/shard_map.ts";
 import type { ShardMember } from "./sharding/shard_plan.ts";
 import { clusterBucket, nodeSubject } from "./subjects.ts";
 import { ClusterTelemetry } from "./telemetry.ts";
@@ -37,8 +39,6 @@ export interface Handling {
 const STATUS = 1_000;
 /** How long the others may take to hear that this node has left, in ms; they find out anyway. */
 const GOODBYE = 2_000;
-
-const decoder = new TextDecoder();
 
 /** What one process is in its cluster, life after life: the parts, and what keeps them going. */
 export class ClusterNode {
@@ -302,12 +302,12 @@ export class ClusterNode {
     }));
   }
 
-  async #statusOf(member: ShardOwner): Promise<ShardStatus> {
+  async #statusOf(member: NodeIncarnation): Promise<ShardStatus> {
     const { nodeId, incarnation } = this.#tenure.store;
     if (member.nodeId === nodeId && member.incarnation === incarnation) return this.#tenure.status;
     const subject = nodeSubject(this.namespace, member, "status");
     const { data } = await this.requests.request(subject, "", STATUS);
-    return JSON.parse(decoder.decode(data));
+    return decodeJson(data) as ShardStatus;
   }
 
   /** Does `work` again and again; what goes wrong meanwhile is passing, or told. */
@@ -339,6 +339,6 @@ interface NodeParts extends
   readonly options: ClusterOptions;
 }
 
-function isMember({ view }: Discovery, { nodeId, incarnation }: ShardOwner): boolean {
+function isMember({ view }: Discovery, { nodeId, incarnation }: NodeIncarnation): boolean {
   return memberOf(view, nodeId, incarnation) !== undefined;
 }

@@ -1,4 +1,6 @@
 import type { Msg, Subscription } from "@nats-io/nats-core";
+import { decodeJson, encodeJson } from "../store/base/json.ts";
+import { isSameIncarnation, type NodeIncarnation } from "./incarnation.ts";
 import { Actors, type CommandHandler, type ReplyToDuplicate } from "./commands/actors.ts";
 import type { Departures } from "./commands/departures.ts";
 import {
@@ -12,7 +14,7 @@ import {
 } from "./commands/messages.ts";
 import type { HandoffAnswer } from "./sharding/handoff.ts";
 import type { ShardStatus } from "./sharding/shard_coordinator.ts";
-import { isSameOwner, type ShardMap, type ShardOwner } from "./sharding/shard_map.ts";
+import type { ShardMap } from "./sharding/shard_map.ts";
 import { Shards } from "./sharding/shards.ts";
 import { nodeSubject } from "./subjects.ts";
 import type { ClusterTelemetry } from "./telemetry.ts";
@@ -31,11 +33,11 @@ export interface NodeSessionParts {
   readonly connection: Connection;
   readonly requests: RequestMux;
   readonly namespace: string;
-  readonly self: ShardOwner;
+  readonly self: NodeIncarnation;
   readonly store: FencedEventStoreOptions;
   readonly handler: () => CommandHandler | undefined;
   readonly onDuplicate: () => ReplyToDuplicate | undefined;
-  readonly isMember: (owner: ShardOwner) => boolean;
+  readonly isMember: (owner: NodeIncarnation) => boolean;
   /** Who is no member any more answers nothing. */
   readonly departures: Departures;
   /** Ms for which the others certainly count on this life of the node; 0 where nobody can tell. */
@@ -48,9 +50,6 @@ export interface NodeSessionParts {
 
 /** How long a command waits for a shard that is on its way here, in ms. */
 const COMING = 2_000;
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /**
  * One life of a node in its cluster: its store, its shards and their actors, and what it answers
@@ -87,7 +86,7 @@ export class NodeSession {
       serves: (shard) => this.shards.serves(shard),
       isOthers: (shard) => {
         const owner = this.#map?.shards[shard];
-        return owner !== undefined && !isSameOwner(owner, self) && isMember(owner);
+        return owner !== undefined && !isSameIncarnation(owner, self) && isMember(owner);
       },
       confirm: (shard) => this.#confirm(shard),
       renew: (shard) => store.renew(shard),
@@ -118,7 +117,7 @@ export class NodeSession {
     this.#commands = serve("command", (message) => this.#command(message));
     this.#subscriptions = [
       serve("release", (message) => this.#release(message)),
-      serve("status", () => Promise.resolve(toJson(this.status))),
+      serve("status", () => Promise.resolve(encodeJson(this.status))),
     ];
   }
 
@@ -218,21 +217,21 @@ export class NodeSession {
   }
 
   async #release({ data }: Msg): Promise<Uint8Array> {
-    const { shard, mapVersion } = JSON.parse(decoder.decode(data));
+    const { shard, mapVersion } = decodeJson(data) as Record<"shard" | "mapVersion", number>;
     const isFine = Number.isSafeInteger(shard) && Number.isSafeInteger(mapVersion) && shard >= 0 &&
       shard < this.store.shards;
-    return toJson(isFine ? await this.shards.release(shard, mapVersion) : "newer");
+    return encodeJson(isFine ? await this.shards.release(shard, mapVersion) : "newer");
   }
 
   /** Asks the holder of a shard for its release, and waits as long as it may take to drain. */
-  async #ask(holder: ShardOwner, shard: number, mapVersion: number): Promise<HandoffAnswer> {
+  async #ask(holder: NodeIncarnation, shard: number, mapVersion: number): Promise<HandoffAnswer> {
     const { requests, namespace, departures, drainTimeout } = this.#parts;
     const subject = nodeSubject(namespace, holder, "release");
     const { data } = await departures.unlessGone(
       holder,
-      requests.request(subject, toJson({ shard, mapVersion }), drainTimeout + COMING),
+      requests.request(subject, encodeJson({ shard, mapVersion }), drainTimeout + COMING),
     );
-    return JSON.parse(decoder.decode(data));
+    return decodeJson(data) as HandoffAnswer;
   }
 
   /** Before a reply that rests on what was read: whether the shard is still this node's. */
@@ -263,8 +262,4 @@ function encodeAnswer(answer: AnswerMessage): Uint8Array {
 
 function tooLarge(size: number): RangeError {
   return new RangeError(`it was handled, and its reply cannot be told: it takes ${size} bytes`);
-}
-
-function toJson(value: unknown): Uint8Array {
-  return encoder.encode(JSON.stringify(value));
 }

@@ -1,3 +1,4 @@
+import type { NodeIncarnation } from "./incarnation.ts";
 import { encodeToken } from "../store/base/token.ts";
 import { encodeNamespace } from "../store/format/layout.ts";
 import { bucketToken } from "../store/kv/bucket.ts";
@@ -9,14 +10,6 @@ import { bucketToken } from "../store/kv/bucket.ts";
  */
 export function clusterBucket(namespace: string): string {
   return `AETHER_CLUSTER_${bucketToken(encodeNamespace(namespace))}`;
-}
-
-/** One life of a node. */
-export interface NodeIncarnation {
-  /** The node. */
-  readonly nodeId: string;
-  /** Which life of the node. */
-  readonly incarnation: string;
 }
 
 /**
@@ -45,9 +38,4 @@ export const VIEW_KEY = "view";
 /** The key of the heartbeat of one life of a node. */
 export function heartbeatKey({ nodeId, incarnation }: NodeIncarnation): string {
   return `node.${encodeToken(nodeId)}.${encodeToken(incarnation)}`;
-}
-
-/** Names one life of a node among others. */
-export function incarnationKey({ nodeId, incarnation }: NodeIncarnation): string {
-  return `${encodeToken(nodeId)}.${encodeToken(incarnation)}`;
 }

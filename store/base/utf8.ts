@@ -1,4 +1,5 @@
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 /** Bytes that are asked for at once. */
 const SLAB = 32 * 1024;
@@ -22,4 +23,9 @@ export function utf8(text: string): Uint8Array {
   const bytes = slab.subarray(used, used + encoder.encodeInto(text, slab.subarray(used)).written);
   used += bytes.length;
   return bytes;
+}
+
+/** The text in `bytes`; U+FFFD stands for what is not UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
 }

@@ -11,9 +11,9 @@ import type { EventStore } from "../store.ts";
 /** Commands at most that are saved together. */
 const MAX_GROUP = 250;
 /** First wait after a conflict, in ms, and the longest; a random part is waited, and over again. */
-const CONFLICT_PAUSE = [2, 64] as const;
+const CONFLICT_WAITS = [2, 64] as const;
 /** The same after a try without an answer. */
-const DOUBT_PAUSE = [8, 256] as const;
+const UNKNOWN_WAITS = [8, 256] as const;
 /**
  * Who saves without a read is quicker than anyone who has to read first, and would keep others out
  * for as long as it goes on. So it rests after so many ms, and sooner when another writer was
@@ -59,7 +59,7 @@ export class ActorQueue {
 
   /** Brings the first command to its end, or the first ones together. */
   async #turn(): Promise<void> {
-    const pause = new Pause(...CONFLICT_PAUSE);
+    const contention = new ContentionWait(...CONFLICT_WAITS);
     let base: ActorState | undefined;
     let isPresent = false;
     let busySince = performance.now();
@@ -112,7 +112,7 @@ export class ActorQueue {
           job.conflict = conflict;
           job.notSaved();
         }
-        await pause.wait(jobs);
+        await contention.wait(jobs);
         busySince = performance.now();
         if (planned.isInPlace || jobs.every((job) => job.isSettled)) base = this.#forget();
         else base = await advance(this.#store, this.#actorId, base);
@@ -138,7 +138,7 @@ export class ActorQueue {
     VersionConflictError | undefined
   > {
     const expect = [{ actorId: this.#actorId, version: base.version }];
-    const pause = new Pause(...DOUBT_PAUSE);
+    const contention = new ContentionWait(...UNKNOWN_WAITS);
     const doubt = new UnknownSaves();
     for (const { job } of commands) job.saving();
     for (;;) {
@@ -157,7 +157,7 @@ export class ActorQueue {
         // Until it is known what became of these events, nothing else may be decided.
         const waiting = commands.filter((command) => isWaiting(command, doubt, error));
         if (waiting.length === 0) throw error;
-        await pause.wait(waiting.map(({ job }) => job));
+        await contention.wait(waiting.map(({ job }) => job));
       }
     }
   }
@@ -214,8 +214,11 @@ function isWaiting(command: PlannedCommand, doubt: UnknownSaves, error: unknown)
   return false;
 }
 
-/** Waits that grow, and begin anew: some tries have to be close to each other to get between. */
-class Pause {
+/**
+ * Waits that grow and then start over: some tries have to be close to each other to get between
+ * the saves of another writer. That, and a part from 0 on, is why these are not `jitteredWaits`.
+ */
+class ContentionWait {
   #span: number;
   readonly #shortest: number;
   readonly #longest: number;

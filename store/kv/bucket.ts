@@ -10,6 +10,7 @@ import { backoff } from "../nats/backoff.ts";
 import { readLast } from "../nats/direct_get.ts";
 import { openRequests } from "../nats/open.ts";
 import { Publisher, type TryOutcome } from "../nats/publisher.ts";
+import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import type { RequestMux } from "../nats/requests.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
@@ -103,7 +104,7 @@ export class Bucket {
       this.requests,
       timeout,
       `read key "${key}"`,
-      () => this.#api.get({ last_by_subj: subject }, timeout / 5),
+      () => this.#api.get({ last_by_subj: subject }, requestTimeoutOf(timeout)),
     );
     return message === undefined ? { key, revision: 0, value: undefined } : this.#entry(message);
   }
@@ -126,7 +127,7 @@ export class Bucket {
     key: string,
     value: Uint8Array,
     { revision, ttl }: PutOptions,
-    requestTimeout: number = this.#timeout / 5,
+    requestTimeout: number = requestTimeoutOf(this.#timeout),
   ): Promise<TryOutcome> {
     const fields = headers();
     if (ttl !== undefined) {
@@ -142,7 +143,7 @@ export class Bucket {
   remove(
     key: string,
     revision: number,
-    requestTimeout: number = this.#timeout / 5,
+    requestTimeout: number = requestTimeoutOf(this.#timeout),
   ): Promise<TryOutcome> {
     const fields = headers();
     fields.set("KV-Operation", "PURGE");
@@ -174,7 +175,12 @@ export class Bucket {
       doubtful = undefined;
       const value = change(current);
       if (value === undefined) return current;
-      const outcome = await this.put(key, value, current, Math.min(this.#timeout / 5, left));
+      const outcome = await this.put(
+        key,
+        value,
+        current,
+        Math.min(requestTimeoutOf(this.#timeout), left),
+      );
       if (outcome.kind === "stored") return { key, revision: outcome.first, value };
       if (outcome.kind === "stale") continue;
       cause = outcome.cause;
@@ -241,7 +247,7 @@ export class Bucket {
   async #list(filter: string, timeout: number): Promise<Listing> {
     const what = `list keys "${filter}" of bucket "${this.name}"`;
     const subject = this.#subject(filter);
-    const requestTimeout = timeout / 5;
+    const requestTimeout = requestTimeoutOf(timeout);
     const retry = backoff(performance.now() + timeout);
     const least = this.#highest;
     for (;;) {

@@ -4,6 +4,7 @@ import { StoreUnavailableError, StreamConfigError, UnsupportedServerError } from
 import { backoff } from "./backoff.ts";
 import { RequestMux } from "./requests.ts";
 import { ApiError, isPassing, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
+import { requestTimeoutOf } from "./request_timeout.ts";
 
 /** The oldest server whose checks keep the promises: atomic batches came with it. */
 const REQUIRED_SERVER = "2.12.0";
@@ -74,7 +75,7 @@ export async function ensureStream(
   config: Partial<StreamConfig>,
   timeout: number,
 ): Promise<StreamConfig> {
-  const requestTimeout = timeout / 5;
+  const requestTimeout = requestTimeoutOf(timeout);
   const standing = await api.info(requestTimeout);
   if (standing !== undefined) return standing.config;
   try {

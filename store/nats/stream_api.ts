@@ -1,12 +1,10 @@
 import type { ConsumerConfig, StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import { headers, type Msg } from "@nats-io/nats-core";
+import { decodeJson, encodeJson } from "../base/json.ts";
 import type { Layout } from "../format/layout.ts";
 import { RequestError } from "./request_error.ts";
 import type { RequestMux } from "./requests.ts";
 import { FetchedMessage, type StoredMessage } from "./stored_message.ts";
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** Server error codes that this library acts on. */
 export const ServerCode = {
@@ -112,9 +110,9 @@ export class StreamApi<Names extends StreamNames = Layout> {
   async found(subject: string, genesis: unknown, timeout: number): Promise<boolean> {
     const condition = headers();
     condition.set("Nats-Expected-Last-Sequence", "0");
-    const body = encoder.encode(JSON.stringify(genesis));
+    const body = encodeJson(genesis);
     const answer = await this.requests.request(subject, body, timeout, condition);
-    return JSON.parse(decoder.decode(answer.data)).seq === 1;
+    return (decodeJson(answer.data) as { seq?: number }).seq === 1;
   }
 
   /** Makes the consumer `name`. */
@@ -153,7 +151,9 @@ export class StreamApi<Names extends StreamNames = Layout> {
   ): Promise<T> {
     const subject = [this.#prefix, operation, this.layout.stream, ...consumer].join(".");
     const answer = await this.requests.request(subject, JSON.stringify(query), timeout);
-    const result = JSON.parse(decoder.decode(answer.data));
+    const result = decodeJson(answer.data) as T & {
+      error?: ConstructorParameters<typeof ApiError>[0];
+    };
     if (result.error !== undefined) throw new ApiError(result.error);
     return result;
   }

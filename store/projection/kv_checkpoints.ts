@@ -1,3 +1,4 @@
+import { decodeUtf8, utf8 } from "../base/utf8.ts";
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { encodeNamespace } from "../format/layout.ts";
@@ -50,8 +51,6 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
   readonly #bucket: Bucket;
   /** What was seen last of each key, so that a save need not read first. */
   readonly #seen = new Map<string, { readonly at: number; readonly saved: SavedCheckpoint }>();
-  readonly #decoder = new TextDecoder();
-  readonly #encoder = new TextEncoder();
 
   private constructor(namespace: string, bucket: Bucket) {
     this.namespace = namespace;
@@ -93,7 +92,7 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
       seen = this.#seen.get(key);
       if ((seen?.saved.revision ?? 0) !== revision - 1) return false;
     }
-    const value = this.#encoder.encode(`${revision} ${body}`);
+    const value = utf8(`${revision} ${body}`);
     const put = { revision: seen?.at ?? 0 };
     const outcome = await this.#bucket.put(`checkpoint.${key}`, value, put);
     if (outcome.kind === "stored") {
@@ -118,7 +117,7 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
       this.#seen.delete(key);
       return undefined;
     }
-    const text = this.#decoder.decode(value);
+    const text = decodeUtf8(value);
     const space = text.indexOf(" ");
     const saved = { revision: Number(text.slice(0, space)), body: text.slice(space + 1) };
     this.#seen.set(key, { at, saved });

@@ -1,3 +1,4 @@
+import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
 import { PoisonEventError, StreamRegressedError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
@@ -167,7 +168,7 @@ export class PartitionRun<Tx, E extends Event> {
   /** One event, until it is handled or parked. */
   async #handleOne(event: E & RecordedEvent): Promise<void> {
     const { name, seat, signal, failure, onError, monitor } = this.#parts;
-    let pause = failure.delay;
+    const nextWait = jitteredWaits(failure.delay, failure.maxDelay);
     for (let attempts = 1;; attempts++) {
       const failed = await this.#try(event, passed(seat.state, event));
       if (failed === undefined) return;
@@ -183,9 +184,8 @@ export class PartitionRun<Tx, E extends Event> {
         monitor.park(event);
         return await seat.save();
       }
-      await sleep(pause * (0.5 + Math.random() / 2), signal);
+      await sleep(nextWait(), signal);
       if (signal.aborted) throw await this.#stopped();
-      pause = Math.min(pause * 2, failure.maxDelay);
     }
   }
 

@@ -1,3 +1,4 @@
+import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
 import type { Notifier } from "../base/notifier.ts";
 import { CheckpointConflictError, isAetherError, StreamRegressedError } from "../errors.ts";
@@ -5,10 +6,8 @@ import type { SavedCheckpoint } from "./checkpoint_store.ts";
 import type { ProjectionCheckpoints } from "./ledger.ts";
 import type { PartitionState } from "./state.ts";
 
-/** First wait before a checkpoint store is tried again, in ms; it doubles. */
-const SHORTEST = 20;
-/** Longest wait before a checkpoint store is tried again, in ms. */
-const LONGEST = 5_000;
+/** The shortest and the longest span before a checkpoint store is tried again, in ms. */
+const WAITS = [20, 5_000] as const;
 
 /** Thrown inside of a transaction to tell the handler's failure from the transaction's own. */
 export class HandlerFailure extends Error {
@@ -187,14 +186,15 @@ export class PartitionOwner<Tx> {
   /** Does `work`, again for as long as the store of checkpoints is in trouble. */
   async #persist(work: () => Promise<void>): Promise<void> {
     const { signal, onError } = this.#parts;
-    for (let pause = SHORTEST;; pause = Math.min(pause * 2, LONGEST)) {
+    const nextWait = jitteredWaits(...WAITS);
+    for (;;) {
       try {
         return await work();
       } catch (error) {
         if (error instanceof HandlerFailure || isFinal(error)) throw error;
         if (signal.aborted) throw signal.reason;
         onError(error);
-        await sleep(pause * (0.5 + Math.random() / 2), signal);
+        await sleep(nextWait(), signal);
       }
     }
   }

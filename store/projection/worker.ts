@@ -1,5 +1,6 @@
 import { sleep } from "../base/sleep.ts";
 import { encodeToken } from "../base/token.ts";
+import { decodeUtf8, utf8 } from "../base/utf8.ts";
 import type { Bucket } from "../kv/bucket.ts";
 import type { BucketEntry } from "../kv/entry.ts";
 import type { LeaseStore } from "./leases.ts";
@@ -81,7 +82,7 @@ export class ProjectionWorker implements Share {
     const key = this.#keyOf(slot);
     const claim = this.#mine.get(key);
     this.#mine.delete(key);
-    if (claim !== undefined) await this.#bucket.put(key, bytesOf(""), claim).catch(this.#onError);
+    if (claim !== undefined) await this.#bucket.put(key, utf8(""), claim).catch(this.#onError);
   }
 
   /** See {@linkcode Share.leave}. */
@@ -131,7 +132,7 @@ export class ProjectionWorker implements Share {
 
   async #claim(slot: PartitionId, revision: number): Promise<boolean> {
     const key = this.#keyOf(slot);
-    const outcome = await this.#bucket.put(key, bytesOf(this.#id), { revision });
+    const outcome = await this.#bucket.put(key, utf8(this.#id), { revision });
     if (outcome.kind !== "stored") return false; // Where it is stored all the same, the next look says so.
     this.#mine.set(key, { worker: this.#id, revision: outcome.first });
     return true;
@@ -143,7 +144,7 @@ export class ProjectionWorker implements Share {
     for (const { key, value, revision } of await this.#bucket.list(`${this.#prefix}.>`)) {
       const worker = this.#workerOf(key);
       if (worker !== undefined) workers.add(worker);
-      else claims.set(key, { worker: new TextDecoder().decode(value), revision });
+      else claims.set(key, { worker: decodeUtf8(value!), revision });
     }
     return { workers, claims };
   }
@@ -170,7 +171,7 @@ export class ProjectionWorker implements Share {
   }
 
   async #sign(): Promise<void> {
-    const value = bytesOf(this.#id);
+    const value = utf8(this.#id);
     const ttl = this.#lease / 1000;
     let outcome = await this.#bucket.put(this.#own, value, { revision: this.#alive, ttl });
     if (outcome.kind !== "stored") {
@@ -212,8 +213,4 @@ export class ProjectionWorker implements Share {
   #keyOf({ version, partition }: PartitionId): string {
     return `${this.#prefix}.${version}.${partition}`;
   }
-}
-
-function bytesOf(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
 }

@@ -1,3 +1,4 @@
+import { jsonIn } from "../base/json.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { prepareReadAll } from "../check/query.ts";
 import { CorruptEventError, StoreUnavailableError, StreamRegressedError } from "../errors.ts";
@@ -240,11 +241,7 @@ function matcher(filter: EventFilter = {}): (event: Event) => boolean {
 }
 
 function identityIn({ data }: StoredMessage): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(data))?.identity;
-  } catch {
-    return undefined;
-  }
+  return (jsonIn(data) as { identity?: unknown } | null | undefined)?.identity;
 }
 
 function told(error: unknown): unknown {

@@ -1,3 +1,4 @@
+import { decodeJson, encodeJson } from "../base/json.ts";
 import { jsonProblem, TOO_MANY } from "../base/json_fidelity.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import { versionProblem } from "../check/events.ts";
@@ -7,9 +8,6 @@ import { InvalidSnapshotError } from "../errors.ts";
 import { timestampProblem } from "../format/decode.ts";
 import { HEADER_ROOM } from "../format/layout.ts";
 import type { Snapshot, SnapshotQuery } from "./snapshot.ts";
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** How a store encodes snapshots, and what fits. */
 export interface SnapshotEncoding {
@@ -67,7 +65,7 @@ async function encode(
   snapshot: Snapshot,
   codec: Codec<Snapshot> | undefined,
 ): Promise<Uint8Array> {
-  if (codec === undefined) return encoder.encode(JSON.stringify(snapshot));
+  if (codec === undefined) return encodeJson(snapshot);
   try {
     return await codec.encode(snapshot);
   } catch (cause) {
@@ -87,7 +85,7 @@ export async function decodeSnapshot(
 ): Promise<Snapshot | undefined> {
   let value: unknown;
   try {
-    value = codec === undefined ? JSON.parse(decoder.decode(body)) : await codec.decode(body);
+    value = codec === undefined ? decodeJson(body) : await codec.decode(body);
   } catch {
     return undefined;
   }

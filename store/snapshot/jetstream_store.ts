@@ -7,6 +7,7 @@ import type { Connection } from "../connection.ts";
 import { StoreUnavailableError, StreamConfigError } from "../errors.ts";
 import { SnapshotLayout } from "../format/layout.ts";
 import { ensureStream, opening, openRequests } from "../nats/open.ts";
+import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import type { RequestMux } from "../nats/requests.ts";
 import { attempt } from "../nats/retry.ts";
 import { StreamApi } from "../nats/stream_api.ts";
@@ -102,7 +103,7 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     this.#layout = api.layout;
     this.#requests = api.requests;
     this.#codec = codec;
-    this.#log = new SnapshotLog(api, codec, timeout / 5);
+    this.#log = new SnapshotLog(api, codec, requestTimeoutOf(timeout));
     this.#timeout = timeout;
     const { max_msg_size: limit = -1 } = config;
     this.#maxMessage = limit > 0 ? limit : Infinity;

@@ -7,8 +7,8 @@ const SHORTEST = 4;
 const LONGEST = 250;
 
 /**
- * Waits between tries: a random part of a span that doubles from 4 to 250 ms, and for the
- * connection where it is down. The function that it gives waits once, and says whether there
+ * Waits between tries: for a random part of a span that doubles from 4 to 250 ms, and for the
+ * connection if it is down. The function that it returns waits once, and returns whether there
  * is time for another try before `deadline` (by the monotonic clock, in ms; `Infinity` is never);
  * an aborted `signal` leaves none.
  */

@@ -8,7 +8,8 @@ import type { EventStore, EventSubscription } from "../store.ts";
 
 /** How long a common reading waits for partitions that begin at the same time, in ms. */
 const GATHER = 20;
-/** What is read. */
+
+/** Options for {@linkcode ProjectionReader}. */
 export interface ReaderOptions {
   readonly store: EventStore;
   readonly filter: EventFilter;
@@ -16,7 +17,7 @@ export interface ReaderOptions {
   readonly of: number;
   /** Events that a partition takes at once. */
   readonly size: number;
-  /** How long the others wait for a partition that does not come along, in ms. @default {1_000} */
+  /** How long the others wait for a partition that is too slow, in ms. @default {1_000} */
   readonly patience?: number;
 }
 
@@ -27,7 +28,7 @@ interface Common<E extends Event> extends SharedPosition {
   /** Resolves when it is over. */
   done: Promise<void>;
   subscription: EventSubscription<E> | undefined;
-  /** The last event that it gave, or the sequence before its first; undefined before it begins. */
+  /** Sequence of its last event, or the one before its first; `undefined` before it begins. */
   at: number | undefined;
   caughtUp: boolean;
 }
@@ -40,9 +41,9 @@ interface Lone<E extends Event> {
 
 /**
  * Reads the events of all partitions that one process runs, by one subscription: a server that
- * had to sort them out would take many times longer. A partition that is behind, as one that was
- * taken over, or that does not come along, reads by a subscription of its own until it has
- * caught up with the others.
+ * had to filter them would take many times longer. A partition that is behind, for example after
+ * a takeover, or that is too slow, reads by a subscription of its own until it has caught up with
+ * the others.
  */
 export class ProjectionReader<E extends Event> {
   readonly #options: ReaderOptions;
@@ -57,11 +58,11 @@ export class ProjectionReader<E extends Event> {
     const types = eventTypes && new Set<string>(eventTypes);
     this.#options = options;
     this.#filter = filter;
-    // Types are sorted out here, for what is seen and not wanted is progress too.
+    // It filters types itself, because unwanted events move the position too.
     this.#wanted = types === undefined ? () => true : ({ eventType }) => types.has(eventType);
   }
 
-  /** Begins to read for a partition, after sequence `after`. */
+  /** Begins to read for a partition after sequence `after`. */
   join(partition: number, after: number): PartitionBuffer<E> {
     const { size } = this.#options;
     const intake = new PartitionBuffer<E>(partition, after, { size, wanted: this.#wanted });
@@ -71,7 +72,7 @@ export class ProjectionReader<E extends Event> {
     return intake;
   }
 
-  /** Reads no more for a partition; resolves when nothing is held for it. */
+  /** Stops reading for a partition; resolves when nothing is held for it. */
   async leave(intake: PartitionBuffer<E>): Promise<void> {
     intake.end();
     const lone = this.#lone.get(intake);
@@ -117,7 +118,7 @@ export class ProjectionReader<E extends Event> {
         common.caughtUp = true;
         for (const intake of intakes.values()) intake.reach();
       }, () => {});
-      let told = performance.now();
+      let pokedAt = performance.now();
       for await (const event of subscription) {
         common.at = event.sequence;
         common.last = event;
@@ -127,8 +128,8 @@ export class ProjectionReader<E extends Event> {
           if (intake.full) await this.#waitFor(intake, common);
         }
         const now = performance.now();
-        if (now - told < SIGHT) continue;
-        told = now;
+        if (now - pokedAt < SIGHT) continue;
+        pokedAt = now;
         for (const intake of intakes.values()) intake.poke();
       }
       throw ended();
@@ -138,7 +139,7 @@ export class ProjectionReader<E extends Event> {
     }
   }
 
-  /** Waits until it takes more; where that takes long, the others go on without it. */
+  /** Waits until the partition takes more; if that takes long, the others go on without it. */
   async #waitFor(intake: PartitionBuffer<E>, { intakes }: Common<E>): Promise<void> {
     await intake.room(this.#options.patience ?? 1_000);
     if (!intake.full || intake.ended || intakes.get(intake.partition) !== intake) return;
@@ -176,7 +177,7 @@ export class ProjectionReader<E extends Event> {
     }
   }
 
-  /** Whether it has come as far as the others, so that what they get next it needs as well. */
+  /** Whether it has come as far as the others, so that it can share their next events. */
   #isTogether({ position }: PartitionBuffer<E>): boolean {
     const { at } = this.#common ?? {};
     return at === undefined || position >= at;

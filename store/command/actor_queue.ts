@@ -10,10 +10,10 @@ import type { EventStore } from "../store.ts";
 
 /** The most commands that are saved together. */
 const MAX_GROUP = 250;
-/** Shortest and longest wait after a conflict, in ms; a random part of it is waited. */
+/** First wait after a conflict, in ms, and the longest; a random part is waited, and over again. */
 const CONFLICT_PAUSE = [2, 64] as const;
 /** The same after a try without an answer. */
-const UNKNOWN_PAUSE = [8, 256] as const;
+const DOUBT_PAUSE = [8, 256] as const;
 /**
  * A process that saves without a read is quicker than any that has to read first, and would keep
  * other writers out for as long as it goes on. So it rests after `alone` ms, and already after
@@ -138,24 +138,24 @@ export class ActorQueue {
     VersionConflictError | undefined
   > {
     const expect = [{ actorId: this.#actorId, version: base.version }];
-    const pause = new Pause(...UNKNOWN_PAUSE);
-    const unknown = new UnknownSaves();
+    const pause = new Pause(...DOUBT_PAUSE);
+    const doubt = new UnknownSaves();
     for (const { job } of commands) job.saving();
     for (;;) {
       try {
-        const saved = unknown.exists ? events : originals;
+        const saved = doubt.exists ? events : originals;
         await this.#pace.run(commands.length, () => this.#store.saveEvents(saved, { expect }));
-        unknown.end("saved");
+        doubt.end("saved");
         return undefined;
       } catch (error) {
         if (isAetherError(error, "VersionConflictError")) {
-          unknown.end("not-saved");
+          doubt.end("not-saved");
           return error;
         }
-        if (isAetherError(error, "SaveOutcomeUnknownError")) unknown.add(error);
-        else if (!unknown.exists) throw error;
+        if (isAetherError(error, "SaveOutcomeUnknownError")) doubt.add(error);
+        else if (!doubt.exists) throw error;
         // Nothing else may be decided until the outcome of this save is known.
-        const waiting = commands.filter((command) => isWaiting(command, unknown, error));
+        const waiting = commands.filter((command) => isWaiting(command, doubt, error));
         if (waiting.length === 0) throw error;
         await pause.wait(waiting.map(({ job }) => job));
       }
@@ -206,15 +206,15 @@ function fits(job: PendingCommand, first: PendingCommand): boolean {
 }
 
 /** Whether the caller still waits; if not, its call rejects with the unknown outcome. */
-function isWaiting(command: PlannedCommand, unknown: UnknownSaves, error: unknown): boolean {
+function isWaiting(command: PlannedCommand, doubt: UnknownSaves, error: unknown): boolean {
   const { job } = command;
   const reason = job.giveUpReason();
   if (reason === undefined) return true;
-  job.reject(unknown.errorFor(command, job.options.signal?.aborted ? reason.cause : error));
+  job.reject(doubt.errorFor(command, job.options.signal?.aborted ? reason.cause : error));
   return false;
 }
 
-/** Waits that double, then begin again: tries close together can get in between other writers. */
+/** Waits that grow, and begin anew: some tries have to be close to each other to get between. */
 class Pause {
   #span: number;
   readonly #shortest: number;

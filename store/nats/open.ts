@@ -75,8 +75,8 @@ export async function ensureStream(
   timeout: number,
 ): Promise<StreamConfig> {
   const requestTimeout = timeout / 5;
-  const existing = await api.info(requestTimeout);
-  if (existing !== undefined) return existing.config;
+  const standing = await api.info(requestTimeout);
+  if (standing !== undefined) return standing.config;
   try {
     await api.create(config, requestTimeout);
   } catch (error) {

@@ -29,7 +29,7 @@ export class PartitionBuffer<E extends Event> {
   /** The sequence up to which it knows all events. */
   #position: number;
   #seen: RecordedEvent | undefined;
-  #tide: SharedPosition | undefined;
+  #shared: SharedPosition | undefined;
   #given = 0;
   #taken = 0;
   /** How many events have to be taken until it has caught up, if that is known. */
@@ -51,13 +51,13 @@ export class PartitionBuffer<E extends Event> {
 
   /** The last sequence that it knows of, or the one that it began after. */
   get position(): number {
-    return Math.max(this.#position, this.#tide?.last?.sequence ?? 0);
+    return Math.max(this.#position, this.#shared?.last?.sequence ?? 0);
   }
 
   /** The shared reading that it gets its events from, after its own position. */
-  set tide(tide: SharedPosition | undefined) {
-    if (this.#tide?.last !== undefined) this.show(this.#tide.last);
-    this.#tide = tide;
+  set shared(shared: SharedPosition | undefined) {
+    if (this.#shared?.last !== undefined) this.show(this.#shared.last);
+    this.#shared = shared;
   }
 
   /** Whether the reader should add no more for now. */
@@ -134,7 +134,7 @@ export class PartitionBuffer<E extends Event> {
     this.#taken += events.length;
     this.#changed.notify();
     if (this.#events.length > 0) return { events, seen: events.at(-1) };
-    if (this.#tide?.last !== undefined) this.show(this.#tide.last);
+    if (this.#shared?.last !== undefined) this.show(this.#shared.last);
     return { events, seen: this.#seen };
   }
 }

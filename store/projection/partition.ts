@@ -52,7 +52,7 @@ export interface PartitionParts<Tx, E extends Event> {
 /** Handles the events of one partition, in order, one at a time. */
 export class PartitionRun<Tx, E extends Event> {
   readonly #parts: PartitionParts<Tx, E>;
-  #intake: PartitionBuffer<E> | undefined;
+  #buffer: PartitionBuffer<E> | undefined;
 
   /** Does nothing yet. */
   constructor(parts: PartitionParts<Tx, E>) {
@@ -74,7 +74,7 @@ export class PartitionRun<Tx, E extends Event> {
 
   /** Makes it look for actors to try again. */
   poke(): void {
-    this.#intake?.poke();
+    this.#buffer?.poke();
   }
 
   /** Proves that the event at the checkpoint is still in its place. */
@@ -105,13 +105,13 @@ export class PartitionRun<Tx, E extends Event> {
 
   async #follow(): Promise<void> {
     const { slot, seat, signal, reader, retries, onCaughtUp } = this.#parts;
-    const intake = this.#intake = reader.join(slot.partition, seat.state.sequence);
+    const buffer = this.#buffer = reader.join(slot.partition, seat.state.sequence);
     try {
-      const isNew = () => intake.caughtUp && !seat.state.caughtUp;
-      const isDue = () => intake.position > seat.state.sequence && seat.age > SIGHT;
+      const isNew = () => buffer.caughtUp && !seat.state.caughtUp;
+      const isDue = () => buffer.position > seat.state.sequence && seat.age > SIGHT;
       const wake = () => isNew() || isDue() || this.#asked(retries()) !== undefined;
       while (!signal.aborted) {
-        const { events, seen } = await intake.take(wake, signal);
+        const { events, seen } = await buffer.take(wake, signal);
         await this.#handle(events);
         if (seen !== undefined && !signal.aborted) this.#see(seen);
         const caughtUp = isNew();
@@ -123,7 +123,7 @@ export class PartitionRun<Tx, E extends Event> {
         }
       }
     } finally {
-      await reader.leave(intake);
+      await reader.leave(buffer);
     }
   }
 

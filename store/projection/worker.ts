@@ -132,7 +132,7 @@ export class ProjectionWorker implements Share {
   async #claim(slot: PartitionId, revision: number): Promise<boolean> {
     const key = this.#keyOf(slot);
     const outcome = await this.#bucket.put(key, bytesOf(this.#id), { revision });
-    if (outcome.kind !== "stored") return false; // If it was stored, the next survey shows it.
+    if (outcome.kind !== "stored") return false; // Where it is stored all the same, the next look says so.
     this.#mine.set(key, { worker: this.#id, revision: outcome.first });
     return true;
   }

@@ -11,7 +11,7 @@ import type { Snapshot, SnapshotQuery } from "./snapshot.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** How a store encodes snapshots, and how many bytes fit. */
+/** How a store encodes snapshots, and what fits. */
 export interface SnapshotEncoding {
   /** Bytes that one message may take, headers included. */
   readonly maxBytes: number;

@@ -6,8 +6,8 @@ import type { RequestMux } from "./requests.ts";
 const WAITS = [4, 250] as const;
 
 /**
- * Waits between tries: a random part of a span that doubles from 4 to 250 ms, and for the
- * connection where it is down. The function that it gives waits once, and says whether there
+ * Waits between tries: for a random part of a span that doubles from 4 to 250 ms, and for the
+ * connection if it is down. The function that it returns waits once, and returns whether there
  * is time for another try before `deadline` (by the monotonic clock, in ms; `Infinity` is never);
  * an aborted `signal` leaves none.
  */

@@ -8,7 +8,7 @@ import type { CheckpointStore, SavedCheckpoint } from "./checkpoint_store.ts";
 
 /** Options for {@linkcode KvCheckpointStore.open}. */
 export interface KvCheckpointStoreOptions {
-  /** Keeps projections apart: most often the event store's. @default {"default"} */
+  /** Keeps projections apart: usually the event store's namespace. @default {"default"} */
   readonly namespace?: string;
   /** Copies of the bucket, counted when it is made. Use 3 in production. @default {1} */
   readonly replicas?: number;
@@ -23,8 +23,8 @@ export function projectionBucket(namespace: string): string {
 
 /**
  * A {@linkcode CheckpointStore} in a NATS key-value bucket, `AETHER_PROJECTION_<namespace>`, which
- * `nats kv get` shows. Its saves come after the effects: after a crash the events since the last
- * save are handled again, at most one batch.
+ * `nats kv get` shows. A projection saves after the effects: after a crash it handles the events
+ * since the last save again, at most one batch.
  *
  * @example A projection that goes on where it was
  * ```ts ignore
@@ -49,7 +49,7 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
   /** The bucket, as NATS tools name it. */
   readonly bucket: string;
   readonly #bucket: Bucket;
-  /** What was seen last of each key, so that a save need not read first. */
+  /** The last seen content of each key, so that a save need not read first. */
   readonly #seen = new Map<string, { readonly at: number; readonly saved: SavedCheckpoint }>();
 
   private constructor(namespace: string, bucket: Bucket) {
@@ -59,8 +59,8 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
   }
 
   /**
-   * Opens the bucket of a namespace, or makes it where there is none. The connection stays the
-   * caller's to close.
+   * Opens the bucket of a namespace, or makes it if there is none. The caller closes the
+   * connection.
    *
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The bucket would lose checkpoints.

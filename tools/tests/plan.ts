@@ -1,5 +1,5 @@
 /** Decides which test files run, and in which order. */
-import { join, relative, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { ROOT } from "../root.ts";
 
 /**
@@ -16,15 +16,26 @@ export const FIRST: readonly string[] = [
   "tests/store/jetstream/cluster_test.ts",
   "tests/store/fencing/fault_test.ts",
   "tests/store/fencing/cluster_test.ts",
-  "tests/store/faults/cluster_test.ts",
   "tests/store/read/subscribe_nodes_test.ts",
   "tests/store/read/subscribe_fault_test.ts",
   "tests/store/save/batch_cluster_test.ts",
   "tests/support/fixture_test.ts",
 ];
 
-/** The files that cannot run beside others, each with the reason. They run after the rest, one by one. */
-export const ALONE: ReadonlyMap<string, string> = new Map();
+/**
+ * The files that fail on a machine with too much to do, each with what they bound in time. They run after the rest,
+ * no more of them at once than there are cores.
+ */
+export const CALM: ReadonlyMap<string, string> = new Map([
+  ["tests/store/faults/cluster_test.ts", "the answer of a leader that comes back"],
+  ["tests/store/command/execute_contention_test.ts", "a request during contention"],
+  ["tests/store/nats/bulk_consumer_test.ts", "the first answers of a long read"],
+  ["tests/store/save/batch_full_test.ts", "many saves that race"],
+  ["tests/store/save/batch_group_test.ts", "a save whose outcome has to be known"],
+  ["tests/store/save/batch_fault_test.ts", "500 saves whose acknowledgements are lost"],
+  ["tests/store/signal_test.ts", "60 saves under way at once"],
+  ["tests/store/read/reads_test.ts", "a read that has to do with few requests"],
+]);
 
 /** What the caller of the task wants. */
 export interface Wish {
@@ -80,7 +91,7 @@ export async function testFiles(folder: string = ROOT): Promise<string[]> {
   return files.sort();
 }
 
-/** The files among `all` that the words mean, and the name of tests that one of them is. */
+/** The files among `all` that the words mean, and the part of a test's name that one of them may be. */
 export async function select(
   words: readonly string[],
   all: readonly string[],
@@ -97,7 +108,36 @@ export async function select(
     throw new RangeError(`Cannot find a test file by ${names.join(" nor by ")}`);
   }
   const chosen = files.size > 0 ? [...files] : all;
-  return filter === undefined ? { files: chosen } : { files: chosen, filter };
+  if (filter === undefined) return { files: chosen };
+  return { files: files.size > 0 ? chosen : await mentioning(filter, all), filter };
+}
+
+/**
+ * The files that may have a test whose name holds `name`, as they, or what they import of tests and suites,
+ * hold its words; names are put together at run time, so the whole name may be nowhere.
+ */
+async function mentioning(name: string, all: readonly string[]): Promise<readonly string[]> {
+  const words = name.match(/[A-Za-z]{3,}/g) ?? [];
+  const sources = new Map<string, Promise<{ text: string; imports: string[] }>>();
+  const read = async (path: string): Promise<{ text: string; imports: string[] }> => {
+    const text = await Deno.readTextFile(path).catch(() => "");
+    const imports = [...text.matchAll(/(?:from|import) "(\.[^"]+)"/g)]
+      .map(([, to = ""]) => resolve(dirname(path), to))
+      .filter((to) => /^(tests|testing)$/.test(relative(ROOT, to).split(/[/\\]/)[0]!));
+    return { text, imports };
+  };
+  const found = await Promise.all(all.map(async (file) => {
+    const paths = new Set([join(ROOT, file)]);
+    const missing = new Set(words);
+    for (const path of paths) { // grows on the way
+      if (!sources.has(path)) sources.set(path, read(path));
+      const { text, imports } = await sources.get(path)!;
+      for (const word of missing) if (text.includes(word)) missing.delete(word);
+      for (const to of imports) paths.add(to);
+    }
+    return missing.size === 0;
+  }));
+  return all.filter((_, at) => found[at]);
 }
 
 /** The test files at a path, which counts from the caller's folder or the project's. */
@@ -113,13 +153,13 @@ async function at(path: string, all: readonly string[]): Promise<readonly string
   return undefined;
 }
 
-/** Splits files into those that run side by side, in the order in which they start, and those that follow alone. */
+/** Splits files into those that run side by side, in the order in which they start, and those that follow in calm. */
 export function inOrder(
   files: readonly string[],
-): { readonly together: readonly string[]; readonly alone: readonly string[] } {
+): { readonly together: readonly string[]; readonly calm: readonly string[] } {
   const rank = (file: string) => (FIRST.indexOf(file) + FIRST.length + 1) % (FIRST.length + 1);
   return {
-    together: files.filter((file) => !ALONE.has(file)).sort((a, b) => rank(a) - rank(b)),
-    alone: files.filter((file) => ALONE.has(file)),
+    together: files.filter((file) => !CALM.has(file)).sort((a, b) => rank(a) - rank(b)),
+    calm: files.filter((file) => CALM.has(file)),
   };
 }

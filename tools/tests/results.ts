@@ -68,7 +68,9 @@ function unescape(text: string): string {
 export function reasons(ignored: readonly string[]): string {
   const counts = new Map<string, number>();
   for (const reason of ignored) counts.set(reason, (counts.get(reason) ?? 0) + 1);
-  return [...counts].sort((a, b) => b[1] - a[1]).map(([reason, count]) => `${count} ${reason}`)
+  return [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).map(([reason, count]) =>
+    `${count} ${reason}`
+  )
     .join("; ");
 }
 

@@ -22,27 +22,29 @@ export class TestRun {
     return this.#stopped;
   }
 
-  /** Runs what can run together, `jobs` files at once, then the others one by one. */
+  /** Runs what can run together, `jobs` files at once, then the calm files, one for each core. */
   async all(
-    { together, alone }: {
-      readonly together: readonly string[];
-      readonly alone: readonly string[];
-    },
+    { together, calm }: { readonly together: readonly string[]; readonly calm: readonly string[] },
     jobs: number,
   ): Promise<void> {
     const temp = await Deno.makeTempDir({ prefix: "aether-tests-" });
     try {
-      const check = this.#check([...together, ...alone]); // beside the tests, which are not checked themselves
-      const waiting = together.entries(); // shared: each file is taken once
-      const worker = async (): Promise<void> => {
-        for (const [at, file] of waiting) await this.#file(file, join(temp, `${at}.xml`));
-      };
-      await Promise.all(Array.from({ length: Math.min(jobs, together.length) }, worker));
+      const check = this.#check([...together, ...calm]); // beside the tests, which are not checked themselves
+      await this.#some(together, jobs, temp);
       await check;
-      for (const file of alone) await this.#file(file, join(temp, "alone.xml"));
+      await this.#some(calm, Math.min(jobs, navigator.hardwareConcurrency), temp);
     } finally {
       await Deno.remove(temp, { recursive: true });
     }
+  }
+
+  /** Runs files, `jobs` at once, in their order. */
+  async #some(files: readonly string[], jobs: number, temp: string): Promise<void> {
+    const waiting = files.values(); // shared: each file is taken once
+    const worker = async (): Promise<void> => {
+      for (const file of waiting) await this.#file(file, join(temp, `${crypto.randomUUID()}.xml`));
+    };
+    await Promise.all(Array.from({ length: Math.min(jobs, files.length) }, worker));
   }
 
   /** Ends the tests under way, and starts no more. */
@@ -52,7 +54,9 @@ export class TestRun {
   }
 
   async #check(files: readonly string[]): Promise<void> {
-    if (this.#flags.some((flag) => flag.startsWith("--no-check"))) return this.#report.skip();
+    if (files.length === 0 || this.#flags.some((flag) => flag.startsWith("--no-check"))) {
+      return this.#report.skip();
+    }
     const start = performance.now();
     const { success, output } = await this.#deno(["check", ...files]);
     this.#add("types", { passed: 0, failed: success ? 0 : 1, ignored: [] }, output, start);
@@ -70,12 +74,16 @@ export class TestRun {
       ...this.#flags.filter((flag) => !flag.startsWith("--no-check")),
       file,
     ]);
-    // There is no report if the file did not compile, or was killed.
-    const counts = readJunit(await Deno.readTextFile(xml).catch(() => ""), output);
+    // There is no report if the file did not compile or was killed, and an empty one if the file ended its
+    // process before its tests ran, for which `deno test` gives code 0.
+    const report = await Deno.readTextFile(xml).catch(() => "");
     await Deno.remove(xml).catch(() => {});
+    const counts = readJunit(report, output);
+    const hasTests = report.includes("<testcase");
     // Errors outside of tests are not in the report.
-    const failed = Math.max(counts.failed, success ? 0 : 1);
-    this.#add(file, { ...counts, failed }, output, start);
+    const failed = Math.max(counts.failed, success && hasTests ? 0 : 1);
+    const note = hasTests ? "" : `\n${file} ended without saying how its tests went\n`;
+    this.#add(file, { ...counts, failed }, output + note, start);
   }
 
   #add(

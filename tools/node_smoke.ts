@@ -31,13 +31,17 @@ const QUICK_START = `Order state after replaying 2 events:
 export async function nodeSmoke(): Promise<string> {
   const work = await Deno.makeTempDir({ prefix: "aether-node-" });
   try {
-    await pack(work);
-    await installDial(join(work, "dial"));
-    await installApp(join(work, "app"));
-    await checkTypes(join(work, "app"));
+    const app = join(work, "app");
+    const [nodes] = await Promise.all([
+      Promise.all(NODES.map((version) => installNode(version, work))),
+      pack(work).then(() => installApp(app)),
+      installDial(join(work, "dial")),
+    ]);
     await using server = await NatsServer.start();
-    const versions: string[] = [];
-    for (const node of NODES) versions.push(await runOn(node, work, server));
+    const [versions] = await Promise.all([
+      Promise.all(nodes.map((node) => runOn(node, app, server))),
+      checkTypes(app),
+    ]);
     return versions.join(" and ");
   } finally {
     await Deno.remove(work, { recursive: true });
@@ -164,13 +168,16 @@ async function typeErrors(folder: string): Promise<string[]> {
   );
 }
 
-/** Runs the programs on one version of Node; gives that version. */
-async function runOn(version: string, work: string, server: NatsServer): Promise<string> {
+/** Installs one version of Node; gives the path of its program. */
+async function installNode(version: string, work: string): Promise<string> {
   const folder = join(work, `node-${version}`);
   await emptyPackage(folder);
   await npmInstall(folder, [`node@${version}`]);
-  const node = join(folder, "node_modules", "node", "bin", "node");
-  const cwd = join(work, "app");
+  return join(folder, "node_modules", "node", "bin", "node");
+}
+
+/** Runs the programs of a folder on one version of Node; gives that version. */
+async function runOn(node: string, cwd: string, server: NatsServer): Promise<string> {
   const env = { NATS_URL: server.url };
   const said = (await mustRun(node, ["--version"])).stdout.trim();
   for (const args of [["quick_start.ts"], ["quick_start.ts", "--nats"]]) {

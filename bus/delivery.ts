@@ -1,3 +1,4 @@
+import { decodeJson, isRecord } from "../store/base/json.ts";
 import type { Counts } from "./metrics.ts";
 import { prepareEvent } from "../store/check/events.ts";
 import type { Event, EventMetadata } from "../store/event.ts";
@@ -5,9 +6,6 @@ import type { PreparedEvent } from "../store/format/encode.ts";
 
 /** Levels of nesting that an event may have, as on saving. */
 const MAX_DEPTH = 500;
-
-const decoder = new TextDecoder();
-const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
 /** One event on its way to the subscribers of one node, who share it. */
 export interface BusDelivery {
@@ -31,7 +29,7 @@ export function sealEvent(event: Event, maxBytes: number): PreparedEvent {
  * Throws if it is not an event of this type and actor: anybody may have sent it.
  */
 export function openEvent(body: Uint8Array, eventType: string, actorId: string): Event {
-  const value = JSON.parse(textOf(body)) as Record<string, unknown>;
+  const value = decodeJson(body) as Record<string, unknown>;
   const { id, version, data } = value;
   const timestamp = new Date(value.timestamp as string);
   const right = typeof id === "string" && id !== "" && value.eventType === eventType &&
@@ -48,14 +46,8 @@ export function handOut(event: Event): Event {
   return Object.freeze({ ...event, timestamp: new Date(event.timestamp) });
 }
 
-/** The strict decoder takes half as long again: only what may be broken goes through it. */
-function textOf(body: Uint8Array): string {
-  const text = decoder.decode(body);
-  return text.includes("\ufffd") ? strictDecoder.decode(body) : text;
-}
-
 function metadataOf(value: unknown): EventMetadata {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isRecord(value)) {
     throw new TypeError("Cannot read the message: its metadata is no object");
   }
   for (const key of Object.keys(value)) {

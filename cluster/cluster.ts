@@ -18,15 +18,15 @@ import { isAetherError, StoreUnavailableError } from "../store/errors.ts";
 /** How commands are handled; see {@linkcode Cluster.handle}. */
 export interface HandleOptions {
   /**
-   * Gives the reply of a command that comes again after it was handled, from the events that it
-   * led to. Without it the sender of such a command gets {@linkcode CommandAlreadyHandledError}.
+   * Makes the reply of a command that comes again after it was handled, from the events that it led
+   * to. Without it, the sender of such a command gets {@linkcode CommandAlreadyHandledError}.
    *
    * @default {undefined}
    */
   readonly onDuplicate?: ReplyToDuplicate;
 }
 
-/** Who owns the shard of an actor. */
+/** The owner of an actor's shard. */
 export interface ActorOwner {
   /** The node. */
   readonly nodeId: string;
@@ -34,20 +34,21 @@ export interface ActorOwner {
   readonly shard: number;
 }
 
-/** What {@linkcode Cluster.changes} tells. */
+/** One change that {@linkcode Cluster.changes} reports. */
 export type ClusterEvent =
   | ClusterChange
-  /** Another node leads, or nobody for the time being. */
+  /** Another node leads, or none for the time being. */
   | { readonly type: "leader"; readonly leader: Leader | undefined }
   /** A new map gives shards to other nodes. */
   | { readonly type: "moved"; readonly mapVersion: number; readonly moves: readonly ShardMove[] };
 
 /**
  * A node of a cluster: finds the others, takes its share of the shards, handles the commands of
- * their actors, and sends commands to the owners of others. NATS is all that it needs.
+ * their actors, and sends commands to the owners of other actors. It needs only NATS.
  *
- * Who owns a shard is a matter of time; who may write is none: every save carries its owner's
- * claim, and the stream of events refuses it from the moment on that another claim is stored.
+ * The owner of a shard may change at any time, and still only one process can write: every save
+ * carries its owner's claim, and the stream of events refuses the save once another claim is
+ * stored.
  *
  * Open the connection with `maxReconnectAttempts: -1`.
  *
@@ -82,7 +83,7 @@ export class Cluster implements AsyncDisposable {
       requests: node.requests,
       ownerOf: (actorId) => this.#destinationOf(actorId),
       isThere: ({ nodeId, incarnation }) => memberOf(this.view, nodeId, incarnation) !== undefined,
-      runHere: (message) => node.tenure.run(message),
+      runHere: (message) => node.session.run(message),
       changed: node.changed,
       capacity: node.limits.maxCommands,
       requestTimeout: TRY,
@@ -91,15 +92,15 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * Joins the cluster of a namespace, and makes what it needs where there is none: a bucket
+   * Joins the cluster of a namespace, and makes what it needs if it does not exist: a bucket
    * `AETHER_CLUSTER_<namespace>` and the stream of events. Resolves when this node is in the view;
-   * its shards come when the coordinator has dealt them out.
+   * its shards follow once the coordinator has assigned them.
    *
    * @throws {RangeError} The timings break a rule, or a name or another option is out of its range.
    * @throws {NodeReplacedError} Another process joined by the same name at the same time.
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
-   * @throws {StreamConfigError} The stream or the bucket would lose what is in it, or the stream
-   * has other shards than asked.
+   * @throws {StreamConfigError} The stream or the bucket would lose data, or the stream has another
+   * number of shards than the options ask for.
    * @throws {StoreUnavailableError} JetStream does not answer.
    */
   static async join(connection: Connection, options: ClusterOptions = {}): Promise<Cluster> {
@@ -111,48 +112,48 @@ export class Cluster implements AsyncDisposable {
     return this.#node.discovery.nodeId;
   }
 
-  /** Which life of this node it is: another one after it was taken for gone. */
+  /** This node's incarnation: a new one after the others took it for gone. */
   get incarnation(): string {
     return this.#node.discovery.incarnation;
   }
 
-  /** Keeps clusters apart, and names the event store. */
+  /** The namespace: keeps clusters apart, and names the event store. */
   get namespace(): string {
     return this.#node.namespace;
   }
 
-  /** The members as this node knows them; another object at each change. */
+  /** The members as this node knows them; a new object at each change. */
   get view(): ClusterView {
     return this.#node.discovery.view;
   }
 
-  /** Who leads, as this node knows it; `undefined` while nobody does. */
+  /** The leader, as this node knows it; `undefined` while there is none. */
   get leader(): { readonly nodeId: string; readonly term: number } | undefined {
     return this.#node.leader;
   }
 
-  /** This node's leadership, while it has it. */
+  /** This node's leadership, while this node leads. */
   get lease(): Lease | undefined {
     return this.#node.election.lease;
   }
 
   /**
-   * Aborted when this node takes part no more: it has left, or, then the reason is a
-   * {@linkcode NodeReplacedError}, another process has joined by its name.
+   * Aborted when this node no longer takes part: because it has left, or because another process
+   * has joined by its name; then the reason is a {@linkcode NodeReplacedError}.
    */
   get signal(): AbortSignal {
     return this.#node.discovery.signal;
   }
 
   /**
-   * Who is to serve an actor, by the map that this node knows; `undefined` while nobody is. A
-   * hint: commands find their way by themselves.
+   * The owner of an actor, by the shard map that this node knows; `undefined` while there is none.
+   * A hint only: commands find their way by themselves.
    *
    * @throws {RangeError} The id is empty, not well-formed, or too long.
    */
   ownerOf(actorId: string): ActorOwner | undefined {
     encodeToken(actorId);
-    const shard = this.#node.tenure.store.shardOf(actorId);
+    const shard = this.#node.session.store.shardOf(actorId);
     const owner = this.#node.map.shards[shard];
     if (owner === undefined) return undefined;
     const member = memberOf(this.view, owner.nodeId, owner.incarnation);
@@ -160,15 +161,15 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * Says how this node handles the commands of the actors that it owns, one at a time of each
-   * actor. What `handler` gives back, which has to be what JSON carries, is the sender's reply;
-   * what it throws reaches the sender as {@linkcode CommandFailedError}.
+   * Registers the handler for the commands of the actors that this node owns, one command of an
+   * actor at a time. The value that `handler` returns must survive JSON; it is the sender's reply.
+   * An error that `handler` throws reaches the sender as {@linkcode CommandFailedError}.
    *
-   * Save through the `store` of the context, all events of a command at once and at least one of
-   * them of its actor: then the command's events are there once, however often it comes. A
-   * command that saves nothing may run again. One that saves events of an actor whose shard is
-   * another node's fails with {@linkcode FencedError}: send a command there instead. Nodes that
-   * own shards need a handler: until there is one, commands wait.
+   * Save through the `store` of the context: all events of a command in one save, and at least one
+   * of them of the command's actor. Then the command's events are stored once, however often the
+   * command comes. A command that saves nothing may run again. A command that saves events of an
+   * actor whose shard another node owns fails with {@linkcode FencedError}: send a command to that
+   * actor instead. Nodes that own shards need a handler: commands wait until there is one.
    *
    * @throws {TypeError} There is a handler already.
    */
@@ -182,23 +183,24 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * Sends a command to the owner of an actor, and gives its reply: over moves and crashes, until
-   * somebody has answered. It is handled once, for its id is stored with its events.
+   * Sends a command to the owner of an actor and returns its reply. Tries again over moves and
+   * crashes until an owner has answered. The command is handled once, as its id is stored with its
+   * events.
    *
-   * The id counts per actor, whoever wrote the event that names it: the same id may be sent to
-   * another actor, and a command that saved events of several is found at each of them as handled.
-   * Where it has failed, the reply is remembered for a while under its id; send it under another
-   * one to have it handled anew.
+   * The id counts per actor, whichever command wrote the event that carries it: the same id may be
+   * sent to another actor, and a command that saved events of several actors counts as handled at
+   * each of them. When a command has failed, its owner remembers that reply for a while under its
+   * id; send the command under another id to have it handled again.
    *
-   * @param command What JSON carries.
-   * @throws {CommandFailedError} The handler has thrown; what it says is in `failure`. Or the
-   * actor's events cannot be read, a {@linkcode CorruptEventError} or
-   * {@linkcode StreamRegressedError}: then nobody knows whether it was handled before.
-   * @throws {CommandAlreadyHandledError} It was handled before, and nobody knows the reply.
-   * @throws {CommandOutcomeUnknownError} It was sent, and nobody has answered in time: send it
+   * @param command A value that survives JSON.
+   * @throws {CommandFailedError} The handler has thrown; `failure` holds its error. Or the actor's
+   * events cannot be read, a {@linkcode CorruptEventError} or {@linkcode StreamRegressedError}:
+   * then it is unknown whether the command was handled before.
+   * @throws {CommandAlreadyHandledError} It was handled before, and its reply is no longer known.
+   * @throws {CommandOutcomeUnknownError} It was sent, and no owner has answered in time: send it
    * again under its `commandId`.
-   * @throws {StoreUnavailableError} It was certainly not handled: nobody could be reached in
-   * time, or too many commands are on their way.
+   * @throws {StoreUnavailableError} It was certainly not handled: no owner could be reached in
+   * time, or too many commands are under way.
    * @throws {TypeError} JSON would change the command.
    * @throws {RangeError} It is larger than the server takes, or an id is impossible.
    */
@@ -215,7 +217,7 @@ export class Cluster implements AsyncDisposable {
     }
     const { max_payload = Infinity } = this.#connection.info ?? {};
     const limits = { ...options, maxBytes: max_payload };
-    // Of a name that was given nobody knows here whether it was sent before, and when.
+    // This node cannot tell whether, or when, the caller sent its own id before.
     const landmark = commandId === undefined ? this.#router.landmark : undefined;
     return await this.#node.telemetry.send(
       { id, actorId, command, ...(landmark !== undefined && { landmark }) },
@@ -224,8 +226,8 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * What changes from now on: members, the leader, the shards' owners. Whoever is slow to read is
-   * told of the difference only. Ends with `signal`, or when this node takes part no more.
+   * Yields what changes from now on: members, the leader, the shards' owners. A slow reader gets
+   * the difference only. Ends with `signal`, or when this node no longer takes part.
    *
    * @throws {NodeReplacedError} Another process has joined by the name of this node.
    */
@@ -237,7 +239,7 @@ export class Cluster implements AsyncDisposable {
     return this.#changes({ view: this.view, leader, map }, ends);
   }
 
-  /** Everything that people want to know of this node, and of the cluster as it sees it. */
+  /** Describes this node, and the cluster as this node sees it, for people. */
   describe(): ClusterDescription {
     return describeCluster(this.#node, this.#router.underWay);
   }
@@ -256,12 +258,12 @@ export class Cluster implements AsyncDisposable {
   }
 
   #destinationOf(actorId: string): Destination | undefined {
-    const { tenure, map, namespace } = this.#node;
-    const owner = map.shards[tenure.store.shardOf(actorId)];
+    const { session, map, namespace } = this.#node;
+    const owner = map.shards[session.store.shardOf(actorId)];
     if (owner === undefined) return undefined;
     const { nodeId, incarnation } = owner;
     if (memberOf(this.view, nodeId, incarnation) === undefined) return undefined;
-    if (nodeId === this.nodeId && incarnation === tenure.store.incarnation) {
+    if (nodeId === this.nodeId && incarnation === session.store.incarnation) {
       return { nodeId, incarnation, subject: undefined };
     }
     return { nodeId, incarnation, subject: nodeSubject(namespace, owner, "command") };
@@ -290,14 +292,14 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-/** How long one try of a command waits for its answer, in ms: another one joins it. */
+/** How long one attempt of a command waits for its answer, in ms: the next attempt joins it. */
 const TRY = 5_000;
-/** How often changes are looked for where nothing tells of a change, in ms. */
+/** How often to look for changes when no notification comes, in ms. */
 const IDLE = 60_000;
 
 /** Puts the description together. */
 export function describeCluster(
-  { namespace, discovery, election, leader, map, tenure }: ClusterNode,
+  { namespace, discovery, election, leader, map, session }: ClusterNode,
   sending: number,
 ): ClusterDescription {
   const owned = new Map<string, number>();
@@ -306,7 +308,7 @@ export function describeCluster(
     if (owner === undefined) free++;
     else owned.set(owner.nodeId, (owned.get(owner.nodeId) ?? 0) + 1);
   }
-  const { actors, commands } = tenure.actors.load;
+  const { actors, commands } = session.actors.load;
   return {
     nodeId: discovery.nodeId,
     incarnation: discovery.incarnation,
@@ -315,7 +317,7 @@ export function describeCluster(
     leader,
     coordinates: discovery.coordinates,
     map: { version: map.version, shards: map.shards.length, owned, free },
-    phases: new Map([...tenure.shards.phases].filter(([, count]) => count > 0)),
+    phases: new Map([...session.shards.phases].filter(([, count]) => count > 0)),
     actors,
     handling: commands,
     sending,

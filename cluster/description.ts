@@ -4,19 +4,19 @@ import type { DiscoveryTimings } from "./membership/timings.ts";
 import type { ClusterView } from "./membership/view.ts";
 import type { HandoffPhase } from "./sharding/handoff.ts";
 
-/** What {@linkcode Cluster.describe} gives. */
+/** The result of {@linkcode Cluster.describe}. */
 export interface ClusterDescription {
   /** This node. */
   readonly nodeId: string;
-  /** Which life of this node. */
+  /** This node's incarnation. */
   readonly incarnation: string;
-  /** Keeps clusters apart. */
+  /** The namespace: keeps clusters apart. */
   readonly namespace: string;
   /** The members. */
   readonly view: ClusterView;
-  /** Who leads. */
+  /** The leader; `undefined` while there is none. */
   readonly leader: Leader | undefined;
-  /** Whether this node coordinates: deals the shards out, and tells who has crashed. */
+  /** Whether this node coordinates: assigns the shards, and decides which nodes have crashed. */
   readonly coordinates: boolean;
   /** The map of shards. */
   readonly map: {
@@ -24,12 +24,12 @@ export interface ClusterDescription {
     readonly version: number;
     /** How many shards there are. */
     readonly shards: number;
-    /** How many each node has. */
+    /** How many shards each node has. */
     readonly owned: ReadonlyMap<string, number>;
-    /** How many nobody has. */
+    /** How many shards have no owner. */
     readonly free: number;
   };
-  /** This node's own shards, by what it does with them. */
+  /** This node's own shards, by their phase. */
   readonly phases: ReadonlyMap<HandoffPhase, number>;
   /** Actors of this node that are active. */
   readonly actors: number;
@@ -37,8 +37,8 @@ export interface ClusterDescription {
   readonly handling: number;
   /** Commands that this node has sent and that have no answer yet. */
   readonly sending: number;
-  /** What the leadership is kept by, in ms. */
+  /** The timings of the lease, in ms. */
   readonly lease: LeaseTimings;
-  /** How nodes are watched, in ms. */
+  /** The timings of discovery, in ms. */
   readonly discovery: DiscoveryTimings;
 }

@@ -1,26 +1,26 @@
-/** How long the same problem is not told again, in ms. */
+/** How long a repeated problem is not reported again, in ms. */
 const QUIET = 600_000;
-/** Problems that are remembered. */
+/** How many problems are remembered. */
 const KEPT = 100;
 
-/** Tells of problems: of the same one, which may come back many times a second, now and then. */
+/** Reports problems; one that repeats, perhaps many times a second, every ten minutes at most. */
 export class ErrorThrottle {
-  readonly #told = new Map<string, number>();
+  readonly #reported = new Map<string, number>();
   readonly #onError: (error: unknown) => void;
 
-  /** `onError` is told; what it throws is its caller's to see. */
+  /** `onError` gets each report; an error that it throws reaches the caller of `report`. */
   constructor(onError: (error: unknown) => void) {
     this.#onError = onError;
   }
 
-  /** Tells of `error`, unless the same was told of in the last ten minutes. */
-  tell(error: unknown): void {
+  /** Reports `error`, unless the same problem was reported in the last ten minutes. */
+  report(error: unknown): void {
     const problem = String(error);
     const now = performance.now();
-    if (now - (this.#told.get(problem) ?? -Infinity) < QUIET) return;
-    this.#told.delete(problem);
-    this.#told.set(problem, now);
-    if (this.#told.size > KEPT) this.#told.delete(this.#told.keys().next().value!);
+    if (now - (this.#reported.get(problem) ?? -Infinity) < QUIET) return;
+    this.#reported.delete(problem);
+    this.#reported.set(problem, now);
+    if (this.#reported.size > KEPT) this.#reported.delete(this.#reported.keys().next().value!);
     this.#onError(error);
   }
 }

@@ -39,6 +39,7 @@ export type {
   NodeDescription,
 } from "./membership/view.ts";
 export type { ClusterOptions } from "./options.ts";
+export type { NodeIncarnation } from "./incarnation.ts";
 export type { HandoffPhase } from "./sharding/handoff.ts";
 export {
   emptyShardMap,
@@ -47,7 +48,6 @@ export {
   type ShardMap,
   type ShardMove,
   shardMoves,
-  type ShardOwner,
 } from "./sharding/shard_map.ts";
 export { formatShardMap, parseShardMap } from "./sharding/shard_map_json.ts";
 export { planShards, type ShardMember } from "./sharding/shard_plan.ts";

@@ -1,3 +1,5 @@
+import { decodeJson } from "../store/base/json.ts";
+import type { NodeIncarnation } from "./incarnation.ts";
 import type { CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
 import { Departures } from "./commands/departures.ts";
 import { Election } from "./election/election.ts";
@@ -15,7 +17,7 @@ import {
   mapIn,
   type ShardStatus,
 } from "./sharding/shard_coordinator.ts";
-import { emptyShardMap, type ShardMap, type ShardOwner } from "./sharding/shard_map.ts";
+import { emptyShardMap, type ShardMap } from "./sharding/shard_map.ts";
 import type { ShardMember } from "./sharding/shard_plan.ts";
 import { clusterBucket, nodeSubject } from "./subjects.ts";
 import { ClusterTelemetry } from "./telemetry.ts";
@@ -33,37 +35,35 @@ export interface Handling {
   onDuplicate: ReplyToDuplicate | undefined;
 }
 
-/** How long a member may take to tell its status, in ms. */
+/** How long a member may take to answer with its status, in ms. */
 const STATUS = 1_000;
-/** How long the others may take to hear that this node has left, in ms; they find out anyway. */
+/** How long to try to report to the others that this node has left, in ms; they find out anyway. */
 const GOODBYE = 2_000;
 
-const decoder = new TextDecoder();
-
-/** What one process is in its cluster, life after life: the parts, and what keeps them going. */
+/** One process in its cluster, over all its incarnations: its parts, and what keeps them going. */
 export class ClusterNode {
   readonly namespace: string;
   readonly limits: ClusterLimits;
   readonly requests: RequestMux;
   readonly election: Election;
   readonly discovery: Discovery;
-  /** Told of each change of members, leader and map. */
+  /** Notified of each change of members, leader and map. */
   readonly changed: Notifier;
   readonly handling: Handling;
   readonly telemetry: ClusterTelemetry;
   readonly #bucket: Bucket;
   readonly #open: (incarnation: string) => Promise<NodeSession>;
-  readonly #reports: ErrorThrottle;
+  readonly #errors: ErrorThrottle;
   readonly #halt = new AbortController();
-  #tenure: NodeSession;
-  /** Former lives that have commands under way. */
+  #session: NodeSession;
+  /** Former sessions that have commands under way. */
   readonly #ending = new Set<Promise<void>>();
   #map: ShardMap;
   #leader: Leader | undefined;
   #work: Promise<unknown> = Promise.resolve();
   #leave: Promise<void> | undefined;
 
-  private constructor(parts: NodeParts, tenure: NodeSession) {
+  private constructor(parts: NodeParts, session: NodeSession) {
     const { namespace = "default", onError = console.warn } = parts.options;
     this.namespace = namespace;
     this.limits = clusterLimits(parts.options);
@@ -75,9 +75,9 @@ export class ClusterNode {
     this.telemetry = parts.telemetry;
     this.#bucket = parts.bucket;
     this.#open = parts.open;
-    this.#reports = new ErrorThrottle(onError);
-    this.#tenure = tenure;
-    this.#map = emptyShardMap(tenure.store.shards);
+    this.#errors = new ErrorThrottle(onError);
+    this.#session = session;
+    this.#map = emptyShardMap(session.store.shards);
   }
 
   /** See {@linkcode Cluster.join}. */
@@ -121,12 +121,12 @@ export class ClusterNode {
           telemetry,
           ...limits,
         });
-      const tenure = await open(discovery.incarnation);
+      const session = await open(discovery.incarnation);
       const node = new ClusterNode(
         { requests, bucket, election, discovery, handling, telemetry, changed, open, options },
-        tenure,
+        session,
       );
-      load = () => node.tenure.actors.load.commands;
+      load = () => node.session.actors.load.commands;
       node.#begin(limits.maxMoves, (options.capacity ?? 1) > 0);
       return node;
     } catch (error) {
@@ -135,9 +135,9 @@ export class ClusterNode {
     }
   }
 
-  /** The present life. */
-  get tenure(): NodeSession {
-    return this.#tenure;
+  /** The session of the present incarnation. */
+  get session(): NodeSession {
+    return this.#session;
   }
 
   /** The newest map that is known. */
@@ -145,12 +145,12 @@ export class ClusterNode {
     return this.#map;
   }
 
-  /** Who leads. */
+  /** The leader, as this node knows it. */
   get leader(): Leader | undefined {
     return this.#leader;
   }
 
-  /** Whether it has left, or is about to. */
+  /** Whether this node has left, or is about to. */
   get isLeaving(): boolean {
     return this.#leave !== undefined || this.discovery.signal.aborted;
   }
@@ -166,25 +166,25 @@ export class ClusterNode {
     discovery.onCoordinate((signal) =>
       coordinateShards({
         bucket: this.#bucket,
-        shards: this.#tenure.store.shards,
+        shards: this.#session.store.shards,
         members: () => this.#members(),
         viewVersion: () => discovery.view.version,
         changed: this.changed,
         statusOf: (member) => this.#statusOf(member),
         newestFence: async () => {
-          // A map may be known that no shard was claimed under.
+          // A known map may have a version under which no shard was claimed.
           let newest = this.#map.version;
-          for (const { mapVersion } of (await this.#tenure.store.fences()).values()) {
+          for (const { mapVersion } of (await this.#session.store.fences()).values()) {
             newest = Math.max(newest, mapVersion);
           }
           return newest;
         },
         maxMoves,
-        report: (error) => this.#reports.tell(error),
+        report: (error) => this.#errors.report(error),
       }, signal)
     );
     this.#work = Promise.all([
-      // Who only sends commands comes and goes: others lead.
+      // A node that only sends commands comes and goes: others lead.
       ...(isServing ? [this.#persist(signal, () => this.#campaign(signal))] : []),
       this.#persist(signal, () => this.#followLeader(signal)),
       this.#persist(signal, () => this.#followMap(signal)),
@@ -204,22 +204,22 @@ export class ClusterNode {
       this.telemetry.end();
       this.#halt.abort();
       await this.#work;
-      await Promise.all([this.#tenure.close(), ...this.#ending]);
+      await Promise.all([this.#session.close(), ...this.#ending]);
       await election[Symbol.asyncDispose]();
       await discovery.leave(GOODBYE).catch((error) => {
-        if (!isAetherError(error, "StoreUnavailableError")) this.#reports.tell(error);
+        if (!isAetherError(error, "StoreUnavailableError")) this.#errors.report(error);
       });
-      // Until here: whoever sends to it still is told at once to go elsewhere.
-      this.#tenure.mute();
+      // Only now, so that a sender that still asks this node is sent elsewhere at once.
+      this.#session.mute();
       await this.#bucket.close();
       requests.close();
       this.changed.notify();
     }
   }
 
-  /** Has the coordinator give the shards to others, which ask for them; then gives up the rest. */
+  /** Lets the coordinator give the shards to others, which ask for them; then releases the rest. */
   async #handOver(over: AbortSignal): Promise<void> {
-    const { shards } = this.#tenure;
+    const { shards } = this.#session;
     try {
       await this.discovery.retire(this.limits.leaveTimeout);
       const others = this.discovery.view.members.some((member) =>
@@ -243,7 +243,7 @@ export class ClusterNode {
       if (over.aborted) resolve();
       over.addEventListener("abort", () => resolve(), { once: true });
     });
-    // Another process has its name: it is the one to lead by it.
+    // Another process has this node's name: that process is the one to lead by it.
     if (out.aborted) await lease[Symbol.asyncDispose]();
   }
 
@@ -261,12 +261,12 @@ export class ClusterNode {
       try {
         map = mapIn(entry, this.#map.shards.length);
       } catch (error) {
-        this.#reports.tell(error);
+        this.#errors.report(error);
         continue;
       }
       if (map.version <= this.#map.version) continue;
       this.#map = map;
-      this.#tenure.learn(map);
+      this.#session.learn(map);
       this.changed.notify();
     }
   }
@@ -280,17 +280,17 @@ export class ClusterNode {
     }
   }
 
-  /** Where this node was taken for gone, it has come back as another life, without a shard. */
+  /** If the others took this node for gone, it is back as another incarnation, without a shard. */
   async #keepUp(): Promise<void> {
     const { discovery } = this;
-    while (discovery.incarnation !== this.#tenure.store.incarnation) {
-      const before = this.#tenure;
-      const ending = before.close().catch((error) => this.#reports.tell(error));
-      before.mute(); // It is out of the view already.
+    while (discovery.incarnation !== this.#session.store.incarnation) {
+      const before = this.#session;
+      const ending = before.close().catch((error) => this.#errors.report(error));
+      before.mute(); // The others have it out of the view already.
       this.#ending.add(ending);
       ending.then(() => this.#ending.delete(ending));
-      this.#tenure = await this.#open(discovery.incarnation);
-      this.#tenure.learn(this.#map);
+      this.#session = await this.#open(discovery.incarnation);
+      this.#session.learn(this.#map);
     }
   }
 
@@ -302,15 +302,15 @@ export class ClusterNode {
     }));
   }
 
-  async #statusOf(member: ShardOwner): Promise<ShardStatus> {
-    const { nodeId, incarnation } = this.#tenure.store;
-    if (member.nodeId === nodeId && member.incarnation === incarnation) return this.#tenure.status;
+  async #statusOf(member: NodeIncarnation): Promise<ShardStatus> {
+    const { nodeId, incarnation } = this.#session.store;
+    if (member.nodeId === nodeId && member.incarnation === incarnation) return this.#session.status;
     const subject = nodeSubject(this.namespace, member, "status");
     const { data } = await this.requests.request(subject, "", STATUS);
-    return JSON.parse(decoder.decode(data));
+    return decodeJson(data) as ShardStatus;
   }
 
-  /** Does `work` again and again; what goes wrong meanwhile is passing, or told. */
+  /** Does `work` again and again; an error on the way is transient, or reported. */
   async #persist(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     let retry = backoff(Infinity, signal);
     while (!signal.aborted && !this.requests.closed) {
@@ -320,25 +320,25 @@ export class ClusterNode {
         if (this.discovery.signal.aborted) return;
       } catch (error) {
         if (signal.aborted || this.discovery.signal.aborted) return;
-        if (!isAetherError(error, "StoreUnavailableError")) this.#reports.tell(error);
+        if (!isAetherError(error, "StoreUnavailableError")) this.#errors.report(error);
         await retry(this.requests);
       }
     }
   }
 }
 
-/** What a node is made of. */
+/** The parts of a node. */
 interface NodeParts extends
   Pick<
     ClusterNode,
     "requests" | "election" | "discovery" | "handling" | "changed" | "telemetry"
   > {
   readonly bucket: Bucket;
-  /** Begins a life. */
+  /** Opens the session of an incarnation. */
   readonly open: (incarnation: string) => Promise<NodeSession>;
   readonly options: ClusterOptions;
 }
 
-function isMember({ view }: Discovery, { nodeId, incarnation }: ShardOwner): boolean {
+function isMember({ view }: Discovery, { nodeId, incarnation }: NodeIncarnation): boolean {
   return memberOf(view, nodeId, incarnation) !== undefined;
 }

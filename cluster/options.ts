@@ -7,17 +7,17 @@ export interface ClusterOptions
     DiscoveryTimingOptions,
     Omit<FencedEventStoreOptions, "nodeId" | "incarnation" | "onDeposed"> {
   /**
-   * The node's name, its own in the namespace: any string of up to 200 bytes. A process that
-   * joins by the name of a member takes its place, so that a restarted one need not wait.
+   * The node's name, unique in the namespace: any string of up to 200 bytes. A process that joins
+   * by the name of a member takes its place, so that a restarted one need not wait.
    *
    * @default {a random one}
    */
   readonly nodeId?: string;
-  /** Whatever the other nodes are to know, such as an address. @default {none} */
+  /** Data for the other nodes, such as an address. @default {none} */
   readonly metadata?: Readonly<Record<string, string>>;
   /**
-   * The node's weight: of two nodes, the one with twice the capacity gets twice the shards. With
-   * 0 it gets none and does not stand for leader: it only sends commands.
+   * The node's weight: a node with twice the capacity of another one gets twice the shards. With 0
+   * it gets none and does not campaign for leadership: it only sends commands.
    *
    * @default {1}
    */
@@ -25,7 +25,7 @@ export interface ClusterOptions
   /** How busy the node is, for people. @default {the number of its commands under way} */
   readonly load?: () => number;
   /**
-   * How long a leader that does not renew its lease stays leader, in ms: whole seconds. See
+   * How long a leader that does not renew its lease remains leader, in ms: whole seconds. See
    * {@linkcode ElectionOptions.lease}.
    *
    * @default {15_000}
@@ -33,37 +33,37 @@ export interface ClusterOptions
   readonly lease?: number;
   /** From one renewal of the lease to the next, in ms. @default {a fifth of it, at most 3_000} */
   readonly renew?: number;
-  /** How much earlier the lease is over for its holder, in ms. @default {a fifteenth of it} */
+  /** How much earlier the lease ends for its holder, in ms. @default {a fifteenth of it} */
   readonly margin?: number;
-  /** How long the trace of a key that is gone stays, in ms. @default {600_000} */
+  /** How long the marker of a removed key remains, in ms. @default {600_000} */
   readonly markerTtl?: number;
-  /** Shards that are served and may be on the move at once. @default {64} */
+  /** How many served shards may be on the move at once. @default {64} */
   readonly maxMoves?: number;
   /**
-   * How long commands under way may keep a shard that is to move, in ms. What is later is refused
-   * by the fence.
+   * How long commands under way may delay the move of a shard, in ms. The fence refuses their saves
+   * after that.
    *
    * @default {5_000}
    */
   readonly drainTimeout?: number;
   /** How long `leave()` waits until the other nodes have taken the shards, in ms. @default {10_000} */
   readonly leaveTimeout?: number;
-  /** Commands of this node that may be on their way at once. @default {10_000} */
+  /** How many commands of this node may be under way at once. @default {10_000} */
   readonly maxCommands?: number;
   /** How long an actor without commands stays active, in ms. @default {60_000} */
   readonly idle?: number;
-  /** Actors that are active at most; of the idle ones the longest idle go first. @default {10_000} */
+  /** How many actors are active at most; the longest idle go first. @default {10_000} */
   readonly maxActors?: number;
   /**
-   * Told of what goes wrong in the background and is not passing; of the same problem every ten
-   * minutes at most.
+   * Gets errors of the background work that are not transient; the same one every ten minutes at
+   * most.
    *
    * @default {console.warn}
    */
   readonly onError?: (error: unknown) => void;
 }
 
-/** What is not said by others. */
+/** Limits of this node alone. */
 export interface ClusterLimits {
   readonly maxMoves: number;
   readonly drainTimeout: number;
@@ -74,7 +74,7 @@ export interface ClusterLimits {
 }
 
 /**
- * Fills in what is not chosen.
+ * Fills in the defaults.
  *
  * @throws {RangeError} A number is no integer from 1.
  */

@@ -1,4 +1,6 @@
 import type { Msg, Subscription } from "@nats-io/nats-core";
+import { decodeJson, encodeJson } from "../store/base/json.ts";
+import { isSameIncarnation, type NodeIncarnation } from "./incarnation.ts";
 import { Actors, type CommandHandler, type ReplyToDuplicate } from "./commands/actors.ts";
 import type { Departures } from "./commands/departures.ts";
 import {
@@ -12,7 +14,7 @@ import {
 } from "./commands/messages.ts";
 import type { HandoffAnswer } from "./sharding/handoff.ts";
 import type { ShardStatus } from "./sharding/shard_coordinator.ts";
-import { isSameOwner, type ShardMap, type ShardOwner } from "./sharding/shard_map.ts";
+import type { ShardMap } from "./sharding/shard_map.ts";
 import { Shards } from "./sharding/shards.ts";
 import { nodeSubject } from "./subjects.ts";
 import type { ClusterTelemetry } from "./telemetry.ts";
@@ -26,19 +28,19 @@ import {
 } from "../store/fencing/fenced_store.ts";
 import type { RequestMux } from "../store/nats/requests.ts";
 
-/** What one life of a node has its shards with. */
+/** What a session works with. */
 export interface NodeSessionParts {
   readonly connection: Connection;
   readonly requests: RequestMux;
   readonly namespace: string;
-  readonly self: ShardOwner;
+  readonly self: NodeIncarnation;
   readonly store: FencedEventStoreOptions;
   readonly handler: () => CommandHandler | undefined;
   readonly onDuplicate: () => ReplyToDuplicate | undefined;
-  readonly isMember: (owner: ShardOwner) => boolean;
-  /** Who is no member any more answers nothing. */
+  readonly isMember: (owner: NodeIncarnation) => boolean;
+  /** Ends the wait for an answer of a node that is no longer a member. */
   readonly departures: Departures;
-  /** Ms for which the others certainly count on this life of the node; 0 where nobody can tell. */
+  /** Ms for which the others certainly count this incarnation as a member; 0 if that is unknown. */
   readonly validFor: () => number;
   readonly telemetry: ClusterTelemetry;
   readonly drainTimeout: number;
@@ -49,15 +51,12 @@ export interface NodeSessionParts {
 /** How long a command waits for a shard that is on its way here, in ms. */
 const COMING = 2_000;
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
 /**
- * One life of a node in its cluster: its store, its shards and their actors, and what it answers
- * to the others. A node that was taken for gone begins another one, with nothing of this.
+ * One incarnation of a node in its cluster: its store, its shards and their actors, and its answers
+ * to the others. A node that was taken for gone opens another session, which shares none of this.
  */
 export class NodeSession {
-  /** Fenced to the shards of this life. */
+  /** Fenced to the shards of this incarnation. */
   readonly store: FencedEventStore;
   /** Its shards. */
   readonly shards: Shards;
@@ -87,7 +86,7 @@ export class NodeSession {
       serves: (shard) => this.shards.serves(shard),
       isOthers: (shard) => {
         const owner = this.#map?.shards[shard];
-        return owner !== undefined && !isSameOwner(owner, self) && isMember(owner);
+        return owner !== undefined && !isSameIncarnation(owner, self) && isMember(owner);
       },
       confirm: (shard) => this.#confirm(shard),
       renew: (shard) => store.renew(shard),
@@ -118,31 +117,31 @@ export class NodeSession {
     this.#commands = serve("command", (message) => this.#command(message));
     this.#subscriptions = [
       serve("release", (message) => this.#release(message)),
-      serve("status", () => Promise.resolve(toJson(this.status))),
+      serve("status", () => Promise.resolve(encodeJson(this.status))),
     ];
   }
 
   /**
-   * Opens the store and begins to answer; without any shard.
+   * Opens the store and begins to answer, without any shard.
    *
    * @throws As {@linkcode FencedEventStore.open} does.
    */
   static async open(parts: NodeSessionParts): Promise<NodeSession> {
-    let tenure: NodeSession | undefined;
+    let session: NodeSession | undefined;
     const { nodeId, incarnation } = parts.self;
     const store = await FencedEventStore.open(parts.connection, {
       ...parts.store,
       nodeId,
       incarnation,
       onDeposed: (shard, error) => {
-        tenure?.shards.deposed(shard);
+        session?.shards.deposed(shard);
         parts.store.onDeposed?.(shard, error);
       },
     });
-    return tenure = new NodeSession(parts, store);
+    return session = new NodeSession(parts, store);
   }
 
-  /** How it gets on with the map. */
+  /** How far it has carried out the map. */
   get status(): ShardStatus {
     return { mapVersion: this.shards.mapVersion, unsettled: this.shards.unsettled };
   }
@@ -153,26 +152,28 @@ export class NodeSession {
     this.shards.learn(map);
   }
 
-  /** Runs a command of this process: what comes back is what JSON carries, as from another node. */
+  /** Runs a command of this process; the answer went through JSON, as from another node. */
   async run(message: Uint8Array): Promise<AnswerMessage> {
     return decodeAnswer(this.#encode(await this.#run(decodeCommand(message)!)))!;
   }
 
-  /** Gives all shards up, and resolves when they are or `signal` is aborted. */
+  /** Releases all shards, and resolves when they are released or `signal` is aborted. */
   async leave(signal: AbortSignal): Promise<void> {
     await this.shards.leave(signal);
   }
 
   /**
-   * Ends it: saves under way come to their ends, commands that are under way still can save
-   * nothing more, and are not waited for; shards that were not given up are not. Commands are
-   * sent on until {@linkcode NodeSession.mute}.
+   * Ends the session: saves under way finish. Commands under way can save nothing more, and are not
+   * waited for; nor are shards that were not released. Commands are sent on until
+   * {@linkcode NodeSession.mute}.
    */
   close(): Promise<void> {
     return this.#end ??= this.#close();
   }
 
-  /** Answers nothing any more: what was on its way here then is lost on its sender. */
+  /**
+   * Stops answering: a command that is on its way here then is lost, and its sender tries again.
+   */
   mute(): void {
     this.#unsubscribe(this.#commands);
   }
@@ -206,36 +207,36 @@ export class NodeSession {
     return this.#encode(await this.#run(message));
   }
 
-  /** An answer as it travels; one to a command of this process is held to the same limit. */
+  /** Encodes an answer; one to a command of this process is held to the same limit. */
   #encode(answer: CommandAnswer): Uint8Array {
     const { max_payload = Infinity } = this.#parts.connection.info ?? {};
     const { landmark } = this.actors;
-    const told = encodeAnswer({ ...answer, landmark });
-    if (told.length <= max_payload) return told;
+    const full = encodeAnswer({ ...answer, landmark });
+    if (full.length <= max_payload) return full;
     const body = encodeAnswer(answer);
     if (body.length <= max_payload) return body;
     return encodeMessage({ kind: "failed", error: failureOf(tooLarge(body.length)) });
   }
 
   async #release({ data }: Msg): Promise<Uint8Array> {
-    const { shard, mapVersion } = JSON.parse(decoder.decode(data));
+    const { shard, mapVersion } = decodeJson(data) as Record<"shard" | "mapVersion", number>;
     const isFine = Number.isSafeInteger(shard) && Number.isSafeInteger(mapVersion) && shard >= 0 &&
       shard < this.store.shards;
-    return toJson(isFine ? await this.shards.release(shard, mapVersion) : "newer");
+    return encodeJson(isFine ? await this.shards.release(shard, mapVersion) : "newer");
   }
 
-  /** Asks the holder of a shard for its release, and waits as long as it may take to drain. */
-  async #ask(holder: ShardOwner, shard: number, mapVersion: number): Promise<HandoffAnswer> {
+  /** Asks the holder of a shard for its release, and waits as long as draining may take. */
+  async #ask(holder: NodeIncarnation, shard: number, mapVersion: number): Promise<HandoffAnswer> {
     const { requests, namespace, departures, drainTimeout } = this.#parts;
     const subject = nodeSubject(namespace, holder, "release");
     const { data } = await departures.unlessGone(
       holder,
-      requests.request(subject, toJson({ shard, mapVersion }), drainTimeout + COMING),
+      requests.request(subject, encodeJson({ shard, mapVersion }), drainTimeout + COMING),
     );
-    return JSON.parse(decoder.decode(data));
+    return decodeJson(data) as HandoffAnswer;
   }
 
-  /** Before a reply that rests on what was read: whether the shard is still this node's. */
+  /** Before a reply that rests on a read: checks that the shard still belongs to this node. */
   async #confirm(shard: number): Promise<void> {
     if (this.#parts.store.reads === "fenced") return void await this.store.barrier(shard);
     if (this.#parts.validFor() > 0) return;
@@ -247,24 +248,20 @@ export class NodeSession {
 
 function reply(message: Msg, answer: Promise<Uint8Array>): void {
   answer.then((body) => message.respond(body)).catch(() => {
-    // Malformed, or nobody can hear it any more: the other side asks again.
+    // Malformed, or the asker is out of reach: it asks again.
   });
 }
 
-/** A reply that JSON would change is told to the sender as what it is: the handler's slip. */
+/** Reports a reply that JSON would change as an error of the handler, to the sender. */
 function encodeAnswer(answer: AnswerMessage): Uint8Array {
   const problem = answer.kind === "reply" && answer.reply !== undefined
     ? jsonProblem(answer.reply, "reply")
     : undefined;
   if (problem === undefined) return encodeMessage(answer);
-  const error = new TypeError(`it was handled, and its reply cannot be told: ${problem}`);
+  const error = new TypeError(`it was handled, and its reply cannot be sent: ${problem}`);
   return encodeMessage({ kind: "failed", error: failureOf(error) });
 }
 
 function tooLarge(size: number): RangeError {
-  return new RangeError(`it was handled, and its reply cannot be told: it takes ${size} bytes`);
-}
-
-function toJson(value: unknown): Uint8Array {
-  return encoder.encode(JSON.stringify(value));
+  return new RangeError(`it was handled, and its reply cannot be sent: it takes ${size} bytes`);
 }

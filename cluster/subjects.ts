@@ -1,9 +1,10 @@
+import type { NodeIncarnation } from "./incarnation.ts";
 import { encodeToken } from "../store/base/token.ts";
 import { encodeNamespace } from "../store/format/layout.ts";
 import { bucketToken } from "../store/kv/bucket.ts";
 
 /**
- * The bucket that a namespace's cluster keeps its state in.
+ * The bucket that holds the state of a namespace's cluster.
  *
  * @throws {RangeError} The namespace is empty, not well-formed, or too long.
  */
@@ -11,17 +12,9 @@ export function clusterBucket(namespace: string): string {
   return `AETHER_CLUSTER_${bucketToken(encodeNamespace(namespace))}`;
 }
 
-/** One life of a node. */
-export interface NodeIncarnation {
-  /** The node. */
-  readonly nodeId: string;
-  /** Which life of the node. */
-  readonly incarnation: string;
-}
-
 /**
- * The subject on which one life of a node takes requests of one kind. A request there is answered
- * "no responders" as soon as the process is gone, and never by another life of the node.
+ * The subject on which one incarnation of a node takes requests of one kind. The server answers a
+ * request there "no responders" as soon as the process is gone; no other incarnation answers it.
  *
  * @throws {RangeError} A part is empty, not well-formed, or too long.
  */
@@ -34,7 +27,7 @@ export function nodeSubject(
   return `aether-cluster.${encodeNamespace(namespace)}.node.${node}.${verb}`;
 }
 
-/** The subject on which whoever coordinates takes changes of the view. */
+/** The subject on which the coordinator takes changes of the view. */
 export function coordinatorSubject(namespace: string): string {
   return `aether-cluster.${encodeNamespace(namespace)}.coordinator`;
 }
@@ -42,12 +35,7 @@ export function coordinatorSubject(namespace: string): string {
 /** The key of the view. */
 export const VIEW_KEY = "view";
 
-/** The key of the heartbeat of one life of a node. */
+/** The key of the heartbeat of one incarnation of a node. */
 export function heartbeatKey({ nodeId, incarnation }: NodeIncarnation): string {
   return `node.${encodeToken(nodeId)}.${encodeToken(incarnation)}`;
-}
-
-/** Names one life of a node among others. */
-export function incarnationKey({ nodeId, incarnation }: NodeIncarnation): string {
-  return `${encodeToken(nodeId)}.${encodeToken(incarnation)}`;
 }

@@ -11,7 +11,7 @@ import type { ClusterDescription } from "./description.ts";
 import { installedMeter } from "../store/telemetry/instruments.ts";
 import { endSpan, errorType, Spans, traceContextOf } from "../store/telemetry/spans.ts";
 
-/** What is watched of a node; the rest is of people's interest only. */
+/** What the gauges show of a node. */
 type Watched = Pick<
   ClusterDescription,
   "actors" | "coordinates" | "handling" | "leader" | "nodeId" | "phases" | "sending" | "view"
@@ -21,11 +21,11 @@ type Watched = Pick<
 const BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /**
- * A node's OpenTelemetry instruments and spans. The semantic conventions have no names for any of
- * it, so all begin with `aether.cluster.`: gauges `members` `{node}`, `shards` `{shard}` by
+ * A node's OpenTelemetry instruments and spans. The semantic conventions name none of them, so all
+ * begin with `aether.cluster.`: gauges `members` `{node}`, `shards` `{shard}` by
  * `aether.shard.phase`, `leads` and `coordinates` (0 or 1), `actors` `{actor}`, `handling` and
- * `sending` `{command}`; histograms `send.duration` and `handle.duration` in `s`, with
- * `error.type` where there was an error. Install the metrics SDK before you join.
+ * `sending` `{command}`; histograms `send.duration` and `handle.duration` in `s`, with `error.type`
+ * if there was an error. Install the metrics SDK before you join.
  */
 export class ClusterTelemetry {
   readonly #namespace: string;
@@ -48,13 +48,13 @@ export class ClusterTelemetry {
     this.#handled = duration("handle", "From when a command comes to its owner to its reply");
   }
 
-  /** Has `look` asked whenever the SDK collects. */
+  /** Calls `look` whenever the SDK collects. */
   watch(look: () => Watched): void {
     const meter = installedMeter();
     if (meter !== undefined) this.#unwatch = watch(meter, this.#namespace, look);
   }
 
-  /** Sends a command, in a span of its own whose context goes along. */
+  /** Sends a command in a span of its own; the span's context travels with it. */
   send<T>(message: CommandMessage, work: (message: CommandMessage) => Promise<T>): Promise<T> {
     const kind = SpanKind.CLIENT;
     return this.#watched(
@@ -71,7 +71,7 @@ export class ClusterTelemetry {
     return this.#watched("handle", message, SpanKind.SERVER, this.#handled, work);
   }
 
-  /** Lets go of the SDK. */
+  /** Detaches from the SDK. */
   end(): void {
     this.#unwatch();
   }
@@ -115,14 +115,14 @@ export class ClusterTelemetry {
   }
 }
 
-/** What a handler threw, where `result` is an answer that says so. */
+/** The handler's error, if `result` is an answer that carries one. */
 function failureIn(result: unknown): { readonly error: Error } | undefined {
   const { kind, error } = (result ?? {}) as Partial<CommandAnswer & { kind: "failed" }>;
   if (kind !== "failed" || error === undefined) return undefined;
   return { error: Object.assign(new Error(error.message), { name: error.name }) };
 }
 
-/** Has the meter ask for the node's state; gives what calls it off. */
+/** Registers the gauges of the node's state; returns a function that removes them. */
 function watch(meter: Meter, namespace: string, look: () => Watched): () => void {
   const gauge = (name: string, description: string, unit = ""): ObservableGauge =>
     meter.createObservableGauge(`aether.cluster.${name}`, { description, unit });

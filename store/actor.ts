@@ -1,6 +1,6 @@
 import { murmur3 } from "./base/murmur.ts";
 
-/** The category of an actor: its id up to the first `-`; the whole id where that is empty. */
+/** The category of an actor: its id up to the first `-`; the whole id if that is empty. */
 export function categoryOf(actorId: string): string {
   const dash = actorId.indexOf("-");
   return dash > 0 ? actorId.slice(0, dash) : actorId;

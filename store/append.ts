@@ -2,14 +2,14 @@ import { createEvent, type Event, type EventInit } from "./event.ts";
 import type { SaveReceipt } from "./options.ts";
 import type { EventStore } from "./store.ts";
 
-/** An event before it has a place: what {@linkcode appendEvents} numbers. */
+/** An event without a version yet: {@linkcode appendEvents} numbers it. */
 export type EventDraft<E extends Event = Event> = E extends Event ?
     & Pick<E, "eventType" | "data" | "metadata">
-    /** Give one to make repeated appends recognisable; otherwise each has a fresh id. */
+    /** Give one so that a repeated append is recognised; otherwise each call makes a fresh id. */
     & { readonly id?: string }
   : never;
 
-/** What {@linkcode appendEvents} gives back. */
+/** The result of {@linkcode appendEvents}. */
 export interface AppendReceipt<E extends Event = Event> extends SaveReceipt {
   /** The actor's version after the append. */
   readonly version: number;
@@ -19,14 +19,14 @@ export interface AppendReceipt<E extends Event = Event> extends SaveReceipt {
 
 /**
  * Saves `drafts` as the next events of one actor, all or none, if the actor is at
- * `expectedVersion` exactly: nothing of its history can be skipped unread.
+ * `expectedVersion` exactly, so that the caller cannot skip a part of its history unread.
  *
- * @param store Where to.
- * @param actorId Whose history.
+ * @param store The store to save to.
+ * @param actorId The actor whose history grows.
  * @param expectedVersion The version that the decision was based on; 0 for a new actor.
  * @param drafts The events, in order; they get the versions after `expectedVersion`.
  * @throws {VersionConflictError} The actor is at another version.
- * @throws {RangeError} `expectedVersion` is no version, or there are no drafts.
+ * @throws {RangeError} `expectedVersion` is not a version, or there are no drafts.
  *
  * @example A new order, in one commit
  * ```ts

@@ -1,4 +1,4 @@
 import type { NatsConnection } from "@nats-io/nats-core";
 
-/** The user's connection to NATS: the library takes it and never dials; who opens it closes it. */
+/** The caller's connection to NATS: the library never dials; the caller opens and closes it. */
 export type Connection = NatsConnection;

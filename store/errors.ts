@@ -3,7 +3,7 @@ import type { SaveReceipt } from "./options.ts";
 /** Marks errors of this library across copies of it in one program, where `instanceof` fails. */
 const BRAND = Symbol.for("@flowmade-one/aether/error");
 
-/** What all errors of this library extend: an `Error` with a `code` to act on. */
+/** The base of all errors of this library: an `Error` with a `code` to act on. */
 export abstract class AetherError extends Error {
   /** The name of the class, the same in every copy of the package. */
   readonly code: AetherErrorCode;
@@ -17,7 +17,7 @@ export abstract class AetherError extends Error {
   }
 }
 
-/** Thrown when an event's version is not newer than the actor's latest: somebody was faster. */
+/** Thrown when an event's version is not newer than the actor's latest: another writer was faster. */
 export class VersionConflictError extends AetherError {
   /** The actor whose history moved on. */
   readonly actorId: string;
@@ -26,7 +26,7 @@ export class VersionConflictError extends AetherError {
   /** The actor's latest version: load from there, decide again, save again. */
   readonly currentVersion: number;
 
-  /** Keeps the actor and both versions; `reason` says more where the plain case does not fit. */
+  /** Keeps the actor and both versions; `reason` replaces the usual one in the message. */
   constructor(
     actorId: string,
     attemptedVersion: number,
@@ -57,7 +57,7 @@ export class InvalidEventError extends AetherError {
 
 /** Thrown when an encoded event is larger than the store or the bus takes; nothing was sent. */
 export class EventTooLargeError extends AetherError {
-  /** Bytes of the encoded event; at least these, where it has too many values to be encoded. */
+  /** Bytes of the encoded event; a lower bound if it has too many values to be encoded. */
   readonly size: number;
   /** Bytes that fit. */
   readonly limit: number;
@@ -86,24 +86,24 @@ export class InvalidSnapshotError extends AetherError {
   }
 }
 
-/** Thrown when what is stored is not an event, or a piece of an actor's history is missing. */
+/** Thrown when a stored message is not an event, or a piece of an actor's history is missing. */
 export class CorruptEventError extends AetherError {
-  /** Where in the store: the sequence of the message that cannot be read or does not follow. */
+  /** The sequence of the message that cannot be read or does not follow on the one before. */
   readonly sequence: number;
 
-  /** Keeps the place; `reason` says what was found there. */
+  /** Keeps the sequence; `reason` says what is wrong there. */
   constructor(sequence: number, reason: string, options?: ErrorOptions) {
     super("CorruptEventError", `Cannot read the event at sequence ${sequence}: ${reason}`, options);
     this.sequence = sequence;
   }
 }
 
-/** How a save turned out, as far as can be known: see {@linkcode SaveOutcomeUnknownError}. */
+/** The outcome of a save, as far as it is known: see {@linkcode SaveOutcomeUnknownError}. */
 export type SettledOutcome = "saved" | "not-saved" | "unknown";
 
 /**
- * Thrown when the deadline passed before the server told the fate of a save. The events are
- * stored exactly once or not at all; saving the same events again is safe and tells which.
+ * Thrown when the deadline passed before the server reported the outcome of a save. The events
+ * are stored exactly once or not at all; saving the same events again is safe and shows which.
  */
 export class SaveOutcomeUnknownError extends AetherError {
   /** The first actor of the save. */
@@ -112,7 +112,7 @@ export class SaveOutcomeUnknownError extends AetherError {
   readonly version: number;
   readonly #settle: () => Promise<SettledOutcome>;
 
-  /** Keeps what was to be saved; `settle` asks the server for its fate. */
+  /** Keeps the first event's place; `settle` asks the server for the outcome. */
   constructor(
     actorId: string,
     version: number,
@@ -131,29 +131,29 @@ export class SaveOutcomeUnknownError extends AetherError {
   }
 
   /**
-   * Asks the server what became of the save: `"saved"`, its events are stored, by it or by a
-   * later save of the same ones; `"not-saved"`, they are not, and it will not store them any more;
-   * `"unknown"`, it may still land. Rejects with {@linkcode StoreUnavailableError} where
-   * the server does not answer.
+   * Asks the server for the outcome of the save: `"saved"` if its events are stored, by it or by a
+   * later save of the same ones; `"not-saved"` if they are not, and this save cannot store them any
+   * more; `"unknown"` if it still can. Rejects with {@linkcode StoreUnavailableError} if the server
+   * does not answer.
    */
   settle(): Promise<SettledOutcome> {
     return this.#settle();
   }
 }
 
-/** Thrown when the store could not be reached or refused; nothing was saved by this call. */
+/** Thrown when the store could not be reached or refused; this call saved nothing. */
 export class StoreUnavailableError extends AetherError {
-  /** Says what could not be done and how things stand. */
+  /** Takes the whole message: what could not be done, and why. */
   constructor(message: string, options?: ErrorOptions) {
     super("StoreUnavailableError", message, options);
   }
 }
 
-/** Thrown when a stream would lose events, or is not one of ours; it is not opened. */
+/** Thrown when a stream would lose events, or is not one of this library's; it is not opened. */
 export class StreamConfigError extends AetherError {
   /** The JetStream stream. */
   readonly stream: string;
-  /** All that is wrong, one sentence each. */
+  /** All problems, one sentence each. */
   readonly problems: readonly string[];
 
   /** Lists the problems of the stream. */
@@ -171,13 +171,10 @@ export class StreamConfigError extends AetherError {
 export class StreamRegressedError extends AetherError {
   /** The sequence that was seen or acknowledged before. */
   readonly expectedSequence: number;
-  /** The sequence that the stream now ends at, for the actor or in all. */
+  /** The sequence at which the stream now ends, for the actor or in all. */
   readonly actualSequence: number;
 
-  /**
-   * Keeps both positions; `subject` names what regressed, `reason` says more where the plain
-   * case does not fit.
-   */
+  /** Keeps both positions; `subject` names what regressed, `reason` replaces the usual one. */
   constructor(
     subject: string,
     expectedSequence: number,
@@ -195,7 +192,7 @@ export class StreamRegressedError extends AetherError {
 export class UnsupportedServerError extends AetherError {
   /** The server's version. */
   readonly version: string;
-  /** The oldest version that will do. */
+  /** The oldest version that is supported. */
   readonly required: string;
 
   /** Keeps both versions. */
@@ -203,7 +200,7 @@ export class UnsupportedServerError extends AetherError {
     super(
       "UnsupportedServerError",
       `Cannot use nats-server ${version}: ${required} or newer is needed, ` +
-        "for older ones ignore the checks that keep events safe",
+        "because older ones ignore the checks that keep events safe",
     );
     this.version = version;
     this.required = required;
@@ -212,7 +209,7 @@ export class UnsupportedServerError extends AetherError {
 
 /** Thrown when an event was saved by newer code, with a schema that this code does not know. */
 export class UnknownSchemaError extends AetherError {
-  /** Where the event stands in the store. */
+  /** The event's position in the store. */
   readonly sequence: number;
   /** The event's type. */
   readonly eventType: string;
@@ -257,48 +254,47 @@ export class SubscriptionOverflowError extends AetherError {
   }
 }
 
-/** What the fence of a shard says: who claimed it last, and whether it was given up since. */
+/** The content of a shard's fence: the last node that claimed it, and whether it was released since. */
 export interface FenceHolder {
   /** The node that wrote the fence. */
   readonly nodeId: string;
-  /** Which life of the node. */
+  /** The node's incarnation: one for each time that it joined. */
   readonly incarnation: string;
-  /** The version of the shard map that it went by. */
+  /** The version of the shard map that the node went by. */
   readonly mapVersion: number;
-  /** Whether the node owns the shard, or has given it up. */
+  /** Whether the node owns the shard, or has released it. */
   readonly state: "claimed" | "released";
-  /** Position of this fence in the store: what is stored behind it is its holder's. */
+  /** Position of this fence in the store: only its holder's events are stored behind it. */
   readonly sequence: number;
 }
 
-/** What a {@linkcode FencedError} is about. */
+/** The facts of a {@linkcode FencedError}. */
 export interface FenceFacts {
   /** The shard. */
   readonly shard: number;
   /** The node that was refused. */
   readonly nodeId: string;
-  /** The actor that was to be written, where there is one. */
+  /** The actor that was to be written, if there is one. */
   readonly actorId?: string | undefined;
-  /** What the shard's fence says, where it was read. */
+  /** The content of the shard's fence, if it was read. */
   readonly holder?: FenceHolder | undefined;
 }
 
 /**
- * Thrown when a node that does not own a shard, or not any more, writes to it or claims it;
- * nothing was saved. A node that was deposed owns the shard again only by a claim under a newer
- * shard map.
+ * Thrown when a node writes to a shard that it does not own, or no longer owns, or claims it;
+ * nothing was saved. A deposed node owns the shard again only by a claim under a newer shard map.
  */
 export class FencedError extends AetherError {
   /** The shard: all of its actors move together. */
   readonly shard: number;
   /** The node that was refused. */
   readonly nodeId: string;
-  /** The actor that was to be written; `undefined` where it was about the shard as a whole. */
+  /** The actor that was to be written; `undefined` if it was about the shard as a whole. */
   readonly actorId: string | undefined;
-  /** Who has the shard by its fence: send commands there; `undefined` where it was not read. */
+  /** The owner by the shard's fence: send commands there; `undefined` if the fence was not read. */
   readonly holder: FenceHolder | undefined;
 
-  /** Keeps the facts; `what` could not be done, and `reason` says more where the plain case does not fit. */
+  /** Keeps the facts; `what` could not be done; `reason` replaces the usual one in the message. */
   constructor(what: string, facts: FenceFacts, reason: string = reasonOf(facts)) {
     super("FencedError", `Cannot ${what}: ${reason}`);
     this.shard = facts.shard;
@@ -317,13 +313,13 @@ function reasonOf({ shard, nodeId, holder }: FenceFacts): string {
     `node "${nodeId}" may claim it under a newer one`;
 }
 
-/** How a lease came to its end: see {@linkcode LeaseLostError}. */
+/** How a lease ended: see {@linkcode LeaseLostError}. */
 export type LeaseEnd = "expired" | "deposed" | "resigned";
 
 /**
- * Thrown by a lease that is over, and the reason of its signal: stop acting as the leader. What
- * was begun under the lease may go on beside a new leader's work, so stores are to be guarded by
- * fences or versions, not by this error alone.
+ * Thrown by a lease that is over, and the reason of its signal: stop acting as the leader. Work
+ * begun under the lease may go on beside a new leader's work, so guard stores by fences or
+ * versions, not by this error alone.
  */
 export class LeaseLostError extends AetherError {
   /** The node that had the lease. */
@@ -331,13 +327,13 @@ export class LeaseLostError extends AetherError {
   /** The term that is over; the next one is greater. */
   readonly term: number;
   /**
-   * `"expired"`: no renewal was acknowledged in time, whoever may be the leader now;
-   * `"deposed"`: the server has said that the lease is gone or somebody else's;
-   * `"resigned"`: it was given up here.
+   * `"expired"`: the server acknowledged no renewal in time, and another node may lead by now;
+   * `"deposed"`: the server reported that the lease is gone or belongs to another node;
+   * `"resigned"`: this node gave it up.
    */
   readonly reason: LeaseEnd;
 
-  /** Keeps whose lease it was, and why it is over. */
+  /** Keeps the node, the term, and why it is over. */
   constructor(nodeId: string, term: number, reason: LeaseEnd, options?: ErrorOptions) {
     super(
       "LeaseLostError",
@@ -352,21 +348,21 @@ export class LeaseLostError extends AetherError {
 
 const LEASE_ENDS: Readonly<Record<LeaseEnd, string>> = {
   expired: "no renewal of the lease was acknowledged in time",
-  deposed: "the lease is gone, or somebody else's",
-  resigned: "the lease was given up",
+  deposed: "the lease is gone, or belongs to another node",
+  resigned: "the node gave the lease up",
 };
 
 /**
- * Thrown when a command comes again that was handled before: its events are stored, and it is
+ * Thrown when a command that was handled before comes again: its events are stored, and it does
  * not run a second time.
  */
 export class CommandAlreadyHandledError extends AetherError {
   /** The command's id. */
   readonly commandId: string;
-  /** Where the command's last event is stored. */
+  /** The place where the command's last event is stored. */
   readonly receipt: SaveReceipt;
 
-  /** Keeps the command's id and what its save gave back. */
+  /** Keeps the command's id and the receipt of its save. */
   constructor(commandId: string, receipt: SaveReceipt) {
     super(
       "CommandAlreadyHandledError",
@@ -378,25 +374,25 @@ export class CommandAlreadyHandledError extends AetherError {
   }
 }
 
-/** What a {@linkcode CommandFailedError} says of the error that a handler threw. */
+/** An error that a handler threw, as {@linkcode CommandFailedError} carries it. */
 export interface CommandFailure {
   /** The name of its class. */
   readonly name: string;
-  /** What it says. */
+  /** Its message. */
   readonly message: string;
-  /** Its code, where it has one: the class's name for errors of this library. */
+  /** Its code, if it has one: the class's name for errors of this library. */
   readonly code?: string;
 }
 
-/** Thrown to the sender of a command whose handler has thrown: what it threw is in `failure`. */
+/** Thrown to the sender of a command whose handler has thrown: its error is in `failure`. */
 export class CommandFailedError extends AetherError {
   /** The command's id. */
   readonly commandId: string;
-  /** Whose command it is. */
+  /** The actor that the command was sent to. */
   readonly actorId: string;
   /** The node on which the handler ran. */
   readonly nodeId: string;
-  /** What the handler threw. */
+  /** The error that the handler threw. */
   readonly failure: CommandFailure;
 
   /** Keeps the facts. */
@@ -414,16 +410,16 @@ export class CommandFailedError extends AetherError {
 
 /**
  * Thrown when the time is over, or the signal aborted, and a command that was sent has no
- * answer: it was handled, is being handled, or will never be. Sent again under the same
- * `commandId` its events are there once, and the answer tells.
+ * answer: it was handled, is being handled, or never will be. Send it again under the same
+ * `commandId`: its events are stored once, and the answer shows the outcome.
  */
 export class CommandOutcomeUnknownError extends AetherError {
-  /** The command's id: send it again with it. */
+  /** The command's id: use it to send the command again. */
   readonly commandId: string;
-  /** Whose command it is. */
+  /** The actor that the command was sent to. */
   readonly actorId: string;
 
-  /** Keeps the facts; `options.cause` is what the last try met. */
+  /** Keeps the facts; `options.cause` is the error of the last try. */
   constructor(commandId: string, actorId: string, options?: ErrorOptions) {
     super(
       "CommandOutcomeUnknownError",
@@ -437,8 +433,8 @@ export class CommandOutcomeUnknownError extends AetherError {
 }
 
 /**
- * Thrown by a projection whose partition another process has taken over; no effect of this one
- * was saved since. Run a projection in one process only, or give it `leases` to share.
+ * Thrown by a projection when another process has taken a partition over; this process has saved
+ * nothing since. Run a projection in one process only, or give it `leases` to share.
  */
 export class CheckpointConflictError extends AetherError {
   /** The projection's name. */
@@ -458,18 +454,18 @@ export class CheckpointConflictError extends AetherError {
   }
 }
 
-/** Thrown by a projection that halts at an event which its handler cannot handle; see `cause`. */
+/** Thrown by a projection that halts at an event that its handler cannot handle; see `cause`. */
 export class PoisonEventError extends AetherError {
   /** The projection's name. */
   readonly projection: string;
-  /** The event's position: it is handled first when the projection runs again. */
+  /** The event's position: the projection begins with it when it runs again. */
   readonly sequence: number;
   /** The event's id. */
   readonly eventId: string;
   /** The event's actor. */
   readonly actorId: string;
 
-  /** Keeps the place; `cause` is what the handler threw at the last of `attempts`. */
+  /** Keeps the place; `cause` is the error that the handler threw at the last of `attempts`. */
   constructor(
     projection: string,
     event: { readonly sequence: number; readonly id: string; readonly actorId: string },
@@ -490,18 +486,18 @@ export class PoisonEventError extends AetherError {
 }
 
 /**
- * Thrown when another process has joined the cluster by the name of this node: a restarted one
- * takes the place of the one before. Give every process a name of its own.
+ * Thrown when another process has joined the cluster by the name of this node: a restarted
+ * process replaces the one before. Give every process a name of its own.
  */
 export class NodeReplacedError extends AetherError {
   /** The name that both have. */
   readonly nodeId: string;
-  /** The life of the node that is over. */
+  /** The incarnation of the node that is over. */
   readonly incarnation: string;
-  /** The one that took its place. */
+  /** The incarnation that replaced it. */
   readonly replacedBy: string;
 
-  /** Keeps both lives of the node. */
+  /** Keeps both incarnations of the node. */
   constructor(nodeId: string, incarnation: string, replacedBy: string) {
     super(
       "NodeReplacedError",
@@ -563,7 +559,7 @@ export type AetherErrorCode = keyof AetherErrors;
 
 /**
  * Whether `error` is one of this library's, and of the class named by `code` if one is given.
- * Works where two copies of the package meet (JSR's and npm's), which `instanceof` does not.
+ * Works when a program holds two copies of the package (JSR's and npm's); `instanceof` does not.
  *
  * @example Retry on a conflict, pass on the rest
  * ```ts

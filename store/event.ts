@@ -1,12 +1,12 @@
 import { uuidv7 } from "./base/uuid.ts";
 
-/** What travels beside an event's data: strings, for tracing, audit and the user's own keys. */
+/** Strings beside an event's data: for tracing, for audit, and under the user's own keys. */
 export interface EventMetadata {
-  /** Joins all that came from one first cause, such as one request of a user. */
+  /** Shared by all events that came from one first cause, such as one request of a user. */
   readonly correlationId?: string;
   /** The id of the event or command that led to this one. */
   readonly causationId?: string;
-  /** Who did it. */
+  /** The user who caused it. */
   readonly userId?: string;
   /** W3C trace context of the span that made the event. */
   readonly traceparent?: string;
@@ -20,10 +20,10 @@ export interface EventMetadata {
  * One fact about one actor. Immutable: stores keep copies and hand out copies.
  *
  * @typeParam Type The name of the fact, a literal such as `"OrderPlaced"`.
- * @typeParam Data What JSON can carry faithfully; anything else is refused on saving.
+ * @typeParam Data A value that JSON carries faithfully; the store refuses any other on saving.
  */
 export interface Event<Type extends string = string, Data = unknown> {
-  /** Unique; {@linkcode createEvent} makes a UUIDv7. A save is recognised as repeated by it. */
+  /** Unique; {@linkcode createEvent} makes a UUIDv7. The store recognises a repeated save by it. */
   readonly id: string;
   /** The name of the fact, in the past tense by custom. */
   readonly eventType: Type;
@@ -33,7 +33,7 @@ export interface Event<Type extends string = string, Data = unknown> {
   readonly version: number;
   /** The fact itself. May be `null`, not `undefined`. */
   readonly data: Data;
-  /** When it happened, by the clock of who made the event; to the millisecond. */
+  /** When it happened, by the clock of the process that made the event; to the millisecond. */
   readonly timestamp: Date;
   /** Correlation, causation, tracing and the user's own strings. */
   readonly metadata?: EventMetadata;
@@ -61,7 +61,7 @@ export interface RecordedEvent<Type extends string = string, Data = unknown>
   readonly commit: Commit;
 }
 
-/** What {@linkcode createEvent} is given: an event less its `id` and `timestamp`. */
+/** The argument of {@linkcode createEvent}: an event without its `id` and `timestamp`. */
 export type EventInit<E extends Event = Event> = E extends Event
   ? Pick<E, "eventType" | "actorId" | "version" | "data" | "metadata">
   : never;
@@ -103,8 +103,8 @@ export function createEvent(init: EventInit): Event {
 }
 
 /**
- * A copy of `event` whose metadata says what led to it: `causationId` is the id of `by`;
- * `correlationId` is that of `by`, or the id of `by` where a chain begins; a trace context of
+ * A copy of `event` whose metadata names its cause: `causationId` is the id of `by`;
+ * `correlationId` is that of `by`, or the id of `by` if it has none; the trace context of
  * `by` is carried over unless `event` has its own.
  *
  * @param event The effect.

@@ -2,7 +2,7 @@ import { type Context, context } from "@opentelemetry/api";
 import { causedBy, createEvent, type Event, type EventMetadata } from "./event.ts";
 import type { Broadcaster, EventStoreOptions } from "./store.ts";
 
-/** What a notification says of a saved event; `timestamp` as ISO 8601. */
+/** The facts of a saved event that a notification carries; `timestamp` as ISO 8601. */
 export interface SavedEvent extends Pick<Event, "id" | "actorId" | "version"> {
   /** When it happened. */
   readonly timestamp: string;
@@ -13,7 +13,7 @@ export interface SavedEvent extends Pick<Event, "id" | "actorId" | "version"> {
 /** The type of the event that a store publishes after each event that it saved. */
 export const EVENT_STORED = "EventStored";
 
-/** What {@linkcode EventStored} says of the saved event. */
+/** The `data` of {@linkcode EventStored}: which event was saved. */
 export interface EventStoredData {
   /** The saved event's id. */
   readonly eventId: string;
@@ -26,17 +26,17 @@ export interface EventStoredData {
 }
 
 /**
- * Tells that an event was saved. Its `actorId` and `version` are those of the saved event,
- * whose correlation it carries on; its `causationId` is the saved event's id.
+ * Reports that an event was saved. It has the `actorId`, the `version` and the correlation of the
+ * saved event; its `causationId` is the saved event's id.
  * A notification, at most once: a crash between save and publish loses it.
  */
 export type EventStored = Event<typeof EVENT_STORED, EventStoredData>;
 
 /** Notifications that may wait for a slow broadcaster; more are refused. */
 const MAX_WAITING = 1000;
-/** Actors that may have one with the broadcaster; more are refused. */
+/** Actors that may have one notification under way; more are refused. */
 const MAX_UNDER_WAY = 10_000;
-/** Turns of the microtask queue without any progress after which the broadcaster is slow. */
+/** Turns of the microtask queue without progress after which the broadcaster counts as slow. */
 const PATIENCE = 16;
 
 /**
@@ -53,22 +53,22 @@ export class StoredNotifier {
   /** Notifications that are over, counted to see that the broadcaster keeps going. */
   #settled = 0;
 
-  /** Takes what a store was given. */
+  /** Takes the options of the store. */
   constructor(namespace: string, options: EventStoreOptions) {
     this.#namespace = namespace;
     this.#broadcaster = options.broadcaster;
     this.#onError = options.onBroadcastError ?? warn;
   }
 
-  /** Whether there is nobody to tell. */
+  /** Whether there is no broadcaster. */
   get silent(): boolean {
     return this.#broadcaster === undefined;
   }
 
   /**
    * Publishes one notification for each saved event. Resolves when all are published or the
-   * broadcaster turns out to be slow, whichever comes first; rejects never. `within` is the
-   * trace context to publish in, where the caller's is not the save's.
+   * broadcaster turns out to be slow, whichever comes first; never rejects. `within` is the
+   * trace context to publish in, if the caller's is not the save's.
    */
   async notify(saved: readonly SavedEvent[], within: Context = context.active()): Promise<void> {
     if (this.#broadcaster === undefined) return;
@@ -93,7 +93,7 @@ export class StoredNotifier {
     while (this.#tails.size > 0) await Promise.all(this.#tails.values());
   }
 
-  /** Publishes at once where nothing of the actor is under way; gives what is left to wait for. */
+  /** Publishes at once if nothing of the actor is under way; returns the promise still to await. */
   #publishInOrder(event: EventStored): Promise<void> | undefined {
     const before = this.#tails.get(event.actorId);
     const isFull = before === undefined

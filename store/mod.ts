@@ -1,7 +1,7 @@
 /**
  * Events, and the stores that keep them: in memory for tests, on JetStream for production.
  *
- * @example Save, replay, and meet a conflict
+ * @example Save, and meet a conflict
  * ```ts
  * import { createEvent, InMemoryEventStore, isAetherError } from "@flowmade-one/aether/store";
  *

@@ -1,4 +1,4 @@
-/** What a save gives back. */
+/** The result of a save. */
 export interface SaveReceipt {
   /** Position of the save's last event in the store. */
   readonly sequence: number;
@@ -16,11 +16,11 @@ export interface ExpectedVersion {
 
 /** Options for {@linkcode EventStore.saveEvents}. */
 export interface SaveOptions {
-  /** Versions that the save depends on, decided by the server in the same commit. @default {[]} */
+  /** Versions that the save depends on; the server checks them in the same commit. @default {[]} */
   readonly expect?: readonly ExpectedVersion[];
   /**
-   * Stops waiting. The save then rejects with what is known, the signal's reason as `cause`:
-   * `StoreUnavailableError`, nothing was saved; `SaveOutcomeUnknownError`, it may be.
+   * Stops waiting. The save then rejects, with the signal's reason as `cause`: with
+   * `StoreUnavailableError` if nothing was saved, with `SaveOutcomeUnknownError` if it may be.
    */
   readonly signal?: AbortSignal;
 }
@@ -33,19 +33,19 @@ export interface ReadOptions {
   readonly toVersion?: number;
   /** Ascending versions, or descending ones. @default {"forwards"} */
   readonly direction?: "forwards" | "backwards";
-  /** Events at most; 0 or more. @default {no bound} */
+  /** Most events to yield; 0 or more. @default {no bound} */
   readonly limit?: number;
   /** Ends the read by throwing the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
-/** Which events of a store are wanted; all of the conditions have to hold. */
+/** Selects events of a store; an event has to meet all of the conditions. */
 export interface EventFilter {
-  /** Of actors whose id begins with this and a `-`, or is this; done by the server. */
+  /** Only actors whose id begins with this and a `-`, or is this; the server filters. */
   readonly category?: string;
-  /** Of this actor; done by the server. */
+  /** Only this actor; the server filters. */
   readonly actorId?: string;
-  /** Of these types; done by the client. */
+  /** Only these types; the client filters. */
   readonly eventTypes?: readonly string[];
 }
 
@@ -67,15 +67,15 @@ export interface ListActorsOptions {
 
 /** Options for {@linkcode EventStore.getLatestVersion}. */
 export interface LatestVersionOptions {
-  /** Asks the server even where the cache has a recent answer. @default {false} */
+  /** Asks the server even if the cache has a recent answer. @default {false} */
   readonly fresh?: boolean;
 }
 
 /** Options for {@linkcode EventStore.subscribe}. */
 export interface EventSubscriptionOptions {
   /**
-   * First sequence wanted, inclusive: what follows on the last event that was handled is its
-   * sequence + 1. `"now"` is what is saved after `caughtUp` has resolved. @default {"start"}
+   * First sequence wanted, inclusive: to go on after an event, give its sequence + 1. `"now"`
+   * yields the events that are saved after `caughtUp` has resolved. @default {"start"}
    */
   readonly from?: "start" | "now" | number;
   /** Which events. @default {all} */

@@ -12,27 +12,28 @@ import type {
 } from "./options.ts";
 import type { Upcasters } from "./upcast.ts";
 
-/** What {@linkcode EventStore.getEventsWithErrors} finds. */
+/** The result of {@linkcode EventStore.getEventsWithErrors}. */
 export interface EventsWithErrors<E extends Event = Event> {
-  /** What can be read, in order. */
+  /** The events that can be read, in order. */
   readonly events: E[];
   /**
-   * What cannot, each with its place in the store; of what newer code saved the error's `cause` is
-   * an `UnknownSchemaError`.
+   * The errors of the others, each with its place in the store; if newer code saved an event, its
+   * error's `cause` is an `UnknownSchemaError`.
    */
   readonly errors: { readonly sequence: number; readonly error: CorruptEventError }[];
 }
 
 /**
- * Keeps the histories of actors. What is promised, by every implementation alike:
+ * Keeps the histories of actors. Every implementation promises:
  *
- * 1. A version that is not newer than the actor's latest is refused by `VersionConflictError`.
- * 2. Of any number of writers at one version of one actor, in any number of processes, exactly
- *    one wins.
- * 3. Saving again what is stored (same versions, same ids) resolves with `duplicate: true`.
- * 4. A lost acknowledgement is settled by reading back; a save is stored once or not at all.
+ * 1. The store refuses a version that is not newer than the actor's latest, by
+ *    `VersionConflictError`.
+ * 2. When any number of writers, in any number of processes, save one version of one actor,
+ *    exactly one wins.
+ * 3. Saving stored events again (same versions, same ids) resolves with `duplicate: true`.
+ * 4. The store settles a lost acknowledgement by reading back; a save is stored once or not at all.
  * 5. `saveEvents` stores all of its events or none, over several actors too.
- * 6. A read sees what this store has saved, complete and in order, or fails.
+ * 6. A read sees the events that this store has saved, complete and in order, or fails.
  * 7. `getLatestVersion` costs the same however many events there are.
  * 8. No input reaches another actor's events.
  *
@@ -40,9 +41,9 @@ export interface EventsWithErrors<E extends Event = Event> {
  */
 export interface EventStore extends AsyncDisposable {
   /**
-   * Tells these events from those of any other store, past and future: not empty, never reused,
-   * the same for as long as the events are kept, whoever opens them. Who remembers a position
-   * keeps this beside it; in a store of another identity the position means nothing.
+   * Identifies this set of events: never empty, never reused, stable for as long as the events
+   * are kept. Save it with every position you remember; a position means nothing in a store with
+   * another identity.
    */
   readonly identity: string;
 
@@ -63,14 +64,14 @@ export interface EventStore extends AsyncDisposable {
    *
    * @throws {RangeError} The batch is empty or has more than 1,000 events; nothing was sent.
    * @throws {VersionConflictError} As in {@linkcode EventStore.saveEvent}, for the first actor
-   * that has moved on or is not at an expected version; also where a part of the batch is
-   * stored already.
+   * that has moved on or is not at an expected version; also if a part of the batch is stored
+   * already.
    */
   saveEvents(events: readonly Event[], options?: SaveOptions): Promise<SaveReceipt>;
 
   /**
-   * The events of one actor at `fromVersion` and above, in ascending order; `[]` for an actor
-   * that is unknown. What was saved through this store before the call is in it.
+   * The events of one actor at `fromVersion` and above, in ascending order; `[]` for an unknown
+   * actor. They include all that was saved through this store before the call.
    *
    * @param actorId The actor.
    * @param fromVersion First version wanted. @default {0}
@@ -89,28 +90,28 @@ export interface EventStore extends AsyncDisposable {
   readEvents<E extends Event = Event>(actorId: string, options?: ReadOptions): AsyncIterable<E>;
 
   /**
-   * The events of one actor that can be read, beside the errors of those that cannot: for
-   * looking into a damaged history, not for deciding on it.
+   * The events of one actor that can be read, and the errors of those that cannot: for
+   * inspecting a damaged history, not for decisions.
    */
   getEventsWithErrors<E extends Event = Event>(actorId: string): Promise<EventsWithErrors<E>>;
 
   /**
-   * Reads the whole store in its one order, in constant memory, to the end as it is when the
-   * read begins. Sequences have gaps that mean nothing.
+   * Reads the whole store in its one order, in constant memory, up to its end at the time when
+   * the read begins. Sequences have gaps that mean nothing.
    *
    * @throws {CorruptEventError} A stored message is not an event.
    */
   readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent>;
 
   /**
-   * Subscribes to the events of the store, in its one order: replays what is stored, then goes
-   * on with what is saved, by whichever store, with no gap and no duplicate in between.
+   * Subscribes to the events of the store, in its one order: replays the stored events, then goes
+   * on with each one that any store saves, with no gap and no duplicate in between.
    *
-   * @typeParam E What the store holds, by the caller's own word.
-   * @throws {StreamRegressedError} When iterated: `from` is beyond what follows on the store's
-   * end, or the stream was restored, lost its tail, or is another one than was opened.
+   * @typeParam E The events of the store, as the caller declares them; nothing checks this.
+   * @throws {StreamRegressedError} When iterated: `from` lies more than one past the end of the
+   * store, or the stream was restored, truncated or replaced since it was opened.
    * @throws {CorruptEventError} When iterated: a stored message is not an event.
-   * @throws {RangeError} When iterated: `from` is no sequence, or the filter is impossible.
+   * @throws {RangeError} When iterated: `from` is not a sequence, or the filter is impossible.
    *
    * @example Follow a store until a certain event
    * ```ts
@@ -130,14 +131,14 @@ export interface EventStore extends AsyncDisposable {
    */
   subscribe<E extends Event = Event>(options?: EventSubscriptionOptions): EventSubscription<E>;
 
-  /** The ids of all actors that have events, in no order. */
+  /** The ids of all actors that have events, in no particular order. */
   listActors(options?: ListActorsOptions): AsyncIterable<string>;
 
-  /** The actor's latest version; 0 for an actor that is unknown. One request at most, O(1). */
+  /** The actor's latest version; 0 for an unknown actor. One request at most, O(1). */
   getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number>;
 }
 
-/** Where stores publish {@linkcode EVENT_STORED} events; an `EventBus` is one. */
+/** Publishes {@linkcode EVENT_STORED} events for stores; an `EventBus` is one. */
 export interface Broadcaster {
   /** Publishes `event` in `namespace`, the store's own. A rejection never fails the save. */
   publish(namespace: string, event: Event): Promise<void> | void;
@@ -147,13 +148,13 @@ export interface Broadcaster {
 export interface EventStoreOptions {
   /** Keeps stores apart: nothing is shared between two namespaces. @default {"default"} */
   readonly namespace?: string;
-  /** What turns events into the bytes that are stored. @default {JSON} */
+  /** Turns events into the bytes that are stored, and back. @default {JSON} */
   readonly codec?: Codec<Event>;
   /** Bring old shapes of events up to date while reading. @default {none} */
   readonly upcasters?: Upcasters;
-  /** Told of each stored event, after the save. @default {undefined} */
+  /** Called for each stored event, after the save. @default {undefined} */
   readonly broadcaster?: Broadcaster;
-  /** Told when the broadcaster fails or falls behind by over 1,000. @default {console.warn} */
+  /** Called when the broadcaster fails or falls behind by over 1,000. @default {console.warn} */
   readonly onBroadcastError?: (error: unknown, event: Event) => void;
 }
 
@@ -164,20 +165,19 @@ export interface EventStoreOptions {
  *
  * It reads a bounded number of events ahead, however slow its reader is, and waits for as long
  * as the server is out of reach. It ends quietly on `break`, on its `signal`, on disposal, and
- * on disposal of the store; it ends with the error that it throws, among them
- * `CorruptEventError` (to pass over it, subscribe again from its `sequence` + 1) and
- * `StreamRegressedError`.
+ * on disposal of the store. It also ends when it throws, for example `CorruptEventError` (to pass
+ * over it, subscribe again from its `sequence` + 1) or `StreamRegressedError`.
  */
 export interface EventSubscription<E extends Event = Event>
   extends AsyncIterable<E & RecordedEvent>, AsyncDisposable {
   /**
-   * Resolves when what was the store's end at the time of the call is reached: the reader has
-   * come back for more after the last event up to there. Rejects if the subscription ends
-   * before. Nobody needs to await it.
+   * Resolves once the reader has finished the last event that was stored when `subscribe()` was
+   * called, that is, when it asks for the next one. Rejects if the subscription ends before.
+   * Nobody needs to await it.
    */
   readonly caughtUp: Promise<void>;
-  /** The iterator itself, the same at each call: two loops share the events out. */
+  /** The iterator itself, the same at each call: two loops divide the events between them. */
   [Symbol.asyncIterator](): AsyncIterator<E & RecordedEvent, undefined>;
-  /** Ends it, lets go what it holds on the server; may be repeated. */
+  /** Ends it and frees what it holds on the server; may be repeated. */
   [Symbol.asyncDispose](): Promise<void>;
 }

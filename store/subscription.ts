@@ -4,7 +4,7 @@ import type { Event, RecordedEvent } from "./event.ts";
 import type { EventFilter } from "./options.ts";
 import type { EventSubscription } from "./store.ts";
 
-/** Where a subscription begins. */
+/** The place at which a subscription begins. */
 export interface SubscriptionStart {
   /** The sequence before the first one wanted. */
   readonly after: number;
@@ -12,34 +12,34 @@ export interface SubscriptionStart {
   readonly end: number;
 }
 
-/** A place in the store's order, with its event where that is wanted. */
+/** A place in the store's order, with its event if the filter takes it. */
 export interface Followed {
   readonly sequence: number;
   readonly event: RecordedEvent | undefined;
 }
 
-/** What a store gives a subscription. */
+/** A store, as a subscription sees it. */
 export interface EventSource {
   /** Finds the place to begin at, when the subscription is made. */
   start(signal: AbortSignal): Promise<SubscriptionStart>;
-  /** Yields what comes after a sequence, in order, as it is at hand; waits at the end for more. */
+  /** Yields what comes after a sequence, in order, as it arrives; waits for more at the end. */
   follow(
     after: number,
     signal: AbortSignal,
   ): AsyncIterable<Iterable<Followed | Promise<Followed>>>;
 }
 
-/** Whether an event of this actor can be wanted. */
+/** Whether the filter can take an event of this actor. */
 export function isOfActor(filter: EventFilter, actorId: string): boolean {
   if (filter.actorId !== undefined && filter.actorId !== actorId) return false;
   return filter.category === undefined || filter.category === categoryOf(actorId);
 }
 
-/** Who counts what subscriptions do. */
+/** Counts subscriptions and the events that they yield. */
 export interface SubscriptionWatch {
   /** One began (1) or ended (-1). */
   subscriptions(change: 1 | -1): void;
-  /** One gave an event. */
+  /** One yielded an event. */
   deliver(): void;
 }
 
@@ -48,12 +48,12 @@ export class Subscriptions {
   readonly #watch: SubscriptionWatch;
   readonly #open = new Set<SourceSubscription>();
 
-  /** `watch` is told of each. */
+  /** Reports each to `watch`. */
   constructor(watch: SubscriptionWatch) {
     this.#watch = watch;
   }
 
-  /** Subscribes to `source`; what `check` throws, the iteration rejects with. */
+  /** Subscribes to `source`; if `check` throws, the iteration rejects with its error. */
   add<E extends Event>(
     source: EventSource,
     signal: AbortSignal | undefined,
@@ -101,7 +101,7 @@ class SourceSubscription implements EventSubscription {
     onEnd: () => void,
   ) {
     this.caughtUp = this.#caughtUp.promise;
-    this.caughtUp.catch(() => {}); // Whoever awaits it hears of it.
+    this.caughtUp.catch(() => {}); // A caller that awaits it sees the error.
     this.#source = source;
     this.#signal = signal;
     this.#watch = watch;

@@ -2,15 +2,15 @@ import { CorruptEventError, UnknownSchemaError } from "./errors.ts";
 import type { Event } from "./event.ts";
 
 /**
- * Brings the data of an event from one schema to the next; `event` is as it was before. Gives the
- * new data at once, which may be null but not undefined.
+ * Brings the data of an event from one schema to the next; `event` is as it was before this step.
+ * Returns the new data synchronously; it may be null but not undefined.
  */
 export type Upcaster = (data: unknown, event: Event) => unknown;
 
 /**
- * For each event type, the steps from schema 1 to 2, from 2 to 3, and so on. Events are saved
- * with the newest schema's number and brought up to it while reading; what is stored never
- * changes. A type that is not listed is at schema 1.
+ * For each event type, the steps from schema 1 to 2, from 2 to 3, and so on. The store saves an
+ * event with the newest schema's number and brings older ones up to it while reading; stored
+ * events never change. A type that is not listed is at schema 1.
  *
  * @example Orders once had a total in cents, then no currency
  * ```ts
@@ -38,7 +38,7 @@ export function schemaOf(upcasters: Upcasters, eventType: string): number {
 /**
  * `event`, saved with `schema`, in the newest shape.
  *
- * @throws {UnknownSchemaError} It is newer than what is known.
+ * @throws {UnknownSchemaError} `schema` is newer than the newest that is known here.
  * @throws {CorruptEventError} A step failed.
  */
 export function upcast(
@@ -82,10 +82,9 @@ function stepsOf(upcasters: Upcasters, eventType: string): readonly Upcaster[] {
 }
 
 /**
- * The error of an event that cannot be read; one that only newer code can read is no less out
- * of reach here.
+ * The error of an event that cannot be read, also if newer code could read it.
  *
- * @throws {unknown} `error`, where it is about something else.
+ * @throws {unknown} `error`, if it is about something else.
  */
 export function unreadable(error: unknown): CorruptEventError {
   if (error instanceof CorruptEventError) return error;

@@ -1,343 +1,148 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join, relative } from "node:path";
-import { pathToFileURL } from "node:url";
+import { join } from "node:path";
 import { ROOT } from "../tools/root.ts";
+import { AREAS, everyFile, importsIn, publishedSources, specifiersIn } from "./support/sources.ts";
+import type { Sources } from "./support/sources.ts";
 
-/** Folders that are published, in the order in which they may import each other, last first. */
-const AREAS = ["store", "bus", "cluster"] as const;
+/** Files that one folder may hold. */
+const MOST_FILES = 25;
 
-const STORE = [
-  "AetherError",
-  "AetherErrorCode",
-  "AetherErrors",
-  "AppendReceipt",
-  "Broadcaster",
-  "CheckpointConflictError",
-  "CheckpointStore",
-  "Codec",
-  "Commit",
-  "CommandAlreadyHandledError",
-  "CommandFailedError",
-  "CommandFailure",
-  "CommandOutcomeUnknownError",
-  "Connection",
-  "CorruptEventError",
-  "Decider",
-  "Decision",
-  "EVENT_STORED",
-  "Event",
-  "EventDraft",
-  "EventFilter",
-  "EventInit",
-  "EventMetadata",
-  "EventStore",
-  "EventStoreOptions",
-  "EventStored",
-  "EventStoredData",
-  "EventSubscription",
-  "EventSubscriptionOptions",
-  "EventTooLargeError",
-  "EventsWithErrors",
-  "Evolution",
-  "ExecuteOptions",
-  "ExecuteResult",
-  "ExpectedVersion",
-  "FORGOTTEN",
-  "FenceFacts",
-  "FenceHolder",
-  "FencedError",
-  "Forgotten",
-  "InMemoryCheckpointStore",
-  "InMemoryEventStore",
-  "InMemoryEventStoreOptions",
-  "InMemorySnapshotStore",
-  "InMemorySnapshotStoreOptions",
-  "InvalidEventError",
-  "InvalidSnapshotError",
-  "JetStreamEventStore",
-  "JetStreamEventStoreOptions",
-  "JetStreamSnapshotStore",
-  "JetStreamSnapshotStoreOptions",
-  "KvCheckpointStore",
-  "KvCheckpointStoreOptions",
-  "LatestVersionOptions",
-  "LeaseEnd",
-  "LeaseLostError",
-  "ListActorsOptions",
-  "LookupCounts",
-  "NodeReplacedError",
-  "ParkedActor",
-  "PoisonEventError",
-  "Projection",
-  "ProjectionContext",
-  "ProjectionHandler",
-  "ProjectionLag",
-  "ProjectionLeases",
-  "ProjectionLeasesOptions",
-  "ProjectionMetrics",
-  "ProjectionOptions",
-  "ProjectionRebuildOptions",
-  "ProjectionRetry",
-  "ProjectionStatus",
-  "ProjectionWaitOptions",
-  "ReadAllOptions",
-  "ReadOptions",
-  "RecordedEvent",
-  "RehydrateOptions",
-  "RehydrateResult",
-  "SaveCounts",
-  "SaveOptions",
-  "SaveOutcomeUnknownError",
-  "SaveReceipt",
-  "SavedCheckpoint",
-  "SettledOutcome",
-  "Snapshot",
-  "SnapshotOptions",
-  "SnapshotPolicy",
-  "SnapshotQuery",
-  "SnapshotStore",
-  "StoreLatency",
-  "StoreMetrics",
-  "StoreUnavailableError",
-  "StreamConfigError",
-  "StreamRegressedError",
-  "UnknownSchemaError",
-  "UnsupportedServerError",
-  "Upcaster",
-  "Upcasters",
-  "VersionConflictError",
-  "appendEvents",
-  "causedBy",
-  "createEvent",
-  "execute",
-  "isAetherError",
-  "rehydrate",
-  "snapshotEvery",
-  "streamSequenceOf",
-];
-
-const BUS = [
-  "BusLatency",
-  "BusMetrics",
-  "DropReport",
-  "EventBus",
-  "EventBusOptions",
-  "EventCounts",
-  "EventHandler",
-  "EventSeries",
-  "HandlerOptions",
-  "HandlerSubscription",
-  "LocalEventBus",
-  "LocalEventBusOptions",
-  "NatsEventBus",
-  "NatsEventBusOptions",
-  "OverflowPolicy",
-  "ReconnectReport",
-  "SubscribeOptions",
-  "Subscription",
-  "SubscriptionOverflowError",
-];
-
-const CLUSTER = [
-  "ActorOwner",
-  "Cluster",
-  "ClusterChange",
-  "ClusterDescription",
-  "ClusterEvent",
-  "ClusterMember",
-  "ClusterOptions",
-  "ClusterView",
-  "CommandContext",
-  "CommandHandler",
-  "Connection",
-  "DepartedMember",
-  "Departure",
-  "Discovery",
-  "DiscoveryTimingOptions",
-  "DiscoveryOptions",
-  "DiscoveryTimings",
-  "Election",
-  "ElectionOptions",
-  "CampaignOptions",
-  "FenceOptions",
-  "FencedEventStore",
-  "FencedEventStoreOptions",
-  "HandleOptions",
-  "HandledCommand",
-  "HandoffPhase",
-  "Leader",
-  "Leadership",
-  "Lease",
-  "Clock",
-  "LeaseTimings",
-  "MemberStatus",
-  "NextShardMapOptions",
-  "NodeDescription",
-  "ReplyToDuplicate",
-  "RoleWork",
-  "SendOptions",
-  "ShardMap",
-  "ShardMember",
-  "ShardMove",
-  "ShardOwner",
-  "emptyShardMap",
-  "formatShardMap",
-  "nextShardMap",
-  "parseShardMap",
-  "planShards",
-  "shardMoves",
-];
-
-/** What the root has of a cluster: `Cluster` and what its signatures name. */
-const ROOT_CLUSTER = [
-  "ActorOwner",
-  "Cluster",
-  "ClusterChange",
-  "ClusterDescription",
-  "ClusterEvent",
-  "ClusterMember",
-  "ClusterOptions",
-  "ClusterView",
-  "CommandContext",
-  "CommandHandler",
-  "Connection",
-  "DepartedMember",
-  "Departure",
-  "HandleOptions",
-  "HandledCommand",
-  "MemberStatus",
-  "NodeDescription",
-  "ReplyToDuplicate",
-  "SendOptions",
-];
-
-const TESTING = [
-  "CheckpointStoreCapabilities",
-  "CheckpointStoreSuite",
-  "DeciderGiven",
-  "DeciderSpec",
-  "DeciderWhen",
-  "ErrorClass",
-  "EventBusNodes",
-  "EventBusSuite",
-  "EventStoreCapabilities",
-  "EventStoreSuite",
-  "EventSubscriptionCapabilities",
-  "EventSubscriptionSuite",
-  "Expectation",
-  "OpenedCheckpointStore",
-  "SnapshotStoreCapabilities",
-  "SnapshotStoreSuite",
-  "checkpointStoreSuite",
-  "deciderSpec",
-  "eventBusSuite",
-  "eventStoreSuite",
-  "eventSubscriptionSuite",
-  "snapshotStoreSuite",
-];
-
-/** The names that an entry point exports, types and values; it lists each one. */
-async function exportsOf(entry: string): Promise<string[]> {
-  const source = withoutComments(await Deno.readTextFile(join(ROOT, entry)));
-  assert(!/export\s*\*/.test(source), `${entry} exports names that it does not list`);
-  const names: string[] = [];
-  for (const [, list] of source.matchAll(/export\s+(?:type\s+)?\{([^}]*)\}/g)) {
-    for (const item of list!.split(",").map((item) => item.trim()).filter(Boolean)) {
-      names.push(item.replace(/^type\s+/, "").split(/\s+as\s+/).at(-1)!);
-    }
-  }
-  return names.sort();
+/** The area or package that `target` belongs to. */
+function areaOf(target: string): string {
+  return AREAS.find((area) => target.startsWith(`${area}/`)) ??
+    (target.startsWith("testing/") ? "testing" : target);
 }
 
-/** What the modules of a published file are called, as the file says it. */
-function specifiersIn(source: string): string[] {
-  const code = withoutComments(source);
-  const clauses = code.matchAll(/\b(?:import|export)\b[^"'`;()]*?\bfrom\s*["']([^"']+)["']/g);
-  const bare = code.matchAll(/\bimport\s*\(?\s*["']([^"']+)["']/g);
-  return [...clauses, ...bare].map(([, specifier]) => specifier!);
+/** The lines of an area's README that name rooms and files: the names on each, in order. */
+function linesOf(readme: string): string[][] {
+  const items = readme.split(/^- /m).slice(1).map((item) => item.split(":")[0]!);
+  return items.map((item) => [...item.matchAll(/`([^`]+)`/g)].map(([, name]) => name!));
 }
 
-function withoutComments(source: string): string {
-  return source.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+/** Imports within `area` that run against the order of `readme`, and files that it does not name. */
+function againstTheOrder(area: string, readme: string, sources: Sources): string[] {
+  const lines = linesOf(readme);
+  const lineOf = (path: string) => {
+    const [place, ...inside] = path.slice(area.length + 1).split("/");
+    return lines.findIndex((names) => names.includes(inside.length ? `${place}/` : place!));
+  };
+  const isInside = (path: string) => path.startsWith(`${area}/`);
+  return [
+    ...[...sources.keys()].filter((path) => isInside(path) && lineOf(path) < 0),
+    ...importsIn(sources)
+      .filter(({ file, target }) => isInside(file) && isInside(target))
+      .filter(({ file, target }) => lineOf(target) > lineOf(file))
+      .map(({ file, target }) => `${file} imports ${target}`),
+  ];
 }
 
-/** The TypeScript files of a folder, from the root. */
-async function* filesOf(folder: string): AsyncGenerator<string> {
-  for await (const { name, isFile, isDirectory } of Deno.readDir(join(ROOT, folder))) {
-    const path = join(folder, name);
-    if (isDirectory) yield* filesOf(path);
-    if (isFile && name.endsWith(".ts")) yield path;
-  }
+/** Circles of imports, one way round each; `import type` counts as any other. */
+function circlesIn(sources: Sources): string[][] {
+  const targets = Map.groupBy(importsIn(sources), ({ file }) => file);
+  const done = new Set<string>();
+  const circles: string[][] = [];
+  const visit = (file: string, way: readonly string[]): void => {
+    const start = way.indexOf(file);
+    if (start >= 0) circles.push([...way.slice(start), file]);
+    if (start >= 0 || done.has(file)) return;
+    for (const { target } of targets.get(file) ?? []) visit(target, [...way, file]);
+    done.add(file);
+  };
+  for (const file of sources.keys()) visit(file, []);
+  return circles;
 }
 
-/** Each import of a published file: who, from which area, of which area or package. */
-async function imports(): Promise<{ file: string; from: string; to: string }[]> {
-  const found: { file: string; from: string; to: string }[] = [];
-  for (const from of [...AREAS, "testing"]) {
-    for await (const file of filesOf(from)) {
-      for (const specifier of specifiersIn(await Deno.readTextFile(join(ROOT, file)))) {
-        const to = specifier.startsWith(".")
-          ? relative(ROOT, join(ROOT, file, "..", specifier)).split(/[\\/]/)[0]!
-          : specifier;
-        found.push({ file, from, to });
-      }
-    }
-  }
-  return found;
+/** Folders with more files than one can keep in mind. */
+function crowded(paths: readonly string[]): string[] {
+  const folders = Map.groupBy(paths, (path) => path.split("/").slice(0, -1).join("/"));
+  return [...folders].filter(([, files]) => files.length > MOST_FILES).map(([folder]) => folder);
 }
 
-for (
-  const [entry, names] of Object.entries({
-    "store/mod.ts": STORE,
-    "bus/mod.ts": BUS,
-    "cluster/mod.ts": CLUSTER,
-    "testing/mod.ts": TESTING,
-    "mod.ts": [...new Set([...STORE, ...BUS, ...ROOT_CLUSTER])],
-  })
-) {
-  Deno.test(`${entry} exports these names and no others`, async () => {
-    assertEquals(await exportsOf(entry), [...names].sort());
-    // At run time there are the values among them, and nothing that the list does not say.
-    const values = Object.keys(await import(pathToFileURL(join(ROOT, entry)).href));
-    assertEquals(values.filter((name) => !names.includes(name)), []);
+for (const area of ["store", "cluster"]) {
+  Deno.test(`a room of ${area}/ imports only rooms above it in the list of ${area}/README.md`, async () => {
+    const readme = await Deno.readTextFile(join(ROOT, area, "README.md"));
+    const sources = await publishedSources();
+    assertEquals(againstTheOrder(area, readme, sources), []);
+    const places = [...sources.keys()].filter((path) => path.startsWith(`${area}/`))
+      .map((path) => path.split("/")).map(([, place, inside]) => inside ? `${place}/` : place!);
+    assertEquals(linesOf(readme).flat().sort(), [...new Set(places)].sort());
   });
 }
 
-Deno.test("deno.json exports just these entry points", async () => {
-  const { exports } = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
-  assertEquals(exports, {
-    ".": "./mod.ts",
-    "./store": "./store/mod.ts",
-    "./bus": "./bus/mod.ts",
-    "./cluster": "./cluster/mod.ts",
-    "./testing": "./testing/mod.ts",
-  });
+Deno.test("an import of a room below is found, of types too", () => {
+  const readme =
+    "A list:\n\n- `base/`: tools.\n- `event.ts`, `store.ts`:\n  this.\n- `read/`: it.\n";
+  const judge = (path: string, source: string) =>
+    againstTheOrder("store", readme, new Map([[path, source]]));
+  assertEquals(judge("store/read/a.ts", 'import { b } from "../base/b.ts";'), []);
+  assertEquals(judge("store/read/a.ts", 'import type { E } from "../event.ts";'), []);
+  assertEquals(judge("store/event.ts", 'import type { S } from "./store.ts";'), []);
+  assertEquals(judge("store/base/b.ts", 'import type { A } from "../read/a.ts";'), [
+    "store/base/b.ts imports store/read/a.ts",
+  ]);
+  assertEquals(judge("store/base/b.ts", 'import type { E } from "../event.ts";'), [
+    "store/base/b.ts imports store/event.ts",
+  ]);
+  assertEquals(judge("store/store.ts", 'export { a } from "./read/a.ts";'), [
+    "store/store.ts imports store/read/a.ts",
+  ]);
+  assertEquals(judge("store/attic/c.ts", ""), ["store/attic/c.ts"]);
+});
+
+Deno.test("published files import each other in no circle, types included", async () => {
+  assertEquals(circlesIn(await publishedSources()), []);
+});
+
+Deno.test("a circle of types is found", () => {
+  const circle = new Map([
+    ["store/a.ts", 'import type { B } from "./read/b.ts";'],
+    ["store/read/b.ts", 'import { type C } from "./c.ts";'],
+    ["store/read/c.ts", 'export type { A } from "../a.ts";'],
+  ]);
+  assertEquals(circlesIn(circle), [[
+    "store/a.ts",
+    "store/read/b.ts",
+    "store/read/c.ts",
+    "store/a.ts",
+  ]]);
+  assertEquals(circlesIn(new Map([...circle, ["store/read/c.ts", ""]])), []);
+});
+
+Deno.test(`no folder holds more than ${MOST_FILES} files`, async () => {
+  const paths = await Array.fromAsync(everyFile());
+  assert(paths.includes("store/store.ts"));
+  assertEquals(crowded(paths), []);
+});
+
+Deno.test("a folder with a file too many is found", () => {
+  const paths = Array.from({ length: MOST_FILES + 1 }, (_, index) => `tests/bus/${index}_test.ts`);
+  assertEquals(crowded(paths), ["tests/bus"]);
+  assertEquals(crowded(paths.slice(1)), []);
 });
 
 Deno.test("imports point one way: cluster, bus, store", async () => {
-  const all = await imports();
-  const upwards = all.filter(({ from, to }) => {
+  const all = importsIn(await publishedSources())
+    .filter(({ file }) => file !== "mod.ts")
+    .map(({ file, target }) => ({ file, target, from: areaOf(file), to: areaOf(target) }));
+  const upwards = all.filter(({ from, to, target }) => {
     const allowed: readonly string[] = from === "testing"
       ? [...AREAS, "testing"]
       : AREAS.slice(0, AREAS.indexOf(from as typeof AREAS[number]) + 1);
-    const isLocal = [...AREAS, "testing", "tests", "tools", "bench", "examples", "mod.ts"]
-      .includes(to);
-    return isLocal && !allowed.includes(to);
+    return target.endsWith(".ts") && !allowed.includes(to);
   });
   assertEquals(upwards, []);
   assert(all.some(({ from, to }) => from === "bus" && to === "store"), "bus imports store");
 });
 
 Deno.test("published files import only what the manifest names, and no transport", async () => {
-  const packages = (await imports()).filter(({ to }) =>
-    ![...AREAS, "testing"].includes(to as typeof AREAS[number])
-  );
   const allowed =
     /^(@nats-io\/(nats-core|jetstream|kv)(\/internal)?|@opentelemetry\/api|node:async_hooks)$/;
-  for (const { file, from, to } of packages) {
-    assertMatch(to, allowed, `${file} imports ${to}`);
-    assert(from !== "testing", `${file} imports ${to}, and a suite runs anywhere`);
-    assert(from === "cluster" || !to.startsWith("@nats-io/kv"), `${file} imports ${to}`);
+  for (const { file, target } of importsIn(await publishedSources())) {
+    if (target.endsWith(".ts")) continue;
+    const from = areaOf(file);
+    assertMatch(target, allowed, `${file} imports ${target}`);
+    assert(from !== "testing", `${file} imports ${target}, and a suite runs anywhere`);
+    assert(from === "cluster" || !target.startsWith("@nats-io/kv"), `${file} imports ${target}`);
   }
 });
 

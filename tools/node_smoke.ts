@@ -1,14 +1,15 @@
 /**
  * Shows that the package works on Node as JSR serves it there: packed, its names rewritten to `@jsr/…`,
- * installed by npm into an empty folder, type-checked by `tsc`, and run on Node 22 and the newest Node
- * against a real nats-server.
+ * installed by npm into an empty folder, type-checked by `tsc` with its own declarations and every public
+ * name, and run on Node 22 and the newest Node against a real nats-server.
  *
  * The transport is installed in a folder of its own, so that it brings a second copy of nats-core: that is
  * what users have who dial with npm's transport, and `instanceof` fails between the two.
  */
 import { join } from "node:path";
-import { deno, mustRun } from "./command.ts";
+import { deno, mustRun, run } from "./command.ts";
 import { NatsServer } from "./nats_server.ts";
+import { surfaceProgram, UNTYPED } from "./node_surface.ts";
 import { ROOT } from "./root.ts";
 
 /** The versions of Node that are tried, in npm's words. */
@@ -16,6 +17,9 @@ const NODES = ["22", "latest"];
 
 /** The oldest TypeScript whose users matter is not the newest: this is the one that Deno 2.9 has built in. */
 const TYPESCRIPT = "typescript@~6.0.0";
+
+/** The package's name on Node. */
+const PACKAGE = "@jsr/flowmade-one__aether";
 
 /** What the quick start has to print, word for word. */
 const QUICK_START = `Order state after replaying 2 events:
@@ -27,20 +31,29 @@ const QUICK_START = `Order state after replaying 2 events:
 export async function nodeSmoke(): Promise<string> {
   const work = await Deno.makeTempDir({ prefix: "aether-node-" });
   try {
-    await pack(work);
-    await installDial(join(work, "dial"));
-    await installApp(join(work, "app"));
-    await mustRun("npx", ["--no-install", "tsc", "--project", "."], { cwd: join(work, "app") });
+    const app = join(work, "app");
+    const [nodes] = await Promise.all([
+      Promise.all(NODES.map((version) => installNode(version, work))),
+      pack(work).then(() => installApp(app)),
+      installDial(join(work, "dial")),
+    ]);
     await using server = await NatsServer.start();
-    const versions: string[] = [];
-    for (const node of NODES) versions.push(await runOn(node, work, server));
+    const [versions] = await Promise.all([
+      Promise.all(nodes.map((node) => runOn(node, app, server))),
+      checkTypes(app),
+    ]);
     return versions.join(" and ");
   } finally {
     await Deno.remove(work, { recursive: true });
   }
 }
 
-/** Packs the project into `package.tgz`, with the names that JSR gives to Node. */
+/**
+ * Packs the project into `package.tgz`, with the names that JSR gives to Node.
+ *
+ * deno pack prints "Could not generate types" for each file that no public declaration leads to: it writes
+ * declarations for the others only, as JSR does. The type check fails if one of those is missing.
+ */
 async function pack(work: string): Promise<void> {
   await deno(["pack", "--allow-dirty", "--output", join(work, "packed.tgz")]);
   await mustRun("tar", ["-xzf", "packed.tgz"], { cwd: work });
@@ -63,7 +76,7 @@ async function pack(work: string): Promise<void> {
   }
   const path = join(work, "package", "package.json");
   const manifest = JSON.parse(await Deno.readTextFile(path));
-  manifest.name = "@jsr/flowmade-one__aether";
+  manifest.name = PACKAGE;
   // deno pack leaves out those that only types are taken from.
   for (const name of used) manifest.dependencies[`@jsr/nats-io__${name}`] ??= constraint(name);
   await Deno.writeTextFile(path, JSON.stringify(manifest, null, 2));
@@ -86,13 +99,16 @@ async function installApp(folder: string): Promise<void> {
     `@jsr/nats-io__${name}@npm:@nats-io/${name}@${constraint(name)}`
   );
   await npmInstall(folder, ["../package.tgz", ...twins, TYPESCRIPT, "@types/node@^22"]);
-  const programs = [["tools/node_smoke", "smoke.ts"], ["examples", "quick_start.ts"]] as const;
-  for (const [from, name] of programs) {
-    const text = await Deno.readTextFile(join(ROOT, from, name));
+  const programs = {
+    "smoke.ts": await Deno.readTextFile(join(ROOT, "tools", "node_smoke", "smoke.ts")),
+    "quick_start.ts": await Deno.readTextFile(join(ROOT, "examples", "quick_start.ts")),
+    "surface.ts": await surfaceProgram(),
+  };
+  for (const [name, text] of Object.entries(programs)) {
     await Deno.writeTextFile(
       join(folder, name),
       text
-        .replace(/"@flowmade-one\/aether(\/\w+)?"/g, `"@jsr/flowmade-one__aether$1"`)
+        .replace(/"@flowmade-one\/aether(\/\w+)?"/g, `"${PACKAGE}$1"`)
         .replace(/"@nats-io\/transport-node"/g, `"../dial/index.js"`),
     );
   }
@@ -106,22 +122,62 @@ async function installApp(folder: string): Promise<void> {
     types: ["node"],
     noEmit: true,
     allowImportingTsExtensions: true,
-    skipLibCheck: true, // nats-core's own declarations do not pass the strict options
+    skipLibCheck: false, // a missing declaration shows only in the declarations that import it
   };
-  const files = programs.map(([, name]) => name);
+  const files = Object.keys(programs);
   await Deno.writeTextFile(
     join(folder, "tsconfig.json"),
     JSON.stringify({ compilerOptions, files }),
   );
 }
 
-/** Runs the programs on one version of Node; gives that version. */
-async function runOn(version: string, work: string, server: NatsServer): Promise<string> {
+/**
+ * Type-checks the programs and the package's declarations. As a control it then takes one declaration away,
+ * and throws if the public names that came from it pass nevertheless.
+ */
+async function checkTypes(folder: string): Promise<void> {
+  const errors = await typeErrors(folder);
+  if (errors.length > 0) throw new Error(`tsc finds errors:\n${errors.join("\n")}`);
+
+  const declaration = join(folder, "node_modules", PACKAGE, "store", "event.d.ts");
+  await Deno.rename(declaration, `${declaration}.away`);
+  const found = await typeErrors(folder);
+  await Deno.rename(`${declaration}.away`, declaration);
+  for (const expected of [`Type '"root.Event"' ${UNTYPED}`, "error TS7016"]) {
+    if (found.some((error) => error.includes(expected))) continue;
+    throw new Error(
+      `Cannot trust the type check: without event.d.ts it has no "${expected}":\n${
+        found.join("\n")
+      }`,
+    );
+  }
+}
+
+/**
+ * What `tsc` finds in the programs and in the package's declarations. Faults within the declarations of other
+ * packages are left out: nats-core's do not pass `exactOptionalPropertyTypes`, and nothing here can change that.
+ */
+async function typeErrors(folder: string): Promise<string[]> {
+  const args = ["--no-install", "tsc", "--project", ".", "--pretty", "false"];
+  const { success, output } = await run("npx", args, { cwd: folder });
+  if (success) return [];
+  const errors = output.split(/\n(?=\S)/); // the lines that explain an error are indented
+  const known = /^node_modules\/\S+\(\d+,\d+\): error TS/;
+  return errors.filter((error) =>
+    !known.test(error) || error.startsWith(`node_modules/${PACKAGE}/`)
+  );
+}
+
+/** Installs one version of Node; gives the path of its program. */
+async function installNode(version: string, work: string): Promise<string> {
   const folder = join(work, `node-${version}`);
   await emptyPackage(folder);
   await npmInstall(folder, [`node@${version}`]);
-  const node = join(folder, "node_modules", "node", "bin", "node");
-  const cwd = join(work, "app");
+  return join(folder, "node_modules", "node", "bin", "node");
+}
+
+/** Runs the programs of a folder on one version of Node; gives that version. */
+async function runOn(node: string, cwd: string, server: NatsServer): Promise<string> {
   const env = { NATS_URL: server.url };
   const said = (await mustRun(node, ["--version"])).stdout.trim();
   for (const args of [["quick_start.ts"], ["quick_start.ts", "--nats"]]) {
@@ -130,6 +186,7 @@ async function runOn(version: string, work: string, server: NatsServer): Promise
       throw new Error(`Node ${said}: \`${args.join(" ")}\` prints something else:\n${output}`);
     }
   }
+  await mustRun(node, ["surface.ts"], { cwd, env });
   await mustRun(node, ["smoke.ts"], { cwd, env, signal: AbortSignal.timeout(60_000) });
   return `Node ${said}`;
 }

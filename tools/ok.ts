@@ -16,12 +16,18 @@ import { testCounts } from "./test_counts.ts";
 
 interface Step {
   readonly name: string;
-  /** Whether what it gives, or throws, is the output of `deno test`, whose counts go into the last line. */
+  /** Whether what it gives, or throws, is the output of tests, whose counts go into the last line. */
   readonly counts?: boolean;
+  /** When it starts. @default {"soon"} */
+  readonly starts?: "first" | "soon" | "alone at the end";
   /** Throws if it does not hold; gives what to show beside its name. */
   run(): Promise<string | void>;
 }
 
+/** Steps that run at once. */
+const SIDE_BY_SIDE = 3;
+
+/** What the gate is made of, in the order in which it is shown. */
 const STEPS: readonly Step[] = [
   { name: "format", run: () => quietly(["fmt", "--check"]) },
   { name: "lint", run: () => quietly(["lint"]) },
@@ -29,12 +35,12 @@ const STEPS: readonly Step[] = [
   { name: "names of this machine", run: privateNames },
   { name: "documentation", run: docLint },
   { name: "sanitizers are on", run: sanitizerControl },
-  { name: "tests", counts: true, run: tests },
   { name: "examples in the code", counts: true, run: codeExamples },
   { name: "examples in the pages", counts: true, run: pageExamples },
   { name: "commands in the README", run: readmeCommands },
   { name: "publish, dry run", run: () => quietly(["publish", "--dry-run", "--allow-dirty"]) },
-  { name: "Node", run: nodeSmoke },
+  { name: "Node", run: nodeSmoke, starts: "first" }, // it takes longest
+  { name: "tests", counts: true, run: tests, starts: "alone at the end" }, // they keep time
 ];
 
 async function quietly(args: readonly string[]): Promise<void> {
@@ -50,9 +56,49 @@ async function docLint(): Promise<string> {
 }
 
 async function tests(): Promise<string> {
-  const { success, output } = await run(Deno.execPath(), ["test", "-A"]);
+  const { success, output } = await run(Deno.execPath(), ["run", "-A", "tools/tests/main.ts"]);
   if (!success) throw new Error(output);
   return output;
+}
+
+interface StepOutcome {
+  readonly passed: number;
+  readonly failed: number;
+  /** The line that is shown. */
+  readonly line: string;
+  /** What a failed step said. */
+  readonly problem?: string;
+}
+
+/** Runs a step; a step that fails is an outcome as well. */
+async function outcomeOf({ name, run, counts: hasCounts }: Step): Promise<StepOutcome> {
+  const start = performance.now();
+  const seconds = () => `${((performance.now() - start) / 1_000).toFixed(1)} s`;
+  try {
+    const said = await run() ?? "";
+    const counts = testCounts(hasCounts ? said : "");
+    const note = counts.passed > 0 ? `${counts.passed} tests` : said.split("\n")[0] ?? "";
+    const line = `ok      ${name} (${[note, seconds()].filter(Boolean).join(", ")})`;
+    return { passed: 1 + counts.passed, failed: 0, line };
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    const { passed, failed } = testCounts(hasCounts ? problem : "");
+    return { passed, failed: 1 + failed, line: `FAILED  ${name} (${seconds()})`, problem };
+  }
+}
+
+/** Runs the steps side by side where they can; yields each with its outcome, in the given order. */
+async function* outcomes(steps: readonly Step[]): AsyncGenerator<[Step, StepOutcome], void> {
+  const starting = (when: Step["starts"]) => steps.filter(({ starts = "soon" }) => starts === when);
+  const ended = new Map(steps.map((step) => [step, Promise.withResolvers<StepOutcome>()]));
+  const runNext = async (queue: Iterable<Step>): Promise<void> => {
+    for (const step of queue) ended.get(step)!.resolve(await outcomeOf(step));
+  };
+  const queue = [...starting("first"), ...starting("soon")].values(); // shared: each step is taken once
+  const running = Promise.all(Array.from({ length: SIDE_BY_SIDE }, () => runNext(queue)))
+    .then(() => runNext(starting("alone at the end")));
+  for (const [step, { promise }] of ended) yield [step, await promise];
+  await running;
 }
 
 async function main(args: readonly string[]): Promise<boolean> {
@@ -70,23 +116,11 @@ async function main(args: readonly string[]): Promise<boolean> {
 
   let [passed, failed] = [0, 0];
   const failures: string[] = [];
-  for (const { name, run, counts: hasCounts } of steps) {
-    const start = performance.now();
-    const seconds = () => `${((performance.now() - start) / 1_000).toFixed(1)} s`;
-    try {
-      const said = await run() ?? "";
-      const counts = testCounts(hasCounts ? said : "");
-      const note = counts.passed > 0 ? `${counts.passed} tests` : said.split("\n")[0] ?? "";
-      passed += 1 + counts.passed;
-      console.log(`ok      ${name} (${[note, seconds()].filter(Boolean).join(", ")})`);
-    } catch (error) {
-      const said = error instanceof Error ? error.message : String(error);
-      const counts = testCounts(hasCounts ? said : "");
-      passed += counts.passed;
-      failed += 1 + counts.failed;
-      failures.push(`--- ${name}\n${said}`);
-      console.log(`FAILED  ${name} (${seconds()})`);
-    }
+  for await (const [{ name }, outcome] of outcomes(steps)) {
+    passed += outcome.passed;
+    failed += outcome.failed;
+    if (outcome.problem !== undefined) failures.push(`--- ${name}\n${outcome.problem}`);
+    console.log(outcome.line);
   }
   if (failures.length > 0) console.log(`\n${failures.join("\n\n")}\n`);
   console.log(`${passed} passed, ${failed} failed`);

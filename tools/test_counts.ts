@@ -1,4 +1,4 @@
-/** Reads the closing line of `deno test`. */
+/** Reads the closing line of tests. */
 
 /** How many tests did what. */
 export interface TestCounts {
@@ -6,12 +6,13 @@ export interface TestCounts {
   readonly failed: number;
 }
 
-/** Adds up the closing lines (`ok | 12 passed (3 steps) | 0 failed (2s)`) in an output. */
+/**
+ * Reads the last closing line in an output: `deno test` says `ok | 12 passed (3 steps) | 0 failed (2s)`, and
+ * `deno task test` says `12 passed, 0 failed in 2.0 s`.
+ */
 export function testCounts(output: string): TestCounts {
-  let [passed, failed] = [0, 0];
-  for (const line of output.matchAll(/^(?:ok|FAILED) \| (\d+) passed[^|]*\| (\d+) failed/gm)) {
-    passed += Number(line[1]);
-    failed += Number(line[2]);
-  }
-  return { passed, failed };
+  const [, passed, failed] = [...output.matchAll(CLOSING)].at(-1) ?? [];
+  return { passed: Number(passed ?? 0), failed: Number(failed ?? 0) };
 }
+
+const CLOSING = /^(?:(?:ok|FAILED) \| )?(\d+) passed(?: \([^)]*\))?(?: \||,) (\d+) failed/gm;

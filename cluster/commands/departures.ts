@@ -1,4 +1,4 @@
-import { incarnationKey, type NodeIncarnation } from "../subjects.ts";
+import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
 

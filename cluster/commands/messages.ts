@@ -1,9 +1,7 @@
+import { encodeJson, jsonIn } from "../../store/base/json.ts";
 import type { CommandFailure } from "../../store/errors.ts";
 import { type LogPosition, logPositionIn } from "../../store/fencing/log_position.ts";
 import type { SaveReceipt } from "../../store/options.ts";
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** A command on its way to the owner of its actor. */
 export interface CommandMessage {
@@ -46,12 +44,12 @@ export type AnswerMessage = CommandAnswer & {
 
 /** A command or an answer as it travels. */
 export function encodeMessage(message: CommandMessage | AnswerMessage): Uint8Array {
-  return encoder.encode(JSON.stringify(message));
+  return encodeJson(message);
 }
 
 /** The command in `data`; `undefined` where that is none. */
 export function decodeCommand(data: Uint8Array): CommandMessage | undefined {
-  const message = parse(data) as Partial<CommandMessage> | undefined;
+  const message = jsonIn(data) as Partial<CommandMessage> | null | undefined;
   if (typeof message?.id !== "string" || typeof message.actorId !== "string") return undefined;
   const { id, actorId, command, trace, isDoubtful } = message;
   const landmark = logPositionIn(message.landmark);
@@ -65,9 +63,9 @@ export function decodeCommand(data: Uint8Array): CommandMessage | undefined {
 
 /** The answer in `data`; `undefined` where that is none. */
 export function decodeAnswer(data: Uint8Array): AnswerMessage | undefined {
-  const answer = parse(data) as AnswerMessage | undefined;
+  const answer = jsonIn(data) as AnswerMessage | null | undefined;
   const kinds = ["reply", "failed", "handled", "retry"];
-  if (answer === undefined || !kinds.includes(answer.kind)) return undefined;
+  if (!answer || !kinds.includes(answer.kind)) return undefined;
   const { landmark, ...rest } = answer;
   return landmark === undefined ? rest : { ...rest, landmark: logPositionIn(landmark) };
 }
@@ -78,13 +76,4 @@ export function failureOf(error: unknown): CommandFailure {
   const { name, message } = error;
   const { code } = error as { code?: unknown };
   return { name, message, ...(typeof code === "string" && { code }) };
-}
-
-function parse(data: Uint8Array): unknown {
-  try {
-    const value = JSON.parse(decoder.decode(data));
-    return typeof value === "object" && value !== null ? value : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,3 +1,4 @@
+import type { NodeIncarnation } from "../incarnation.ts";
 import { Departures } from "./departures.ts";
 import {
   type AnswerMessage,
@@ -5,8 +6,8 @@ import {
   decodeAnswer,
   encodeMessage,
 } from "./messages.ts";
-import type { NodeIncarnation } from "../subjects.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
+import { jitteredWaits } from "../../store/base/jitter.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import {
   CommandAlreadyHandledError,
@@ -72,8 +73,8 @@ interface CommandTry {
   readonly signal: AbortSignal | undefined;
 }
 
-/** First wait between tries, in ms, and the longest. */
-const PAUSE = [5, 250] as const;
+/** The shortest and the longest span between tries, in ms. */
+const WAITS = [5, 250] as const;
 
 /**
  * Brings commands to the owners of their actors, over moves and crashes: a command is sent until
@@ -142,7 +143,7 @@ export class Router {
     { body, maxBytes, over, signal }: CommandTry,
   ): Promise<unknown> {
     const { id, actorId } = message;
-    let span: number = PAUSE[0];
+    const nextWait = jitteredWaits(...WAITS);
     /** Whether a try may have been run, or run still. */
     let isDoubtful = false;
     let cause: unknown;
@@ -179,8 +180,7 @@ export class Router {
           if (answer.isDoubtful === true) isDoubtful = true;
           cause = new Error(answer.reason);
       }
-      await this.#parts.changed.wait(span * (0.5 + Math.random() / 2), over, count);
-      span = Math.min(span * 2, PAUSE[1]);
+      await this.#parts.changed.wait(nextWait(), over, count);
     }
     if (signal?.aborted) cause = signal.reason;
     if (isDoubtful) throw new CommandOutcomeUnknownError(id, actorId, { cause });

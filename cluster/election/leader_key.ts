@@ -1,10 +1,8 @@
+import { encodeJson, jsonIn } from "../../store/base/json.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
 
 /** The key of a cluster's bucket that holds the lease. */
 export const LEADER_KEY = "leader";
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** Who has the lease, by the server's word. */
 export interface Leader {
@@ -28,21 +26,18 @@ export interface LeaderClaim {
 
 /** The body of a claim. */
 export function encodeLeaderClaim({ nodeId, incarnation, nonce, term }: LeaderClaim): Uint8Array {
-  return encoder.encode(JSON.stringify({ nodeId, incarnation, nonce, term }));
+  return encodeJson({ nodeId, incarnation, nonce, term });
 }
 
 /** What the key holds; `undefined` where it is free, or holds nothing of ours. */
 export function leaderClaimIn({ value }: BucketEntry): LeaderClaim | undefined {
   if (value === undefined) return undefined;
-  try {
-    const claim = JSON.parse(decoder.decode(value));
-    const isClaim = typeof claim.nodeId === "string" && typeof claim.nonce === "string" &&
-      (claim.term === undefined || Number.isSafeInteger(claim.term)) &&
-      (claim.incarnation === undefined || typeof claim.incarnation === "string");
-    return isClaim ? claim : undefined;
-  } catch {
-    return undefined; // Written by somebody else: the lease is not free, and nobody known has it.
-  }
+  const claim = (jsonIn(value) ?? {}) as Partial<LeaderClaim>;
+  const isClaim = typeof claim.nodeId === "string" && typeof claim.nonce === "string" &&
+    (claim.term === undefined || Number.isSafeInteger(claim.term)) &&
+    (claim.incarnation === undefined || typeof claim.incarnation === "string");
+  // Else somebody else has written it: the lease is not free, and nobody known has it.
+  return isClaim ? claim as LeaderClaim : undefined;
 }
 
 /** Who has the lease by what the key holds. */

@@ -1,3 +1,4 @@
+import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import {
   FailureDetector,
   type Ping,
@@ -6,7 +7,7 @@ import {
 } from "./failure_detector.ts";
 import { decodeHeartbeat } from "./heartbeat.ts";
 import type { DiscoveryTimings } from "./timings.ts";
-import { heartbeatKey, incarnationKey, type NodeIncarnation } from "../subjects.ts";
+import { heartbeatKey } from "../subjects.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import { sleep } from "../../store/base/sleep.ts";

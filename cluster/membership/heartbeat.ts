@@ -1,6 +1,7 @@
+import { encodeJson, isRecord, jsonIn } from "../../store/base/json.ts";
+import type { NodeIncarnation } from "../incarnation.ts";
 import type { DiscoveryTimings } from "./timings.ts";
-import { isRecord, read } from "./view_json.ts";
-import { heartbeatKey, type NodeIncarnation } from "../subjects.ts";
+import { heartbeatKey } from "../subjects.ts";
 import { sleep } from "../../store/base/sleep.ts";
 import { isAetherError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
@@ -27,16 +28,14 @@ export interface HeartbeatParts {
   readonly isMember: () => Promise<boolean>;
 }
 
-const encoder = new TextEncoder();
-
 /** The body of a heartbeat; `beat` makes it unlike all others of the same life. */
 export function encodeHeartbeat(content: HeartbeatMessage, beat: number): Uint8Array {
-  return encoder.encode(JSON.stringify({ ...content, beat }));
+  return encodeJson({ ...content, beat });
 }
 
 /** What a heartbeat, or the answer to a ping, says; `undefined` where it is none. */
 export function decodeHeartbeat(body: Uint8Array): HeartbeatMessage | undefined {
-  const content = read(body);
+  const content = jsonIn(body);
   if (!isRecord(content)) return undefined;
   const { nodeId, incarnation, server, load } = content;
   if (typeof nodeId !== "string" || typeof incarnation !== "string") return undefined;

@@ -1,3 +1,4 @@
+import type { NodeIncarnation } from "../incarnation.ts";
 import { Incarnation, nextIncarnation } from "./node_life.ts";
 import type { NodeOptions } from "./options.ts";
 import type { DiscoveryTimings } from "./timings.ts";
@@ -5,7 +6,7 @@ import { memberOf, type ViewStep } from "./view.ts";
 import type { ViewCoordinator } from "./view_coordinator.ts";
 import { decodeView, encodeStep } from "./view_json.ts";
 import type { ViewStore } from "./view_store.ts";
-import { coordinatorSubject, type NodeIncarnation } from "../subjects.ts";
+import { coordinatorSubject } from "../subjects.ts";
 import type { Connection } from "../../store/connection.ts";
 import { isAetherError, NodeReplacedError, StoreUnavailableError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";

@@ -1,8 +1,9 @@
 import type { Subscription } from "@nats-io/nats-core";
+import type { NodeIncarnation } from "../incarnation.ts";
 import { encodeHeartbeat, Heartbeat, type HeartbeatMessage } from "./heartbeat.ts";
 import type { DiscoveryTimings } from "./timings.ts";
 import type { ClusterView } from "./view.ts";
-import { type NodeIncarnation, nodeSubject } from "../subjects.ts";
+import { nodeSubject } from "../subjects.ts";
 import { uuidv7 } from "../../store/base/uuid.ts";
 import type { Connection } from "../../store/connection.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";

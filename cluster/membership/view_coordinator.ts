@@ -1,9 +1,10 @@
 import type { Subscription } from "@nats-io/nats-core";
+import type { NodeIncarnation } from "../incarnation.ts";
 import type { FailureWatch } from "./failure_watch.ts";
 import { type ClusterView, memberOf, type ViewStep } from "./view.ts";
 import { decodeStep, encodeView } from "./view_json.ts";
 import type { ViewStore } from "./view_store.ts";
-import { coordinatorSubject, type NodeIncarnation } from "../subjects.ts";
+import { coordinatorSubject } from "../subjects.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import type { Connection } from "../../store/connection.ts";
 import { backoff } from "../../store/nats/backoff.ts";

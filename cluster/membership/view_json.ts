@@ -1,15 +1,13 @@
+import { encodeJson, isRecord, jsonIn } from "../../store/base/json.ts";
 import { type ClusterView, frozen, type NodeDescription, type ViewStep } from "./view.ts";
 import { describe } from "../../store/base/token.ts";
 
 /** The version of the form in which views are stored. */
 const FORMAT = 1;
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
 /** The form in which a view is stored; `writer` makes it unlike that of anybody else. */
 export function encodeView(view: ClusterView, writer: string): Uint8Array {
-  return encoder.encode(JSON.stringify({ format: FORMAT, ...view, writer }));
+  return encodeJson({ format: FORMAT, ...view, writer });
 }
 
 /**
@@ -18,7 +16,7 @@ export function encodeView(view: ClusterView, writer: string): Uint8Array {
  * @throws {TypeError} It is none, or one of a later format.
  */
 export function decodeView(body: Uint8Array): ClusterView {
-  const stored = read(body);
+  const stored = jsonIn(body);
   const problem = viewProblem(stored);
   if (problem !== undefined) throw new TypeError(`Cannot read the view of the cluster: ${problem}`);
   const { version, members, coordinator, departed } = stored as unknown as ClusterView;
@@ -27,12 +25,12 @@ export function decodeView(body: Uint8Array): ClusterView {
 
 /** The form in which a node asks for a step. */
 export function encodeStep(step: ViewStep): Uint8Array {
-  return encoder.encode(JSON.stringify(step));
+  return encodeJson(step);
 }
 
 /** The step that a node asks for; `undefined` where it is none that a node may ask for. */
 export function decodeStep(body: Uint8Array): ViewStep | undefined {
-  const step = read(body);
+  const step = jsonIn(body);
   if (!isRecord(step)) return undefined;
   const { type, node, nodeId, incarnation, how } = step;
   if (type === "join" && nodeProblem(node) === undefined) {
@@ -57,20 +55,6 @@ export function nodeProblem(node: unknown): string | undefined {
     return `the capacity of ${name} is not 0 or more`;
   }
   return undefined;
-}
-
-/** The value that `body` is JSON of; `undefined` where it is none. */
-export function read(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(decoder.decode(body));
-  } catch {
-    return undefined;
-  }
-}
-
-/** Whether `value` is an object with names. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isText(value: unknown): value is string {

@@ -1,4 +1,4 @@
-import { isSameOwner, type ShardOwner } from "./shard_map.ts";
+import { isSameIncarnation, type NodeIncarnation } from "../incarnation.ts";
 import type { FenceHolder } from "../../store/errors.ts";
 
 /**
@@ -24,7 +24,7 @@ export type HandoffPhase =
 /** All that one process knows about one shard: plain data. */
 export interface HandoffState {
   /** The process. */
-  readonly self: ShardOwner;
+  readonly self: NodeIncarnation;
   readonly phase: HandoffPhase;
   /** The newest map heard of, from the map itself or from a process that it gives the shard to. */
   readonly mapVersion: number;
@@ -117,7 +117,7 @@ export interface HandoffStep {
 }
 
 /** A process that has not heard of any map yet. */
-export function beginHandoff(self: ShardOwner): HandoffState {
+export function beginHandoff(self: NodeIncarnation): HandoffState {
   return {
     self,
     phase: "idle",
@@ -227,7 +227,7 @@ function asked(state: HandoffState, mapVersion: number): HandoffStep {
 function read(state: HandoffState, fence: FenceHolder | undefined): HandoffStep {
   const { self, mapVersion, mine } = state;
   if (!mine) return free(state);
-  const isOthers = fence !== undefined && !isSameOwner(fence, self);
+  const isOthers = fence !== undefined && !isSameIncarnation(fence, self);
   const isNewer = fence !== undefined &&
     (fence.mapVersion > mapVersion || (fence.mapVersion === mapVersion && isOthers));
   // Whoever wrote that has heard of a newer map, which is on its way here too.

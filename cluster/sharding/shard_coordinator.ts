@@ -1,5 +1,6 @@
+import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import { decodeView } from "../membership/view_json.ts";
-import { emptyShardMap, nextShardMap, type ShardMap, type ShardOwner } from "./shard_map.ts";
+import { emptyShardMap, nextShardMap, type ShardMap } from "./shard_map.ts";
 import { formatShardMap, parseShardMap } from "./shard_map_json.ts";
 import { planShards, type ShardMember } from "./shard_plan.ts";
 import { VIEW_KEY } from "../subjects.ts";
@@ -7,6 +8,7 @@ import type { Notifier } from "../../store/base/notifier.ts";
 import { isAetherError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
+import { decodeUtf8, utf8 } from "../../store/base/utf8.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 
 /** How a member gets on with the map. */
@@ -29,7 +31,7 @@ export interface ShardCoordinatorParts {
   /** Changes of members. */
   readonly changed: Notifier;
   /** Asks a member; rejects where it does not answer. */
-  readonly statusOf: (member: ShardOwner) => Promise<ShardStatus>;
+  readonly statusOf: (member: NodeIncarnation) => Promise<ShardStatus>;
   /** The largest map version in the fences, for a map that was lost. */
   readonly newestFence: () => Promise<number>;
   /** Shards that are served and may be on the move at once. */
@@ -49,12 +51,9 @@ const IDLE = 15_000;
 /** How long nothing is tried after what does not pass by itself, in ms. */
 const TROUBLE = 1_000;
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
 /** The map in `entry`; the empty one where nothing was written yet. */
 export function mapIn({ value }: BucketEntry, shards: number): ShardMap {
-  return value === undefined ? emptyShardMap(shards) : parseShardMap(decoder.decode(value), shards);
+  return value === undefined ? emptyShardMap(shards) : parseShardMap(decodeUtf8(value), shards);
 }
 
 /**
@@ -74,7 +73,7 @@ export async function coordinateShards(
   while (!signal.aborted && !requests.closed) {
     const { count } = changed;
     try {
-      const present = parts.members().filter(({ capacity }) => capacity > 0).map(keyOf);
+      const present = parts.members().filter(({ capacity }) => capacity > 0).map(incarnationKey);
       const isCalm = isAtRest && present.every((key) => known.has(key));
       // What is served stays while others move; what nobody serves is not waited with.
       const found = await step(parts, isCalm ? maxMoves : 0);
@@ -110,13 +109,13 @@ async function step(
   const present = members();
   if (present.length === 0) return "nothing";
   const seen = standing.value === undefined ? await newestFence() : 0;
-  const living = new Set(present.map(keyOf));
+  const living = new Set(present.map(incarnationKey));
   const target = planShards(current, present);
-  const gone = (owner: ShardOwner) => !living.has(keyOf(owner));
+  const gone = (owner: NodeIncarnation) => !living.has(incarnationKey(owner));
   const next = nextShardMap(current, target, { maxMoves, gone, seen });
   if (next === current) return "nothing";
   // Whatever becomes of it, the next round reads what stands.
-  await bucket.put(MAP_KEY, encoder.encode(formatShardMap(next)), standing);
+  await bucket.put(MAP_KEY, utf8(formatShardMap(next)), standing);
   return "moves";
 }
 
@@ -143,9 +142,5 @@ async function settled(
 }
 
 function namesOf(members: readonly ShardMember[]): string {
-  return members.map((member) => keyOf(member) + member.capacity).join();
-}
-
-function keyOf({ nodeId, incarnation }: ShardOwner): string {
-  return JSON.stringify([nodeId, incarnation]);
+  return members.map((member) => incarnationKey(member) + member.capacity).join();
 }

@@ -1,10 +1,4 @@
-/** A process that can own shards: one life of a node. A node that comes back is another owner. */
-export interface ShardOwner {
-  /** The node. */
-  readonly nodeId: string;
-  /** Which life of the node. */
-  readonly incarnation: string;
-}
+import { incarnationKey, isSameIncarnation, type NodeIncarnation } from "../incarnation.ts";
 
 /**
  * Which process is to serve which shard. It is a plan that all nodes share: who may write is
@@ -15,7 +9,7 @@ export interface ShardMap {
   /** Larger than that of every map before; 0 for the empty map that was never written. */
   readonly version: number;
   /** The owner of each shard; `undefined` where there is nobody to serve it. */
-  readonly shards: readonly (ShardOwner | undefined)[];
+  readonly shards: readonly (NodeIncarnation | undefined)[];
 }
 
 /** A shard that changes its owner from one map to another. */
@@ -23,9 +17,9 @@ export interface ShardMove {
   /** The shard. */
   readonly shard: number;
   /** Who had it; `undefined` for nobody. */
-  readonly from: ShardOwner | undefined;
+  readonly from: NodeIncarnation | undefined;
   /** Who gets it; `undefined` for nobody. */
-  readonly to: ShardOwner | undefined;
+  readonly to: NodeIncarnation | undefined;
 }
 
 /** How far {@linkcode nextShardMap} goes at once. */
@@ -38,7 +32,7 @@ export interface NextShardMapOptions {
    */
   readonly maxMoves?: number;
   /** Whether a process is gone, so that its shards are served by nobody. @default {() => false} */
-  readonly gone?: (owner: ShardOwner) => boolean;
+  readonly gone?: (owner: NodeIncarnation) => boolean;
   /**
    * The largest version of a map that was seen anywhere, in the fences say, where the stored map
    * may have been lost: the next one is larger still, else no claim under it would count.
@@ -60,12 +54,6 @@ export function emptyShardMap(shards: number): ShardMap {
   return { version: 0, shards: new Array<undefined>(shards).fill(undefined) };
 }
 
-/** Whether both are the same process, or both nobody. */
-export function isSameOwner(one: ShardOwner | undefined, other: ShardOwner | undefined): boolean {
-  return one === other ||
-    (one !== undefined && one.nodeId === other?.nodeId && one.incarnation === other.incarnation);
-}
-
 /**
  * What changes its owner between two maps, or two lists of owners, in the order of the shards.
  *
@@ -80,7 +68,7 @@ export function shardMoves(before: ShardMap["shards"], after: ShardMap["shards"]
   const moves: ShardMove[] = [];
   for (const [shard, from] of before.entries()) {
     const to = after[shard];
-    if (!isSameOwner(from, to)) moves.push({ shard, from, to });
+    if (!isSameIncarnation(from, to)) moves.push({ shard, from, to });
   }
   return moves;
 }
@@ -128,7 +116,7 @@ export function nextShardMap(
 function inTurn(moves: readonly ShardMove[]): ShardMove[] {
   const taken = new Map<string, number>();
   const ranked = moves.map((move) => {
-    const owner = JSON.stringify([move.from?.nodeId, move.from?.incarnation]);
+    const owner = incarnationKey(move.from!);
     const rank = taken.get(owner) ?? 0;
     taken.set(owner, rank + 1);
     return { move, rank };

@@ -1,4 +1,6 @@
-import type { ShardMap, ShardOwner } from "./shard_map.ts";
+import { isRecord } from "../../store/base/json.ts";
+import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
+import type { ShardMap } from "./shard_map.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
 
 /** The number of the form below; a map of another form is not read. */
@@ -18,7 +20,7 @@ export function formatShardMap(map: ShardMap): string {
   const shards = map.shards.map((owner) => {
     if (owner === undefined) return NOBODY;
     const { nodeId, incarnation } = owner;
-    const key = JSON.stringify([nodeId, incarnation]);
+    const key = incarnationKey(owner);
     let place = places.get(key);
     if (place === undefined) {
       place = owners.push([nodeId, incarnation]) - 1;
@@ -48,7 +50,7 @@ export function parseShardMap(text: string, shards?: number): ShardMap {
     throw new TypeError(`Cannot read shard map ${describe(text)}: ${problem}`);
   }
   const stored = value as Stored;
-  const owners = stored.owners.map(([nodeId, incarnation]): ShardOwner => ({
+  const owners = stored.owners.map(([nodeId, incarnation]): NodeIncarnation => ({
     nodeId,
     incarnation,
   }));
@@ -64,10 +66,10 @@ interface Stored {
 }
 
 function mapProblem(value: unknown, count: number | undefined): string | undefined {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isRecord(value)) {
     return "it is no object";
   }
-  const { format, version, owners, shards } = value as Record<string, unknown>;
+  const { format, version, owners, shards } = value;
   if (format !== FORMAT) return `its format is ${show(format)}, and ${FORMAT} is known here`;
   if (!Number.isSafeInteger(version) || (version as number) < 0) {
     return `its version ${show(version)} is not a safe integer of 0 or more`;

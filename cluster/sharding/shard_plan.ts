@@ -1,8 +1,9 @@
-import type { ShardMap, ShardOwner } from "./shard_map.ts";
+import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
+import type { ShardMap } from "./shard_map.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
 
 /** A process among which shards are dealt out. */
-export interface ShardMember extends ShardOwner {
+export interface ShardMember extends NodeIncarnation {
   /**
    * Its weight: of two members, the one with twice the capacity gets twice the shards. With 0 it
    * gets none and loses those that it has, as one that is leaving should.
@@ -12,7 +13,7 @@ export interface ShardMember extends ShardOwner {
 
 /** A member while shards are dealt out. */
 interface ShardSeat {
-  readonly owner: ShardOwner;
+  readonly owner: NodeIncarnation;
   /** The part of all shards that its capacity stands for. */
   readonly share: number;
   /** Shards that it may have in the end. */
@@ -52,10 +53,10 @@ interface ShardSeat {
 export function planShards(
   current: Pick<ShardMap, "shards">,
   members: readonly ShardMember[],
-): (ShardOwner | undefined)[] {
+): (NodeIncarnation | undefined)[] {
   const total = current.shards.length;
   const seats = seatsOf(members, total);
-  const plan = new Array<ShardOwner | undefined>(total).fill(undefined);
+  const plan = new Array<NodeIncarnation | undefined>(total).fill(undefined);
   if (seats.length === 0) return plan;
 
   const places = placesOf(current.shards, seats);
@@ -86,7 +87,7 @@ function seatsOf(members: readonly ShardMember[], total: number): ShardSeat[] {
     if (!Number.isFinite(capacity) || capacity < 0) {
       throw new RangeError(`Cannot plan shards: capacity ${capacity} of ${name} is not 0 or more`);
     }
-    const key = keyOf({ nodeId, incarnation });
+    const key = incarnationKey({ nodeId, incarnation });
     if (known.has(key)) {
       throw new RangeError(`Cannot plan shards: ${name} is listed twice with one incarnation`);
     }
@@ -105,15 +106,15 @@ function seatsOf(members: readonly ShardMember[], total: number): ShardSeat[] {
 }
 
 function placesOf(shards: ShardMap["shards"], seats: readonly ShardSeat[]): Place[] {
-  const byKey = new Map(seats.map((seat) => [keyOf(seat.owner), seat]));
+  const byKey = new Map(seats.map((seat) => [incarnationKey(seat.owner), seat]));
   // The last of several lives of a node in the common order.
   const byNode = new Map(seats.map((seat) => [seat.owner.nodeId, seat]));
-  const known = new Map<ShardOwner, Place>();
+  const known = new Map<NodeIncarnation, Place>();
   return shards.map((owner) => {
     if (owner === undefined) return { own: undefined, heir: undefined };
     let place = known.get(owner);
     if (place === undefined) {
-      const own = byKey.get(keyOf(owner));
+      const own = byKey.get(incarnationKey(owner));
       place = { own, heir: own === undefined ? byNode.get(owner.nodeId) : undefined };
       known.set(owner, place);
     }
@@ -145,7 +146,7 @@ function settleQuotas(seats: readonly ShardSeat[], places: readonly Place[], tot
 
 /** Leaves each shard that has no owner yet in its place, while the quota there allows it. */
 function keep(
-  plan: (ShardOwner | undefined)[],
+  plan: (NodeIncarnation | undefined)[],
   places: readonly (ShardSeat | undefined)[],
 ): void {
   for (const [shard, seat] of places.entries()) {
@@ -156,7 +157,7 @@ function keep(
 }
 
 /** Deals the shards that have no owner yet to those whose quota is not met, in turn. */
-function deal(plan: (ShardOwner | undefined)[], seats: readonly ShardSeat[]): void {
+function deal(plan: (NodeIncarnation | undefined)[], seats: readonly ShardSeat[]): void {
   let open = seats.filter(({ held, quota }) => held < quota);
   let turn = 0;
   for (const [shard, owner] of plan.entries()) {
@@ -189,15 +190,11 @@ function rounded(share: number): number {
   return Math.abs(share - whole) < 1e-9 * Math.max(1, whole) ? whole : share;
 }
 
-function byName(one: ShardOwner, other: ShardOwner): number {
+function byName(one: NodeIncarnation, other: NodeIncarnation): number {
   return compare(one.nodeId, other.nodeId) || compare(one.incarnation, other.incarnation);
 }
 
 /** Not by locale, which differs from machine to machine. */
 function compare(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
-}
-
-function keyOf({ nodeId, incarnation }: ShardOwner): string {
-  return JSON.stringify([nodeId, incarnation]);
 }

@@ -1,3 +1,4 @@
+import { isSameIncarnation, type NodeIncarnation } from "../incarnation.ts";
 import {
   beginHandoff,
   handoff,
@@ -7,7 +8,7 @@ import {
   type HandoffPhase,
   type HandoffState,
 } from "./handoff.ts";
-import { isSameOwner, type ShardMap, type ShardOwner } from "./shard_map.ts";
+import type { ShardMap } from "./shard_map.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
 import { Notifier } from "../../store/base/notifier.ts";
 import { sleep } from "../../store/base/sleep.ts";
@@ -27,18 +28,18 @@ export interface ShardClaims {
 /** What a process works with that has shards. */
 export interface ShardsParts {
   readonly requests: RequestMux;
-  readonly self: ShardOwner;
+  readonly self: NodeIncarnation;
   /** How many the store has. */
   readonly shards: number;
   readonly claims: ShardClaims;
   /** Asks a process for the release of a shard; rejects where nothing comes. */
   readonly ask: (
-    holder: ShardOwner,
+    holder: NodeIncarnation,
     shard: number,
     mapVersion: number,
   ) => Promise<HandoffAnswer>;
   /** Whether a process is part of the cluster. */
-  readonly isMember: (owner: ShardOwner) => boolean;
+  readonly isMember: (owner: NodeIncarnation) => boolean;
   /** Resolves when no command of the shard is under way. */
   readonly drained: (shard: number) => Promise<void>;
   /** Told when what is kept of the shard's actors does not count any more. */
@@ -117,7 +118,7 @@ export class Shards {
     if (mapVersion <= this.#mapVersion) return;
     this.#mapVersion = mapVersion;
     for (const [shard, owner] of map.shards.entries()) {
-      const mine = owner !== undefined && isSameOwner(owner, this.#parts.self);
+      const mine = owner !== undefined && isSameIncarnation(owner, this.#parts.self);
       this.#take(shard, { kind: "map", mapVersion, mine });
     }
   }

@@ -1,12 +1,12 @@
 /**
- * What `promise` gives, unless `signal` is aborted first: then it rejects with the signal's
- * reason, and what `promise` does later is nobody's business.
+ * The result of `promise`, unless `signal` is aborted first: then it rejects with the signal's
+ * reason and ignores the later result of `promise`.
  */
 export function unlessAborted<T>(
   signal: AbortSignal | undefined,
   promise: Promise<T>,
 ): Promise<T>;
-/** The same for what may be at hand: then only a signal that is aborted already counts. */
+/** The same for a value that may be there already: then only an already aborted signal counts. */
 export function unlessAborted<T>(
   signal: AbortSignal | undefined,
   promise: T | Promise<T>,

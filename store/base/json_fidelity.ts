@@ -1,7 +1,7 @@
-/** Levels of nesting that are followed; far deeper data overflows the stack of other readers. */
+/** Levels of nesting that are searched; far deeper data overflows the stack of other readers. */
 const MAX_DEPTH = 500;
 
-/** The answer where there are more values than are taken; an object counts in each of its places. */
+/** The answer if there are more values than allowed; an object counts in each of its places. */
 export const TOO_MANY = "has too many values";
 
 /** A problem and the path to it, which grows while the search unwinds. */
@@ -10,23 +10,23 @@ interface Finding {
   readonly what: string;
 }
 
-/** Where the search is. */
+/** The state of the search. */
 interface Search {
-  /** The objects that it is within. */
+  /** The objects around the current value. */
   readonly parents: object[];
   /** Values that may still be looked at. */
   left: number;
 }
 
 /**
- * Says where `value` holds something that JSON would change or drop, such as
- * `data.items[2] is NaN`; `undefined` where JSON carries it faithfully. A property that is
- * `undefined` is fine: it is left out.
+ * Names a place where `value` holds something that JSON would change or drop, such as
+ * `data.items[2] is NaN`; `undefined` if JSON carries it faithfully. A property that is
+ * `undefined` is fine: JSON leaves it out.
  *
- * @param value What is to be written as JSON.
- * @param name What to call it in the answer.
- * @param most Values to look at; where there are more, the answer is {@linkcode TOO_MANY}. A few
- * objects that share others can stand for more than there is time to look at, and to write.
+ * @param value The value to write as JSON.
+ * @param name Its name in the answer.
+ * @param most Values to look at; if there are more, the answer is {@linkcode TOO_MANY}. A few
+ * objects that share others can amount to more values than there is time to look at or to write.
  */
 export function jsonProblem(value: unknown, name: string, most = Infinity): string | undefined {
   const finding = check(value, { parents: [], left: most });
@@ -98,7 +98,7 @@ function within(step: string, finding: Finding): Finding {
   return finding;
 }
 
-/** Whether nothing but a root prototype is behind `value`; true in any realm, unlike `===`. */
+/** Whether `value` has only a root prototype or none; holds in any realm, unlike `===`. */
 function isPlain(value: object): boolean {
   const prototype = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;

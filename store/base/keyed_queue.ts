@@ -12,7 +12,7 @@ class Job<Ticket> {
     this.ticket = ticket;
   }
 
-  /** The tickets of those who wait behind, in order: of work with one key, and behind such. */
+  /** The tickets of the jobs behind it, in order; complete only if all of them have one key. */
   *behind(): Generator<Ticket, void> {
     for (let job = this.followers?.[0]; job !== undefined; job = job.followers?.[0]) {
       yield job.ticket;
@@ -21,16 +21,17 @@ class Job<Ticket> {
 }
 
 /**
- * Runs work in turn: what shares a key runs one after the other in the order it came, the rest
- * side by side. Work with several keys takes all its places at once, so nothing can deadlock.
+ * Runs work in turn: jobs that share a key run one after the other, in the order they came; the
+ * rest run side by side. A job with several keys takes all its places at once, so that no
+ * deadlock can arise.
  */
 export class KeyedQueue<Ticket = undefined> {
-  /** The last job of each lane that is not empty. */
+  /** The last job of each key that has any. */
   readonly #last = new Map<string, Job<Ticket | undefined>>();
 
   /**
-   * Runs `work` when everything that came before on any of `keys` has ended. It is given a look
-   * at the tickets behind it, which is of use where it has one key.
+   * Runs `work` when all earlier work on any of `keys` has ended. `work` may look at the tickets
+   * behind it, which is of use if it has one key.
    */
   run<T>(
     keys: readonly string[],
@@ -69,7 +70,7 @@ export class KeyedQueue<Ticket = undefined> {
   }
 }
 
-/** Not async, for there are many: only what `work` throws becomes a promise. */
+/** Not async, for the sake of speed: only an error that `work` throws becomes a promise. */
 function begin<Turn, T>(work: (turn: Turn) => Promise<T>, turn: Turn): Promise<T> {
   try {
     return work(turn);

@@ -1,4 +1,4 @@
-/** As long as a timer can run, in ms. */
+/** The longest time that a timer can run, in ms. */
 export const LONGEST_TIMER = 2 ** 31 - 1;
 
 /** Resolves after `ms`, in the next turn at the earliest, or when `signal` is aborted. */

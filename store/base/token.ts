@@ -5,10 +5,10 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Bytes that one encoded token may take: NATS closes the connection over very long subjects. */
 export const MAX_TOKEN_BYTES = 200;
 
-/** What needs no encoding. */
+/** Text that needs no encoding. */
 const PLAIN = /^[A-Za-z0-9_-]+$/;
 
-/** What makes `text` impossible as an id, or `undefined` if it will do. */
+/** Why `text` cannot be an id; `undefined` if it can. */
 export function tokenProblem(text: unknown): string | undefined {
   if (typeof text !== "string") return `is not a string but ${describe(text)}`;
   if (text === "") return "is empty";
@@ -21,7 +21,7 @@ export function tokenProblem(text: unknown): string | undefined {
 }
 
 /**
- * One NATS subject token that stands for `text` and for nothing else: letters, digits, `_` and
+ * One NATS subject token that represents `text` and nothing else: letters, digits, `_` and
  * `-` stay, every other UTF-8 byte becomes `=HH`. The same form is a legal KV key, stream name
  * and header value.
  *
@@ -56,7 +56,7 @@ export function decodeToken(token: string): string {
   try {
     text = decoder.decode(Uint8Array.from(bytes));
   } catch {
-    // Not UTF-8: no text of ours encodes to it, and the comparison below says so.
+    // Not UTF-8: encodeToken() never makes such a token, so the comparison below refuses it.
   }
   if (text === "" || escape(text) !== token) {
     throw new RangeError(`Cannot decode subject token ${describe(token)}: it was not encoded here`);

@@ -1,16 +1,17 @@
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
-/** Bytes that are asked for at once. */
+/** Bytes that are allocated at once. */
 const SLAB = 32 * 1024;
-/** Bytes that one UTF-16 unit takes at most. */
+/** The most bytes that one UTF-16 unit takes. */
 const WIDEST = 3;
 
 let slab = new Uint8Array(SLAB);
 let used = 0;
 
 /**
- * The UTF-8 bytes of `text`, a part of a larger buffer: to have one made for each of many short
- * texts takes longer than to encode them.
+ * The UTF-8 bytes of `text`, a part of a larger buffer: allocating a buffer for each of many short
+ * texts takes longer than encoding them.
  */
 export function utf8(text: string): Uint8Array {
   const most = text.length * WIDEST;
@@ -22,4 +23,9 @@ export function utf8(text: string): Uint8Array {
   const bytes = slab.subarray(used, used + encoder.encodeInto(text, slab.subarray(used)).written);
   used += bytes.length;
   return bytes;
+}
+
+/** The text in `bytes`; U+FFFD stands for what is not UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
 }

@@ -1,4 +1,4 @@
-/** Each byte in two digits. */
+/** Each byte as two hexadecimal digits. */
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
 /**

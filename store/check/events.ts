@@ -16,7 +16,7 @@ import { messagesFor } from "../format/runs.ts";
 import type { ExpectedVersion } from "../options.ts";
 import { schemaOf } from "../upcast.ts";
 
-/** Bytes that one message may take unless the server says less. */
+/** Bytes that one message may take unless the server allows less. */
 export const MAX_BYTES = 1024 * 1024;
 
 /** Events that fit in one batch at most: 256 in each of its messages. */
@@ -27,7 +27,7 @@ const NONE: ReadonlyMap<string, number> = new Map();
 /**
  * Checks and copies the events of one save.
  *
- * @throws {RangeError} None, or more than a batch takes.
+ * @throws {RangeError} There are no events, or more than a batch takes.
  * @throws {InvalidEventError} An event cannot be stored, or the versions of an actor do not grow.
  * @throws {EventTooLargeError} An event is too large.
  */
@@ -52,7 +52,7 @@ export function prepareEvents(events: readonly Event[], encoding: Encoding): Che
   const ids = new Set<string>();
   const latest = new Map<string, number>();
   for (const { id, actorId, version } of prepared) {
-    if (ids.has(id)) throw new InvalidEventError(`id ${describe(id)} stands twice in the batch`);
+    if (ids.has(id)) throw new InvalidEventError(`id ${describe(id)} is twice in the batch`);
     ids.add(id);
     const before = latest.get(actorId) ?? 0;
     if (version <= before) {
@@ -69,8 +69,9 @@ export function prepareEvents(events: readonly Event[], encoding: Encoding): Che
 /**
  * Checks the expectations of a save of `events`, by actor.
  *
- * @throws {RangeError} An actor id or a version is impossible, an actor is named twice, or there
- * are more than a batch takes: see `messagesOf()` for where guards ride.
+ * @throws {RangeError} An actor id or a version is impossible, an actor is named twice, or the
+ * expectations need more messages than a batch takes: see `messagesOf()` for which message
+ * carries which.
  */
 export function prepareExpected(
   expect: readonly ExpectedVersion[] = [],
@@ -121,13 +122,13 @@ export function checkRoom(
   );
 }
 
-/** Checks and copies one event that is to travel as JSON; see {@linkcode prepareEvents}. */
+/** Checks and copies one event that will be sent as JSON; see {@linkcode prepareEvents}. */
 export function prepareEvent(event: Event, maxBytes: number): PreparedEvent {
   const json: Encoding = { maxBytes, codec: undefined, upcasters: {} };
   return checkEvent(event, json) as PreparedEvent;
 }
 
-/** Bytes of the shortest value in JSON, with the comma behind it. */
+/** Bytes of the shortest value in JSON, including the comma after it. */
 const LEAST_BYTES = 2;
 
 function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
@@ -140,7 +141,7 @@ function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
   checkToken("actorId", actorId);
   const impossible = versionProblem(version);
   if (impossible !== undefined) throw new InvalidEventError(impossible);
-  // A codec lifts the rules on what data may hold, not the one that there must be some.
+  // A codec lifts the rules on the content of data, but data must not be undefined.
   const limit = encoding.maxBytes - HEADER_ROOM;
   const problem = timestampProblem(timestamp) ??
     (encoding.codec === undefined || data === undefined
@@ -151,7 +152,7 @@ function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
   const facts = { id, eventType, actorId, version };
   const rest = { timestamp: timestamp.toISOString(), metadata: copyMetadata(metadata) };
   const schema = schemaOf(encoding.upcasters, eventType);
-  // In the order that the body has: where it is JSON, this is what is written.
+  // In the order of the body: JSON writes the properties as they come.
   const body = encodeEvent({ ...facts, data, ...rest }, encoding);
   return { ...facts, ...rest, schema, body };
 }
@@ -161,7 +162,7 @@ function checkToken(name: string, value: unknown): void {
   if (problem !== undefined) throw new InvalidEventError(`${name} ${describe(value)} ${problem}`);
 }
 
-/** What makes `version` impossible as an event's, or `undefined` if it will do. */
+/** Why `version` cannot be an event's; `undefined` if it can. */
 export function versionProblem(version: unknown): string | undefined {
   if (Number.isSafeInteger(version) && (version as number) >= 1) return undefined;
   const given = typeof version === "number" ? version : describe(version);

@@ -2,17 +2,17 @@ import { describe, tokenProblem } from "../base/token.ts";
 import type { Position } from "../format/position.ts";
 import type { EventFilter, ReadAllOptions, ReadOptions } from "../options.ts";
 
-/** What of an actor's history is wanted. */
+/** The wanted part of an actor's history. */
 export interface Range {
   readonly from: number;
   readonly to: number;
-  /** Events that are enough, so that no more than a page of them is fetched. */
+  /** The most events wanted, so that a read fetches no more than it needs. */
   readonly limit: number;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Refuses an option that is no integer from `least` to `most`.
+ * Refuses an option that is not an integer from `least` to `most`.
  *
  * @throws {RangeError} It is out of its range.
  */
@@ -29,7 +29,7 @@ export function checkRange(
 }
 
 /**
- * Refuses an actor id that no store can keep, where it is an argument rather than an event's.
+ * Refuses an actor id that no store can keep, when it is an argument rather than an event's.
  *
  * @throws {RangeError} The id is empty, too long, or not well-formed.
  */
@@ -40,14 +40,14 @@ export function checkActorId(actorId: string): void {
   }
 }
 
-/** Refuses a number that is no version, sequence or limit. */
+/** Refuses a number that cannot be a version, sequence or limit. */
 export function checkNumber(name: string, value: number): void {
   if (!Number.isSafeInteger(value) || value < 0) {
     throw new RangeError(`Cannot read: ${name} is ${value}, not a safe integer of 0 or more`);
   }
 }
 
-/** Checks what `readEvents()` was given, and fills in what was not. */
+/** Checks the arguments of `readEvents()` and fills in the defaults. */
 export function prepareRange(
   actorId: string,
   { fromVersion = 0, toVersion, direction = "forwards", limit, signal }: ReadOptions,
@@ -66,7 +66,7 @@ export function prepareRange(
   return { from: fromVersion, to: toVersion ?? most, limit: limit ?? most, signal, backwards };
 }
 
-/** Checks what `readAll()` was given, and fills in what was not. */
+/** Checks the options of `readAll()` and fills in the defaults. */
 export function prepareReadAll(
   { from = "start", filter = {}, signal }: ReadAllOptions,
 ): { from: Position; filter: EventFilter; signal: AbortSignal | undefined } {

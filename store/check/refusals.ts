@@ -1,7 +1,7 @@
 import { StoreUnavailableError, VersionConflictError } from "../errors.ts";
 import type { CheckedEvent } from "../format/encode.ts";
 
-/** The conflict of a save with an actor that is not at the version expected. */
+/** The error of a save when an actor is not at the expected version. */
 export function expectationFailed(
   actorId: string,
   expected: number,
@@ -27,7 +27,7 @@ export function unavailable(event: CheckedEvent, cause: unknown): StoreUnavailab
   );
 }
 
-/** The conflict of `event` with an actor that is at version `current`. */
+/** The error of `event` when its actor is at version `current`. */
 export function conflictOf(event: CheckedEvent, current: number): VersionConflictError {
   const { actorId, version } = event;
   return version > current

@@ -8,26 +8,26 @@ import { UnknownSaves } from "./unknown_saves.ts";
 import { isAetherError, type VersionConflictError } from "../errors.ts";
 import type { EventStore } from "../store.ts";
 
-/** Commands at most that are saved together. */
+/** The most commands that are saved together. */
 const MAX_GROUP = 250;
 /** First wait after a conflict, in ms, and the longest; a random part is waited, and over again. */
-const CONFLICT_PAUSE = [2, 64] as const;
+const CONFLICT_WAITS = [2, 64] as const;
 /** The same after a try without an answer. */
-const DOUBT_PAUSE = [8, 256] as const;
+const UNKNOWN_WAITS = [8, 256] as const;
 /**
- * Who saves without a read is quicker than anyone who has to read first, and would keep others out
- * for as long as it goes on. So it rests after so many ms, and sooner when another writer was
- * noticed in the last second.
+ * A process that saves without a read is quicker than any that has to read first, and would keep
+ * other writers out for as long as it goes on. So it rests after `alone` ms, and already after
+ * `contended` ms if it noticed another writer in the last second.
  */
 const BUSY = { alone: 32, contended: 16 } as const;
-/** Commands no further apart than so many ms come one right after the other. */
+/** Commands no further apart than this, in ms, count as one right after the other. */
 const CONTINUOUS = 2;
 
 /**
- * The commands of this process on one actor, one after the other. Where many wait they are
- * decided in turn and saved together, all or none; where a save is refused, all are decided
- * again. A refusal or a result without events is given out only when the state that it rests on
- * is known to be the present one: by the save of others in the group, else by a read.
+ * Runs the commands of this process on one actor, one after the other. When many wait, it decides
+ * them in turn and saves them together, all or none; when a save is refused, it decides all of
+ * them again. It returns a refusal or a result without events only once the state behind it is
+ * known to be current: by the save of other commands in the group, else by a read.
  */
 export class ActorQueue {
   readonly #store: EventStore;
@@ -44,22 +44,22 @@ export class ActorQueue {
     this.#pace = pace;
   }
 
-  /** Lines up. */
+  /** Appends a command. */
   push(job: PendingCommand): void {
     this.#queue.push(job);
   }
 
-  /** Runs commands until none is left, and says so before another can line up. */
+  /** Runs commands until none is left; calls `onEmpty` before another can be appended. */
   async drain(onEmpty: () => void): Promise<void> {
-    // Commands that were given in one go come together.
+    // Gives the caller a turn to append more commands, so that they run together.
     await Promise.resolve();
     while (this.#next().length > 0) await this.#turn();
     onEmpty();
   }
 
-  /** Brings the first command to its end, or the first ones together. */
+  /** Completes the first command, or the first ones together. */
   async #turn(): Promise<void> {
-    const pause = new Pause(...CONFLICT_PAUSE);
+    const contention = new ContentionWait(...CONFLICT_WAITS);
     let base: ActorState | undefined;
     let isPresent = false;
     let busySince = performance.now();
@@ -112,7 +112,7 @@ export class ActorQueue {
           job.conflict = conflict;
           job.notSaved();
         }
-        await pause.wait(jobs);
+        await contention.wait(jobs);
         busySince = performance.now();
         if (planned.isInPlace || jobs.every((job) => job.isSettled)) base = this.#forget();
         else base = await advance(this.#store, this.#actorId, base);
@@ -120,7 +120,7 @@ export class ActorQueue {
         base = this.#forget();
         const failed = planned?.commands.map(({ job }) => job) ?? jobs;
         if (isSaving && failed.length > 1 && !isAetherError(error, "StoreUnavailableError")) {
-          // One of them cannot be saved: which, shows when each is saved by itself.
+          // One of them cannot be saved: saving each by itself shows which.
           for (const job of failed) {
             job.isAlone = true;
             job.notSaved();
@@ -133,12 +133,12 @@ export class ActorQueue {
     }
   }
 
-  /** Saves the plan; gives the conflict that has certainly prevented it, if one has. */
+  /** Saves the plan; returns the conflict if one has certainly prevented it. */
   async #save({ base, commands, events, originals }: CommandPlan): Promise<
     VersionConflictError | undefined
   > {
     const expect = [{ actorId: this.#actorId, version: base.version }];
-    const pause = new Pause(...DOUBT_PAUSE);
+    const contention = new ContentionWait(...UNKNOWN_WAITS);
     const doubt = new UnknownSaves();
     for (const { job } of commands) job.saving();
     for (;;) {
@@ -154,10 +154,10 @@ export class ActorQueue {
         }
         if (isAetherError(error, "SaveOutcomeUnknownError")) doubt.add(error);
         else if (!doubt.exists) throw error;
-        // Until it is known what became of these events, nothing else may be decided.
+        // Nothing else may be decided until the outcome of this save is known.
         const waiting = commands.filter((command) => isWaiting(command, doubt, error));
         if (waiting.length === 0) throw error;
-        await pause.wait(waiting.map(({ job }) => job));
+        await contention.wait(waiting.map(({ job }) => job));
       }
     }
   }
@@ -187,7 +187,7 @@ export class ActorQueue {
     this.#states.delete(this.#actorId);
   }
 
-  /** The commands to try next: the first one, or the first ones where many wait. */
+  /** The commands to try next: the first one, or several if many wait. */
   #next(): readonly PendingCommand[] {
     while (this.#queue[0]?.isSettled) this.#queue.shift();
     const group: PendingCommand[] = [];
@@ -205,7 +205,7 @@ function fits(job: PendingCommand, first: PendingCommand): boolean {
   return job.decider === first.decider && !job.isAlone && !first.isAlone;
 }
 
-/** Whether the caller still waits; if not, it is told of the doubt. */
+/** Whether the caller still waits; if not, its call rejects with the unknown outcome. */
 function isWaiting(command: PlannedCommand, doubt: UnknownSaves, error: unknown): boolean {
   const { job } = command;
   const reason = job.giveUpReason();
@@ -214,8 +214,11 @@ function isWaiting(command: PlannedCommand, doubt: UnknownSaves, error: unknown)
   return false;
 }
 
-/** Waits that grow, and begin anew: some tries have to be close to each other to get between. */
-class Pause {
+/**
+ * Waits that grow and then start over: some tries have to be close to each other to get between
+ * the saves of another writer. That, and a part from 0 on, is why these are not `jitteredWaits`.
+ */
+class ContentionWait {
   #span: number;
   readonly #shortest: number;
   readonly #longest: number;
@@ -226,7 +229,7 @@ class Pause {
     this.#longest = longest;
   }
 
-  /** Waits for a random part of the span, or until nobody waits for any of `jobs`. */
+  /** Waits for a random part of the span, or until all `jobs` have ended. */
   async wait(jobs: readonly PendingCommand[]): Promise<void> {
     const span = this.#span;
     this.#span = span < this.#longest ? span * 2 : this.#shortest;
@@ -234,7 +237,7 @@ class Pause {
   }
 }
 
-/** Waits for a while, or until nobody waits for any of `jobs`. */
+/** Waits for `duration` ms, or until all `jobs` have ended. */
 async function rest(duration: number, jobs: readonly PendingCommand[]): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, duration);

@@ -3,17 +3,17 @@ import { StreamRegressedError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
 
-/** Events after a known version that are held in memory at once, at most. */
+/** The most events after a known version that are held in memory at once. */
 const TAIL = 200;
 
-/** The state of an actor at one version, with what it takes to go on from there. */
+/** The state of an actor at one version, from which a later load or save goes on. */
 export interface ActorState<State = unknown, E extends Event = Event> {
-  /** By which the state was folded. */
+  /** The rules that the state was folded by. */
   readonly evolution: Evolution<State, E>;
   readonly state: State;
   /** Version of the last event in it; 0 when there is none. */
   readonly version: number;
-  /** Id of that event, where it was seen. */
+  /** Id of that event, if it was seen. */
   readonly lastId: string | undefined;
 }
 
@@ -27,7 +27,7 @@ export function initial<State, E extends Event>(
 
 /**
  * The state with all events folded in that are stored by now. Reads from the last event that is
- * in it already, so that a history that has lost it is noticed.
+ * in it already, to notice if the history has lost that event.
  *
  * @throws {StreamRegressedError} That event is not stored any more.
  */
@@ -55,8 +55,8 @@ export async function advance<State, E extends Event>(
 }
 
 /**
- * The events at `version` and above, ascending. What comes after a known version is short by
- * custom, and soonest found from the end of the history.
+ * The events at `version` and above, ascending. Usually few events follow a known version, and
+ * reading back from the end of the history finds them soonest.
  */
 async function* eventsFrom<E extends Event>(
   store: EventStore,

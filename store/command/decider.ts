@@ -1,28 +1,28 @@
 import type { EventDraft } from "../append.ts";
 import type { Event } from "../event.ts";
 
-/** How the events of an actor make up its state: what {@linkcode rehydrate} folds with. */
+/** How the events of an actor make up its state: {@linkcode rehydrate} folds by it. */
 export interface Evolution<State, E extends Event = Event> {
-  /** The state of an actor without events; a fresh one with each call. */
+  /** Returns the state of an actor without events; a fresh object with each call. */
   readonly initialState: () => State;
   /**
-   * The state after `event`. Pure: gives a new state and leaves the old one as it is, for an
-   * earlier state may still be needed when a save is refused.
+   * Returns the state after `event`. Pure: it makes a new state and leaves the old one as it is,
+   * because the library may still need the old one when a save is refused.
    */
   readonly evolve: (state: State, event: E) => State;
 }
 
-/** What a command leads to: several events, one, or none (`[]`). All of them are saved at once. */
+/** The events that a command leads to: several, one, or none (`[]`). All are saved at once. */
 export type Decision<E extends Event = Event> = readonly EventDraft<E>[] | EventDraft<E>;
 
 /**
- * The rules of one kind of actor, as plain functions: what its events make of it, and which
- * events a command leads to. {@linkcode execute} runs commands by it; its `State`, `Command` and
- * events are inferred from end to end, so that data that an event type does not have is a
+ * The rules of one kind of actor, as plain functions: how its events make up its state, and which
+ * events a command leads to. {@linkcode execute} runs commands by it. TypeScript infers `State`,
+ * `Command` and events from end to end, so that data that an event type does not have is a
  * compile error.
  *
- * @typeParam State What decisions are based on; anything that `evolve` can build.
- * @typeParam Command What the actor can be asked to do, a union by custom.
+ * @typeParam State The state that decisions are based on; anything that `evolve` can build.
+ * @typeParam Command The commands that the actor takes, usually a union.
  * @typeParam E The union of the actor's events.
  *
  * @example A cart
@@ -61,9 +61,9 @@ export type Decision<E extends Event = Event> = readonly EventDraft<E>[] | Event
  */
 export interface Decider<State, Command, E extends Event = Event> extends Evolution<State, E> {
   /**
-   * The events that `command` leads to in `state`, without version or actor. Throws to refuse.
-   * Pure too: it is asked again when another writer was faster. It may be asynchronous, and
-   * should be quick then, for the next command of the actor waits.
+   * Returns the events that `command` leads to in `state`, without version or actor; throws to
+   * refuse. Pure too: it is called again when another writer was faster. It may be asynchronous,
+   * and should then be quick, because the next command of the actor waits for it.
    */
   readonly decide: (command: Command, state: State) => Decision<E> | Promise<Decision<E>>;
 }

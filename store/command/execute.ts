@@ -13,39 +13,39 @@ import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
 import { cacheOwnerOf } from "../store_view.ts";
 
-/** Actors whose states are kept, for each store. */
+/** Actors whose states are kept in memory, for each store. */
 const KEPT_STATES = 1000;
 
-/** What commands on one store share. */
-interface Desk {
+/** Shared by all commands on one store. */
+interface CommandQueues {
   /** Only those of actors with commands under way. */
-  readonly lanes: Map<string, ActorQueue>;
+  readonly queues: Map<string, ActorQueue>;
   readonly states: StateCache;
   readonly pace: GroupPolicy;
 }
 
-const desks = new WeakMap<EventStore, Desk>();
+const queuesByStore = new WeakMap<EventStore, CommandQueues>();
 
 /**
  * Runs one command on one actor: loads its state, lets the decider decide, and saves all events
- * of the decision at once if nobody else has written to the actor since; else it loads what is
- * new and decides again, until the deadline.
+ * of the decision at once if no other writer has written to the actor since; otherwise it loads the
+ * new events and decides again, until the deadline.
  *
  * Commands of one process on one actor (through the same store) wait for each other instead of
- * conflicting; where many wait, they are decided one after the other and saved together. Between
- * processes the store decides. A command is decided as often as it takes and saved once: a
- * decider that has effects of its own has them each time.
+ * conflicting; when many wait, they are decided one after the other and saved together. Between
+ * processes the store decides. A command may be decided several times and is saved once: a decider
+ * with side effects repeats them each time.
  *
- * @param store Where the events are.
- * @param actorId Whose command it is.
+ * @param store The store that holds the events.
+ * @param actorId The actor to run the command on.
  * @param decider The rules.
- * @param command What is asked of the actor.
- * @throws Whatever `decide` or `evolve` throws, untouched; it was the actor's present state that
- * was refused, and nothing was saved.
- * @throws {VersionConflictError} Others were faster until the deadline; nothing was saved.
+ * @param command The command, for `decide`.
+ * @throws Any error that `decide` or `evolve` throws, untouched; it was thrown for the actor's
+ * current state, and nothing was saved.
+ * @throws {VersionConflictError} Other writers were faster until the deadline; nothing was saved.
  * @throws {StoreUnavailableError} The store could not be reached, or the command's turn did not
  * come before the deadline; nothing was saved.
- * @throws {SaveOutcomeUnknownError} The store did not tell before the deadline whether the
+ * @throws {SaveOutcomeUnknownError} The store did not report before the deadline whether the
  * events are saved; `settle()` asks again.
  * @throws {StreamRegressedError} The store has lost events that were seen before.
  *
@@ -94,30 +94,34 @@ export async function execute<State, Command, E extends Event = Event>(
   if (snapshots !== undefined) policyOf(snapshots);
   const rules = decider as unknown as AnyDecider;
   const job = new PendingCommand(actorId, rules, command, options, timeout);
-  enqueue(deskOf(store), store, job);
+  enqueue(queuesOf(store), store, job);
   return await job.promise as ExecuteResult<State, E>;
 }
 
-/** Views of one store share the states; each has lanes of its own, for it saves in its own way. */
-function deskOf(store: EventStore): Desk {
-  let desk = desks.get(store);
-  if (desk === undefined) {
-    const origin = cacheOwnerOf(store);
-    const { states, pace } = origin === store
+/** Views of one store share the states; each has queues of its own, as it saves in its own way. */
+function queuesOf(store: EventStore): CommandQueues {
+  let commands = queuesByStore.get(store);
+  if (commands === undefined) {
+    const owner = cacheOwnerOf(store);
+    const { states, pace } = owner === store
       ? { states: new StateCache(KEPT_STATES), pace: new GroupPolicy() }
-      : deskOf(origin);
-    desk = { lanes: new Map(), states, pace };
-    desks.set(store, desk);
+      : queuesOf(owner);
+    commands = { queues: new Map(), states, pace };
+    queuesByStore.set(store, commands);
   }
-  return desk;
+  return commands;
 }
 
-function enqueue({ lanes, states, pace }: Desk, store: EventStore, job: PendingCommand): void {
+function enqueue(
+  { queues, states, pace }: CommandQueues,
+  store: EventStore,
+  job: PendingCommand,
+): void {
   const { actorId } = job;
-  const lane = lanes.get(actorId);
-  if (lane !== undefined) return lane.push(job);
+  const queue = queues.get(actorId);
+  if (queue !== undefined) return queue.push(job);
   const opened = new ActorQueue(store, actorId, states, pace);
   opened.push(job);
-  lanes.set(actorId, opened);
-  opened.drain(() => lanes.delete(actorId));
+  queues.set(actorId, opened);
+  opened.drain(() => queues.delete(actorId));
 }

@@ -1,11 +1,11 @@
-/** Share of a new measurement in what is assumed. */
+/** Weight of a new measurement in the assumed duration. */
 const WEIGHT = 0.1;
 
 /**
- * Whether commands that wait are sooner done one by one or together. One server takes about as
- * long for a batch as for twenty saves one after the other, a replicated stream as for two; so
- * it is measured. While a batch is under way no other is begun by choice, for each of them stalls
- * the stream of one server.
+ * Decides whether saving waiting commands one by one or together is faster. For a batch one server
+ * takes about as long as for twenty single saves in a row, a replicated stream as long as for two;
+ * so this measures it. While a batch is under way it favours no other one, because each batch
+ * stalls the stream of a single server.
  */
 export class GroupPolicy {
   /** Assumed duration of the save of one command, in ms. */
@@ -20,14 +20,14 @@ export class GroupPolicy {
     return waiting > 1 && this.#groups === 0 && waiting * this.#single >= this.#group;
   }
 
-  /** How long another writer takes for a read and a save, and somewhat more, in ms. */
+  /** Time in which another writer can read and save, with some to spare, in ms. */
   get rest(): number {
     return Math.max(4, 16 * this.#single);
   }
 
   /**
-   * Runs a save of `count` commands. Learns from one that has the server for itself; one that
-   * takes very long weighs no more than twice of what was assumed.
+   * Runs a save of `count` commands. Learns its duration if no other save ran beside it; a very long
+   * one counts as twice the assumed duration at most.
    */
   async run<T>(count: number, save: () => Promise<T>): Promise<T> {
     const isLearning = this.#saves++ === 0;

@@ -14,9 +14,9 @@ export class PendingCommand {
   readonly options: ExecuteOptions;
   /** When to give up, by the monotonic clock, in ms. */
   readonly deadline: number;
-  /** Its end, for the caller. */
+  /** Settles for the caller when the command ends. */
   readonly promise: Promise<ExecuteResult<unknown>>;
-  /** The last conflict of its save: what the caller is told when there is no time for more. */
+  /** The last conflict of its save: the command rejects with it when its time is over. */
   conflict: VersionConflictError | undefined;
   /** Whether it must be saved by itself, since a save together with others was refused. */
   isAlone = false;
@@ -48,24 +48,24 @@ export class PendingCommand {
     options.signal?.addEventListener("abort", this.#hurry);
   }
 
-  /** Whether its end is known, told to the caller or about to be. */
+  /** Whether its end is known, reported to the caller or about to be. */
   get isSettled(): boolean {
     return this.#isSettled || this.#result !== undefined;
   }
 
-  /** Events are on their way: from now on only the store can tell how this ends. */
+  /** Its events are on their way: from now on only the store knows how it ends. */
   saving(): void {
     this.#isSaving = true;
   }
 
-  /** Its events are certainly not stored: it may be tried again, if there is time. */
+  /** Its events are certainly not stored: it may be tried again if there is time. */
   notSaved(): void {
     this.#isSaving = false;
     if (performance.now() >= this.deadline) this.#hurry();
     else if (this.options.signal?.aborted === true) this.#hurry();
   }
 
-  /** Why nobody waits any more, or undefined while there is time. */
+  /** The reason why the caller no longer waits; `undefined` while there is time. */
   giveUpReason(): { readonly cause: unknown } | undefined {
     const { signal } = this.options;
     if (signal?.aborted === true) return { cause: signal.reason };
@@ -73,7 +73,7 @@ export class PendingCommand {
     return { cause: new Error("the deadline has passed") };
   }
 
-  /** Ends with `result`, at once or `after` something else, which the deadline cuts short. */
+  /** Ends with `result`, at once or when `after` is done; the deadline cuts that wait short. */
   resolve(result: ExecuteResult<unknown>, after?: Promise<void>): void {
     if (after === undefined) return this.#settle(() => this.#resolve(result));
     this.#result = result;
@@ -86,7 +86,7 @@ export class PendingCommand {
     this.#settle(() => this.#reject(reason));
   }
 
-  /** The time is over, or the caller has lost interest. */
+  /** The time is over, or the caller has aborted. */
   readonly #hurry = (): void => {
     const { signal } = this.options;
     const result = this.#result;
@@ -96,12 +96,12 @@ export class PendingCommand {
     else this.reject(this.conflict ?? overdue(this.actorId));
   };
 
-  #settle(tell: () => void): void {
+  #settle(report: () => void): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
     clearTimeout(this.#timer);
     this.options.signal?.removeEventListener("abort", this.#hurry);
-    tell();
+    report();
   }
 }
 
@@ -115,38 +115,38 @@ function overdue(actorId: string): StoreUnavailableError {
 /** Options for {@linkcode execute}. */
 export interface ExecuteOptions {
   /**
-   * How long the command may wait for its turn and be tried again, in ms. A save under way is
-   * not cut off: the store's own `timeout` ends it.
+   * How long the command may wait for its turn and be tried again, in ms. It does not cut off a
+   * save under way: the store's own `timeout` ends that.
    *
    * @default {10_000}
    */
   readonly timeout?: number;
   /** Loads from snapshots, and takes them. @default {undefined} */
   readonly snapshots?: SnapshotOptions;
-  /** Metadata of each event; what a draft has itself goes before. @default {undefined} */
+  /** Metadata for each event; a draft's own metadata takes precedence. @default {undefined} */
   readonly metadata?: EventMetadata;
   /**
-   * Whether the actor's state may be kept in memory for the next command of this process, of
-   * the 1,000 actors that were used last. The save decides whether it is the present one.
+   * Whether this process may keep the actor's state in memory for the next command; it keeps the
+   * 1,000 actors used last. The save decides whether the state is current.
    *
    * @default {true}
    */
   readonly cache?: boolean;
   /**
-   * Gives up by the signal's reason while nothing is saved. Once events are on their way the
-   * outcome is waited for; where it stays unknown, the abort ends the attempts to find out.
+   * Gives up with the signal's reason while nothing is saved. Once events are on their way,
+   * `execute` waits for the outcome; if it stays unknown, the abort ends the attempts to find out.
    *
    * @default {undefined}
    */
   readonly signal?: AbortSignal;
 }
 
-/** What {@linkcode execute} gives back. */
+/** The result of {@linkcode execute}. */
 export interface ExecuteResult<State, E extends Event = Event> {
-  /** The actor's state after the command. Not yours to change: the next command may build on it. */
+  /** The actor's state after the command. Do not change it: the next command may build on it. */
   readonly state: State;
   /** The actor's version after the command. */
   readonly version: number;
-  /** What the command led to, as it was saved; empty where it changed nothing. */
+  /** The events that the command led to, as they were saved; empty if it changed nothing. */
   readonly events: readonly E[];
 }

@@ -5,35 +5,35 @@ import type { ExecuteResult, PendingCommand } from "./pending_command.ts";
 import { createEvent, type Event, type EventMetadata } from "../event.ts";
 import { MAX_RUN } from "../format/position.ts";
 
-/** How long commands are gathered for one save, in ms: the first of them does not wait longer. */
+/** How long commands are gathered for one save, in ms: the first one does not wait longer. */
 const GATHER = 5;
 
-/** What one command has come to, if the plan is saved. */
+/** The outcome of one command, if the plan is saved. */
 export interface PlannedCommand {
   readonly job: PendingCommand;
   /** Its refusal or its result. */
   readonly outcome: { readonly error: unknown } | { readonly result: ExecuteResult<unknown> };
 }
 
-/** What some commands, one after the other, make of an actor; nothing of it is saved yet. */
+/** The effect of some commands, one after the other, on an actor; nothing of it is saved yet. */
 export interface CommandPlan {
   readonly base: ActorState;
   /** The actor afterwards. */
   readonly end: ActorState;
   readonly commands: readonly PlannedCommand[];
-  /** What is to be saved, all of it or nothing. */
+  /** The events to save, all of them or none. */
   readonly events: readonly Event[];
-  /** The same with the very data that `decide` gave, which the store has to see and judge. */
+  /** The same with the very data that `decide` returned, which the store has to check. */
   readonly originals: readonly Event[];
-  /** Whether `evolve` gave a state back that it was given, and so may have changed `base`. */
+  /** Whether `evolve` returned the state that it was given, and so may have changed `base`. */
   readonly isInPlace: boolean;
   /** Whether `evolve` threw, and may have left the state of `end` half changed. */
   readonly isSpoiled: boolean;
 }
 
 /**
- * Asks the deciders of `jobs`, each on the state that the one before leaves behind. Ends early
- * where they take long, or where more events come together than fit in one save.
+ * Lets the deciders of `jobs` decide, each on the state that the one before leaves behind. Ends
+ * early if they take long, or if more events come together than fit in one save.
  */
 export async function plan(
   actorId: string,
@@ -55,7 +55,7 @@ export async function plan(
     try {
       const decision = job.decider.decide(job.command, end.state);
       const drafts = draftsOf(
-        // A decision that does not come in time has no one to wait for it.
+        // Nobody waits for a decision that does not come in time.
         isPromise(decision) ? await Promise.race([decision, never(job)]) : decision,
       );
       if (job.isSettled) continue;
@@ -88,7 +88,7 @@ function draftsOf(decision: Decision): readonly EventDraft[] {
   const drafts = Array.isArray(decision) ? decision as readonly EventDraft[] : [decision];
   for (const draft of drafts) {
     if (typeof draft !== "object" || draft === null) {
-      throw new TypeError(`Cannot execute the command: decide() gave ${draft}, not an event`);
+      throw new TypeError(`Cannot execute the command: decide() returned ${draft}, not an event`);
     }
   }
   return drafts as readonly EventDraft[];
@@ -107,7 +107,7 @@ function eventOf(
   return id === undefined ? event : { ...event, id };
 }
 
-/** Rejects when the command's time is over; resolves never. */
+/** Rejects when the command's time is over; never resolves. */
 function never(job: PendingCommand): Promise<never> {
   return job.promise as Promise<never>;
 }
@@ -117,15 +117,15 @@ function isPromise(value: Decision | Promise<Decision>): value is Promise<Decisi
 }
 
 /**
- * A copy of plain data, as a replay would give: what the caller does to a command later must not
- * reach a state that is kept. What is not plain is left as it is; the store refuses it, unless a
- * codec knows it.
+ * A copy of plain data, as a replay would return it: later changes by the caller to its command
+ * must not reach a state that is kept. Other data stays as it is; the store refuses it, unless a
+ * codec takes it.
  */
 function copied(data: unknown): unknown {
   try {
     return copy(data);
   } catch {
-    return data; // Cyclic, or with getters that throw: the store says so.
+    return data; // Cyclic, or with getters that throw: the store reports it.
   }
 }
 

@@ -7,20 +7,20 @@ import type { EventStore } from "../store.ts";
 
 /** Options of {@linkcode rehydrate} and `execute`: where snapshots are kept, and when one is taken. */
 export interface SnapshotOptions {
-  /** Where they are kept. */
+  /** The store that keeps them. */
   readonly store: SnapshotStore;
-  /** The shape of the state; raise it with each change, and older snapshots are passed over. */
+  /** The shape of the state; raise it with each change to ignore older snapshots. */
   readonly schemaVersion: number;
   /**
-   * `execute` takes one at each multiple of so many versions, or when a policy of yours says so;
+   * `execute` takes one at each multiple of this many versions, or when your policy returns true;
    * `rehydrate` takes none.
    *
    * @default {100}
    */
   readonly every?: number | SnapshotPolicy;
   /**
-   * Told when a snapshot could not be read or taken. It never fails a load or a command: the
-   * events are the truth, and are replayed instead.
+   * Called when a snapshot could not be read or taken. That never fails a load or a command: the
+   * events are the truth, and the library replays them instead.
    *
    * @default {console.warn}
    */
@@ -35,25 +35,25 @@ export interface RehydrateOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What {@linkcode rehydrate} gives back. */
+/** The result of {@linkcode rehydrate}. */
 export interface RehydrateResult<State> {
-  /** What the events make of the actor. */
+  /** The state that the events make up. */
   readonly state: State;
   /** The version of the last event in it; 0 for an actor without events. */
   readonly version: number;
 }
 
 /**
- * The present state of an actor: its latest snapshot, where there is one of the schema asked
- * for, and the events after it, folded one by one. A snapshot that is missing or cannot be read
+ * The current state of an actor: its latest snapshot, if there is one of the schema asked for,
+ * and the events after it, folded one by one. A snapshot that is missing or cannot be read
  * makes the load longer, never wrong.
  *
- * @param store Where the events are.
- * @param actorId The actor; one that is unknown has its initial state and version 0.
+ * @param store The store that holds the events.
+ * @param actorId The actor; an unknown one has its initial state and version 0.
  * @param evolution How events make up the state; a `Decider` is one.
  * @throws {StreamRegressedError} The snapshot's last event is not stored any more.
  * @throws {CorruptEventError} A stored event cannot be read, or a piece is missing.
- * @throws Whatever `evolve` throws, untouched.
+ * @throws Any error that `evolve` throws, untouched.
  *
  * @example The balance of an account
  * ```ts
@@ -84,7 +84,7 @@ export async function rehydrate<State, E extends Event = Event>(
   return { state, version };
 }
 
-/** Loads what {@linkcode rehydrate} gives, with what the next load or save can go on from. */
+/** Loads like {@linkcode rehydrate}, and returns a state from which the next load or save goes on. */
 export async function load<State, E extends Event>(
   store: EventStore,
   actorId: string,
@@ -97,7 +97,7 @@ export async function load<State, E extends Event>(
   return await advance(store, actorId, begin ?? initial(evolution), signal);
 }
 
-/** Keeps a snapshot of an actor that has come from version `before`, if one is due. */
+/** Saves a snapshot of an actor that was at version `before`, if one is due. */
 export async function takeSnapshot(
   actorId: string,
   before: number,
@@ -121,7 +121,7 @@ export async function takeSnapshot(
 }
 
 /**
- * When snapshots are due.
+ * The policy that decides when snapshots are due.
  *
  * @throws {RangeError} `every` is a number out of its range.
  */

@@ -2,10 +2,10 @@ import type { ActorState } from "./actor_state.ts";
 import type { Evolution } from "./decider.ts";
 import type { Event } from "../event.ts";
 
-/** A state with what is known of its use; times by the monotonic clock, in ms. */
+/** A state with the times of its use, by the monotonic clock, in ms. */
 export interface KeptState {
   readonly actor: ActorState;
-  /** Since when this process has saved, one command right after the other, without a read. */
+  /** When this process began to save, one command right after the other, without a read. */
   readonly busySince: number;
   /** When it was last saved. */
   readonly usedAt: number;
@@ -29,7 +29,7 @@ export class StateCache {
     return kept?.actor.evolution === evolution ? kept : undefined;
   }
 
-  /** Keeps a state; drops the one that was set longest ago where there are too many. */
+  /** Keeps a state; drops the one that was set longest ago if there are too many. */
   set(actorId: string, kept: KeptState): void {
     this.#states.delete(actorId);
     this.#states.set(actorId, kept);

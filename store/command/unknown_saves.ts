@@ -3,7 +3,7 @@ import { SaveOutcomeUnknownError, type SettledOutcome, StoreUnavailableError } f
 
 /**
  * The tries to save the same events that ended without an answer. Any of them may have stored
- * the events, so only all of them together say what has become of the save.
+ * the events, so only all of them together show the outcome of the save.
  */
 export class UnknownSaves {
   readonly #errors: SaveOutcomeUnknownError[] = [];
@@ -14,17 +14,17 @@ export class UnknownSaves {
     return this.#errors.length > 0;
   }
 
-  /** One more try without an answer. */
+  /** Adds a try without an answer. */
   add(error: SaveOutcomeUnknownError): void {
     this.#errors.push(error);
   }
 
-  /** A later try has told the outcome of all. */
+  /** Notes the outcome of all, which a later try has shown. */
   end(outcome: "saved" | "not-saved"): void {
     this.#outcome = outcome;
   }
 
-  /** What the caller of `command` is told when there is no time to find out. */
+  /** The error for the caller of `command` when there is no time to find out. */
   errorFor({ job, outcome }: PlannedCommand, cause: unknown): Error {
     const first = "result" in outcome ? outcome.result.events[0] : undefined;
     if (first !== undefined) {
@@ -32,20 +32,20 @@ export class UnknownSaves {
       return new SaveOutcomeUnknownError(actorId, version, () => this.#settle(), { cause });
     }
     return new StoreUnavailableError(
-      `Cannot execute the command on "${job.actorId}": it depends on an earlier one, and whether ` +
-        "that was saved is not known; nothing was saved by this one",
+      `Cannot execute the command on "${job.actorId}": it depends on an earlier one, and ` +
+        "whether that one was saved is unknown; this one saved nothing",
       { cause },
     );
   }
 
   async #settle(): Promise<SettledOutcome> {
-    let isOpen = false;
+    let isUnknown = false;
     for (const error of this.#errors) {
       if (this.#outcome !== undefined) return this.#outcome;
       const outcome = await error.settle();
       if (outcome === "saved") return outcome;
-      isOpen ||= outcome === "unknown";
+      isUnknown ||= outcome === "unknown";
     }
-    return this.#outcome ?? (isOpen ? "unknown" : "not-saved");
+    return this.#outcome ?? (isUnknown ? "unknown" : "not-saved");
   }
 }

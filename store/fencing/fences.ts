@@ -1,4 +1,5 @@
 import { headers } from "@nats-io/nats-core";
+import { encodeJson, jsonIn } from "../base/json.ts";
 import { AetherError, FencedError, type FenceHolder, StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
 import { backoff } from "../nats/backoff.ts";
@@ -16,9 +17,6 @@ const UNREADABLE = {
   ...{ nodeId: "(unreadable)", incarnation: "", mapVersion: 0, nonce: "" },
   state: "released",
 } as const;
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** What fences are written with. */
 export interface FenceParts {
@@ -181,7 +179,7 @@ export class Fences {
     const deadline = performance.now() + timeout;
     const retry = backoff(deadline, signal);
     const own = { nodeId, incarnation, mapVersion, state, nonce: crypto.randomUUID() };
-    const body = encoder.encode(JSON.stringify(own));
+    const body = encodeJson(own);
     let cause: unknown;
     let isSeen = this.#isFine(shard, check);
     while (!signal?.aborted) {
@@ -253,12 +251,7 @@ export function isReleased({ nodeId, mapVersion }: FenceHolder): boolean {
 }
 
 function fenceIn({ data, sequence }: StoredMessage): StoredFence {
-  let value: Partial<StoredFence> = {};
-  try {
-    value = JSON.parse(decoder.decode(data)) ?? {};
-  } catch {
-    // Not JSON: as below.
-  }
+  const value = (jsonIn(data) ?? {}) as Partial<StoredFence>;
   const { nodeId, incarnation, mapVersion, state, nonce } = value;
   const isFence = [nodeId, incarnation, nonce].every((text) => typeof text === "string") &&
     Number.isSafeInteger(mapVersion) && (state === "claimed" || state === "released");

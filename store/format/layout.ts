@@ -5,7 +5,7 @@ import { decodeToken, describe, encodeToken } from "../base/token.ts";
  * Names of one namespace's stream of snapshots and its subjects; no namespace's events have
  * such names. A schema is a token of its own, in front, so that snapshots of different schemas
  * never meet and those of a schema that no code reads any more can be purged at once.
- * A format for ever: see docs/design.md.
+ * A format for ever: see docs/design/storage-format.md.
  */
 export class SnapshotLayout {
   /** The JetStream stream. */
@@ -75,7 +75,7 @@ export function encodeNamespace(namespace: string): string {
   return token;
 }
 
-/** Names of one namespace's stream and subjects. A format for ever: see docs/design.md. */
+/** Names of one namespace's stream and subjects. A format for ever: see docs/design/storage-format.md. */
 export class Layout {
   /** The JetStream stream. */
   readonly stream: string;

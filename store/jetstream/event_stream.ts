@@ -2,6 +2,7 @@ import type { StreamConfig } from "@nats-io/jetstream";
 import { StreamConfigError } from "../errors.ts";
 import { DEFAULT_SHARDS, FORMAT, HASH, type Layout } from "../format/layout.ts";
 import { ensureStream, opening } from "../nats/open.ts";
+import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import { ApiError, type StreamApi } from "../nats/stream_api.ts";
 import { FORBIDDEN, problemsOf } from "../nats/stream_config.ts";
 
@@ -57,7 +58,7 @@ export async function openStream(api: StreamApi, wishes: StreamRequest): Promise
 
 async function ensureGenesis(api: StreamApi, wishes: StreamRequest): Promise<Genesis> {
   const { layout } = api;
-  const requestTimeout = wishes.timeout / 5;
+  const requestTimeout = requestTimeoutOf(wishes.timeout);
   const standing = await api.get({ last_by_subj: layout.genesis }, requestTimeout);
   if (standing !== undefined) return readGenesis(decoder.decode(standing.data), layout);
   const genesis = {

@@ -4,6 +4,7 @@ import { EventDecoder } from "../format/decode.ts";
 import type { OpenedStream } from "./event_stream.ts";
 import type { JetStreamEventStoreOptions } from "./options.ts";
 import { Publisher } from "../nats/publisher.ts";
+import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
 import { EndReader } from "../read/end_reader.ts";
 import { EventReader } from "../read/event_reader.ts";
@@ -28,7 +29,7 @@ export function partsOf(
   notifier: StoredNotifier,
 ): OwnParts {
   const { timeout = 10_000, cacheSize = 100_000, codec, upcasters = {} } = options;
-  const requestTimeout = timeout / 5;
+  const requestTimeout = requestTimeoutOf(timeout);
   const replicated = num_replicas > 1;
   const heads = new HeadCache(cacheSize);
   const ends = new EndReader(api, heads, requestTimeout, replicated);

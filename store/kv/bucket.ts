@@ -10,12 +10,13 @@ import { backoff } from "../nats/backoff.ts";
 import { readLast } from "../nats/direct_get.ts";
 import { openRequests } from "../nats/open.ts";
 import { Publisher, type TryOutcome } from "../nats/publisher.ts";
+import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import type { RequestMux } from "../nats/requests.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { StreamApi, type StreamNames } from "../nats/stream_api.ts";
 
-/** What {@linkcode Bucket.open} is told. */
+/** Options for {@linkcode Bucket.open}. */
 export interface BucketOptions {
   /** The bucket, as NATS tools name it; see {@linkcode bucketToken}. */
   readonly bucket: string;
@@ -23,17 +24,17 @@ export interface BucketOptions {
   readonly replicas?: number;
   /** Deadline of one call in ms; each try waits at most a fifth of it. @default {10_000} */
   readonly timeout?: number;
-  /** How long the trace of a key that is gone stays, in ms; counted when it is made. @default {600_000} */
+  /** How long the marker of a key that is gone stays, in ms; counted when it is made. @default {600_000} */
   readonly markerTtl?: number;
 }
 
-/** Keys of a bucket that can be read at once: what the server gives in one answer. */
+/** Keys of a bucket that can be read at once: the most that the server puts in one answer. */
 const MAX_LIST = 1024;
 
 /**
- * A NATS key-value bucket whose writes are raw: every one a compare-and-set, and every renewal
+ * A NATS key-value bucket with raw writes: every write is a compare-and-set, and every renewal
  * carries its time to live, which nats.js's own `update()` would silently make endless. Reads
- * are the leader's word, or proved to be no older than what this process knows.
+ * come from the leader, or are proved to be no older than what this process has seen.
  */
 export class Bucket {
   /** The bucket, as NATS tools name it. */
@@ -63,7 +64,7 @@ export class Bucket {
   }
 
   /**
-   * Opens the bucket, or makes it where there is none. One that stands is verified, never changed.
+   * Opens the bucket, or makes it if there is none. It verifies an existing one, and never changes it.
    *
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The bucket would lose keys, or keep those that have expired.
@@ -79,21 +80,21 @@ export class Bucket {
     const requests = openRequests(connection, what);
     try {
       const api = new StreamApi(requests, { stream: bucketStream(bucket) }, "$JS.API");
-      const stands = await openBucketStream(api, { bucket, replicas, markerTtl }, timeout);
-      return new Bucket(api, options, stands);
+      const actual = await openBucketStream(api, { bucket, replicas, markerTtl }, timeout);
+      return new Bucket(api, options, actual);
     } catch (error) {
       requests.close();
       throw error;
     }
   }
 
-  /** How long the trace of a key that is gone stays, in ms. */
+  /** How long the marker of a key that is gone stays, in ms. */
   get markerTtl(): number {
     return this.#markerTtl;
   }
 
   /**
-   * What stands at `key`, by the leader's word.
+   * The entry at `key`, as the leader has it.
    *
    * @throws {StoreUnavailableError} No answer within the timeout.
    */
@@ -103,14 +104,14 @@ export class Bucket {
       this.requests,
       timeout,
       `read key "${key}"`,
-      () => this.#api.get({ last_by_subj: subject }, timeout / 5),
+      () => this.#api.get({ last_by_subj: subject }, requestTimeoutOf(timeout)),
     );
     return message === undefined ? { key, revision: 0, value: undefined } : this.#entry(message);
   }
 
   /**
-   * What stands at the keys that match `filter` (with NATS's wildcards), those that are gone
-   * left out; no older than anything that was seen here before.
+   * The entries of the keys that match `filter` (with NATS's wildcards), without those that are
+   * gone; no older than anything that this process has seen before.
    *
    * @throws {StoreUnavailableError} No answer within the timeout, or more than 1,024 keys match.
    */
@@ -119,14 +120,14 @@ export class Bucket {
   }
 
   /**
-   * Tries once to write `value`, waiting at most `requestTimeout` ms for the answer. Sent again with the
-   * same revision it cannot be stored twice; an unknown outcome is settled by reading.
+   * Tries once to write `value`, waiting at most `requestTimeout` ms for the answer. Sent again with
+   * the same revision it cannot be stored twice; the caller settles an unknown outcome by reading.
    */
   put(
     key: string,
     value: Uint8Array,
     { revision, ttl }: PutOptions,
-    requestTimeout: number = this.#timeout / 5,
+    requestTimeout: number = requestTimeoutOf(this.#timeout),
   ): Promise<TryOutcome> {
     const fields = headers();
     if (ttl !== undefined) {
@@ -138,11 +139,11 @@ export class Bucket {
     return this.#publish(key, value, revision, fields, requestTimeout);
   }
 
-  /** Like {@linkcode Bucket.put}, but removes the key; its trace stays for `markerTtl`. */
+  /** Like {@linkcode Bucket.put}, but removes the key; its marker stays for `markerTtl`. */
   remove(
     key: string,
     revision: number,
-    requestTimeout: number = this.#timeout / 5,
+    requestTimeout: number = requestTimeoutOf(this.#timeout),
   ): Promise<TryOutcome> {
     const fields = headers();
     fields.set("KV-Operation", "PURGE");
@@ -152,9 +153,9 @@ export class Bucket {
   }
 
   /**
-   * Writes what `change` makes of the value that stands, again where somebody else was quicker;
-   * `undefined` leaves it as it is. Gives what stands in the end. The values of one key must
-   * never repeat, for an unknown outcome is settled by comparing them.
+   * Writes the value that `change` returns for the current entry, and calls it again if another
+   * writer was quicker; `undefined` leaves the entry as it is. Returns the entry in the end. The
+   * values of one key must never repeat, because an unknown outcome is settled by comparing them.
    *
    * @throws {StoreUnavailableError} No answer within the timeout.
    */
@@ -174,22 +175,27 @@ export class Bucket {
       doubtful = undefined;
       const value = change(current);
       if (value === undefined) return current;
-      const outcome = await this.put(key, value, current, Math.min(this.#timeout / 5, left));
+      const outcome = await this.put(
+        key,
+        value,
+        current,
+        Math.min(requestTimeoutOf(this.#timeout), left),
+      );
       if (outcome.kind === "stored") return { key, revision: outcome.first, value };
       if (outcome.kind === "stale") continue;
       cause = outcome.cause;
       if (outcome.kind === "unknown") doubtful = value;
       if (outcome.kind === "refused" || !await retry(this.requests)) break;
     }
-    const reason = cause instanceof Error ? cause.message : "others write it all the time";
+    const reason = cause instanceof Error ? cause.message : "other writers keep changing it";
     const fate = doubtful === undefined ? "it was not written" : "it may have been written";
     throw new StoreUnavailableError(`Cannot write key "${key}": ${reason}; ${fate}`, { cause });
   }
 
   /**
-   * What stands at the keys that match, then every change, the latest of each key. A break of
-   * the connection, and every `reconcile` ms, has everything compared anew, so that nothing is
-   * missed for good, not even an expiry whose trace is gone. Ends with `signal` or the bucket.
+   * The entries of the keys that match, then every change, the latest of each key. After a break of
+   * the connection, and every `reconcile` ms, it compares everything again, so that nothing is
+   * missed permanently, not even an expiry whose marker is gone. Ends with `signal` or the bucket.
    */
   watch(options: WatchOptions = {}): AsyncGenerator<BucketEntry, void> {
     const signal = options.signal === undefined
@@ -223,9 +229,9 @@ export class Bucket {
     fields: ReturnType<typeof headers>,
     requestTimeout: number,
   ): Promise<TryOutcome> {
-    // The server takes an odd value for no check at all.
+    // The server takes an odd value as no check at all.
     if (!Number.isSafeInteger(revision) || revision < 0) {
-      throw new TypeError(`Cannot write key "${key}": revision ${revision} is no safe integer`);
+      throw new TypeError(`Cannot write key "${key}": revision ${revision} is not a safe integer`);
     }
     fields.set(EXPECT, String(revision));
     const messages = [{ subject: this.#subject(key), headers: fields, body }];
@@ -241,7 +247,7 @@ export class Bucket {
   async #list(filter: string, timeout: number): Promise<Listing> {
     const what = `list keys "${filter}" of bucket "${this.name}"`;
     const subject = this.#subject(filter);
-    const requestTimeout = timeout / 5;
+    const requestTimeout = requestTimeoutOf(timeout);
     const retry = backoff(performance.now() + timeout);
     const least = this.#highest;
     for (;;) {
@@ -254,7 +260,7 @@ export class Bucket {
       if (page.messages.length >= MAX_LIST) {
         throw new StoreUnavailableError(`Cannot ${what}: ${MAX_LIST} keys or more match`);
       }
-      // An empty answer tells no position: the leader's word on the filter then does.
+      // An empty answer carries no position: then the leader's answer for the filter decides.
       const isCurrent = page.messages.length > 0 ? page.upTo >= least : undefined ===
         await attempt(
           this.requests,
@@ -268,7 +274,7 @@ export class Bucket {
         return { entries, upTo: Math.max(page.upTo, least) };
       }
       if (!await retry(this.requests)) {
-        throw new StoreUnavailableError(`Cannot ${what}: the copies that answer lag behind`);
+        throw new StoreUnavailableError(`Cannot ${what}: the replicas that answer lag behind`);
       }
     }
   }
@@ -287,9 +293,9 @@ export class Bucket {
 }
 
 /**
- * The form of a namespace that a bucket may have in its name, which takes fewer characters than
- * a subject: letters, digits and `-` stay, `_` is doubled, every other UTF-8 byte becomes `_HH`.
- * No two namespaces share a form.
+ * The form of a namespace in the name of a bucket, which allows fewer characters than a subject:
+ * letters, digits and `-` stay, `_` is doubled, every other UTF-8 byte becomes `_HH`. No two
+ * namespaces share a form.
  */
 export function bucketToken(namespaceToken: string): string {
   return namespaceToken.replaceAll("_", "__").replaceAll("=", "_");

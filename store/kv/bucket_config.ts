@@ -4,14 +4,14 @@ import { ensureStream, opening } from "../nats/open.ts";
 import type { StreamApi, StreamNames } from "../nats/stream_api.ts";
 import { FORBIDDEN, problemsOf } from "../nats/stream_config.ts";
 
-/** The settings without which a bucket does not keep its promises. */
+/** The settings that a bucket needs to keep its promises. */
 const REQUIRED = {
   retention: "limits",
   storage: "file",
   discard: "new",
   max_age: 0,
   max_msgs: -1,
-  // With a longer history, the traces of keys that are gone would lengthen their time to live.
+  // With a longer history, the markers of keys that are gone would lengthen their time to live.
   max_msgs_per_subject: 1,
   deny_delete: true,
   allow_rollup_hdrs: true,
@@ -19,11 +19,11 @@ const REQUIRED = {
   allow_msg_ttl: true,
 } as const;
 
-/** How the stream of a bucket is made where there is none. */
+/** The settings of a bucket's stream when it is made. */
 export interface BucketStreamOptions {
   readonly bucket: string;
   readonly replicas: number;
-  /** How long the trace of a key that is gone stays, in ms. */
+  /** How long the marker of a key that is gone stays, in ms. */
   readonly markerTtl: number;
 }
 
@@ -33,7 +33,7 @@ export function bucketStream(bucket: string): string {
 }
 
 /**
- * Makes the stream of a bucket, or verifies the one that stands; gives how long the trace of a
+ * Makes the stream of a bucket, or verifies the existing one; returns how long the marker of a
  * key that is gone stays there, in ms.
  *
  * @throws {StreamConfigError} The bucket would lose keys, or keep those that have expired.
@@ -46,18 +46,18 @@ export async function openBucketStream(
   const subjects = [`$KV.${bucket}.>`];
   const { stream } = api.layout;
   return await opening(api, timeout, async () => {
-    const wishes = {
+    const wanted = {
       ...REQUIRED,
       name: stream,
       subjects,
       num_replicas: replicas,
       subject_delete_marker_ttl: markerTtl * 1e6,
     } as Partial<StreamConfig>;
-    const config = await ensureStream(api, wishes, timeout);
+    const config = await ensureStream(api, wanted, timeout);
     const problems = problemsOf(config, { subjects, required: REQUIRED, forbidden: FORBIDDEN });
     const { subject_delete_marker_ttl: nanos = 0 } = config;
     if (!nanos) {
-      problems.push("subject_delete_marker_ttl is off, so nobody hears of keys that expire");
+      problems.push("subject_delete_marker_ttl is off, so watchers miss keys that expire");
     }
     if (problems.length > 0) throw new StreamConfigError(stream, problems);
     return nanos / 1e6;

@@ -1,16 +1,16 @@
-/** What stands at a key. */
+/** A key and its current value. */
 export interface BucketEntry {
   readonly key: string;
-  /** What the next write has to expect; 0 where there was never anything, or no trace is left. */
+  /** What the next write has to expect; 0 if the key has neither an entry nor a marker. */
   readonly revision: number;
-  /** `undefined` where there is nothing: never written, removed, or expired. */
+  /** `undefined` if there is none: never written, removed, or expired. */
   readonly value: Uint8Array | undefined;
 }
 
 /** Conditions of one write. */
 export interface PutOptions {
-  /** The revision that has to stand at the key. */
+  /** The revision that the key has to be at. */
   readonly revision: number;
-  /** Whole seconds from now until the key expires unless it is written again; for ever if absent. */
+  /** Whole seconds from now until the key expires unless it is written again; never if absent. */
   readonly ttl?: number;
 }

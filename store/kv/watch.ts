@@ -9,33 +9,33 @@ import type { StreamApi, StreamNames } from "../nats/stream_api.ts";
 export interface WatchOptions {
   /** Which keys, with NATS's wildcards. @default {">"} */
   readonly filter?: string;
-  /** What the caller has read already, and is not told again. A key that is gone since then is told. */
+  /** Entries that the caller has read already; not yielded again, but one that is gone since then is. */
   readonly known?: readonly BucketEntry[];
-  /** How often everything is compared anew, in ms. @default {60_000} */
+  /** How often it compares everything again, in ms. @default {60_000} */
   readonly reconcile?: number;
   /** Ends the watch. */
   readonly signal?: AbortSignal;
 }
 
-/** What stands at some keys. */
+/** The entries of some keys. */
 export interface Listing {
   readonly entries: BucketEntry[];
-  /** The sequence up to which nothing is missing in it. */
+  /** The sequence up to which it is complete. */
   readonly upTo: number;
 }
 
-/** What a watch asks of its bucket. */
+/** A bucket, as a watch sees it. */
 export interface WatchSource {
   readonly api: StreamApi<StreamNames>;
   readonly subjectOf: (key: string) => string;
   readonly entryOf: (message: StoredMessage) => BucketEntry;
   readonly get: (key: string) => Promise<BucketEntry>;
   readonly list: (filter: string) => Promise<Listing>;
-  /** Told of work that has to end before the bucket is closed. */
+  /** Called with work that has to end before the bucket is closed. */
   readonly begun: (work: Promise<void>) => void;
 }
 
-/** How long the server's side of the watch may be silent, in ms; 2.5 times that is its end. */
+/** How long the server may be silent, in ms; after 2.5 times that the watch opens another consumer. */
 const HEARTBEAT = 1000;
 
 /** See {@linkcode Bucket.watch}. */
@@ -45,12 +45,12 @@ export async function* watchBucket(
 ): AsyncGenerator<BucketEntry, void> {
   const ends = new AbortController();
   const signal = AbortSignal.any([options.signal, ends.signal]);
-  const news = new KeyChanges(source.get, options.known ?? [], signal);
-  const work = follow(source, { ...options, signal }, news);
+  const changes = new KeyChanges(source.get, options.known ?? [], signal);
+  const work = follow(source, { ...options, signal }, changes);
   source.begun(work);
   try {
     for (;;) {
-      const entry = await news.next();
+      const entry = await changes.next();
       if (entry === undefined) return;
       yield entry;
     }
@@ -60,38 +60,38 @@ export async function* watchBucket(
   }
 }
 
-/** Compares, then takes what the server pushes; again whenever that ends or it is time to. */
+/** Compares, then takes what the server pushes; begins again when that ends or `reconcile` ms are over. */
 async function follow(
   source: WatchSource,
   { filter = ">", reconcile = 60_000, signal }: WatchOptions & { signal: AbortSignal },
-  news: KeyChanges,
+  changes: KeyChanges,
 ): Promise<void> {
   const { api: { requests }, list } = source;
   let retry = backoff(Infinity, signal);
   while (!signal.aborted && !requests.closed) {
     try {
       const { entries, upTo } = await list(filter);
-      await news.compare(entries);
+      await changes.compare(entries);
       await pushed(
         source,
         filter,
         upTo,
         AbortSignal.any([signal, AbortSignal.timeout(reconcile)]),
-        news,
+        changes,
       );
       retry = backoff(Infinity, signal);
     } catch {
-      // Out of reach: what is missed meanwhile, the next comparison finds.
+      // Out of reach: the next comparison finds what is missed meanwhile.
       await retry(requests);
     }
   }
-  news.end();
+  changes.end();
 }
 
-/** The latest of each key that was not told yet. */
+/** The latest change of each key that the watch has not yielded yet. */
 class KeyChanges {
   readonly #get: WatchSource["get"];
-  /** What was seen last of each key, as long as a trace of it is there. */
+  /** The last seen revision of each key, for as long as the key or its marker exists. */
   readonly #known = new Map<string, { readonly revision: number; readonly isGone: boolean }>();
   readonly #waiting = new Map<string, BucketEntry>();
   readonly #signal: AbortSignal;
@@ -107,8 +107,8 @@ class KeyChanges {
     signal.addEventListener("abort", () => this.#wake?.(), { once: true });
   }
 
-  /** Takes what was seen; what is older than what was seen before is no news. */
-  tell(entry: BucketEntry): void {
+  /** Takes an entry; one that is not newer than the last one seen is no change. */
+  add(entry: BucketEntry): void {
     const { key, revision, value } = entry;
     const isGone = value === undefined;
     const known = this.#known.get(key);
@@ -119,22 +119,22 @@ class KeyChanges {
     this.#wake?.();
   }
 
-  /** Takes everything that stands: what is missing in it and known here is asked for. */
-  async compare(standing: readonly BucketEntry[]): Promise<void> {
-    const keys = new Set(standing.map(({ key }) => key));
-    for (const entry of standing) this.tell(entry);
+  /** Takes all current entries, and asks for each known key that is missing in them. */
+  async compare(current: readonly BucketEntry[]): Promise<void> {
+    const keys = new Set(current.map(({ key }) => key));
+    for (const entry of current) this.add(entry);
     for (const [key, known] of [...this.#known]) {
       if (keys.has(key)) continue;
       const entry = await this.#get(key);
-      this.tell(entry);
-      // Gone, and its trace with it: newer than all that was ever seen of the key.
+      this.add(entry);
+      // The key and its marker are gone: this is newer than any entry ever seen of the key.
       if (entry.revision > 0 || this.#known.get(key) !== known) continue;
-      this.tell({ ...entry, revision: known.revision + 1 });
+      this.add({ ...entry, revision: known.revision + 1 });
       this.#known.delete(key);
     }
   }
 
-  /** The next news; `undefined` at the end. */
+  /** The next change; `undefined` at the end. */
   async next(): Promise<BucketEntry | undefined> {
     while (!this.#signal.aborted && !this.#ended) {
       for (const [key, entry] of this.#waiting) {
@@ -148,7 +148,7 @@ class KeyChanges {
     return undefined;
   }
 
-  /** Says that there will be no more. */
+  /** Ends the changes: there will be no more. */
   end(): void {
     this.#ended = true;
     this.#wake?.();
@@ -161,18 +161,18 @@ async function pushed(
   filter: string,
   after: number,
   signal: AbortSignal,
-  news: KeyChanges,
+  changes: KeyChanges,
 ): Promise<void> {
   const name = `aether-${crypto.randomUUID()}`;
   try {
-    const feed = await LiveConsumer.open(api, name, {
+    const consumer = await LiveConsumer.open(api, name, {
       subject: subjectOf(filter),
       after,
       heartbeat: HEARTBEAT,
     });
     while (!signal.aborted) {
-      const messages = await unlessAborted(signal, feed.next());
-      for (const message of messages) news.tell(entryOf(message));
+      const messages = await unlessAborted(signal, consumer.next());
+      for (const message of messages) changes.add(entryOf(message));
     }
   } catch (error) {
     if (!signal.aborted) throw error;

@@ -1,14 +1,13 @@
+import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
 import type { RequestMux } from "./requests.ts";
 
-/** First wait, in ms; it doubles up to {@linkcode LONGEST}. */
-const SHORTEST = 4;
-/** Longest wait, in ms. */
-const LONGEST = 250;
+/** The shortest and the longest span of waiting, in ms. */
+const WAITS = [4, 250] as const;
 
 /**
- * Waits between tries: a random part of a span that doubles from 4 to 250 ms, and for the
- * connection where it is down. The function that it gives waits once, and says whether there
+ * Waits between tries: for a random part of a span that doubles from 4 to 250 ms, and for the
+ * connection if it is down. The function that it returns waits once, and returns whether there
  * is time for another try before `deadline` (by the monotonic clock, in ms; `Infinity` is never);
  * an aborted `signal` leaves none.
  */
@@ -16,13 +15,11 @@ export function backoff(
   deadline: number,
   signal?: AbortSignal,
 ): (requests: RequestMux) => Promise<boolean> {
-  let span = SHORTEST;
+  const nextWait = jitteredWaits(...WAITS);
   return async (requests) => {
     const left = deadline - performance.now();
     if (requests.closed || left <= 0 || signal?.aborted) return false;
-    const wait = span * (0.5 + Math.random() / 2);
-    span = Math.min(span * 2, LONGEST);
-    await sleep(Math.min(wait, left), signal);
+    await sleep(Math.min(nextWait(), left), signal);
     await requests.connected(deadline - performance.now(), signal);
     return !requests.closed && !signal?.aborted && performance.now() < deadline;
   };

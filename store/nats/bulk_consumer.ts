@@ -5,17 +5,17 @@ import { RequestError } from "./request_error.ts";
 import type { StoredMessage } from "./stored_message.ts";
 import type { StreamApi } from "./stream_api.ts";
 
-/** Messages that are asked for at once. */
+/** Messages that one pull asks for. */
 const PULL = 512;
-/** How long the server keeps the consumer of a reader who is busy or gone, in ms. */
+/** How long the server keeps the consumer of a reader that is busy or gone, in ms. */
 const KEPT = 10_000;
-/** How long a request may take, in ms: direct ones do without it. */
+/** How long a request may take, in ms: short, because a reader can fall back to direct requests. */
 const PATIENCE = 500;
 
 /**
- * A long consumer of the messages of a subject, through a consumer: to make one takes a few
- * requests, and what it delivers costs the server less than half of what direct requests do.
- * It promises nothing: whoever reads it checks that it is whole, and can do without it.
+ * Reads many messages of a subject through a consumer of the server: making one takes a few
+ * requests, but each message costs the server less than half of what a direct request does.
+ * It promises nothing: the reader checks that nothing is missing, and can do without it.
  */
 export class BulkConsumer {
   readonly #api: StreamApi;
@@ -23,7 +23,7 @@ export class BulkConsumer {
   /** How long one request may take, in ms. */
   readonly #patience: number;
   #after: number;
-  /** Messages that the consumer has delivered, as they were counted here. */
+  /** Messages that the consumer has delivered, as counted here. */
   #count = 0;
 
   private constructor(api: StreamApi, name: string, after: number, patience: number) {
@@ -33,7 +33,7 @@ export class BulkConsumer {
     this.#after = after;
   }
 
-  /** The consumer of `subject` behind sequence `after`; each request may take `requestTimeout` ms at most. */
+  /** Makes a consumer of `subject` after sequence `after`; a request takes `requestTimeout` ms at most. */
   static async open(
     api: StreamApi,
     subject: string,
@@ -46,37 +46,37 @@ export class BulkConsumer {
     try {
       await api.consume(name, consumerOf(name, subject, after, KEPT), patience);
     } catch (error) {
-      // It may be made late, by a server that does not answer: nobody waits for that.
+      // A server that does not answer may still make it later: delete it, and do not wait for that.
       if (error instanceof RequestError && error.maybeSent) consumer.close();
       throw error;
     }
     return consumer;
   }
 
-  /** The next messages, as many as there are or fit. */
+  /** The next messages, as many as there are or fit into one pull. */
   async next(): Promise<readonly StoredMessage[]> {
     const messages: DeliveredMessage[] = [];
     const query = { batch: PULL, max_bytes: PULL_BYTES, no_wait: true };
     const take = (message: Msg): boolean => {
       const delivered = new DeliveredMessage(message);
-      // What has a status is the server's word that there is no more, or why.
+      // By a status the server reports that there are no more, or an error.
       return delivered.status !== 0 || messages.push(delivered) === PULL;
     };
     await this.#api.pull(this.#name, query, this.#patience, take);
     if (messages.length === 0) return messages;
     const last = messages.at(-1)!.delivery;
     this.#count += messages.length;
-    // Each one counts: where the last has the right number, none was lost.
+    // The consumer numbers its messages: if the last one's number is right, none was lost.
     if (last.count !== this.#count) throw lost();
     const after = this.#after;
     this.#after = last.sequence;
-    // A server may begin earlier, where its copy of the stream is behind at the time.
+    // A server begins earlier if its copy of the stream lags behind at the time.
     return messages[0]!.sequence > after
       ? messages
       : messages.filter(({ sequence }) => sequence > after);
   }
 
-  /** Deletes the consumer; one out of reach ends by itself. */
+  /** Deletes the consumer; one that is out of reach ends by itself. */
   async close(): Promise<void> {
     await this.#api.forget(this.#name, this.#patience).catch(() => {});
   }

@@ -5,8 +5,8 @@ import { ApiError } from "./stream_api.ts";
 export const PULL_BYTES = 4 * 1024 * 1024;
 
 /**
- * What a consumer is made with that reads `subject` behind the sequence `after`, for one reader
- * who acknowledges nothing. The server drops it where nobody has pulled for `kept` ms.
+ * The configuration of a consumer that reads `subject` behind the sequence `after`, for one reader
+ * that acknowledges nothing. The server drops it when nobody has pulled for `kept` ms.
  */
 export function consumerOf(
   name: string,
@@ -26,12 +26,12 @@ export function consumerOf(
   };
 }
 
-/** What is thrown where a consumer's count does not follow on. */
+/** The error when a consumer's count skips a number. */
 export function lost(): ApiError {
   return new ApiError({ code: 503, description: "a message was lost on its way" });
 }
 
-/** A time in ms as the server counts it. */
+/** A time in ms as the server takes it, in ns. */
 export function nanos(ms: number): number {
   return Math.round(ms * 1e6);
 }

@@ -2,27 +2,27 @@ import type { Msg } from "@nats-io/nats-core";
 import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 import { MessageText, ReceivedMessage } from "./stored_message.ts";
 
-/** How the reply subjects begin of what consumers deliver. */
+/** The beginning of the reply subject of each message that a consumer delivers. */
 const START = "$JS.ACK.";
 /** The character code of 0. */
 const ZERO = 48;
 
-/** What the reply subject of a message says that a consumer delivers. */
+/** The facts in the reply subject of a message that a consumer delivers. */
 export interface ConsumerDelivery {
-  /** Who delivers it. */
+  /** The consumer's name. */
   readonly consumer: string;
   /** The message's position in the stream. */
   readonly sequence: StreamSequence;
-  /** How many messages the consumer has delivered, with this one. */
+  /** How many messages the consumer has delivered, including this one. */
   readonly count: number;
   /** When the server stored it, in ns since 1970. */
   readonly time: string;
 }
 
-/** How `message` was delivered; `undefined` where no consumer did. */
+/** How a consumer delivered `message`; `undefined` if none did. */
 export function deliveryOf({ reply = "" }: Msg): ConsumerDelivery | undefined {
   if (!reply.startsWith(START)) return undefined;
-  /** Where tokens end, behind the first two. */
+  /** The ends of the tokens, from the second on. */
   const ends: number[] = [START.length - 1];
   for (let at = START.length; at > 0; at = ends.at(-1)! + 1) ends.push(reply.indexOf(".", at));
   ends[ends.length - 1] = reply.length;
@@ -37,7 +37,7 @@ export function deliveryOf({ reply = "" }: Msg): ConsumerDelivery | undefined {
   };
 }
 
-/** Quicker than `Number()`, which keeps what it was given. */
+/** Quicker than `Number()`, which keeps the text that it was given. */
 function integer(digits: string): number {
   let value = 0;
   for (let at = 0; at < digits.length; at++) value = 10 * value + digits.charCodeAt(at) - ZERO;
@@ -49,14 +49,14 @@ export class DeliveredMessage extends ReceivedMessage {
   readonly #message: Msg;
   #delivery: ConsumerDelivery | undefined;
 
-  /** Takes the message, and what its reply subject says where that is known. */
+  /** Takes the message, and the facts in its reply subject if they are parsed already. */
   constructor(message: Msg, delivery?: ConsumerDelivery) {
     super(new MessageText(message));
     this.#message = message;
     this.#delivery = delivery;
   }
 
-  /** What its reply subject says. */
+  /** The facts in its reply subject. */
   get delivery(): ConsumerDelivery {
     return this.#delivery ??= deliveryOf(this.#message)!;
   }

@@ -9,7 +9,7 @@ export interface Page {
   readonly messages: readonly DirectMessage[];
   /** How many more this replica has. */
   readonly pending: number;
-  /** The stream's last sequence on this replica, where the request asks for it; else 0. */
+  /** The stream's last sequence on this replica, if the request asks for it; else 0. */
   readonly upTo: number;
 }
 
@@ -26,8 +26,8 @@ export function readPage(
 }
 
 /**
- * The last message of each of `subjects`, of those that end at sequence `from` or after, and how
- * far the replica that answers has come.
+ * The last message of each of `subjects` whose last is at sequence `from` or after, and how far the
+ * replica that answers has come.
  */
 export function readLast(
   api: StreamApi<StreamNames>,
@@ -38,7 +38,7 @@ export function readLast(
   return readDirect(api, { multi_last: subjects, seq: from }, idle);
 }
 
-/** Each part of the answer names the one before, so that none can be lost on its way unseen. */
+/** Each part of the answer names the one before, so that a part lost on its way is noticed. */
 async function readDirect(
   api: StreamApi<StreamNames>,
   query: unknown,

@@ -2,9 +2,9 @@ import { type Match, type MsgHdrs, MsgHdrsImpl } from "@nats-io/nats-core";
 import { utf8 } from "../base/utf8.ts";
 
 /**
- * The headers of a message of ours, kept as the lines that they are sent as. What nats.js has
- * for it, a map of lists whose every value is checked, takes more time and memory than the rest
- * of the message; here they are taken apart only where somebody looks at them on their way.
+ * The headers of an outgoing message, kept as the lines that are sent. The class of nats.js, a map
+ * of lists that checks every value, takes more time and memory than the rest of the message; this
+ * one parses the lines only if somebody looks at them on their way.
  */
 export class HeaderLines implements MsgHdrs {
   readonly code = 0;
@@ -14,7 +14,7 @@ export class HeaderLines implements MsgHdrs {
   #lines = "NATS/1.0\r\n";
   #apart: MsgHdrsImpl | undefined;
 
-  /** One more. None of our values can break out of its line: tokens, numbers and subjects. */
+  /** Adds one. Its values are tokens, numbers and subjects, which cannot break out of their line. */
   add(name: string, value: string | number): void {
     this.#lines += `${name}: ${value}\r\n`;
   }

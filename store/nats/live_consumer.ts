@@ -6,24 +6,24 @@ import { ApiError, type StreamApi, type StreamNames } from "./stream_api.ts";
 /** Messages that one pull asks for: twice as many may be in memory. */
 const PULL = 256;
 
-/** What the server says where the next message is larger than a pull allows. */
+/** The server's description if the next message is larger than a pull allows. */
 const TOO_LARGE = "Message Size Exceeds MaxBytes";
 
-/** What a feed delivers, and with what patience. */
+/** Options for {@linkcode LiveConsumer.open}. */
 export interface LiveConsumerOptions {
   /** An exact subject, or one with wildcards. */
   readonly subject: string;
   /** The sequence before the first one wanted. */
   readonly after: number;
-  /** How long the consumer may be silent, in ms; a silence of 2.5 times that is its end. */
+  /** How long the consumer may be silent, in ms; after 2.5 times that it counts as lost. */
   readonly heartbeat: number;
 }
 
 /**
- * The messages of a subject from one place on, through a consumer of our own. The consumer
- * counts what it delivers: a count that does not follow on the one before ends the feed, and so
- * does a heartbeat that counts more than has come. A feed that ends says nothing of the stream;
- * whoever reads it opens another one after the last message that it was given.
+ * Reads the messages of a subject from one place on, as they are stored, through a consumer of its
+ * own on the server. That consumer counts what it delivers: this one ends when a count skips a
+ * number, or when a heartbeat counts more than has arrived. Its end says nothing about the stream;
+ * the reader opens another one after the last message that it received.
  */
 export class LiveConsumer {
   readonly #api: StreamApi<StreamNames>;
@@ -49,23 +49,23 @@ export class LiveConsumer {
     this.#heartbeat = heartbeat;
   }
 
-  /** Makes the consumer `name` and the feed through it. */
+  /** Makes the consumer `name` on the server, to read through it. */
   static async open(
     api: StreamApi<StreamNames>,
     name: string,
     options: LiveConsumerOptions,
   ): Promise<LiveConsumer> {
     const { subject, after, heartbeat } = options;
-    // It is kept for a while only: the safety net, where nobody is left to delete it.
+    // The server keeps it for a while only, in case nobody is left to delete it.
     await api.consume(name, consumerOf(name, subject, after, 30 * heartbeat), heartbeat);
     return new LiveConsumer(api, name, options);
   }
 
   /**
-   * What has arrived since the last call, in order; waits where that is nothing.
+   * The messages that have arrived since the last call, in order; waits until there are any.
    *
-   * @throws {WireError} The feed has ended.
-   * @throws {ApiError} The feed has ended, by the server's word or a loss on the way.
+   * @throws {RequestError} It has ended: the server did not answer, or the connection broke.
+   * @throws {ApiError} It has ended: the server reported an error, or a message was lost.
    */
   async next(): Promise<readonly DeliveredMessage[]> {
     for (;;) {
@@ -81,7 +81,7 @@ export class LiveConsumer {
     }
   }
 
-  /** Asks for more; when that is over, so is the pull, until the reader comes back. */
+  /** Pulls once; the next pull begins when the reader asks for more after this one is over. */
   #pull(): void {
     const batch = this.#large ? 1 : PULL;
     const query = {
@@ -95,10 +95,10 @@ export class LiveConsumer {
     let left = batch;
     const take = (message: Msg): boolean => {
       const delivery = deliveryOf(message);
-      if (delivery === undefined) return this.#heed(message, left === batch);
+      if (delivery === undefined) return this.#readStatus(message, left === batch);
       if (delivery.count !== this.#count + 1) throw lost();
       this.#count++;
-      // A server may begin earlier, where its copy of the stream is behind at the time.
+      // A server begins earlier if its copy of the stream lags behind at the time.
       if (delivery.sequence > this.#after) {
         this.#after = delivery.sequence;
         this.#arrived.push(new DeliveredMessage(message, delivery));
@@ -114,8 +114,8 @@ export class LiveConsumer {
     });
   }
 
-  /** Hears what the server says beside messages; true where that ends the pull. */
-  #heed({ headers }: Msg, empty: boolean): boolean {
+  /** Reads a status of the server; true if it ends the pull. */
+  #readStatus({ headers }: Msg, empty: boolean): boolean {
     const { code = 0, description = "" } = headers ?? {};
     if (code === 100) {
       const count = headers?.get("Nats-Last-Consumer") ?? "";

@@ -4,6 +4,7 @@ import { StoreUnavailableError, StreamConfigError, UnsupportedServerError } from
 import { backoff } from "./backoff.ts";
 import { RequestMux } from "./requests.ts";
 import { ApiError, isPassing, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
+import { requestTimeoutOf } from "./request_timeout.ts";
 
 /** The oldest server whose checks keep the promises: atomic batches came with it. */
 const REQUIRED_SERVER = "2.12.0";
@@ -21,9 +22,9 @@ function checkServer(connection: Connection): void {
 }
 
 /**
- * A requests over `connection`, for `what` is opened on it.
+ * A request mux over `connection`; `what` is about to be opened on it.
  *
- * @throws {StoreUnavailableError} The connection is closed or drains, or broken at the moment.
+ * @throws {StoreUnavailableError} The connection is closed, draining, or broken at the moment.
  * @throws {UnsupportedServerError} The server is older than 2.12.
  */
 export function openRequests(connection: Connection, what = "the store"): RequestMux {
@@ -38,9 +39,9 @@ export function openRequests(connection: Connection, what = "the store"): Reques
 }
 
 /**
- * Does what opens a stream, again while the trouble is passing and `timeout` ms are not over.
+ * Does `work`, which opens a stream; repeats it after passing trouble until `timeout` ms are over.
  *
- * @throws {StreamConfigError} As `work` says, or the server refuses.
+ * @throws {StreamConfigError} `work` threw it, or the server refuses.
  * @throws {StoreUnavailableError} No answer within the timeout.
  */
 export async function opening<T>(
@@ -52,7 +53,7 @@ export async function opening<T>(
     try {
       return await work();
     } catch (error) {
-      // Servers that have just come up, or miss one of them for a moment, find no place at first.
+      // A cluster that has just started, or misses a server for a moment, has no peers at first.
       const isUnplaced = error instanceof ApiError && error.code === ServerCode.NO_PEERS;
       if ((isPassing(error) || isUnplaced) && await retry(requests)) continue;
       if (error instanceof ApiError && error.status !== 503) {
@@ -68,24 +69,24 @@ export async function opening<T>(
   }
 }
 
-/** The configuration of the stream that stands, or of one that is made by `config`. */
+/** The configuration of the existing stream, or of one that it makes by `config`. */
 export async function ensureStream(
   api: StreamApi<StreamNames>,
   config: Partial<StreamConfig>,
   timeout: number,
 ): Promise<StreamConfig> {
-  const requestTimeout = timeout / 5;
+  const requestTimeout = requestTimeoutOf(timeout);
   const standing = await api.info(requestTimeout);
   if (standing !== undefined) return standing.config;
   try {
     await api.create(config, requestTimeout);
   } catch (error) {
-    // Somebody made it meanwhile, with other replicas: theirs is verified like any other.
+    // Another process made it meanwhile, with other replicas: the caller verifies it like any other.
     if (!(error instanceof ApiError) || error.code !== ServerCode.STREAM_NAME_IN_USE) throw error;
   }
   const made = await api.info(requestTimeout);
   if (made === undefined) {
-    throw new ApiError({ code: 503, description: "the stream is gone as soon as it was made" });
+    throw new ApiError({ code: 503, description: "the stream was gone as soon as it was made" });
   }
   return made.config;
 }

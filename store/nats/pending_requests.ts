@@ -1,7 +1,7 @@
 import type { Msg } from "@nats-io/nats-core";
 import { RequestError, type RequestFailure } from "./request_error.ts";
 
-/** Takes one message of the answer; true when it was the last one. */
+/** Takes one message of the answer; returns true if it was the last one. */
 export type Take = (message: Msg) => boolean;
 
 interface Waiter {
@@ -9,21 +9,21 @@ interface Waiter {
   readonly take: Take;
   readonly idle: number;
   deadline: number;
-  /** Whether something of the answer has come. */
+  /** Whether a part of the answer has come. */
   heard: boolean;
   readonly resolve: (last: Msg) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Who waits for which answer, by the token of the request. One timer serves all. */
+/** The requests that wait for an answer, by token. One timer serves all. */
 export class PendingRequests {
   readonly #waiters = new Map<number, Waiter>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
 
   /**
-   * The last message of what answers the request that was just sent to `subject` with `token`;
-   * `idle` ms may pass before each message.
+   * The last message of the answer to the request just sent to `subject` with `token`; `idle` ms
+   * may pass before each message.
    */
   add(token: number, subject: string, idle: number, take: Take): Promise<Msg> {
     const { promise, resolve, reject } = Promise.withResolvers<Msg>();
@@ -33,7 +33,7 @@ export class PendingRequests {
     return promise;
   }
 
-  /** Hands `message` to whoever waits for it. */
+  /** Hands `message` to the request that waits for it. */
   hand(token: number, message: Msg): void {
     const waiter = this.#waiters.get(token);
     if (waiter === undefined) return;
@@ -59,7 +59,7 @@ export class PendingRequests {
     this.#waiters.delete(token);
   }
 
-  /** Ends the requests to `subject`, which the server does not permit; false where there is none. */
+  /** Ends the requests to `subject`, which the server does not permit; false if there are none. */
   deny(subject: unknown, cause: unknown): boolean {
     let isAny = false;
     for (const [token, waiter] of this.#waiters) {

@@ -10,11 +10,11 @@ const decoder = new TextDecoder();
 /** Batches that one store has open at once; the server allows 50 to all clients of a stream. */
 const OPEN_BATCHES = 8;
 
-/** Why a batch is refused that was sent as a whole. */
+/** The reason why the server refuses a batch that was sent as a whole. */
 const DROPPED = "the server has dropped the batch: one of its messages was lost, or the clients " +
   "of the stream have more batches open than the server allows (50 unless configured)";
 
-/** What became of one try to store messages. */
+/** The outcome of one try to store messages. */
 export type TryOutcome =
   /** Stored; `first` is the sequence of the first message, the others follow on it. */
   | { readonly kind: "stored"; readonly first: StreamSequence }
@@ -40,10 +40,10 @@ export class Publisher {
 
   /**
    * Tries once, waiting at most `requestTimeout` ms for the answer, and not past `deadline` (by the
-   * monotonic clock, in ms): what would be sent later is not sent. Nor is anything once
-   * `signal` is aborted; what is out by then is not waited for.
+   * monotonic clock, in ms). It sends nothing after the deadline or once `signal` is aborted; an
+   * abort also ends the wait for an answer.
    *
-   * @param batch Names the batch, where there are several messages; of 64 characters at most.
+   * @param batch Names the batch if there are several messages; 64 characters at most.
    */
   publish(
     messages: readonly Outgoing[],
@@ -61,7 +61,7 @@ export class Publisher {
       : this.#publishInTurn(messages, requestTimeout, deadline, signal, batch);
   }
 
-  /** Not async, so that the message is let go as soon as it is sent. */
+  /** Not async, so that the message can be freed as soon as it is sent. */
   #publishOne({ subject, headers, body }: Outgoing, timeout: number): Promise<TryOutcome> {
     if (timeout <= 0) return Promise.resolve(tooLate());
     return this.#api.requests.request(subject, body, timeout, headers)
@@ -90,7 +90,7 @@ export class Publisher {
     }
   }
 
-  /** Resolves when one batch more may be open; an aborted `signal` ends the waiting. */
+  /** Resolves when one more batch may be open; an aborted `signal` ends the wait. */
   async #turn(signal: AbortSignal | undefined): Promise<void> {
     if (this.#open < OPEN_BATCHES) return void this.#open++;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -101,12 +101,12 @@ export class Publisher {
     } catch (error) {
       const at = this.#waiting.indexOf(resolve);
       if (at >= 0) this.#waiting.splice(at, 1);
-      else this.#next(); // The turn has come meanwhile.
+      else this.#next(); // The turn came meanwhile.
       throw error;
     }
   }
 
-  /** Hands a turn that is over to whoever waits longest. */
+  /** Hands a turn that is over to the batch that has waited longest. */
   #next(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#open--;
@@ -127,7 +127,7 @@ export class Publisher {
       }
       const last = messages.at(-1)!;
       last.headers.set("Nats-Batch-Commit", "1");
-      // Without its last message, an interrupted batch is dropped by the server as a whole.
+      // The server drops a batch as a whole if its last message does not arrive.
       for (const { subject, body, headers } of messages.slice(0, -1)) {
         requests.send(subject, body, headers);
       }
@@ -149,7 +149,7 @@ export class Publisher {
     try {
       ack = JSON.parse(text);
     } catch {
-      // Not the server's: told below.
+      // Not the server's: reported below.
     }
     if (ack.error !== undefined) return outcomeOf(new ApiError(ack.error));
     const { stream, seq } = ack;
@@ -161,12 +161,12 @@ export class Publisher {
   }
 }
 
-/** The outcome of what was not sent, for its time was over. */
+/** The outcome if nothing was sent because the time was over. */
 function tooLate(): TryOutcome {
   return { kind: "absent", cause: new Error("its turn did not come in time") };
 }
 
-/** The outcome of what was sent, unless `signal` is aborted first: then nobody knows. */
+/** The outcome of a try that was sent; unknown if `signal` is aborted first. */
 function unlessUnknown(
   signal: AbortSignal | undefined,
   outcome: Promise<TryOutcome>,
@@ -185,11 +185,11 @@ function outcomeOf(cause: unknown): TryOutcome {
   switch (cause.code) {
     case ServerCode.WRONG_LAST_SEQUENCE:
       return { kind: "stale" };
-    // Something on the subject is in flight, perhaps an earlier try of ours: no verdict.
+    // Another message on the subject is in flight, perhaps an earlier try of this one: no decision.
     case ServerCode.WRONG_LAST_SEQUENCE_CONSTANT:
       return { kind: "absent", cause };
-    // A batch that is one too many is refused at its first message, which asks for no answer;
-    // the last one is then told that the batch is incomplete.
+    // The server refuses a batch that is one too many at its first message, which asks for no
+    // answer; it then answers the last one that the batch is incomplete.
     case ServerCode.BATCH_INCOMPLETE:
     case ServerCode.BATCH_TOO_MANY_OPEN:
       return { kind: "absent", cause: new Error(DROPPED, { cause }) };

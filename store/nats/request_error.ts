@@ -1,21 +1,21 @@
 /** Why a request has no answer. */
 export type RequestFailure =
-  /** Nothing was sent, for there is no connection at the moment. */
+  /** Nothing was sent, because there is no connection at the moment. */
   | "disconnected"
   /** Sent, then the connection broke; it may have arrived. */
   | "interrupted"
   /** Sent, and no answer came in time; it may have arrived. */
   | "timeout"
-  /** Nobody listens: this request reached nothing. */
+  /** Nobody listens: this request reached nobody. */
   | "no responders"
-  /** The server forbids it: this request reached nothing. */
+  /** The server forbids it: this request reached nobody. */
   | "denied"
-  /** The connection is closed or drained for good; what was sent may have arrived. */
+  /** The connection is closed or drained permanently; the request may have arrived. */
   | "closed";
 
 /** Thrown when a request has no answer. */
 export class RequestError extends Error {
-  /** What happened. */
+  /** The reason. */
   readonly failure: RequestFailure;
   /** Whether the request may have reached a server all the same. */
   readonly maybeSent: boolean;
@@ -28,7 +28,7 @@ export class RequestError extends Error {
     options?: ErrorOptions,
   ) {
     super(`Request on "${subject}" has no answer: ${failure}`, options);
-    this.name = "WireError";
+    this.name = "RequestError";
     this.failure = failure;
     this.maybeSent = maybeSent;
   }

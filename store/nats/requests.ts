@@ -7,9 +7,10 @@ import { RequestError } from "./request_error.ts";
 const takeOne: Take = () => true;
 
 /**
- * Requests and their answers over one subscription: each request has a token at the end of its
- * reply subject, which leads the answer to whoever waits for it.
- * Every request ends: by its answer, in time, or when the connection breaks, drains or closes.
+ * Sends requests and receives their answers over one subscription: each request has a token at the
+ * end of its reply subject, which leads the answer back to it.
+ * Every request ends: by its answer, by its timeout, or when the connection breaks, drains or
+ * closes.
  */
 export class RequestMux {
   readonly #connection: Connection;
@@ -17,13 +18,13 @@ export class RequestMux {
   readonly #subscription: Subscription;
   readonly #status: AsyncIterable<Status>;
   readonly #waiters = new PendingRequests();
-  /** Told when the connection is back, or closed. */
+  /** Called when the connection is back, or closed. */
   readonly #resumptions = new Set<() => void>();
   #lastToken = 0;
   #connected = true;
   #closed = false;
   #epoch = 0;
-  /** A message without an answer that the server has refused: told when it is sent again. */
+  /** A message without an answer that the server has refused: reported when it is sent again. */
   #denied: { readonly subject: string; readonly cause: Error } | undefined;
 
   /** Subscribes to an inbox of its own on `connection`. */
@@ -44,17 +45,17 @@ export class RequestMux {
     this.#subscription.closed.then(() => this.#end());
   }
 
-  /** Whether no request can be sent any more. */
+  /** Whether it is closed: no request can be sent any more. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Counts the breaks of the connection: what was sent in one epoch arrives in order. */
+  /** Counts the breaks of the connection: messages sent in one epoch arrive in order. */
   get epoch(): number {
     return this.#epoch;
   }
 
-  /** Sends `payload` to `subject` and gives the one answer, within `timeout` ms. */
+  /** Sends `payload` to `subject` and returns the one answer, within `timeout` ms. */
   request(
     subject: string,
     payload: Uint8Array | string,
@@ -65,8 +66,8 @@ export class RequestMux {
   }
 
   /**
-   * Sends `payload` to `subject` and hands each message of the answer to `take` until it says
-   * that it has the last, which is given back; `idle` ms may pass before each. What `take` throws
+   * Sends `payload` to `subject` and hands each message of the answer to `take` until `take` returns
+   * true; returns that last message. `idle` ms may pass before each. An error that `take` throws
    * ends the request.
    */
   collect(
@@ -86,8 +87,8 @@ export class RequestMux {
   }
 
   /**
-   * Like {@linkcode RequestMux.collect} for a pull from a consumer, with an inbox of its own: what is
-   * delivered names a subject of the stream, and no token.
+   * Like {@linkcode RequestMux.collect} for a pull from a consumer, with an inbox of its own, because
+   * a delivered message names a subject of the stream and no token.
    */
   async pull(subject: string, payload: string, idle: number, take: Take): Promise<void> {
     this.#checkOpen(subject);
@@ -116,8 +117,8 @@ export class RequestMux {
   }
 
   /**
-   * Sends `payload` to `subject`, asking for no answer. That the server forbids it can only be
-   * told later: when it is sent again, the first time.
+   * Sends `payload` to `subject`, asking for no answer. If the server forbids it, the next send to
+   * this subject throws that, once: the refusal arrives too late for this one.
    */
   send(subject: string, payload: Uint8Array, headers: MsgHdrs): void {
     this.#checkOpen(subject);
@@ -130,8 +131,8 @@ export class RequestMux {
   }
 
   /**
-   * Resolves when there is a connection or there will never be one; after `ms`, or when `signal`
-   * is aborted, at the latest.
+   * Resolves when there is a connection or will never be one; after `ms`, or when `signal` is
+   * aborted, at the latest.
    */
   async connected(ms: number, signal?: AbortSignal): Promise<void> {
     if (this.#connected || this.#closed || signal?.aborted) return;
@@ -198,7 +199,7 @@ export class RequestMux {
     }
   }
 
-  /** Ends at once what the server does not permit: it never answers such a request. */
+  /** Ends a request that the server does not permit, at once: the server never answers it. */
   #deny(error: Error & { operation?: unknown; subject?: unknown }): void {
     if (error.name !== "PermissionViolationError" || error.operation !== "publish") return;
     this.#denied = this.#waiters.deny(error.subject, error)
@@ -218,13 +219,13 @@ export class RequestMux {
   }
 }
 
-/** The prefix that the connection was opened with, for servers that permit no other. */
+/** The prefix that the connection was opened with; some servers permit no other. */
 function inboxPrefix(connection: Connection): string {
   const { options } = connection as { options?: { inboxPrefix?: unknown } };
   return typeof options?.inboxPrefix === "string" ? options.inboxPrefix : "_INBOX";
 }
 
-/** Ends a status iterator from outside, which its type does not offer though nats.js does. */
+/** Ends a status iterator from outside: nats.js offers this, though not by its type. */
 function stop(status: AsyncIterable<Status>): void {
   const { stop } = status as { stop?: unknown };
   if (typeof stop === "function") stop.call(status);

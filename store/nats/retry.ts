@@ -4,9 +4,9 @@ import type { RequestMux } from "./requests.ts";
 import { isPassing } from "./stream_api.ts";
 
 /**
- * Does a read, again while the trouble is passing and `timeout` ms are not over.
+ * Does a read; repeats it after passing trouble until `timeout` ms are over.
  *
- * @param what What is done, for the error.
+ * @param what The work, as the error names it: `Cannot ${what}`.
  * @throws {StoreUnavailableError} The server does not answer, or refuses.
  */
 export async function attempt<T>(

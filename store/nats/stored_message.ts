@@ -1,22 +1,22 @@
 import type { Msg } from "@nats-io/nats-core";
 import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 
-// Content begins in the middle of what is decoded: nothing there is a byte order mark.
+// Content begins in the middle of the decoded bytes, so a byte order mark there is content.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** How headers begin. */
+/** The beginning of headers. */
 const START = "NATS/1.0";
 
-/** How they end. */
+/** Their end. */
 const END = "\r\n\r\n";
 
-/** Bytes of content that are decoded together with the headers. */
+/** The most bytes of content that are decoded together with the headers. */
 const TOGETHER = 4096;
 
 /** The character code of 0. */
 const ZERO = 48;
 
-/** One message of the stream, whichever request it came by. */
+/** One message of the stream, however it was read. */
 export interface StoredMessage {
   /** Its position in the stream. */
   readonly sequence: StreamSequence;
@@ -24,15 +24,15 @@ export interface StoredMessage {
   readonly subject: string;
   /** Its content. */
   readonly data: Uint8Array;
-  /** Its content as text, with U+FFFD for what is no UTF-8. */
+  /** Its content as text, with U+FFFD for bytes that are not UTF-8. */
   readonly text: string;
   /** When the server stored it, ISO 8601. */
   readonly time: string;
-  /** The value of a header; `""` where there is none. */
+  /** The value of a header; `""` if there is none. */
   header(name: string): string;
 }
 
-/** A message as `$JS.API.STREAM.MSG.GET` gives it; its data is decoded when asked for. */
+/** A message as `$JS.API.STREAM.MSG.GET` returns it; its data is decoded when asked for. */
 export class FetchedMessage implements StoredMessage {
   readonly sequence: StreamSequence;
   readonly subject: string;
@@ -64,19 +64,19 @@ export class FetchedMessage implements StoredMessage {
   }
 }
 
-/** A message as it came over the wire: what all kinds of them have in common. */
+/** A message as it came over the connection: the part that all kinds of them have in common. */
 export abstract class ReceivedMessage implements StoredMessage {
   abstract readonly sequence: StreamSequence;
   abstract readonly subject: string;
   abstract readonly time: string;
   readonly #text: MessageText;
 
-  /** Takes the message, taken apart. */
+  /** Takes the parsed message. */
   constructor(text: MessageText) {
     this.#text = text;
   }
 
-  /** The status that the server gives in the place of a message; 0 with one. */
+  /** The status that the server sends in place of a message; 0 for a message. */
   get status(): number {
     return this.#text.status;
   }
@@ -94,7 +94,7 @@ export abstract class ReceivedMessage implements StoredMessage {
   }
 }
 
-/** A message as `$JS.API.DIRECT.GET` gives it. */
+/** A message as `$JS.API.DIRECT.GET` returns it. */
 export class DirectMessage extends ReceivedMessage {
   readonly sequence: StreamSequence;
 
@@ -121,16 +121,16 @@ interface NatsInternals {
 
 /**
  * The headers of a message as they came, and its content: a replay reads four of a dozen headers,
- * and need not take all of them apart. One call decodes both, unless the content is large or no
- * text; where nats.js keeps them otherwise, or they are not as ours are, it takes them apart.
+ * and need not parse all of them. One call decodes both, unless the content is large or not text;
+ * if nats.js keeps them otherwise, or they have another form, it lets nats.js parse them.
  */
 export class MessageText {
-  /** The headers, status line and blank line included; `""` where there are none. */
+  /** The headers, status line and blank line included; `""` if there are none. */
   readonly headers: string;
   readonly #message: Msg;
   readonly #content: string | undefined;
 
-  /** Takes the message apart. */
+  /** Parses the message. */
   constructor(message: Msg) {
     this.#message = message;
     const { _rdata: bytes, _msg: { hdr: length = 0 } = {} } = message as NatsInternals;
@@ -153,12 +153,12 @@ export class MessageText {
     return this.#message.data;
   }
 
-  /** The content as text, with U+FFFD for what is no UTF-8. */
+  /** The content as text, with U+FFFD for bytes that are not UTF-8. */
   get content(): string {
     return this.#content ?? decoder.decode(this.data);
   }
 
-  /** The status; 0 where there is none. */
+  /** The status; 0 if there is none. */
   get status(): number {
     const { headers } = this;
     if (headers.startsWith("\r\n", START.length)) return 0;
@@ -166,10 +166,10 @@ export class MessageText {
   }
 }
 
-/** What each header begins with in the text of all. */
+/** The beginning of each header in the text of all, by name. */
 const beginnings = new Map<string, string>();
 
-/** The value of a header in the text of all; `""` where there is none. */
+/** The value of a header in the text of all; `""` if there is none. */
 export function headerIn(headers: string, name: string): string {
   let beginning = beginnings.get(name);
   if (beginning === undefined) beginnings.set(name, beginning = `\r\n${name}:`);
@@ -178,10 +178,10 @@ export function headerIn(headers: string, name: string): string {
   return headers.slice(at + beginning.length, headers.indexOf("\r\n", at + 2)).trim();
 }
 
-/** A header's value as a safe integer of 0 or more; `undefined` where it is none. */
+/** A header's value as a safe integer of 0 or more; `undefined` if it is not one. */
 export function numberIn(message: StoredMessage, name: string): number | undefined {
   const text = message.header(name);
-  // By hand, for a replay does this often.
+  // By hand, because a replay does this often.
   let value = 0;
   for (let at = 0; at < text.length; at++) {
     const digit = text.charCodeAt(at) - ZERO;

@@ -1,12 +1,10 @@
 import type { ConsumerConfig, StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import { headers, type Msg } from "@nats-io/nats-core";
+import { decodeJson, encodeJson } from "../base/json.ts";
 import type { Layout } from "../format/layout.ts";
 import { RequestError } from "./request_error.ts";
 import type { RequestMux } from "./requests.ts";
 import { FetchedMessage, type StoredMessage } from "./stored_message.ts";
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** Server error codes that this library acts on. */
 export const ServerCode = {
@@ -24,7 +22,7 @@ export const ServerCode = {
 export class ApiError extends Error {
   /** The server's `err_code`. */
   readonly code: number;
-  /** The HTTP-like status: 503 stands for a passing trouble. */
+  /** The HTTP-like status: 503 means passing trouble. */
   readonly status: number;
 
   /** Takes the `error` of the answer. */
@@ -36,17 +34,17 @@ export class ApiError extends Error {
   }
 }
 
-/** What is known by name of a stream. */
+/** The names of a stream. */
 export interface StreamNames {
   /** The JetStream stream. */
   readonly stream: string;
 }
 
-/** Asks the stream's info for its subjects too, some at a time. */
+/** Asks for the stream's subjects too, a page at a time. */
 export interface InfoQuery {
   /** Which subjects. */
   readonly subjects_filter?: string;
-  /** How many of them to pass over. */
+  /** How many of them to skip. */
   readonly offset?: number;
 }
 
@@ -56,7 +54,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
   readonly requests: RequestMux;
   /** The stream's names. */
   readonly layout: Names;
-  /** When making a consumer may be worth a try again, by the monotonic clock, in ms. */
+  /** When making a consumer is worth a try again, by the monotonic clock, in ms. */
   consumersFrom = 0;
   readonly #prefix: string;
 
@@ -67,7 +65,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
     this.#prefix = prefix;
   }
 
-  /** The stream's configuration and state; `undefined` where there is no such stream. */
+  /** The stream's configuration and state; `undefined` if there is no such stream. */
   async info(timeout: number, query: InfoQuery = {}): Promise<StreamInfo | undefined> {
     try {
       return await this.#call("STREAM.INFO", query, timeout);
@@ -77,14 +75,14 @@ export class StreamApi<Names extends StreamNames = Layout> {
     }
   }
 
-  /** Makes the stream; fine where it stands already just so. */
+  /** Makes the stream; also succeeds if it exists with the same configuration. */
   async create(config: Partial<StreamConfig>, timeout: number): Promise<void> {
     await this.#call("STREAM.CREATE", config, timeout);
   }
 
   /**
-   * A message by the leader's word: the last of a subject, the first of it at `seq` or after, or
-   * the one at `seq`; `undefined` where there is none.
+   * A message as the stream's leader has it: the last of a subject, the first of it at `seq` or
+   * after, or the one at `seq`; `undefined` if there is none.
    */
   async get(
     query: { last_by_subj: string } | { seq: number; next_by_subj?: string },
@@ -103,7 +101,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
     }
   }
 
-  /** Subject of the requests that any replica answers from its own copy. */
+  /** The subject for requests that any replica answers from its own copy. */
   get direct(): string {
     return `${this.#prefix}.DIRECT.GET.${this.layout.stream}`;
   }
@@ -112,9 +110,9 @@ export class StreamApi<Names extends StreamNames = Layout> {
   async found(subject: string, genesis: unknown, timeout: number): Promise<boolean> {
     const condition = headers();
     condition.set("Nats-Expected-Last-Sequence", "0");
-    const body = encoder.encode(JSON.stringify(genesis));
+    const body = encodeJson(genesis);
     const answer = await this.requests.request(subject, body, timeout, condition);
-    return JSON.parse(decoder.decode(answer.data)).seq === 1;
+    return (decodeJson(answer.data) as { seq?: number }).seq === 1;
   }
 
   /** Makes the consumer `name`. */
@@ -123,7 +121,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
     await this.#call("CONSUMER.CREATE", query, timeout, name);
   }
 
-  /** Deletes the consumer `name`; false where there is none. */
+  /** Deletes the consumer `name`; false if there is none. */
   async forget(name: string, timeout: number): Promise<boolean> {
     try {
       await this.#call("CONSUMER.DELETE", {}, timeout, name);
@@ -153,13 +151,15 @@ export class StreamApi<Names extends StreamNames = Layout> {
   ): Promise<T> {
     const subject = [this.#prefix, operation, this.layout.stream, ...consumer].join(".");
     const answer = await this.requests.request(subject, JSON.stringify(query), timeout);
-    const result = JSON.parse(decoder.decode(answer.data));
+    const result = decodeJson(answer.data) as T & {
+      error?: ConstructorParameters<typeof ApiError>[0];
+    };
     if (result.error !== undefined) throw new ApiError(result.error);
     return result;
   }
 }
 
-/** Whether another try may go better: the server was out of reach or in trouble for a moment. */
+/** Whether another try may succeed: the server was out of reach or in trouble for a moment. */
 export function isPassing(error: unknown): boolean {
   if (error instanceof ApiError) return error.status === 503;
   return error instanceof RequestError && error.failure !== "closed" && error.failure !== "denied";

@@ -1,16 +1,16 @@
 import type { StreamConfig } from "@nats-io/jetstream";
 
-/** What the configuration of a stream has to be like. */
+/** The rules that the configuration of a stream has to meet. */
 export interface StreamRules {
   /** The subjects that it keeps, exactly. */
   readonly subjects: readonly string[];
   /** Settings and the values that they must have. */
   readonly required: Readonly<Record<string, unknown>>;
-  /** Settings that must be off, and what each would do. */
+  /** Settings that must be off, and the effect of each. */
   readonly forbidden: Readonly<Record<string, string>>;
 }
 
-/** Settings that must be off in every stream of ours, and what each would do. */
+/** Settings that must be off in every stream of this library, and the effect of each. */
 export const FORBIDDEN = {
   no_ack: "saves are not acknowledged",
   mirror: "it is a copy of another stream",
@@ -22,13 +22,13 @@ export const FORBIDDEN = {
   allow_msg_counter: "bodies are taken for counters",
 } as const;
 
-/** What of `config` breaks the rules; each a sentence. */
+/** How `config` breaks the rules; one sentence each. */
 export function problemsOf(config: StreamConfig, rules: StreamRules): string[] {
   const settings = config as unknown as Record<string, unknown>;
   const problems: string[] = [];
   for (const [name, wanted] of Object.entries(rules.required)) {
     const actual = settings[name];
-    // The server leaves out, or writes as 0, what is not limited.
+    // The server leaves out a setting without a limit, or writes it as 0.
     const isUnlimited = (value: unknown) => value === undefined || value === 0 || value === -1;
     if (actual !== wanted && !(isUnlimited(wanted) && isUnlimited(actual))) {
       problems.push(`${name} is ${JSON.stringify(actual)} and must be ${JSON.stringify(wanted)}`);

@@ -1,43 +1,43 @@
 import { Notifier } from "../base/notifier.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 
-/** How often it says, in ms, that it sees events though none is wanted. */
+/** How often the position is saved while no event is wanted, in ms. */
 export const SIGHT = 1_000;
 
-/** What several partitions are shown together. */
+/** The position of a reading that several partitions share. */
 export interface SharedPosition {
-  /** The last event that there was, of whichever partition. */
+  /** The last event read, of any partition. */
   last: RecordedEvent | undefined;
 }
 
-/** What a partition has to do next. */
+/** The next work of a partition. */
 export interface HandlerBatch<E extends Event> {
   /** Events to handle, in order. */
   readonly events: readonly (E & RecordedEvent)[];
-  /** The last event that was seen, wanted or not: up to it there are no others. */
+  /** The last event that was read, wanted or not: there are no others up to it. */
   readonly seen: RecordedEvent | undefined;
 }
 
-/** What waits to be handled in one partition: those at hand are handled together. */
+/** The events that wait in one partition; those that wait together are handled together. */
 export class PartitionBuffer<E extends Event> {
-  /** Which partition it is of. */
+  /** The partition. */
   readonly partition: number;
   readonly #size: number;
   readonly #wanted: (event: E) => boolean;
   readonly #changed = new Notifier();
   #events: (E & RecordedEvent)[] = [];
-  /** Up to here it was shown what there is. */
+  /** The sequence up to which it knows all events. */
   #position: number;
   #seen: RecordedEvent | undefined;
-  #tide: SharedPosition | undefined;
+  #shared: SharedPosition | undefined;
   #given = 0;
   #taken = 0;
-  /** How many have to be taken until it has caught up, where that is known. */
+  /** How many events have to be taken until it has caught up, if that is known. */
   #goal: number | undefined;
   #failure: { readonly error: unknown } | undefined;
   #ended = false;
 
-  /** Takes what comes after sequence `after`, `size` events at once. */
+  /** Begins after sequence `after`; gives out `size` events at once. */
   constructor(
     partition: number,
     after: number,
@@ -49,33 +49,33 @@ export class PartitionBuffer<E extends Event> {
     this.#wanted = wanted;
   }
 
-  /** The last sequence that it was shown, or began after. */
+  /** The last sequence that it knows of, or the one that it began after. */
   get position(): number {
-    return Math.max(this.#position, this.#tide?.last?.sequence ?? 0);
+    return Math.max(this.#position, this.#shared?.last?.sequence ?? 0);
   }
 
-  /** It is given its events of those that `tide` shows, after its own position. */
-  set tide(tide: SharedPosition | undefined) {
-    if (this.#tide?.last !== undefined) this.show(this.#tide.last);
-    this.#tide = tide;
+  /** The shared reading that it gets its events from, after its own position. */
+  set shared(shared: SharedPosition | undefined) {
+    if (this.#shared?.last !== undefined) this.show(this.#shared.last);
+    this.#shared = shared;
   }
 
-  /** Whether no more is to be given for now. */
+  /** Whether the reader should add no more for now. */
   get full(): boolean {
     return this.#events.length >= 2 * this.#size;
   }
 
-  /** Whether nobody takes from it any more. */
+  /** Whether the partition takes no more from it. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** Whether all that was stored when its reading began is taken. */
+  /** Whether the partition has taken all events that were stored when the reading began. */
   get caughtUp(): boolean {
     return this.#goal !== undefined && this.#taken >= this.#goal;
   }
 
-  /** Gives it the next event of the partition. */
+  /** Adds the next event of the partition. */
   give(event: E & RecordedEvent): void {
     if (event.sequence <= this.#position) return;
     this.show(event);
@@ -85,32 +85,32 @@ export class PartitionBuffer<E extends Event> {
     this.#changed.notify();
   }
 
-  /** Shows it an event that there is, of whichever partition. */
+  /** Notes an event of any partition as read. */
   show(event: RecordedEvent): void {
     if (event.sequence <= this.#position) return;
     this.#position = event.sequence;
     this.#seen = event;
   }
 
-  /** What it was given is what was stored when its reading began. */
+  /** Notes that it holds all events that were stored when the reading began. */
   reach(): void {
     this.#goal ??= this.#given;
     this.#changed.notify();
   }
 
-  /** There will be no more, for `error`. */
+  /** Notes that the reading has failed with `error`. */
   fail(error: unknown): void {
     this.#failure ??= { error };
     this.#changed.notify();
   }
 
-  /** Nobody takes from it any more. */
+  /** Notes that the partition takes no more from it. */
   end(): void {
     this.#ended = true;
     this.#changed.notify();
   }
 
-  /** Has `take` look again at what wakes it. */
+  /** Makes `take` check again whether to wake. */
   poke(): void {
     this.#changed.notify();
   }
@@ -122,8 +122,8 @@ export class PartitionBuffer<E extends Event> {
   }
 
   /**
-   * What is at hand; waits until that is something, `wake` says so, or `signal` is aborted: then
-   * there may be nothing. Throws what it failed with.
+   * The events that wait; resolves when there are any, when `wake` returns true, or when `signal` is
+   * aborted: then there may be none. Throws the error that the reading has failed with.
    */
   async take(wake: () => boolean, signal: AbortSignal): Promise<HandlerBatch<E>> {
     while (this.#events.length === 0 && !wake() && !signal.aborted) {
@@ -134,7 +134,7 @@ export class PartitionBuffer<E extends Event> {
     this.#taken += events.length;
     this.#changed.notify();
     if (this.#events.length > 0) return { events, seen: events.at(-1) };
-    if (this.#tide?.last !== undefined) this.show(this.#tide.last);
+    if (this.#shared?.last !== undefined) this.show(this.#shared.last);
     return { events, seen: this.#seen };
   }
 }

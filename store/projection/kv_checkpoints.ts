@@ -1,3 +1,4 @@
+import { decodeUtf8, utf8 } from "../base/utf8.ts";
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { encodeNamespace } from "../format/layout.ts";
@@ -7,7 +8,7 @@ import type { CheckpointStore, SavedCheckpoint } from "./checkpoint_store.ts";
 
 /** Options for {@linkcode KvCheckpointStore.open}. */
 export interface KvCheckpointStoreOptions {
-  /** Keeps projections apart: most often the event store's. @default {"default"} */
+  /** Keeps projections apart: usually the event store's namespace. @default {"default"} */
   readonly namespace?: string;
   /** Copies of the bucket, counted when it is made. Use 3 in production. @default {1} */
   readonly replicas?: number;
@@ -22,8 +23,8 @@ export function projectionBucket(namespace: string): string {
 
 /**
  * A {@linkcode CheckpointStore} in a NATS key-value bucket, `AETHER_PROJECTION_<namespace>`, which
- * `nats kv get` shows. Its saves come after the effects: after a crash the events since the last
- * save are handled again, at most one batch.
+ * `nats kv get` shows. A projection saves after the effects: after a crash it handles the events
+ * since the last save again, at most one batch.
  *
  * @example A projection that goes on where it was
  * ```ts ignore
@@ -48,10 +49,8 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
   /** The bucket, as NATS tools name it. */
   readonly bucket: string;
   readonly #bucket: Bucket;
-  /** What was seen last of each key, so that a save need not read first. */
+  /** The last seen content of each key, so that a save need not read first. */
   readonly #seen = new Map<string, { readonly at: number; readonly saved: SavedCheckpoint }>();
-  readonly #decoder = new TextDecoder();
-  readonly #encoder = new TextEncoder();
 
   private constructor(namespace: string, bucket: Bucket) {
     this.namespace = namespace;
@@ -60,8 +59,8 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
   }
 
   /**
-   * Opens the bucket of a namespace, or makes it where there is none. The connection stays the
-   * caller's to close.
+   * Opens the bucket of a namespace, or makes it if there is none. The caller closes the
+   * connection.
    *
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The bucket would lose checkpoints.
@@ -93,7 +92,7 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
       seen = this.#seen.get(key);
       if ((seen?.saved.revision ?? 0) !== revision - 1) return false;
     }
-    const value = this.#encoder.encode(`${revision} ${body}`);
+    const value = utf8(`${revision} ${body}`);
     const put = { revision: seen?.at ?? 0 };
     const outcome = await this.#bucket.put(`checkpoint.${key}`, value, put);
     if (outcome.kind === "stored") {
@@ -118,7 +117,7 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
       this.#seen.delete(key);
       return undefined;
     }
-    const text = this.#decoder.decode(value);
+    const text = decodeUtf8(value);
     const space = text.indexOf(" ");
     const saved = { revision: Number(text.slice(0, space)), body: text.slice(space + 1) };
     this.#seen.set(key, { at, saved });

@@ -9,11 +9,11 @@ import type { EventStore } from "../store.ts";
 export interface ProjectionLag {
   /** Events that match the filter and are neither handled nor parked. */
   readonly events: number;
-  /** Age of the oldest of them, in seconds by this machine's clock; 0 where there is none. */
+  /** Age of the oldest of them, in seconds by this machine's clock; 0 if there is none. */
   readonly seconds: number;
 }
 
-/** What is looked at. */
+/** The projection whose lag is counted. */
 export interface LagParts<Tx> {
   readonly name: string;
   readonly store: EventStore;
@@ -21,16 +21,16 @@ export interface LagParts<Tx> {
   readonly ledger: ProjectionCheckpoints<Tx>;
 }
 
-/** What a version has not done with yet. */
+/** The events that a version has neither handled nor parked yet. */
 export interface Unhandled {
   readonly events: number;
   /** When the first of them happened. */
   readonly oldest: Date | undefined;
-  /** Position of the last one in each partition; 0 where there is none. */
+  /** Position of the last one in each partition; 0 if there is none. */
   readonly last: readonly number[];
 }
 
-/** How far the partitions of a version are. */
+/** The states of a version's partitions. */
 export async function statesOf<Tx>(
   { ledger, store: { identity } }: Pick<LagParts<Tx>, "ledger" | "store">,
   { version, partitions }: ProjectionVersion,
@@ -44,10 +44,10 @@ export async function statesOf<Tx>(
 }
 
 /**
- * Counts what a version has not done with, up to sequence `upTo`: events are counted one by one,
- * for the differences of sequences say nothing.
+ * Counts the unhandled events of a version, up to sequence `upTo`: it reads and counts them one by
+ * one, because sequences have gaps.
  *
- * @throws {StreamRegressedError} Its checkpoints are about another store.
+ * @throws {StreamRegressedError} The checkpoints are about another store.
  */
 export async function unhandled<Tx>(
   parts: LagParts<Tx>,

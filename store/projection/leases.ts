@@ -4,7 +4,7 @@ import { projectionBucket } from "./kv_checkpoints.ts";
 
 /** Options for {@linkcode ProjectionLeases.open}. */
 export interface ProjectionLeasesOptions {
-  /** Keeps projections apart: most often the event store's. @default {"default"} */
+  /** Keeps projections apart: usually the event store's namespace. @default {"default"} */
   readonly namespace?: string;
   /** Copies of the bucket, counted when it is made. Use 3 in production. @default {1} */
   readonly replicas?: number;
@@ -12,12 +12,12 @@ export interface ProjectionLeasesOptions {
   readonly timeout?: number;
   /**
    * How long a process counts as alive after its last sign of life, in ms, whole seconds from
-   * 2,000: its partitions are taken over after that. @default {5_000}
+   * 2,000: after that, others take over its partitions. @default {5_000}
    */
   readonly lease?: number;
 }
 
-/** What projections make of {@linkcode ProjectionLeases}. */
+/** The parts of {@linkcode ProjectionLeases} that projections use. */
 export interface LeaseStore {
   readonly bucket: Bucket;
   /** In ms. */
@@ -28,12 +28,12 @@ let partsOf: (leases: ProjectionLeases) => LeaseStore;
 
 /**
  * Shares the partitions of projections among the processes that run them, by keys in a NATS
- * key-value bucket: as evenly as can be, none in two processes at a time. A process that joins
- * or leaves has partitions move within milliseconds, after the event at hand; those of one that
- * was killed are taken over when its lease has ended.
+ * key-value bucket: as evenly as possible, none in two processes at a time. When a process joins
+ * or leaves, partitions move within milliseconds, after the event at hand. When a process is
+ * killed, the others take over its partitions once its lease expires.
  *
- * Leases say who works, not who may: a process that lost its lease without noticing is kept from
- * saving by the checkpoints, which whoever takes a partition over claims first.
+ * Leases divide the work, they do not guard it: the checkpoints keep a process that lost its lease
+ * without noticing from saving, because a process that takes a partition over claims them first.
  *
  * @example One of several processes that share the work
  * ```ts ignore
@@ -79,8 +79,8 @@ export class ProjectionLeases implements AsyncDisposable {
   }
 
   /**
-   * Opens the bucket of a namespace, or makes it where there is none. The connection stays the
-   * caller's to close.
+   * Opens the bucket of a namespace, or makes it if there is none. The caller closes the
+   * connection.
    *
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The bucket would keep leases that have ended.
@@ -107,7 +107,7 @@ export class ProjectionLeases implements AsyncDisposable {
   }
 }
 
-/** What a projection works with. */
+/** The parts that a projection uses. */
 export function leaseParts(leases: ProjectionLeases): LeaseStore {
   return partsOf(leases);
 }

@@ -1,29 +1,29 @@
 import type { CheckpointStore } from "./checkpoint_store.ts";
 import { beginning, type PartitionState, type ProjectionControl, ProjectionKeys } from "./state.ts";
 
-/** What a projection has saved: what holds for all processes, and how far each partition is. */
+/** The checkpoints of a projection: its control, for all processes, and each partition's state. */
 export class ProjectionCheckpoints<Tx> {
   /** Keeps the texts. */
   readonly checkpoints: CheckpointStore<Tx>;
-  /** Where they are. */
+  /** Their keys. */
   readonly keys: ProjectionKeys;
 
-  /** The ledger of the projection `name`. */
+  /** The checkpoints of the projection `name`. */
   constructor(checkpoints: CheckpointStore<Tx>, name: string) {
     this.checkpoints = checkpoints;
     this.keys = new ProjectionKeys(name);
   }
 
-  /** What is settled; begins with version 1 in `partitions` where nothing is yet. */
+  /** The current control; begins with version 1 in `partitions` if nothing is saved yet. */
   async control(partitions: number): Promise<ProjectionControl> {
     return await this.change(partitions, (control) => control);
   }
 
   /**
-   * Settles what `change` makes of what is settled, again where another process was quicker;
-   * gives what stands in the end.
+   * Saves the control that `change` returns for the current one, and calls it again if another
+   * process was quicker; returns the control in the end.
    *
-   * @param also What has to come to pass with it, in the same transaction where there is one.
+   * @param also Work to commit with it, in the same transaction if the store has any.
    */
   async change(
     partitions: number,
@@ -32,14 +32,14 @@ export class ProjectionCheckpoints<Tx> {
   ): Promise<ProjectionControl> {
     const key = this.keys.control;
     for (;;) {
-      const standing = await this.checkpoints.load(key);
-      const before = standing === undefined
+      const saved = await this.checkpoints.load(key);
+      const before = saved === undefined
         ? { active: { version: 1, partitions }, latest: 1, paused: false, retries: {}, nonce: "" }
-        : JSON.parse(standing.body) as ProjectionControl;
+        : JSON.parse(saved.body) as ProjectionControl;
       const after = change(before);
-      if (after === before && standing !== undefined) return before;
+      if (after === before && saved !== undefined) return before;
       const control = { ...after, nonce: crypto.randomUUID() };
-      const revision = (standing?.revision ?? 0) + 1;
+      const revision = (saved?.revision ?? 0) + 1;
       const next = { revision, body: JSON.stringify(control) };
       if (also === undefined || this.checkpoints.transaction === undefined) {
         await also?.(control, undefined as Tx);
@@ -66,7 +66,7 @@ export class ProjectionCheckpoints<Tx> {
     }
   }
 
-  /** How far a partition is; the beginning, in the store of `identity`, where nothing is saved. */
+  /** The state of a partition; the beginning, in the store of `identity`, if nothing is saved. */
   async partition(
     version: number,
     partition: number,
@@ -78,7 +78,7 @@ export class ProjectionCheckpoints<Tx> {
       : { revision: saved.revision, state: JSON.parse(saved.body) };
   }
 
-  /** Takes a partition from whoever has it, so that nobody goes on with it. */
+  /** Takes a partition from its owner, so that no process goes on with it. */
   async retire(version: number, partition: number, identity: string): Promise<PartitionState> {
     for (;;) {
       const { revision, state } = await this.partition(version, partition, identity);

@@ -2,7 +2,7 @@ import type { CheckpointStore, SavedCheckpoint } from "./checkpoint_store.ts";
 
 /**
  * A {@linkcode CheckpointStore} in memory, gone with the process: for tests, and for read models
- * in memory, which begin anew with the process as well.
+ * in memory, which also begin again with the process.
  */
 export class InMemoryCheckpointStore implements CheckpointStore {
   readonly #saved = new Map<string, SavedCheckpoint>();

@@ -10,15 +10,15 @@ import type { PartitionId } from "./partition_owner.ts";
 import { installedMeter } from "../telemetry/instruments.ts";
 import { endSpan, errorType, type Spanned, Spans } from "../telemetry/spans.ts";
 
-/** What a projection has done in this process; see {@linkcode Projection.metrics}. */
+/** Counts of a projection's work in this process; see {@linkcode Projection.metrics}. */
 export interface ProjectionMetrics {
-  /** Calls of the handler that went well; those of a transaction that was undone count too. */
+  /** Calls of the handler that succeeded; those in a transaction that was rolled back count too. */
   readonly handled: number;
   /** Calls of the handler that threw. */
   readonly failed: number;
   /** Events that were parked as the first of their actor. */
   readonly parked: number;
-  /** How long the calls that went well took in all, in ms. */
+  /** Duration of all calls that succeeded, in ms. */
   readonly duration: number;
 }
 
@@ -31,9 +31,9 @@ interface ProjectionInstruments {
 }
 
 /**
- * Watches the handler of one projection. Where OpenTelemetry's SDKs are installed, each call has
- * a span `project <name>` (kind consumer) under the one that made the event, by `traceparent` in
- * its metadata, and is measured.
+ * Watches the handler of one projection. If OpenTelemetry's SDKs are installed, it measures each
+ * call and gives it a span `project <name>` (kind consumer); its parent is the span that made the
+ * event, by `traceparent` in its metadata.
  */
 export class ProjectionMonitor {
   readonly #name: string;
@@ -49,7 +49,7 @@ export class ProjectionMonitor {
     this.#name = name;
   }
 
-  /** The numbers as they stand. */
+  /** The current numbers. */
   snapshot(): ProjectionMetrics {
     const duration = this.#duration;
     return { handled: this.#handled, failed: this.#failed, parked: this.#parked, duration };
@@ -108,7 +108,7 @@ export class ProjectionMonitor {
   }
 }
 
-/** `undefined` where no metrics SDK is installed: measuring costs nothing then. */
+/** `undefined` if no metrics SDK is installed: measuring costs nothing then. */
 function instruments(): ProjectionInstruments | undefined {
   const meter = installedMeter();
   return meter && {

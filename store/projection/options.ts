@@ -8,9 +8,9 @@ import type { FailurePolicy } from "./partition.ts";
 import type { SharedParts } from "./runner.ts";
 import type { EventStore } from "../store.ts";
 
-/** How an event is tried again whose handler has failed. */
+/** How an event is tried again after its handler has failed. */
 export interface ProjectionRetry {
-  /** Tries in all; `Infinity` goes on for ever. @default {10} */
+  /** Tries in all; `Infinity` never gives up. @default {10} */
   readonly attempts?: number;
   /** Wait before the second try, in ms; it doubles with each, and half of it is random. @default {100} */
   readonly delay?: number;
@@ -20,46 +20,46 @@ export interface ProjectionRetry {
 
 /** Options for {@linkcode Projection}. */
 export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
-  /** Tells it from other projections with the same checkpoint store; 200 bytes at most. */
+  /** Distinguishes it from other projections with the same checkpoint store; 200 bytes at most. */
   readonly name: string;
-  /** Whose events are handled. */
+  /** The store whose events it handles. */
   readonly store: EventStore;
-  /** Keeps how far it has come. */
+  /** Keeps its position. */
   readonly checkpoints: CheckpointStore<Tx>;
   /** Handles the events. */
   readonly handler: ProjectionHandler<Tx, E>;
-  /** Which events. A change holds for those that come after it only. @default {all} */
+  /** Which events. A change applies only to events that come after it. @default {all} */
   readonly filter?: EventFilter;
   /**
-   * Into how many partitions the actors are divided, counted when a version begins. Events of
-   * one partition are handled in the order of the store, partitions at the same time, each in
+   * Into how many partitions the actors are divided, fixed when a version begins. Events of one
+   * partition are handled in the order of the store; partitions run at the same time, each in
    * one process at a time. @default {1}
    */
   readonly partitions?: number;
   /** Shares the partitions among the processes that run it. @default {this process runs all} */
   readonly leases?: ProjectionLeases;
-  /** Events that are handled between two saves of the position, at most. @default {100} */
+  /** The most events that are handled between two saves of the position. @default {100} */
   readonly batch?: number;
   /** How events are tried again. */
   readonly retry?: ProjectionRetry;
   /**
-   * What becomes of an event whose last try fails: `"halt"`, `run()` rejects, and begins with it
-   * when it is called again; `"park"`, it waits with all later events of its actor until
-   * {@linkcode Projection.unpark}, while those of others go on.
+   * What happens when the last try of an event fails. `"halt"`: `run()` rejects, and begins with the
+   * event when it is called again. `"park"`: the event and all later ones of its actor wait until
+   * {@linkcode Projection.unpark}, while the events of other actors go on.
    *
    * @default {"halt"}
    */
   readonly onPoison?: "halt" | "park";
-  /** Actors that may be parked in one partition; at one more it halts. @default {100} */
+  /** Actors that may be parked in one partition; one more halts the projection. @default {100} */
   readonly maxParked?: number;
   /**
-   * Told of every failure that is followed by another try: of a handler, with its event; of the
-   * checkpoint store; of a rebuild that was given up. @default {console.warn}
+   * Called for each failure that is followed by another try: of a handler, with its event; of the
+   * checkpoint store; also for a rebuild that was given up. @default {console.warn}
    */
   readonly onError?: (error: unknown, event?: RecordedEvent) => void;
   /**
-   * Called when a rebuilt version takes the place of the one before, in the same transaction
-   * where there are some, else right before and perhaps again: the place to point readers to it.
+   * Called when a rebuilt version replaces the one before: point readers to it here. It runs in the
+   * same transaction if the checkpoint store has transactions, else right before, and perhaps again.
    *
    * @default {undefined}
    */
@@ -68,38 +68,38 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
 
 /** Options for the calls of a {@linkcode Projection} that wait. */
 export interface ProjectionWaitOptions {
-  /** Ends the waiting by throwing the signal's reason. */
+  /** Ends the wait by throwing the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 /** Options for {@linkcode Projection.rebuild}. */
 export interface ProjectionRebuildOptions extends ProjectionWaitOptions {
   /**
-   * Whether the new version takes the place of the running one when it has caught up with it, or
-   * at once: for a version that cannot go on, as after a `StreamRegressedError`.
+   * Whether the new version replaces the running one when it has caught up with it, or at once: for
+   * when the running one cannot go on, as after a `StreamRegressedError`.
    *
    * @default {"caught-up"}
    */
   readonly switch?: "caught-up" | "now";
 }
 
-/** How a projection stands, for all processes; see {@linkcode Projection.status}. */
+/** The status of a projection, for all processes; see {@linkcode Projection.status}. */
 export interface ProjectionStatus {
   /** The version that is read. */
   readonly version: number;
-  /** The version that is built beside it; `undefined` where none is. */
+  /** The version that is built beside it; `undefined` if none is. */
   readonly rebuilding: number | undefined;
   /** Whether nothing is handled until {@linkcode Projection.resume}. */
   readonly paused: boolean;
-  /** How far each partition of the active version is: the last sequence that is done with. */
+  /** The position of each partition of the active version: the last sequence handled or parked. */
   readonly positions: readonly number[];
 }
 
-/** How often what other processes have settled is looked at, in ms. */
+/** How often it checks for changes by other processes, in ms. */
 const POLL = 1_000;
 
 /**
- * Checks the options and fills in what was not said.
+ * Checks the options and fills in the defaults.
  *
  * @throws {RangeError} An option is out of its range.
  */

@@ -1,3 +1,4 @@
+import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
 import { PoisonEventError, StreamRegressedError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
@@ -10,12 +11,12 @@ import type { ProjectionReader } from "./reader.ts";
 import { park, passed, reasonOf, reparked } from "./state.ts";
 import type { EventStore } from "../store.ts";
 
-/** How long a checkpoint's event is looked for, in ms: a server may lag for a moment. */
+/** How long it looks for a checkpoint's event, in ms: a server may lag for a moment. */
 const PATIENCE = 1_000;
-/** Thrown to leave off where the partition is being stopped. */
+/** Thrown to leave off when the partition is stopping. */
 const STOPPED = new DOMException("The projection is being stopped", "AbortError");
 
-/** What becomes of an event whose handler fails. */
+/** How to go on when the handler of an event fails. */
 export interface FailurePolicy {
   /** Tries of one event. */
   readonly attempts: number;
@@ -28,7 +29,7 @@ export interface FailurePolicy {
   readonly maxParked: number;
 }
 
-/** What runs a partition. */
+/** The parts that run a partition. */
 export interface PartitionParts<Tx, E extends Event> {
   readonly name: string;
   readonly slot: PartitionId;
@@ -40,26 +41,26 @@ export interface PartitionParts<Tx, E extends Event> {
   readonly monitor: ProjectionMonitor;
   /** Reads the events of all partitions of the version. */
   readonly reader: ProjectionReader<E>;
-  /** Actors that are to be tried again, each with the name of the request. */
+  /** Actors to try again, each with the name of the request. */
   readonly retries: () => Readonly<Record<string, string>>;
   /** Ends it, after the event at hand. */
   readonly signal: AbortSignal;
   readonly onError: (error: unknown, event?: RecordedEvent) => void;
-  /** Told when it has once reached the store's end, and that is saved. */
+  /** Called when it has reached the store's end for the first time, and that is saved. */
   readonly onCaughtUp: () => void;
 }
 
 /** Handles the events of one partition, in order, one at a time. */
 export class PartitionRun<Tx, E extends Event> {
   readonly #parts: PartitionParts<Tx, E>;
-  #intake: PartitionBuffer<E> | undefined;
+  #buffer: PartitionBuffer<E> | undefined;
 
   /** Does nothing yet. */
   constructor(parts: PartitionParts<Tx, E>) {
     this.#parts = parts;
   }
 
-  /** Resolves when it was stopped, or its version retired; rejects with what makes it end. */
+  /** Resolves when it was stopped or its version retired; rejects with the error that ends it. */
   async run(): Promise<void> {
     const { seat, signal } = this.#parts;
     try {
@@ -72,9 +73,9 @@ export class PartitionRun<Tx, E extends Event> {
     }
   }
 
-  /** Has it look for actors that are to be tried again. */
+  /** Makes it look for actors to try again. */
   poke(): void {
-    this.#intake?.poke();
+    this.#buffer?.poke();
   }
 
   /** Proves that the event at the checkpoint is still in its place. */
@@ -105,13 +106,13 @@ export class PartitionRun<Tx, E extends Event> {
 
   async #follow(): Promise<void> {
     const { slot, seat, signal, reader, retries, onCaughtUp } = this.#parts;
-    const intake = this.#intake = reader.join(slot.partition, seat.state.sequence);
+    const buffer = this.#buffer = reader.join(slot.partition, seat.state.sequence);
     try {
-      const isNew = () => intake.caughtUp && !seat.state.caughtUp;
-      const isDue = () => intake.position > seat.state.sequence && seat.age > SIGHT;
+      const isNew = () => buffer.caughtUp && !seat.state.caughtUp;
+      const isDue = () => buffer.position > seat.state.sequence && seat.age > SIGHT;
       const wake = () => isNew() || isDue() || this.#asked(retries()) !== undefined;
       while (!signal.aborted) {
-        const { events, seen } = await intake.take(wake, signal);
+        const { events, seen } = await buffer.take(wake, signal);
         await this.#handle(events);
         if (seen !== undefined && !signal.aborted) this.#see(seen);
         const caughtUp = isNew();
@@ -123,11 +124,11 @@ export class PartitionRun<Tx, E extends Event> {
         }
       }
     } finally {
-      await reader.leave(intake);
+      await reader.leave(buffer);
     }
   }
 
-  /** All events up to `seen` are done with; what was not wanted is saved now and then only. */
+  /** Moves on to `seen`; a position after an unwanted event is saved only now and then. */
   #see({ sequence, id: eventId, actorId }: RecordedEvent): void {
     const { seat } = this.#parts;
     if (sequence <= seat.state.sequence) return;
@@ -146,7 +147,7 @@ export class PartitionRun<Tx, E extends Event> {
     }
   }
 
-  /** All in one transaction; false where one of them fails, so that none is handled. */
+  /** Handles all in one transaction; false if one of them fails, so that none is handled. */
   async #handleTogether(events: readonly (E & RecordedEvent)[]): Promise<boolean> {
     const { seat, signal } = this.#parts;
     const after = events.reduce(passed, seat.state);
@@ -159,15 +160,15 @@ export class PartitionRun<Tx, E extends Event> {
       });
       return true;
     } catch (error) {
-      if (error instanceof HandlerFailure) return false; // Each for itself then.
+      if (error instanceof HandlerFailure) return false; // Then each by itself.
       throw error;
     }
   }
 
-  /** One event, until it is handled or parked. */
+  /** Tries one event until it is handled or parked. */
   async #handleOne(event: E & RecordedEvent): Promise<void> {
     const { name, seat, signal, failure, onError, monitor } = this.#parts;
-    let pause = failure.delay;
+    const nextWait = jitteredWaits(failure.delay, failure.maxDelay);
     for (let attempts = 1;; attempts++) {
       const failed = await this.#try(event, passed(seat.state, event));
       if (failed === undefined) return;
@@ -183,13 +184,12 @@ export class PartitionRun<Tx, E extends Event> {
         monitor.park(event);
         return await seat.save();
       }
-      await sleep(pause * (0.5 + Math.random() / 2), signal);
+      await sleep(nextWait(), signal);
       if (signal.aborted) throw await this.#stopped();
-      pause = Math.min(pause * 2, failure.maxDelay);
     }
   }
 
-  /** Handles an event, and has come to `after` with it; gives the failure where it fails. */
+  /** Handles an event and moves on to `after`; returns the failure if it fails. */
   async #try(
     event: E & RecordedEvent,
     after: PartitionOwner<Tx>["state"],
@@ -219,7 +219,7 @@ export class PartitionRun<Tx, E extends Event> {
     await monitor.handle(event, slot, () => handler(event, { tx, version, partition, signal }));
   }
 
-  /** Saves what is handled; gives what to throw. */
+  /** Saves the position; returns the error to throw. */
   async #stopped(): Promise<Error> {
     await this.#parts.seat.save();
     return STOPPED;
@@ -238,7 +238,7 @@ export class PartitionRun<Tx, E extends Event> {
     )?.actorId;
   }
 
-  /** Tries what waits of an actor again, in order, up to where the partition is. */
+  /** Tries the parked events of an actor again, in order, up to the partition's position. */
   async #unpark(actorId: string, answered: string): Promise<void> {
     const { store, filter, seat, signal, onError } = this.#parts;
     const own = seat.state.parked.find((it) => it.actorId === actorId)!;

@@ -1,3 +1,4 @@
+import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
 import type { Notifier } from "../base/notifier.ts";
 import { CheckpointConflictError, isAetherError, StreamRegressedError } from "../errors.ts";
@@ -5,20 +6,18 @@ import type { SavedCheckpoint } from "./checkpoint_store.ts";
 import type { ProjectionCheckpoints } from "./ledger.ts";
 import type { PartitionState } from "./state.ts";
 
-/** First wait before a checkpoint store is tried again, in ms; it doubles. */
-const SHORTEST = 20;
-/** Longest wait before a checkpoint store is tried again, in ms. */
-const LONGEST = 5_000;
+/** The shortest and the longest span before a checkpoint store is tried again, in ms. */
+const WAITS = [20, 5_000] as const;
 
-/** Thrown inside of a transaction to tell the handler's failure from the transaction's own. */
+/** Thrown inside a transaction to distinguish the handler's failure from the transaction's own. */
 export class HandlerFailure extends Error {
-  /** Keeps what the handler threw. */
+  /** Keeps the error that the handler threw. */
   constructor(cause: unknown) {
     super("the handler failed", { cause });
   }
 }
 
-/** Which part of a projection. */
+/** Names a partition of one version of a projection. */
 export interface PartitionId {
   readonly version: number;
   readonly partition: number;
@@ -26,23 +25,23 @@ export interface PartitionId {
   readonly of: number;
 }
 
-/** What a seat needs to know. */
+/** The parts of a {@linkcode PartitionOwner}. */
 export interface PartitionOwnerParts<Tx> {
   readonly name: string;
   readonly slot: PartitionId;
   readonly ledger: ProjectionCheckpoints<Tx>;
   /** The identity of the store whose events are handled. */
   readonly identity: string;
-  /** Ends the waiting for a store that is out of reach. */
+  /** Ends the wait for a store that is out of reach. */
   readonly signal: AbortSignal;
   readonly onError: (error: unknown) => void;
-  /** Told of each save. */
+  /** Notified of each save. */
   readonly progress: Notifier;
 }
 
 /**
- * Who handles a partition has its seat: the right to save after the revision that was last seen.
- * A claim takes it from whoever had it, whose next save then fails.
+ * The ownership of a partition: the right to save after the last seen revision. A claim takes it
+ * from the owner before, whose next save then fails.
  */
 export class PartitionOwner<Tx> {
   readonly #parts: PartitionOwnerParts<Tx>;
@@ -53,26 +52,26 @@ export class PartitionOwner<Tx> {
   #dirty = false;
   #savedAt = performance.now();
 
-  /** The seat of one partition, not claimed yet. */
+  /** The ownership of one partition, not claimed yet. */
   constructor(parts: PartitionOwnerParts<Tx>) {
     this.#parts = parts;
     const { ledger, slot } = parts;
     this.#key = ledger.keys.partition(slot.version, slot.partition);
   }
 
-  /** How far the partition is, saved or about to be. */
+  /** The state of the partition, saved or about to be. */
   get state(): PartitionState {
-    if (this.#state === undefined) throw new TypeError("the seat is not claimed");
+    if (this.#state === undefined) throw new TypeError("the partition is not claimed");
     return this.#state;
   }
 
-  /** The partition is this far; saved by the next save. */
+  /** Sets the state; the next save saves it. */
   set state(state: PartitionState) {
     this.#state = state;
     this.#dirty = true;
   }
 
-  /** The partition is this far, which needs no save of its own. */
+  /** Sets a state that needs no save of its own. */
   note(state: PartitionState): void {
     this.#state = state;
   }
@@ -88,9 +87,9 @@ export class PartitionOwner<Tx> {
   }
 
   /**
-   * Takes the seat from whoever has it, unless the partition is retired.
+   * Takes the partition from its owner, unless it is retired.
    *
-   * @throws {StreamRegressedError} What is saved is about the events of another store.
+   * @throws {StreamRegressedError} The saved state is about the events of another store.
    */
   async claim(): Promise<void> {
     const { ledger, slot, identity } = this.#parts;
@@ -100,7 +99,7 @@ export class PartitionOwner<Tx> {
         this.#checkIdentity(state);
         this.#revision = revision;
         this.#state = { ...state, identity, owner: this.#owner };
-        // An earlier try may have been saved, though nobody said so.
+        // An earlier try may have been saved without an answer.
         if (state.retired || state.owner === this.#owner) return;
         const next = this.#textOf(this.#state);
         if (await ledger.checkpoints.save(this.#key, next)) return this.#saved(next);
@@ -120,9 +119,9 @@ export class PartitionOwner<Tx> {
   }
 
   /**
-   * Does `work` and saves the state as it is after that in one transaction.
+   * Does `work` and saves the state `after` it in one transaction.
    *
-   * @throws {HandlerFailure} What `work` threw, as `cause`; nothing was saved.
+   * @throws {HandlerFailure} `work` threw its `cause`; nothing was saved.
    */
   async commit(after: PartitionState, work: (tx: Tx) => Promise<void>): Promise<void> {
     const { checkpoints } = this.#parts.ledger;
@@ -164,10 +163,10 @@ export class PartitionOwner<Tx> {
     this.#parts.progress.notify();
   }
 
-  /** Proves that what was refused stands all the same, from an earlier try. */
+  /** Proves that an earlier try has saved the state whose save was refused. */
   async #findOwn({ body }: SavedCheckpoint): Promise<void> {
-    const standing = await this.#parts.ledger.checkpoints.load(this.#key);
-    if (standing?.body === body) return;
+    const saved = await this.#parts.ledger.checkpoints.load(this.#key);
+    if (saved?.body === body) return;
     const { name, slot } = this.#parts;
     throw new CheckpointConflictError(name, slot.partition);
   }
@@ -180,21 +179,22 @@ export class PartitionOwner<Tx> {
       state.sequence,
       0,
       `its checkpoint is about another store, whose identity was ${state.identity}; ` +
-        "see that the right one was opened, or rebuild the projection from this one",
+        "open the right one, or rebuild the projection from this one",
     );
   }
 
-  /** Does `work`, again for as long as the store of checkpoints is in trouble. */
+  /** Does `work`, and repeats it for as long as the checkpoint store is in trouble. */
   async #persist(work: () => Promise<void>): Promise<void> {
     const { signal, onError } = this.#parts;
-    for (let pause = SHORTEST;; pause = Math.min(pause * 2, LONGEST)) {
+    const nextWait = jitteredWaits(...WAITS);
+    for (;;) {
       try {
         return await work();
       } catch (error) {
         if (error instanceof HandlerFailure || isFinal(error)) throw error;
         if (signal.aborted) throw signal.reason;
         onError(error);
-        await sleep(pause * (0.5 + Math.random() / 2), signal);
+        await sleep(nextWait(), signal);
       }
     }
   }

@@ -17,23 +17,23 @@ import { ProjectionWorker } from "./worker.ts";
 
 /**
  * A named, durable subscription that feeds a handler and keeps a checkpoint, so that it goes on
- * where it was. Each actor's events are handled in the order of the store, one at a time; those
- * of one partition (of all, unless `partitions` says otherwise) too.
+ * where it stopped. It handles each actor's events in the order of the store, one at a time, and
+ * those of one partition too (of the whole store, unless `partitions` is more than 1).
  *
- * With a checkpoint store that has transactions the effects of an event and the position after
- * it come to pass together or not at all: exactly once. With any other one events are handled
- * at least once: after a crash, those since the last save again, at most one batch;
- * `event.sequence` tells them.
+ * With a checkpoint store that has transactions, the effects of an event and the position after
+ * it are committed together or not at all: exactly once. With any other one, events are handled
+ * at least once: after a crash, those since the last save again, at most one batch; recognise
+ * them by `event.sequence`.
  *
- * No event is ever skipped in silence: one that cannot be handled halts the projection, or is
- * parked with the later ones of its actor, as `onPoison` says; a store that was restored, has
- * lost its tail, or is another one, is `StreamRegressedError`.
+ * It never skips an event silently: one that cannot be handled halts the projection, or is parked
+ * with the later ones of its actor, as `onPoison` says. If the store was restored, truncated or
+ * replaced, it throws `StreamRegressedError`.
  *
- * What is told to one process (pause, resume, unpark, rebuild) holds for all that run the
- * projection, and for those that will: it stands in the checkpoint store.
+ * A call to one process (pause, resume, unpark, rebuild) holds for all that run the projection, now
+ * and later: the checkpoint store keeps it.
  *
- * @typeParam Tx What the checkpoint store's transactions are written through.
- * @typeParam E What the store holds, by the caller's own word.
+ * @typeParam Tx The checkpoint store's transactions.
+ * @typeParam E The events of the store, as the caller declares them; nothing checks this.
  *
  * @example Count orders
  * ```ts
@@ -53,7 +53,7 @@ import { ProjectionWorker } from "./worker.ts";
  *   filter: { category: "order", eventTypes: ["OrderPlaced"] },
  *   handler: () => void orders++,
  * });
- * const running = projection.run(); // rejects where the projection halts
+ * const running = projection.run(); // rejects when the projection halts
  * const order = { eventType: "OrderPlaced", actorId: "order-123", version: 1 };
  * await store.saveEvent(createEvent({ ...order, data: { total: 99.99 } }));
  * await projection.caughtUp;
@@ -63,7 +63,7 @@ import { ProjectionWorker } from "./worker.ts";
  * ```
  */
 export class Projection<Tx = undefined, E extends Event = Event> implements AsyncDisposable {
-  /** Tells it from other projections with the same checkpoint store. */
+  /** Distinguishes it from other projections with the same checkpoint store. */
   readonly name: string;
   readonly #parts: SharedParts<Tx, E>;
   readonly #ledger: ProjectionCheckpoints<Tx>;
@@ -75,7 +75,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   #running: { readonly runner: Runner<Tx, E>; readonly done: Promise<void> } | undefined;
 
   /**
-   * Does nothing yet: one that is not run can still be asked, and told what to do.
+   * Does nothing yet: every method but `run` works without running it.
    *
    * @throws {RangeError} An option is out of its range.
    */
@@ -91,7 +91,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     this.#parts = { ...checked, ...shared };
   }
 
-  /** What it has done in this process since it was made. */
+  /** Counts of its work in this process since it was made. */
   get metrics(): ProjectionMetrics {
     return this.#monitor.snapshot();
   }
@@ -101,7 +101,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * hand is handled and the position saved.
    *
    * @throws {PoisonEventError} It has halted at an event that cannot be handled.
-   * @throws {StreamRegressedError} The store has lost what was handled, or is another one.
+   * @throws {StreamRegressedError} The store has lost handled events, or is another one.
    * @throws {CorruptEventError} A stored message is not an event.
    * @throws {CheckpointConflictError} Another process runs the projection, and it has no leases.
    * @throws {TypeError} It is running already, or disposed.
@@ -131,19 +131,19 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   }
 
   /**
-   * Resolves when all that was stored at the time of asking is handled or parked, by whichever
-   * process; asked anew, it is about what is stored by then. Rejects when the projection is
-   * disposed. Nobody needs to await it.
+   * Resolves when all events that were stored when you read this property are handled or parked,
+   * by any process. Each read gives a new promise. Rejects when the projection is disposed. Nobody
+   * needs to await it.
    */
   get caughtUp(): Promise<void> {
     const caughtUp = this.#catchUp();
-    caughtUp.catch(() => {}); // Whoever awaits it hears of it.
+    caughtUp.catch(() => {}); // A caller that awaits it sees the error.
     return caughtUp;
   }
 
   /**
    * Stops handling, in all processes, until {@linkcode Projection.resume}; resolves when this
-   * one has stopped, after the event at hand. Others follow within the second.
+   * process has stopped, after the event at hand. Others follow within a second.
    */
   async pause(): Promise<void> {
     await this.#change((control) => control.paused ? control : { ...control, paused: true });
@@ -155,7 +155,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     await this.#change((control) => control.paused ? { ...control, paused: false } : control);
   }
 
-  /** How the projection stands, for all processes. */
+  /** The status of the projection, for all processes. */
   async status(): Promise<ProjectionStatus> {
     const { active, next, paused } = await this.#control();
     const positions = (await statesOf(this.#parts, active)).map(({ sequence }) => sequence);
@@ -163,8 +163,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   }
 
   /**
-   * How far the active version is behind the store: in events that match the filter, which are
-   * read to be counted, and in seconds. What is parked is not in it.
+   * How far the active version is behind the store: in events that match the filter, which it reads
+   * to count them, and in seconds. Parked events do not count.
    *
    * @throws {StreamRegressedError} The checkpoints are about another store.
    */
@@ -175,7 +175,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     return { events, seconds };
   }
 
-  /** The actors whose events wait, since one of them could not be handled. */
+  /** The actors whose events wait because one of them could not be handled. */
   async parked(): Promise<ParkedActor[]> {
     const { active } = await this.#control();
     const parked = await this.#parkedIn(active);
@@ -184,8 +184,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
 
   /**
    * Tries the parked events of an actor again, in order, in the process that runs its partition,
-   * and waits for that; afterwards its later events are handled as those of any other. False if
-   * an event failed again, and waits with those after it; true if none waits any more.
+   * and waits for that. True if none waits any more: later events of the actor are then handled like
+   * any other's. False if an event failed again: it waits with those after it.
    */
   async unpark(actorId: string, { signal }: ProjectionWaitOptions = {}): Promise<boolean> {
     const request = crypto.randomUUID();
@@ -212,15 +212,15 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   }
 
   /**
-   * Builds a new version from the store's first event, beside the one that runs: its handler is
-   * told the new version, so that it can write somewhere else. When it has caught up, it takes
-   * the place of the running one; `onSwitch` is called with that. Resolves with the number of the
-   * version that is read from then on, when the one before has ended in this process.
+   * Builds a new version from the store's first event, beside the one that runs: the handler gets
+   * the new version's number, so that it can write somewhere else. When the new version has caught
+   * up, it replaces the running one, and `onSwitch` is called. Resolves with the number of the
+   * version to read from then on, when the one before has ended in this process.
    *
-   * Any process that runs the projection takes part, and goes on with it whatever becomes of
-   * this one. The new version has `partitions` as they are in this process's options.
+   * Any process that runs the projection takes part, and goes on with it even if this one ends. The
+   * new version has the `partitions` of this process's options.
    *
-   * @throws {Error} The new version was given up, for it could not go on: the running one does.
+   * @throws {Error} The new version could not go on and was given up; the running one goes on.
    * @throws {TypeError} A rebuild is under way already.
    */
   async rebuild(
@@ -250,12 +250,12 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
         return this.#running?.runner.isRunningBefore(version) ? undefined : version;
       }
       if (next?.version === version) return undefined;
-      const why = failed?.version === version ? failed.reason : "another one took its place";
+      const why = failed?.version === version ? failed.reason : "another version replaced it";
       throw new Error(`Cannot rebuild projection "${this.name}" as version ${version}: ${why}`);
     }, signal);
   }
 
-  /** Ends it, after the event at hand, and what waits for it; may be repeated. */
+  /** Ends it, after the event at hand, and all calls that wait for it; may be repeated. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new DOMException(`Projection "${this.name}" is disposed`, "AbortError"));
     await this.#running?.done.catch(() => {}); // run() rejects with it.
@@ -288,7 +288,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     });
   }
 
-  /** What `look` gives as soon as it gives something; it looks again at progress and each `poll`. */
+  /** The first result of `look` that is not `undefined`; it looks at progress and every `poll` ms. */
   async #until<T>(
     look: () => T | undefined | Promise<T | undefined>,
     signal?: AbortSignal,

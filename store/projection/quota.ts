@@ -1,10 +1,10 @@
-/** How many partitions each of some workers has. */
+/** How many partitions each worker has. */
 export type Holdings = ReadonlyMap<string, number>;
 
 /**
- * How many of `partitions` each worker is to have: as even as can be. Who has more already gets
- * what is left over, so that nothing moves that need not. All who look at the same holdings
- * come to the same.
+ * How many of `partitions` each worker should have: as evenly as possible. Workers that already
+ * have more get the remainder, so that no partition moves needlessly. All workers that see the
+ * same holdings compute the same quotas.
  */
 export function quotasOf(partitions: number, holdings: Holdings): Map<string, number> {
   const least = Math.floor(partitions / holdings.size);

@@ -2,10 +2,10 @@ import type { Notifier } from "../base/notifier.ts";
 import { type LagParts, statesOf, unhandled } from "./lag.ts";
 import type { ProjectionControl } from "./state.ts";
 
-/** When to look again while nothing is handled for those who read, in ms. */
+/** When to check again while the active version is stopped, in ms. */
 const SOON = 20;
 
-/** What a rebuild needs. */
+/** The parts of a rebuild. */
 export interface RebuildParts<Tx> extends LagParts<Tx> {
   readonly partitions: number;
   readonly progress: Notifier;
@@ -13,11 +13,10 @@ export interface RebuildParts<Tx> extends LagParts<Tx> {
 }
 
 /**
- * Goes on with a rebuild; any process may, at any time, and leave off anywhere. When all of the
- * next version has once reached the store's end, the active one is retired, so that it stands
- * still; when the next one has done all that the active one had, it takes its place. So nobody
- * who reads sees an event undone. Says when to look again, in ms; `undefined` where that has no
- * hurry.
+ * Continues a rebuild; any process may, at any time, and may stop anywhere. Once every partition of
+ * the next version has reached the end of the store, the active version is retired and stops. Once
+ * the next version has handled everything the active one had, it becomes active, so readers never
+ * see an event undone. Returns when to check again, in ms; `undefined` if there is no rush.
  */
 export async function advanceRebuild<Tx>(
   parts: RebuildParts<Tx>,

@@ -8,33 +8,33 @@ import { ProjectionReader } from "./reader.ts";
 import { advanceRebuild } from "./rebuild.ts";
 import { type ProjectionControl, reasonOf } from "./state.ts";
 
-/** What all partitions of a projection share. */
+/** The parts that all partitions of a projection share. */
 export type SharedParts<Tx, E extends Event> =
   & Omit<PartitionParts<Tx, E>, "slot" | "seat" | "reader" | "retries" | "signal" | "onCaughtUp">
   & {
     readonly ledger: ProjectionCheckpoints<Tx>;
-    /** Events that are handled at once, at most. */
+    /** The most events that are handled at once. */
     readonly batch: number;
     /** Partitions of a version that begins. */
     readonly partitions: number;
-    /** How often what other processes have settled is looked at, in ms. */
+    /** How often it checks for changes by other processes, in ms. */
     readonly poll: number;
-    /** Told of whatever may interest those who wait. */
+    /** Notified of all changes that callers may wait for. */
     readonly progress: Notifier;
     readonly onSwitch: (version: number, tx: Tx) => void | Promise<void>;
   };
 
-/** Says which partitions are this process's to run. */
+/** Decides which partitions this process runs. */
 export interface Share {
-  /** Those of `slots` that are; `held` are the ones that run here. */
+  /** Those of `slots` that this process should run; `held` are the ones that run here. */
   of(slots: readonly PartitionId[], held: readonly PartitionId[]): Promise<readonly PartitionId[]>;
-  /** A partition is no longer run here. */
+  /** Called when a partition no longer runs here. */
   release(slot: PartitionId): Promise<void>;
-  /** Nothing more is run here. */
+  /** Called when nothing runs here any more. */
   leave(): Promise<void>;
 }
 
-/** A partition that is run here. */
+/** A partition that runs here. */
 interface Running<Tx, E extends Event> {
   readonly slot: PartitionId;
   readonly run: PartitionRun<Tx, E>;
@@ -42,7 +42,7 @@ interface Running<Tx, E extends Event> {
   readonly done: Promise<void>;
 }
 
-/** Runs the partitions that are this process's, as is settled for all processes. */
+/** Runs this process's share of the partitions, by the control that all processes share. */
 export class Runner<Tx, E extends Event> {
   readonly #parts: SharedParts<Tx, E>;
   readonly #share: Share | undefined;
@@ -61,23 +61,23 @@ export class Runner<Tx, E extends Event> {
     this.#stop = stop;
   }
 
-  /** How many partitions are run here. */
+  /** How many partitions run here. */
   get running(): number {
     return this.#running.size;
   }
 
-  /** Whether a partition of an older version is run here. */
+  /** Whether a partition of an older version runs here. */
   isRunningBefore(version: number): boolean {
     return [...this.#running.values()].some(({ slot }) => slot.version < version);
   }
 
-  /** Has it look now at what is settled. */
+  /** Makes it check the control now. */
   poke(): void {
     this.#poked = true;
     this.#changed.notify();
   }
 
-  /** Resolves when it was stopped; rejects with what a partition ends with. */
+  /** Resolves when it was stopped; rejects with the error that ends a partition. */
   async run(): Promise<void> {
     const { ledger, partitions, poll, onError, progress } = this.#parts;
     try {
@@ -103,7 +103,7 @@ export class Runner<Tx, E extends Event> {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
-  /** Begins and ends partitions until those run that are to. */
+  /** Begins and ends partitions until the wanted ones run. */
   async #reconcile(control: ProjectionControl): Promise<void> {
     this.#retries = control.retries;
     const slots = control.paused ? [] : slotsOf(control);
@@ -159,7 +159,7 @@ export class Runner<Tx, E extends Event> {
         const { identity } = this.#parts.store;
         if ((await ledger.partition(slot.version, slot.partition, identity)).state.retired) return;
         if (this.#share !== undefined) {
-          // Another process has it: whose it is by now, the share says.
+          // Another process has taken it over: the share decides next who runs it.
           this.#running.delete(key);
           return onError(error);
         }
@@ -169,7 +169,7 @@ export class Runner<Tx, E extends Event> {
         return;
       }
       onError(error);
-      // What is built beside the running version takes nothing down with it.
+      // A failure of the version being built does not stop the running one.
       await ledger.change(partitions, ({ next, ...control }) => {
         const failed = { version: slot.version, reason: reasonOf(error) };
         if (next === undefined) return control;
@@ -185,7 +185,7 @@ export class Runner<Tx, E extends Event> {
   }
 }
 
-/** Everything there is to run. */
+/** All partitions that some process has to run. */
 function slotsOf({ active, next }: ProjectionControl): PartitionId[] {
   return [active, ...(next === undefined ? [] : [next])].flatMap(({ version, partitions }) =>
     Array.from({ length: partitions }, (_, partition) => ({ version, partition, of: partitions }))

@@ -1,11 +1,11 @@
 import { encodeToken } from "../base/token.ts";
 import type { RecordedEvent } from "../event.ts";
 
-/** An actor whose events wait since one of them could not be handled: that one, and all after it. */
+/** An actor with an event that could not be handled: that event and all later ones wait. */
 export interface ParkedActor {
   /** The actor. */
   readonly actorId: string;
-  /** Position of the event that comes first when they are tried again. */
+  /** Position of the first event of the next try. */
   readonly sequence: number;
   /** The id of the event that failed. */
   readonly eventId: string;
@@ -13,11 +13,11 @@ export interface ParkedActor {
   readonly eventType: string;
   /** Its version. */
   readonly version: number;
-  /** How many events of the actor wait, the one that failed among them. */
+  /** How many events of the actor wait, including the one that failed. */
   readonly events: number;
   /** How often that one was tried. */
   readonly attempts: number;
-  /** What its handler threw last, as text. */
+  /** The last error of its handler, as text. */
   readonly reason: string;
   /** When it was parked, as ISO 8601. */
   readonly since: string;
@@ -29,27 +29,27 @@ export interface KeptParked extends ParkedActor {
   readonly answered?: string;
 }
 
-/** How far one partition of one version of a projection has come. */
+/** The state of one partition of one version of a projection. */
 export interface PartitionState {
-  /** Names who saved it: a process and its time in charge. */
+  /** Names the owner that saved it: a new name for each claim by a process. */
   readonly owner: string;
   /** The identity of the store whose events these are. */
   readonly identity: string;
-  /** Position of the last event that is done with: handled, or parked; 0 before the first. */
+  /** Position of the last event handled or parked; 0 before the first. */
   readonly sequence: number;
   /** The id of that event. */
   readonly eventId: string;
   /** The actor of that event. */
   readonly actorId: string;
-  /** Whether it has once reached what was the store's end. */
+  /** Whether it has reached the store's end once. */
   readonly caughtUp: boolean;
-  /** Whether another version takes its place, so that nobody goes on with it. */
+  /** Whether another version replaces it, so that no process goes on with it. */
   readonly retired: boolean;
   /** The actors whose events wait. */
   readonly parked: readonly KeptParked[];
 }
 
-/** A version of a projection: what it wrote is a read model of its own. */
+/** A version of a projection; each writes a read model of its own. */
 export interface ProjectionVersion {
   /** Counts the versions of the projection, from 1. */
   readonly version: number;
@@ -57,15 +57,15 @@ export interface ProjectionVersion {
   readonly partitions: number;
 }
 
-/** What is settled for all processes that run a projection. */
+/** The control of a projection, shared by all processes that run it. */
 export interface ProjectionControl {
   /** The version that is read. */
   readonly active: ProjectionVersion;
   /** The version that is built beside it. */
   readonly next?: ProjectionVersion;
-  /** The highest version there ever was. */
+  /** The highest version that ever existed. */
   readonly latest: number;
-  /** Whether nothing is to be handled. */
+  /** Whether handling is paused. */
   readonly paused: boolean;
   /** Actors to try again, each with the name of the request. */
   readonly retries: Readonly<Record<string, string>>;
@@ -88,12 +88,12 @@ export class ProjectionKeys {
     this.#name = encodeToken(name);
   }
 
-  /** Where its {@linkcode ProjectionControl} is. */
+  /** The key of its {@linkcode ProjectionControl}. */
   get control(): string {
     return `${this.#name}.control`;
   }
 
-  /** Where a {@linkcode PartitionState} is. */
+  /** The key of a {@linkcode PartitionState}. */
   partition(version: number, partition: number): string {
     return `${this.#name}.${version}.${partition}`;
   }
@@ -113,7 +113,7 @@ export function beginning(identity: string): PartitionState {
   };
 }
 
-/** The state after `event` is done with; one of a parked actor is one more that waits. */
+/** The state after `event` is handled; if its actor is parked, the event waits too. */
 export function passed(state: PartitionState, event: RecordedEvent): PartitionState {
   const { sequence, id: eventId, actorId } = event;
   if (state.parked.length === 0) return { ...state, sequence, eventId, actorId };
@@ -147,7 +147,7 @@ export function park(
   return { ...state, sequence, eventId, actorId, parked: [...state.parked, own] };
 }
 
-/** The state with `change` made to what waits of an actor; `undefined` lets it go. */
+/** The state with `change` applied to a parked actor; `undefined` removes the actor. */
 export function reparked(
   state: PartitionState,
   actorId: string,

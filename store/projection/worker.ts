@@ -1,5 +1,6 @@
 import { sleep } from "../base/sleep.ts";
 import { encodeToken } from "../base/token.ts";
+import { decodeUtf8, utf8 } from "../base/utf8.ts";
 import type { Bucket } from "../kv/bucket.ts";
 import type { BucketEntry } from "../kv/entry.ts";
 import type { LeaseStore } from "./leases.ts";
@@ -10,25 +11,25 @@ import type { Share } from "./runner.ts";
 /** Signs of life in one lease. */
 const SIGNS = 4;
 
-/** Who has a partition, by its key. */
+/** The owner of a partition, as its key shows it. */
 interface PartitionClaim {
   readonly worker: string;
-  /** What the next write of the key has to expect. */
+  /** The revision that the next write of the key has to expect. */
   readonly revision: number;
 }
 
-/** What the keys of a projection say. */
+/** The content of a projection's keys. */
 interface Survey {
-  /** Those whose lease has not ended. */
+  /** Workers whose lease has not ended. */
   readonly workers: ReadonlySet<string>;
   /** By key. */
   readonly claims: ReadonlyMap<string, PartitionClaim>;
 }
 
 /**
- * One process's part in a projection that several share. Each has a key that expires unless it
- * is written again, and its name in the keys of the partitions that it runs; a name without a
- * key is a dead one's, and who is short of partitions takes those.
+ * One process's part in a projection that several share. Each worker has a key that expires unless
+ * it is written again, and its name in the keys of the partitions that it runs. A name without a
+ * live key belongs to a dead worker; workers below their quota take over its partitions.
  */
 export class ProjectionWorker implements Share {
   readonly #bucket: Bucket;
@@ -39,11 +40,11 @@ export class ProjectionWorker implements Share {
   readonly #onError: (error: unknown) => void;
   readonly #stop = new AbortController();
   readonly #work: Promise<unknown>;
-  /** The revision of our own key, 0 before the first. */
+  /** The revision of this worker's own key, 0 before the first. */
   #alive = 0;
   #mine = new Map<string, PartitionClaim>();
 
-  /** Takes part in the projection `name` until it leaves; `poke` is called when others come or go. */
+  /** Takes part in the projection `name` until it leaves; calls `poke` when others come or go. */
   constructor(
     name: string,
     { bucket, lease }: LeaseStore,
@@ -81,7 +82,7 @@ export class ProjectionWorker implements Share {
     const key = this.#keyOf(slot);
     const claim = this.#mine.get(key);
     this.#mine.delete(key);
-    if (claim !== undefined) await this.#bucket.put(key, bytesOf(""), claim).catch(this.#onError);
+    if (claim !== undefined) await this.#bucket.put(key, utf8(""), claim).catch(this.#onError);
   }
 
   /** See {@linkcode Share.leave}. */
@@ -112,7 +113,7 @@ export class ProjectionWorker implements Share {
       } else this.#mine.delete(key);
     }
     const quota = quotasOf(slots.length, holdings).get(this.#id)!;
-    // What runs stays; what is given up is freed when it has stopped.
+    // Running partitions stay; one that is given up is freed when it has stopped.
     own.sort((one, other) =>
       Number(running.has(this.#keyOf(other))) - Number(running.has(this.#keyOf(one)))
     );
@@ -120,7 +121,7 @@ export class ProjectionWorker implements Share {
     for (const slot of own.slice(quota)) {
       if (!running.has(this.#keyOf(slot))) await this.release(slot);
     }
-    // Not all in the same order, so that those who are short do not run for the same ones.
+    // In a random order, so that workers below their quota do not compete for the same ones.
     const from = free.length * Math.random();
     for (const slot of [...free.slice(from), ...free.slice(0, from)]) {
       if (kept.length >= quota) break;
@@ -131,7 +132,7 @@ export class ProjectionWorker implements Share {
 
   async #claim(slot: PartitionId, revision: number): Promise<boolean> {
     const key = this.#keyOf(slot);
-    const outcome = await this.#bucket.put(key, bytesOf(this.#id), { revision });
+    const outcome = await this.#bucket.put(key, utf8(this.#id), { revision });
     if (outcome.kind !== "stored") return false; // Where it is stored all the same, the next look says so.
     this.#mine.set(key, { worker: this.#id, revision: outcome.first });
     return true;
@@ -143,7 +144,7 @@ export class ProjectionWorker implements Share {
     for (const { key, value, revision } of await this.#bucket.list(`${this.#prefix}.>`)) {
       const worker = this.#workerOf(key);
       if (worker !== undefined) workers.add(worker);
-      else claims.set(key, { worker: new TextDecoder().decode(value), revision });
+      else claims.set(key, { worker: decodeUtf8(value!), revision });
     }
     return { workers, claims };
   }
@@ -170,7 +171,7 @@ export class ProjectionWorker implements Share {
   }
 
   async #sign(): Promise<void> {
-    const value = bytesOf(this.#id);
+    const value = utf8(this.#id);
     const ttl = this.#lease / 1000;
     let outcome = await this.#bucket.put(this.#own, value, { revision: this.#alive, ttl });
     if (outcome.kind !== "stored") {
@@ -179,19 +180,19 @@ export class ProjectionWorker implements Share {
       outcome = await this.#bucket.put(this.#own, value, { revision, ttl });
     }
     if (outcome.kind === "stored") this.#alive = outcome.first;
-    else throw new Error(`no sign of life could be given: ${outcome.kind}`);
+    else throw new Error(`Cannot renew the lease of the worker: the write is ${outcome.kind}`);
   }
 
-  /** Says when somebody comes, goes, or gives a partition up. */
+  /** Calls `poke` when another worker comes, goes, or gives a partition up. */
   async #watch(): Promise<void> {
     const { signal } = this.#stop;
     const known = new Set<string>();
     for await (const entry of this.#bucket.watch({ filter: `${this.#prefix}.>`, signal })) {
-      if (this.#isNews(entry, known)) this.#poke();
+      if (this.#isChange(entry, known)) this.#poke();
     }
   }
 
-  #isNews({ key, value }: BucketEntry, known: Set<string>): boolean {
+  #isChange({ key, value }: BucketEntry, known: Set<string>): boolean {
     const isWorker = this.#workerOf(key) !== undefined;
     if (!isWorker) return value?.length === 0;
     if (value === undefined) return known.delete(key);
@@ -212,8 +213,4 @@ export class ProjectionWorker implements Share {
   #keyOf({ version, partition }: PartitionId): string {
     return `${this.#prefix}.${version}.${partition}`;
   }
-}
-
-function bytesOf(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
 }

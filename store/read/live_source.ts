@@ -1,3 +1,4 @@
+import { jsonIn } from "../base/json.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { prepareReadAll } from "../check/query.ts";
 import { StoreUnavailableError, StreamRegressedError } from "../errors.ts";
@@ -272,11 +273,7 @@ function lastPositionIn(message: StoredMessage): number {
 }
 
 function identityIn({ data }: StoredMessage): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(data))?.identity;
-  } catch {
-    return undefined;
-  }
+  return (jsonIn(data) as { identity?: unknown } | null | undefined)?.identity;
 }
 
 function told(error: unknown): unknown {

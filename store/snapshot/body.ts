@@ -1,3 +1,4 @@
+import { decodeJson, encodeJson } from "../base/json.ts";
 import { jsonProblem, TOO_MANY } from "../base/json_fidelity.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import { versionProblem } from "../check/events.ts";
@@ -8,9 +9,6 @@ import { timestampProblem } from "../format/decode.ts";
 import { HEADER_ROOM } from "../format/layout.ts";
 import type { Snapshot, SnapshotQuery } from "./snapshot.ts";
 
-const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
-
 /** How a store encodes snapshots, and what fits. */
 export interface SnapshotEncoding {
   /** Bytes that one message may take, headers included. */
@@ -19,11 +17,11 @@ export interface SnapshotEncoding {
 }
 
 /**
- * Checks a snapshot, at once, and gives the bytes that are stored: nothing of the caller's is
- * shared. With {@linkcode decodeSnapshot} the one place that knows what a stored snapshot is.
+ * Checks a snapshot, at once, and returns the bytes to store, which share nothing with the caller's
+ * objects. Only this and {@linkcode decodeSnapshot} know the form of a stored snapshot.
  *
  * @throws {InvalidSnapshotError} The snapshot cannot be stored as it is. The promise rejects
- * with it where the bytes are too many, or the codec fails.
+ * with it if the bytes are too many, or the codec fails.
  */
 export function encodeSnapshot(
   snapshot: Snapshot,
@@ -58,16 +56,16 @@ export function encodeSnapshot(
         "fit; keep large content elsewhere and a reference to it in the state",
     );
   });
-  body.catch(() => {}); // Told when the save's turn comes.
+  body.catch(() => {}); // Reported when the save's turn comes.
   return body;
 }
 
-/** Begins at once, so that what the caller changes afterwards is not seen. */
+/** Begins at once, so that it does not see later changes by the caller. */
 async function encode(
   snapshot: Snapshot,
   codec: Codec<Snapshot> | undefined,
 ): Promise<Uint8Array> {
-  if (codec === undefined) return encoder.encode(JSON.stringify(snapshot));
+  if (codec === undefined) return encodeJson(snapshot);
   try {
     return await codec.encode(snapshot);
   } catch (cause) {
@@ -77,8 +75,8 @@ async function encode(
 }
 
 /**
- * The snapshot in the stored `body`; `undefined` where it is no snapshot of this actor and
- * schema, or was forgotten: what cannot be read is as good as lost, and the events are there.
+ * The snapshot in the stored `body`; `undefined` if it is not one of this actor and schema, or was
+ * forgotten: an unreadable snapshot counts as lost, because the events are still there.
  */
 export async function decodeSnapshot(
   body: Uint8Array,
@@ -87,11 +85,11 @@ export async function decodeSnapshot(
 ): Promise<Snapshot | undefined> {
   let value: unknown;
   try {
-    value = codec === undefined ? JSON.parse(decoder.decode(body)) : await codec.decode(body);
+    value = codec === undefined ? decodeJson(body) : await codec.decode(body);
   } catch {
     return undefined;
   }
-  // Forgotten, it is a symbol, which has none of these.
+  // A forgotten snapshot is a symbol, which has none of these.
   const found = (value ?? {}) as Partial<Record<keyof Snapshot, unknown>>;
   const { version, state, lastEventId } = found;
   const timestamp = typeof found.timestamp === "string"
@@ -112,7 +110,7 @@ export async function decodeSnapshot(
 }
 
 /**
- * Refuses what no snapshot can be kept under.
+ * Refuses a query that no snapshot can match.
  *
  * @throws {RangeError} The actor id or the schema version is impossible.
  */

@@ -7,6 +7,7 @@ import type { Connection } from "../connection.ts";
 import { StoreUnavailableError, StreamConfigError } from "../errors.ts";
 import { SnapshotLayout } from "../format/layout.ts";
 import { ensureStream, opening, openRequests } from "../nats/open.ts";
+import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import type { RequestMux } from "../nats/requests.ts";
 import { attempt } from "../nats/retry.ts";
 import { StreamApi } from "../nats/stream_api.ts";
@@ -17,13 +18,13 @@ import type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
 
 /** Options for {@linkcode JetStreamSnapshotStore.open}. */
 export interface JetStreamSnapshotStoreOptions {
-  /** Keeps stores apart: most often the event store's. @default {"default"} */
+  /** Keeps stores apart: usually the event store's namespace. @default {"default"} */
   readonly namespace?: string;
   /** Copies of the stream, counted when it is made. Use 3 in production. @default {1} */
   readonly replicas?: number;
   /**
-   * Snapshots that are kept of an actor in one schema, from 1 to 64, fixed when the stream is
-   * made. The ones before the last are read only where the last cannot be. @default {2}
+   * How many snapshots the stream keeps of an actor in one schema, from 1 to 64, fixed when it is
+   * made. The store reads the ones before the last only if the last cannot be read. @default {2}
    */
   readonly keep?: number;
   /** Deadline of one call in ms; each try waits at most a fifth of it. @default {10_000} */
@@ -36,10 +37,10 @@ export interface JetStreamSnapshotStoreOptions {
   readonly codec?: Codec<Snapshot>;
 }
 
-/** More than this could not be looked through for a readable one. */
+/** The most snapshots of an actor, for a read may have to look through all of them. */
 const MAX_KEEP = 64;
 
-/** The settings without which a stream is no store of snapshots. */
+/** The settings that a stream needs to keep snapshots. */
 const REQUIRED = {
   retention: "limits",
   storage: "file",
@@ -52,10 +53,10 @@ const REQUIRED = {
 /**
  * A {@linkcode SnapshotStore} on one JetStream stream, beside that of the events. The server
  * decides every save by compare-and-set on the subject of the actor and schema, so that an
- * older snapshot never replaces a newer one, whoever writes; a read is one request.
+ * older snapshot never replaces a newer one, whichever process writes; a read is one request.
  *
- * Snapshots of other schemas lie on other subjects: while old and new code run side by side,
- * each has its own. Those of a schema that no code reads any more stay until somebody purges
+ * Snapshots of other schemas have other subjects: while old and new code run side by side, each
+ * has its own. Snapshots of a schema that no code reads any more stay until an operator purges
  * them: `nats stream purge AETHER-SNAPSHOT_shop --subject "aether-snapshot.shop.1.*"`.
  *
  * @example Keep a state, and find it again
@@ -102,15 +103,15 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     this.#layout = api.layout;
     this.#requests = api.requests;
     this.#codec = codec;
-    this.#log = new SnapshotLog(api, codec, timeout / 5);
+    this.#log = new SnapshotLog(api, codec, requestTimeoutOf(timeout));
     this.#timeout = timeout;
     const { max_msg_size: limit = -1 } = config;
     this.#maxMessage = limit > 0 ? limit : Infinity;
   }
 
   /**
-   * Opens the store of a namespace, and makes its stream where there is none. A stream that
-   * stands is verified and never changed. The connection stays the caller's to close.
+   * Opens the store of a namespace, and makes its stream if there is none. It verifies an existing
+   * stream and never changes it. The caller closes the connection.
    *
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The stream cannot keep snapshots, or not as many as asked for.
@@ -144,8 +145,8 @@ export class JetStreamSnapshotStore implements SnapshotStore {
   }
 
   /**
-   * See {@linkcode SnapshotStore.saveSnapshot}. A {@linkcode StoreUnavailableError} leaves open
-   * whether the snapshot is kept; saving it again is safe.
+   * See {@linkcode SnapshotStore.saveSnapshot}. After a {@linkcode StoreUnavailableError} the
+   * snapshot may be kept or not; saving it again is safe.
    */
   async saveSnapshot(snapshot: Snapshot): Promise<boolean> {
     this.#checkOpen("save snapshot");
@@ -206,11 +207,11 @@ function configOf(layout: SnapshotLayout, replicas: number, keep: number): Parti
   } as Partial<StreamConfig>;
 }
 
-/** What is wrong with how many snapshots a stream keeps. */
+/** The problem with the number of snapshots that a stream keeps, if there is one. */
 function keepProblems(config: StreamConfig, keep: number | undefined): string[] {
   const { max_msgs_per_subject: actual } = config;
   if (keep !== undefined && actual !== keep) {
-    return [`max_msgs_per_subject is ${actual} and must be ${keep}, as many as are to be kept`];
+    return [`max_msgs_per_subject is ${actual} and must be ${keep}, the value of keep`];
   }
   return actual >= 1 && actual <= MAX_KEEP
     ? []

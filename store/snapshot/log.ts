@@ -12,7 +12,7 @@ import { type Head, HeadCache } from "../read/heads.ts";
 import { decodeSnapshot } from "./body.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** Where snapshots of an actor lie. */
+/** The place of an actor's snapshots in one schema. */
 export interface SnapshotPlace {
   /** The exact subject of the actor and the schema. */
   readonly subject: string;
@@ -26,9 +26,9 @@ export interface SnapshotSave extends SnapshotPlace {
   readonly body: Uint8Array;
 }
 
-/** What is found at a place. */
+/** The content of a place. */
 export interface Standing {
-  /** The sequence of the last message, readable or not: what a save replaces. 0: there is none. */
+  /** The sequence of the last message, readable or not, which a save replaces. 0: there is none. */
   readonly sequence: StreamSequence;
   /** The newest snapshot that can be read. */
   readonly snapshot?: Snapshot;
@@ -36,7 +36,7 @@ export interface Standing {
   readonly body?: Uint8Array;
 }
 
-/** Places whose last version is remembered, which spares a save the reading of it. */
+/** Places whose last version is remembered, so that a save need not read it. */
 const CACHE_SIZE = 10_000;
 
 /** The snapshots in a stream: the last few of each subject. */
@@ -60,8 +60,8 @@ export class SnapshotLog {
   }
 
   /**
-   * What stands at `place`, by the leader's word: one request for the last message; where that
-   * cannot be read, one more for each that was kept before it.
+   * The content of `place`, as the leader has it: one request for the last message; if that
+   * cannot be read, one more for each message kept before it.
    */
   async read(place: SnapshotPlace): Promise<Standing> {
     const { subject } = place;
@@ -78,7 +78,7 @@ export class SnapshotLog {
   }
 
   /**
-   * Keeps the snapshot unless one at least as new stands; true if it is kept. The server
+   * Keeps the snapshot unless one at least as new exists; true if it is kept. The server
    * decides, by compare-and-set on the subject; sending it again cannot keep it twice.
    *
    * @param deadline When to give up, by the monotonic clock, in ms.
@@ -96,7 +96,7 @@ export class SnapshotLog {
         if (head === undefined || head.version >= version) {
           const standing = await this.read(save);
           head = headOf(standing);
-          // A try without an answer may have been stored: then it is our own that stands.
+          // A try without an answer may have been stored: then the newest one is this save's own.
           if (head.version >= version) return isDoubtful && isSame(standing.body!, body);
         }
         const messages = [messageOf(save, head)];
@@ -118,7 +118,7 @@ export class SnapshotLog {
     throw unavailable(save, isDoubtful, cause);
   }
 
-  /** The messages of `subject` from `last` back to the oldest; those before it when asked for. */
+  /** The messages of `subject` from `last` back to the oldest; it fetches those before on demand. */
   async *#newestFirst(subject: string, last: StoredMessage): AsyncGenerator<StoredMessage> {
     yield last;
     const before: StoredMessage[] = [];
@@ -152,7 +152,7 @@ function unavailable(
   cause: unknown,
 ): StoreUnavailableError {
   const reason = cause instanceof Error ? cause.message : "its turn did not come in time";
-  const outcome = isDoubtful ? "it may be kept all the same" : "it was not kept";
+  const outcome = isDoubtful ? "it may be kept or not" : "it was not kept";
   return new StoreUnavailableError(
     `Cannot save snapshot at version ${version} of "${actorId}": ${reason}; ${outcome}`,
     { cause },

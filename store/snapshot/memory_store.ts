@@ -7,7 +7,7 @@ import type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
 
 /** Options for {@linkcode InMemorySnapshotStore}. */
 export interface InMemorySnapshotStoreOptions {
-  /** Bytes that one snapshot with its headers may take, as a server's `max_payload`. @default {1048576} */
+  /** Bytes that one snapshot with its headers may take, like a server's `max_payload`. @default {1048576} */
   readonly maxBytes?: number;
   /**
    * Turns snapshots into the bytes that are kept, and back; lifts the rules on `state`.
@@ -17,7 +17,7 @@ export interface InMemorySnapshotStoreOptions {
   readonly codec?: Codec<Snapshot>;
 }
 
-/** A snapshot as it is kept: encoded, so that nothing of the caller's is shared. */
+/** A snapshot as it is kept: encoded, so that it shares nothing with the caller's objects. */
 interface Kept {
   readonly version: number;
   readonly body: Uint8Array;
@@ -25,7 +25,7 @@ interface Kept {
 
 /**
  * A {@linkcode SnapshotStore} in memory: the newest snapshot of each actor and schema, gone with
- * the process. It accepts and refuses just what the JetStream one does.
+ * the process. It accepts and refuses the same snapshots as the JetStream one.
  *
  * @example An older snapshot never replaces a newer one
  * ```ts

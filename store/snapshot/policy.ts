@@ -1,11 +1,11 @@
 /**
- * Says whether a snapshot is due when an actor has gone from version `before` to `after`.
+ * Returns whether a snapshot is due when an actor has gone from version `before` to `after`.
  */
 export type SnapshotPolicy = (before: number, after: number) => boolean;
 
 /**
- * A snapshot at each multiple of `n` versions that is reached or passed, so that about `n`
- * events are replayed on it. It remembers nothing: processes that share an actor agree.
+ * Takes a snapshot whenever a save reaches or passes a multiple of `n` versions, so that a load
+ * replays about `n` events at most. It keeps no state: processes that share an actor agree.
  *
  * @param n Versions from one snapshot to the next: a safe integer of 1 or more.
  * @throws {RangeError} `n` is out of its range.

@@ -1,54 +1,54 @@
-/** The state of an actor at one version, kept so that a load need not replay all of its events. */
+/** The state of an actor at one version, kept so that a load need not replay all events. */
 export interface Snapshot<State = unknown> {
   /** The actor whose state it is. */
   readonly actorId: string;
-  /** The version of the last event that is folded into `state`: an event with it is stored. */
+  /** The version of the last event that is folded into `state`; that event has to be stored. */
   readonly version: number;
   /**
-   * The id of that event, by which a history is told from another that took its place after a
-   * restore. `execute()` fills it in.
+   * The id of that event: it shows whether the history is still the same one after a restore.
+   * `execute()` fills it in.
    */
   readonly lastEventId?: string;
   /** The shape of `state`: a safe integer of 0 or more that the user raises when it changes. */
   readonly schemaVersion: number;
-  /** The state itself: what JSON can carry faithfully, unless a codec lifts the rule. */
+  /** The state itself: a value that JSON carries faithfully, unless a codec lifts the rule. */
   readonly state: State;
   /** When it was taken, to the millisecond. */
   readonly timestamp: Date;
 }
 
-/** What {@linkcode SnapshotStore.getLatestSnapshot} is asked for. */
+/** The query of {@linkcode SnapshotStore.getLatestSnapshot}. */
 export interface SnapshotQuery {
   /** The shape of state that the caller understands: a safe integer of 0 or more. */
   readonly schemaVersion: number;
 }
 
 /**
- * Keeps snapshots: a cache of states, never the truth. Whatever is lost or cannot be read is
- * answered by `undefined`, and the caller replays the events.
+ * Keeps snapshots: a cache of states, never the truth. For a snapshot that is lost or cannot be
+ * read the store returns `undefined`, and the caller replays the events.
  *
  * 1. An older snapshot of an actor never replaces a newer one of the same schema, across any
  *    number of processes.
- * 2. Schemas never meet: a snapshot of another schema is never given out, never replaced, and
- *    never in the way. Old and new code that run side by side each find their own.
- * 3. Nothing is aliased: the caller's state and the store's share nothing.
+ * 2. Schemas are separate: a query or save of one schema never returns, replaces or is hindered by
+ *    a snapshot of another. Old and new code that run side by side each find their own.
+ * 3. The caller's state and the store's share no objects.
  *
  * Methods reject; they never throw synchronously.
  */
 export interface SnapshotStore extends AsyncDisposable {
   /**
    * Keeps a snapshot; true if it is the newest one of its schema now, false if one at least as
-   * new stands.
+   * new exists.
    *
    * @throws {InvalidSnapshotError} The snapshot cannot be stored as it is, or is too large.
-   * @throws {StoreUnavailableError} The store could not be reached; the snapshot may be kept all
-   * the same, and saving it again is safe. Or the store is disposed.
+   * @throws {StoreUnavailableError} The store could not be reached: the snapshot may be kept or
+   * not, and saving it again is safe. Or the store is disposed.
    */
   saveSnapshot(snapshot: Snapshot): Promise<boolean>;
 
   /**
-   * The newest snapshot of the actor in the schema asked for; `undefined` where there is none
-   * that can be read.
+   * The newest readable snapshot of the actor in the schema asked for; `undefined` if there is
+   * none.
    *
    * @throws {StoreUnavailableError} The store could not be reached, or is disposed.
    * @throws {RangeError} The actor id or the schema version is impossible.

@@ -9,13 +9,13 @@ import {
 } from "@opentelemetry/api";
 import { SCOPE } from "./spans.ts";
 
-/** This library's meter; `undefined` where no metrics SDK is installed by now. */
+/** This library's meter; `undefined` if no metrics SDK is installed yet. */
 export function installedMeter(): Meter | undefined {
   const meter = metrics.getMeter(SCOPE);
   return meter === createNoopMeter() ? undefined : meter;
 }
 
-/** What tells a store in telemetry, by the names of the conventions. */
+/** Attributes that identify a store in telemetry, by the names of the conventions. */
 export interface StoreAttributes extends Attributes {
   /** `nats`, or `aether` in memory: the conventions have no name for either. */
   readonly "db.system.name": string;
@@ -29,13 +29,13 @@ export interface StoreAttributes extends Attributes {
  * A store's OpenTelemetry instruments. Names and attributes that begin with `db.` are those of
  * the semantic conventions for database client metrics, version 1.44.0
  * (https://opentelemetry.io/docs/specs/semconv/db/database-metrics/), as is `error.type`, the name
- * of the error's class; what they do not know is called `aether.store.…`. A save of several
- * events is one operation on several operands in their words, not a batch.
+ * of the error's class; names that the conventions lack begin with `aether.store.`. In their words
+ * a save of several events is one operation on several operands, not a batch.
  */
 export interface StoreInstruments {
   /** `db.client.operation.duration`, `s`: calls by `db.operation.name`, the method's. */
   readonly duration: Histogram;
-  /** `db.client.response.returned_rows`, `{row}`: events that a read gave. */
+  /** `db.client.response.returned_rows`, `{row}`: events that a read returned. */
   readonly returned: Histogram;
   /** `aether.store.saves`, `{save}`: saves that have ended, by `aether.save.outcome`. */
   readonly saves: Counter;
@@ -43,18 +43,18 @@ export interface StoreInstruments {
   readonly activeSaves: UpDownCounter;
   /** `aether.store.saved.events`, `{event}`: events that were stored. */
   readonly saved: Counter;
-  /** `aether.store.lookups`, `{lookup}`: latest versions told, by `aether.lookup.cached`. */
+  /** `aether.store.lookups`, `{lookup}`: lookups of latest versions, by `aether.lookup.cached`. */
   readonly lookups: Counter;
   /** `aether.store.subscriptions`, `{subscription}`: subscriptions that have not ended. */
   readonly subscriptions: UpDownCounter;
-  /** `aether.store.delivered.events`, `{event}`: events that subscriptions gave. */
+  /** `aether.store.delivered.events`, `{event}`: events that subscriptions yielded. */
   readonly delivered: Counter;
 }
 
 /**
- * The instruments of a store; `undefined` where no metrics SDK is installed, so that measuring
- * costs nothing then. Install the SDK before making the store: the OpenTelemetry API hands out
- * meters that stay without effect before.
+ * The instruments of a store; `undefined` if no metrics SDK is installed, so that measuring costs
+ * nothing then. Install the SDK before you make the store: until then the OpenTelemetry API hands
+ * out meters that never have an effect.
  */
 export function storeInstruments(): StoreInstruments | undefined {
   const meter = installedMeter();
@@ -80,18 +80,22 @@ export function storeInstruments(): StoreInstruments | undefined {
     returned: histogram(
       "db.client.response.returned_rows",
       "{row}",
-      "Events that a read gave",
+      "Events that a read returned",
       [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000],
     ),
     saves: counter("aether.store.saves", "{save}", "Saves that have ended"),
     activeSaves: level("aether.store.active_saves", "{save}", "Saves that have not ended"),
     saved: counter("aether.store.saved.events", "{event}", "Events that were stored"),
-    lookups: counter("aether.store.lookups", "{lookup}", "Latest versions told"),
+    lookups: counter("aether.store.lookups", "{lookup}", "Lookups of latest versions"),
     subscriptions: level(
       "aether.store.subscriptions",
       "{subscription}",
       "Subscriptions that have not ended",
     ),
-    delivered: counter("aether.store.delivered.events", "{event}", "Events given by subscriptions"),
+    delivered: counter(
+      "aether.store.delivered.events",
+      "{event}",
+      "Events yielded by subscriptions",
+    ),
   };
 }

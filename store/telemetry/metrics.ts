@@ -1,4 +1,4 @@
-/** How long calls took that went well, in ms. */
+/** Durations of successful calls, in ms. */
 export interface StoreLatency {
   /** Calls measured. */
   readonly count: number;
@@ -8,35 +8,35 @@ export interface StoreLatency {
   readonly max: number;
 }
 
-/** Calls of `saveEvent` and `saveEvents` that have ended, by how. */
+/** Calls of `saveEvent` and `saveEvents` that have ended, by outcome. */
 export interface SaveCounts {
-  /** Stored what they were given. */
+  /** Stored their events. */
   readonly saved: number;
-  /** Were stored before: `duplicate` in the receipt. */
+  /** Their events were stored before: `duplicate` in the receipt. */
   readonly duplicate: number;
-  /** Somebody was faster: `VersionConflictError`. */
+  /** Another writer was faster: `VersionConflictError`. */
   readonly conflict: number;
-  /** Not sent, for what they were: invalid or too large events, wrong arguments. */
+  /** Not sent: invalid or too large events, wrong arguments. */
   readonly refused: number;
   /** Stored nothing: `StoreUnavailableError`. */
   readonly unavailable: number;
-  /** Stored once or not at all, nobody knows yet: `SaveOutcomeUnknownError`. */
+  /** Stored once or not at all, and not known which: `SaveOutcomeUnknownError`. */
   readonly unknown: number;
   /** Ended by any other error. */
   readonly failed: number;
 }
 
-/** Calls of `getLatestVersion`, by who had the answer. */
+/** Calls of `getLatestVersion`, by the source of the answer. */
 export interface LookupCounts {
   /** Answered from memory, without I/O; on `InMemoryEventStore` all are. */
   readonly cached: number;
   /** Answered by the server. */
   readonly uncached: number;
-  /** Asked of a server that did not answer. */
+  /** The server did not answer. */
   readonly failed: number;
 }
 
-/** What went through a store since it was made. */
+/** Counts of a store's work since it was made. */
 export interface StoreMetrics {
   /** Saves that have ended. */
   readonly saves: SaveCounts;
@@ -46,19 +46,19 @@ export interface StoreMetrics {
   readonly batches: number;
   /** Events of `saves.saved`. */
   readonly eventsSaved: number;
-  /** Reads of events that have ended, whether at their end or by their reader's leave. */
+  /** Reads of events that have ended, at their end or because their reader left. */
   readonly reads: number;
   /** Reads that threw, also by their own signal. */
   readonly readErrors: number;
-  /** Events that reads gave. */
+  /** Events that reads returned. */
   readonly eventsRead: number;
-  /** Latest versions asked for. */
+  /** Lookups of latest versions. */
   readonly lookups: LookupCounts;
   /** Subscriptions that have not ended. */
   readonly activeSubscriptions: number;
-  /** Events that subscriptions gave. */
+  /** Events that subscriptions yielded. */
   readonly eventsDelivered: number;
-  /** Saves that resolved, from the call on: the wait for the actor's saves before is in it. */
+  /** Saves that resolved, from the call on: includes the wait for the actor's earlier saves. */
   readonly saveLatency: StoreLatency;
   /** `getEvents` and `getEventsWithErrors`; an iteration takes as long as its reader likes. */
   readonly readLatency: StoreLatency;
@@ -73,7 +73,7 @@ type Mutable<T> = {
 /** The numbers of one store as they grow. */
 export type StoreCounts = Mutable<StoreMetrics>;
 
-/** Numbers to begin with. */
+/** The numbers of a new store. */
 export function noCounts(): StoreCounts {
   return {
     saves: {
@@ -100,19 +100,19 @@ export function noCounts(): StoreCounts {
   };
 }
 
-/** The numbers as they stand; later ones do not reach it. */
+/** A copy of the current numbers. */
 export function snapshotOf(counts: StoreCounts): StoreMetrics {
   return structuredClone(counts);
 }
 
-/** One more call took `ms`. */
+/** Adds one call that took `ms`. */
 export function addTo(latency: StoreCounts["saveLatency"], ms: number): void {
   latency.count++;
   latency.total += ms;
   if (ms > latency.max) latency.max = ms;
 }
 
-/** How a save ended that rejected with `error`: told by the name, which all copies share. */
+/** The outcome of a save that rejected with `error`, by its name, which all copies share. */
 export function outcomeOf(error: unknown): keyof SaveCounts {
   switch (error instanceof Error ? error.name : undefined) {
     case "VersionConflictError":

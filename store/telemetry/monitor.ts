@@ -29,20 +29,20 @@ interface Call {
   readonly operation: Operation;
   /** When it began, by `performance.now()`. */
   readonly begun: number;
-  /** Its span, where one is recorded. */
+  /** Its span, if one is recorded. */
   readonly spanned: Spanned | undefined;
 }
 
 /**
- * Watches what goes through one store: counts it for `store.metrics` and, where OpenTelemetry's
- * SDKs are installed, measures and traces it. Where they are not, a call costs two looks at the
- * clock and some additions, and a cached lookup one addition.
+ * Watches the calls of one store: counts them for `store.metrics` and, if OpenTelemetry's SDKs
+ * are installed, measures and traces them. Without the SDKs, a call costs two looks at the clock
+ * and some additions, and a cached lookup one addition.
  *
- * Spans are after the semantic conventions for database client spans, version 1.44.0
+ * Spans follow the semantic conventions for database client spans, version 1.44.0
  * (https://opentelemetry.io/docs/specs/semconv/db/database-spans/): `saveEvents <collection>`,
- * kind client; `saveEvents <namespace>`, kind internal, in memory. A save is under the active
- * span, else under the one that its events' `traceparent` names, and linked to all others that
- * they name. A read is under the active span when it begins.
+ * kind client; `saveEvents <namespace>`, kind internal, in memory. The parent of a save's span is
+ * the active span, else the span that its events' `traceparent` names; the save is linked to all
+ * others that they name. The parent of a read's span is the active span when the read begins.
  */
 export class StoreMonitor {
   readonly #counts: StoreCounts = noCounts();
@@ -55,14 +55,14 @@ export class StoreMonitor {
     this.#attributes = attributes;
   }
 
-  /** See {@linkcode StoreMetrics}: the numbers as they stand. */
+  /** The current numbers; see {@linkcode StoreMetrics}. */
   snapshot(): StoreMetrics {
     return snapshotOf(this.#counts);
   }
 
   /**
-   * Watches a save, which `work` begins; it is given the time, for the clock is most of the cost.
-   * `events` are as the caller gave them, unchecked.
+   * Watches a save, which `work` begins; `work` receives the time, because reading the clock is most
+   * of the cost. `events` are as the caller gave them, unchecked.
    */
   save(
     events: readonly Event[],
@@ -87,7 +87,7 @@ export class StoreMonitor {
     });
   }
 
-  /** Watches a read that `work` does as a whole; it notes how many events it gives. */
+  /** Watches a read that `work` does as a whole; `work` notes how many events it returns. */
   async read<T>(
     operation: ReadOperation,
     actorId: string,
@@ -109,7 +109,7 @@ export class StoreMonitor {
     return new Reading((events, failure) => this.#readEnded(call, events, failure));
   }
 
-  /** A latest version was told from memory. */
+  /** The store answered a lookup of a latest version from memory. */
   hit(): void {
     this.#counts.lookups.cached++;
     if (this.#instruments !== undefined) this.#lookedUp(true);
@@ -141,7 +141,7 @@ export class StoreMonitor {
     this.#instruments?.subscriptions.add(change, this.#attributes);
   }
 
-  /** A subscription gave an event. */
+  /** A subscription yielded an event. */
   deliver(): void {
     this.#counts.eventsDelivered++;
     this.#instruments?.delivered.add(1, this.#attributes);
@@ -228,23 +228,23 @@ export class StoreMonitor {
 
 /** A read under way. */
 export class Reading {
-  /** Events that it gave so far. */
+  /** Events that it has returned so far. */
   events = 0;
   readonly #ended: (events: number, failure: Failure | undefined) => void;
   #failure: Failure | undefined;
 
-  /** `ended` is told when it is over. */
+  /** Calls `ended` when it is over. */
   constructor(ended: (events: number, failure: Failure | undefined) => void) {
     this.#ended = ended;
   }
 
-  /** Notes why it fails; gives what to throw. */
+  /** Notes why it fails; returns the error to throw. */
   failed(error: unknown): unknown {
     this.#failure = { error };
     return error;
   }
 
-  /** Is over, at its end or by its reader's leave where it has not failed. */
+  /** Ends it: unless it has failed, it came to its end or its reader left. */
   end(): void {
     this.#ended(this.events, this.#failure);
   }

@@ -18,7 +18,7 @@ import type { Event } from "../event.ts";
 /** The name of this library's meters and tracers. */
 export const SCOPE = "@flowmade-one/aether";
 
-/** Links that a span takes at most, as OpenTelemetry's SDKs do by default. */
+/** The most links of a span, the default of OpenTelemetry's SDKs. */
 const MAX_LINKS = 128;
 
 /** A span that has begun, and the context to do its work in. */
@@ -27,29 +27,29 @@ export interface Spanned {
   readonly within: Context;
 }
 
-/** What a span is begun with. */
+/** The arguments of a span. */
 export interface SpanInit {
   readonly name: string;
   readonly kind: SpanKind;
   readonly attributes: Attributes;
-  /** What it is about: the trace contexts in the metadata of these join it to who made them. */
+  /** Its events: the trace contexts in their metadata join it to the spans that made them. */
   readonly events: readonly Pick<Event, "metadata">[];
   /**
-   * What it is under: the active span, as where events are made and passed on, or the one that
-   * made the first of the events, as where they are handled. Where the one is not, the other.
+   * Its parent: `"active"`, the active span, when events are made and passed on; `"event"`, the span
+   * that made the first of the events, when they are handled. If there is none, the other one.
    */
   readonly under: "active" | "event";
 }
 
 /**
- * Begins this library's spans, joined over processes by W3C trace context in the metadata of
- * events. Without an SDK of OpenTelemetry it does nothing but look whether there is one by now.
+ * Begins this library's spans, joined across processes by W3C trace context in the metadata of
+ * events. Without an SDK of OpenTelemetry it only looks whether there is one by now.
  */
 export class Spans {
   readonly #tracer: Tracer = trace.getTracer(SCOPE);
   #installed = false;
 
-  /** Whether a tracing SDK is there by now. Look here before you gather what a span needs. */
+  /** Whether a tracing SDK is installed by now. Check before you gather the arguments of a span. */
   get installed(): boolean {
     if (this.#installed) return true;
     const provider = trace.getTracerProvider() as Partial<ProxyTracerProvider>;
@@ -58,12 +58,12 @@ export class Spans {
     return this.#installed = !absent;
   }
 
-  /** Begins a span; `undefined` where nothing records it. */
+  /** Begins a span; `undefined` if nothing records it. */
   begin({ name, kind, attributes, events, under }: SpanInit): Spanned | undefined {
     const here = context.active();
     const active = trace.getSpanContext(here);
     const made = contextsOf(events);
-    // Among several that made them none is the parent: then all are linked.
+    // If several spans made them, none is the parent: then all are linked.
     const maker = under === "event" || made.length === 1 ? made[0] : undefined;
     const parent = under === "active" ? active ?? maker : maker ?? active;
     const within = parent === undefined || parent === active
@@ -75,7 +75,7 @@ export class Spans {
   }
 }
 
-/** Ends `span`, as failed where there is an error. */
+/** Ends `span`, as failed if there is an error. */
 export function endSpan(span: Span, failure?: { readonly error: unknown }): void {
   if (failure !== undefined) {
     const { error } = failure;
@@ -85,12 +85,12 @@ export function endSpan(span: Span, failure?: { readonly error: unknown }): void
   span.end();
 }
 
-/** What telemetry calls an error: its name. */
+/** The name of an error in telemetry. */
 export function errorType(error: unknown): string {
   return error instanceof Error ? error.name : typeof error;
 }
 
-/** `span` as W3C trace context, for the metadata of what is made in it. */
+/** `span` as W3C trace context, for the metadata of events made in it. */
 export function traceContextOf(span: Span): { traceparent: string; tracestate?: string } {
   const { traceId, spanId, traceFlags, traceState } = span.spanContext();
   const traceparent = `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, "0")}`;
@@ -98,7 +98,7 @@ export function traceContextOf(span: Span): { traceparent: string; tracestate?: 
   return tracestate ? { traceparent, tracestate } : { traceparent };
 }
 
-/** The different spans that the events' metadata names. Callers may have passed anything. */
+/** The distinct spans that the events' metadata names. Callers may have passed any value. */
 function contextsOf(events: readonly Pick<Event, "metadata">[]): SpanContext[] {
   const found = new Map<string, SpanContext>();
   for (const event of events) {

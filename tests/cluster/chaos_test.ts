@@ -3,13 +3,12 @@ import type { ClusterOptions } from "../../cluster/options.ts";
 import { continuity } from "../chaos/continuity.ts";
 import { failovers } from "../chaos/failover.ts";
 import { history } from "../chaos/history.ts";
-import { hasMachineClock } from "../chaos/machine_clock.ts";
+import { NO_MACHINE_CLOCK } from "../chaos/machine_clock.ts";
 import { once } from "../chaos/once.ts";
 import { Chaos } from "../chaos/scenario.ts";
 import { takeovers } from "../chaos/takeover.ts";
 import { zombies } from "../chaos/zombie.ts";
-
-const ignore = !hasMachineClock;
+import { unlessSkipped } from "../support/skip.ts";
 
 /** Far beyond what is promised, in ms: machines that run tests are busy. */
 const LONG = 15_000;
@@ -23,7 +22,7 @@ const QUICK: ClusterOptions = {
 };
 
 function storm(name: string, fn: () => Promise<void>): void {
-  Deno.test({ name, ignore, fn });
+  Deno.test({ ...unlessSkipped(name, NO_MACHINE_CLOCK), fn });
 }
 
 storm(

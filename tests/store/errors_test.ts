@@ -92,8 +92,8 @@ Deno.test("messages say what could not be done, and how things stand", () => {
     'Cannot go on with the subscription to "orders": 10 events were waiting, and one more came',
     'Cannot read the event at sequence 9: "OrderPlaced" has schema 3, and 2 is the newest that ' +
     "is known here; deploy the upcasters of the newer code",
-    "Cannot use nats-server 2.10.0: 2.12.0 or newer is needed, for older ones ignore the checks " +
-    "that keep events safe",
+    "Cannot use nats-server 2.10.0: 2.12.0 or newer is needed, because older ones ignore the " +
+    "checks that keep events safe",
     'Cannot save event at version 3 of "order-7": node "a" does not own shard 12; send the command ' +
     "to the shard's owner",
     'Cannot claim shard 12: node "b" has claimed shard 12 under map 7; node "a" may claim it under ' +

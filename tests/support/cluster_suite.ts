@@ -8,6 +8,7 @@ import { assertEquals } from "@std/assert";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { NatsCluster } from "../../tools/nats_cluster.ts";
 import { Scene } from "./fixture.ts";
+import { type Skip, unlessSkipped } from "./skip.ts";
 
 /** What a suite is run by. */
 export interface ClusterStage {
@@ -21,7 +22,7 @@ export interface ClusterStage {
 export function clusterSuite(
   name: string,
   register: (stage: ClusterStage) => void,
-  { ignore = false }: { readonly ignore?: boolean } = {},
+  { skip = false }: { readonly skip?: Skip } = {},
 ): void {
   const fn = async (t: Deno.TestContext): Promise<void> => {
     await using cluster = await NatsCluster.start(3);
@@ -50,5 +51,5 @@ export function clusterSuite(
       });
     }
   };
-  Deno.test({ name, ignore, fn });
+  Deno.test({ ...unlessSkipped(name, skip), fn });
 }

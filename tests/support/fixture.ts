@@ -10,13 +10,14 @@ import { connect } from "@nats-io/transport-node";
 import { NatsCluster, type NatsClusterOptions } from "../../tools/nats_cluster.ts";
 import { NatsServer, type NatsServerOptions } from "../../tools/nats_server.ts";
 import { Proxy } from "./proxy.ts";
+import { type Skip, unlessSkipped } from "./skip.ts";
 
 /** Options for {@linkcode natsTest} and {@linkcode clusterTest}. */
 export interface TestOptions<Server = NatsServerOptions> {
   /** How to start the server, or each of the cluster's. */
   readonly server?: Server;
-  /** Leaves the test out. @default {false} */
-  readonly ignore?: boolean;
+  /** Leaves the test out, for this reason. @default {false} */
+  readonly skip?: Skip;
   /** Whether what the test leaves behind fails it. @default {true} */
   readonly leakCheck?: boolean;
 }
@@ -139,13 +140,13 @@ export class Scene {
 export function natsTest(
   name: string,
   run: (scene: Scene) => void | Promise<void>,
-  { server, ignore = false, leakCheck = true }: TestOptions = {},
+  { server, skip = false, leakCheck = true }: TestOptions = {},
 ): void {
   const fn = async (): Promise<void> => {
     await using own = await NatsServer.start(server);
     await play(new Scene([own]), run, leakCheck);
   };
-  Deno.test({ name, ignore, fn });
+  Deno.test({ ...unlessSkipped(name, skip), fn });
 }
 
 /** What a test works with that has a cluster. */
@@ -155,13 +156,13 @@ export type ClusterScene = Scene & { readonly cluster: NatsCluster };
 export function clusterTest(
   name: string,
   run: (scene: ClusterScene) => void | Promise<void>,
-  { server, ignore = false, leakCheck = true }: TestOptions<NatsClusterOptions> = {},
+  { server, skip = false, leakCheck = true }: TestOptions<NatsClusterOptions> = {},
 ): void {
   const fn = async (): Promise<void> => {
     await using cluster = await NatsCluster.start(3, server);
     await play(Object.assign(new Scene(cluster.servers), { cluster }), run, leakCheck);
   };
-  Deno.test({ name, ignore, fn });
+  Deno.test({ ...unlessSkipped(name, skip), fn });
 }
 
 /** A namespace that no other test has. */

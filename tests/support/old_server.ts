@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { fetchNatsServer } from "../../tools/nats_binary.ts";
 import { NatsServer } from "../../tools/nats_server.ts";
 import { Scene } from "./fixture.ts";
+import { unlessSkipped } from "./skip.ts";
 
 /** Whether apt can bring Debian's own old server here. */
 const DEBIAN = await Deno.readTextFile("/etc/os-release").then(
@@ -23,5 +24,5 @@ export function oldServerTest(name: string, run: (scene: Scene) => Promise<void>
       await scene.close();
     }
   };
-  Deno.test({ name, ignore: !DEBIAN, fn });
+  Deno.test({ ...unlessSkipped(name, !DEBIAN && "needs apt of Debian"), fn });
 }

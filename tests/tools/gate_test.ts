@@ -48,12 +48,17 @@ Deno.test("the gate leaves out only commands that it knows", () => {
   }
 });
 
-Deno.test("the closing lines of deno test are added up", () => {
+Deno.test("the last closing line of tests is read", () => {
   const output = `
 sends ok | 99 passed | 99 failed
 ok | 12 passed (3 steps) | 0 failed | 2 ignored (2s)
 FAILED | 1 passed | 2 failed | 1 filtered out (10ms)
 `;
-  assertEquals(testCounts(output), { passed: 13, failed: 2 });
+  assertEquals(testCounts(output), { passed: 1, failed: 2 });
+  assertEquals(testCounts("ok | 12 passed (3 steps) | 0 failed (2s)"), { passed: 12, failed: 0 });
+  assertEquals(testCounts("--- x\n\n7 passed, 1 failed, 3 ignored (3 so) in 2.0 s"), {
+    passed: 7,
+    failed: 1,
+  });
   assertEquals(testCounts("error: Type checking failed."), { passed: 0, failed: 0 });
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inReach, jsrUrl } from "../../tools/jsr.ts";
 import { withConfig } from "../../tools/prepare.ts";
+import { unlessSkipped } from "../support/skip.ts";
 import { ROOT } from "../../tools/root.ts";
 
 /** A JSR registry on loopback that holds `@std/assert` and notes what it was asked. */
@@ -157,8 +158,10 @@ Deno.test("prepare runs a script named from the caller's folder and passes on it
 });
 
 Deno.test({
-  name: "prepare passes SIGTERM on to the program it runs",
-  ignore: Deno.build.os === "windows", // which has no SIGTERM
+  ...unlessSkipped(
+    "prepare passes SIGTERM on to the program it runs",
+    Deno.build.os === "windows" && "Windows has no SIGTERM",
+  ),
   async fn() {
     await using place = await folder();
     const script =

@@ -1,17 +1,20 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Candidates } from "../../chaos/candidates.ts";
 import { election } from "../../chaos/election.ts";
-import { hasMachineClock } from "../../chaos/machine_clock.ts";
+import { NO_MACHINE_CLOCK } from "../../chaos/machine_clock.ts";
 import { natsLeader } from "../../chaos/nats_leader.ts";
 import { checkReigns, type Note, type Reign, reignsOf } from "../../chaos/reigns.ts";
 import { Chaos } from "../../chaos/scenario.ts";
 import { natsTest, type Scene } from "../../support/fixture.ts";
+import { unlessSkipped } from "../../support/skip.ts";
 
-const ignore = !hasMachineClock;
+const skip = NO_MACHINE_CLOCK;
 
 Deno.test({
-  name: "In a storm over candidates and NATS servers no two leases are valid at once",
-  ignore,
+  ...unlessSkipped(
+    "In a storm over candidates and NATS servers no two leases are valid at once",
+    skip,
+  ),
   fn: async () => {
     const findings = await election.run(new Chaos(5, 20_000));
     assert(Number(findings.leases) >= 3, `There was hardly a storm: ${Deno.inspect(findings)}`);
@@ -19,8 +22,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "Losing the NATS server that leads the bucket changes no leader",
-  ignore,
+  ...unlessSkipped("Losing the NATS server that leads the bucket changes no leader", skip),
   fn: async () => {
     const findings = await natsLeader.run(new Chaos(5, 20_000));
     assertEquals(findings["servers killed"], 1);
@@ -56,12 +58,12 @@ natsTest("A leader that was stopped does not believe in its lease any more", asy
   const reigns = await stopped(scene, 1);
   assert(reigns.length >= 2);
   assert(checkReigns(reigns) > 0);
-}, { ignore });
+}, { skip });
 
 natsTest("Control: with twice the validity, two leaders at once are found", async (scene) => {
   const reigns = await stopped(scene, 2);
   assertThrows(() => checkReigns(reigns), Error, "Two leaders");
-}, { ignore });
+}, { skip });
 
 Deno.test("checkReigns() finds a term that does not grow", () => {
   const reign = { nodeId: "a", term: 7, from: 0, until: 1, reason: undefined };

@@ -39,7 +39,7 @@ natsTest("A resigned lease is taken over at once, with a greater term", async (s
   assertEquals(seen.filter((nodeId) => nodeId !== undefined), ["a", "b"]);
   assert(second.term > first.term);
   assertEquals((await endOf(first)).reason, "resigned");
-  assertThrows(() => first.assertValid(), Error, "the lease was given up; campaign again");
+  assertThrows(() => first.assertValid(), Error, "the node gave the lease up; campaign again");
   await first.resign();
   assertEquals(await one.leader(), { nodeId: "b", term: second.term });
   await one[Symbol.asyncDispose]();

@@ -1,5 +1,6 @@
 import { assert, assertMatch } from "@std/assert";
 import { explore } from "../../support/explore.ts";
+import { unlessSkipped } from "../../support/skip.ts";
 import { RULES, type Rules } from "./handoff_draft.ts";
 import { handoffModel } from "./handoff_model.ts";
 import type { Bounds } from "./handoff_world.ts";
@@ -71,8 +72,10 @@ const LONG: readonly Partial<Bounds>[] = [
 for (const bounds of LONG) {
   const name = JSON.stringify(bounds).replace(/["{}]/g, "");
   Deno.test({
-    name: `a shard moves safely within larger bounds, which takes long: ${name}`,
-    ignore: !isLong,
+    ...unlessSkipped(
+      `a shard moves safely within larger bounds: ${name}`,
+      !isLong && "only with AETHER_LONG=1",
+    ),
     fn: () => visit(bounds, 200_000),
   });
 }

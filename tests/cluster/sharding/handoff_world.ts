@@ -1,9 +1,9 @@
+import type { NodeIncarnation } from "../../../cluster/incarnation.ts";
 import {
   beginHandoff,
   type HandoffAnswer,
   type HandoffState,
 } from "../../../cluster/sharding/handoff.ts";
-import type { ShardOwner } from "../../../cluster/sharding/shard_map.ts";
 
 /** How much may happen. */
 export interface Bounds {
@@ -21,7 +21,7 @@ export interface Bounds {
 }
 
 /** Lives of the nodes A, B and the spare C, by number: A1, A2, B1, B2, C1, C2. */
-export const PROCESSES: readonly ShardOwner[] = ["A", "B", "C"].flatMap((nodeId) =>
+export const PROCESSES: readonly NodeIncarnation[] = ["A", "B", "C"].flatMap((nodeId) =>
   ["1", "2"].map((incarnation) => ({ nodeId, incarnation }))
 );
 export const NAMES = PROCESSES.map(({ nodeId, incarnation }) => nodeId + incarnation);

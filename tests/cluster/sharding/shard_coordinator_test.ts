@@ -169,10 +169,10 @@ Deno.test("a map that cannot be read is told of, and dealing goes on when it can
   await bed.end();
 });
 
-Deno.test("the same problem is told of once in a while, others at once", () => {
-  const told: unknown[] = [];
-  const reports = new ErrorThrottle((error) => told.push(error));
+Deno.test("ErrorThrottle reports a repeated problem once in a while, and another one at once", () => {
+  const reported: unknown[] = [];
+  const errors = new ErrorThrottle((error) => reported.push(error));
   const [one, other] = [new TypeError("one"), new TypeError("other")];
-  for (const error of [one, new TypeError("one"), other, one, other]) reports.tell(error);
-  assertEquals(told, [one, other]);
+  for (const error of [one, new TypeError("one"), other, one, other]) errors.report(error);
+  assertEquals(reported, [one, other]);
 });

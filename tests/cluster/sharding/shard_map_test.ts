@@ -1,13 +1,12 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import { isSameIncarnation, type NodeIncarnation } from "../../../cluster/incarnation.ts";
 import { formatShardMap, parseShardMap } from "../../../cluster/sharding/shard_map_json.ts";
 import {
   emptyShardMap,
-  isSameOwner,
   nextShardMap,
   type ShardMap,
   shardMoves,
-  type ShardOwner,
 } from "../../../cluster/sharding/shard_map.ts";
 import { planShards } from "../../../cluster/sharding/shard_plan.ts";
 
@@ -58,7 +57,7 @@ Deno.test("steps of any size with any owners gone end in as few moves as one lea
     fc.integer({ min: 1, max: 9 }),
     (start, among, maxMoves) => {
       const living = among.map((it, at) => ({ ...it, capacity: 1 + at % 2 }));
-      const gone = (owner: ShardOwner) => !among.some((it) => isSameOwner(it, owner));
+      const gone = (owner: NodeIncarnation) => !among.some((it) => isSameIncarnation(it, owner));
       const leap = shardMoves(start.shards, planShards(start, living));
       let current = start;
       let moved = 0;
@@ -87,7 +86,7 @@ Deno.test("moves are taken from their owners in turn", () => {
 
 Deno.test("shards of those who are gone all move, beside those that may", () => {
   const current: ShardMap = { version: 5, shards: [A, A, B, B, undefined] };
-  const options = { maxMoves: 1, gone: (it: ShardOwner) => it.nodeId === "a" };
+  const options = { maxMoves: 1, gone: (it: NodeIncarnation) => it.nodeId === "a" };
   const next = nextShardMap(current, new Array(5).fill(C), options);
   assertEquals(next, { version: 6, shards: [C, C, C, B, C] });
   assertEquals(nextShardMap(current, new Array(5).fill(C), { ...options, maxMoves: 0 }), {

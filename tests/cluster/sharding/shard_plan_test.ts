@@ -1,12 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import { isSameIncarnation, type NodeIncarnation } from "../../../cluster/incarnation.ts";
 import {
   emptyShardMap,
-  isSameOwner,
   nextShardMap,
   type ShardMap,
   shardMoves,
-  type ShardOwner,
 } from "../../../cluster/sharding/shard_map.ts";
 import { planShards, type ShardMember } from "../../../cluster/sharding/shard_plan.ts";
 
@@ -27,11 +26,11 @@ function settled(shards: number, among: readonly ShardMember[]): ShardMap {
 
 /** How many shards each member has. */
 function countsOf(shards: ShardMap["shards"], among: readonly ShardMember[]): number[] {
-  const tally = new Map<ShardOwner | undefined, number>();
+  const tally = new Map<NodeIncarnation | undefined, number>();
   for (const owner of shards) tally.set(owner, (tally.get(owner) ?? 0) + 1);
   const counts = among.map(() => 0);
   for (const [owner, count] of tally) {
-    const at = among.findIndex((it) => isSameOwner(owner, it));
+    const at = among.findIndex((it) => isSameIncarnation(owner, it));
     if (at >= 0) counts[at]! += count;
   }
   return counts;
@@ -74,7 +73,7 @@ function servedMoves(
   after: ShardMap["shards"],
   among: readonly ShardMember[],
 ): number {
-  const isMember = (owner: ShardOwner) => among.some((it) => isSameOwner(it, owner));
+  const isMember = (owner: NodeIncarnation) => among.some((it) => isSameIncarnation(it, owner));
   return shardMoves(before, after).filter(({ from }) => from !== undefined && isMember(from))
     .length;
 }
@@ -91,7 +90,9 @@ const cluster = fc.array(
     capacity,
   }, { noNullPrototype: true }),
   { maxLength: 7 },
-).map((list) => list.filter((it, at) => list.findIndex((other) => isSameOwner(it, other)) === at));
+).map((list) =>
+  list.filter((it, at) => list.findIndex((other) => isSameIncarnation(it, other)) === at)
+);
 
 Deno.test("a plan gives everybody its exact share rounded, with the fewest moves there are", () => {
   fc.assert(fc.property(
@@ -106,7 +107,7 @@ Deno.test("a plan gives everybody its exact share rounded, with the fewest moves
         if (able.length === 0) {
           assert(target.every((owner) => owner === undefined));
         } else {
-          assert(target.every((owner) => able.some((it) => isSameOwner(it, owner))));
+          assert(target.every((owner) => able.some((it) => isSameIncarnation(it, owner))));
           const counts = countsOf(target, able);
           for (const [at, share] of sharesOf(shards, able).entries()) {
             assert(Math.abs(counts[at]! - share) < 1 + 1e-9, `${counts[at]} of ${share}`);

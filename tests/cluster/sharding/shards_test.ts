@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
+import type { NodeIncarnation } from "../../../cluster/incarnation.ts";
 import type { HandoffAnswer } from "../../../cluster/sharding/handoff.ts";
-import type { ShardMap, ShardOwner } from "../../../cluster/sharding/shard_map.ts";
+import type { ShardMap } from "../../../cluster/sharding/shard_map.ts";
 import { type ShardClaims, Shards, type ShardsParts } from "../../../cluster/sharding/shards.ts";
 import { FencedError, type FenceHolder } from "../../../store/errors.ts";
 import type { RequestMux } from "../../../store/nats/requests.ts";
@@ -66,7 +67,7 @@ class Bed implements AsyncDisposable {
   }
 }
 
-function life(nodeId: string): ShardOwner {
+function life(nodeId: string): NodeIncarnation {
   return { nodeId, incarnation: "1" };
 }
 

@@ -70,7 +70,7 @@ Deno.test("an event's size is that of its JSON in bytes, and headers have their 
   assertEquals([error.size, error.limit], [bytes + 11, bytes + 10]);
 });
 
-Deno.test("within a batch versions of one actor grow, and no id stands twice", () => {
+Deno.test("within a batch versions of one actor grow, and no id is in it twice", () => {
   const events = [
     sample({ version: 2 }),
     sample({ actorId: "b-1" }),
@@ -80,7 +80,7 @@ Deno.test("within a batch versions of one actor grow, and no id stands twice", (
   const turned = events.toReversed();
   assertThrows(() => prepareJson(turned, LIMIT), InvalidEventError, "follows version 9");
   const twice = [events[0]!, { ...events[1]!, id: events[0]!.id }];
-  assertThrows(() => prepareJson(twice, LIMIT), InvalidEventError, "stands twice");
+  assertThrows(() => prepareJson(twice, LIMIT), InvalidEventError, "is twice in the batch");
 });
 
 Deno.test("expectations are kept by actor, and those that cannot be are RangeErrors", () => {

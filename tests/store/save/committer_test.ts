@@ -62,7 +62,14 @@ function commit(upTo: number, last: number): Promise<unknown> {
     },
   };
   const api = { requests, direct: "direct", layout: { genesis: "genesis" } };
-  const parts = { api, heads: new HeadCache(9), reader, publisher, pause: 10, markerOf: () => "m" };
+  const parts = {
+    api,
+    heads: new HeadCache(9),
+    headReader: reader,
+    publisher,
+    pause: 10,
+    markerOf: () => "m",
+  };
   const committer = new Committer(parts as never);
   return committer.commit({
     op: "op",

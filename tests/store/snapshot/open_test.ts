@@ -112,7 +112,7 @@ natsTest("What is kept of an actor is fixed when the stream is made", async (sce
     assertEquals(await again.getLatestSnapshot("order-1", { schemaVersion: 1 }), undefined);
   }
   const { problems } = await refusal(connection, { namespace, keep: 2 });
-  assertEquals(problems, ["max_msgs_per_subject is 3 and must be 2, as many as are to be kept"]);
+  assertEquals(problems, ["max_msgs_per_subject is 3 and must be 2, the value of keep"]);
 });
 
 natsTest("Ten stores that open a new namespace at once all work", async (scene) => {

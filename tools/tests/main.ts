@@ -1,0 +1,72 @@
+/**
+ * `deno task test [--verbose] [paths or words] [flags of deno test]` runs the test files side by side, each in
+ * a process of its own. A path runs what lies there; any other word runs the files whose path holds it or, if
+ * there are none, the tests whose name holds it.
+ *
+ * The last line counts the tests, and says why some were ignored. `DENO_JOBS` sets how many files run at once.
+ */
+import process from "node:process";
+import { ROOT } from "../root.ts";
+import { inOrder, parseArguments, select, testFiles } from "./plan.ts";
+import { Report } from "./report.ts";
+import { TestRun } from "./run.ts";
+
+/** Files that run at once for each core: most of their time, tests wait for servers. */
+const PER_CORE = 3;
+
+function jobs(): number {
+  const given = Number(Deno.env.get("DENO_JOBS"));
+  return given >= 1 ? Math.floor(given) : Math.max(2, navigator.hardwareConcurrency * PER_CORE);
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const { verbose, words, flags, asIs } = parseArguments(args);
+  const { files, filter } = await select(words, await testFiles());
+  const filters = filter === undefined ? [] : ["--filter", filter];
+  if (asIs) return await plain([...flags, ...filters, ...(words.length > 0 ? files : [])]);
+
+  const report = new Report(files.length + 1, verbose);
+  const run = new TestRun([...flags, ...filters], report);
+  const stop = stopOnSignals(run);
+  try {
+    await run.all(inOrder(files), jobs());
+  } finally {
+    stop();
+  }
+  const { passed, failed, ignored } = report.totals;
+  if (passed + failed + ignored === 0) {
+    const what = [...words, ...flags].join(" ");
+    throw new RangeError(`Cannot find a test file, or the name of a test, by ${what || "nothing"}`);
+  }
+  report.end();
+  return failed === 0 && !run.stopped ? 0 : 1;
+}
+
+/** Runs `deno test` in our place, where its own output is what is wanted. */
+async function plain(args: readonly string[]): Promise<number> {
+  const { code } = await new Deno.Command(Deno.execPath(), {
+    args: ["test", "-A", ...args],
+    cwd: ROOT,
+    stdin: "inherit",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn().status;
+  return code;
+}
+
+/** Ends the test processes when we are to end. */
+function stopOnSignals(run: TestRun): () => void {
+  const signals: Deno.Signal[] = Deno.build.os === "windows"
+    ? ["SIGINT", "SIGBREAK"]
+    : ["SIGINT", "SIGTERM", "SIGHUP"];
+  const stop = () => run.stop();
+  for (const signal of signals) Deno.addSignalListener(signal, stop);
+  return () => signals.forEach((signal) => Deno.removeSignalListener(signal, stop));
+}
+
+try {
+  process.exitCode = await main(Deno.args);
+} catch (error) {
+  console.error(error instanceof RangeError ? error.message : error);
+  process.exitCode = 1;
+}

@@ -1,11 +1,13 @@
 import { type ActorState, advance } from "./actor_state.ts";
-import type { GroupPolicy } from "./group_policy.ts";
+import type { SavePace } from "./save_pace.ts";
 import type { PendingCommand } from "./pending_command.ts";
 import { type CommandPlan, plan, type PlannedCommand } from "./plan.ts";
 import { load, takeSnapshot } from "./rehydrate.ts";
 import type { StateCache } from "./state_cache.ts";
 import { UnknownSaves } from "./unknown_saves.ts";
 import { isAetherError, type VersionConflictError } from "../errors.ts";
+import type { SavePart } from "../format/runs.ts";
+import type { InnerSaveOptions } from "../format/save_options.ts";
 import type { EventStore } from "../store.ts";
 
 /** The most commands that are saved together. */
@@ -33,11 +35,11 @@ export class ActorQueue {
   readonly #store: EventStore;
   readonly #actorId: string;
   readonly #states: StateCache;
-  readonly #pace: GroupPolicy;
+  readonly #pace: SavePace;
   readonly #queue: PendingCommand[] = [];
 
   /** Begins empty; states of actors are kept in `states`. */
-  constructor(store: EventStore, actorId: string, states: StateCache, pace: GroupPolicy) {
+  constructor(store: EventStore, actorId: string, states: StateCache, pace: SavePace) {
     this.#store = store;
     this.#actorId = actorId;
     this.#states = states;
@@ -137,14 +139,18 @@ export class ActorQueue {
   async #save({ base, commands, events, originals }: CommandPlan): Promise<
     VersionConflictError | undefined
   > {
-    const expect = [{ actorId: this.#actorId, version: base.version }];
+    const options: InnerSaveOptions = {
+      expect: [{ actorId: this.#actorId, version: base.version }],
+      // Each command's events are a commit of their own, in one message with the others'.
+      parts: partsOf(commands),
+    };
     const contention = new ContentionWait(...UNKNOWN_WAITS);
     const doubt = new UnknownSaves();
     for (const { job } of commands) job.saving();
     for (;;) {
       try {
         const saved = doubt.exists ? events : originals;
-        await this.#pace.run(commands.length, () => this.#store.saveEvents(saved, { expect }));
+        await this.#pace.run(() => this.#store.saveEvents(saved, options));
         doubt.end("saved");
         return undefined;
       } catch (error) {
@@ -196,8 +202,17 @@ export class ActorQueue {
       if (group.length === MAX_GROUP || (group.length > 0 && !fits(job, group[0]!))) break;
       group.push(job);
     }
-    return this.#pace.favoursGroup(group.length) ? group : group.slice(0, 1);
+    return group;
   }
+}
+
+/** The events of each command that led to some. */
+function partsOf(commands: readonly PlannedCommand[]): SavePart[] {
+  return commands.flatMap(({ outcome }) =>
+    "result" in outcome && outcome.result.events.length > 0
+      ? [{ events: outcome.result.events.length }]
+      : []
+  );
 }
 
 /** Whether two commands may be saved together. */

@@ -1,6 +1,6 @@
 import { ActorQueue } from "./actor_queue.ts";
 import type { Decider } from "./decider.ts";
-import { GroupPolicy } from "./group_policy.ts";
+import { SavePace } from "./save_pace.ts";
 import {
   type AnyDecider,
   type ExecuteOptions,
@@ -21,7 +21,7 @@ interface CommandQueues {
   /** Only those of actors with commands under way. */
   readonly queues: Map<string, ActorQueue>;
   readonly states: StateCache;
-  readonly pace: GroupPolicy;
+  readonly pace: SavePace;
 }
 
 const queuesByStore = new WeakMap<EventStore, CommandQueues>();
@@ -104,7 +104,7 @@ function queuesOf(store: EventStore): CommandQueues {
   if (commands === undefined) {
     const owner = cacheOwnerOf(store);
     const { states, pace } = owner === store
-      ? { states: new StateCache(KEPT_STATES), pace: new GroupPolicy() }
+      ? { states: new StateCache(KEPT_STATES), pace: new SavePace() }
       : queuesOf(owner);
     commands = { queues: new Map(), states, pace };
     queuesByStore.set(store, commands);

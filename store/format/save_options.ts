@@ -8,3 +8,9 @@ export interface InnerSaveOptions extends SaveOptions {
   /** The commands that parts of the events are the outcome of, in order; they add up to all. */
   readonly parts?: readonly SavePart[] | undefined;
 }
+
+/** The parts of a save of `count` events. */
+export function partsOf({ parts, command }: InnerSaveOptions, count: number): readonly SavePart[] {
+  if (parts === undefined) return [{ events: count, command }];
+  return parts.map((part) => ({ ...part, command: part.command ?? command }));
+}

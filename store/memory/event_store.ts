@@ -17,7 +17,7 @@ import { contentOf, EventDecoder } from "../format/decode.ts";
 import { type Encoding, haveBodies, withBodies } from "../format/encode.ts";
 import { Layout } from "../format/layout.ts";
 import { divide, membersOf } from "../format/runs.ts";
-import type { InnerSaveOptions } from "../format/save_options.ts";
+import { type InnerSaveOptions, partsOf } from "../format/save_options.ts";
 import { MemoryFollower } from "./live_source.ts";
 import { type KeptEvent, MemoryLog } from "./log.ts";
 import type {
@@ -110,7 +110,7 @@ export class InMemoryEventStore implements EventStore {
     const { signal } = options;
     if (signal?.aborted) throw unavailable(checked[0]!, signal.reason);
     const actors = [...new Set(checked.map(({ actorId }) => actorId))];
-    const { parts = [{ events: checked.length, command: options.command }] } = options;
+    const parts = partsOf(options, checked.length);
     return await this.#lanes.run(actors, async () => {
       const prepared = haveBodies(checked) ? checked : await withBodies(checked);
       if (signal?.aborted) throw unavailable(checked[0]!, signal.reason);

@@ -3,7 +3,7 @@ import { MAX_BYTES, prepareEvents, prepareExpected } from "../check/events.ts";
 import type { Connection } from "../connection.ts";
 import type { Event } from "../event.ts";
 import type { CheckedEvent, Encoding } from "../format/encode.ts";
-import type { InnerSaveOptions } from "../format/save_options.ts";
+import { type InnerSaveOptions, partsOf } from "../format/save_options.ts";
 import type { SavePlan } from "./plan.ts";
 
 /** What a planner goes by. */
@@ -52,7 +52,7 @@ export class SavePlanner {
       expect: prepareExpected(options.expect, checked),
       deadline: begun + timeout,
       signal: options.signal,
-      parts: options.parts ?? [{ events: checked.length, command: options.command }],
+      parts: partsOf(options, checked.length),
       maxBytes,
       within: told ? context.active() : undefined,
     };

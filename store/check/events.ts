@@ -128,6 +128,21 @@ export function prepareEvent(event: Event, maxBytes: number): PreparedEvent {
   return checkEvent(event, json) as PreparedEvent;
 }
 
+/**
+ * Refuses a receipt that no message can hold.
+ *
+ * @throws {EventTooLargeError} It is too large.
+ */
+export function checkReceipt(
+  actorId: string,
+  version: number,
+  body: Uint8Array,
+  maxBytes: number,
+): void {
+  const limit = maxBytes - HEADER_ROOM;
+  if (body.length > limit) throw new EventTooLargeError(actorId, version, body.length, limit);
+}
+
 /** Bytes of the shortest value in JSON, including the comma after it. */
 const LEAST_BYTES = 2;
 

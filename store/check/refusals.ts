@@ -14,7 +14,10 @@ export function expectationFailed(
 }
 
 /** The error of a save that is certainly not stored; `event` is its first. */
-export function unavailable(event: CheckedEvent, cause: unknown): StoreUnavailableError {
+export function unavailable(
+  event: Pick<CheckedEvent, "actorId" | "version">,
+  cause: unknown,
+): StoreUnavailableError {
   const { actorId, version } = event;
   const reason = cause instanceof Error
     ? cause.message
@@ -38,4 +41,16 @@ export function conflictOf(event: CheckedEvent, current: number): VersionConflic
       `other events of its batch are stored already, this one is not; current version is ${current}`,
     )
     : new VersionConflictError(actorId, version, current);
+}
+
+/** The conflict of a save with an actor that does not end any more where it was decided. */
+export function endMoved(
+  actorId: string,
+  expected: number,
+  current: number,
+  events: readonly CheckedEvent[],
+): VersionConflictError {
+  const attempted = events.find((event) => event.actorId === actorId)?.version ?? expected;
+  const reason = `another command was handled meanwhile, and current version is ${current}`;
+  return new VersionConflictError(actorId, attempted, current, reason);
 }

@@ -51,6 +51,21 @@ export interface Run {
   /** The index in its save of the first event. */
   readonly index: number;
   readonly saves: readonly RunSave[];
+  /** In a message without events: what it holds instead. */
+  readonly receipt?: Receipt;
+}
+
+/** The outcome of a command that led to no event. */
+export interface Receipt {
+  /** The actor's version. */
+  readonly version: number;
+  /** The outcome, encoded. */
+  readonly body: Uint8Array;
+}
+
+/** The version of an actor behind a run of it. */
+export function versionBehind({ events, receipt }: Run): number {
+  return receipt?.version ?? events.at(-1)!.version;
 }
 
 /** What a run takes: how large its message is going to be at most. */

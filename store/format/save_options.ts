@@ -1,3 +1,4 @@
+import type { ActorEnd } from "../command_log.ts";
 import type { SaveOptions } from "../options.ts";
 import type { SavePart } from "./runs.ts";
 
@@ -7,6 +8,8 @@ export interface InnerSaveOptions extends SaveOptions {
   readonly command?: string | undefined;
   /** The commands that parts of the events are the outcome of, in order; they add up to all. */
   readonly parts?: readonly SavePart[] | undefined;
+  /** Where actors must end exactly, receipts included: the events were decided on that. */
+  readonly ends?: ReadonlyMap<string, ActorEnd> | undefined;
 }
 
 /** The parts of a save of `count` events. */

@@ -6,6 +6,8 @@ import { StoredNotifier } from "../event_stored.ts";
 import { Layout } from "../format/layout.ts";
 import { type OpenedStream, openStream } from "./event_stream.ts";
 import { checkOptions, type JetStreamEventStoreOptions } from "./options.ts";
+import { keepCommandLog } from "../command_log.ts";
+import { StreamCommandLog } from "./command_log.ts";
 import { partsOf } from "./parts.ts";
 import { openRequests } from "../nats/open.ts";
 import { attempt } from "../nats/retry.ts";
@@ -129,6 +131,7 @@ export class JetStreamEventStore implements EventStore {
       maxMessage: limit > 0 ? limit : Infinity,
     });
     this.#path = detour === undefined ? queue : detour(parts, queue);
+    keepCommandLog(this, new StreamCommandLog(parts, this.#planner, this.#path));
   }
 
   /**

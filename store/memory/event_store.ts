@@ -1,7 +1,16 @@
 import { categoryOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
-import { checkRoom, MAX_BYTES, prepareEvents, prepareExpected } from "../check/events.ts";
+import { encodeJson } from "../base/json.ts";
+import { encodeToken } from "../base/token.ts";
+import { type CommandReceipt, keepCommandLog } from "../command_log.ts";
+import {
+  checkReceipt,
+  checkRoom,
+  MAX_BYTES,
+  prepareEvents,
+  prepareExpected,
+} from "../check/events.ts";
 import {
   checkActorId,
   checkCategory,
@@ -86,6 +95,10 @@ export class InMemoryEventStore implements EventStore {
     this.#notifier = new StoredNotifier(namespace, options);
     this.#encoding = { maxBytes, codec, upcasters };
     this.#decoder = new EventDecoder(codec, upcasters);
+    keepCommandLog(this, {
+      record: (receipt, signal) => this.#record(receipt, signal),
+      endOf: (actorId) => Promise.resolve(this.#log.endOf(actorId)),
+    });
   }
 
   /** See {@linkcode EventStore.saveEvent}. */
@@ -117,11 +130,28 @@ export class InMemoryEventStore implements EventStore {
       const members = membersOf(parts, prepared);
       const { runs } = divide(members, this.#encoding.maxBytes);
       checkRoom(prepared.length, runs.length, { actors, expect });
-      const repeated = this.#log.check(prepared, expect);
+      const repeated = this.#log.check(prepared, expect, options.ends);
       if (repeated !== undefined) return { sequence: repeated, duplicate: true };
       const sequence = this.#log.add(this.#nextOp(), members, runs);
       await this.#notifier.notify(prepared);
       return { sequence, duplicate: false };
+    });
+  }
+
+  /** See {@linkcode CommandLog.record}. */
+  async #record(
+    { actorId, commandId, end, outcome }: CommandReceipt,
+    signal: AbortSignal | undefined,
+  ): Promise<SaveReceipt> {
+    this.#checkOpen("record a command");
+    encodeToken(commandId);
+    const body = encodeJson(outcome);
+    checkReceipt(actorId, end.version, body, this.#encoding.maxBytes);
+    return await this.#lanes.run([actorId], () => {
+      if (signal?.aborted) throw unavailable({ actorId, version: end.version }, signal.reason);
+      this.#log.check([], new Map(), new Map([[actorId, end]]));
+      const sequence = this.#log.addReceipt(actorId, commandId, body);
+      return Promise.resolve({ sequence, duplicate: false });
     });
   }
 

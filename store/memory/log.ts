@@ -1,14 +1,31 @@
-import { conflictOf, expectationFailed } from "../check/refusals.ts";
+import { conflictOf, endMoved, expectationFailed } from "../check/refusals.ts";
+import type { ActorEnd } from "../command_log.ts";
 import type { Commit } from "../event.ts";
 import type { PreparedEvent } from "../format/encode.ts";
-import { asStreamSequence, type Position, positionOf } from "../format/position.ts";
+import {
+  asStreamSequence,
+  type Position,
+  positionOf,
+  type StreamSequence,
+} from "../format/position.ts";
 import type { Member, Run } from "../format/runs.ts";
 
 /** An event as it is kept: encoded, so that nothing of the caller's is shared. */
 export interface KeptEvent extends PreparedEvent {
   readonly sequence: Position;
   readonly commit: Commit;
+  /** The command that led to it. */
+  readonly command: string | undefined;
   /** When it was stored, in ms since 1970. */
+  readonly time: number;
+}
+
+/** A receipt as it is kept. */
+export interface KeptReceipt {
+  readonly sequence: Position;
+  readonly version: number;
+  readonly commandId: string;
+  readonly body: Uint8Array;
   readonly time: number;
 }
 
@@ -20,6 +37,9 @@ export class MemoryLog {
   #last = asStreamSequence(1);
   /** The last position that is taken. */
   #end = positionOf(this.#last);
+  /** The last message of each actor that has one. */
+  readonly #ends = new Map<string, StreamSequence>();
+  readonly #receipts = new Map<string, KeptReceipt[]>();
   #grown = Promise.withResolvers<void>();
 
   /** All events in the order of the store; only ever grows. */
@@ -53,6 +73,16 @@ export class MemoryLog {
     return this.#actors.get(actorId)?.at(-1)?.version ?? 0;
   }
 
+  /** Where the actor ends, receipts included. */
+  endOf(actorId: string): ActorEnd {
+    return { version: this.latest(actorId), sequence: this.#ends.get(actorId) ?? 0 };
+  }
+
+  /** The receipts of an actor, in order. */
+  receiptsOf(actorId: string): readonly KeptReceipt[] {
+    return this.#receipts.get(actorId) ?? [];
+  }
+
   /** Index of the first event at position `sequence` or after. */
   indexOf(sequence: number): number {
     return firstWhere(this.#events, (event) => event.sequence >= sequence);
@@ -62,6 +92,7 @@ export class MemoryLog {
   check(
     events: readonly PreparedEvent[],
     expect: ReadonlyMap<string, number>,
+    ends: ReadonlyMap<string, ActorEnd> = new Map(),
   ): number | undefined {
     const latest = new Map<string, number>();
     for (const { actorId } of events) latest.set(actorId, this.latest(actorId));
@@ -70,6 +101,10 @@ export class MemoryLog {
       for (const [actorId, expected] of expect) {
         const current = this.latest(actorId);
         if (current !== expected) throw expectationFailed(actorId, expected, current, events);
+      }
+      for (const [actorId, { version, sequence }] of ends) {
+        const end = this.endOf(actorId);
+        if (end.sequence !== sequence) throw endMoved(actorId, version, end.version, events);
       }
       return undefined;
     }
@@ -91,17 +126,18 @@ export class MemoryLog {
   /** Adds the events of one save; gives the position of the last one. */
   add(op: string, members: readonly Member[], runs: readonly Run[]): Position {
     const time = Date.now();
-    const commits = members.length === 1
-      ? commitsOf(op, members[0]!)
-      : members.flatMap((member, at) => commitsOf(`${op}.${at}`, member));
+    const facts = members.length === 1
+      ? factsOf(op, members[0]!)
+      : members.flatMap((member, at) => factsOf(`${op}.${at}`, member));
     let at = 0;
     for (const { actorId, events } of runs) {
       this.#last = asStreamSequence(this.#last + 1);
+      this.#ends.set(actorId, this.#last);
       const history = this.#actors.get(actorId) ?? [];
       this.#actors.set(actorId, history);
       for (const [index, event] of events.entries()) {
         const sequence = positionOf(this.#last, index);
-        const stored = { ...event, sequence, commit: commits[at++]!, time };
+        const stored = { ...event, sequence, ...facts[at++]!, time };
         history.push(stored);
         this.#events.push(stored);
         this.#end = sequence;
@@ -116,6 +152,18 @@ export class MemoryLog {
     this.#grown.resolve();
     this.#grown = Promise.withResolvers();
     return last;
+  }
+
+  /** Adds the outcome of a command that led to no event; gives its position. */
+  addReceipt(actorId: string, commandId: string, body: Uint8Array): Position {
+    this.#last = asStreamSequence(this.#last + 1);
+    this.#end = positionOf(this.#last);
+    this.#ends.set(actorId, this.#last);
+    const receipts = this.#receipts.get(actorId) ?? [];
+    this.#receipts.set(actorId, receipts);
+    const version = this.latest(actorId);
+    receipts.push({ sequence: this.#end, version, commandId, body, time: Date.now() });
+    return this.#end;
   }
 
   #find({ actorId, version }: PreparedEvent): KeptEvent | undefined {
@@ -145,6 +193,7 @@ function firstWhere(
   return low;
 }
 
-function commitsOf(op: string, { events }: Member): Commit[] {
-  return events.map((_, index) => ({ op, index, count: events.length }));
+function factsOf(op: string, { events, command }: Member): Pick<KeptEvent, "commit" | "command">[] {
+  const { length: count } = events;
+  return events.map((_, index) => ({ commit: { op, index, count }, command }));
 }

@@ -7,7 +7,7 @@ import {
   positionOf,
   type StreamSequence,
 } from "../format/position.ts";
-import type { Run } from "../format/runs.ts";
+import { type Run, versionBehind } from "../format/runs.ts";
 import { backoff } from "../nats/backoff.ts";
 import { readLast } from "../nats/direct_get.ts";
 import type { Publisher, TryOutcome } from "../nats/publisher.ts";
@@ -16,7 +16,7 @@ import type { SaveReceipt } from "../options.ts";
 import type { HeadReader } from "../read/head_reader.ts";
 import type { Head, HeadCache } from "../read/heads.ts";
 import { isOf, NO_HEAD } from "../read/message_facts.ts";
-import { type ExpectedHeads, messagesOf, type Save } from "./messages.ts";
+import { type ExpectedHeads, messagesOf, type Save, subjectOfSave } from "./messages.ts";
 import { beginsAtOne, decide, isNew, outcomeOfEvents } from "./outcome.ts";
 import { type SaveOutcome, settle } from "./settle.ts";
 
@@ -55,7 +55,7 @@ export class Committer {
     const { api } = this.#parts;
     const { signal } = save;
     let retry: ReturnType<typeof backoff> | undefined;
-    /** The expectedHeads of tries whose outcome is unknown, and the connection's epoch at the first. */
+    /** The heads of tries whose outcome is unknown, and the connection's epoch at the first. */
     let unsettled: ExpectedHeads | undefined;
     let epoch = api.requests.epoch;
     let fresh = false;
@@ -100,7 +100,7 @@ export class Committer {
     }
     if (signal?.aborted) cause = signal.reason;
     throw unsettled === undefined
-      ? unavailable(save.events[0]!, cause)
+      ? unavailable(subjectOfSave(save), cause)
       : this.#unknown(save, unsettled, epoch, cause);
   }
 
@@ -193,7 +193,7 @@ export class Committer {
     cause: unknown,
   ): SaveOutcomeUnknownError {
     const { api, headReader, requestTimeout } = this.#parts;
-    const { actorId, version } = save.events[0]!;
+    const { actorId, version } = subjectOfSave(save);
     const subject = headReader.subjectOf(actorId);
     const barrier = {
       api,
@@ -228,9 +228,9 @@ export function raiseHeads(
 ): Position {
   let sequence = first;
   if (runs.length === 0) return positionOf(first);
-  for (const [at, { actorId, events }] of runs.entries()) {
+  for (const [at, run] of runs.entries()) {
     sequence = asStreamSequence(first + at);
-    heads.raise(actorId, { version: events.at(-1)!.version, sequence }, now);
+    heads.raise(run.actorId, { version: versionBehind(run), sequence }, now);
   }
-  return positionOf(sequence, runs.at(-1)!.events.length - 1);
+  return positionOf(sequence, Math.max(0, runs.at(-1)!.events.length - 1));
 }

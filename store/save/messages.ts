@@ -1,6 +1,7 @@
 import type { Context } from "@opentelemetry/api";
 import { encodeToken } from "../base/token.ts";
-import type { PreparedEvent } from "../format/encode.ts";
+import type { ActorEnd } from "../command_log.ts";
+import type { CheckedEvent, PreparedEvent } from "../format/encode.ts";
 import {
   COMMAND,
   COUNT,
@@ -19,7 +20,7 @@ import {
   VERSIONS,
 } from "../format/headers.ts";
 import type { StreamSequence } from "../format/position.ts";
-import type { Run } from "../format/runs.ts";
+import { type Run, versionBehind } from "../format/runs.ts";
 import { HeaderLines } from "../nats/header_lines.ts";
 import type { Outgoing } from "../nats/publisher.ts";
 import type { Head } from "../read/heads.ts";
@@ -36,6 +37,8 @@ export interface Save {
   readonly actors: readonly string[];
   /** Versions that actors must be at exactly, whether it writes them or not. */
   readonly expect: ReadonlyMap<string, number>;
+  /** Where actors must end exactly, receipts included: what was decided rests on it. */
+  readonly ends?: ReadonlyMap<string, ActorEnd> | undefined;
   /** When to give up, by the monotonic clock, in ms. */
   readonly deadline: number;
   /** Makes it give up sooner. */
@@ -58,6 +61,11 @@ export interface Guard {
   readonly sequence: StreamSequence;
   /** The subject of a message that carries it if no event can. */
   readonly marker: string;
+}
+
+/** The actor and the version that errors of a save name. */
+export function subjectOfSave({ events, runs }: Save): Pick<CheckedEvent, "actorId" | "version"> {
+  return events[0] ?? { actorId: runs[0]!.actorId, version: versionBehind(runs[0]!) };
 }
 
 const EMPTY = new Uint8Array();
@@ -124,7 +132,7 @@ export function assemble(
       const guard = guards[carried++];
       if (guard !== undefined) expectSequence(headers, guard.sequence, guard.subject);
     }
-    previous?.set(actorId, run.events.at(-1)!.version);
+    previous?.set(actorId, versionBehind(run));
     messages.push({ subject: subjectOf(actorId), headers, body: bodyOf(run) });
   }
   for (const { subject, sequence, marker } of guards.slice(carried)) {
@@ -140,10 +148,12 @@ function headersOf({ op, fenceOf }: SaveFacts, run: Run, previous: number): Head
   const { actorId, events, saves, index } = run;
   const headers = new HeaderLines();
   headers.add(OP, op);
-  headers.add(ID, listOf(events, ({ id }) => encodeToken(id)));
-  headers.add(TYPE, listOf(events, ({ eventType }) => encodeToken(eventType)));
+  if (events.length > 0) {
+    headers.add(ID, listOf(events, ({ id }) => encodeToken(id)));
+    headers.add(TYPE, listOf(events, ({ eventType }) => encodeToken(eventType)));
+  }
   if (events.length > 1) addSizes(headers, events);
-  headers.add(VERSION, events.at(-1)!.version);
+  headers.add(VERSION, versionBehind(run));
   headers.add(PREVIOUS, previous);
   headers.add(COUNT, listOf(saves, ({ count }) => count));
   if (index > 0) headers.add(INDEX, index);
@@ -167,7 +177,8 @@ function addSizes(headers: HeaderLines, events: readonly PreparedEvent[]): void 
 }
 
 /** The bodies of a run, one after the other. */
-function bodyOf({ events }: Run): Uint8Array {
+function bodyOf({ events, receipt }: Run): Uint8Array {
+  if (receipt !== undefined) return receipt.body;
   if (events.length === 1) return events[0]!.body;
   const whole = new Uint8Array(events.reduce((sum, { body }) => sum + body.length, 0));
   let at = 0;

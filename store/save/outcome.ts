@@ -1,4 +1,4 @@
-import { conflictOf, expectationFailed } from "../check/refusals.ts";
+import { conflictOf, endMoved, expectationFailed } from "../check/refusals.ts";
 import type { PreparedEvent } from "../format/encode.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { HeadReader, StoredEvent } from "../read/head_reader.ts";
@@ -12,6 +12,9 @@ export function isNew(save: Save, expectedHeads: ExpectedHeads): boolean {
   }
   for (const [actorId, expected] of save.expect) {
     if (expectedHeads.get(actorId)!.version !== expected) return false;
+  }
+  for (const [actorId, { sequence }] of save.ends ?? []) {
+    if (expectedHeads.get(actorId)!.sequence !== sequence) return false;
   }
   return true;
 }
@@ -38,6 +41,10 @@ export async function decide(
       if (version !== expected) {
         throw expectationFailed(actorId, expected, version, save.events);
       }
+    }
+    for (const [actorId, { version, sequence }] of save.ends ?? []) {
+      const head = expectedHeads.get(actorId)!;
+      if (head.sequence !== sequence) throw endMoved(actorId, version, head.version, save.events);
     }
   }
   const near = new Map<string, StoredRun>();

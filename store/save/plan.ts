@@ -1,6 +1,6 @@
 import { checkRoom } from "../check/events.ts";
-import type { PreparedEvent } from "../format/encode.ts";
-import { divide, membersOf, runsOf, type SavePart } from "../format/runs.ts";
+import type { CheckedEvent, PreparedEvent } from "../format/encode.ts";
+import { divide, membersOf, type Receipt, runsOf, type SavePart } from "../format/runs.ts";
 import type { Save } from "./messages.ts";
 
 /** A save whose events may still have to be encoded. */
@@ -9,6 +9,16 @@ export interface SavePlan extends Omit<Save, "events" | "runs"> {
   readonly parts: readonly SavePart[];
   /** Bytes that one of its messages may have. */
   readonly maxBytes: number;
+  /** What is stored if there are no events. */
+  readonly receipt?: Receipt | undefined;
+}
+
+/** The actor and the version that errors of a save name. */
+export function subjectOfPlan(
+  { actors, receipt }: SavePlan,
+  [first]: readonly CheckedEvent[],
+): Pick<CheckedEvent, "actorId" | "version"> {
+  return first ?? { actorId: actors[0]!, version: receipt!.version };
 }
 
 /**
@@ -18,7 +28,12 @@ export interface SavePlan extends Omit<Save, "events" | "runs"> {
  * @throws {RangeError} They take more messages than fit in one batch.
  */
 export function saveOf(plan: SavePlan, events: readonly PreparedEvent[], claims = 0): Save {
-  const members = membersOf(plan.parts, events);
+  const { receipt, parts, actors } = plan;
+  if (receipt !== undefined) {
+    const saves = [{ events: 0, count: 0, command: parts[0]!.command }];
+    return { ...plan, events, runs: [{ actorId: actors[0]!, events, index: 0, saves, receipt }] };
+  }
+  const members = membersOf(parts, events);
   const runs = members.length === 1
     ? runsOf(members[0]!, plan.maxBytes)
     : divide(members, plan.maxBytes).runs;

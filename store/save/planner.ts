@@ -1,5 +1,6 @@
 import { context } from "@opentelemetry/api";
-import { MAX_BYTES, prepareEvents, prepareExpected } from "../check/events.ts";
+import type { ActorEnd } from "../command_log.ts";
+import { checkReceipt, MAX_BYTES, prepareEvents, prepareExpected } from "../check/events.ts";
 import type { Connection } from "../connection.ts";
 import type { Event } from "../event.ts";
 import type { CheckedEvent, Encoding } from "../format/encode.ts";
@@ -40,16 +41,16 @@ export class SavePlanner {
     options: InnerSaveOptions,
     begun: number,
   ): { checked: CheckedEvent[]; plan: SavePlan } {
-    const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
-    const { maxMessage, timeout, told, codec, upcasters } = this.#options;
-    const maxBytes = Math.min(max_payload, maxMessage);
+    const { timeout, told, codec, upcasters } = this.#options;
+    const maxBytes = this.#maxBytes;
     const checked = prepareEvents(events, { maxBytes, codec, upcasters });
     const plan = {
-      op: `${this.#id}-${(++this.#saves).toString(36)}`,
+      op: this.#nextOp(),
       actors: checked.length === 1
         ? [checked[0]!.actorId]
         : [...new Set(checked.map(({ actorId }) => actorId))],
       expect: prepareExpected(options.expect, checked),
+      ends: options.ends,
       deadline: begun + timeout,
       signal: options.signal,
       parts: partsOf(options, checked.length),
@@ -57,5 +58,38 @@ export class SavePlanner {
       within: told ? context.active() : undefined,
     };
     return { checked, plan };
+  }
+
+  /** The plan of a save without events: `receipt` is stored if the actor still ends at `end`. */
+  receipt(
+    actorId: string,
+    command: string,
+    end: ActorEnd,
+    body: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): SavePlan {
+    const maxBytes = this.#maxBytes;
+    checkReceipt(actorId, end.version, body, maxBytes);
+    return {
+      op: this.#nextOp(),
+      actors: [actorId],
+      expect: new Map(),
+      ends: new Map([[actorId, end]]),
+      deadline: performance.now() + this.#options.timeout,
+      signal,
+      parts: [{ events: 0, command }],
+      maxBytes,
+      receipt: { version: end.version, body },
+    };
+  }
+
+  /** Bytes that one message may have. */
+  get #maxBytes(): number {
+    const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
+    return Math.min(max_payload, this.#options.maxMessage);
+  }
+
+  #nextOp(): string {
+    return `${this.#id}-${(++this.#saves).toString(36)}`;
   }
 }

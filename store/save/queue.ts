@@ -10,7 +10,7 @@ import { divide, membersOf, type Run } from "../format/runs.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { Committer } from "./committer.ts";
 import type { Save } from "./messages.ts";
-import { saveOf, type SavePlan } from "./plan.ts";
+import { saveOf, type SavePlan, subjectOfPlan } from "./plan.ts";
 
 /** A save in line. */
 interface QueuedSave {
@@ -60,7 +60,7 @@ export class SaveQueue {
     try {
       await unlessAborted(signal, begun);
     } catch (cause) {
-      throw unavailable(checked[0]!, cause);
+      throw unavailable(subjectOfPlan(plan, checked), cause);
     }
     return await done;
   }
@@ -72,7 +72,9 @@ export class SaveQueue {
     const { plan, checked, taken } = entry;
     if (taken !== undefined) return taken;
     // Told already, for nobody waits: nothing must be sent any more.
-    if (plan.signal?.aborted) return Promise.reject(unavailable(checked[0]!, plan.signal.reason));
+    if (plan.signal?.aborted) {
+      return Promise.reject(unavailable(subjectOfPlan(plan, checked), plan.signal.reason));
+    }
     const group = canGroup(entry) ? this.#group(entry, turn.behind()) : undefined;
     return group === undefined ? this.#alone(plan, checked) : this.#together(group);
   }
@@ -96,7 +98,9 @@ export class SaveQueue {
     try {
       events = await unlessAborted(plan.signal, withBodies(checked));
     } catch (error) {
-      throw plan.signal?.aborted ? unavailable(checked[0]!, plan.signal.reason) : error;
+      throw plan.signal?.aborted
+        ? unavailable(subjectOfPlan(plan, checked), plan.signal.reason)
+        : error;
     }
     return await this.#alone(plan, events);
   }
@@ -198,6 +202,7 @@ interface GroupMember {
 /** Whether the save is of one actor and depends on no other, and nothing of it is still to come. */
 function canGroup({ plan, checked }: QueuedSave): boolean {
   if (plan.actors.length > 1 || plan.signal !== undefined || !haveBodies(checked)) return false;
+  if (plan.receipt !== undefined || plan.ends !== undefined) return false;
   return plan.expect.size === 0 || (plan.expect.size === 1 && plan.expect.has(plan.actors[0]!));
 }
 

@@ -1,4 +1,5 @@
 import type { Subscription } from "@nats-io/nats-core";
+import { isAetherError } from "../../store/errors.ts";
 import type { NodeIncarnation } from "../incarnation.ts";
 import type { FailureWatch } from "./failure_watch.ts";
 import { type ClusterView, memberOf, type ViewStep } from "./view.ts";
@@ -74,7 +75,7 @@ export class ViewCoordinator {
         lookedAt = performance.now();
         retry = backoff(Infinity, signal);
       } catch (error) {
-        if (!isUnreachable(error)) this.#parts.report(error);
+        if (!isAetherError(error, "StoreUnavailableError")) this.#parts.report(error);
         await retry(requests);
       }
     }
@@ -147,8 +148,4 @@ export class ViewCoordinator {
       return how === undefined ? [] : [{ type: "depart", nodeId, incarnation, how }];
     });
   }
-}
-
-function isUnreachable(error: unknown): boolean {
-  return (error as { code?: unknown }).code === "StoreUnavailableError";
 }

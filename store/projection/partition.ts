@@ -8,7 +8,7 @@ import { type PartitionBuffer, SIGHT } from "./intake.ts";
 import type { ProjectionMonitor } from "./monitor.ts";
 import { HandlerFailure, type PartitionId, type PartitionOwner } from "./partition_owner.ts";
 import type { ProjectionReader } from "./reader.ts";
-import { park, passed, reasonOf, reparked } from "./state.ts";
+import { park, passed, reparked, shortReason } from "./state.ts";
 import type { EventStore } from "../store.ts";
 
 /** How long a checkpoint's event is looked for, in ms: a server may lag for a moment. */
@@ -268,7 +268,7 @@ export class PartitionRun<Tx, E extends Event> {
   #parkAgain(event: RecordedEvent, answered: string, error: unknown): void {
     const { seat } = this.#parts;
     const { sequence, id: eventId, eventType, version, actorId } = event;
-    const reason = reasonOf(error);
+    const reason = shortReason(error);
     seat.state = reparked(seat.state, actorId, (it) => ({
       ...it,
       ...{ sequence, eventId, eventType, version, reason, answered },

@@ -6,7 +6,7 @@ import { type PartitionParts, PartitionRun } from "./partition.ts";
 import { type PartitionId, PartitionOwner } from "./partition_owner.ts";
 import { ProjectionReader } from "./reader.ts";
 import { advanceRebuild } from "./rebuild.ts";
-import { type ProjectionControl, reasonOf } from "./state.ts";
+import { type ProjectionControl, shortReason } from "./state.ts";
 
 /** What all partitions of a projection share. */
 export type SharedParts<Tx, E extends Event> =
@@ -109,7 +109,7 @@ export class Runner<Tx, E extends Event> {
     const slots = control.paused ? [] : slotsOf(control);
     const held = [...this.#running.values()].map(({ slot }) => slot);
     const wanted = this.#share === undefined ? slots : await this.#share.of(slots, held);
-    const keys = new Map(wanted.map((slot) => [keyOf(slot), slot]));
+    const keys = new Map(wanted.map((slot) => [partitionKey(slot), slot]));
     const surplus = [...this.#running].filter(([key]) => !keys.has(key));
     await Promise.all(surplus.map(([, it]) => this.#end(it)));
     for (const [key, slot] of keys) {
@@ -146,7 +146,7 @@ export class Runner<Tx, E extends Event> {
   async #end({ slot, stop, done }: Running<Tx, E>): Promise<void> {
     stop.abort();
     await done;
-    this.#running.delete(keyOf(slot));
+    this.#running.delete(partitionKey(slot));
     await this.#share?.release(slot);
     this.#parts.progress.notify();
   }
@@ -171,7 +171,7 @@ export class Runner<Tx, E extends Event> {
       onError(error);
       // What is built beside the running version takes nothing down with it.
       await ledger.change(partitions, ({ next, ...control }) => {
-        const failed = { version: slot.version, reason: reasonOf(error) };
+        const failed = { version: slot.version, reason: shortReason(error) };
         if (next === undefined) return control;
         return next.version === slot.version ? { ...control, failed } : { ...control, next };
       });
@@ -192,6 +192,6 @@ function slotsOf({ active, next }: ProjectionControl): PartitionId[] {
   );
 }
 
-function keyOf({ version, partition }: PartitionId): string {
+function partitionKey({ version, partition }: PartitionId): string {
   return `${version}.${partition}`;
 }

@@ -82,7 +82,7 @@ export class Cluster implements AsyncDisposable {
       requests: node.requests,
       ownerOf: (actorId) => this.#destinationOf(actorId),
       isThere: ({ nodeId, incarnation }) => memberOf(this.view, nodeId, incarnation) !== undefined,
-      runHere: (message) => node.tenure.run(message),
+      runHere: (message) => node.session.run(message),
       changed: node.changed,
       capacity: node.limits.maxCommands,
       requestTimeout: TRY,
@@ -152,7 +152,7 @@ export class Cluster implements AsyncDisposable {
    */
   ownerOf(actorId: string): ActorOwner | undefined {
     encodeToken(actorId);
-    const shard = this.#node.tenure.store.shardOf(actorId);
+    const shard = this.#node.session.store.shardOf(actorId);
     const owner = this.#node.map.shards[shard];
     if (owner === undefined) return undefined;
     const member = memberOf(this.view, owner.nodeId, owner.incarnation);
@@ -256,12 +256,12 @@ export class Cluster implements AsyncDisposable {
   }
 
   #destinationOf(actorId: string): Destination | undefined {
-    const { tenure, map, namespace } = this.#node;
-    const owner = map.shards[tenure.store.shardOf(actorId)];
+    const { session, map, namespace } = this.#node;
+    const owner = map.shards[session.store.shardOf(actorId)];
     if (owner === undefined) return undefined;
     const { nodeId, incarnation } = owner;
     if (memberOf(this.view, nodeId, incarnation) === undefined) return undefined;
-    if (nodeId === this.nodeId && incarnation === tenure.store.incarnation) {
+    if (nodeId === this.nodeId && incarnation === session.store.incarnation) {
       return { nodeId, incarnation, subject: undefined };
     }
     return { nodeId, incarnation, subject: nodeSubject(namespace, owner, "command") };
@@ -297,7 +297,7 @@ const IDLE = 60_000;
 
 /** Puts the description together. */
 export function describeCluster(
-  { namespace, discovery, election, leader, map, tenure }: ClusterNode,
+  { namespace, discovery, election, leader, map, session }: ClusterNode,
   sending: number,
 ): ClusterDescription {
   const owned = new Map<string, number>();
@@ -306,7 +306,7 @@ export function describeCluster(
     if (owner === undefined) free++;
     else owned.set(owner.nodeId, (owned.get(owner.nodeId) ?? 0) + 1);
   }
-  const { actors, commands } = tenure.actors.load;
+  const { actors, commands } = session.actors.load;
   return {
     nodeId: discovery.nodeId,
     incarnation: discovery.incarnation,
@@ -315,7 +315,7 @@ export function describeCluster(
     leader,
     coordinates: discovery.coordinates,
     map: { version: map.version, shards: map.shards.length, owned, free },
-    phases: new Map([...tenure.shards.phases].filter(([, count]) => count > 0)),
+    phases: new Map([...session.shards.phases].filter(([, count]) => count > 0)),
     actors,
     handling: commands,
     sending,

@@ -55,7 +55,7 @@ export class ClusterNode {
   readonly #open: (incarnation: string) => Promise<NodeSession>;
   readonly #reports: ErrorThrottle;
   readonly #halt = new AbortController();
-  #tenure: NodeSession;
+  #session: NodeSession;
   /** Former lives that have commands under way. */
   readonly #ending = new Set<Promise<void>>();
   #map: ShardMap;
@@ -63,7 +63,7 @@ export class ClusterNode {
   #work: Promise<unknown> = Promise.resolve();
   #leave: Promise<void> | undefined;
 
-  private constructor(parts: NodeParts, tenure: NodeSession) {
+  private constructor(parts: NodeParts, session: NodeSession) {
     const { namespace = "default", onError = console.warn } = parts.options;
     this.namespace = namespace;
     this.limits = clusterLimits(parts.options);
@@ -76,8 +76,8 @@ export class ClusterNode {
     this.#bucket = parts.bucket;
     this.#open = parts.open;
     this.#reports = new ErrorThrottle(onError);
-    this.#tenure = tenure;
-    this.#map = emptyShardMap(tenure.store.shards);
+    this.#session = session;
+    this.#map = emptyShardMap(session.store.shards);
   }
 
   /** See {@linkcode Cluster.join}. */
@@ -121,12 +121,12 @@ export class ClusterNode {
           telemetry,
           ...limits,
         });
-      const tenure = await open(discovery.incarnation);
+      const session = await open(discovery.incarnation);
       const node = new ClusterNode(
         { requests, bucket, election, discovery, handling, telemetry, changed, open, options },
-        tenure,
+        session,
       );
-      load = () => node.tenure.actors.load.commands;
+      load = () => node.session.actors.load.commands;
       node.#begin(limits.maxMoves, (options.capacity ?? 1) > 0);
       return node;
     } catch (error) {
@@ -136,8 +136,8 @@ export class ClusterNode {
   }
 
   /** The present life. */
-  get tenure(): NodeSession {
-    return this.#tenure;
+  get session(): NodeSession {
+    return this.#session;
   }
 
   /** The newest map that is known. */
@@ -166,7 +166,7 @@ export class ClusterNode {
     discovery.onCoordinate((signal) =>
       coordinateShards({
         bucket: this.#bucket,
-        shards: this.#tenure.store.shards,
+        shards: this.#session.store.shards,
         members: () => this.#members(),
         viewVersion: () => discovery.view.version,
         changed: this.changed,
@@ -174,7 +174,7 @@ export class ClusterNode {
         newestFence: async () => {
           // A map may be known that no shard was claimed under.
           let newest = this.#map.version;
-          for (const { mapVersion } of (await this.#tenure.store.fences()).values()) {
+          for (const { mapVersion } of (await this.#session.store.fences()).values()) {
             newest = Math.max(newest, mapVersion);
           }
           return newest;
@@ -204,13 +204,13 @@ export class ClusterNode {
       this.telemetry.end();
       this.#halt.abort();
       await this.#work;
-      await Promise.all([this.#tenure.close(), ...this.#ending]);
+      await Promise.all([this.#session.close(), ...this.#ending]);
       await election[Symbol.asyncDispose]();
       await discovery.leave(GOODBYE).catch((error) => {
         if (!isAetherError(error, "StoreUnavailableError")) this.#reports.tell(error);
       });
       // Until here: whoever sends to it still is told at once to go elsewhere.
-      this.#tenure.mute();
+      this.#session.mute();
       await this.#bucket.close();
       requests.close();
       this.changed.notify();
@@ -219,7 +219,7 @@ export class ClusterNode {
 
   /** Has the coordinator give the shards to others, which ask for them; then gives up the rest. */
   async #handOver(over: AbortSignal): Promise<void> {
-    const { shards } = this.#tenure;
+    const { shards } = this.#session;
     try {
       await this.discovery.retire(this.limits.leaveTimeout);
       const others = this.discovery.view.members.some((member) =>
@@ -266,7 +266,7 @@ export class ClusterNode {
       }
       if (map.version <= this.#map.version) continue;
       this.#map = map;
-      this.#tenure.learn(map);
+      this.#session.learn(map);
       this.changed.notify();
     }
   }
@@ -283,14 +283,14 @@ export class ClusterNode {
   /** Where this node was taken for gone, it has come back as another life, without a shard. */
   async #keepUp(): Promise<void> {
     const { discovery } = this;
-    while (discovery.incarnation !== this.#tenure.store.incarnation) {
-      const before = this.#tenure;
+    while (discovery.incarnation !== this.#session.store.incarnation) {
+      const before = this.#session;
       const ending = before.close().catch((error) => this.#reports.tell(error));
       before.mute(); // It is out of the view already.
       this.#ending.add(ending);
       ending.then(() => this.#ending.delete(ending));
-      this.#tenure = await this.#open(discovery.incarnation);
-      this.#tenure.learn(this.#map);
+      this.#session = await this.#open(discovery.incarnation);
+      this.#session.learn(this.#map);
     }
   }
 
@@ -303,8 +303,8 @@ export class ClusterNode {
   }
 
   async #statusOf(member: NodeIncarnation): Promise<ShardStatus> {
-    const { nodeId, incarnation } = this.#tenure.store;
-    if (member.nodeId === nodeId && member.incarnation === incarnation) return this.#tenure.status;
+    const { nodeId, incarnation } = this.#session.store;
+    if (member.nodeId === nodeId && member.incarnation === incarnation) return this.#session.status;
     const subject = nodeSubject(this.namespace, member, "status");
     const { data } = await this.requests.request(subject, "", STATUS);
     return decodeJson(data) as ShardStatus;

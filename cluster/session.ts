@@ -127,18 +127,18 @@ export class NodeSession {
    * @throws As {@linkcode FencedEventStore.open} does.
    */
   static async open(parts: NodeSessionParts): Promise<NodeSession> {
-    let tenure: NodeSession | undefined;
+    let session: NodeSession | undefined;
     const { nodeId, incarnation } = parts.self;
     const store = await FencedEventStore.open(parts.connection, {
       ...parts.store,
       nodeId,
       incarnation,
       onDeposed: (shard, error) => {
-        tenure?.shards.deposed(shard);
+        session?.shards.deposed(shard);
         parts.store.onDeposed?.(shard, error);
       },
     });
-    return tenure = new NodeSession(parts, store);
+    return session = new NodeSession(parts, store);
   }
 
   /** How it gets on with the map. */

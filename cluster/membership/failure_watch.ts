@@ -15,7 +15,7 @@ import type { Connection } from "../../store/connection.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
 
-/** What a lookout works with. */
+/** What a failure watch works with. */
 export interface FailureWatchParts {
   readonly connection: Connection;
   readonly bucket: Bucket;

@@ -17,7 +17,7 @@ export interface ViewCoordinatorParts {
   readonly namespace: string;
   readonly requests: RequestMux;
   readonly store: ViewStore;
-  readonly lookout: FailureWatch;
+  readonly failureWatch: FailureWatch;
   /** Told of pings and of views. */
   readonly changed: Notifier;
   /** Told of what is no view. */
@@ -144,7 +144,7 @@ export class ViewCoordinator {
   #departures(view: ClusterView): ViewStep[] {
     return view.members.flatMap(({ nodeId, incarnation }) => {
       if (nodeId === this.#self.nodeId) return [];
-      const how = this.#parts.lookout.outOf({ nodeId, incarnation });
+      const how = this.#parts.failureWatch.outOf({ nodeId, incarnation });
       return how === undefined ? [] : [{ type: "depart", nodeId, incarnation, how }];
     });
   }

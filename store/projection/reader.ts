@@ -3,7 +3,7 @@ import { shardOf } from "../actor.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import type { EventFilter } from "../options.ts";
-import { PartitionBuffer, type SharedPosition, SIGHT } from "./intake.ts";
+import { PartitionBuffer, type SharedPosition, SIGHT } from "./partition_buffer.ts";
 import type { EventStore, EventSubscription } from "../store.ts";
 
 /** How long a common reading waits for partitions that begin at the same time, in ms. */
@@ -23,7 +23,7 @@ export interface ReaderOptions {
 /** A subscription that several partitions share. */
 interface Common<E extends Event> extends SharedPosition {
   /** By partition. */
-  readonly intakes: Map<number, PartitionBuffer<E>>;
+  readonly buffers: Map<number, PartitionBuffer<E>>;
   /** Resolves when it is over. */
   done: Promise<void>;
   subscription: EventSubscription<E> | undefined;
@@ -64,32 +64,32 @@ export class ProjectionReader<E extends Event> {
   /** Begins to read for a partition, after sequence `after`. */
   join(partition: number, after: number): PartitionBuffer<E> {
     const { size } = this.#options;
-    const intake = new PartitionBuffer<E>(partition, after, { size, wanted: this.#wanted });
+    const buffer = new PartitionBuffer<E>(partition, after, { size, wanted: this.#wanted });
     const { at } = this.#common ?? {};
-    if (at !== undefined && after < at) this.#readAlone(intake);
-    else this.#attach(intake);
-    return intake;
+    if (at !== undefined && after < at) this.#readAlone(buffer);
+    else this.#attach(buffer);
+    return buffer;
   }
 
   /** Reads no more for a partition; resolves when nothing is held for it. */
-  async leave(intake: PartitionBuffer<E>): Promise<void> {
-    intake.end();
-    const lone = this.#lone.get(intake);
+  async leave(buffer: PartitionBuffer<E>): Promise<void> {
+    buffer.end();
+    const lone = this.#lone.get(buffer);
     if (lone !== undefined) {
       await Promise.all([lone.subscription[Symbol.asyncDispose](), lone.done]);
     }
     const common = this.#common;
-    if (common?.intakes.get(intake.partition) !== intake) return;
-    common.intakes.delete(intake.partition);
-    if (common.intakes.size > 0) return;
+    if (common?.buffers.get(buffer.partition) !== buffer) return;
+    common.buffers.delete(buffer.partition);
+    if (common.buffers.size > 0) return;
     this.#common = undefined;
     await Promise.all([common.subscription?.[Symbol.asyncDispose](), common.done]);
   }
 
-  #attach(intake: PartitionBuffer<E>): void {
+  #attach(buffer: PartitionBuffer<E>): void {
     if (this.#common === undefined) {
       const common: Common<E> = this.#common = {
-        intakes: new Map(),
+        buffers: new Map(),
         done: Promise.resolve(),
         subscription: undefined,
         at: undefined,
@@ -99,80 +99,80 @@ export class ProjectionReader<E extends Event> {
       common.done = this.#readTogether(common);
     }
     const common = this.#common;
-    common.intakes.set(intake.partition, intake);
-    intake.tide = common;
-    if (common.caughtUp) intake.reach();
+    common.buffers.set(buffer.partition, buffer);
+    buffer.shared = common;
+    if (common.caughtUp) buffer.reach();
   }
 
   async #readTogether(common: Common<E>): Promise<void> {
     const { store, of } = this.#options;
-    const { intakes } = common;
+    const { buffers } = common;
     try {
       await sleep(of > 1 ? GATHER : 0);
-      if (intakes.size === 0) return;
-      common.at = Math.min(...[...intakes.values()].map(({ position }) => position));
+      if (buffers.size === 0) return;
+      common.at = Math.min(...[...buffers.values()].map(({ position }) => position));
       const subscription = store.subscribe<E>({ from: common.at + 1, filter: this.#filter });
       common.subscription = subscription;
       subscription.caughtUp.then(() => {
         common.caughtUp = true;
-        for (const intake of intakes.values()) intake.reach();
+        for (const buffer of buffers.values()) buffer.reach();
       }, () => {});
       let told = performance.now();
       for await (const event of subscription) {
         common.at = event.sequence;
         common.last = event;
-        const intake = intakes.get(this.#partitionOf(event));
-        if (intake !== undefined) {
-          intake.give(event);
-          if (intake.full) await this.#waitFor(intake, common);
+        const buffer = buffers.get(this.#partitionOf(event));
+        if (buffer !== undefined) {
+          buffer.give(event);
+          if (buffer.full) await this.#waitFor(buffer, common);
         }
         const now = performance.now();
         if (now - told < SIGHT) continue;
         told = now;
-        for (const intake of intakes.values()) intake.poke();
+        for (const buffer of buffers.values()) buffer.poke();
       }
       throw ended();
     } catch (error) {
-      for (const intake of intakes.values()) intake.fail(error);
+      for (const buffer of buffers.values()) buffer.fail(error);
       if (this.#common === common) this.#common = undefined;
     }
   }
 
   /** Waits until it takes more; where that takes long, the others go on without it. */
-  async #waitFor(intake: PartitionBuffer<E>, { intakes }: Common<E>): Promise<void> {
-    await intake.room(this.#options.patience ?? 1_000);
-    if (!intake.full || intake.ended || intakes.get(intake.partition) !== intake) return;
-    intakes.delete(intake.partition);
-    this.#readAlone(intake);
+  async #waitFor(buffer: PartitionBuffer<E>, { buffers }: Common<E>): Promise<void> {
+    await buffer.room(this.#options.patience ?? 1_000);
+    if (!buffer.full || buffer.ended || buffers.get(buffer.partition) !== buffer) return;
+    buffers.delete(buffer.partition);
+    this.#readAlone(buffer);
   }
 
-  #readAlone(intake: PartitionBuffer<E>): void {
-    intake.tide = undefined;
+  #readAlone(buffer: PartitionBuffer<E>): void {
+    buffer.shared = undefined;
     const { store } = this.#options;
-    const subscription = store.subscribe<E>({ from: intake.position + 1, filter: this.#filter });
-    subscription.caughtUp.then(() => intake.reach(), () => {});
-    const done = this.#catchUp(intake, subscription);
-    this.#lone.set(intake, { subscription, done });
+    const subscription = store.subscribe<E>({ from: buffer.position + 1, filter: this.#filter });
+    subscription.caughtUp.then(() => buffer.reach(), () => {});
+    const done = this.#catchUp(buffer, subscription);
+    this.#lone.set(buffer, { subscription, done });
   }
 
-  async #catchUp(intake: PartitionBuffer<E>, subscription: EventSubscription<E>): Promise<void> {
+  async #catchUp(buffer: PartitionBuffer<E>, subscription: EventSubscription<E>): Promise<void> {
     try {
       for await (const event of subscription) {
-        if (intake.ended) return;
-        if (this.#partitionOf(event) === intake.partition) intake.give(event);
-        else intake.show(event);
-        await intake.room();
-        if (intake.ended) return;
-        if (this.#isTogether(intake)) {
-          this.#lone.delete(intake);
-          return this.#attach(intake);
+        if (buffer.ended) return;
+        if (this.#partitionOf(event) === buffer.partition) buffer.give(event);
+        else buffer.show(event);
+        await buffer.room();
+        if (buffer.ended) return;
+        if (this.#isTogether(buffer)) {
+          this.#lone.delete(buffer);
+          return this.#attach(buffer);
         }
       }
       throw ended();
     } catch (error) {
-      intake.fail(error);
+      buffer.fail(error);
     } finally {
-      this.#lone.delete(intake);
+      this.#lone.delete(buffer);
     }
   }
 

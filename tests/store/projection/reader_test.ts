@@ -25,10 +25,10 @@ async function follow(
   let position = 0;
   const count = 60 * ACTORS.filter((actorId) => shardOf(actorId, OF) === partition).length;
   while (sequences.length < count) {
-    const intake = reader.join(partition, position);
+    const buffer = reader.join(partition, position);
     for (let left = 1 + Math.random() * 30; left > 1 && sequences.length < count; left--) {
-      const { events, seen } = await intake.take(
-        () => intake.position > position,
+      const { events, seen } = await buffer.take(
+        () => buffer.position > position,
         new AbortController().signal,
       );
       sequences.push(...events.map(({ sequence }) => sequence));
@@ -36,7 +36,7 @@ async function follow(
       assert((events.at(-1)?.sequence ?? 0) <= position);
       await turns(slowness);
     }
-    await reader.leave(intake);
+    await reader.leave(buffer);
     await turns(3);
   }
   return sequences;
@@ -82,12 +82,12 @@ Deno.test("A partition that does not come along holds nobody up for long", async
   const { signal } = new AbortController();
   const stuck = reader.join(0, 0);
   const count = async (partition: number): Promise<number> => {
-    const intake = reader.join(partition, 0);
+    const buffer = reader.join(partition, 0);
     let events = 0;
-    while (!intake.caughtUp) {
-      events += (await intake.take(() => intake.caughtUp, signal)).events.length;
+    while (!buffer.caughtUp) {
+      events += (await buffer.take(() => buffer.caughtUp, signal)).events.length;
     }
-    await reader.leave(intake);
+    await reader.leave(buffer);
     return events;
   };
   const counts = await Promise.all([1, 2, 3].map(count));

@@ -29,7 +29,7 @@ export class PartitionBuffer<E extends Event> {
   /** Up to here it was shown what there is. */
   #position: number;
   #seen: RecordedEvent | undefined;
-  #tide: SharedPosition | undefined;
+  #shared: SharedPosition | undefined;
   #given = 0;
   #taken = 0;
   /** How many have to be taken until it has caught up, where that is known. */
@@ -51,13 +51,13 @@ export class PartitionBuffer<E extends Event> {
 
   /** The last sequence that it was shown, or began after. */
   get position(): number {
-    return Math.max(this.#position, this.#tide?.last?.sequence ?? 0);
+    return Math.max(this.#position, this.#shared?.last?.sequence ?? 0);
   }
 
-  /** It is given its events of those that `tide` shows, after its own position. */
-  set tide(tide: SharedPosition | undefined) {
-    if (this.#tide?.last !== undefined) this.show(this.#tide.last);
-    this.#tide = tide;
+  /** It is given its events of those that `shared` shows, after its own position. */
+  set shared(shared: SharedPosition | undefined) {
+    if (this.#shared?.last !== undefined) this.show(this.#shared.last);
+    this.#shared = shared;
   }
 
   /** Whether no more is to be given for now. */
@@ -134,7 +134,7 @@ export class PartitionBuffer<E extends Event> {
     this.#taken += events.length;
     this.#changed.notify();
     if (this.#events.length > 0) return { events, seen: events.at(-1) };
-    if (this.#tide?.last !== undefined) this.show(this.#tide.last);
+    if (this.#shared?.last !== undefined) this.show(this.#shared.last);
     return { events, seen: this.#seen };
   }
 }

@@ -36,7 +36,7 @@ export class Hub {
     this.meter = new Meter(system);
     this.#tracer = new BusTracer(system);
     this.#attach = attach;
-    this.#onDrop = options.onDrop ?? warn;
+    this.#onDrop = options.onDrop ?? warnOfDrops;
     this.#onError = options.onError ?? complain;
   }
 
@@ -136,7 +136,7 @@ export class Hub {
   }
 }
 
-function warn({ pattern, overflow, capacity }: DropReport): void {
+function warnOfDrops({ pattern, overflow, capacity }: DropReport): void {
   const lost = overflow === "drop-oldest" ? "the oldest" : "new ones";
   console.warn(
     `Subscriber of ${JSON.stringify(pattern)} is ${capacity} events behind: ${lost} are dropped`,

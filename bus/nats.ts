@@ -66,7 +66,7 @@ export class NatsEventBus implements EventBus {
 
   /** Uses `connection`, which stays the caller's to close, after the bus. */
   constructor(connection: Connection, options: NatsEventBusOptions = {}) {
-    const { onReconnect = warn } = options;
+    const { onReconnect = warnOfGap } = options;
     this.#connection = connection;
     this.#hub = new Hub("nats", (subscription) => this.#attach(subscription), options);
     this.#wire = new ServerSubscriptions(connection, this.#mark, this.#hub.meter);
@@ -156,7 +156,7 @@ function withoutEcho(connection: Connection): boolean {
   return (connection as { options?: { noEcho?: boolean } }).options?.noEcho === true;
 }
 
-function warn({ away }: ReconnectReport): void {
+function warnOfGap({ away }: ReconnectReport): void {
   console.warn(
     `Event bus is back after ${Math.round(away)} ms: events of other nodes may be missing`,
   );

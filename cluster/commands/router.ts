@@ -1,3 +1,4 @@
+import { reasonOf } from "../../store/base/reason.ts";
 import type { NodeIncarnation } from "../incarnation.ts";
 import { Departures } from "./departures.ts";
 import {
@@ -185,7 +186,7 @@ export class Router {
     if (signal?.aborted) cause = signal.reason;
     if (isDoubtful) throw new CommandOutcomeUnknownError(id, actorId, { cause });
     if (signal?.aborted) throw signal.reason;
-    const reason = cause instanceof Error ? cause.message : "nobody has answered";
+    const reason = reasonOf(cause, "nobody has answered");
     throw new StoreUnavailableError(
       `Cannot send command "${id}" to "${actorId}": ${reason}; it was not handled`,
       { cause },

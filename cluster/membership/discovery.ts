@@ -53,7 +53,7 @@ export class Discovery implements AsyncDisposable {
   readonly #bucket: Bucket;
   readonly #store: ViewStore;
   readonly #changed: Notifier;
-  readonly #lookout: FailureWatch;
+  readonly #failureWatch: FailureWatch;
   readonly #membership: Membership;
   readonly #role: Role;
   readonly #report: (error: unknown) => void;
@@ -61,7 +61,7 @@ export class Discovery implements AsyncDisposable {
   readonly #halt = new AbortController();
   readonly #ends = new AbortController();
   #work: Promise<unknown> = Promise.resolve();
-  #coordination: ViewCoordinator | undefined;
+  #viewCoordinator: ViewCoordinator | undefined;
   #leader: Leader | undefined;
   #leave: Promise<void> | undefined;
 
@@ -87,9 +87,9 @@ export class Discovery implements AsyncDisposable {
       node,
       load: () => load?.(),
       timeout,
-      coordination: () => this.#coordination,
+      viewCoordinator: () => this.#viewCoordinator,
     });
-    const lookout = this.#lookout = new FailureWatch({
+    const failureWatch = this.#failureWatch = new FailureWatch({
       connection,
       bucket,
       timings,
@@ -99,11 +99,19 @@ export class Discovery implements AsyncDisposable {
     });
     const { requests } = bucket;
     this.#role.add(async (signal) => {
-      const parts = { connection, namespace, requests, store, lookout, changed, report: onError };
-      const coordination = new ViewCoordinator(parts, this.#membership.life!);
-      this.#coordination = coordination;
-      await coordination.run(signal);
-      if (this.#coordination === coordination) this.#coordination = undefined;
+      const parts = {
+        connection,
+        namespace,
+        requests,
+        store,
+        failureWatch,
+        changed,
+        report: onError,
+      };
+      const viewCoordinator = new ViewCoordinator(parts, this.#membership.life!);
+      this.#viewCoordinator = viewCoordinator;
+      await viewCoordinator.run(signal);
+      if (this.#viewCoordinator === viewCoordinator) this.#viewCoordinator = undefined;
     });
   }
 
@@ -253,7 +261,7 @@ export class Discovery implements AsyncDisposable {
     try {
       await this.#work;
       await this.#role.close();
-      await this.#lookout.close();
+      await this.#failureWatch.close();
       await this.#membership.leave(timeout);
     } finally {
       await this.#membership.end();
@@ -294,12 +302,12 @@ export class Discovery implements AsyncDisposable {
           break;
         }
         watched = [...watched, member];
-        const isOut = this.#lookout.outOf(member) !== undefined;
+        const isOut = this.#failureWatch.outOf(member) !== undefined;
         isNext &&= isOut;
-        if (!isOut && this.#lookout.verdict(member) === "alive") break;
+        if (!isOut && this.#failureWatch.verdict(member) === "alive") break;
       }
     }
-    this.#lookout.watch(watched);
+    this.#failureWatch.watch(watched);
     this.#role.set(isNext);
   }
 

@@ -15,7 +15,7 @@ import type { Connection } from "../../store/connection.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
 
-/** What a lookout works with. */
+/** What a failure watch works with. */
 export interface FailureWatchParts {
   readonly connection: Connection;
   readonly bucket: Bucket;
@@ -134,7 +134,7 @@ export class FailureWatch {
       const server = decodeHeartbeat(data)?.server;
       return { outcome: "answered", sentAt, endedAt: performance.now(), server };
     } catch (error) {
-      return { outcome: outcomeOf(error), sentAt, endedAt: performance.now() };
+      return { outcome: pingOutcomeOf(error), sentAt, endedAt: performance.now() };
     }
   }
 
@@ -169,7 +169,7 @@ export class FailureWatch {
   }
 }
 
-function outcomeOf(error: unknown): PingOutcome {
+function pingOutcomeOf(error: unknown): PingOutcome {
   const failure = error instanceof RequestError ? error.failure : undefined;
   return failure === "no responders" || failure === "timeout" ? failure : "unsent";
 }

@@ -25,7 +25,7 @@ export interface MembershipParts {
   /** Deadline of joining and leaving, in ms. */
   readonly timeout: number;
   /** Whoever coordinates in this process. */
-  readonly coordination: () => ViewCoordinator | undefined;
+  readonly viewCoordinator: () => ViewCoordinator | undefined;
 }
 
 /** How long a coordinator is waited for, in ms: then the node writes the view itself. */
@@ -153,8 +153,8 @@ export class Membership {
 
   /** Has a step made by whoever coordinates, so that many make one view; else makes it alone. */
   async #propose(step: ViewStep, deadline: number): Promise<void> {
-    const { store, coordination } = this.#parts;
-    const own = coordination();
+    const { store, viewCoordinator } = this.#parts;
+    const own = viewCoordinator();
     if (own !== undefined && await own.propose(step) !== undefined) return;
     if (own === undefined && await this.#ask(step)) return;
     await store.write(() => [step], Math.max(1, deadline - performance.now()));

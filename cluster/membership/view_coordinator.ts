@@ -1,4 +1,5 @@
 import type { Subscription } from "@nats-io/nats-core";
+import { isAetherError } from "../../store/errors.ts";
 import type { NodeIncarnation } from "../incarnation.ts";
 import type { FailureWatch } from "./failure_watch.ts";
 import { type ClusterView, memberOf, type ViewStep } from "./view.ts";
@@ -16,7 +17,7 @@ export interface ViewCoordinatorParts {
   readonly namespace: string;
   readonly requests: RequestMux;
   readonly store: ViewStore;
-  readonly lookout: FailureWatch;
+  readonly failureWatch: FailureWatch;
   /** Told of pings and of views. */
   readonly changed: Notifier;
   /** Told of what is no view. */
@@ -74,7 +75,7 @@ export class ViewCoordinator {
         lookedAt = performance.now();
         retry = backoff(Infinity, signal);
       } catch (error) {
-        if (!isUnreachable(error)) this.#parts.report(error);
+        if (!isAetherError(error, "StoreUnavailableError")) this.#parts.report(error);
         await retry(requests);
       }
     }
@@ -143,12 +144,8 @@ export class ViewCoordinator {
   #departures(view: ClusterView): ViewStep[] {
     return view.members.flatMap(({ nodeId, incarnation }) => {
       if (nodeId === this.#self.nodeId) return [];
-      const how = this.#parts.lookout.outOf({ nodeId, incarnation });
+      const how = this.#parts.failureWatch.outOf({ nodeId, incarnation });
       return how === undefined ? [] : [{ type: "depart", nodeId, incarnation, how }];
     });
   }
-}
-
-function isUnreachable(error: unknown): boolean {
-  return (error as { code?: unknown }).code === "StoreUnavailableError";
 }

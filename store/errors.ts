@@ -234,7 +234,7 @@ export class UnknownSchemaError extends AetherError {
 
 /**
  * Thrown by a subscription with the overflow policy `"error"` whose queue was full: events after
- * the last one that it yielded are missing. Load what was missed from the store, then subscribe again.
+ * the last one that it yielded are missing. Load those from the store, then subscribe again.
  */
 export class SubscriptionOverflowError extends AetherError {
   /** The pattern that was subscribed to. */

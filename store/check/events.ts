@@ -64,9 +64,8 @@ export function prepareEvents(events: readonly Event[], encoding: Encoding): Che
 /**
  * Checks the expectations of a save of `events`, by actor.
  *
- * @throws {RangeError} An actor id or a version is impossible, an actor is named twice, or the
- * expectations need more messages than a batch takes: see `messagesOf()` for which message
- * carries which.
+ * @throws {RangeError} An actor id or a version is impossible, an actor is named twice, or there
+ * are more than a batch takes: see `messagesOf()` for what rides where.
  */
 export function prepareExpected(
   expect: readonly ExpectedVersion[] = [],
@@ -98,7 +97,7 @@ export function prepareExpected(
   return expected;
 }
 
-/** Checks and copies one event that will be sent as JSON; see {@linkcode prepareEvents}. */
+/** Checks and copies one event that is to travel as JSON; see {@linkcode prepareEvents}. */
 export function prepareEvent(event: Event, maxBytes: number): PreparedEvent {
   const json: Encoding = { maxBytes, codec: undefined, upcasters: {} };
   return checkEvent(event, json) as PreparedEvent;

@@ -12,7 +12,7 @@ export interface ConsumerDelivery {
   readonly consumer: string;
   /** The message's position in the stream. */
   readonly sequence: number;
-  /** How many messages the consumer has delivered, including this one. */
+  /** How many messages the consumer has delivered, with this one. */
   readonly count: number;
   /** When the server stored it, in ns since 1970. */
   readonly time: string;

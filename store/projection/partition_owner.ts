@@ -133,7 +133,7 @@ export class PartitionOwner<Tx> {
     const stale = new Error("stale");
     let tries = 0;
     await this.#persist(async () => {
-      // An earlier try may have been committed, though nobody said so.
+      // An earlier try may have been committed without an answer.
       if (tries++ > 0) {
         const standing = await store.load(this.#key);
         if ((standing?.revision ?? 0) !== this.#revision) return await this.#findOwn(next);

@@ -28,7 +28,7 @@ export interface SnapshotSave extends SnapshotPlace {
 
 /** The content of a place. */
 export interface Standing {
-  /** The sequence of the last message, readable or not, which a save replaces. 0: there is none. */
+  /** The sequence of the last message, readable or not: what a save replaces. 0: there is none. */
   readonly sequence: number;
   /** The newest snapshot that can be read. */
   readonly snapshot?: Snapshot;

@@ -30,23 +30,23 @@ interface ShardSeat {
  * capacity, no shard has an owner.
  *
  * The same `current` and members, in any order, give the same plan everywhere. What it gives is
- * the target for {@linkcode nextMap}.
+ * the target for {@linkcode nextShardMap}.
  *
  * @throws {RangeError} A node's id, incarnation or capacity is impossible, or a member is listed
  * twice.
  *
  * @example Two nodes share 256 shards, then a third one joins
  * ```ts
- * import { emptyShardMap, nextMap, planShards, shardMoves } from "@flowmade-one/aether/cluster";
+ * import { emptyShardMap, nextShardMap, planShards, shardMoves } from "@flowmade-one/aether/cluster";
  *
  * const a = { nodeId: "a", incarnation: "1", capacity: 1 };
  * const b = { nodeId: "b", incarnation: "1", capacity: 1 };
  * const c = { nodeId: "c", incarnation: "1", capacity: 2 };
  * const empty = emptyShardMap(256);
- * const first = nextMap(empty, planShards(empty, [a, b]));
+ * const first = nextShardMap(empty, planShards(empty, [a, b]));
  * const target = planShards(first, [a, b, c]);
  * console.log(shardMoves(first.shards, target).length); // 128: half of them, and no more
- * const second = nextMap(first, target, { maxMoves: 32 });
+ * const second = nextShardMap(first, target, { maxMoves: 32 });
  * console.log(second.version, second.shards[0]?.nodeId);
  * ```
  */

@@ -7,15 +7,15 @@ const FORMAT = 1;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** The form in which a view is stored; `writer` makes it unlike that of anybody else. */
+/** Encodes a view for the bucket; `writer` makes it unlike that of any other process. */
 export function encodeView(view: ClusterView, writer: string): Uint8Array {
   return encoder.encode(JSON.stringify({ format: FORMAT, ...view, writer }));
 }
 
 /**
- * The view that {@linkcode encodeView} was given.
+ * The view that {@linkcode encodeView} encoded.
  *
- * @throws {TypeError} It is none, or one of a later format.
+ * @throws {TypeError} It is no view, or one of a later format.
  */
 export function decodeView(body: Uint8Array): ClusterView {
   const stored = read(body);
@@ -25,12 +25,12 @@ export function decodeView(body: Uint8Array): ClusterView {
   return frozen({ version, members, coordinator, departed });
 }
 
-/** The form in which a node asks for a step. */
+/** Encodes a node's request for a step. */
 export function encodeStep(step: ViewStep): Uint8Array {
   return encoder.encode(JSON.stringify(step));
 }
 
-/** The step that a node asks for; `undefined` where it is none that a node may ask for. */
+/** The requested step; `undefined` if it is none that a node may ask for. */
 export function decodeStep(body: Uint8Array): ViewStep | undefined {
   const step = read(body);
   if (!isRecord(step)) return undefined;
@@ -43,7 +43,7 @@ export function decodeStep(body: Uint8Array): ViewStep | undefined {
   return type === "depart" && how === "left" ? { type, nodeId, incarnation, how } : undefined;
 }
 
-/** What makes `node` impossible as one that joins, or `undefined`. */
+/** Why `node` cannot join, or `undefined`. */
 export function nodeProblem(node: unknown): string | undefined {
   if (!isRecord(node)) return `a member is ${describe(node)}`;
   const { nodeId, incarnation, metadata, capacity } = node as Partial<NodeDescription>;
@@ -51,7 +51,7 @@ export function nodeProblem(node: unknown): string | undefined {
   const name = `member ${describe(nodeId)}`;
   if (!isText(incarnation)) return `the incarnation of ${name} is ${describe(incarnation)}`;
   if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== "string")) {
-    return `the metadata of ${name} are no strings by name`;
+    return `the metadata of ${name} are not strings by name`;
   }
   if (typeof capacity !== "number" || !Number.isFinite(capacity) || capacity < 0) {
     return `the capacity of ${name} is not 0 or more`;
@@ -59,7 +59,7 @@ export function nodeProblem(node: unknown): string | undefined {
   return undefined;
 }
 
-/** The value that `body` is JSON of; `undefined` where it is none. */
+/** The JSON value of `body`; `undefined` if there is none. */
 export function read(body: Uint8Array): unknown {
   try {
     return JSON.parse(decoder.decode(body));

@@ -1,7 +1,7 @@
 import type { ShardMap, ShardOwner } from "./shard_map.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
 
-/** The number of the form below; a map of another form is not read. */
+/** The version of the format below; a map of another format is not read. */
 const FORMAT = 1;
 
 /** A shard without an owner. */
@@ -30,11 +30,11 @@ export function formatShardMap(map: ShardMap): string {
 }
 
 /**
- * The map that {@linkcode formatShardMap} was given.
+ * The map that {@linkcode formatShardMap} formatted.
  *
- * @param text What is stored.
+ * @param text The stored text.
  * @param shards How many shards the store has, if the map has to have as many.
- * @throws {TypeError} The text is no map of that form, or has another number of shards.
+ * @throws {TypeError} The text is no map of that format, or has another number of shards.
  */
 export function parseShardMap(text: string, shards?: number): ShardMap {
   let value: unknown;
@@ -55,7 +55,7 @@ export function parseShardMap(text: string, shards?: number): ShardMap {
   return { version: stored.version, shards: stored.shards.map((place) => owners[place]) };
 }
 
-/** What is in the JSON. */
+/** The content of the JSON. */
 interface Stored {
   readonly format: number;
   readonly version: number;
@@ -68,7 +68,7 @@ function mapProblem(value: unknown, count: number | undefined): string | undefin
     return "it is no object";
   }
   const { format, version, owners, shards } = value as Record<string, unknown>;
-  if (format !== FORMAT) return `its format is ${show(format)}, and ${FORMAT} is known here`;
+  if (format !== FORMAT) return `its format is ${show(format)}, and this version reads ${FORMAT}`;
   if (!Number.isSafeInteger(version) || (version as number) < 0) {
     return `its version ${show(version)} is not a safe integer of 0 or more`;
   }

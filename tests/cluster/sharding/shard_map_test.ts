@@ -27,7 +27,7 @@ const map: fc.Arbitrary<ShardMap> = fc.record(
 Deno.test("the empty map has version 0 and no owners", () => {
   assertEquals(emptyShardMap(2), { version: 0, shards: [undefined, undefined] });
   for (const bad of [0, -1, 1.5, NaN]) {
-    assertThrows(() => emptyShardMap(bad), RangeError, "no number of shards");
+    assertThrows(() => emptyShardMap(bad), RangeError, "not a number of shards");
   }
 });
 
@@ -166,7 +166,7 @@ Deno.test("what is no map is refused, and why is said", () => {
     ["{", "it is not JSON"],
     ["null", "it is no object"],
     ["[]", "it is no object"],
-    ["{}", "its format is missing, and 1 is known here"],
+    ["{}", "its format is missing, and this version reads 1"],
     [JSON.stringify({ ...good, format: 2 }), "its format is 2"],
     [JSON.stringify({ ...good, version: -1 }), "its version -1 is not"],
     [JSON.stringify({ ...good, version: "7" }), 'its version "7" is not'],

@@ -9,25 +9,28 @@ const MAX_DEPTH = 500;
 const decoder = new TextDecoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
-/** One event on its way to the subscribers of one node, who share it. */
+/** One event on its way to the subscribers of one node, which share it. */
 export interface BusDelivery {
   /** The namespace that it was published in. */
   readonly namespace: string;
-  /** The event, frozen; only its date could be altered, so nobody is given this very object. */
+  /** The event, frozen; only its date could be altered, so no subscriber gets this very object. */
   readonly event: Event;
   /** When it came, by the monotonic clock, in ms. */
   readonly since: number;
-  /** Where it is counted. */
+  /** The counts to add to. */
   readonly counts: Counts;
 }
 
-/** Checks, copies and encodes what is published, by the rules of a store; throws as a store does. */
+/**
+ * Checks, copies and encodes an event for publishing, by the rules of a store; throws as a store
+ * does.
+ */
 export function sealEvent(event: Event, maxBytes: number): PreparedEvent {
   return prepareEvent(event, maxBytes);
 }
 
 /**
- * The frozen event in `body`, JSON in UTF-8. What does not belong to an event is left out.
+ * The frozen event in `body`, JSON in UTF-8. Leaves out fields that do not belong to an event.
  * Throws if it is not an event of this type and actor: anybody may have sent it.
  */
 export function openEvent(body: Uint8Array, eventType: string, actorId: string): Event {
@@ -43,12 +46,12 @@ export function openEvent(body: Uint8Array, eventType: string, actorId: string):
   return value.metadata === undefined ? event : { ...event, metadata: metadataOf(value.metadata) };
 }
 
-/** What one subscriber gets: an event of its own, whose data it can only read. */
+/** Makes an event for one subscriber, which can only read its data. */
 export function handOut(event: Event): Event {
   return Object.freeze({ ...event, timestamp: new Date(event.timestamp) });
 }
 
-/** The strict decoder takes half as long again: only what may be broken goes through it. */
+/** The strict decoder takes half as long again: only text that may be broken goes through it. */
 function textOf(body: Uint8Array): string {
   const text = decoder.decode(body);
   return text.includes("\ufffd") ? strictDecoder.decode(body) : text;
@@ -56,11 +59,11 @@ function textOf(body: Uint8Array): string {
 
 function metadataOf(value: unknown): EventMetadata {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new TypeError("Cannot read the message: its metadata is no object");
+    throw new TypeError("Cannot read the message: its metadata is not an object");
   }
   for (const key of Object.keys(value)) {
     if (typeof (value as Record<string, unknown>)[key] !== "string") {
-      throw new TypeError(`Cannot read the message: its metadata.${key} is no string`);
+      throw new TypeError(`Cannot read the message: its metadata.${key} is not a string`);
     }
   }
   return Object.freeze(value) as EventMetadata;

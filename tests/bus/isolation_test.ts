@@ -110,7 +110,7 @@ natsTest(
 );
 
 natsTest(
-  "without the permissions the same user does, which is the control",
+  "Control: without the permissions the same user reaches other namespaces",
   async (scene) => {
     const { reached, overheard } = await attack(scene);
     assert(reached.includes("victim") && reached.includes("victim.eu"));
@@ -120,7 +120,7 @@ natsTest(
 );
 
 natsTest(
-  "a subscription that the server refuses says so, and its loop throws",
+  "a subscription that the server refuses reports it, and its loop throws",
   async (scene) => {
     await using bus = new NatsEventBus(await scene.connect({ user: "mallory", pass: "mallory" }));
     const [one, other] = [bus.subscribe("victim"), bus.subscribe("victim")];

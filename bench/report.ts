@@ -1,8 +1,8 @@
 /**
  * Runs the benches of the store and prints two tables in Markdown: the targets, met or not, and
- * the lookups. What is compared ran in one process, one after the other. A time is the third
- * quartile of the iterations, for averages follow the few slowest, in the quietest of the rounds,
- * for whatever else the machine does only ever adds to it.
+ * the lookups. What is compared ran in one process, one after the other. A time is the mean
+ * of the iterations in the quietest of the rounds, as whatever else the machine does only adds to
+ * it. The tables and the line after them go into `docs/performance.md`.
  *
  *     deno task deno run -A bench/report.ts [--rounds=5]
  */

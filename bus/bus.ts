@@ -9,14 +9,14 @@ export interface SubscribeOptions {
   /** Only events of these types; at least one. @default {all types} */
   readonly eventTypes?: readonly string[];
   /**
-   * Only events of these actors: an actor's id, in which `*` stands for any run of characters,
-   * none included, and a last token `>` (alone or after a dot) for one character or more:
-   * `order-*`, `*`, `tenant-7.>`. @default {all actors}
+   * Only events of these actors: an actor's id, in which `*` matches any run of characters, an
+   * empty one too, and a last token `>` (alone or after a dot) one character or more: `order-*`,
+   * `*`, `tenant-7.>`. @default {all actors}
    */
   readonly actorPattern?: string;
   /**
-   * Takes the namespace and `actorPattern` by their letters: `*` and `>` stand for themselves.
-   * For names that come from outside, which could otherwise reach further than they may.
+   * Takes the namespace and `actorPattern` literally: `*` and `>` match themselves only. For names
+   * that come from outside, which could otherwise reach too far.
    *
    * @default {false}
    */
@@ -29,19 +29,19 @@ export interface SubscribeOptions {
   /** How many events may wait for this subscriber. @default {65536} */
   readonly capacity?: number;
   /**
-   * Which event gives way when the queue is full: the oldest in it, the newest, or none, in
-   * which case the subscription yields what is queued and then throws
+   * The event that is dropped when the queue is full: the oldest in it, the newest, or none. With
+   * `"error"` the subscription yields the queued events and then throws
    * {@linkcode SubscriptionOverflowError}. The publisher never notices. @default {"drop-oldest"}
    */
   readonly overflow?: OverflowPolicy;
-  /** Ends the subscription quietly, at once; what is queued is let go. */
+  /** Ends the subscription quietly, at once; drops queued events. */
   readonly signal?: AbortSignal;
 }
 
 /** Options for {@linkcode EventBus.on}. */
 export interface HandlerOptions extends SubscribeOptions {
   /**
-   * Told of what the handler throws, with the event; and of an overflow under the policy
+   * Gets the errors that the handler throws, with the event; and an overflow under the policy
    * `"error"`, without one, after which the handler is not called again.
    *
    * @default {the bus's own `onError`}
@@ -56,15 +56,15 @@ export type EventHandler<E extends Event = Event> = (
 ) => void | PromiseLike<void>;
 
 /**
- * A stream of events for one consumer, in the order of each publisher, from the moment that
- * `subscribe` returned. It ends on `break`, on its `signal`, on disposal (at once), and on
- * disposal of the bus (after what is queued by then). Events are frozen, to the depth.
+ * A stream of events for one consumer, in the order of each publisher, from the return of
+ * `subscribe` on. It ends on `break`, on its `signal`, on disposal (at once), and on disposal of
+ * the bus (after the events queued by then). Events are deeply frozen.
  */
 export interface Subscription<E extends Event = Event> extends AsyncIterable<E>, AsyncDisposable {
   /**
-   * Resolves when the server that this node is connected to knows of the subscription: what
-   * others publish there from now on arrives. Rejects if that can no longer happen. What *this*
-   * bus publishes is not missed even before.
+   * Resolves when the server that this node is connected to knows of the subscription: events that
+   * others publish there from now on arrive. Rejects if that can no longer happen. Events that
+   * *this* bus publishes arrive even before.
    */
   readonly ready: Promise<void>;
   /** Events that were dropped because the queue was full. */
@@ -90,27 +90,27 @@ export interface HandlerSubscription extends AsyncDisposable {
 }
 
 /**
- * Carries events from publishers to whoever subscribes, now: at most once, kept nowhere. Who must
- * not miss one subscribes to the store.
+ * Carries events from publishers to present subscribers: at most once, without storing them. A
+ * program that must not miss an event subscribes to the store.
  *
  * A **namespace** is one or more tokens joined by dots: `orders`, `orders.eu`. Namespaces are
  * isolated: a subscriber of `orders` sees neither `billing` nor `orders.eu`. A token may hold any
- * characters; those that mean something to NATS mean nothing here.
+ * characters; NATS's special ones have no meaning here.
  *
  * A **pattern** is a namespace in which the token `*` stands for any one token and a last token
  * `>` for one or more. It crosses namespaces: leave patterns to trusted code, and pass
  * `exact: true` with a name that comes from outside.
  *
- * Events are checked and copied as by a store; subscribers get frozen copies. Publishing is never
- * held up by a subscriber: each has a bounded queue of its own.
+ * The bus checks and copies events as a store does; subscribers get frozen copies. A subscriber
+ * never delays a publisher: each has a bounded queue of its own.
  */
 export interface EventBus extends AsyncDisposable {
   /**
    * Publishes `event` to the subscribers of `namespace`. Resolves when it is in the queues of
    * this node and handed to the transport, if there is one.
    *
-   * Where an OpenTelemetry SDK is installed, each publish and each call of a handler is a span,
-   * and an event without `traceparent` in its metadata gets that of its publish.
+   * If an OpenTelemetry SDK is installed, each publish and each call of a handler is a span, and an
+   * event without `traceparent` in its metadata gets that of its publish.
    *
    * @throws {RangeError} A token of `namespace` is empty or not well-formed, or all of it takes
    * more than 96 bytes when encoded.
@@ -123,15 +123,15 @@ export interface EventBus extends AsyncDisposable {
   /**
    * Subscribes to the events of the namespaces that `pattern` matches. Active when it returns.
    *
-   * @typeParam E What the namespace carries, by the caller's own word.
-   * @throws {RangeError} The pattern, or an option, is not one.
+   * @typeParam E The event type of the namespace; the bus does not check it.
+   * @throws {RangeError} The pattern, or an option, is invalid.
    * @throws {TypeError} The bus is disposed, or an argument is of a wrong type.
    */
   subscribe<E extends Event = Event>(pattern: string, options?: SubscribeOptions): Subscription<E>;
 
   /**
-   * Calls `handler` with each event, one at a time. What it throws goes to `onError`; neither the
-   * publisher nor another subscriber notices, and the next event follows.
+   * Calls `handler` with each event, one at a time. An error that it throws goes to `onError`;
+   * neither the publisher nor another subscriber notices, and the next event follows.
    *
    * Disposal, of this or of the bus, waits for the call under way: to end it from within the
    * handler, abort the `signal`.
@@ -144,21 +144,24 @@ export interface EventBus extends AsyncDisposable {
     options?: HandlerOptions,
   ): HandlerSubscription;
 
-  /** What went through so far: a snapshot. */
+  /** The counts so far: a snapshot. */
   readonly metrics: BusMetrics;
 
   /**
-   * Ends all subscriptions: loops end after what is queued, handlers are given what is queued
-   * and waited for. What is published afterwards is refused.
+   * Ends all subscriptions: loops end after the queued events; handlers get the queued events, and
+   * the bus waits for them. The bus refuses later publishes.
    */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Tells that a subscriber fell behind: from here on, until its queue has run empty, it loses events. */
+/**
+ * Reports that a subscriber fell behind: it loses events from here on, until its queue has run
+ * empty.
+ */
 export interface DropReport {
-  /** The pattern that was subscribed to. */
+  /** The subscription's pattern. */
   readonly pattern: string;
-  /** What is lost. */
+  /** The events that are lost. */
   readonly overflow: Exclude<OverflowPolicy, "error">;
   /** How many events may wait. */
   readonly capacity: number;
@@ -168,8 +171,10 @@ export interface DropReport {
 
 /** Options that all buses share. */
 export interface EventBusOptions {
-  /** Told once each time a subscriber falls behind, with the first drop. @default {console.warn} */
+  /**
+   * Called once each time a subscriber falls behind, with the first drop. @default {console.warn}
+   */
   readonly onDrop?: (report: DropReport) => void;
-  /** Told of what handlers throw, unless they have an `onError` of their own. @default {console.error} */
+  /** Gets the errors of handlers without an `onError` of their own. @default {console.error} */
   readonly onError?: (error: unknown, event?: Event) => void;
 }

@@ -1,17 +1,17 @@
 import type { Status } from "@nats-io/nats-core";
 import type { Connection } from "../store/connection.ts";
 
-/** What {@linkcode ConnectionWatch} tells. */
+/** Hooks of a {@linkcode ConnectionWatch}. */
 export interface ConnectionHooks {
   /** The connection is back after `away` ms. */
   reconnected(away: number): void;
   /** The server has refused a publish on `subject`. */
   refused(error: Error, subject: string): void;
-  /** The connection is closed for good; with `error` unless it was closed on purpose. */
+  /** The connection is closed permanently; with `error` unless it was closed on purpose. */
   closed(error: Error | undefined): void;
 }
 
-/** Follows the state of a connection that belongs to somebody else. */
+/** Follows the state of a connection that another part owns. */
 export class ConnectionWatch {
   readonly #connection: Connection;
   readonly #hooks: ConnectionHooks;
@@ -26,7 +26,7 @@ export class ConnectionWatch {
     this.#follow();
   }
 
-  /** Lets go of the connection. */
+  /** Detaches from the connection. */
   stop(): void {
     this.#stopped = true;
     // Not in the type: without it the connection would keep the iterator until it is closed.
@@ -56,13 +56,13 @@ export class ConnectionWatch {
   }
 }
 
-/** Resolves when the server has seen all that was sent before, over disconnects; rejects on close. */
+/** Resolves when the server has seen everything sent before, over disconnects; rejects on close. */
 export async function reachServer(connection: Connection): Promise<void> {
   for (;;) {
     try {
       return await connection.flush();
     } catch (error) {
-      // Disconnected: nats.js tells at each try to connect again, which is when it sends anew.
+      // Disconnected: nats.js reports each attempt to reconnect, after which it sends again.
       if (connection.isClosed()) throw error;
     }
   }

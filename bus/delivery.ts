@@ -7,25 +7,28 @@ import type { PreparedEvent } from "../store/format/encode.ts";
 /** Levels of nesting that an event may have, as on saving. */
 const MAX_DEPTH = 500;
 
-/** One event on its way to the subscribers of one node, who share it. */
+/** One event on its way to the subscribers of one node, which share it. */
 export interface BusDelivery {
   /** The namespace that it was published in. */
   readonly namespace: string;
-  /** The event, frozen; only its date could be altered, so nobody is given this very object. */
+  /** The event, frozen; only its date could be altered, so no subscriber gets this very object. */
   readonly event: Event;
   /** When it came, by the monotonic clock, in ms. */
   readonly since: number;
-  /** Where it is counted. */
+  /** The counts to add to. */
   readonly counts: Counts;
 }
 
-/** Checks, copies and encodes what is published, by the rules of a store; throws as a store does. */
+/**
+ * Checks, copies and encodes an event for publishing, by the rules of a store; throws as a store
+ * does.
+ */
 export function sealEvent(event: Event, maxBytes: number): PreparedEvent {
   return prepareEvent(event, maxBytes);
 }
 
 /**
- * The frozen event in `body`, JSON in UTF-8. What does not belong to an event is left out.
+ * The frozen event in `body`, JSON in UTF-8. Leaves out fields that do not belong to an event.
  * Throws if it is not an event of this type and actor: anybody may have sent it.
  */
 export function openEvent(body: Uint8Array, eventType: string, actorId: string): Event {
@@ -41,7 +44,7 @@ export function openEvent(body: Uint8Array, eventType: string, actorId: string):
   return value.metadata === undefined ? event : { ...event, metadata: metadataOf(value.metadata) };
 }
 
-/** What one subscriber gets: an event of its own, whose data it can only read. */
+/** Makes an event for one subscriber, which can only read its data. */
 export function handOut(event: Event): Event {
   return Object.freeze({ ...event, timestamp: new Date(event.timestamp) });
 }
@@ -52,7 +55,7 @@ function metadataOf(value: unknown): EventMetadata {
   }
   for (const key of Object.keys(value)) {
     if (typeof (value as Record<string, unknown>)[key] !== "string") {
-      throw new TypeError(`Cannot read the message: its metadata.${key} is no string`);
+      throw new TypeError(`Cannot read the message: its metadata.${key} is not a string`);
     }
   }
   return Object.freeze(value) as EventMetadata;

@@ -13,12 +13,14 @@ import { BusTracer, withTrace } from "./trace.ts";
 import type { Event } from "../store/event.ts";
 import { endSpan } from "../store/telemetry/spans.ts";
 
-/** Ties a new subscription to where its events come from; gives what unties it. */
+/**
+ * Connects a new subscription to the source of its events; returns a function that disconnects it.
+ */
 export type Attach = (subscription: QueuedSubscription) => () => void;
 
-/** The part of a bus that is on this node: who subscribes, what was counted, how it ends. */
+/** The part of a bus that is on this node: its subscribers, its counts, its end. */
 export class Hub {
-  /** What went through. */
+  /** The counts. */
   readonly meter: Meter;
   readonly #tracer: BusTracer;
   readonly #attach: Attach;
@@ -29,14 +31,14 @@ export class Hub {
   #disposed = false;
 
   /**
-   * `system` is what telemetry calls the transport; `attach` is called with each subscription
-   * before it is given to the user.
+   * `system` is the transport's name in telemetry; `attach` is called with each subscription before
+   * the caller gets it.
    */
   constructor(system: string, attach: Attach, options: EventBusOptions) {
     this.meter = new Meter(system);
     this.#tracer = new BusTracer(system);
     this.#attach = attach;
-    this.#onDrop = options.onDrop ?? warn;
+    this.#onDrop = options.onDrop ?? warnOfDrops;
     this.#onError = options.onError ?? complain;
   }
 
@@ -73,7 +75,9 @@ export class Hub {
     options: HandlerOptions,
   ): HandlerLoop<E> {
     if (typeof handler !== "function") {
-      throw new TypeError(`Cannot handle ${JSON.stringify(pattern)}: the handler is no function`);
+      throw new TypeError(
+        `Cannot handle ${JSON.stringify(pattern)}: the handler is not a function`,
+      );
     }
     const onError = options.onError ?? this.#onError;
     const loop = new HandlerLoop(
@@ -87,7 +91,7 @@ export class Hub {
     return loop;
   }
 
-  /** Calls `publish` with the event, in a span and with its context where there is tracing. */
+  /** Calls `publish` with the event, in a span and with its context if there is tracing. */
   traced<T>(namespace: string, event: Event, publish: (event: Event) => T): T {
     const span = this.#tracer.publishing(namespace, event);
     if (span === undefined) return publish(event);
@@ -106,14 +110,14 @@ export class Hub {
     if (this.#disposed) throw new TypeError(`Cannot ${what}: the bus is disposed`);
   }
 
-  /** Ends all as {@linkcode EventBus} says, and waits for handlers. */
+  /** Ends all subscriptions as {@linkcode EventBus} documents, and waits for handlers. */
   async close(): Promise<void> {
     this.#disposed = true;
     this.end(undefined);
     await Promise.all(this.#loops);
   }
 
-  /** Ends all subscriptions after what is queued, by `failure` if there is one. */
+  /** Ends all subscriptions after their queued events, by `failure` if there is one. */
   end(failure: Error | undefined): void {
     for (const subscription of this.#subscriptions) {
       if (failure === undefined) subscription.finish();
@@ -121,12 +125,12 @@ export class Hub {
     }
   }
 
-  /** Tells the user of an error that belongs to no call and no subscription. */
+  /** Reports an error that belongs to no call and no subscription. */
   report(error: Error): void {
     this.guard(() => this.#onError(error));
   }
 
-  /** The user's hooks must not fail those who had nothing to do with them. */
+  /** An error of the user's hook must not reach callers that it does not concern. */
   guard(hook: () => void): void {
     try {
       hook();
@@ -136,7 +140,7 @@ export class Hub {
   }
 }
 
-function warn({ pattern, overflow, capacity }: DropReport): void {
+function warnOfDrops({ pattern, overflow, capacity }: DropReport): void {
   const lost = overflow === "drop-oldest" ? "the oldest" : "new ones";
   console.warn(
     `Subscriber of ${JSON.stringify(pattern)} is ${capacity} events behind: ${lost} are dropped`,

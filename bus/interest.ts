@@ -5,17 +5,17 @@ export type InterestToken = PatternToken | { readonly prefix: string };
 
 interface Node<T> {
   readonly children: Map<string, Node<T>>;
-  /** Children by prefix, apart for each length of it: few lengths, each looked up once. */
+  /** Children by prefix, grouped by its length: few lengths, each looked up once. */
   readonly prefixes: Map<number, Map<string, Node<T>>>;
   any?: Node<T>;
-  /** Those whose path ends here, and those that take all from here on. */
+  /** Items whose path ends here, and items that take all from here on. */
   readonly here: Set<T>;
   readonly rest: Set<T>;
 }
 
 /**
- * Who wants what: a tree over the tokens of patterns, so that the cost of finding the subscribers
- * of an event does not grow with the number of those who want another one.
+ * The interests of subscribers: a tree over the tokens of patterns, so that the cost of finding the
+ * subscribers of an event does not grow with the number of those that want another one.
  */
 export class InterestTree<T> {
   readonly #root: Node<T> = node();

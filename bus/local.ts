@@ -23,7 +23,7 @@ export interface LocalEventBusOptions extends EventBusOptions {
 
 /**
  * An {@linkcode EventBus} within one process: no server, the same promises. It refuses what the
- * NATS one refuses, so that a test on it tells the truth.
+ * NATS bus refuses, so that a test on it is valid for both.
  *
  * @example A handler for one type of event
  * ```ts
@@ -54,7 +54,7 @@ export class LocalEventBus implements EventBus {
   }
 
   /** See {@linkcode EventBus.publish}. */
-  // deno-lint-ignore require-await -- so that what is wrong rejects
+  // deno-lint-ignore require-await -- so that errors reject
   async publish(namespace: string, event: Event): Promise<void> {
     this.#hub.assertOpen("publish");
     const parsed = parseNamespace(namespace);

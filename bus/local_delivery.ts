@@ -6,13 +6,13 @@ import type { Request } from "./request.ts";
 import type { QueuedSubscription } from "./subscription.ts";
 import type { PreparedEvent } from "../store/format/encode.ts";
 
-/** Delivers what is published here to the subscriptions that are here. */
+/** Delivers events published here to the subscriptions on this node. */
 export class LocalDelivery {
   readonly #interest = new InterestTree<QueuedSubscription>();
   readonly #turns = new WeakMap<QueuedSubscription, number>();
   #turn = 0;
 
-  /** Delivers to `subscription` from now on; gives what ends it. */
+  /** Delivers to `subscription` from now on; returns a function that ends it. */
   add(subscription: QueuedSubscription): () => void {
     const paths = pathsOf(subscription.request);
     for (const path of paths) this.#interest.add(path, subscription);
@@ -21,7 +21,7 @@ export class LocalDelivery {
     };
   }
 
-  /** Puts the event into the queues of those who want it. */
+  /** Puts the event into the queues of the subscriptions that want it. */
   deliver(namespace: Namespace, event: PreparedEvent, meter: Meter): void {
     const { eventType, actorId, body } = event;
     let delivery: BusDelivery | undefined;
@@ -45,7 +45,7 @@ export class LocalDelivery {
     groups?.forEach((members) => this.#choose(members).offer(delivery!));
   }
 
-  /** The member with the least to do; of several, the one whose last turn was longest ago. */
+  /** The member with the least to do; if several, the one whose last turn was longest ago. */
   #choose(members: QueuedSubscription[]): QueuedSubscription {
     const lastTurn = (member: QueuedSubscription): number => this.#turns.get(member) ?? 0;
     const chosen = members.reduce((best, next) =>
@@ -56,7 +56,7 @@ export class LocalDelivery {
   }
 }
 
-/** Where a request stands in the tree: by type, actor and namespace, as in a subject. */
+/** The paths of a request in the tree: by type, actor and namespace, as in a subject. */
 function pathsOf({ eventTypes, actor, namespace }: Request): InterestToken[][] {
   const types: readonly InterestToken[] = eventTypes ?? [ANY];
   return types.map((type) => [type, actorToken(actor), ...namespace]);

@@ -12,7 +12,7 @@ export interface BusLatency {
   readonly max: number;
 }
 
-/** What happened to the events of one type in one namespace. */
+/** Counts for the events of one type in one namespace. */
 export interface EventCounts {
   /** Published by this bus. */
   readonly published: number;
@@ -28,7 +28,7 @@ export interface EventCounts {
   readonly latency: BusLatency;
 }
 
-/** {@linkcode EventCounts} with what they belong to. */
+/** {@linkcode EventCounts} with their namespace and type. */
 export interface EventSeries extends EventCounts {
   /** The namespace; `""` in the series of all that came after the first 1,000 series. */
   readonly namespace: string;
@@ -36,20 +36,20 @@ export interface EventSeries extends EventCounts {
   readonly eventType: string;
 }
 
-/** What went through a bus since it was made: in all, and by namespace and event type. */
+/** The counts of a bus since it was made: in all, and by namespace and event type. */
 export interface BusMetrics extends EventCounts {
   /** Subscriptions and handlers that have not ended. */
   readonly activeSubscriptions: number;
-  /** Messages from elsewhere that were skipped, being no events of a bus. */
+  /** Messages from elsewhere that were skipped, as they are no events of a bus. */
   readonly malformed: number;
-  /** The same numbers apart, for at most 1,000 pairs of namespace and event type. */
+  /** The same numbers by namespace and event type, for at most 1,000 pairs. */
   readonly series: readonly EventSeries[];
 }
 
-/** Pairs that are counted apart: names come from outside, memory is ours. */
+/** How many pairs are counted separately: names come from outside, memory is limited. */
 const MAX_SERIES = 1000;
 
-/** The numbers of one namespace and event type, as they grow; with them grow the instruments'. */
+/** The growing numbers of one namespace and event type, passed on to the instruments as well. */
 export class Counts {
   readonly #instruments: BusInstruments | undefined;
   readonly #sending: Attributes;
@@ -123,7 +123,7 @@ export class Counts {
     this.#max = Math.max(this.#max, other.#max);
   }
 
-  /** The numbers as they stand. */
+  /** The present numbers. */
   snapshot(): EventCounts {
     return {
       published: this.#published,
@@ -145,7 +145,7 @@ export class Meter {
   #active = 0;
   #malformed = 0;
 
-  /** Measures with OpenTelemetry too, where its SDK is installed. */
+  /** Measures with OpenTelemetry too, if its SDK is installed. */
   constructor(system: string) {
     this.#instruments = instrumentsOf(system);
     this.#others = new Counts(this.#instruments);
@@ -179,7 +179,7 @@ export class Meter {
     return counts;
   }
 
-  /** All numbers as they stand. */
+  /** All present numbers. */
   snapshot(): BusMetrics {
     const total = new Counts();
     const series: EventSeries[] = [];

@@ -1,9 +1,9 @@
 /**
- * The event bus: events from publishers to whoever subscribes now, by namespace, on one node
- * ({@linkcode LocalEventBus}) or over NATS ({@linkcode NatsEventBus}). At most once and kept nowhere; who must not miss an
- * event subscribes to the event store.
+ * The event bus: carries events from publishers to present subscribers, by namespace, on one node
+ * ({@linkcode LocalEventBus}) or over NATS ({@linkcode NatsEventBus}). At most once, without
+ * storing them; a program that must not miss an event subscribes to the event store.
  *
- * @example A store tells a bus what it saved
+ * @example A store notifies a bus of each save
  * ```ts
  * import { createEvent, InMemoryEventStore, LocalEventBus } from "@flowmade-one/aether";
  *

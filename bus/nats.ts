@@ -21,7 +21,10 @@ import { MAX_BYTES } from "../store/check/events.ts";
 import type { Connection } from "../store/connection.ts";
 import type { Event } from "../store/event.ts";
 
-/** Tells that the connection was lost for a while: what others published meanwhile did not arrive. */
+/**
+ * Reports that the connection was lost for a while: events that others published meanwhile did not
+ * arrive.
+ */
 export interface ReconnectReport {
   /** How long, in ms. */
   readonly away: number;
@@ -29,20 +32,21 @@ export interface ReconnectReport {
 
 /** Options for {@linkcode NatsEventBus}. */
 export interface NatsEventBusOptions extends EventBusOptions {
-  /** Told after each reconnect; all subscriptions are there again. @default {console.warn} */
+  /** Called after each reconnect; all subscriptions exist again. @default {console.warn} */
   readonly onReconnect?: (report: ReconnectReport) => void;
 }
 
 /**
- * An {@linkcode EventBus} over core NATS: subscribers on this node are reached directly, those on
- * other nodes through the server, which does the matching of namespaces, types and exact actors.
+ * An {@linkcode EventBus} over core NATS: reaches subscribers on this node directly, and those on
+ * other nodes through the server, which matches namespaces, types and exact actors.
  *
- * At most once: what is published while the connection is down, or while a subscriber's is, does
- * not arrive there. Nothing is stored, and streams of events are never listened to.
+ * At most once: an event that is published while the connection of its publisher or of a subscriber
+ * is down does not arrive there. The bus stores nothing, and never listens to streams of events.
  *
  * On the wire an event is JSON, as in the store, on `aether-bus.<eventType>.<actor>.<namespace…>`
  * with each token encoded: letters, digits, `_` and `-` as they are, other bytes as `=HH`. The
- * reply subject names the publishing bus, which is how it knows its own; nobody listens there.
+ * reply subject names the publishing bus, so that the bus recognises its own events; nothing
+ * listens there.
  *
  * @example A node's bus
  * ```ts ignore
@@ -64,9 +68,9 @@ export class NatsEventBus implements EventBus {
   readonly #outbox: Outbox;
   #maxBytes = MAX_BYTES;
 
-  /** Uses `connection`, which stays the caller's to close, after the bus. */
+  /** Uses `connection`; the caller closes it, after the bus. */
   constructor(connection: Connection, options: NatsEventBusOptions = {}) {
-    const { onReconnect = warn } = options;
+    const { onReconnect = warnOfGap } = options;
     this.#connection = connection;
     this.#hub = new Hub("nats", (subscription) => this.#attach(subscription), options);
     this.#wire = new ServerSubscriptions(connection, this.#mark, this.#hub.meter);
@@ -89,8 +93,8 @@ export class NatsEventBus implements EventBus {
   }
 
   /**
-   * See {@linkcode EventBus.publish}. Resolves when the event is with the transport; where over
-   * 1 MiB is on the way, when the server has confirmed some of it.
+   * See {@linkcode EventBus.publish}. Resolves when the transport has the event; if over 1 MiB is
+   * on the way, when the server has confirmed some of it.
    */
   async publish(namespace: string, event: Event): Promise<void> {
     this.#hub.assertOpen("publish");
@@ -142,7 +146,7 @@ export class NatsEventBus implements EventBus {
     const ends = [this.#wire.add(subscription)];
     if (!grouped) ends.push(this.#local.add(subscription));
     subscription.ready = this.#ready(subscription);
-    subscription.ready.catch(() => {}); // who waits for it is told, nobody has to
+    subscription.ready.catch(() => {}); // a caller that awaits it gets the error; others need not
     return () => ends.forEach((end) => end());
   }
 
@@ -156,7 +160,7 @@ function withoutEcho(connection: Connection): boolean {
   return (connection as { options?: { noEcho?: boolean } }).options?.noEcho === true;
 }
 
-function warn({ away }: ReconnectReport): void {
+function warnOfGap({ away }: ReconnectReport): void {
   console.warn(
     `Event bus is back after ${Math.round(away)} ms: events of other nodes may be missing`,
   );

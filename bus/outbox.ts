@@ -1,17 +1,17 @@
 import type { Connection } from "../store/connection.ts";
 
-/** Publishes that go out one by one before a run of them is gathered. */
+/** How many publishes go out one by one before a run of them is gathered. */
 const DIRECT = 8;
-/** Bytes that are gathered at most: what nats.js sends in one piece. */
+/** How many bytes are gathered at most: the size that nats.js sends in one piece. */
 const GATHERED = 32 * 1024;
-/** Bytes that are sent before the server is asked whether it has them. */
+/** How many bytes are sent before the server is asked to confirm them. */
 const WINDOW = 512 * 1024;
 
 /**
  * Sends messages in their order. nats.js writes to the socket once for each run of publishes that
- * no `await` interrupts; a loop that awaits each publish would so pay for a write each time. Here
- * such a loop's messages are gathered until it pauses for one turn of the microtask queue: not
- * for time, and only after the first few.
+ * no `await` interrupts, so a loop that awaits each publish would pay for a write each time. This
+ * class gathers such a loop's messages until it pauses for one turn of the microtask queue: it uses
+ * no timer, and gathers only after the first few.
  */
 export class Outbox {
   readonly #connection: Connection;
@@ -20,13 +20,16 @@ export class Outbox {
   #waiting: { subject: string; body: Uint8Array }[] = [];
   #waitingBytes = 0;
   #watching = false;
-  /** Messages of the present run, and how many there were a turn ago. */
+  /** Messages of the present run, and their number one turn ago. */
   #run = 0;
   #lastRun = 0;
   #unconfirmed = 0;
   #confirmation: Promise<void> | undefined;
 
-  /** All messages name `reply`. `onError` is told of gathered ones that could not be sent. */
+  /**
+   * All messages name `reply`. `onError` gets the errors of gathered messages that could not be
+   * sent.
+   */
   constructor(connection: Connection, reply: string, onError: (error: Error) => void) {
     this.#connection = connection;
     this.#reply = reply;
@@ -34,8 +37,8 @@ export class Outbox {
   }
 
   /**
-   * Sends a message soon. Gives what to wait for where over 1 MiB is on its way already.
-   * Throws what nats.js does when the connection takes no more.
+   * Sends a message soon. Returns a promise to wait for if over 1 MiB is on its way already. Throws
+   * as nats.js does when the connection takes no more.
    */
   send(subject: string, body: Uint8Array): Promise<void> | undefined {
     this.#run++;
@@ -56,7 +59,7 @@ export class Outbox {
     return this.#unconfirmed >= WINDOW ? this.#confirm() : undefined;
   }
 
-  /** Sends what is gathered. */
+  /** Sends the gathered messages. */
   flush(): void {
     const messages = this.#waiting;
     if (messages.length === 0) return;
@@ -76,7 +79,7 @@ export class Outbox {
     this.flush();
     this.#unconfirmed = 0;
     const before = this.#confirmation;
-    // Disconnected or closed: what was lost is lost, and the next publish tells.
+    // Disconnected or closed: messages may be lost, and the next publish reports it.
     this.#confirmation = this.#connection.flush().catch(() => {});
     await before;
   }

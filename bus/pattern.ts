@@ -2,7 +2,7 @@ import { describe, encodeToken, tokenProblem } from "../store/base/token.ts";
 
 /** Bytes of an encoded namespace, so that no subject is longer than 512 bytes. */
 const MAX_NAMESPACE_BYTES = 96;
-/** Namespaces that are remembered, as most programs have a few. */
+/** How many namespaces are remembered; most programs have a few. */
 const MAX_REMEMBERED = 1000;
 
 /** A namespace that was checked. */
@@ -15,9 +15,9 @@ export interface Namespace {
   readonly subject: string;
 }
 
-/** What one token of a pattern matches, where that is not the token itself. */
+/** Matches any one token. */
 export const ANY: unique symbol = Symbol("*");
-/** What the last token of a pattern matches, where that is one token or more. */
+/** As a pattern's last token, matches one token or more. */
 export const REST: unique symbol = Symbol(">");
 
 /** A pattern's tokens, not encoded: a string matches itself and nothing else. */
@@ -28,7 +28,7 @@ const remembered = new Map<string, Namespace>();
 /**
  * Checks a namespace. `*` and `>` are letters in it.
  *
- * @throws {TypeError} It is no string.
+ * @throws {TypeError} It is not a string.
  * @throws {RangeError} A token is empty or not well-formed, or it is too long.
  */
 export function parseNamespace(name: string): Namespace {
@@ -44,7 +44,7 @@ export function parseNamespace(name: string): Namespace {
 /**
  * Checks a pattern and finds its wildcards; `exact` finds none.
  *
- * @throws {TypeError} It is no string.
+ * @throws {TypeError} It is not a string.
  * @throws {RangeError} As for a namespace; or `>` is not the last token.
  */
 export function parsePattern(pattern: string, exact: boolean): PatternToken[] {
@@ -82,20 +82,20 @@ function split(what: string, text: string): string[] {
   return tokens;
 }
 
-/** Which actors a subscription wants. */
+/** The actors that a subscription wants. */
 export interface ActorFilter {
-  /** The one actor, where there are no wildcards. */
+  /** The one actor, if there are no wildcards. */
   readonly actorId?: string;
-  /** What the ids of all wanted actors begin with, where there are wildcards. */
+  /** The beginning of the ids of all wanted actors, if there are wildcards. */
   readonly prefix?: string;
-  /** Whether an actor is wanted, where there are wildcards that leave some out. */
+  /** Whether an actor is wanted, if there are wildcards that leave some out. */
   readonly matches?: (actorId: string) => boolean;
 }
 
 /**
  * Reads an `actorPattern`: `*` is any run of characters, a last token `>` one character or more.
  *
- * @throws {TypeError} It is no string.
+ * @throws {TypeError} It is not a string.
  * @throws {RangeError} It is empty or not well-formed, or too long for an actor's id.
  */
 export function parseActorPattern(pattern: string | undefined, exact: boolean): ActorFilter {
@@ -120,7 +120,7 @@ export function parseActorPattern(pattern: string | undefined, exact: boolean): 
         if (found === -1) return false;
         at = found + part.length;
       }
-      // What `*` left over at the end, or what a last `>` has to have.
+      // The part that `*` left over at the end, or that a last `>` has to have.
       return actorId.length - last.length >= at + (rest ? 1 : 0) && actorId.endsWith(last);
     },
   };

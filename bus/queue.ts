@@ -1,4 +1,4 @@
-/** First in, first out, with room for `capacity` items; takes memory for what is in it. */
+/** First in, first out, with room for `capacity` items; takes memory only for the items in it. */
 export class BoundedQueue<T> {
   /** How many items fit. */
   readonly capacity: number;
@@ -28,7 +28,7 @@ export class BoundedQueue<T> {
     this.#size++;
   }
 
-  /** Takes the item that waits longest. */
+  /** Takes the item that has waited longest. */
   shift(): T | undefined {
     if (this.#size === 0) return undefined;
     const item = this.#ring[this.#head];
@@ -38,7 +38,7 @@ export class BoundedQueue<T> {
     return item;
   }
 
-  /** Lets all items go. */
+  /** Drops all items. */
   clear(): void {
     this.#ring = new Array(16);
     this.#head = 0;

@@ -2,25 +2,25 @@ import type { OverflowPolicy, SubscribeOptions } from "./bus.ts";
 import { type ActorFilter, parseActorPattern, parsePattern, type PatternToken } from "./pattern.ts";
 import { describe, encodeToken, tokenProblem } from "../store/base/token.ts";
 
-/** What a subscriber asked for, checked. */
+/** A subscriber's request, checked. */
 export interface Request {
   /** The pattern as it was given. */
   readonly pattern: string;
   /** Its tokens. */
   readonly namespace: readonly PatternToken[];
-  /** The types that are wanted, each once; `undefined` for all. */
+  /** The wanted types, each once; `undefined` for all. */
   readonly eventTypes: readonly string[] | undefined;
-  /** The actors that are wanted. */
+  /** The wanted actors. */
   readonly actor: ActorFilter;
   /** The group that shares the events, as one token without white space. */
   readonly group: string | undefined;
   /** How many events may wait. */
   readonly capacity: number;
-  /** What happens to one more. */
+  /** What happens to one event more. */
   readonly overflow: OverflowPolicy;
 }
 
-/** Checks what a subscriber asks for; throws as {@linkcode EventBus.subscribe} says. */
+/** Checks a subscriber's request; throws as {@linkcode EventBus.subscribe} does. */
 export function parseRequest(pattern: string, options: SubscribeOptions): Request {
   const { eventTypes, actorPattern, exact = false, queue } = options;
   const { capacity = 65_536, overflow = "drop-oldest" } = options;
@@ -55,7 +55,10 @@ function checkTypes(eventTypes: readonly string[]): string[] {
   return [...new Set(eventTypes)];
 }
 
-/** Members that want different actors are groups apart, lest an event go to who does not want it. */
+/**
+ * Members that want different actors form separate groups, so that no member gets an event that it
+ * does not want.
+ */
 function groupName(queue: string, actorPattern: string | undefined): string {
   checkName("queue", queue);
   const name = encodeToken(queue);

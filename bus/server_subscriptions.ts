@@ -5,30 +5,30 @@ import { addressOf, subjectsOf } from "./subject.ts";
 import type { QueuedSubscription } from "./subscription.ts";
 import type { Connection } from "../store/connection.ts";
 
-/** One subscription on the server, with those on this node who want what comes through it. */
+/** One subscription on the server, with the subscriptions on this node that get its messages. */
 interface SubscribedSubject {
   readonly members: Set<QueuedSubscription>;
   readonly subscription: NatsSubscription;
 }
 
-/** What comes from the server, and the server's subscriptions for it: one for each subject. */
+/** The messages from the server, and its subscriptions for them: one for each subject. */
 export class ServerSubscriptions {
   readonly #connection: Connection;
   readonly #mark: string;
   readonly #meter: Meter;
   readonly #lines = new Map<string, SubscribedSubject>();
 
-  /** `mark` is the reply subject of what this bus has published itself. */
+  /** `mark` is the reply subject of this bus's own messages. */
   constructor(connection: Connection, mark: string, meter: Meter) {
     this.#connection = connection;
     this.#mark = mark;
     this.#meter = meter;
   }
 
-  /** Delivers to `subscription` from now on; gives what ends it. */
+  /** Delivers to `subscription` from now on; returns a function that ends it. */
   add(subscription: QueuedSubscription): () => void {
     const { group } = subscription.request;
-    // Members of a group are told apart by the server, so each has subscriptions of its own.
+    // Only the server picks a group's member, so each member has subscriptions of its own.
     if (group !== undefined) {
       const own = subjectsOf(subscription.request).map((subject) =>
         this.#open(subject, new Set([subscription]), group)
@@ -70,7 +70,8 @@ export class ServerSubscriptions {
 
   #receive(message: Msg, members: Set<QueuedSubscription>, grouped: boolean): void {
     const own = message.reply === this.#mark;
-    // Who is here has got it from the publisher; of a group, only the server knows whose turn it is.
+    // Local subscribers got it from the publisher; in a group, only the server knows the member in
+    // turn.
     if (own && !grouped) return;
     const delivery = this.#read(message);
     if (delivery === undefined) {
@@ -93,7 +94,7 @@ export class ServerSubscriptions {
       const counts = this.#meter.of(namespace, eventType);
       return { namespace, event, since: performance.now(), counts };
     } catch {
-      return undefined; // it is counted as malformed
+      return undefined; // the caller counts it as malformed
     }
   }
 }

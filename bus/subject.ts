@@ -42,7 +42,7 @@ export function addressOf(subject: string): Address | undefined {
   const afterActor = subject.indexOf(".", afterType + 1);
   if (afterPrefix !== PREFIX.length || afterType === -1 || afterActor === -1) return undefined;
   const eventType = remember(types, subject.slice(afterPrefix + 1, afterType), decodeToken);
-  const actorId = attempt(subject.slice(afterType + 1, afterActor), decodeToken);
+  const actorId = tryDecode(subject.slice(afterType + 1, afterActor), decodeToken);
   const namespace = remember(namespaces, subject.slice(afterActor + 1), decodeNamespace);
   if (eventType === undefined || actorId === undefined || namespace === undefined) return undefined;
   return { eventType, actorId, namespace };
@@ -62,13 +62,13 @@ function remember(
 ): string | undefined {
   const known = memory.get(key);
   if (known !== undefined || memory.has(key)) return known;
-  const value = attempt(key, decode);
+  const value = tryDecode(key, decode);
   if (memory.size >= MAX_REMEMBERED) memory.clear();
   memory.set(key, value);
   return value;
 }
 
-function attempt(key: string, decode: (key: string) => string): string | undefined {
+function tryDecode(key: string, decode: (key: string) => string): string | undefined {
   try {
     return decode(key);
   } catch {

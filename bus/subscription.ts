@@ -5,7 +5,7 @@ import type { Request } from "./request.ts";
 import { SubscriptionOverflowError } from "../store/errors.ts";
 import type { Event } from "../store/event.ts";
 
-/** What a subscription tells the bus that it is one of. */
+/** Hooks through which a subscription notifies its bus. */
 export interface SubscriptionHooks {
   /** Events begin to get lost. Must not throw. */
   dropping(report: DropReport): void;
@@ -13,10 +13,12 @@ export interface SubscriptionHooks {
   ended(): void;
 }
 
-/** A subscription on this node: the queue between publishers, who never wait, and one consumer. */
+/**
+ * A subscription on this node: the queue between publishers, which never wait, and one consumer.
+ */
 export class QueuedSubscription<E extends Event = Event>
   implements Subscription<E>, AsyncIterator<E, undefined> {
-  /** What was asked for. */
+  /** The subscriber's request. */
   readonly request: Request;
   /** See {@linkcode Subscription.ready}. */
   ready: Promise<void> = Promise.resolve();
@@ -30,7 +32,7 @@ export class QueuedSubscription<E extends Event = Event>
   #behind = false;
   #dropped = 0;
 
-  /** Begins with an empty queue; ended already where `signal` is aborted. */
+  /** Begins with an empty queue; has ended already if `signal` is aborted. */
   constructor(request: Request, hooks: SubscriptionHooks, signal?: AbortSignal) {
     this.request = request;
     this.#hooks = hooks;
@@ -45,7 +47,7 @@ export class QueuedSubscription<E extends Event = Event>
     return this.#open;
   }
 
-  /** Why it ended, where that was not asked for. */
+  /** The reason for its end, if nobody asked for it. */
   get failure(): Error | undefined {
     return this.#failure;
   }
@@ -60,17 +62,17 @@ export class QueuedSubscription<E extends Event = Event>
     return this.#queue.size;
   }
 
-  /** What a new event would have to wait for. */
+  /** How much a new event would have to wait for. */
   get load(): number {
     return this.#waiting.length > 0 ? 0 : this.#queue.size + 1;
   }
 
-  /** Whether the subscriber asked for the actor, as far as wildcards within its id say. */
+  /** Whether the subscriber asked for the actor, by the wildcards within its id. */
   wants(actorId: string): boolean {
     return this.request.actor.matches?.(actorId) ?? true;
   }
 
-  /** Takes `delivery`, or drops an event, as the overflow policy says. */
+  /** Takes `delivery`, or drops an event by the overflow policy. */
   offer(delivery: BusDelivery): void {
     if (!this.#open) return;
     const waiter = this.#waiting.shift();
@@ -96,7 +98,10 @@ export class QueuedSubscription<E extends Event = Event>
     }
   }
 
-  /** What waits longest, counted as delivered; `undefined` where nothing waits. */
+  /**
+   * Takes the delivery that has waited longest, and counts it as delivered; `undefined` if none
+   * waits.
+   */
   poll(): BusDelivery | undefined {
     const delivery = this.#queue.shift();
     if (delivery === undefined) return undefined;
@@ -105,7 +110,7 @@ export class QueuedSubscription<E extends Event = Event>
     return delivery;
   }
 
-  /** The next delivery, where `poll` has none; `undefined` at the end. */
+  /** The next delivery, if `poll` has none; `undefined` at the end. */
   async arrival(): Promise<BusDelivery | undefined> {
     if (this.#open) {
       this.#behind = false;
@@ -128,7 +133,7 @@ export class QueuedSubscription<E extends Event = Event>
       : Promise.resolve(resultOf<E>(delivery));
   }
 
-  /** A loop was left: the subscription ends. */
+  /** The caller left its loop: the subscription ends. */
   return(): Promise<IteratorResult<E, undefined>> {
     this.end();
     return Promise.resolve({ done: true, value: undefined });
@@ -139,7 +144,7 @@ export class QueuedSubscription<E extends Event = Event>
     return this;
   }
 
-  /** Takes no more events; what is queued can still be taken. */
+  /** Takes no more events; queued ones can still be taken. */
   finish(): void {
     if (!this.#open) return;
     this.#open = false;
@@ -148,14 +153,14 @@ export class QueuedSubscription<E extends Event = Event>
     this.#hooks.ended();
   }
 
-  /** Takes no more events; after what is queued, `failure` is thrown once. */
+  /** Takes no more events; throws `failure` once, after the queued ones. */
   fail(failure: Error): void {
     if (!this.#open) return;
     this.#failure = failure;
     this.finish();
   }
 
-  /** Takes no more events and lets go of what is queued. */
+  /** Takes no more events and drops queued ones. */
   end = (): void => {
     this.finish();
     this.#thrown = true;

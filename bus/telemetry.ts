@@ -2,17 +2,17 @@ import type { Attributes, Counter, Histogram, UpDownCounter } from "@opentelemet
 import { installedMeter } from "../store/telemetry/instruments.ts";
 
 /**
- * The bus's OpenTelemetry instruments. Names and attributes that begin with `messaging.` are those
- * of the semantic conventions for messaging client metrics, version 1.44.0
- * (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics/); what they do not
- * know is called `aether.bus.…`.
+ * The bus's OpenTelemetry instruments. Names and attributes that begin with `messaging.` come from
+ * the semantic conventions for messaging client metrics, version 1.44.0
+ * (https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics/); those that have no
+ * convention begin with `aether.bus.`.
  */
 export interface BusInstruments {
-  /** What each measurement begins with. */
+  /** Attributes of every measurement. */
   readonly attributes: Attributes;
   /** `messaging.client.sent.messages`, `{message}`: events that were published. */
   readonly sent: Counter;
-  /** `messaging.client.consumed.messages`, `{message}`: events that subscribers were given. */
+  /** `messaging.client.consumed.messages`, `{message}`: events that subscribers received. */
   readonly consumed: Counter;
   /** `messaging.process.duration`, `s`: calls of handlers, `error.type` for those that threw. */
   readonly process: Histogram;
@@ -29,9 +29,9 @@ export interface BusInstruments {
 }
 
 /**
- * The instruments of a bus whose `messaging.system` is `system`; `undefined` where no metrics SDK
- * is installed, so that measuring costs nothing then. Install the SDK before making the bus: the
- * OpenTelemetry API hands out meters that stay without effect before.
+ * The instruments of a bus whose `messaging.system` is `system`; `undefined` if no metrics SDK is
+ * installed, so that measuring costs nothing then. Install the SDK before making the bus: the
+ * meters that the OpenTelemetry API hands out before remain without effect.
  */
 export function instrumentsOf(system: string): BusInstruments | undefined {
   const meter = installedMeter();

@@ -20,7 +20,7 @@ export class BusTracer {
 
   /**
    * Begins the span of a publish: under the active span, else under the one that made the event.
-   * `undefined` where nothing records it.
+   * `undefined` if nothing records it.
    */
   publishing(namespace: string, event: Event): Span | undefined {
     if (!this.#spans.installed || typeof event !== "object" || event === null) return undefined;
@@ -33,7 +33,7 @@ export class BusTracer {
     })?.span;
   }
 
-  /** Begins the span of a handler's call, under the event's; gives the context to call it in. */
+  /** Begins the span of a handler's call, under the event's; returns the context to call it in. */
   processing(namespace: string, event: Event): Spanned | undefined {
     if (!this.#spans.installed) return undefined;
     return this.#spans.begin({

@@ -234,7 +234,7 @@ export class UnknownSchemaError extends AetherError {
 
 /**
  * Thrown by a subscription with the overflow policy `"error"` whose queue was full: events after
- * the last one that it yielded are missing. Load what was missed from the store, then subscribe again.
+ * the last one that it yielded are missing. Load those from the store, then subscribe again.
  */
 export class SubscriptionOverflowError extends AetherError {
   /** The pattern that was subscribed to. */
@@ -295,7 +295,7 @@ export class FencedError extends AetherError {
   readonly holder: FenceHolder | undefined;
 
   /** Keeps the facts; `what` could not be done; `reason` replaces the usual one in the message. */
-  constructor(what: string, facts: FenceFacts, reason: string = reasonOf(facts)) {
+  constructor(what: string, facts: FenceFacts, reason: string = fenceReason(facts)) {
     super("FencedError", `Cannot ${what}: ${reason}`);
     this.shard = facts.shard;
     this.nodeId = facts.nodeId;
@@ -304,7 +304,7 @@ export class FencedError extends AetherError {
   }
 }
 
-function reasonOf({ shard, nodeId, holder }: FenceFacts): string {
+function fenceReason({ shard, nodeId, holder }: FenceFacts): string {
   if (holder === undefined) {
     return `node "${nodeId}" does not own shard ${shard}; send the command to the shard's owner`;
   }

@@ -57,7 +57,7 @@ export class StoredNotifier {
   constructor(namespace: string, options: EventStoreOptions) {
     this.#namespace = namespace;
     this.#broadcaster = options.broadcaster;
-    this.#onError = options.onBroadcastError ?? warn;
+    this.#onError = options.onBroadcastError ?? warnOfUnpublished;
   }
 
   /** Whether there is no broadcaster. */
@@ -138,7 +138,7 @@ export class StoredNotifier {
     try {
       this.#onError(error, event);
     } catch (second) {
-      warn(second, event);
+      warnOfUnpublished(second, event);
     }
   }
 }
@@ -154,6 +154,6 @@ function storedEvent(saved: SavedEvent): EventStored {
   return causedBy(stored, { ...stored, id, metadata: metadata ?? {} });
 }
 
-function warn(error: unknown, event: Event): void {
+function warnOfUnpublished(error: unknown, event: Event): void {
   console.warn(`${event.eventType} of "${event.actorId}" was not published:`, error);
 }

@@ -1,5 +1,6 @@
 import { CorruptEventError, UnknownSchemaError } from "./errors.ts";
 import type { Event } from "./event.ts";
+import { reasonOf } from "./base/reason.ts";
 
 /**
  * Brings the data of an event from one schema to the next; `event` is as it was before this step.
@@ -56,9 +57,9 @@ export function upcast(
   let current = event;
   for (const [at, step] of steps.slice(schema - 1).entries()) {
     try {
-      current = { ...current, data: checked(step(current.data, current)) };
+      current = { ...current, data: checkedData(step(current.data, current)) };
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = reasonOf(cause);
       throw new CorruptEventError(
         facts.sequence,
         `the upcaster of "${event.eventType}" from schema ${schema + at} failed: ${reason}`,
@@ -69,7 +70,7 @@ export function upcast(
   return current;
 }
 
-function checked(data: unknown): unknown {
+function checkedData(data: unknown): unknown {
   if (data === undefined) throw new TypeError("it gave undefined");
   if (typeof (data as PromiseLike<unknown> | null)?.then === "function") {
     throw new TypeError("it gave a promise, and upcasters do not wait");

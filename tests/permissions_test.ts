@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Cluster } from "../cluster/cluster.ts";
 import type { Connection } from "../store/connection.ts";
 import {
@@ -13,34 +13,32 @@ import {
 import { count, QUICK } from "./cluster/bed.ts";
 import { natsTest } from "./support/fixture.ts";
 
-const README = await Deno.readTextFile(new URL("../README.md", import.meta.url));
+const PAGE = await Deno.readTextFile(new URL("../docs/permissions.md", import.meta.url));
 const NAMESPACE = "shop";
 const EVENTS = 700;
 
-/** What the README has a user of one namespace publish and subscribe to, and by need what beside. */
-const BASE = README.match(/```conf\n(.*?)```/s)![1]!;
+/** What the page has a user of one namespace publish and subscribe to, and by heading what beside. */
+const BASE = PAGE.match(/```conf\n(.*?)```/s)![1]!;
 const NEEDS = new Map(
-  [...README.matchAll(/^\| (.+?) +\| ((?:`[^`|]*[.][^`|]*`(?: for answers)?(?:, )?)+) +\|$/gm)]
-    .map(([, need, subjects]) => [need!, [...subjects!.matchAll(/`(.+?)`/g)].flatMap(expand)]),
+  [...PAGE.matchAll(/^## (.+?)$.*?^```conf\n(.*?)^```$/gms)].map((
+    [, need, lists],
+  ) => [need!, lists!]),
 );
 
-/** `a.{b,c}` as `a.b` and `a.c`. */
-function expand([, subject]: RegExpMatchArray): string[] {
-  const { before = "", choices, after = "" } = subject!.match(
-    /^(?<before>[^{]*)(?:\{(?<choices>.*)\}(?<after>.*))?$/,
-  )!.groups!;
-  return choices === undefined ? [before] : choices.split(",").map((it) => before + it + after);
+/** What stands in the list `name` of what `need` takes. */
+function listed(need: string, name: "publish" | "subscribe"): string {
+  const lists = NEEDS.get(need);
+  if (lists === undefined) throw new Error(`Cannot find "${need}" in docs/permissions.md`);
+  return lists.match(new RegExp(`^${name}: \\[(.*?)\\]$`, "ms"))?.[1] ?? "";
 }
 
-/** The configuration of the README, with what `needs` take beside. */
+/** The configuration of the page, with what `needs` take beside. */
 function permitting(...needs: readonly string[]): string {
-  const keys = needs.map((need) => [...NEEDS.keys()].find((key) => key.startsWith(need)));
-  const publish = keys.flatMap((key) => NEEDS.get(key!)!).map((it) => `"${it}"`);
-  const subscribe = keys.flatMap((key) => [...key!.matchAll(/`subscribe` to (`.+?`)/g)])
-    .map(([, subject]) => subject!.replaceAll("`", '"'));
-  return BASE
-    .replace("publish: [", `publish: [\n${publish.join("\n")}`)
-    .replace("subscribe: [", `subscribe: [\n${subscribe.join("\n")}`);
+  return (["publish", "subscribe"] as const).reduce(
+    (config, name) =>
+      config.replace(`${name}: [`, (all) => all + needs.map((need) => listed(need, name)).join("")),
+    BASE,
+  );
 }
 
 /** Runs `work` as the user who is permitted what `needs` take; nothing of it is refused. */
@@ -49,7 +47,7 @@ function permissionTest(
   needs: readonly string[],
   work: (connection: Connection, admin: Connection) => Promise<void>,
 ): void {
-  natsTest(`the README's permissions suffice for ${title}`, async (scene) => {
+  natsTest(`the page's permissions suffice for ${title}`, async (scene) => {
     const inboxPrefix = "_INBOX_shop";
     const admin = await scene.connect({ user: "admin", pass: "admin", inboxPrefix });
     const connection = await scene.connect({ user: "shop", pass: "shop", inboxPrefix });
@@ -74,12 +72,12 @@ async function filled(store: EventStore): Promise<void> {
     })));
 }
 
-permissionTest("making the stream", ["making the stream"], async (connection) => {
+permissionTest("making the stream", ["Make the stream"], async (connection) => {
   await using store = await JetStreamEventStore.open(connection, { namespace: NAMESPACE });
   assertEquals(await store.getLatestVersion("order-1"), 0);
 });
 
-permissionTest("subscriptions and long reads", ["`subscribe()`"], async (connection, admin) => {
+permissionTest("subscriptions and long reads", ["Subscribe"], async (connection, admin) => {
   await using founder = await JetStreamEventStore.open(admin, { namespace: NAMESPACE });
   await filled(founder);
   await using store = await JetStreamEventStore.open(connection, { namespace: NAMESPACE });
@@ -88,17 +86,21 @@ permissionTest("subscriptions and long reads", ["`subscribe()`"], async (connect
   for await (const _event of store.subscribe()) if (++events === EVENTS) break;
 });
 
-permissionTest("consumers for versions", ["`versionLookup"], async (connection, admin) => {
-  await using founder = await JetStreamEventStore.open(admin, { namespace: NAMESPACE });
-  await filled(founder);
-  await using store = await JetStreamEventStore.open(connection, {
-    namespace: NAMESPACE,
-    versionLookup: "deliver-last",
-  });
-  assertEquals(await store.getLatestVersion("order-1", { fresh: true }), EVENTS);
-});
+permissionTest(
+  "consumers for versions",
+  ["Look versions up by consumers"],
+  async (connection, admin) => {
+    await using founder = await JetStreamEventStore.open(admin, { namespace: NAMESPACE });
+    await filled(founder);
+    await using store = await JetStreamEventStore.open(connection, {
+      namespace: NAMESPACE,
+      versionLookup: "deliver-last",
+    });
+    assertEquals(await store.getLatestVersion("order-1", { fresh: true }), EVENTS);
+  },
+);
 
-permissionTest("snapshots", ["`JetStreamSnapshotStore`"], async (connection, admin) => {
+permissionTest("snapshots", ["Keep snapshots"], async (connection, admin) => {
   await using _founder = await JetStreamSnapshotStore.open(admin, { namespace: NAMESPACE });
   await using snapshots = await JetStreamSnapshotStore.open(connection, { namespace: NAMESPACE });
   const snapshot = { actorId: "order-1", version: 3, schemaVersion: 1, state: { total: 1 } };
@@ -108,7 +110,7 @@ permissionTest("snapshots", ["`JetStreamSnapshotStore`"], async (connection, adm
 
 permissionTest(
   "projections with checkpoints and leases",
-  ["`subscribe()`", "`KvCheckpointStore`", "`ProjectionLeases`"],
+  ["Subscribe", "Keep checkpoints", "Share projections"],
   async (connection, admin) => {
     const namespace = NAMESPACE;
     await using founder = await JetStreamEventStore.open(admin, { namespace });
@@ -131,7 +133,7 @@ permissionTest(
   },
 );
 
-permissionTest("a cluster", ["`Cluster`", "`subscribe()`"], async (connection, admin) => {
+permissionTest("a cluster", ["Join the cluster", "Subscribe"], async (connection, admin) => {
   const options = { ...QUICK, namespace: NAMESPACE };
   const founder = await Cluster.join(admin, { ...options, nodeId: "founder", capacity: 0 });
   const node = await Cluster.join(connection, { ...options, nodeId: "node" });
@@ -140,4 +142,9 @@ permissionTest("a cluster", ["`Cluster`", "`subscribe()`"], async (connection, a
   assertEquals(await founder.send("counter-1", {}), 2);
   await node.leave();
   await founder.leave();
+});
+
+Deno.test("each need on the page has a test here", async () => {
+  const here = await Deno.readTextFile(new URL(import.meta.url));
+  for (const need of NEEDS.keys()) assert(here.includes(`"${need}"`), need);
 });

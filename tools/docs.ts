@@ -1,4 +1,4 @@
-/** Runs what the documentation shows: the examples in the code, the README's blocks and its commands. */
+/** Runs what the documentation shows: the examples in the code, the pages' blocks and their commands. */
 import { join } from "node:path";
 import { deno, run } from "./command.ts";
 import { type Command, commandsOf, isSkipped } from "./readme.ts";
@@ -42,30 +42,46 @@ async function examples(paths: readonly string[]): Promise<string> {
   return output;
 }
 
-/** Runs the commands of the README's `sh` blocks, and compares the `text` block behind one, if any. */
-export async function readmeCommands(): Promise<string> {
-  const readme = await Deno.readTextFile(join(ROOT, "README.md"));
-  const commands = commandsOf(readme);
-  const ran: string[] = [];
-  for (const command of commands) {
-    if (isSkipped(command)) continue;
-    await check(command);
-    ran.push(command.line);
+/**
+ * Runs the commands of the `sh` blocks of the README and the guides, each once, and compares the
+ * `text` block behind one, if any.
+ */
+export async function pageCommands(): Promise<string> {
+  const ran = new Set<string>();
+  let total = 0;
+  for (const page of ["README.md", ...await guides("docs")]) {
+    for (const command of commandsOf(await Deno.readTextFile(join(ROOT, page)))) {
+      total++;
+      if (isSkipped(command)) continue;
+      if (ran.has(command.line) && command.prints === undefined) continue;
+      await check(page, command);
+      ran.add(command.line);
+    }
   }
-  if (ran.length === 0) throw new Error("Cannot find a command in README.md that can be run");
-  return `${ran.length} of ${commands.length} commands`;
+  if (ran.size === 0) throw new Error("Cannot find a command in README.md that can be run");
+  return `${ran.size} of ${total} commands`;
 }
 
-async function check({ line, prints }: Command): Promise<void> {
+/** The Markdown files in a folder, and in the folders in it. */
+async function guides(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(join(ROOT, folder))) {
+    if (isDirectory) found.push(...await guides(`${folder}/${name}`));
+    else if (name.endsWith(".md")) found.push(`${folder}/${name}`);
+  }
+  return found.sort();
+}
+
+async function check(page: string, { line, prints }: Command): Promise<void> {
   const [program = "", ...args] = line.split(/\s+/);
   if (program !== "deno") {
-    throw new Error(`Cannot check README.md's \`${line}\`: not a deno command`);
+    throw new Error(`Cannot check \`${line}\` of ${page}: not a deno command`);
   }
-  // JSR_URL and NATS_SERVER are prepared anew, as for a reader.
+  // JSR_URL and NATS_SERVER are prepared again, as for a reader.
   const env = { JSR_URL: "", NATS_SERVER: "" };
   const { success, stdout, output } = await run(Deno.execPath(), args, { env });
-  if (!success) throw new Error(`README.md's \`${line}\` failed:\n${output}`);
+  if (!success) throw new Error(`\`${line}\` of ${page} failed:\n${output}`);
   if (prints !== undefined && !stdout.includes(prints)) {
-    throw new Error(`README.md's \`${line}\` does not print what the README shows:\n${output}`);
+    throw new Error(`\`${line}\` does not print what ${page} shows:\n${output}`);
   }
 }

@@ -7,7 +7,7 @@
 import process from "node:process";
 import { join } from "node:path";
 import { deno, run } from "./command.ts";
-import { codeExamples, pageExamples, readmeCommands } from "./docs.ts";
+import { codeExamples, pageCommands, pageExamples } from "./docs.ts";
 import { nodeSmoke } from "./node_smoke.ts";
 import { privateNames } from "./private_names.ts";
 import { ROOT } from "./root.ts";
@@ -37,7 +37,7 @@ const STEPS: readonly Step[] = [
   { name: "sanitizers are on", run: sanitizerControl },
   { name: "examples in the code", counts: true, run: codeExamples },
   { name: "examples in the pages", counts: true, run: pageExamples },
-  { name: "commands in the README", run: readmeCommands },
+  { name: "commands in the README and the guides", run: pageCommands },
   { name: "publish, dry run", run: () => quietly(["publish", "--dry-run", "--allow-dirty"]) },
   { name: "Node", run: nodeSmoke, starts: "first" }, // it takes longest
   { name: "tests", counts: true, run: tests, starts: "alone at the end" }, // they keep time

@@ -11,39 +11,39 @@ import type { RequestMux } from "../../store/nats/requests.ts";
 import type { SaveReceipt } from "../../store/options.ts";
 import type { EventStore } from "../../store/store.ts";
 
-/** What a handler is told beside the command. */
+/** What a handler gets beside the command. */
 export interface CommandContext {
-  /** Whose command it is. */
+  /** The actor of the command. */
   readonly actorId: string;
-  /** Names the command; the same when it comes again. */
+  /** The command's id; the same when the command comes again. */
   readonly commandId: string;
   /**
-   * The event store, fenced to the shards that this node owns; what is saved through it carries
-   * the command's id. It takes no saves after the handler's end.
+   * The event store, fenced to the shards that this node owns; events that are saved through it
+   * carry the command's id. It takes no saves after the handler's end.
    */
   readonly store: EventStore;
 }
 
-/** Handles the commands of the actors that this node owns; what it gives back is the reply. */
+/** Handles the commands of the actors that this node owns, and returns the reply. */
 export type CommandHandler = (command: unknown, context: CommandContext) => unknown;
 
-/** Gives the reply of a command that was handled before, from the events that it led to. */
+/** Makes the reply of a command that was handled before, from the events that it led to. */
 export type ReplyToDuplicate = (
   events: readonly Event[],
   context: { readonly actorId: string; readonly commandId: string },
 ) => unknown;
 
-/** What the actors of a node live on. */
+/** What the actors of a node work with. */
 export interface ActorsParts extends KnownCommandsParts {
   readonly requests: RequestMux;
   /** This node. */
   readonly nodeId: string;
-  /** Handles commands; `undefined` as long as nobody has said how. */
+  /** The handler; `undefined` until there is one. */
   readonly handler: () => CommandHandler | undefined;
   readonly onDuplicate: () => ReplyToDuplicate | undefined;
-  /** The fenced store, its saves marked with the command's id. */
+  /** The fenced store that marks its saves with the command's id. */
   readonly storeFor: (commandId: string) => EventStore;
-  /** The events of a command that stand behind a sequence; none where they are too long ago. */
+  /** A command's events after a sequence; none if they are too long ago. */
   readonly eventsOf: (actorId: string, commandId: string, after: number) => Promise<Event[]>;
   /** The shard of an actor. */
   readonly shardOf: (actorId: string) => number;
@@ -51,48 +51,48 @@ export interface ActorsParts extends KnownCommandsParts {
   readonly serves: (shard: number) => boolean;
   /** Whether the map gives the shard to another node, which is a member. */
   readonly isOthers: (shard: number) => boolean;
-  /** Proves, before a reply that saved nothing, that the shard is this node's still. */
+  /** Proves, before a reply that saved nothing, that the shard still belongs to this node. */
   readonly confirm: (shard: number) => Promise<void>;
-  /** Sees to it that of what was sent for the shard until now nothing more is stored. */
+  /** Makes sure that nothing more is stored of what was sent for the shard until now. */
   readonly renew: (shard: number) => Promise<void>;
   /** How long an actor without commands stays active, in ms. */
   readonly idle: number;
-  /** Actors that are active at most; those idle for longest go first. */
+  /** How many actors are active at most; the longest idle go first. */
   readonly capacity: number;
 }
 
-/** Answers that an active actor remembers, for commands that come again soon. */
+/** How many answers an active actor remembers, for commands that come again soon. */
 const KEPT_ANSWERS = 128;
 
 /** An actor while it is active. */
 interface Active {
   readonly actorId: string;
   readonly shard: number;
-  /** Commands that wait or run: each try of one joins the first, however many wait. */
+  /** Commands that wait or run: each attempt of a command joins its first, however many wait. */
   readonly pending: Map<string, Promise<CommandAnswer>>;
-  /** Answers given lately, by command. */
+  /** Recent answers, by command. */
   readonly answers: Map<string, CommandAnswer>;
-  /** What its turns queue on: another one each time that the actor becomes active. */
-  readonly lane: string;
-  /** Where the events of handled commands are. */
+  /** The key of its turns: a new one each time that the actor becomes active. */
+  readonly turnKey: string;
+  /** Finds the events of handled commands. */
   readonly commands: KnownCommands;
   usedAt: number;
 }
 
 /**
  * The actors that a node serves: one command of an actor at a time, in the order they came, and
- * each command once. An actor becomes active with its first command, when the ids of those
- * commands that it may be among are read from the actor's events; idle ones are let go.
+ * each command once. An actor becomes active with its first command: then it reads the ids of the
+ * commands that this one may be among from the actor's events. Idle actors are dropped.
  */
 export class Actors {
   readonly #parts: ActorsParts;
   readonly #active = new Map<string, Active>();
-  readonly #lanes = new KeyedQueue();
-  #lastLane = 0;
+  readonly #turns = new KeyedQueue();
+  #lastTurnKey = 0;
   #landmark: LogPosition | undefined;
   readonly #timer: ReturnType<typeof setInterval>;
 
-  /** Begins with none active. */
+  /** Begins with no active actor. */
   constructor(parts: ActorsParts) {
     this.#parts = parts;
     this.#timer = setInterval(() => this.#passivate(), Math.max(10, parts.idle / 2));
@@ -105,12 +105,12 @@ export class Actors {
     return { actors: this.#active.size, commands };
   }
 
-  /** The last event that one of them has saved. */
+  /** The last event that a command of these actors has saved. */
   get landmark(): LogPosition | undefined {
     return this.#landmark;
   }
 
-  /** Brings a command to its end, in turn. One that is under way or was answered is not run again. */
+  /** Handles a command, in turn. A command that is under way or was answered does not run again. */
   run(message: CommandMessage): Promise<CommandAnswer> {
     const { actorId, id } = message;
     const shard = this.#parts.shardOf(actorId);
@@ -118,9 +118,9 @@ export class Actors {
     const actor = this.#activate(actorId, shard);
     const known = actor.pending.get(id) ?? actor.answers.get(id);
     if (known !== undefined) return Promise.resolve(known);
-    const answer = this.#lanes.run([actor.lane], () => this.#turn(actor, message))
+    const answer = this.#turns.run([actor.turnKey], () => this.#turn(actor, message))
       .then((answer) => {
-        // What another try may bring to an end has to be tried there.
+        // An outcome that another attempt may reach has to be tried there.
         if (answer.kind !== "retry") {
           actor.answers.set(id, answer);
           trim(actor.answers, KEPT_ANSWERS);
@@ -135,7 +135,7 @@ export class Actors {
     return answer;
   }
 
-  /** Lets go of the actors of a shard, whose events others may write from now on. */
+  /** Drops the actors of a shard, whose events others may write from now on. */
   forget(shard: number): void {
     for (const actor of this.#active.values()) {
       if (actor.shard === shard) this.#active.delete(actor.actorId);
@@ -147,17 +147,17 @@ export class Actors {
     const actors = [...this.#active.values()].filter((it) =>
       it.shard === shard && it.pending.size > 0
     );
-    const lanes = actors.map(({ lane }) => lane);
-    if (lanes.length > 0) await this.#lanes.run(lanes, () => Promise.resolve());
+    const keys = actors.map(({ turnKey }) => turnKey);
+    if (keys.length > 0) await this.#turns.run(keys, () => Promise.resolve());
   }
 
   /**
-   * Resolves when no command is under way, or `over` is aborted, and lets go of everything: what
-   * is late can save nothing more.
+   * Resolves when no command is under way or `over` is aborted, and drops everything: a late
+   * command can save nothing more.
    */
   async close(over?: AbortSignal): Promise<void> {
     clearInterval(this.#timer);
-    await unlessAborted(over, this.#lanes.idle()).catch(() => {});
+    await unlessAborted(over, this.#turns.idle()).catch(() => {});
     this.#active.clear();
   }
 
@@ -179,11 +179,11 @@ export class Actors {
     const own = store.saved.get(actorId);
     if (own !== undefined) actor.commands.add(id, own.receipt);
     const answer = await this.#answer(actor, store, result);
-    const isDoubtful = store.saved.size > 0 || store.doubts.length > 0;
+    const isDoubtful = store.saved.size > 0 || store.unknownSaves.length > 0;
     return answer.kind === "retry" && isDoubtful ? { ...answer, isDoubtful } : answer;
   }
 
-  /** The answer by what became of the handler and of its saves. */
+  /** The answer by the outcome of the handler and of its saves. */
   async #answer(
     actor: Active,
     store: CommandStore,
@@ -192,27 +192,27 @@ export class Actors {
     const { actorId, shard } = actor;
     const isFulfilled = result.status === "fulfilled";
     if (!isFulfilled && !this.#isPresent(actor)) return notHere(shard);
-    // A handler may have a time limit of its own, or not tell of the trouble.
-    if (store.doubts.length > 0 && !(isFulfilled && store.saved.has(actorId))) {
+    // A handler may have a time limit of its own, or hide the failure.
+    if (store.unknownSaves.length > 0 && !(isFulfilled && store.saved.has(actorId))) {
       return await this.#settle(actor, store);
     }
     try {
       if (!isFulfilled) throw result.reason;
       if (store.saved.size === 0) {
         await this.#parts.confirm(shard);
-        // What it has read may be outdated: others may have had the shard since.
+        // Its reads may be outdated: other nodes may have had the shard since.
         if (this.#active.get(actorId) !== actor) return notHere(shard);
       }
       return { kind: "reply", ...(result.value !== undefined && { reply: result.value }) };
     } catch (error) {
       if (isAetherError(error, "FencedError")) {
         if (error.shard === shard) return notHere(shard);
-        // As long as the map stands, no try ends otherwise: the sender is to know.
+        // As long as the map is the same, no attempt ends otherwise: the sender has to know.
         return this.#parts.isOthers(error.shard)
           ? { kind: "failed", error: failureOf(error) }
           : { kind: "retry", reason: error.message };
       }
-      // Said by a store out of reach, not by the actor's rules.
+      // An error of a store out of reach, not of the actor's rules.
       if (isAetherError(error, "StoreUnavailableError")) {
         return { kind: "retry", reason: error.message };
       }
@@ -226,8 +226,8 @@ export class Actors {
   }
 
   /**
-   * The shard may have gone and come back while a handler ran; its command may have been handled
-   * elsewhere in the meantime, and the present claim must not be lent to it.
+   * The shard may have left and come back while a handler ran; another node may have handled its
+   * command in the meantime, and the handler must not save under the present claim.
    */
   #checkPresent(actor: Active): void {
     if (this.#isPresent(actor)) return;
@@ -240,18 +240,18 @@ export class Actors {
     );
   }
 
-  /** The answer of a command that was handled before; its events are read for it. */
+  /** The answer to a command that was handled before; reads its events. */
   async #repeat(
     { commands }: Active,
     { id, actorId }: CommandMessage,
     receipt: SaveReceipt,
   ): Promise<CommandAnswer> {
-    const again = this.#parts.onDuplicate();
-    if (again === undefined) return { kind: "handled", receipt };
+    const makeReply = this.#parts.onDuplicate();
+    if (makeReply === undefined) return { kind: "handled", receipt };
     const events = await this.#parts.eventsOf(actorId, id, commands.since);
     if (events.length === 0) return { kind: "handled", receipt };
     try {
-      const reply = await again(events, { actorId, commandId: id });
+      const reply = await makeReply(events, { actorId, commandId: id });
       return { kind: "reply", ...(reply !== undefined && { reply }) };
     } catch (error) {
       return { kind: "failed", error: failureOf(error) };
@@ -259,24 +259,25 @@ export class Actors {
   }
 
   /**
-   * Holds the actor's turn until it is known what became of a save: until then, the same
-   * command run again might save its events a second time. What renewing the shard does not make
-   * final, nothing does: then the turn is given up.
+   * Holds the actor's turn until the outcome of a save is known: until then, the same command run
+   * again might save its events a second time. If even renewing the shard leaves the outcome open,
+   * nothing else can settle it: then the turn is given up.
    */
-  async #settle(actor: Active, { doubts }: CommandStore): Promise<CommandAnswer> {
+  async #settle(actor: Active, { unknownSaves }: CommandStore): Promise<CommandAnswer> {
     const { requests, renew } = this.#parts;
     const retry = backoff(Infinity);
-    for (const doubt of doubts) {
-      let [tries, renewals] = [0, 0];
-      while (this.#isPresent(actor) && await doubt.settle().catch(() => "unknown") === "unknown") {
+    for (const save of unknownSaves) {
+      let [attempts, renewals] = [0, 0];
+      while (this.#isPresent(actor) && await save.settle().catch(() => "unknown") === "unknown") {
         if (!await retry(requests)) break;
-        // After a break of the connection it stays open, unless the fence shuts it out.
-        if (++tries % OPEN !== 0) continue;
+        // After a break of the connection the outcome remains unknown, unless the fence refuses the
+        // save.
+        if (++attempts % OPEN !== 0) continue;
         if (renewals === RENEWALS) break;
         await renew(actor.shard).then(() => renewals++, () => {});
       }
     }
-    actor.commands.forget(); // Read anew: the events may be there.
+    actor.commands.forget(); // Read again: the events may be there.
     return { kind: "retry", reason: "its outcome was unknown for a while" };
   }
 
@@ -285,9 +286,9 @@ export class Actors {
     if (actor === undefined) {
       this.#makeRoom();
       const [pending, answers] = [new Map(), new Map()];
-      const lane = String(++this.#lastLane);
+      const turnKey = String(++this.#lastTurnKey);
       const commands = new KnownCommands(this.#parts);
-      actor = { actorId, shard, pending, answers, lane, commands, usedAt: 0 };
+      actor = { actorId, shard, pending, answers, turnKey, commands, usedAt: 0 };
     } else {
       this.#active.delete(actorId);
     }
@@ -296,7 +297,7 @@ export class Actors {
     return actor;
   }
 
-  /** Lets go of whom another actor is too many for: of the idle ones, those idle for longest. */
+  /** Drops the actors that are too many beside a new one: the longest idle first. */
   #makeRoom(): void {
     let looked = 0;
     for (const actor of this.#active.values()) {
@@ -305,7 +306,7 @@ export class Actors {
     }
   }
 
-  /** Lets idle actors go: those that were idle for long, and as many as are too many. */
+  /** Drops idle actors: those that were idle for long, and as many as are too many. */
   #passivate(): void {
     const { idle, capacity } = this.#parts;
     const since = performance.now() - idle;
@@ -317,14 +318,20 @@ export class Actors {
   }
 }
 
-/** Actors that are looked at to make room for one: the rest is for later. */
+/** How many actors are looked at to make room for one: the rest is for later. */
 const MOST_LOOKED_AT = 32;
-/** How often a save is asked about, which takes about half a second, before its shard is renewed. */
+/**
+ * How often to ask for a save's outcome, which takes about half a second, before its shard is
+ * renewed.
+ */
 const OPEN = 8;
-/** How often the shard is renewed for a save that no fence shuts out, over about four seconds. */
+/** How often to renew the shard for a save that no fence refuses, over about four seconds. */
 const RENEWALS = 2;
 
-/** The answer where the actor's commands could not be read: another try helps only if that passes. */
+/**
+ * The answer if the actor's commands could not be read: another attempt helps only if that is
+ * transient.
+ */
 function unread(error: unknown): CommandAnswer {
   const isLasting = isAetherError(error, "CorruptEventError") ||
     isAetherError(error, "StreamRegressedError");
@@ -337,7 +344,7 @@ function notHere(shard: number): CommandAnswer {
   return { kind: "retry", reason: `the node does not serve shard ${shard}` };
 }
 
-/** Drops what was put in first where there is too much. */
+/** Drops the oldest entries if there are too many. */
 function trim(map: Map<string, unknown>, capacity: number): void {
   if (map.size > capacity) map.delete(map.keys().next().value!);
 }

@@ -15,22 +15,23 @@ import type { EventStore, EventSubscription, EventsWithErrors } from "../../stor
 import { shareCaches } from "../../store/store_view.ts";
 
 /**
- * The store that a handler is given for one command. Passes everything on, and remembers what
- * was saved and what is in doubt. Disposing of it does nothing: the store behind it is not its own.
+ * The store that a handler gets for one command. Passes every call on, and remembers the saves and
+ * those whose outcome is unknown. Disposing of it does nothing, as it does not own the store behind
+ * it.
  */
 export class CommandStore implements EventStore {
   readonly #store: EventStore;
   readonly #check: () => void;
   readonly #open = new Set<Promise<SaveReceipt>>();
-  /** Saves that may or may not have been stored. */
-  readonly doubts: SaveOutcomeUnknownError[] = [];
-  /** What was saved of each actor. */
+  /** Saves whose outcome is unknown. */
+  readonly unknownSaves: SaveOutcomeUnknownError[] = [];
+  /** The saves of each actor. */
   readonly saved: Map<string, HandledCommand> = new Map();
   #landmark: LogPosition | undefined;
   #isOver = false;
 
   /**
-   * Passes everything on to `store`, whose saves carry the command's id; `check` throws where no
+   * Passes every call on to `store`, whose saves carry the command's id; `check` throws once no
    * save may begin any more.
    */
   constructor(store: EventStore, check: () => void) {
@@ -39,7 +40,7 @@ export class CommandStore implements EventStore {
     shareCaches(this, store);
   }
 
-  /** The last event that was saved. */
+  /** The last saved event. */
   get landmark(): LogPosition | undefined {
     return this.#landmark;
   }
@@ -54,7 +55,10 @@ export class CommandStore implements EventStore {
     return this.saveEvents([event]);
   }
 
-  /** See {@linkcode EventStore.saveEvents}; not after the command's end, whose reply is given. */
+  /**
+   * See {@linkcode EventStore.saveEvents}; refused after the command's end, when its reply is
+   * given.
+   */
   async saveEvents(events: readonly Event[], options?: SaveOptions): Promise<SaveReceipt> {
     if (this.#isOver) throw new TypeError("Cannot save events: the command has been answered");
     this.#check();
@@ -71,7 +75,7 @@ export class CommandStore implements EventStore {
       if (!duplicate) this.#landmark = later({ sequence, id: events.at(-1)!.id }, this.#landmark);
       return receipt;
     } catch (error) {
-      if (isAetherError(error, "SaveOutcomeUnknownError")) this.doubts.push(error);
+      if (isAetherError(error, "SaveOutcomeUnknownError")) this.unknownSaves.push(error);
       throw error;
     } finally {
       this.#open.delete(saving);

@@ -2,30 +2,30 @@ import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
 
-/** Tells those who wait for a node's answer that the node is no member any more. */
+/** Notifies those who wait for a node's answer once the node is no longer a member. */
 export class Departures {
   readonly #changed: Notifier;
-  readonly #isThere: (life: NodeIncarnation) => boolean;
+  readonly #isThere: (node: NodeIncarnation) => boolean;
   readonly #watched = new Map<
     string,
-    { readonly life: NodeIncarnation; readonly told: Set<() => void> }
+    { readonly node: NodeIncarnation; readonly waiting: Set<() => void> }
   >();
   #stop: (() => void) | undefined;
 
-  /** Looks at each of the `news`. */
-  constructor(changed: Notifier, isThere: (life: NodeIncarnation) => boolean) {
+  /** Checks at each change. */
+  constructor(changed: Notifier, isThere: (node: NodeIncarnation) => boolean) {
     this.#changed = changed;
     this.#isThere = isThere;
   }
 
   /**
-   * What `answer` gives, unless this life of a node has gone before it came: it never will, then,
-   * and whatever the node was asked may have been done.
+   * The outcome of `answer`, unless this incarnation of a node leaves first: then the answer never
+   * comes, and the node may have done what it was asked.
    */
-  async unlessGone<T>(life: NodeIncarnation, answer: Promise<T>): Promise<T> {
+  async unlessGone<T>(node: NodeIncarnation, answer: Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const stop = this.#watch(life, () => {
-      reject(new RequestError("interrupted", `node ${life.nodeId}`, true));
+    const stop = this.#watch(node, () => {
+      reject(new RequestError("interrupted", `node ${node.nodeId}`, true));
     });
     answer.then(resolve, reject);
     try {
@@ -35,16 +35,19 @@ export class Departures {
     }
   }
 
-  /** Calls `gone` when this life of a node has gone, unless what it gives is called before. */
-  #watch(life: NodeIncarnation, gone: () => void): () => void {
-    const key = incarnationKey(life);
+  /**
+   * Calls `gone` when this incarnation of a node has left, unless the returned function is called
+   * before.
+   */
+  #watch(node: NodeIncarnation, gone: () => void): () => void {
+    const key = incarnationKey(node);
     let watched = this.#watched.get(key);
-    if (watched === undefined) this.#watched.set(key, watched = { life, told: new Set() });
-    const { told } = watched;
-    told.add(gone);
+    if (watched === undefined) this.#watched.set(key, watched = { node, waiting: new Set() });
+    const { waiting } = watched;
+    waiting.add(gone);
     this.#stop ??= this.#changed.listen(() => this.#look());
     return () => {
-      if (!told.delete(gone) || told.size > 0) return;
+      if (!waiting.delete(gone) || waiting.size > 0) return;
       this.#watched.delete(key);
       if (this.#watched.size > 0) return;
       this.#stop?.();
@@ -53,8 +56,8 @@ export class Departures {
   }
 
   #look(): void {
-    for (const { life, told } of [...this.#watched.values()]) {
-      if (!this.#isThere(life)) { for (const gone of [...told]) gone(); }
+    for (const { node, waiting } of [...this.#watched.values()]) {
+      if (!this.#isThere(node)) { for (const gone of [...waiting]) gone(); }
     }
   }
 }

@@ -5,40 +5,41 @@ import type { SaveReceipt } from "../../store/options.ts";
 
 /** A command on its way to the owner of its actor. */
 export interface CommandMessage {
-  /** Names the command; stable over its tries. */
+  /** The command's id; the same on every attempt. */
   readonly id: string;
-  /** Whose command it is. */
+  /** The actor of the command. */
   readonly actorId: string;
-  /** What is asked; JSON carries it. */
+  /** The command, as JSON. */
   readonly command: unknown;
-  /** The span of its sender, as W3C trace context. */
+  /** The sender's span, as W3C trace context. */
   readonly trace?: Readonly<Record<string, string>>;
   /**
-   * What was stored before the command was sent at all: no event of it can be there or before. The
-   * same over its tries; left out where the command may be older than its sender knows.
+   * An event that was stored before the command was first sent: none of the command's events can be
+   * at or before it. The same on every attempt; left out if the command may be older than its
+   * sender knows.
    */
   readonly landmark?: LogPosition | undefined;
-  /** Whether a try before this one may have been handled. */
+  /** Whether an earlier attempt may have been handled. */
   readonly isDoubtful?: boolean | undefined;
 }
 
-/** What became of a command at a node. */
+/** The outcome of a command at a node. */
 export type CommandAnswer =
   /** It was handled, now or before. */
   | { readonly kind: "reply"; readonly reply?: unknown }
   /** Its handler has refused it. */
   | { readonly kind: "failed"; readonly error: CommandFailure }
-  /** It was handled before, and nobody knows the reply any more. */
+  /** It was handled before, and its reply is no longer known. */
   | { readonly kind: "handled"; readonly receipt: SaveReceipt }
   /**
-   * It was not brought to an end here: another try, most often elsewhere, may. Where it is
-   * doubtful, events of it may be stored.
+   * This node did not finish it: another attempt, most often elsewhere, may. If `isDoubtful`,
+   * events of it may be stored.
    */
   | { readonly kind: "retry"; readonly reason: string; readonly isDoubtful?: boolean };
 
 /** An answer as it travels. */
 export type AnswerMessage = CommandAnswer & {
-  /** What the node that answers has stored lately. */
+  /** An event that the answering node has stored recently. */
   readonly landmark?: LogPosition | undefined;
 };
 
@@ -47,7 +48,7 @@ export function encodeMessage(message: CommandMessage | AnswerMessage): Uint8Arr
   return encodeJson(message);
 }
 
-/** The command in `data`; `undefined` where that is none. */
+/** The command in `data`; `undefined` if there is none. */
 export function decodeCommand(data: Uint8Array): CommandMessage | undefined {
   const message = jsonIn(data) as Partial<CommandMessage> | null | undefined;
   if (typeof message?.id !== "string" || typeof message.actorId !== "string") return undefined;
@@ -61,7 +62,7 @@ export function decodeCommand(data: Uint8Array): CommandMessage | undefined {
   };
 }
 
-/** The answer in `data`; `undefined` where that is none. */
+/** The answer in `data`; `undefined` if there is none. */
 export function decodeAnswer(data: Uint8Array): AnswerMessage | undefined {
   const answer = jsonIn(data) as AnswerMessage | null | undefined;
   const kinds = ["reply", "failed", "handled", "retry"];
@@ -70,7 +71,7 @@ export function decodeAnswer(data: Uint8Array): AnswerMessage | undefined {
   return landmark === undefined ? rest : { ...rest, landmark: logPositionIn(landmark) };
 }
 
-/** What is told of `error` to other nodes. */
+/** The part of `error` that travels to other nodes. */
 export function failureOf(error: unknown): CommandFailure {
   if (!(error instanceof Error)) return { name: "Error", message: String(error) };
   const { name, message } = error;

@@ -1,3 +1,4 @@
+import { reasonOf } from "../../store/base/reason.ts";
 import type { NodeIncarnation } from "../incarnation.ts";
 import { Departures } from "./departures.ts";
 import {
@@ -19,7 +20,7 @@ import { later, type LogPosition } from "../../store/fencing/log_position.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
 import type { RequestMux } from "../../store/nats/requests.ts";
 
-/** Where commands go. */
+/** A node that commands go to. */
 export interface Destination extends NodeIncarnation {
   /** The subject on which it takes commands; `undefined` for this node itself. */
   readonly subject: string | undefined;
@@ -38,7 +39,7 @@ export interface RouterParts {
   readonly changed: Notifier;
   /** Commands that may be on their way at once. */
   readonly capacity: number;
-  /** How long one try waits for its answer, in ms; a try that comes again joins the one before. */
+  /** How long one attempt waits for its answer, in ms; the next attempt joins the one before. */
   readonly requestTimeout: number;
 }
 
@@ -50,35 +51,35 @@ export interface SendOptions {
    * @default {30_000}
    */
   readonly timeout?: number;
-  /** Ends the waiting. @default {undefined} */
+  /** Ends the wait. @default {undefined} */
   readonly signal?: AbortSignal;
   /**
-   * Names the command: whoever sends it again, in whichever process, gives the same name, and
-   * its events are there once. At most 200 bytes when encoded. An owner that does not know the
-   * actor yet looks for the name among the actor's last 1,000 events; without one it knows from
-   * where on to look, and is quicker.
+   * The command's id: give the same one when you send the command again, from any process, and its
+   * events are stored once. At most 200 bytes when encoded. If you pass an id, an owner new to the
+   * actor has to search its last 1,000 events for it. If you leave it out, the owner knows where to
+   * start, and is faster.
    *
    * @default {a UUIDv7}
    */
   readonly commandId?: string;
 }
 
-/** How a command travels. */
-interface CommandTry {
-  /** As it is sent as long as no try may have been handled. */
+/** A command on its way. */
+interface PendingSend {
+  /** The body, for as long as no attempt may have been handled. */
   readonly body: Uint8Array;
   readonly maxBytes: number;
-  /** Ends it: its time is over, or `signal` is aborted. */
+  /** Ends the command: its time is over, or `signal` is aborted. */
   readonly over: AbortSignal;
   readonly signal: AbortSignal | undefined;
 }
 
-/** The shortest and the longest span between tries, in ms. */
+/** The first wait between attempts and the longest, in ms. */
 const WAITS = [5, 250] as const;
 
 /**
- * Brings commands to the owners of their actors, over moves and crashes: a command is sent until
- * somebody answers for it, always under the same id, so that it is handled once.
+ * Brings commands to the owners of their actors, over moves and crashes: sends a command until an
+ * owner answers, always under the same id, so that it is handled once.
  */
 export class Router {
   readonly #parts: RouterParts;
@@ -86,18 +87,18 @@ export class Router {
   #underWay = 0;
   #landmark: LogPosition | undefined;
 
-  /** Sends nothing yet. */
+  /** Begins with nothing to send. */
   constructor(parts: RouterParts) {
     this.#parts = parts;
     this.#departures = new Departures(parts.changed, parts.isThere);
   }
 
-  /** Commands on their way. */
+  /** How many commands are on their way. */
   get underWay(): number {
     return this.#underWay;
   }
 
-  /** The latest event that the owners' answers tell of. */
+  /** The latest event that the owners' answers name. */
   get landmark(): LogPosition | undefined {
     return this.#landmark;
   }
@@ -140,11 +141,11 @@ export class Router {
 
   async #deliver(
     message: CommandMessage,
-    { body, maxBytes, over, signal }: CommandTry,
+    { body, maxBytes, over, signal }: PendingSend,
   ): Promise<unknown> {
     const { id, actorId } = message;
     const nextWait = jitteredWaits(...WAITS);
-    /** Whether a try may have been run, or run still. */
+    /** Whether an attempt may have run, or may still run. */
     let isDoubtful = false;
     let cause: unknown;
     while (!over.aborted) {
@@ -154,10 +155,10 @@ export class Router {
       if (owner === undefined) cause = new Error("its shard has no owner at the moment");
       else {
         try {
-          const told = isDoubtful ? bodyOf({ ...message, isDoubtful }, maxBytes) : body;
+          const sent = isDoubtful ? bodyOf({ ...message, isDoubtful }, maxBytes) : body;
           answer = await unlessAborted(
             over,
-            this.#departures.unlessGone(owner, this.#ask(owner, told)),
+            this.#departures.unlessGone(owner, this.#ask(owner, sent)),
           );
         } catch (error) {
           cause = error;
@@ -185,7 +186,7 @@ export class Router {
     if (signal?.aborted) cause = signal.reason;
     if (isDoubtful) throw new CommandOutcomeUnknownError(id, actorId, { cause });
     if (signal?.aborted) throw signal.reason;
-    const reason = cause instanceof Error ? cause.message : "nobody has answered";
+    const reason = reasonOf(cause, "nobody has answered");
     throw new StoreUnavailableError(
       `Cannot send command "${id}" to "${actorId}": ${reason}; it was not handled`,
       { cause },
@@ -202,7 +203,10 @@ export class Router {
   }
 }
 
-/** A command as it travels. What only spares its owner a look is left out where it does not fit. */
+/**
+ * The body of a command. Leaves out the landmark, which only spares its owner a read, if it does
+ * not fit.
+ */
 function bodyOf(message: CommandMessage, maxBytes: number): Uint8Array {
   const body = encodeMessage(message);
   if (body.length <= maxBytes) return body;

@@ -7,18 +7,18 @@ import type { BucketEntry } from "../../store/kv/entry.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { isPassing } from "../../store/nats/stream_api.ts";
 
-/** Tries that may have been stored: when each was sent, by its nonce. */
+/** Attempts that may have been stored: when each was sent, by its nonce. */
 export type UnknownClaims = Map<string, Instant>;
 
 /**
- * Waits until the lease is free and takes it. `doubts` is filled with the tries that may have
- * been stored, for {@linkcode sweepLease} where this does not end well.
+ * Waits until the lease is free and takes it. Fills `unknown` with the attempts that may have been
+ * stored, for {@linkcode sweepLease} if this fails.
  *
  * @throws {StoreUnavailableError} The connection is closed, or the server does not permit it.
  */
 export async function takeLease(
   parts: LeaseParts,
-  doubts: UnknownClaims,
+  unknown: UnknownClaims,
   signal: AbortSignal,
 ): Promise<HeldLease> {
   const { bucket, timings: { lease, margin, attempt }, clock, nodeId, incarnation, nonces } = parts;
@@ -27,7 +27,7 @@ export async function takeLease(
     const entry = await readLeaderKey(parts, signal);
     if (entry.value !== undefined) {
       const nonce = leaderClaimIn(entry)?.nonce ?? "";
-      const sentAt = doubts.get(nonce);
+      const sentAt = unknown.get(nonce);
       if (sentAt !== undefined && elapsed(sentAt, clock) < lease - margin) {
         return new HeldLease(parts, entry.revision, sentAt);
       }
@@ -36,7 +36,8 @@ export async function takeLease(
         retry = backoff(Infinity, signal);
         continue;
       }
-      // A try of this candidate's, and nobody leads under it: what stands is free for it alone.
+      // An earlier attempt of this candidate, and nobody leads under it: only this candidate may
+      // take the key now.
     }
     const nonce = nonces.next();
     const sentAt = instant(clock);
@@ -44,8 +45,8 @@ export async function takeLease(
     const expected = { revision: entry.revision, ttl: lease / 1000 };
     const outcome = await bucket.put(LEADER_KEY, claim, expected, attempt);
     if (outcome.kind === "stored") return new HeldLease(parts, outcome.first, sentAt);
-    if (outcome.kind === "unknown") doubts.set(nonce, sentAt);
-    // A stale word may come from a server that was deposed, time and again.
+    if (outcome.kind === "unknown") unknown.set(nonce, sentAt);
+    // An old answer may come again and again, from a server that was deposed.
     const again = outcome.kind !== "refused" && await retry(bucket.requests);
     signal.throwIfAborted();
     if (again) continue;
@@ -57,23 +58,23 @@ export async function takeLease(
   }
 }
 
-/** Takes back what may have been stored by a campaign that was called off. */
+/** Removes what a campaign that was called off may have stored. */
 export async function sweepLease(
   { bucket, timings: { attempt } }: LeaseParts,
-  doubts: UnknownClaims,
+  unknown: UnknownClaims,
 ): Promise<void> {
   try {
     const entry = await bucket.get(LEADER_KEY, 5 * attempt);
-    if (!doubts.has(leaderClaimIn(entry)?.nonce ?? "")) return;
+    if (!unknown.has(leaderClaimIn(entry)?.nonce ?? "")) return;
     await bucket.remove(LEADER_KEY, entry.revision, attempt);
   } catch (error) {
-    // It ends by itself.
+    // It expires by itself.
     if (!isAetherError(error, "StoreUnavailableError")) throw error;
   }
 }
 
 /**
- * What the key holds, whenever there is an answer.
+ * Reads the key, again until there is an answer.
  *
  * @throws {StoreUnavailableError} The connection is closed, or the server does not permit it.
  */
@@ -92,7 +93,7 @@ export async function readLeaderKey(
   }
 }
 
-/** Resolves when the key was freed after `entry`, or may have been without being heard of. */
+/** Resolves once the key was freed after `entry`, or may have been freed without a notification. */
 async function changed(
   { bucket, timings: { lease } }: LeaseParts,
   entry: BucketEntry,

@@ -1,12 +1,12 @@
 /** The clocks that a lease is measured by. Tests pass in their own. */
 export interface Clock {
-  /** Ms since some moment, never going back; it may stand still while the machine sleeps. */
+  /** Ms since some moment, never going back; it may stop while the machine sleeps. */
   monotonic(): number;
-  /** Ms since some moment, going on while the machine sleeps; it may be set. */
+  /** Ms since some moment, going on while the machine sleeps; somebody may set it. */
   wall(): number;
 }
 
-/** What the clocks showed at some moment. */
+/** A moment, by both clocks. */
 export interface Instant {
   readonly monotonic: number;
   readonly wall: number;
@@ -18,14 +18,14 @@ export const MACHINE_CLOCK: Clock = {
   wall: () => Date.now(),
 };
 
-/** What the clocks show now. */
+/** The present moment. */
 export function instant(clock: Clock): Instant {
   return { monotonic: clock.monotonic(), wall: clock.wall() };
 }
 
 /**
- * Ms since `start`, by the clock that says more: the monotonic one stands still while the machine
- * is suspended, and the other may have been set back. One that was set forward ends a lease too
+ * Ms since `start`, by the clock that shows more: the monotonic one stops while the machine is
+ * suspended, and the other may have been set back. A clock that was set forward ends a lease too
  * early, which is the safe side.
  */
 export function elapsed(start: Instant, clock: Clock): number {

@@ -11,18 +11,18 @@ import { StoreUnavailableError } from "../../store/errors.ts";
 import { Bucket } from "../../store/kv/bucket.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
 
-/** What {@linkcode Election.open} is told. */
+/** Options for {@linkcode Election.open}. */
 export interface ElectionOptions {
-  /** Whose leader is elected: each namespace has one. @default {"default"} */
+  /** The namespace: each one has one leader. @default {"default"} */
   readonly namespace?: string;
-  /** The candidate's name, its own in the namespace: any string of up to 200 bytes. */
+  /** The candidate's name, unique in the namespace: any string of up to 200 bytes. */
   readonly nodeId: string;
-  /** Which life of the node, for observers. @default {none} */
+  /** The node's incarnation, for observers. @default {none} */
   readonly incarnation?: string;
   /**
-   * How long a lease that is not renewed keeps others out, in ms: whole seconds. 15 s ride
-   * through the loss of a NATS server, which stops writes for up to 9 s; the price is as long a
-   * time without a leader after the leader's own crash. Of all candidates the same, best.
+   * How long a lease that is not renewed keeps others out, in ms: whole seconds. 15 s ride through
+   * the loss of a NATS server, which stops writes for up to 9 s; the price is as long a time
+   * without a leader after the leader's own crash. Give all candidates the same value.
    *
    * @default {15_000}
    */
@@ -30,35 +30,40 @@ export interface ElectionOptions {
   /** From one renewal to the next, in ms. @default {a fifth of the lease, at most 3_000} */
   readonly renew?: number;
   /**
-   * How much earlier than for the server the lease is over for its holder, in ms: this has to
-   * cover what the clocks of the NATS servers are apart, for a new leader of the bucket counts by
-   * its own, and what they drift against the holder's during a lease. Let NTP keep them.
+   * How much earlier the lease ends for its holder than for the server, in ms. This has to cover
+   * how far apart the clocks of the NATS servers are, as a new leader of the bucket counts by its
+   * own clock, and how far they drift from the holder's during a lease. Let NTP keep them.
    *
    * @default {a fifteenth of the lease}
    */
   readonly margin?: number;
-  /** How long one try waits for the server's answer, in ms. @default {`renew`, at most 1_000} */
+  /**
+   * How long one attempt waits for the server's answer, in ms. @default {`renew`, at most 1_000}
+   */
   readonly attempt?: number;
-  /** Copies of the bucket, counted when it is made: 3 for a cluster. @default {1} */
+  /** Copies of the bucket, set when it is made: 3 for a cluster. @default {1} */
   readonly replicas?: number;
-  /** How long the trace of a lease that is over stays, in ms; counted when the bucket is made. @default {600_000} */
+  /**
+   * How long the marker of an ended lease remains, in ms; set when the bucket is made. @default
+   * {600_000}
+   */
   readonly markerTtl?: number;
   /** Deadline of `open()` and `leader()`, in ms. @default {10_000} */
   readonly timeout?: number;
-  /** The clocks that validity is measured by. @default {the machine's} */
+  /** The clocks that measure validity. @default {the machine's} */
   readonly clock?: Clock;
 }
 
 /** Options for {@linkcode Election.campaign} and {@linkcode Election.changes}. */
 export interface CampaignOptions {
-  /** Ends the waiting. */
+  /** Ends the wait. */
   readonly signal?: AbortSignal;
 }
 
 /**
  * Election of one leader among the nodes of a namespace, by a key in a NATS bucket that expires
- * unless its holder renews it. At most one lease is valid at any time, and terms only grow, as
- * long as the bucket stands: where it is deleted and made anew, they start over.
+ * unless its holder renews it. At most one lease is valid at any time, and terms only grow, as long
+ * as the bucket exists: if it is deleted and made again, terms start over.
  *
  * Open the connection with `maxReconnectAttempts: -1`, and with a `pingInterval` of 2 s or so if
  * a lease shall outlive a NATS server that hangs: the connection notices only by its pings.
@@ -82,13 +87,13 @@ export interface CampaignOptions {
 export class Election implements AsyncDisposable {
   /** This candidate. */
   readonly nodeId: string;
-  /** What the lease is kept by. */
+  /** The timings of the lease. */
   readonly timings: LeaseTimings;
   readonly #bucket: Bucket;
   readonly #timeout: number;
   readonly #parts: LeaseParts;
   readonly #ends = new AbortController();
-  /** What a disposal waits for. */
+  /** Work that a disposal waits for. */
   readonly #work = new Set<Promise<unknown>>();
   #campaigning = false;
   #lease: HeldLease | undefined;
@@ -104,7 +109,7 @@ export class Election implements AsyncDisposable {
   }
 
   /**
-   * Opens the namespace's election, and makes its bucket where there is none. Whoever only
+   * Opens the namespace's election, and makes its bucket if there is none. A process that only
    * observes opens it as well.
    *
    * @throws {RangeError} The timings break the rule of {@linkcode LeaseTimings}, or a name or
@@ -129,15 +134,15 @@ export class Election implements AsyncDisposable {
     return new Election(bucket, timings, options);
   }
 
-  /** The lease that this candidate has, while it is valid. */
+  /** This candidate's lease, while it is valid. */
   get lease(): Lease | undefined {
     return this.#lease !== undefined && this.#lease.validFor > 0 ? this.#lease : undefined;
   }
 
   /**
-   * Waits until the lease is free and takes it: milliseconds after it was resigned, and as soon
-   * as the server lets it expire where its holder is gone. Waits through outages of NATS, too.
-   * One campaign at a time, and none while this candidate leads.
+   * Waits until the lease is free and takes it: within milliseconds after it was resigned, or once
+   * the server lets it expire if its holder is gone. Waits through outages of NATS, too. One
+   * campaign at a time, and none while this candidate leads.
    *
    * @throws {TypeError} A campaign is under way, or the lease is held here.
    * @throws {StoreUnavailableError} The election or the connection is closed, or the server
@@ -156,8 +161,8 @@ export class Election implements AsyncDisposable {
   }
 
   /**
-   * Who has the lease by the server's word; `undefined` while nobody has it. It may be somebody
-   * who knows already that it is over.
+   * Reads the present leader from the server; `undefined` while there is none. The holder may know
+   * already that its lease is over.
    *
    * @throws {StoreUnavailableError} No answer within the timeout.
    */
@@ -167,9 +172,9 @@ export class Election implements AsyncDisposable {
   }
 
   /**
-   * Who has the lease now, then each change of it; `undefined` while nobody has it. Whoever was
-   * leader for a moment only may be left out. Goes on over outages: a break of the connection has
-   * it look anew, and so does every minute. Ends with `signal` or the election.
+   * Yields the present leader, then each change; `undefined` while there is none. May leave out a
+   * leader of a moment only. Goes on over outages: reads the key again after a break of the
+   * connection, and every minute. Ends with `signal` or the election.
    *
    * @throws {StoreUnavailableError} The connection is closed, or the server does not permit it.
    */
@@ -218,14 +223,14 @@ export class Election implements AsyncDisposable {
   }
 
   async #campaign(signal: AbortSignal): Promise<Lease> {
-    const doubts: UnknownClaims = new Map();
+    const unknown: UnknownClaims = new Map();
     try {
-      const lease = this.#lease = await takeLease(this.#parts, doubts, signal);
+      const lease = this.#lease = await takeLease(this.#parts, unknown, signal);
       if (!signal.aborted) return lease;
       await lease[Symbol.asyncDispose]();
       throw signal.reason;
     } catch (error) {
-      if (doubts.size > 0) this.#tracked(sweepLease(this.#parts, doubts));
+      if (unknown.size > 0) this.#tracked(sweepLease(this.#parts, unknown));
       throw error;
     }
   }

@@ -13,7 +13,7 @@ import type { Bucket } from "../../store/kv/bucket.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 
-/** What a lease is kept with. */
+/** What a held lease works with. */
 export interface LeaseParts {
   readonly bucket: Bucket;
   readonly timings: LeaseTimings;
@@ -23,26 +23,26 @@ export interface LeaseParts {
   readonly nonces: Nonces;
 }
 
-/** A lease that was taken: renews it, and knows when it is over. */
+/** A lease that this candidate holds: renews it, and knows when it is over. */
 export class HeldLease implements Lease {
   readonly nodeId: string;
   readonly term: number;
   readonly #parts: LeaseParts;
   readonly #ends = new AbortController();
-  /** Tries that may have been stored after `#revision`: when each was sent, by its nonce. */
-  readonly #doubts = new Map<string, Instant>();
+  /** Attempts that may have been stored after `#revision`: when each was sent, by its nonce. */
+  readonly #unknown = new Map<string, Instant>();
   readonly #keeping: Promise<void>;
-  /** The key's last revision that is known to be ours. */
+  /** The last revision of the key that is known to be this candidate's. */
   #revision: number;
-  /** From before the write of that revision was sent. */
+  /** A moment before the write of that revision was sent. */
   #since: Instant;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #lost: LeaseLostError | undefined;
   #resigning: Promise<void> | undefined;
-  /** Why renewals fail, for the error. */
+  /** The reason why renewals fail, for the error. */
   #trouble: unknown;
 
-  /** Keeps the lease that was taken at `revision` by a write that was sent at `since`. */
+  /** Keeps the lease that was taken at `revision` by a write sent at `since`. */
   constructor(parts: LeaseParts, revision: number, since: Instant) {
     this.#parts = parts;
     this.nodeId = parts.nodeId;
@@ -79,7 +79,7 @@ export class HeldLease implements Lease {
     try {
       await this.resign();
     } catch (error) {
-      // It is over here, and ends by itself on the server.
+      // It is over here, and expires by itself on the server.
       if (!isAetherError(error, "StoreUnavailableError")) throw error;
     }
   }
@@ -107,12 +107,12 @@ export class HeldLease implements Lease {
       await sleep(renew - elapsed(this.#since, clock), this.signal);
       const retry = backoff(Infinity, this.signal);
       while (!this.signal.aborted && !await this.#renew()) {
-        if (!await retry(bucket.requests)) return; // Over, or the connection is closed: time will tell.
+        if (!await retry(bucket.requests)) return; // Over, or the connection is closed: then it expires.
       }
     }
   }
 
-  /** Tries once; whether it is known to be stored, or that there is no more to be done. */
+  /** Makes one attempt; true once it is known to be stored, or nothing more can be done. */
   async #renew(): Promise<boolean> {
     const { bucket, timings: { lease, attempt }, clock, nodeId, incarnation } = this.#parts;
     if (this.validFor <= 0) {
@@ -122,7 +122,7 @@ export class HeldLease implements Lease {
     const nonce = this.#parts.nonces.next();
     const claim = encodeLeaderClaim({ nodeId, incarnation, nonce, term: this.term });
     const sentAt = instant(clock);
-    this.#doubts.set(nonce, sentAt);
+    this.#unknown.set(nonce, sentAt);
     const expected = { revision: this.#revision, ttl: lease / 1000 };
     const outcome = await bucket.put(LEADER_KEY, claim, expected, attempt);
     if (outcome.kind === "stored") {
@@ -131,14 +131,14 @@ export class HeldLease implements Lease {
     }
     if (outcome.kind === "stale") return await this.#settle();
     this.#trouble = outcome.cause;
-    if (outcome.kind !== "unknown") this.#doubts.delete(nonce);
+    if (outcome.kind !== "unknown") this.#unknown.delete(nonce);
     return false;
   }
 
-  /** Another revision stands, as was said: ours, or that of the one who has the lease now. */
+  /** The server reports another revision: this candidate's, or one of the new holder. */
   async #settle(): Promise<boolean> {
     const entry = await this.#read();
-    // Whoever tells of an older state is a server that was deposed: it proves nothing.
+    // A server that reports an older state was deposed: that proves nothing.
     if (entry === undefined || entry.revision <= this.#revision) return false;
     const sentAt = this.#sentAt(entry);
     if (sentAt === undefined) this.#end("deposed");
@@ -157,16 +157,16 @@ export class HeldLease implements Lease {
     }
   }
 
-  /** When the try was sent that stands in the key, if it is one of ours. */
+  /** When the attempt was sent that the key holds, if it is one of this candidate's. */
   #sentAt(entry: BucketEntry): Instant | undefined {
-    return this.#doubts.get(leaderClaimIn(entry)?.nonce ?? "");
+    return this.#unknown.get(leaderClaimIn(entry)?.nonce ?? "");
   }
 
   #renewed(revision: number, sentAt: Instant): void {
-    // Over is over, though nobody may have noticed: else it would come back.
+    // A lease that is over must not come back, even if nobody has noticed its end.
     if (this.validFor <= 0) this.#end("expired");
     this.#revision = revision;
-    this.#doubts.clear(); // The others expected the revision before, and can never be stored now.
+    this.#unknown.clear(); // The others expected an older revision, and can never be stored now.
     if (this.#lost !== undefined) return;
     this.#since = sentAt;
     this.#trouble = undefined;
@@ -190,7 +190,7 @@ export class HeldLease implements Lease {
       const outcome = await bucket.remove(LEADER_KEY, this.#revision, attempt);
       if (outcome.kind === "stored") return;
       if (outcome.kind === "stale") {
-        // A renewal that was under way has come in between; or it is no longer ours.
+        // A renewal under way has come in between; or the lease belongs to another holder.
         const entry = await this.#read();
         if (entry !== undefined && entry.revision > this.#revision) {
           const sentAt = this.#sentAt(entry);

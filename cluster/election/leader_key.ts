@@ -4,32 +4,32 @@ import type { BucketEntry } from "../../store/kv/entry.ts";
 /** The key of a cluster's bucket that holds the lease. */
 export const LEADER_KEY = "leader";
 
-/** Who has the lease, by the server's word. */
+/** The holder of the lease, as the server reports it. */
 export interface Leader {
   /** The node that has it. */
   readonly nodeId: string;
-  /** Fencing token: grows with every lease that is taken, and stays while it is renewed. */
+  /** Fencing token: grows with every lease that is taken, and is the same over its renewals. */
   readonly term: number;
-  /** Which life of the node, where it told. */
+  /** The node's incarnation, if it gave one. */
   readonly incarnation?: string;
 }
 
-/** What a candidate or a leader writes into the key. */
+/** The body of the key, as a candidate or a leader writes it. */
 export interface LeaderClaim {
   readonly nodeId: string;
   readonly incarnation?: string | undefined;
-  /** Different in every try, so that its writer knows it again. */
+  /** Different in every attempt, so that its writer recognises it. */
   readonly nonce: string;
-  /** Left out by the try that takes the lease: the sequence that it gets is the term. */
+  /** Left out by the attempt that takes the lease: the sequence that it gets is the term. */
   readonly term?: number;
 }
 
-/** The body of a claim. */
+/** Encodes a claim. */
 export function encodeLeaderClaim({ nodeId, incarnation, nonce, term }: LeaderClaim): Uint8Array {
   return encodeJson({ nodeId, incarnation, nonce, term });
 }
 
-/** What the key holds; `undefined` where it is free, or holds nothing of ours. */
+/** The claim in the key; `undefined` if the key is free, or holds something else. */
 export function leaderClaimIn({ value }: BucketEntry): LeaderClaim | undefined {
   if (value === undefined) return undefined;
   const claim = (jsonIn(value) ?? {}) as Partial<LeaderClaim>;
@@ -40,7 +40,7 @@ export function leaderClaimIn({ value }: BucketEntry): LeaderClaim | undefined {
   return isClaim ? claim as LeaderClaim : undefined;
 }
 
-/** Who has the lease by what the key holds. */
+/** The holder of the lease by the key's content. */
 export function leaderIn(entry: BucketEntry): Leader | undefined {
   const claim = leaderClaimIn(entry);
   if (claim === undefined) return undefined;
@@ -48,12 +48,12 @@ export function leaderIn(entry: BucketEntry): Leader | undefined {
   return { nodeId, term, ...(incarnation !== undefined && { incarnation }) };
 }
 
-/** Names the tries of one candidate, so that it knows them again. */
+/** Names the attempts of one candidate, so that it recognises them. */
 export class Nonces {
   readonly #mark: string = `${crypto.randomUUID()}.`;
   #count = 0;
 
-  /** One that no other try has. */
+  /** Makes one that no other attempt has. */
   next(): string {
     return this.#mark + ++this.#count;
   }

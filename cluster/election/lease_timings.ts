@@ -6,29 +6,29 @@ export interface LeaseTimings {
   readonly renew: number;
   /** How much earlier the lease is over for its holder than for the server, in ms. */
   readonly margin: number;
-  /** How long one try waits for the server's answer, in ms. */
+  /** How long one attempt waits for the server's answer, in ms. */
   readonly attempt: number;
   /**
-   * How long the server may take no write, at the worst moment, without the lease being lost, in
-   * ms. NATS needs up to 9 s to elect a stream's leader anew: below that, the loss of a NATS
-   * server may cost the lease.
+   * How long the server may take no writes, at the worst moment, before the lease is lost, in ms.
+   * NATS needs up to 9 s to elect a new leader of a stream: with less, the loss of a NATS server
+   * may cost the lease.
    */
   readonly outage: number;
 }
 
-/** The choices that timings are made of; see {@linkcode LeaseTimings}. */
+/** Options for the timings; see {@linkcode LeaseTimings}. */
 export type LeaseTimingOptions = { readonly [Name in keyof Omit<LeaseTimings, "outage">]?: number };
 
 /**
- * Fills in what is not chosen, and refuses what cannot work: a lease is whole seconds, for the
- * server cuts off fractions, and has room for two renewals, the answer to the second one, and the
- * margin; with less, a single lost message would cost it.
+ * Fills in defaults, and refuses timings that cannot work: a lease is whole seconds, as the server
+ * cuts off fractions, and has room for two renewals, the answer to the second one, and the margin;
+ * with less, a single lost message would cost it.
  *
- * The defaults follow from NATS: after the loss of a stream's leader nothing can be written for up
- * to 9 s (the server's own election timeout). A lease that was renewed just before its next
- * renewal was due has `lease - renew - margin` left, and the try that is under way when the
- * outage ends has to time out before the next one: 15 - 3 - 1 - 1 = 10 s. A longer lease rides
- * through more, and leaves the cluster without a leader for longer after the leader's own crash.
+ * The defaults follow from NATS: after the loss of a stream's leader the server takes no writes for
+ * up to 9 s (its own election timeout). A lease that was renewed just before its next renewal was
+ * due has `lease - renew - margin` left, and the attempt that is under way when the outage ends has
+ * to time out before the next one: 15 - 3 - 1 - 1 = 10 s. A longer lease rides through more, and
+ * leaves the cluster without a leader for longer after the leader's own crash.
  *
  * @throws {RangeError} The timings break the rule.
  */
@@ -52,7 +52,7 @@ export function leaseTimings({
   const least = 2 * renew + attempt + margin;
   if (lease < least) {
     throw new RangeError(
-      `Cannot keep a lease of ${lease} ms: two renewals (2 x ${renew}), one try (${attempt}) and ` +
+      `Cannot keep a lease of ${lease} ms: two renewals (2 x ${renew}), one attempt (${attempt}) and ` +
         `the margin (${margin}) take ${least}; make the lease longer or renew more often`,
     );
   }

@@ -1,14 +1,14 @@
 import { type ClusterMember, type ClusterView, type Departure, memberOf } from "./view.ts";
 
-/** What happened to the cluster from one view to a later one. */
+/** One change of the cluster from one view to a later one. */
 export type ClusterChange =
-  /** A node came: a new one, or another life of one that had gone. */
+  /** A node came: a new one, or another incarnation of one that had left. */
   | { readonly type: "joined"; readonly member: ClusterMember; readonly view: ClusterView }
-  /** A member has said that it will go. */
+  /** A member has announced that it will leave. */
   | { readonly type: "leaving"; readonly member: ClusterMember; readonly view: ClusterView }
-  /** A member went, in one of these ways. */
+  /** A member is gone, in one of these ways. */
   | { readonly type: Departure; readonly member: ClusterMember; readonly view: ClusterView }
-  /** Another member coordinates, or nobody for the time being. */
+  /** Another member coordinates, or none for the time being. */
   | {
     readonly type: "coordinator";
     readonly coordinator: string | undefined;
@@ -16,8 +16,8 @@ export type ClusterChange =
   };
 
 /**
- * What happened from `before` to `after`: who went, who came, who is about to go, who coordinates.
- * Who came and went in between is not in it.
+ * The changes from `before` to `after`: members that are gone, that came, that are about to leave,
+ * and the coordinator. A node that came and left in between is not among them.
  */
 export function changesBetween(before: ClusterView, after: ClusterView): ClusterChange[] {
   const changes: ClusterChange[] = [];
@@ -43,6 +43,6 @@ function departureOf(view: ClusterView, { nodeId, incarnation }: ClusterMember):
     departed.nodeId === nodeId && departed.incarnation === incarnation
   );
   if (departed !== undefined) return departed.how;
-  // Gone so long that no view remembers how: nobody can say that it left by itself.
+  // Gone so long that no view remembers how: then it counts as crashed.
   return memberOf(view, nodeId) === undefined ? "crashed" : "replaced";
 }

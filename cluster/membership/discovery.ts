@@ -18,18 +18,17 @@ import { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 
 /**
- * Finds the nodes of a namespace, and tells when they come, go, crash or hang. Everybody sees the
- * same views, in the same order.
+ * Finds the nodes of a namespace, and reports when they come, leave, crash or hang. All nodes see
+ * the same views, in the same order.
  *
- * A node that has crashed is out of the view in about 3 s, one that hangs when its heartbeat has
- * expired. That is a judgement, and can be wrong: a node that was taken out and is there after
- * all joins again, as another life of itself. So who is in the view is never proof of who may
- * write; fences and compare-and-set are. While NATS or the observer itself is out of reach,
- * nobody is taken for dead.
+ * A node that has crashed is out of the view in about 3 s, one that hangs once its heartbeat has
+ * expired. That is a judgement, and can be wrong: a node that was taken out and is alive after all
+ * joins again, as another incarnation. So the view never proves which node may write; fences and
+ * compare-and-set do. While NATS or the observer itself is out of reach, no node is taken for dead.
  *
  * Open the connection with `maxReconnectAttempts: -1`.
  *
- * @example Join, see who is there, hear of who comes and goes
+ * @example Join, list the members, and hear of changes
  * ```ts
  * import { connect } from "@nats-io/transport-node";
  * import { Discovery } from "@flowmade-one/aether/cluster";
@@ -48,20 +47,20 @@ import { backoff } from "../../store/nats/backoff.ts";
 export class Discovery implements AsyncDisposable {
   /** This node. */
   readonly nodeId: string;
-  /** How nodes are watched. */
+  /** The timings of discovery. */
   readonly timings: DiscoveryTimings;
   readonly #bucket: Bucket;
   readonly #store: ViewStore;
   readonly #changed: Notifier;
-  readonly #lookout: FailureWatch;
+  readonly #failureWatch: FailureWatch;
   readonly #membership: Membership;
   readonly #role: Role;
   readonly #report: (error: unknown) => void;
-  /** Ends what runs in the background. */
+  /** Ends the work in the background. */
   readonly #halt = new AbortController();
   readonly #ends = new AbortController();
   #work: Promise<unknown> = Promise.resolve();
-  #coordination: ViewCoordinator | undefined;
+  #viewCoordinator: ViewCoordinator | undefined;
   #leader: Leader | undefined;
   #leave: Promise<void> | undefined;
 
@@ -87,9 +86,9 @@ export class Discovery implements AsyncDisposable {
       node,
       load: () => load?.(),
       timeout,
-      coordination: () => this.#coordination,
+      viewCoordinator: () => this.#viewCoordinator,
     });
-    const lookout = this.#lookout = new FailureWatch({
+    const failureWatch = this.#failureWatch = new FailureWatch({
       connection,
       bucket,
       timings,
@@ -99,21 +98,29 @@ export class Discovery implements AsyncDisposable {
     });
     const { requests } = bucket;
     this.#role.add(async (signal) => {
-      const parts = { connection, namespace, requests, store, lookout, changed, report: onError };
-      const coordination = new ViewCoordinator(parts, this.#membership.life!);
-      this.#coordination = coordination;
-      await coordination.run(signal);
-      if (this.#coordination === coordination) this.#coordination = undefined;
+      const parts = {
+        connection,
+        namespace,
+        requests,
+        store,
+        failureWatch,
+        changed,
+        report: onError,
+      };
+      const viewCoordinator = new ViewCoordinator(parts, this.#membership.life!);
+      this.#viewCoordinator = viewCoordinator;
+      await viewCoordinator.run(signal);
+      if (this.#viewCoordinator === viewCoordinator) this.#viewCoordinator = undefined;
     });
   }
 
   /**
-   * Joins the nodes of a namespace, and makes its bucket where there is none. Resolves when this
-   * node is in the view.
+   * Joins the nodes of a namespace, and makes its bucket if there is none. Resolves when this node
+   * is in the view.
    *
    * @throws {RangeError} The timings break a rule of {@linkcode DiscoveryTimings}, or a name or
    * another option is out of its range.
-   * @throws {TypeError} The metadata are no strings.
+   * @throws {TypeError} The metadata are not strings.
    * @throws {NodeReplacedError} Another process joined by the same name at the same time.
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The bucket would lose keys, or keep those that have expired.
@@ -140,40 +147,42 @@ export class Discovery implements AsyncDisposable {
     return discovery;
   }
 
-  /** Which life of this node it is: another one after it was taken for gone. */
+  /** This node's incarnation: a new one after the others took it for gone. */
   get incarnation(): string {
     return this.#membership.life!.incarnation;
   }
 
-  /** The members as this node knows them; another object at each change. */
+  /** The members as this node knows them; a new object at each change. */
   get view(): ClusterView {
     return this.#store.view;
   }
 
   /**
-   * Ms for which this node cannot be taken for hung, though it may for crashed; 0 where it may
-   * have been: then what it knows may be outdated.
+   * Ms for which the others cannot take this node for hung, though they may for crashed; 0 if they
+   * may have: then what it knows may be outdated.
    */
   get validFor(): number {
     return this.#membership.isMember ? this.#membership.life!.heartbeat.validFor : 0;
   }
 
-  /** Whether this node coordinates: others may think so of themselves at the same time. */
+  /**
+   * Whether this node coordinates: other nodes may count themselves coordinator at the same time.
+   */
   get coordinates(): boolean {
     return this.#role.active;
   }
 
   /**
-   * Aborted when this node takes part no more: it has left, or, then the reason is a
-   * {@linkcode NodeReplacedError}, another process has joined by its name.
+   * Aborted when this node no longer takes part: because it has left, or because another process
+   * has joined by its name; then the reason is a {@linkcode NodeReplacedError}.
    */
   get signal(): AbortSignal {
     return this.#ends.signal;
   }
 
   /**
-   * What changes from the view of this moment on. Whoever is slow to read is not told of nodes
-   * that came and went in between; the end is that of `signal`, or of this node's membership.
+   * Yields the changes from the present view on. A slow reader misses nodes that came and left in
+   * between. Ends with `signal`, or with this node's membership.
    *
    * @throws {NodeReplacedError} Another process has joined by the name of this node.
    */
@@ -185,16 +194,17 @@ export class Discovery implements AsyncDisposable {
   }
 
   /**
-   * Runs `work` whenever this node coordinates; its signal is aborted when it does so no more.
-   * Its runs never overlap on this node, but may with those on another one: what it writes has to
-   * be safe under that. Gives what calls it off.
+   * Runs `work` whenever this node coordinates, and aborts its signal when this node stops
+   * coordinating. Runs never overlap on this node, but may overlap with those of another node: what
+   * they write has to be safe under that. Returns a function that unregisters `work`.
    */
   onCoordinate(work: RoleWork): () => void {
     return this.#role.add(work);
   }
 
   /**
-   * How busy the members are, by node, as of their last heartbeat; without those that do not tell.
+   * How busy the members are, by node, as of their last heartbeat; without those that do not
+   * report.
    *
    * @throws {StoreUnavailableError} The server does not answer in time.
    */
@@ -209,7 +219,7 @@ export class Discovery implements AsyncDisposable {
   }
 
   /**
-   * Tells the others that this node will leave, so that it is given nothing more.
+   * Announces to the others that this node will leave, so that it is given nothing more.
    *
    * @param timeout How long to try, in ms; by default as long as to join.
    * @throws {StoreUnavailableError} The server does not answer in time.
@@ -222,7 +232,7 @@ export class Discovery implements AsyncDisposable {
   /**
    * Leaves: the others know within milliseconds. The connection stays open.
    *
-   * @param timeout How long to try to tell them, in ms; by default as long as to join.
+   * @param timeout How long to try to notify them, in ms; by default as long as to join.
    * @throws {StoreUnavailableError} The server does not answer in time; the others will find out
    * by themselves.
    */
@@ -230,7 +240,7 @@ export class Discovery implements AsyncDisposable {
     return this.#leave ??= this.#end(timeout);
   }
 
-  /** Like {@linkcode Discovery.leave}, except that a server that does not answer is no failure. */
+  /** Like {@linkcode Discovery.leave}, except that a server that does not answer is no error. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       await this.leave();
@@ -253,7 +263,7 @@ export class Discovery implements AsyncDisposable {
     try {
       await this.#work;
       await this.#role.close();
-      await this.#lookout.close();
+      await this.#failureWatch.close();
       await this.#membership.leave(timeout);
     } finally {
       await this.#membership.end();
@@ -262,7 +272,7 @@ export class Discovery implements AsyncDisposable {
     }
   }
 
-  /** Sees to it that this node is a member, and does what falls to it as one. */
+  /** Keeps this node a member, and does a member's duties. */
   async #steer(signal: AbortSignal): Promise<void> {
     const { requests } = this.#bucket;
     while (!signal.aborted && !requests.closed) {
@@ -282,7 +292,7 @@ export class Discovery implements AsyncDisposable {
     }
   }
 
-  /** Watches whoever stands before this node in the succession, and takes over where all are out. */
+  /** Watches the nodes before this one in the succession, and takes over if all are out. */
   #reconsider(): void {
     const { nodeId } = this;
     let isNext = this.#membership.isMember;
@@ -294,12 +304,12 @@ export class Discovery implements AsyncDisposable {
           break;
         }
         watched = [...watched, member];
-        const isOut = this.#lookout.outOf(member) !== undefined;
+        const isOut = this.#failureWatch.outOf(member) !== undefined;
         isNext &&= isOut;
-        if (!isOut && this.#lookout.verdict(member) === "alive") break;
+        if (!isOut && this.#failureWatch.verdict(member) === "alive") break;
       }
     }
-    this.#lookout.watch(watched);
+    this.#failureWatch.watch(watched);
     this.#role.set(isNext);
   }
 

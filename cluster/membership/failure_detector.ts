@@ -1,12 +1,12 @@
-/** What became of one ping. */
+/** The outcome of one ping. */
 export type PingOutcome =
-  /** The node lives. */
+  /** The node is alive. */
   | "answered"
   /** Nobody listens on the node's subject, as far as the observer's server knows. */
   | "no responders"
   /** Somebody listens, and no answer came in time. */
   | "timeout"
-  /** The observer itself had no connection all the while. */
+  /** The observer itself had no connection during the ping. */
   | "unsent";
 
 /** One ping, by the observer's monotonic clock. */
@@ -20,31 +20,31 @@ export interface Ping {
   readonly server?: string | undefined;
 }
 
-/** What is to be thought of a node. */
+/** How a node seems to the observer. */
 export type Suspicion =
   /** Its last ping was answered, or none has failed yet. */
   | "alive"
-  /** It does not answer, and that may mean anything. */
+  /** It does not answer, for whatever reason. */
   | "suspected"
-  /** Nobody has listened on its subject for long enough, and it is alone in that. */
+  /** Nothing has listened on its subject for long enough, and no other node shows the same. */
   | "crashed"
   /**
-   * Nobody listens on its subject, just as on those of others or just when a NATS server went:
-   * more likely an outage than its death, so only its heartbeat can tell.
+   * Nothing listens on its subject, and the same holds for other nodes, or a NATS server has just
+   * gone: an outage is more likely than its death, so only its heartbeat can tell.
    */
   | "outage";
 
-/** What a {@linkcode FailureDetector} goes by, in ms. */
+/** The timings of a {@linkcode FailureDetector}, in ms. */
 export interface DetectorTimings {
   /** Between two pings of one node. */
   readonly ping: number;
-  /** How long there have to be no responders, without a gap, for a node to be taken for crashed. */
+  /** How long "no responders" has to last, without a gap, for a node to count as crashed. */
   readonly crash: number;
   /** How close together nodes fall silent in an outage. */
   readonly outage: number;
 }
 
-/** What was seen of one node. */
+/** The observations of one node. */
 interface Record {
   server: string | undefined;
   /** When the first ping of the present silence was sent. */
@@ -56,32 +56,32 @@ interface Record {
   lastEnded: number;
   /** When it last answered. */
   answeredAt: number;
-  /** When it fell silent lately, and where it was then: also where it has answered since. */
+  /** When it fell silent lately, and on which server: also on which it has answered since. */
   readonly onsets: { readonly at: number; server: string | undefined }[];
 }
 
-/** How many of its latest silences are remembered of a node. */
+/** How many of a node's latest silences are remembered. */
 const MAX_ONSETS = 4;
 
 /**
- * Tells a node that has crashed from one that cannot be reached: pure, it is told of pings and of
- * the time. A crash is "no responders" without a gap: an answer, a ping that timed out (for then
- * somebody listens), a break of the observer's own connection, and a pause in its own observation
- * all begin the count anew. Several nodes that fall silent within a moment are taken for an
- * outage of NATS if they are more than half of those that are watched, or all that were connected
- * to one NATS server; and so is one that falls silent when a NATS server goes.
+ * Distinguishes a node that has crashed from one that is out of reach. Pure: its caller passes in
+ * pings and the time. A crash is "no responders" without a gap. The count starts again after an
+ * answer, a ping that timed out (as something listens then), a break of the observer's own
+ * connection, and a pause in its own observation. Several nodes that fall silent within a moment
+ * count as an outage of NATS if they are more than half of the watched ones, or all that were
+ * connected to one NATS server; so does one that falls silent when a NATS server goes.
  */
 export class FailureDetector {
   readonly #timings: DetectorTimings;
   readonly #records = new Map<string, Record>();
   readonly #serversGone: number[] = [];
 
-  /** Begins without knowing anybody. */
+  /** Begins without any node. */
   constructor(timings: DetectorTimings) {
     this.#timings = timings;
   }
 
-  /** Forgets all others than these; new ones are taken for alive. */
+  /** Watches just these nodes and forgets the others; a new one counts as alive. */
   watch(nodes: Iterable<string>): void {
     const watched = new Set(nodes);
     for (const node of [...this.#records.keys()]) {
@@ -92,7 +92,7 @@ export class FailureDetector {
     }
   }
 
-  /** Takes note of a ping of `node`. */
+  /** Records a ping of `node`. */
   record(node: string, { outcome, sentAt, endedAt, server }: Ping): void {
     if (outcome === "unsent") return this.restart();
     const record = this.#records.get(node);
@@ -119,7 +119,7 @@ export class FailureDetector {
     record.lastEnded = endedAt;
   }
 
-  /** The NATS server that a node was connected to, for one that has not answered yet. */
+  /** Sets the NATS server that a node was connected to, if the node has not answered yet. */
   place(node: string, server: string): void {
     const record = this.#records.get(node);
     if (record === undefined || record.server !== undefined) return;
@@ -127,13 +127,13 @@ export class FailureDetector {
     for (const onset of record.onsets) onset.server ??= server;
   }
 
-  /** One of the NATS servers has gone, as the observer's own server says. */
+  /** Records that a NATS server has gone, as the observer's own server reports. */
   serverGone(at: number): void {
     this.#serversGone.push(at);
     if (this.#serversGone.length > MAX_ONSETS) this.#serversGone.shift();
   }
 
-  /** The observer could not observe: all counts begin anew. */
+  /** The observer could not observe: all counts start again. */
   restart(): void {
     for (const record of this.#records.values()) {
       record.silentSince = record.deafSince = undefined;
@@ -146,7 +146,7 @@ export class FailureDetector {
     return this.#records.get(node)?.answeredAt ?? -Infinity;
   }
 
-  /** What is to be thought of `node` at the time `now`. */
+  /** How `node` seems at the time `now`. */
   verdict(node: string, now: number): Suspicion {
     const record = this.#records.get(node);
     if (record?.silentSince === undefined) return "alive";
@@ -158,7 +158,7 @@ export class FailureDetector {
     return this.#isOutage(node, silentSince) ? "outage" : "crashed";
   }
 
-  /** Beyond this from one ping to the next, the observer has not observed. */
+  /** A longer gap between two pings means that the observer has not observed. */
   get #maxGap(): number {
     return 3 * this.#timings.ping;
   }

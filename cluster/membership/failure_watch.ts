@@ -15,35 +15,37 @@ import type { Connection } from "../../store/connection.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
 
-/** What a lookout works with. */
+/** What a failure watch works with. */
 export interface FailureWatchParts {
   readonly connection: Connection;
   readonly bucket: Bucket;
   readonly timings: DiscoveryTimings;
-  /** The subject on which one life of a node answers pings. */
+  /** The subject on which one incarnation of a node answers pings. */
   readonly subjectOf: (life: NodeIncarnation) => string;
   /** Since when the bucket has been in reach: see {@linkcode Heartbeat.steadySince}. */
   readonly steadySince: () => number;
-  /** Told of every ping. */
+  /** Notified of every ping. */
   readonly changed: Notifier;
 }
 
-/** A node that is watched. */
+/** A watched node. */
 interface Target {
   readonly life: NodeIncarnation;
   readonly ends: AbortController;
-  /** How often in a row its heartbeat was looked for and not there, and when last. */
+  /** How often in a row its heartbeat was missing, and when last. */
   missed: number;
   missedAt: number;
   looking: boolean;
 }
 
-/** How often a heartbeat is looked for before it counts as gone: one answer may be an old one. */
+/**
+ * How often a heartbeat has to be missing before it counts as gone: one answer may be an old one.
+ */
 const LOOKS = 2;
 
 /**
- * Watches other nodes: pings them, and where they do not answer, looks for their heartbeat. It
- * says that a node is out only while it has the evidence at hand.
+ * Watches other nodes: pings them, and looks for the heartbeat of one that does not answer. Reports
+ * a node as out only while it has the evidence at hand.
  */
 export class FailureWatch {
   readonly #parts: FailureWatchParts;
@@ -53,14 +55,14 @@ export class FailureWatch {
   #epoch: number;
   #servers: readonly string[] | undefined;
 
-  /** Watches nobody yet. */
+  /** Begins without any node. */
   constructor(parts: FailureWatchParts) {
     this.#parts = parts;
     this.#detector = new FailureDetector(parts.timings);
     this.#epoch = parts.bucket.requests.epoch;
   }
 
-  /** Watches just these from now on. */
+  /** Watches just these nodes from now on. */
   watch(lives: readonly NodeIncarnation[]): void {
     const wanted = new Map(lives.map((life) => [incarnationKey(life), life]));
     this.#detector.watch(wanted.keys());
@@ -78,12 +80,12 @@ export class FailureWatch {
     }
   }
 
-  /** How one that is watched seems. */
+  /** How a watched node seems. */
   verdict(life: NodeIncarnation): Suspicion {
     return this.#detector.verdict(incarnationKey(life), performance.now());
   }
 
-  /** How one that is watched has gone, by what is known at this moment; `undefined` if it has not. */
+  /** How a watched node has gone, as far as is known at this moment; `undefined` if it has not. */
   outOf(life: NodeIncarnation): "crashed" | "hung" | undefined {
     const key = incarnationKey(life);
     const now = performance.now();
@@ -93,7 +95,8 @@ export class FailureWatch {
     const { timings: { heartbeatTtl, ping }, steadySince } = this.#parts;
     const { missed = 0, missedAt = -Infinity } = this.#targets.get(key) ?? {};
     const isMissed = missed >= LOOKS && now - missedAt <= 3 * ping;
-    // All heartbeats expire in an outage of the bucket: each had to have its chance since then.
+    // All heartbeats expire in an outage of the bucket: each node had to have its chance since
+    // then.
     return isMissed && now - steadySince() >= heartbeatTtl ? "hung" : undefined;
   }
 
@@ -120,7 +123,7 @@ export class FailureWatch {
       if (ping.outcome === "answered") target.missed = 0;
       else if (!target.looking) this.#track(this.#look(key, target));
       changed.notify();
-      // Who may be gone is looked at twice as often: it is known sooner, or sooner cleared.
+      // A node that may be gone is pinged twice as often, to confirm or clear it sooner.
       const wait = ping.outcome === "answered" ? period : period / 2;
       await sleep(wait - (performance.now() - ping.sentAt), signal);
     }
@@ -134,11 +137,11 @@ export class FailureWatch {
       const server = decodeHeartbeat(data)?.server;
       return { outcome: "answered", sentAt, endedAt: performance.now(), server };
     } catch (error) {
-      return { outcome: outcomeOf(error), sentAt, endedAt: performance.now() };
+      return { outcome: pingOutcomeOf(error), sentAt, endedAt: performance.now() };
     }
   }
 
-  /** Looks for the heartbeat of one that does not answer. */
+  /** Looks for the heartbeat of a node that does not answer. */
   async #look(key: string, target: Target): Promise<void> {
     const { bucket, timings: { ping } } = this.#parts;
     target.looking = true;
@@ -155,7 +158,7 @@ export class FailureWatch {
     }
   }
 
-  /** Notices what makes the observer unfit to judge. */
+  /** Notices when the observer itself is unfit to judge. */
   #lookAround(): void {
     const { connection, bucket: { requests } } = this.#parts;
     const servers = connection.info?.connect_urls;
@@ -169,7 +172,7 @@ export class FailureWatch {
   }
 }
 
-function outcomeOf(error: unknown): PingOutcome {
+function pingOutcomeOf(error: unknown): PingOutcome {
   const failure = error instanceof RequestError ? error.failure : undefined;
   return failure === "no responders" || failure === "timeout" ? failure : "unsent";
 }

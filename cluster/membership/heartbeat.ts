@@ -7,7 +7,7 @@ import { isAetherError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 
-/** What a node says of itself with every heartbeat. */
+/** The content of a heartbeat, as its node reports it. */
 export interface HeartbeatMessage extends NodeIncarnation {
   /** The NATS server that it is connected to. */
   readonly server: string | undefined;
@@ -19,21 +19,21 @@ export interface HeartbeatMessage extends NodeIncarnation {
 export interface HeartbeatParts {
   readonly bucket: Bucket;
   readonly timings: DiscoveryTimings;
-  /** What is to be said now. */
+  /** The content at this moment. */
   readonly content: () => HeartbeatMessage;
   /**
-   * Asked where the key has expired or was removed: whether this life of the node is still a
-   * member, so that the key is written anew. Else the heartbeat ends.
+   * Called if the key has expired or was removed: whether this incarnation is still a member, so
+   * that the key is written again. Otherwise the heartbeat ends.
    */
   readonly isMember: () => Promise<boolean>;
 }
 
-/** The body of a heartbeat; `beat` makes it unlike all others of the same life. */
+/** Encodes a heartbeat; `beat` makes it unlike all others of the same incarnation. */
 export function encodeHeartbeat(content: HeartbeatMessage, beat: number): Uint8Array {
   return encodeJson({ ...content, beat });
 }
 
-/** What a heartbeat, or the answer to a ping, says; `undefined` where it is none. */
+/** Decodes a heartbeat, or the answer to a ping; `undefined` if it is neither. */
 export function decodeHeartbeat(body: Uint8Array): HeartbeatMessage | undefined {
   const content = jsonIn(body);
   if (!isRecord(content)) return undefined;
@@ -48,8 +48,9 @@ export function decodeHeartbeat(body: Uint8Array): HeartbeatMessage | undefined 
 }
 
 /**
- * The key that says that one life of a node is there. It expires by itself when the process is
- * gone or hangs; each renewal is a compare-and-set on the one before, and renews the time to live.
+ * The key that shows that one incarnation of a node is alive. It expires by itself when the process
+ * is gone or hangs; each renewal is a compare-and-set on the one before, and renews the time to
+ * live.
  */
 export class Heartbeat {
   readonly #parts: HeartbeatParts;
@@ -61,7 +62,7 @@ export class Heartbeat {
   #steadySince = performance.now();
   #renewedAt = performance.now();
 
-  /** For the life that `content` tells now. */
+  /** For the incarnation that `content` names now. */
   constructor(parts: HeartbeatParts) {
     this.#parts = parts;
     this.#key = heartbeatKey(parts.content());
@@ -69,14 +70,14 @@ export class Heartbeat {
   }
 
   /**
-   * Since when the bucket has taken every renewal in good time, by the monotonic clock, and
-   * `Infinity` while it does not: what has expired after an outage says nothing of its writer.
+   * Since when the bucket has taken every renewal in good time, by the monotonic clock; `Infinity`
+   * while it does not. A key that has expired after an outage proves nothing about its writer.
    */
   get steadySince(): number {
     return this.#isSteady(performance.now()) ? this.#steadySince : Infinity;
   }
 
-  /** Ms until the key expires unless it is renewed, at the earliest; 0 where it may have. */
+  /** Ms until the key expires unless it is renewed, at the earliest; 0 if it may have expired. */
   get validFor(): number {
     if (this.#revision === 0) return 0;
     const { heartbeatTtl } = this.#parts.timings;
@@ -84,14 +85,14 @@ export class Heartbeat {
   }
 
   /**
-   * Writes the key for the first time; false where that did not succeed within `timeout` ms, or
-   * before `signal` is aborted.
+   * Writes the key for the first time; false if that failed within `timeout` ms, or before `signal`
+   * is aborted.
    */
   begin(timeout: number, signal: AbortSignal): Promise<boolean> {
     return this.#beatOnce(timeout, signal);
   }
 
-  /** Renews the key until `signal` is aborted, or this life of the node is no member any more. */
+  /** Renews the key until `signal` is aborted, or this incarnation is no longer a member. */
   async keep(signal: AbortSignal): Promise<void> {
     const { bucket: { requests }, timings: { heartbeat } } = this.#parts;
     while (!signal.aborted && !requests.closed && !this.#ended) {
@@ -100,7 +101,7 @@ export class Heartbeat {
     }
   }
 
-  /** Removes the key; it expires by itself where the server does not answer. */
+  /** Removes the key; it expires by itself if the server does not answer. */
   async end(): Promise<void> {
     this.#ended = true;
     if (this.#revision > 0) {
@@ -121,7 +122,7 @@ export class Heartbeat {
     return false;
   }
 
-  /** One try; false where another one is needed. */
+  /** Makes one attempt; false if another one is needed. */
   async #write(): Promise<boolean> {
     const { bucket, timings: { heartbeatTtl }, content, isMember } = this.#parts;
     const body = encodeHeartbeat(content(), ++this.#beat);
@@ -135,7 +136,7 @@ export class Heartbeat {
       return true;
     }
     if (outcome.kind !== "stale") return false;
-    // Either a try of ours has landed unheard, or the key is gone.
+    // Either an earlier attempt was stored and its answer lost, or the key is gone.
     const { value, revision } = await bucket.get(this.#key, this.#attempt);
     if (value === undefined && this.#revision > 0 && !await isMember()) this.#ended = true;
     this.#revision = revision;

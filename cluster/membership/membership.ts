@@ -13,7 +13,7 @@ import type { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
 
-/** What being a member works with. */
+/** What a membership works with. */
 export interface MembershipParts {
   readonly connection: Connection;
   readonly namespace: string;
@@ -24,18 +24,18 @@ export interface MembershipParts {
   readonly load: () => number | undefined;
   /** Deadline of joining and leaving, in ms. */
   readonly timeout: number;
-  /** Whoever coordinates in this process. */
-  readonly coordination: () => ViewCoordinator | undefined;
+  /** The coordinator in this process, if any. */
+  readonly viewCoordinator: () => ViewCoordinator | undefined;
 }
 
-/** How long a coordinator is waited for, in ms: then the node writes the view itself. */
+/** How long to wait for a coordinator, in ms: then the node writes the view itself. */
 const PATIENCE = 1000;
-/** The same of who leaves, and perhaps has just led: the next one may not hear it yet. */
+/** The same for a node that leaves, and has perhaps just led: its successor may not listen yet. */
 const HURRY = 250;
 
 /**
- * Keeps a node a member: one life of it after another, for who was taken out of the view may
- * have lost all it had, and must come back as somebody else.
+ * Keeps a node a member, over one incarnation after another: a node that was taken out of the view
+ * may have lost all it had, and must come back as a new one.
  */
 export class Membership {
   readonly #parts: MembershipParts;
@@ -47,20 +47,20 @@ export class Membership {
     this.#parts = parts;
   }
 
-  /** The present life, or the latest one. */
+  /** The present incarnation, or the latest one. */
   get life(): Incarnation | undefined {
     return this.#life;
   }
 
-  /** Whether the present life is in the view. */
+  /** Whether the present incarnation is in the view. */
   get isMember(): boolean {
     return this.#life !== undefined && this.#isIn(this.#life);
   }
 
   /**
-   * Begins a new life, and resolves when it is in the view.
+   * Begins a new incarnation, and resolves when it is in the view.
    *
-   * @throws {NodeReplacedError} A later life of the node is a member, in another process.
+   * @throws {NodeReplacedError} A later incarnation of the node is a member, in another process.
    * @throws {StoreUnavailableError} The server does not answer in time.
    */
   async join(): Promise<void> {
@@ -77,10 +77,10 @@ export class Membership {
     try {
       if (!await life.begin(timeout)) {
         throw new StoreUnavailableError(
-          `Cannot join as "${node.nodeId}": the server takes no heartbeat; see that it is in reach`,
+          `Cannot join as "${node.nodeId}": the server takes no heartbeat; check that it is in reach`,
         );
       }
-      this.#life = life; // By the time that it is in the view, it is the present one.
+      this.#life = life; // Set before it is in the view, where others see it.
       const description = { ...node, incarnation: life.incarnation };
       await this.#propose({ type: "join", node: description }, deadline);
       this.#checkReplaced(life);
@@ -94,9 +94,9 @@ export class Membership {
   }
 
   /**
-   * Joins anew once the present life is in the view no more, again until it succeeds.
+   * Joins again once the present incarnation is out of the view, until it succeeds.
    *
-   * @throws {NodeReplacedError} A later life of the node is a member, in another process.
+   * @throws {NodeReplacedError} A later incarnation of the node is a member, in another process.
    */
   async rejoin(signal: AbortSignal): Promise<void> {
     const { bucket: { requests } } = this.#parts;
@@ -113,7 +113,7 @@ export class Membership {
   }
 
   /**
-   * Says that the present life will go.
+   * Announces that the present incarnation will leave.
    *
    * @throws {StoreUnavailableError} The server does not answer in time.
    */
@@ -123,7 +123,7 @@ export class Membership {
   }
 
   /**
-   * Takes the present life out of the view.
+   * Takes the present incarnation out of the view.
    *
    * @throws {StoreUnavailableError} The server does not answer in time.
    */
@@ -134,7 +134,7 @@ export class Membership {
     await this.#propose(step, performance.now() + timeout);
   }
 
-  /** Ends the present life, without a word to the others. */
+  /** Ends the present incarnation, without notifying the others. */
   async end(): Promise<void> {
     await this.#life?.end();
   }
@@ -151,10 +151,12 @@ export class Membership {
     if (by !== undefined) throw new NodeReplacedError(nodeId, incarnation, by.incarnation);
   }
 
-  /** Has a step made by whoever coordinates, so that many make one view; else makes it alone. */
+  /**
+   * Lets the coordinator make a step, so that many steps make one view; otherwise makes it alone.
+   */
   async #propose(step: ViewStep, deadline: number): Promise<void> {
-    const { store, coordination } = this.#parts;
-    const own = coordination();
+    const { store, viewCoordinator } = this.#parts;
+    const own = viewCoordinator();
     if (own !== undefined && await own.propose(step) !== undefined) return;
     if (own === undefined && await this.#ask(step)) return;
     await store.write(() => [step], Math.max(1, deadline - performance.now()));

@@ -8,7 +8,7 @@ import { uuidv7 } from "../../store/base/uuid.ts";
 import type { Connection } from "../../store/connection.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 
-/** What one life of a node works with. */
+/** What one incarnation of a node works with. */
 export interface IncarnationParts {
   readonly connection: Connection;
   readonly namespace: string;
@@ -16,15 +16,17 @@ export interface IncarnationParts {
   readonly timings: DiscoveryTimings;
   /** How busy the node is. */
   readonly load: () => number | undefined;
-  /** Whether this life is a member, by the server's word. */
+  /** Asks the server whether this incarnation is a member. */
   readonly isMember: (life: NodeIncarnation) => Promise<boolean>;
 }
 
-/** One life of a node: answers pings and keeps a heartbeat, from its beginning to its end. */
+/**
+ * One incarnation of a node: answers pings and keeps a heartbeat, from its beginning to its end.
+ */
 export class Incarnation implements NodeIncarnation {
   readonly nodeId: string;
   readonly incarnation: string;
-  /** Says to the bucket that it is there. */
+  /** Shows the others, in the bucket, that it is alive. */
   readonly heartbeat: Heartbeat;
   readonly #connection: Connection;
   readonly #subscription: Subscription;
@@ -53,13 +55,13 @@ export class Incarnation implements NodeIncarnation {
     });
   }
 
-  /** What it says of itself now. */
+  /** The content of its heartbeat now. */
   get content(): HeartbeatMessage {
     const { nodeId, incarnation } = this;
     return { nodeId, incarnation, server: this.#connection.info?.server_id, load: this.#load() };
   }
 
-  /** Begins the heartbeat; false where that did not succeed within `timeout` ms. */
+  /** Begins the heartbeat; false if that failed within `timeout` ms. */
   async begin(timeout: number): Promise<boolean> {
     const { signal } = this.#ends;
     if (!await this.heartbeat.begin(timeout, signal)) return false;
@@ -67,7 +69,7 @@ export class Incarnation implements NodeIncarnation {
     return true;
   }
 
-  /** Stops answering and removes the heartbeat, where the server is in reach. */
+  /** Stops answering and removes the heartbeat, if the server is in reach. */
   end(): Promise<void> {
     return this.#end ??= this.#stop();
   }
@@ -82,8 +84,8 @@ export class Incarnation implements NodeIncarnation {
 }
 
 /**
- * A name for the next life of a node: larger than those of all its lives that `view` knows, even
- * where the clock was set back.
+ * The next incarnation of a node: larger than all its incarnations that `view` knows, even if the
+ * clock was set back.
  */
 export function nextIncarnation(view: ClusterView, nodeId: string, last = ""): string {
   const earlier = [...view.members, ...view.departed].filter((life) => life.nodeId === nodeId)

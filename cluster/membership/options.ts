@@ -1,35 +1,37 @@
 import type { Leader } from "../election/leader_key.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
 
-/** Who has the lease: an `Election` is one. */
+/** The source of the leader: an `Election` is one. */
 export interface Leadership {
-  /** Who has the lease now, then each change of it, until `signal` is aborted. */
+  /** Yields the present leader, then each change, until `signal` is aborted. */
   changes(options: { readonly signal: AbortSignal }): AsyncIterable<Leader | undefined>;
 }
 
-/** What {@linkcode Discovery.join} is told. */
+/** Options for {@linkcode Discovery.join}. */
 export interface DiscoveryOptions {
-  /** Whose nodes find each other. @default {"default"} */
+  /** The namespace: its nodes find each other. @default {"default"} */
   readonly namespace?: string;
   /**
-   * The node's name, its own in the namespace: any string of up to 200 bytes. A process that
-   * joins by the name of a member takes its place, so that a restarted one need not wait.
+   * The node's name, unique in the namespace: any string of up to 200 bytes. A process that joins
+   * by the name of a member takes its place, so that a restarted one need not wait.
    *
    * @default {a random one}
    */
   readonly nodeId?: string;
-  /** Whatever the other nodes are to know, such as an address. @default {none} */
+  /** Data for the other nodes, such as an address. @default {none} */
   readonly metadata?: Readonly<Record<string, string>>;
   /** The node's weight: with 0 it is given nothing. @default {1} */
   readonly capacity?: number;
-  /** How busy the node is, told with every heartbeat, in a unit of your choice. @default {none} */
+  /** How busy the node is, sent with every heartbeat, in a unit of your choice. @default {none} */
   readonly load?: () => number;
-  /** Names the leader, who then coordinates; without it the oldest member does. @default {none} */
+  /**
+   * Names the leader, which then coordinates; without it the oldest member does. @default {none}
+   */
   readonly leadership?: Leadership;
   /**
-   * Until the heartbeat of a node that does not renew it expires, in ms: whole seconds. As long a
-   * node that hangs is taken for alive; 15 s ride through the loss of a NATS server, which stops
-   * writes for up to 9 s. Of all nodes the same, best.
+   * Until the heartbeat of a node that does not renew it expires, in ms: whole seconds. A node that
+   * hangs counts as alive for that long; 15 s ride through the loss of a NATS server, which stops
+   * writes for up to 9 s. Give all nodes the same value.
    *
    * @default {15_000}
    */
@@ -39,40 +41,43 @@ export interface DiscoveryOptions {
   /** From one ping of a node to the next, in ms. @default {500} */
   readonly ping?: number;
   /**
-   * How long nobody has to listen on a node's subject for it to be taken for crashed, in ms: more
-   * than nodes need to connect to another NATS server when theirs is gone, which took up to 1.8 s
-   * with the defaults of nats.js.
+   * How long nothing may listen on a node's subject before the node counts as crashed, in ms: more
+   * than a node needs to connect to another NATS server when its own is gone, which took up to 1.8
+   * s with the defaults of nats.js.
    *
    * @default {2_500}
    */
   readonly crash?: number;
   /**
-   * Nodes that fall silent within this, in ms, are taken for an outage where they are more than
-   * half of the others, or all of one NATS server.
+   * Nodes that fall silent within this time, in ms, count as an outage if they are more than half
+   * of the others, or all of one NATS server.
    *
    * @default {1_000}
    */
   readonly outage?: number;
   /** How often what is known is compared with what is stored, in ms. @default {60_000} */
   readonly reconcile?: number;
-  /** Copies of the bucket, counted when it is made: 3 for a cluster. @default {1} */
+  /** Copies of the bucket, set when it is made: 3 for a cluster. @default {1} */
   readonly replicas?: number;
-  /** How long the trace of a heartbeat that is gone stays, in ms; counted when the bucket is made. @default {600_000} */
+  /**
+   * How long the marker of a removed heartbeat remains, in ms; set when the bucket is made.
+   * @default {600_000}
+   */
   readonly markerTtl?: number;
   /** Deadline of joining and leaving, in ms. @default {10_000} */
   readonly timeout?: number;
-  /** Told of what goes wrong in the background and is not passing. @default {console.warn} */
+  /** Gets errors of the background work that are not transient. @default {console.warn} */
   readonly onError?: (error: unknown) => void;
 }
 
-/** What of the options says who the node is. */
+/** The options that identify and describe the node. */
 export interface NodeOptions {
   readonly nodeId: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly capacity: number;
 }
 
-/** Who the node is, checked and copied. */
+/** Reads, checks and copies the node's own options. */
 export function readNode(options: DiscoveryOptions): NodeOptions {
   const { nodeId = crypto.randomUUID(), metadata = {}, capacity = 1 } = options;
   const problem = tokenProblem(nodeId);
@@ -85,7 +90,7 @@ export function readNode(options: DiscoveryOptions): NodeOptions {
   }
   for (const [name, value] of Object.entries(metadata)) {
     if (typeof value !== "string" || !value.isWellFormed() || !name.isWellFormed()) {
-      throw new TypeError(`${who}: metadata ${describe(name)} is no well-formed string`);
+      throw new TypeError(`${who}: metadata ${describe(name)} is not a well-formed string`);
     }
   }
   return { nodeId, metadata: { ...metadata }, capacity };

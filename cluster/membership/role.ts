@@ -1,25 +1,28 @@
-/** What is done while a node has a role; `signal` is aborted when it has it no more. */
+/** Work of a node while it has a role; `signal` is aborted when it loses the role. */
 export type RoleWork = (signal: AbortSignal) => void | Promise<void>;
 
 interface RoleJob {
   readonly work: RoleWork;
   ends: AbortController | undefined;
-  /** Settles when what was begun before has ended. */
+  /** Settles when earlier runs have ended. */
   done: Promise<void>;
 }
 
-/** A role that comes and goes, and what is done while one has it: each work one run at a time. */
+/**
+ * A role that comes and goes, and the work done while this node has it: one run of each work at a
+ * time.
+ */
 export class Role {
   readonly #jobs = new Set<RoleJob>();
   readonly #report: (error: unknown) => void;
   #active = false;
 
-  /** Not had yet; `report` is told of what works throw. */
+  /** Begins without the role; `report` gets the errors that works throw. */
   constructor(report: (error: unknown) => void) {
     this.#report = report;
   }
 
-  /** Whether one has it. */
+  /** Whether this node has the role. */
   get active(): boolean {
     return this.#active;
   }
@@ -34,7 +37,9 @@ export class Role {
     }
   }
 
-  /** Does `work` whenever one has the role, now too; gives what calls it off. */
+  /**
+   * Runs `work` whenever this node has the role, now too; returns a function that unregisters it.
+   */
   add(work: RoleWork): () => void {
     const job: RoleJob = { work, ends: undefined, done: Promise.resolve() };
     this.#jobs.add(job);

@@ -2,8 +2,8 @@ import type { Leader } from "../election/leader_key.ts";
 import { type ClusterMember, type ClusterView, memberOf } from "./view.ts";
 
 /**
- * The members in the order in which they are to coordinate: the leader, then the others from the
- * oldest on, those that are leaving last. Each of them only where all before it are out.
+ * The members in the order in which they take over coordination: the leader, then the others from
+ * the oldest on, those that are leaving last. A member coordinates only if all before it are out.
  */
 export function successionOf(
   view: ClusterView,

@@ -6,24 +6,24 @@ export interface DiscoveryTimings {
   readonly heartbeat: number;
   /** From one ping of a node to the next. */
   readonly ping: number;
-  /** How long nobody has to listen on a node's subject for it to be taken for crashed. */
+  /** How long nothing may listen on a node's subject before the node counts as crashed. */
   readonly crash: number;
-  /** Nodes that fall silent within this are taken for an outage rather than for crashed. */
+  /** Nodes that fall silent within this time count as an outage rather than as crashed. */
   readonly outage: number;
   /** How often what is known is compared with what is stored. */
   readonly reconcile: number;
 }
 
-/** The choices that timings are made of; see {@linkcode DiscoveryTimings}. */
+/** Options for the timings; see {@linkcode DiscoveryTimings}. */
 export type DiscoveryTimingOptions = Partial<DiscoveryTimings>;
 
 /**
- * Fills in what is not chosen, and refuses what cannot work.
+ * Fills in defaults, and refuses timings that cannot work.
  *
- * The defaults follow from NATS. After the loss of a stream's leader nothing can be written for up
- * to 9 s: a heartbeat that was renewed just before has 15 - 3 s left. After the loss of the server
- * that a node is connected to, requests to it are answered "no responders" for up to 1.8 s though
- * it lives, with the client's defaults: 2.5 s is beyond that.
+ * The defaults follow from NATS. After the loss of a stream's leader the server takes no writes for
+ * up to 9 s: a heartbeat that was renewed just before has 15 - 3 s left. After the loss of the
+ * server that a node is connected to, requests to it are answered "no responders" for up to 1.8 s
+ * though it is alive, with the client's defaults: 2.5 s is more than that.
  *
  * @throws {RangeError} The timings break a rule.
  */
@@ -55,13 +55,13 @@ export function discoveryTimings({
   }
   if (crash < 4 * ping) {
     throw new RangeError(
-      `Cannot tell a crash in ${crash} ms by a ping every ${ping} ms: four of them have to fit in`,
+      `Cannot detect a crash in ${crash} ms by a ping every ${ping} ms: four of them have to fit in`,
     );
   }
   if (outage < 2 * ping || outage >= crash) {
     throw new RangeError(
-      `Cannot tell an outage by nodes that fall silent within ${outage} ms: it has to be from ` +
-        `two pings (2 x ${ping}) to less than what tells a crash (${crash})`,
+      `Cannot detect an outage by nodes that fall silent within ${outage} ms: it has to be from ` +
+        `two pings (2 x ${ping}) to less than the crash timing (${crash})`,
     );
   }
   return timings;

@@ -2,16 +2,16 @@
 export type MemberStatus =
   /** It takes part. */
   | "up"
-  /** It has said that it will go: it is to be given nothing more. */
+  /** It has announced that it will leave: it is given nothing more. */
   | "leaving";
 
-/** What a node says of itself when it joins. */
+/** A node's own description, from when it joins. */
 export interface NodeDescription {
   /** The node. */
   readonly nodeId: string;
-  /** Which life of the node: later lives compare as larger strings. */
+  /** Its incarnation: later ones compare as larger strings. */
   readonly incarnation: string;
-  /** Whatever the node wants the others to know. */
+  /** The node's data for the others. */
   readonly metadata: Readonly<Record<string, string>>;
   /** Its weight: of two members, the one with twice the capacity is given twice as much. */
   readonly capacity: number;
@@ -23,49 +23,52 @@ export interface ClusterMember extends NodeDescription {
   readonly status: MemberStatus;
 }
 
-/** How a member went. */
+/** How a member left. */
 export type Departure =
   /** By itself. */
   | "left"
-  /** Nobody listened any more on its subjects. */
+  /** Nothing listened any more on its subjects. */
   | "crashed"
   /** It did not answer, and its heartbeat has expired. */
   | "hung"
-  /** A later life of the same node took its place. */
+  /** A later incarnation of the same node took its place. */
   | "replaced";
 
-/** A member that has gone lately. */
+/** A member that has left lately. */
 export interface DepartedMember {
   /** The node. */
   readonly nodeId: string;
-  /** The life that is over: it is never a member again. */
+  /** The incarnation that is over: it is never a member again. */
   readonly incarnation: string;
-  /** How it went. */
+  /** How it left. */
   readonly how: Departure;
 }
 
 /**
- * Who is in the cluster, as all nodes see it in time. Views are never changed, each is followed
- * by one with a larger version.
+ * The members of the cluster, as all nodes see it in time. A view never changes; the next one has a
+ * larger version.
  */
 export interface ClusterView {
   /** Larger than that of every view before; 0 for the empty one that was never written. */
   readonly version: number;
   /** The members, in the order in which they joined: the oldest first. */
   readonly members: readonly ClusterMember[];
-  /** The node that tells who has crashed and deals out the shards; `undefined` for the time being. */
+  /**
+   * The node that decides which nodes have crashed and assigns the shards; `undefined` for the time
+   * being.
+   */
   readonly coordinator: string | undefined;
-  /** Who has gone lately, the last one at the end; at most 64. */
+  /** Members that have left lately, the last one at the end; at most 64. */
   readonly departed: readonly DepartedMember[];
 }
 
-/** What makes one view of another. */
+/** A step from one view to the next. */
 export type ViewStep =
-  /** A node comes; nothing where this life of it, or a later one, is or was a member. */
+  /** A node joins; changes nothing if this incarnation, or a later one, is or was a member. */
   | { readonly type: "join"; readonly node: NodeDescription }
-  /** A member says that it will go. */
+  /** A member announces that it will leave. */
   | { readonly type: "retire"; readonly nodeId: string; readonly incarnation: string }
-  /** A member goes; nothing where this life of it is no member. */
+  /** A member leaves; changes nothing if this incarnation is no member. */
   | {
     readonly type: "depart";
     readonly nodeId: string;
@@ -75,10 +78,10 @@ export type ViewStep =
   /** A member coordinates from now on. */
   | { readonly type: "coordinate"; readonly nodeId: string };
 
-/** The departed that a view remembers. */
+/** How many departed members a view remembers. */
 const MAX_DEPARTED = 64;
 
-/** The view before anybody has joined. */
+/** The view before any node has joined. */
 export const EMPTY_VIEW: ClusterView = Object.freeze({
   version: 0,
   members: Object.freeze([]),
@@ -86,7 +89,7 @@ export const EMPTY_VIEW: ClusterView = Object.freeze({
   departed: Object.freeze([]),
 });
 
-/** The member of that id; with `incarnation`, that life of it only. */
+/** The member of that id; with `incarnation`, only if it has that one. */
 export function memberOf(
   view: ClusterView,
   nodeId: string,

@@ -1,4 +1,5 @@
 import type { Subscription } from "@nats-io/nats-core";
+import { isAetherError } from "../../store/errors.ts";
 import type { NodeIncarnation } from "../incarnation.ts";
 import type { FailureWatch } from "./failure_watch.ts";
 import { type ClusterView, memberOf, type ViewStep } from "./view.ts";
@@ -10,36 +11,41 @@ import type { Connection } from "../../store/connection.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import type { RequestMux } from "../../store/nats/requests.ts";
 
-/** What coordinating the members works with. */
+/** What a view coordinator works with. */
 export interface ViewCoordinatorParts {
   readonly connection: Connection;
   readonly namespace: string;
   readonly requests: RequestMux;
   readonly store: ViewStore;
-  readonly lookout: FailureWatch;
-  /** Told of pings and of views. */
+  readonly failureWatch: FailureWatch;
+  /** Notified of pings and of views. */
   readonly changed: Notifier;
-  /** Told of what is no view. */
+  /** Gets errors about stored data that is no view. */
   readonly report: (error: unknown) => void;
 }
 
-/** A step that somebody waits for. */
+/** A step that a caller waits for. */
 interface ViewRequest {
   readonly step: ViewStep;
   readonly done: (view: ClusterView | undefined) => void;
 }
 
-/** How often the view is looked at where nothing happens, in ms. */
+/** How often to look at the view when nothing happens, in ms. */
 const IDLE = 15_000;
-/** From one time that it names itself to the next, in ms: two at once must not do nothing else. */
+/**
+ * From one time that it names itself to the next, in ms: else two at once would do nothing else.
+ */
 const NAMING = 2_000;
-/** How long one try to write it may take, in ms: whoever asked does it alone by then. */
+/**
+ * How long one attempt to write the view may take, in ms: the node that asked writes it alone by
+ * then.
+ */
 const TRY = 2_000;
 
 /**
- * What the coordinator does about members: takes the steps that others ask for, and takes out who
- * has crashed or hangs. Any number of nodes may do it at once: each view is written by
- * compare-and-set on the one before, and every step says of which life of which node it is.
+ * The coordinator's work on members: makes the steps that others ask for, and takes out nodes that
+ * have crashed or hang. Any number of nodes may do it at once: each view is written by
+ * compare-and-set on the one before, and every step names the incarnation that it is about.
  */
 export class ViewCoordinator {
   readonly #parts: ViewCoordinatorParts;
@@ -74,18 +80,18 @@ export class ViewCoordinator {
         lookedAt = performance.now();
         retry = backoff(Infinity, signal);
       } catch (error) {
-        if (!isUnreachable(error)) this.#parts.report(error);
+        if (!isAetherError(error, "StoreUnavailableError")) this.#parts.report(error);
         await retry(requests);
       }
     }
     signal.removeEventListener("abort", stop);
     this.#isOver = true;
     stop();
-    // What is on its way is answered still: who asks may be in a hurry.
+    // Requests on their way are still answered: the asker may be in a hurry.
     if (!this.#parts.connection.isClosed()) subscription.drain().catch(() => {});
   }
 
-  /** Makes a step; gives the view with it, `undefined` where it may not have been made. */
+  /** Makes a step; returns the view with it, `undefined` if it may not have been made. */
   propose(step: ViewStep): Promise<ClusterView | undefined> {
     if (this.#isOver) return Promise.resolve(undefined);
     const { promise, resolve } = Promise.withResolvers<ClusterView | undefined>();
@@ -124,7 +130,7 @@ export class ViewCoordinator {
     const names = performance.now() - this.#namedAt >= NAMING;
     let view: ClusterView | undefined;
     try {
-      // Looked at when it is written: what is known then counts, not what was known before.
+      // Evaluated at the write, so that the newest knowledge counts.
       view = await this.#parts.store.write((view) => [
         ...wishes.map(({ step }) => step),
         ...names || view.coordinator === undefined ? [{ type: "coordinate" as const, nodeId }] : [],
@@ -143,12 +149,8 @@ export class ViewCoordinator {
   #departures(view: ClusterView): ViewStep[] {
     return view.members.flatMap(({ nodeId, incarnation }) => {
       if (nodeId === this.#self.nodeId) return [];
-      const how = this.#parts.lookout.outOf({ nodeId, incarnation });
+      const how = this.#parts.failureWatch.outOf({ nodeId, incarnation });
       return how === undefined ? [] : [{ type: "depart", nodeId, incarnation, how }];
     });
   }
-}
-
-function isUnreachable(error: unknown): boolean {
-  return (error as { code?: unknown }).code === "StoreUnavailableError";
 }

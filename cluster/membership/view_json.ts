@@ -5,15 +5,15 @@ import { describe } from "../../store/base/token.ts";
 /** The version of the form in which views are stored. */
 const FORMAT = 1;
 
-/** The form in which a view is stored; `writer` makes it unlike that of anybody else. */
+/** Encodes a view for the bucket; `writer` makes it unlike that of any other process. */
 export function encodeView(view: ClusterView, writer: string): Uint8Array {
   return encodeJson({ format: FORMAT, ...view, writer });
 }
 
 /**
- * The view that {@linkcode encodeView} was given.
+ * The view that {@linkcode encodeView} encoded.
  *
- * @throws {TypeError} It is none, or one of a later format.
+ * @throws {TypeError} It is no view, or one of a later format.
  */
 export function decodeView(body: Uint8Array): ClusterView {
   const stored = jsonIn(body);
@@ -23,12 +23,12 @@ export function decodeView(body: Uint8Array): ClusterView {
   return frozen({ version, members, coordinator, departed });
 }
 
-/** The form in which a node asks for a step. */
+/** Encodes a node's request for a step. */
 export function encodeStep(step: ViewStep): Uint8Array {
   return encodeJson(step);
 }
 
-/** The step that a node asks for; `undefined` where it is none that a node may ask for. */
+/** The requested step; `undefined` if it is none that a node may ask for. */
 export function decodeStep(body: Uint8Array): ViewStep | undefined {
   const step = jsonIn(body);
   if (!isRecord(step)) return undefined;
@@ -41,7 +41,7 @@ export function decodeStep(body: Uint8Array): ViewStep | undefined {
   return type === "depart" && how === "left" ? { type, nodeId, incarnation, how } : undefined;
 }
 
-/** What makes `node` impossible as one that joins, or `undefined`. */
+/** Why `node` cannot join, or `undefined`. */
 export function nodeProblem(node: unknown): string | undefined {
   if (!isRecord(node)) return `a member is ${describe(node)}`;
   const { nodeId, incarnation, metadata, capacity } = node as Partial<NodeDescription>;
@@ -49,7 +49,7 @@ export function nodeProblem(node: unknown): string | undefined {
   const name = `member ${describe(nodeId)}`;
   if (!isText(incarnation)) return `the incarnation of ${name} is ${describe(incarnation)}`;
   if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== "string")) {
-    return `the metadata of ${name} are no strings by name`;
+    return `the metadata of ${name} are not strings by name`;
   }
   if (typeof capacity !== "number" || !Number.isFinite(capacity) || capacity < 0) {
     return `the capacity of ${name} is not 0 or more`;

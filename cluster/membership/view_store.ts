@@ -10,7 +10,7 @@ import { backoff } from "../../store/nats/backoff.ts";
  * any number of processes may use at once.
  */
 export class ViewStore {
-  /** Tells of every new view. */
+  /** Notified of every new view. */
   readonly changed: Notifier = new Notifier();
   readonly #bucket: Bucket;
   readonly #writer: string;
@@ -22,12 +22,12 @@ export class ViewStore {
     this.#writer = writer;
   }
 
-  /** The newest view that is known here. */
+  /** The newest view that this process knows. */
   get view(): ClusterView {
     return this.#view;
   }
 
-  /** Takes a view that comes from elsewhere, if it is newer than what is known. */
+  /** Takes a view from elsewhere, if it is newer than the known one. */
   adopt(view: ClusterView): void {
     if (view.version <= this.#view.version) return;
     this.#view = view;
@@ -35,7 +35,7 @@ export class ViewStore {
   }
 
   /**
-   * What is stored, by the server's word.
+   * Reads the stored view from the server.
    *
    * @throws {StoreUnavailableError} The server does not answer.
    * @throws {TypeError} What is stored is no view.
@@ -47,8 +47,8 @@ export class ViewStore {
   }
 
   /**
-   * Makes the steps that `steps` says of the view that stands, again where somebody else was
-   * quicker; a view that was lost is written anew. Gives what stands in the end.
+   * Makes the steps that `steps` returns for the stored view, again if another process was quicker;
+   * writes a view that was lost again. Returns the view that is stored in the end.
    *
    * @throws {StoreUnavailableError} The server does not answer.
    * @throws {TypeError} What is stored is no view.
@@ -69,7 +69,10 @@ export class ViewStore {
     return this.#view;
   }
 
-  /** Follows what is stored until `signal` is aborted; `report` is told of what is no view. */
+  /**
+   * Follows the stored view until `signal` is aborted; `report` gets errors about data that is no
+   * view.
+   */
   async follow(
     signal: AbortSignal,
     reconcile: number,

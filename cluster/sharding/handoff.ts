@@ -2,14 +2,14 @@ import { isSameIncarnation, type NodeIncarnation } from "../incarnation.ts";
 import type { FenceHolder } from "../../store/errors.ts";
 
 /**
- * Where a process stands with one shard:
+ * The phase of a process with one shard:
  * - `idle`: it does not have the shard, and does nothing about it;
- * - `reading`: it is to have it, and looks who holds its fence;
+ * - `reading`: it should have the shard, and reads who holds its fence;
  * - `asking`: it has asked the holder to release it;
  * - `claiming`, `replaying`: it writes the fence; it catches up with all before its claim;
- * - `serving`: commands are handled;
- * - `draining`, `releasing`: it takes no commands any more, ends those that it has, then writes
- *   to the fence that the shard is free.
+ * - `serving`: it handles commands;
+ * - `draining`, `releasing`: it takes no more commands, finishes those that it has, then writes to
+ *   the fence that the shard is free.
  */
 export type HandoffPhase =
   | "idle"
@@ -21,7 +21,7 @@ export type HandoffPhase =
   | "draining"
   | "releasing";
 
-/** All that one process knows about one shard: plain data. */
+/** The knowledge of one process about one shard: plain data. */
 export interface HandoffState {
   /** The process. */
   readonly self: NodeIncarnation;
@@ -30,7 +30,7 @@ export interface HandoffState {
   readonly mapVersion: number;
   /** Whether that map gives the shard to this process. */
   readonly mine: boolean;
-  /** Whether the process is on its way out, and takes no shard whatever a map says. */
+  /** Whether the process is about to end, and takes no shard whatever a map says. */
   readonly leaving: boolean;
   /** Sequence of the fence whose holder was asked for its release, or 0; it is asked only once. */
   readonly asked: number;
@@ -39,24 +39,24 @@ export interface HandoffState {
 }
 
 /**
- * What a process learns. `read` or `unread`, `claimed` to `unclaimed`, `replayed` or `unreplayed`
- * and `released` to `unreleased` each follow on the effect that asked for them, once each.
+ * A fact that a process learns. `read` or `unread`, `claimed` to `unclaimed`, `replayed` or
+ * `unreplayed` and `released` to `unreleased` each follow on the effect that asked for them, once
+ * each.
  */
 export type HandoffFact =
-  /** A map came, in whatever order, and gives the shard to this process or does not. */
+  /** A map came, in whatever order, that gives the shard to this process or to another. */
   | { readonly kind: "map"; readonly mapVersion: number; readonly mine: boolean }
   /** Another process, to which the map `mapVersion` gives the shard, asks for its release. */
   | { readonly kind: "asked"; readonly mapVersion: number }
-  /** The process is to end. */
+  /** The process should end. */
   | { readonly kind: "leave" }
-  /** What the fence says: the answer to `read`. */
+  /** The content of the fence: the answer to `read`. */
   | { readonly kind: "read"; readonly fence: FenceHolder | undefined }
   /** The fence could not be read. */
   | { readonly kind: "unread" }
   /**
-   * What came of asking the holder of the fence at `sequence`: it does not have the shard any
-   * more; it knows a newer map; or nothing came, for there is no such process any more, or the
-   * deadline has passed.
+   * The result of asking the holder of the fence at `sequence`: it no longer has the shard; it
+   * knows a newer map; or nothing came, as the process is gone or the deadline has passed.
    */
   | {
     readonly kind: "answered";
@@ -65,54 +65,54 @@ export type HandoffFact =
   }
   /** The claim is stored at `sequence`. */
   | { readonly kind: "claimed"; readonly sequence: number }
-  /** The claim is not stored, and never will be: the fence says otherwise. */
+  /** The claim is not stored, and never will be: the fence shows another holder. */
   | { readonly kind: "refused" }
-  /** Whether the claim is stored could not be found out; it may be stored later. */
+  /** It is unknown whether the claim is stored; it may still be stored later. */
   | { readonly kind: "unclaimed" }
-  /** The shard can be served: nothing that is known of it is older than the claim at `claim`. */
+  /** The shard can be served: all that is known of it is as new as the claim at `claim`. */
   | { readonly kind: "replayed"; readonly claim: number }
-  /** That could not be reached. */
+  /** The replay failed. */
   | { readonly kind: "unreplayed"; readonly claim: number }
-  /** No command of the shard is under way any more, no save without its outcome. */
+  /** No command of the shard is under way any more, and no save without its outcome. */
   | { readonly kind: "drained"; readonly claim: number }
-  /** A save that carried the claim at `claim` was refused, for the fence was written since. */
+  /** A save that carried the claim at `claim` was refused, as the fence was written since. */
   | { readonly kind: "fenced"; readonly claim: number }
-  /** The fence is not held by `claim` any more: it is released, or was taken. */
+  /** The fence no longer belongs to `claim`: it was released or taken. */
   | { readonly kind: "released" }
-  /** Whether the release is stored could not be found out. */
+  /** It is unknown whether the release is stored. */
   | { readonly kind: "unreleased" };
 
-/** What a process that has asked for a release hears. */
+/** The answer to a process that has asked for a release. */
 export type HandoffAnswer = "released" | "newer";
 
-/** What a process is to do next. */
+/** The next thing for a process to do. */
 export type HandoffEffect =
   /** Read the fence. */
   | { readonly kind: "read" }
-  /** Ask the holder of the fence for its release, for this process has the shard by `mapVersion`. */
+  /** Ask the holder of the fence for its release, as `mapVersion` gives this process the shard. */
   | { readonly kind: "ask"; readonly holder: FenceHolder; readonly mapVersion: number }
   /**
-   * Write the fence, by compare-and-set, over one of an older map, or of this process, or none.
-   * A try that is left behind must not be able to overwrite what is written after it.
+   * Write the fence, by compare-and-set, over one of an older map, or of this process, or none. An
+   * abandoned attempt must not be able to overwrite what is written after it.
    */
   | { readonly kind: "claim"; readonly mapVersion: number }
-  /** Forget what is known of the shard, so that it is read anew up to `claim` at least. */
+  /** Forget what is known of the shard, so that it is read again up to `claim` at least. */
   | { readonly kind: "replay"; readonly claim: number }
   /** Handle commands; each save carries the claim. */
   | { readonly kind: "serve"; readonly claim: number }
-  /** Take no commands any more, and say when those under way have ended. */
+  /** Take no more commands, and report when those under way have ended. */
   | { readonly kind: "drain"; readonly claim: number }
-  /** Take no commands any more, and give up those under way: another process has the shard. */
+  /** Take no more commands, and give up those under way: another process has the shard. */
   | { readonly kind: "stop"; readonly claim: number }
   /** Write to the fence that the shard is free, by compare-and-set on the claim. */
   | { readonly kind: "release"; readonly claim: number }
-  /** Answer all who have asked for a release and wait. */
+  /** Answer all processes that have asked for a release and wait. */
   | { readonly kind: "answer"; readonly answer: HandoffAnswer };
 
-/** What a fact leads to. */
+/** The result of a fact. */
 export interface HandoffStep {
   readonly state: HandoffState;
-  /** In the order in which they are to be begun. */
+  /** In the order in which to begin them. */
   readonly effects: readonly HandoffEffect[];
 }
 
@@ -131,16 +131,16 @@ export function beginHandoff(self: NodeIncarnation): HandoffState {
 
 /**
  * How a shard changes hands, seen from one process: stop intake, drain, release the fence; claim,
- * replay, serve. It decides when; that nothing is written by two is not its doing, but that of
- * the claims which saves carry. Facts may come late, twice, out of order or not at all, and each
- * effect may fail: what is waited for and may not come needs a deadline of the caller's.
+ * replay, serve. This decides when; the claims that saves carry are what keeps two processes from
+ * writing. Facts may come late, twice, out of order or not at all, and each effect may fail: the
+ * caller sets a deadline for whatever may never come.
  *
- * - The fence is claimed only where it does not hold a newer map, nor the same one for another:
- *   a deposed process therefore claims again only under a newer map than its successor's.
- * - The holder found in the fence is asked first, once; the claim is made by force where it
- *   does not answer. It answers when it has drained and released, so nothing fails on the way.
- * - A claim or release whose outcome is unknown is settled by reading the fence, or by trying
- *   again: each is a compare-and-set, so of all tries at most one is stored.
+ * - The fence is claimed only if it holds no newer map, and not the same map for another process:
+ *   so a deposed process claims again only under a newer map than its successor's.
+ * - The holder found in the fence is asked first, once; if it does not answer, the claim is made by
+ *   force. It answers when it has drained and released, so nothing fails on the way.
+ * - A claim or release whose outcome is unknown is settled by reading the fence, or by another
+ *   attempt: each is a compare-and-set, so at most one of all attempts is stored.
  */
 export function handoff(state: HandoffState, fact: HandoffFact): HandoffStep {
   const { phase } = state;
@@ -180,7 +180,7 @@ export function handoff(state: HandoffState, fact: HandoffFact): HandoffStep {
       if (phase !== "draining" || fact.claim !== state.claim) return stay(state);
       return release(state);
     case "fenced": {
-      // While the release is written, its own outcome says the same.
+      // While the release is being written, its own outcome reports the same.
       const isHit = fact.claim === state.claim && state.claim !== 0 && phase !== "releasing";
       return isHit ? lose(state, { kind: "stop", claim: state.claim }) : stay(state);
     }
@@ -191,7 +191,7 @@ export function handoff(state: HandoffState, fact: HandoffFact): HandoffStep {
   }
 }
 
-/** Acts on a change of what the process is to have; what it has begun to write is ended first. */
+/** Acts on a change of what the process should have; ends first what it has begun to write. */
 function follow(state: HandoffState): HandoffStep {
   const { phase, mine, claim } = state;
   if (mine) return phase === "idle" ? free(state) : stay(state);
@@ -207,7 +207,7 @@ function follow(state: HandoffState): HandoffStep {
   }
 }
 
-/** Somebody to whom a map gives the shard wants it; the map itself may come later. */
+/** A process that a map gives the shard to wants it; the map itself may come later. */
 function asked(state: HandoffState, mapVersion: number): HandoffStep {
   if (mapVersion <= state.mapVersion && state.mine) {
     return stay(state, { kind: "answer", answer: "newer" });
@@ -216,21 +216,21 @@ function asked(state: HandoffState, mapVersion: number): HandoffStep {
     ? follow({ ...state, mapVersion, mine: false })
     : stay(state);
   const hasNothing = ["idle", "reading", "asking"].includes(step.state.phase);
-  if (!hasNothing) return step; // It is answered when the fence is released.
+  if (!hasNothing) return step; // The answer follows when the fence is released.
   return {
     state: step.state,
     effects: [...step.effects, { kind: "answer", answer: "released" }],
   };
 }
 
-/** Decides by what the fence says. */
+/** Decides by the content of the fence. */
 function read(state: HandoffState, fence: FenceHolder | undefined): HandoffStep {
   const { self, mapVersion, mine } = state;
   if (!mine) return free(state);
   const isOthers = fence !== undefined && !isSameIncarnation(fence, self);
   const isNewer = fence !== undefined &&
     (fence.mapVersion > mapVersion || (fence.mapVersion === mapVersion && isOthers));
-  // Whoever wrote that has heard of a newer map, which is on its way here too.
+  // The writer has heard of a newer map, which is on its way here too.
   if (isNewer) return stay({ ...state, phase: "idle" });
   if (isOthers && fence.state === "claimed" && fence.sequence !== state.asked) {
     return to({ ...state, asked: fence.sequence }, "asking", {
@@ -242,7 +242,7 @@ function read(state: HandoffState, fence: FenceHolder | undefined): HandoffStep 
   return to(state, "claiming", { kind: "claim", mapVersion });
 }
 
-/** Has the claim, which it may have been too late for. */
+/** The claim is stored, perhaps too late. */
 function claimed(state: HandoffState): HandoffStep {
   if (!state.mine) return release(state);
   return to(state, "replaying", { kind: "replay", claim: state.claim });
@@ -252,7 +252,7 @@ function release(state: HandoffState): HandoffStep {
   return to(state, "releasing", { kind: "release", claim: state.claim });
 }
 
-/** The process does not have the shard any more, or could not get it. */
+/** The process no longer has the shard, or could not get it. */
 function lose(state: HandoffState, ...effects: HandoffEffect[]): HandoffStep {
   const step = free({ ...state, claim: 0 });
   return {
@@ -261,7 +261,7 @@ function lose(state: HandoffState, ...effects: HandoffEffect[]): HandoffStep {
   };
 }
 
-/** Without the shard: looks for it where it is to have it. */
+/** Without the shard: looks for it if the process should have it. */
 function free(state: HandoffState): HandoffStep {
   return state.mine
     ? to(state, "reading", { kind: "read" })

@@ -11,32 +11,32 @@ import type { BucketEntry } from "../../store/kv/entry.ts";
 import { decodeUtf8, utf8 } from "../../store/base/utf8.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 
-/** How a member gets on with the map. */
+/** How far a member has carried out the map. */
 export interface ShardStatus {
   /** The newest map that it knows. */
   readonly mapVersion: number;
-  /** Shards that it is to serve and does not yet, or has to give up and does not yet. */
+  /** Shards that it should serve and does not yet, or should release and has not yet. */
   readonly unsettled: number;
 }
 
-/** What a coordinator works with. */
+/** What a shard coordinator works with. */
 export interface ShardCoordinatorParts {
   readonly bucket: Bucket;
   /** The store's shards. */
   readonly shards: number;
-  /** The members that shards are dealt out to; one that is leaving has the capacity 0. */
+  /** The members to assign shards to; one that is leaving has the capacity 0. */
   readonly members: () => readonly ShardMember[];
-  /** The version of the view that they are of. */
+  /** The version of the view of these members. */
   readonly viewVersion: () => number;
-  /** Changes of members. */
+  /** Notified of changes of members. */
   readonly changed: Notifier;
-  /** Asks a member; rejects where it does not answer. */
+  /** Asks a member; rejects if it does not answer. */
   readonly statusOf: (member: NodeIncarnation) => Promise<ShardStatus>;
-  /** The largest map version in the fences, for a map that was lost. */
+  /** The largest map version in the fences, in case the map was lost. */
   readonly newestFence: () => Promise<number>;
-  /** Shards that are served and may be on the move at once. */
+  /** How many served shards may be on the move at once. */
   readonly maxMoves: number;
-  /** Told of what does not pass by itself, each time that it is met. */
+  /** Gets errors that are not transient, each time they occur. */
   readonly report: (error: unknown) => void;
 }
 
@@ -44,21 +44,21 @@ export interface ShardCoordinatorParts {
 export const MAP_KEY = "map";
 /** How often members are asked while shards are on the move, in ms. */
 const POLL = 50;
-/** How long a step may take before the next one is made all the same, in ms. */
+/** How long a step may take before the next one is made anyway, in ms. */
 const STEP = 5_000;
-/** How often everything is looked at where nothing happens, in ms. */
+/** How often to look at everything when nothing happens, in ms. */
 const IDLE = 15_000;
-/** How long nothing is tried after what does not pass by itself, in ms. */
+/** How long to wait after an error that is not transient, in ms. */
 const TROUBLE = 1_000;
 
-/** The map in `entry`; the empty one where nothing was written yet. */
+/** The map in `entry`; the empty one if none was written yet. */
 export function mapIn({ value }: BucketEntry, shards: number): ShardMap {
   return value === undefined ? emptyShardMap(shards) : parseShardMap(decodeUtf8(value), shards);
 }
 
 /**
- * Deals the shards out to the members, step by step, for as long as `signal` is not aborted.
- * Two of them at once do no harm: each map is written by compare-and-set on the one before.
+ * Assigns the shards to the members, step by step, until `signal` is aborted. Two coordinators at
+ * once do no harm: each map is written by compare-and-set on the one before.
  */
 export async function coordinateShards(
   parts: ShardCoordinatorParts,
@@ -68,14 +68,14 @@ export async function coordinateShards(
   let retry = backoff(Infinity, signal);
   /** Whether no shard is on the move. */
   let isAtRest = false;
-  /** Who has settled on a map: whoever is new does not follow it from the first moment on. */
+  /** Members that have settled on a map: a new one does not follow it from the first moment on. */
   let known = new Set<string>();
   while (!signal.aborted && !requests.closed) {
     const { count } = changed;
     try {
       const present = parts.members().filter(({ capacity }) => capacity > 0).map(incarnationKey);
       const isCalm = isAtRest && present.every((key) => known.has(key));
-      // What is served stays while others move; what nobody serves is not waited with.
+      // Served shards wait while others move; shards that nobody serves do not wait.
       const found = await step(parts, isCalm ? maxMoves : 0);
       retry = backoff(Infinity, signal);
       if (found === "newer members") await changed.wait(POLL, signal, count);
@@ -85,7 +85,7 @@ export async function coordinateShards(
         if (isAtRest) known = new Set(present);
       }
     } catch (error) {
-      // Nothing is planned, and nobody's shards are taken.
+      // Nothing is planned, and nobody loses a shard.
       isAtRest = false;
       if (!isAetherError(error, "StoreUnavailableError")) {
         report(error);
@@ -96,30 +96,36 @@ export async function coordinateShards(
   }
 }
 
-/** Writes the next map, if one is needed and it is known for whom; gives what there was to do. */
+/**
+ * Writes the next map, if one is needed and the members are up to date; returns what there was to
+ * do.
+ */
 async function step(
   { bucket, shards, members, viewVersion, newestFence }: ShardCoordinatorParts,
   maxMoves: number,
 ): Promise<"moves" | "nothing" | "newer members"> {
-  const standing = await bucket.get(MAP_KEY);
-  const current = mapIn(standing, shards);
-  // Who comes back from an outage may have heard of the map, and not of the members it is for.
+  const stored = await bucket.get(MAP_KEY);
+  const current = mapIn(stored, shards);
+  // After an outage this node may know the map, but not yet the members that it is for.
   const { value } = await bucket.get(VIEW_KEY);
   if (value !== undefined && decodeView(value).version > viewVersion()) return "newer members";
   const present = members();
   if (present.length === 0) return "nothing";
-  const seen = standing.value === undefined ? await newestFence() : 0;
+  const seen = stored.value === undefined ? await newestFence() : 0;
   const living = new Set(present.map(incarnationKey));
   const target = planShards(current, present);
   const gone = (owner: NodeIncarnation) => !living.has(incarnationKey(owner));
   const next = nextShardMap(current, target, { maxMoves, gone, seen });
   if (next === current) return "nothing";
-  // Whatever becomes of it, the next round reads what stands.
-  await bucket.put(MAP_KEY, utf8(formatShardMap(next)), standing);
+  // Whatever its outcome, the next round reads the stored map.
+  await bucket.put(MAP_KEY, utf8(formatShardMap(next)), stored);
   return "moves";
 }
 
-/** Resolves when the members have settled on the map, or it has taken too long; false if others come or go. */
+/**
+ * Resolves when the members have settled on the map, or it has taken too long; false if members
+ * come or leave.
+ */
 async function settled(
   { members, statusOf, bucket, shards, changed }: ShardCoordinatorParts,
   signal: AbortSignal,

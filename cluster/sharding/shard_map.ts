@@ -1,14 +1,14 @@
 import { incarnationKey, isSameIncarnation, type NodeIncarnation } from "../incarnation.ts";
 
 /**
- * Which process is to serve which shard. It is a plan that all nodes share: who may write is
- * decided by the fences, which hold the version of the map that they were claimed under.
- * Maps are never changed, each is followed by one with a larger version.
+ * The process that should serve each shard. It is a plan that all nodes share: the fences, which
+ * hold the version of the map that they were claimed under, decide which process may write. A map
+ * never changes; the next one has a larger version.
  */
 export interface ShardMap {
   /** Larger than that of every map before; 0 for the empty map that was never written. */
   readonly version: number;
-  /** The owner of each shard; `undefined` where there is nobody to serve it. */
+  /** The owner of each shard; `undefined` if it has none. */
   readonly shards: readonly (NodeIncarnation | undefined)[];
 }
 
@@ -16,26 +16,27 @@ export interface ShardMap {
 export interface ShardMove {
   /** The shard. */
   readonly shard: number;
-  /** Who had it; `undefined` for nobody. */
+  /** The old owner; `undefined` if there was none. */
   readonly from: NodeIncarnation | undefined;
-  /** Who gets it; `undefined` for nobody. */
+  /** The new owner; `undefined` if there is none. */
   readonly to: NodeIncarnation | undefined;
 }
 
-/** How far {@linkcode nextShardMap} goes at once. */
+/** Options for {@linkcode nextShardMap}. */
 export interface NextShardMapOptions {
   /**
-   * How many shards that are being served may begin to move: what is allowed at the same time,
-   * less the moves under way. Shards that nobody serves move without regard to it.
+   * How many served shards may begin to move: the number allowed at the same time, less the moves
+   * under way. It does not limit shards that nobody serves.
    *
    * @default {Infinity}
    */
   readonly maxMoves?: number;
-  /** Whether a process is gone, so that its shards are served by nobody. @default {() => false} */
+  /** Whether a process is gone, so that nobody serves its shards. @default {() => false} */
   readonly gone?: (owner: NodeIncarnation) => boolean;
   /**
-   * The largest version of a map that was seen anywhere, in the fences say, where the stored map
-   * may have been lost: the next one is larger still, else no claim under it would count.
+   * The largest version of a map that was seen anywhere, for example in the fences, if the stored
+   * map may have been lost: the next one is larger still, as otherwise no claim under it would
+   * count.
    *
    * @default {0}
    */
@@ -43,21 +44,22 @@ export interface NextShardMapOptions {
 }
 
 /**
- * The map that nothing was written to yet: version 0, no shard has an owner.
+ * The first map: version 0, no shard has an owner.
  *
  * @throws {RangeError} `shards` is not a whole number of 1 or more.
  */
 export function emptyShardMap(shards: number): ShardMap {
   if (!Number.isSafeInteger(shards) || shards < 1) {
-    throw new RangeError(`Cannot make a shard map: ${shards} is no number of shards from 1`);
+    throw new RangeError(`Cannot make a shard map: ${shards} is not a number of shards from 1`);
   }
   return { version: 0, shards: new Array<undefined>(shards).fill(undefined) };
 }
 
 /**
- * What changes its owner between two maps, or two lists of owners, in the order of the shards.
+ * The shards that change their owner between two maps, or two lists of owners, in the order of the
+ * shards.
  *
- * @throws {RangeError} They are not of the same number of shards.
+ * @throws {RangeError} They have different numbers of shards.
  */
 export function shardMoves(before: ShardMap["shards"], after: ShardMap["shards"]): ShardMove[] {
   if (before.length !== after.length) {
@@ -74,14 +76,13 @@ export function shardMoves(before: ShardMap["shards"], after: ShardMap["shards"]
 }
 
 /**
- * One step from `current` towards the owners in `target`, as {@linkcode planShards} gives them.
- * Shards without a live owner all move now; of those that are served at most `maxMoves`, taken
- * from their owners in turn. Planning anew after each step ends in as few moves as one leap.
- * Gives `current` itself where there is nothing to do; the same input gives the same map
- * everywhere.
+ * One step from `current` towards the owners in `target`, as {@linkcode planShards} returns them.
+ * All shards without a live owner move now; of the served ones at most `maxMoves`, taken from their
+ * owners in turn. Planning again after each step ends in as few moves as one leap. Returns
+ * `current` itself if there is nothing to do; the same input gives the same map everywhere.
  *
- * @throws {RangeError} The shard counts differ, an option is out of its range, or versions are
- * used up.
+ * @throws {RangeError} The shard counts differ, an option is out of its range, or there is no
+ * larger version.
  */
 export function nextShardMap(
   current: ShardMap,
@@ -121,6 +122,6 @@ function inTurn(moves: readonly ShardMove[]): ShardMove[] {
     taken.set(owner, rank + 1);
     return { move, rank };
   });
-  // Sorting is stable: within a turn the order of the shards stays.
+  // Sorting is stable: within a turn the order of the shards is kept.
   return ranked.sort((one, other) => one.rank - other.rank).map(({ move }) => move);
 }

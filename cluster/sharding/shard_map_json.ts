@@ -3,7 +3,7 @@ import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import type { ShardMap } from "./shard_map.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
 
-/** The number of the form below; a map of another form is not read. */
+/** The version of the format below; a map of another format is not read. */
 const FORMAT = 1;
 
 /** A shard without an owner. */
@@ -32,11 +32,11 @@ export function formatShardMap(map: ShardMap): string {
 }
 
 /**
- * The map that {@linkcode formatShardMap} was given.
+ * The map that {@linkcode formatShardMap} formatted.
  *
- * @param text What is stored.
+ * @param text The stored text.
  * @param shards How many shards the store has, if the map has to have as many.
- * @throws {TypeError} The text is no map of that form, or has another number of shards.
+ * @throws {TypeError} The text is no map of that format, or has another number of shards.
  */
 export function parseShardMap(text: string, shards?: number): ShardMap {
   let value: unknown;
@@ -57,7 +57,7 @@ export function parseShardMap(text: string, shards?: number): ShardMap {
   return { version: stored.version, shards: stored.shards.map((place) => owners[place]) };
 }
 
-/** What is in the JSON. */
+/** The content of the JSON. */
 interface Stored {
   readonly format: number;
   readonly version: number;

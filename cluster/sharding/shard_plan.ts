@@ -2,19 +2,19 @@ import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import type { ShardMap } from "./shard_map.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
 
-/** A process among which shards are dealt out. */
+/** A process that can be assigned shards. */
 export interface ShardMember extends NodeIncarnation {
   /**
-   * Its weight: of two members, the one with twice the capacity gets twice the shards. With 0 it
+   * Its weight: a member with twice the capacity of another one gets twice the shards. With 0 it
    * gets none and loses those that it has, as one that is leaving should.
    */
   readonly capacity: number;
 }
 
-/** A member while shards are dealt out. */
-interface ShardSeat {
+/** A member while shards are assigned. */
+interface MemberQuota {
   readonly owner: NodeIncarnation;
-  /** The part of all shards that its capacity stands for. */
+  /** Its part of all shards by its capacity. */
   readonly share: number;
   /** Shards that it may have in the end. */
   quota: number;
@@ -23,30 +23,30 @@ interface ShardSeat {
 }
 
 /**
- * Deals the shards out among `members` by their capacity, each getting its exact share rounded
- * up or down, with the fewest moves that lead there from `current`: a shard that is well placed
- * stays, and which shares are rounded up is chosen by who already holds more. Shards of a
- * process that is no member go first to a later life of the same node. Without a member of
- * capacity, no shard has an owner.
+ * Assigns the shards to `members` by their capacity, each getting its exact share rounded up or
+ * down, with the fewest moves from `current`: a well-placed shard keeps its owner, and the shares
+ * of the members that already hold more are rounded up. Shards of a process that is no member go
+ * first to a later incarnation of the same node. Without a member of capacity, no shard has an
+ * owner.
  *
- * The same `current` and members, in any order, give the same plan everywhere. What it gives is
- * the target for {@linkcode nextMap}.
+ * The same `current` and members, in any order, give the same plan everywhere. The result is the
+ * target for {@linkcode nextShardMap}.
  *
  * @throws {RangeError} A node's id, incarnation or capacity is impossible, or a member is listed
  * twice.
  *
  * @example Two nodes share 256 shards, then a third one joins
  * ```ts
- * import { emptyShardMap, nextMap, planShards, shardMoves } from "@flowmade-one/aether/cluster";
+ * import { emptyShardMap, nextShardMap, planShards, shardMoves } from "@flowmade-one/aether/cluster";
  *
  * const a = { nodeId: "a", incarnation: "1", capacity: 1 };
  * const b = { nodeId: "b", incarnation: "1", capacity: 1 };
  * const c = { nodeId: "c", incarnation: "1", capacity: 2 };
  * const empty = emptyShardMap(256);
- * const first = nextMap(empty, planShards(empty, [a, b]));
+ * const first = nextShardMap(empty, planShards(empty, [a, b]));
  * const target = planShards(first, [a, b, c]);
  * console.log(shardMoves(first.shards, target).length); // 128: half of them, and no more
- * const second = nextMap(first, target, { maxMoves: 32 });
+ * const second = nextShardMap(first, target, { maxMoves: 32 });
  * console.log(second.version, second.shards[0]?.nodeId);
  * ```
  */
@@ -55,26 +55,26 @@ export function planShards(
   members: readonly ShardMember[],
 ): (NodeIncarnation | undefined)[] {
   const total = current.shards.length;
-  const seats = seatsOf(members, total);
+  const quotas = quotasOf(members, total);
   const plan = new Array<NodeIncarnation | undefined>(total).fill(undefined);
-  if (seats.length === 0) return plan;
+  if (quotas.length === 0) return plan;
 
-  const places = placesOf(current.shards, seats);
-  settleQuotas(seats, places, total);
+  const places = placesOf(current.shards, quotas);
+  settleQuotas(quotas, places, total);
   keep(plan, places.map(({ own }) => own));
   keep(plan, places.map(({ heir }) => heir));
-  deal(plan, seats);
+  deal(plan, quotas);
   return plan;
 }
 
-/** Where a shard would stay: with its owner, or with a later life of its owner's node. */
+/** The place that a shard would keep: its owner, or a later incarnation of its owner's node. */
 interface Place {
-  readonly own: ShardSeat | undefined;
-  readonly heir: ShardSeat | undefined;
+  readonly own: MemberQuota | undefined;
+  readonly heir: MemberQuota | undefined;
 }
 
-/** The members that can have shards, in an order that all agree on. */
-function seatsOf(members: readonly ShardMember[], total: number): ShardSeat[] {
+/** The members that can have shards, in the same order everywhere. */
+function quotasOf(members: readonly ShardMember[], total: number): MemberQuota[] {
   const known = new Set<string>();
   for (const { nodeId, incarnation, capacity } of members) {
     const name = describe(nodeId);
@@ -105,10 +105,10 @@ function seatsOf(members: readonly ShardMember[], total: number): ShardSeat[] {
   }));
 }
 
-function placesOf(shards: ShardMap["shards"], seats: readonly ShardSeat[]): Place[] {
-  const byKey = new Map(seats.map((seat) => [incarnationKey(seat.owner), seat]));
-  // The last of several lives of a node in the common order.
-  const byNode = new Map(seats.map((seat) => [seat.owner.nodeId, seat]));
+function placesOf(shards: ShardMap["shards"], quotas: readonly MemberQuota[]): Place[] {
+  const byKey = new Map(quotas.map((member) => [incarnationKey(member.owner), member]));
+  // The last incarnation of a node in the common order.
+  const byNode = new Map(quotas.map((member) => [member.owner.nodeId, member]));
   const known = new Map<NodeIncarnation, Place>();
   return shards.map((owner) => {
     if (owner === undefined) return { own: undefined, heir: undefined };
@@ -123,42 +123,46 @@ function placesOf(shards: ShardMap["shards"], seats: readonly ShardSeat[]): Plac
 }
 
 /**
- * Rounds each share down, then some up until nothing is left over: first those of whom already
- * has more than that, each of which saves a move, then those that lose most by the rounding.
+ * Rounds each share down, then some up until nothing is left over: first those of members that
+ * already have more, each of which saves a move, then those that lose most by the rounding.
  */
-function settleQuotas(seats: readonly ShardSeat[], places: readonly Place[], total: number): void {
+function settleQuotas(
+  quotas: readonly MemberQuota[],
+  places: readonly Place[],
+  total: number,
+): void {
   const own = countBy(places, ({ own }) => own);
   const inherited = countBy(places, ({ heir }) => heir);
-  const claims = seats.map((seat) => {
-    seat.quota = Math.floor(seat.share);
-    const has = own.get(seat) ?? 0;
+  const claims = quotas.map((member) => {
+    member.quota = Math.floor(member.share);
+    const has = own.get(member) ?? 0;
     return {
-      seat,
-      wins: has > seat.quota ? 2 : has + (inherited.get(seat) ?? 0) > seat.quota ? 1 : 0,
-      lost: seat.share - seat.quota,
+      member,
+      wins: has > member.quota ? 2 : has + (inherited.get(member) ?? 0) > member.quota ? 1 : 0,
+      lost: member.share - member.quota,
     };
   });
-  const spare = total - seats.reduce((sum, { quota }) => sum + quota, 0);
+  const spare = total - quotas.reduce((sum, { quota }) => sum + quota, 0);
   const lucky = claims.filter(({ lost }) => lost > 0)
     .sort((one, other) => other.wins - one.wins || other.lost - one.lost);
-  for (const { seat } of lucky.slice(0, spare)) seat.quota++;
+  for (const { member } of lucky.slice(0, spare)) member.quota++;
 }
 
 /** Leaves each shard that has no owner yet in its place, while the quota there allows it. */
 function keep(
   plan: (NodeIncarnation | undefined)[],
-  places: readonly (ShardSeat | undefined)[],
+  places: readonly (MemberQuota | undefined)[],
 ): void {
-  for (const [shard, seat] of places.entries()) {
-    if (seat === undefined || seat.held >= seat.quota) continue;
-    plan[shard] = seat.owner;
-    seat.held++;
+  for (const [shard, member] of places.entries()) {
+    if (member === undefined || member.held >= member.quota) continue;
+    plan[shard] = member.owner;
+    member.held++;
   }
 }
 
-/** Deals the shards that have no owner yet to those whose quota is not met, in turn. */
-function deal(plan: (NodeIncarnation | undefined)[], seats: readonly ShardSeat[]): void {
-  let open = seats.filter(({ held, quota }) => held < quota);
+/** Assigns the shards that have no owner yet to members whose quota is not met, in turn. */
+function deal(plan: (NodeIncarnation | undefined)[], quotas: readonly MemberQuota[]): void {
+  let open = quotas.filter(({ held, quota }) => held < quota);
   let turn = 0;
   for (const [shard, owner] of plan.entries()) {
     if (owner !== undefined) continue;
@@ -166,25 +170,25 @@ function deal(plan: (NodeIncarnation | undefined)[], seats: readonly ShardSeat[]
       open = open.filter(({ held, quota }) => held < quota);
       turn = 0;
     }
-    const seat = open[turn++]!;
-    plan[shard] = seat.owner;
-    seat.held++;
+    const member = open[turn++]!;
+    plan[shard] = member.owner;
+    member.held++;
   }
 }
 
 function countBy(
   places: readonly Place[],
-  seatOf: (place: Place) => ShardSeat | undefined,
-): Map<ShardSeat, number> {
-  const counts = new Map<ShardSeat, number>();
+  memberFor: (place: Place) => MemberQuota | undefined,
+): Map<MemberQuota, number> {
+  const counts = new Map<MemberQuota, number>();
   for (const place of places) {
-    const seat = seatOf(place);
-    if (seat !== undefined) counts.set(seat, (counts.get(seat) ?? 0) + 1);
+    const member = memberFor(place);
+    if (member !== undefined) counts.set(member, (counts.get(member) ?? 0) + 1);
   }
   return counts;
 }
 
-/** Shares that are whole but for the error of floating point are whole. */
+/** A share that is whole but for the error of floating point is made whole. */
 function rounded(share: number): number {
   const whole = Math.round(share);
   return Math.abs(share - whole) < 1e-9 * Math.max(1, whole) ? whole : share;

@@ -15,24 +15,24 @@ import { sleep } from "../../store/base/sleep.ts";
 import { type FenceHolder, isAetherError } from "../../store/errors.ts";
 import type { RequestMux } from "../../store/nats/requests.ts";
 
-/** Who writes the fences. */
+/** Reads and writes the fences. */
 export interface ShardClaims {
-  /** What a shard's fence says. */
+  /** Reads a shard's fence. */
   readFence(shard: number): Promise<FenceHolder | undefined>;
-  /** Makes this process the owner; all that is read afterwards reaches the claim at least. */
+  /** Makes this process the owner; later reads include everything up to the claim. */
   claim(shard: number, mapVersion: number, signal: AbortSignal): Promise<FenceHolder>;
-  /** Brings the saves under way to their ends, and gives the shard up. */
+  /** Finishes the saves under way, and releases the shard. */
   release(shard: number, signal: AbortSignal): Promise<unknown>;
 }
 
-/** What a process works with that has shards. */
+/** What the shards of a process work with. */
 export interface ShardsParts {
   readonly requests: RequestMux;
   readonly self: NodeIncarnation;
   /** How many the store has. */
   readonly shards: number;
   readonly claims: ShardClaims;
-  /** Asks a process for the release of a shard; rejects where nothing comes. */
+  /** Asks a process for the release of a shard; rejects if no answer comes. */
   readonly ask: (
     holder: NodeIncarnation,
     shard: number,
@@ -42,7 +42,7 @@ export interface ShardsParts {
   readonly isMember: (owner: NodeIncarnation) => boolean;
   /** Resolves when no command of the shard is under way. */
   readonly drained: (shard: number) => Promise<void>;
-  /** Told when what is kept of the shard's actors does not count any more. */
+  /** Called when what is kept of the shard's actors no longer counts. */
   readonly forget: (shard: number) => void;
   /** How long commands under way may keep a shard that is to move, in ms. */
   readonly drainTimeout: number;
@@ -50,13 +50,13 @@ export interface ShardsParts {
 
 /** The shards of one process: carries out what {@linkcode handoff} decides for each. */
 export class Shards {
-  /** Told of each shard that changes its phase. */
+  /** Notified of each shard that changes its phase. */
   readonly changed: Notifier = new Notifier();
   readonly #parts: ShardsParts;
   readonly #states: HandoffState[];
-  /** Who waits for the release of a shard. */
+  /** Callers that wait for the release of a shard. */
   readonly #asking = new Map<number, ((answer: HandoffAnswer) => void)[]>();
-  /** Who waits for a shard to be served. */
+  /** Callers that wait for a shard to be served. */
   readonly #coming = new Map<number, Notifier>();
   readonly #work = new Set<Promise<void>>();
   readonly #ends = new AbortController();
@@ -81,8 +81,8 @@ export class Shards {
   }
 
   /**
-   * Whether commands of the shard are handled here, now or within `ms`: one that is on its way
-   * here is waited for.
+   * Whether commands of the shard are handled here, now or within `ms`: waits for a shard that is
+   * on its way here.
    */
   async comes(shard: number, ms: number): Promise<boolean> {
     const deadline = performance.now() + ms;
@@ -103,7 +103,7 @@ export class Shards {
     return this.#counts;
   }
 
-  /** Shards that are still to be served here, or still to be given up. */
+  /** Shards that this process should serve, or release, and has not yet. */
   get unsettled(): number {
     let count = 0;
     for (const { phase, mine } of this.#states) {
@@ -112,7 +112,7 @@ export class Shards {
     return count;
   }
 
-  /** Takes a map; one that is older than another before changes nothing. */
+  /** Takes a map; one that is older than a map before changes nothing. */
   learn(map: ShardMap): void {
     const { version: mapVersion } = map;
     if (mapVersion <= this.#mapVersion) return;
@@ -123,7 +123,7 @@ export class Shards {
     }
   }
 
-  /** Another process asks for a shard that the map `mapVersion` gives it; answers when it is free. */
+  /** Answers another process that `mapVersion` gives the shard to, once the shard is free. */
   release(shard: number, mapVersion: number): Promise<HandoffAnswer> {
     const { promise, resolve } = Promise.withResolvers<HandoffAnswer>();
     const waiting = this.#asking.get(shard) ?? [];
@@ -133,13 +133,13 @@ export class Shards {
     return promise;
   }
 
-  /** A save under the present claim was refused: somebody else has the shard. */
+  /** A save under the present claim was refused: another process has the shard. */
   deposed(shard: number): void {
     const { claim = 0 } = this.#states[shard] ?? {};
     this.#take(shard, { kind: "fenced", claim });
   }
 
-  /** Gives all shards up; resolves when they are, or `signal` is aborted. */
+  /** Releases all shards; resolves when they are released, or `signal` is aborted. */
   async leave(signal: AbortSignal): Promise<void> {
     for (const shard of this.#states.keys()) this.#take(shard, { kind: "leave" });
     while (this.#counts.get("idle") !== this.#states.length && !signal.aborted) {
@@ -147,7 +147,7 @@ export class Shards {
     }
   }
 
-  /** Stops at once, whatever is under way: nothing is served from now on. */
+  /** Stops at once, whatever is under way: serves nothing from now on. */
   async close(): Promise<void> {
     this.#ends.abort();
     for (const shard of this.#asking.keys()) this.#answer(shard, "newer");
@@ -196,7 +196,7 @@ export class Shards {
     for (const resolve of waiting) resolve(answer);
   }
 
-  /** Never rejects: what fails is a fact as well, after a pause where the server is out of reach. */
+  /** Never rejects: a failure is a fact as well, after a wait if the server is out of reach. */
   async #carryOut(
     shard: number,
     effect: Exclude<HandoffEffect, { kind: "answer" | "stop" | "serve" }>,
@@ -214,7 +214,7 @@ export class Shards {
       case "ask": {
         const { holder, mapVersion } = effect;
         const { sequence } = holder;
-        // Whoever is no member any more is not waited for.
+        // A process that is no longer a member is not waited for.
         const answer = isMember(holder)
           ? await unlessAborted(signal, ask(holder, shard, mapVersion))
             .catch(() => "nothing" as const)
@@ -230,14 +230,14 @@ export class Shards {
           return { kind: isAetherError(error, "FencedError") ? "refused" : "unclaimed" };
         }
       case "replay":
-        // What is read of actors from now on reaches the claim; nothing is to be kept from before.
+        // Later reads of actors include the claim; nothing from before is kept.
         forget(shard);
         return { kind: "replayed", claim: effect.claim };
       case "drain": {
         const late = new AbortController();
         const timer = setTimeout(() => late.abort(), drainTimeout);
         const over = AbortSignal.any([late.signal, signal]);
-        await unlessAborted(over, drained(shard)).catch(() => {}); // What is late is fenced out.
+        await unlessAborted(over, drained(shard)).catch(() => {}); // A late save is fenced out.
         clearTimeout(timer);
         return { kind: "drained", claim: effect.claim };
       }

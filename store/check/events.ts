@@ -69,9 +69,8 @@ export function prepareEvents(events: readonly Event[], encoding: Encoding): Che
 /**
  * Checks the expectations of a save of `events`, by actor.
  *
- * @throws {RangeError} An actor id or a version is impossible, an actor is named twice, or the
- * expectations need more messages than a batch takes: see `messagesOf()` for which message
- * carries which.
+ * @throws {RangeError} An actor id or a version is impossible, an actor is named twice, or there
+ * are more than a batch takes: see `messagesOf()` for what rides where.
  */
 export function prepareExpected(
   expect: readonly ExpectedVersion[] = [],

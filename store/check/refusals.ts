@@ -1,3 +1,4 @@
+import { reasonOf } from "../base/reason.ts";
 import { StoreUnavailableError, VersionConflictError } from "../errors.ts";
 import type { CheckedEvent } from "../format/encode.ts";
 
@@ -19,11 +20,10 @@ export function unavailable(
   cause: unknown,
 ): StoreUnavailableError {
   const { actorId, version } = event;
-  const reason = cause instanceof Error
-    ? cause.message
-    : cause === undefined
-    ? "its turn did not come in time"
-    : String(cause);
+  const reason = reasonOf(
+    cause,
+    cause === undefined ? "its turn did not come in time" : undefined,
+  );
   return new StoreUnavailableError(
     `Cannot save event at version ${version} of "${actorId}": ${reason}; nothing was saved`,
     { cause },

@@ -63,7 +63,7 @@ export async function plan(
       const made = drafts.map((draft, at) =>
         eventOf(draft, actorId, end.version + at + 1, job.options.metadata)
       );
-      const copies = made.map((event) => ({ ...event, data: copied(event.data) }));
+      const copies = made.map((event) => ({ ...event, data: ownCopy(event.data) }));
       let { state, version, lastId } = end;
       isEvolving = true;
       for (const event of copies) {
@@ -121,7 +121,7 @@ function isPromise(value: Decision | Promise<Decision>): value is Promise<Decisi
  * must not reach a state that is kept. Other data stays as it is; the store refuses it, unless a
  * codec takes it.
  */
-function copied(data: unknown): unknown {
+function ownCopy(data: unknown): unknown {
   try {
     return copy(data);
   } catch {

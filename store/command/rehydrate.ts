@@ -146,7 +146,11 @@ async function fromSnapshot<State, E extends Event>(
   }
 }
 
-function report({ onError = warn }: SnapshotOptions, error: unknown, actorId: string): void {
+function report(
+  { onError = warnOfSnapshots }: SnapshotOptions,
+  error: unknown,
+  actorId: string,
+): void {
   try {
     onError(error, actorId);
   } catch (failure) {
@@ -154,6 +158,6 @@ function report({ onError = warn }: SnapshotOptions, error: unknown, actorId: st
   }
 }
 
-function warn(error: unknown, actorId: string): void {
+function warnOfSnapshots(error: unknown, actorId: string): void {
   console.warn(`Cannot use snapshots of "${actorId}":`, error);
 }

@@ -1,5 +1,6 @@
 import { headers } from "@nats-io/nats-core";
 import { encodeJson, jsonIn } from "../base/json.ts";
+import { reasonOf } from "../base/reason.ts";
 import { AetherError, FencedError, type FenceHolder, StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
 import { backoff } from "../nats/backoff.ts";
@@ -210,7 +211,7 @@ export class Fences {
       if (!await retry(api.requests)) break;
     }
     if (signal?.aborted) cause = signal.reason;
-    const reason = cause instanceof Error ? cause.message : "others kept the fence busy";
+    const reason = reasonOf(cause, "others kept the fence busy");
     throw new StoreUnavailableError(
       `Cannot ${what}: ${reason}; it may have happened all the same, try again`,
       { cause },

@@ -1,3 +1,4 @@
+import { reasonOf } from "../base/reason.ts";
 import { unavailable } from "../check/refusals.ts";
 import { SaveOutcomeUnknownError, StoreUnavailableError } from "../errors.ts";
 import type { Attempts } from "./attempts.ts";
@@ -104,7 +105,7 @@ export class PendingSave {
   giveUp(cause: unknown): void {
     const first = this.checked[0];
     if (first === undefined) {
-      const reason = cause instanceof Error ? cause.message : "its turn did not come in time";
+      const reason = reasonOf(cause, "its turn did not come in time");
       return this.reject(
         new StoreUnavailableError(`Cannot ${this.what}: ${reason}`, { cause }),
       );

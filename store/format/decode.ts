@@ -1,3 +1,4 @@
+import { reasonOf } from "../base/reason.ts";
 import { describe } from "../base/token.ts";
 import { type Codec, FORGOTTEN } from "../codec.ts";
 import { CorruptEventError } from "../errors.ts";
@@ -79,7 +80,7 @@ function copied(value: unknown): unknown {
 }
 
 function undecodable(sequence: Position, cause: unknown): CorruptEventError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   return new CorruptEventError(sequence, `the codec failed: ${reason}`, { cause });
 }
 

@@ -1,3 +1,4 @@
+import { reasonOf } from "../base/reason.ts";
 import { describe } from "../base/token.ts";
 import { utf8 } from "../base/utf8.ts";
 import type { Codec } from "../codec.ts";
@@ -64,7 +65,7 @@ function encodeWith(
 }
 
 function codecFailed(cause: unknown): InvalidEventError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   return new InvalidEventError(`the codec failed: ${reason}`, { cause });
 }
 

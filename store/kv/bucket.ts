@@ -1,4 +1,6 @@
 import { headers } from "@nats-io/nats-core";
+import { isSameBytes } from "../base/bytes.ts";
+import { reasonOf } from "../base/reason.ts";
 import { checkRange } from "../check/query.ts";
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError } from "../errors.ts";
@@ -171,7 +173,7 @@ export class Bucket {
     while (performance.now() < deadline) {
       const left = deadline - performance.now();
       const current = await this.get(key, left);
-      if (doubtful !== undefined && isSame(doubtful, current.value)) return current;
+      if (doubtful !== undefined && isSameBytes(doubtful, current.value)) return current;
       doubtful = undefined;
       const value = change(current);
       if (value === undefined) return current;
@@ -187,7 +189,7 @@ export class Bucket {
       if (outcome.kind === "unknown") doubtful = value;
       if (outcome.kind === "refused" || !await retry(this.requests)) break;
     }
-    const reason = cause instanceof Error ? cause.message : "other writers keep changing it";
+    const reason = reasonOf(cause, "others write it all the time");
     const fate = doubtful === undefined ? "it was not written" : "it may have been written";
     throw new StoreUnavailableError(`Cannot write key "${key}": ${reason}; ${fate}`, { cause });
   }
@@ -299,8 +301,4 @@ export class Bucket {
  */
 export function bucketToken(namespaceToken: string): string {
   return namespaceToken.replaceAll("_", "__").replaceAll("=", "_");
-}
-
-function isSame(left: Uint8Array, right: Uint8Array | undefined): boolean {
-  return left.length === right?.length && left.every((byte, at) => byte === right[at]);
 }

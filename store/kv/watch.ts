@@ -155,7 +155,7 @@ class KeyChanges {
   }
 }
 
-/** Takes what the server pushes after `upTo`, until `signal` is aborted or the consumer is lost. */
+/** Takes messages that the server pushes after `after`, until `signal` aborts or the consumer is lost. */
 async function pushed(
   { api, subjectOf, entryOf }: WatchSource,
   filter: string,

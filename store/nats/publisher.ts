@@ -65,7 +65,7 @@ export class Publisher {
   #publishOne({ subject, headers, body }: Outgoing, timeout: number): Promise<TryOutcome> {
     if (timeout <= 0) return Promise.resolve(tooLate());
     return this.#api.requests.request(subject, body, timeout, headers)
-      .then((answer) => this.#read(answer, 1), outcomeOf);
+      .then((answer) => this.#read(answer, 1), tryOutcomeOf);
   }
 
   async #publishInTurn(
@@ -134,7 +134,7 @@ export class Publisher {
       const answer = await requests.request(last.subject, last.body, timeout, last.headers);
       return this.#read(answer, messages.length);
     } catch (error) {
-      return outcomeOf(error);
+      return tryOutcomeOf(error);
     }
   }
 
@@ -151,7 +151,7 @@ export class Publisher {
     } catch {
       // Not the server's: reported below.
     }
-    if (ack.error !== undefined) return outcomeOf(new ApiError(ack.error));
+    if (ack.error !== undefined) return tryOutcomeOf(new ApiError(ack.error));
     const { stream, seq } = ack;
     const whole = count === 1 || ack.count === count;
     if (stream !== this.#api.layout.stream || !Number.isSafeInteger(seq) || seq! < 1 || !whole) {
@@ -175,7 +175,7 @@ function unlessUnknown(
   return unlessAborted(signal, outcome).catch((cause) => ({ kind: "unknown", cause }));
 }
 
-function outcomeOf(cause: unknown): TryOutcome {
+function tryOutcomeOf(cause: unknown): TryOutcome {
   if (cause instanceof RequestError) {
     if (cause.maybeSent) return { kind: "unknown", cause };
     const final = cause.failure === "denied" || cause.failure === "closed";

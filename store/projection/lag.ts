@@ -1,7 +1,7 @@
 import { shardOf } from "../actor.ts";
 import { StreamRegressedError } from "../errors.ts";
 import type { EventFilter } from "../options.ts";
-import type { ProjectionCheckpoints } from "./ledger.ts";
+import type { ProjectionCheckpoints } from "./checkpoints.ts";
 import type { PartitionState, ProjectionVersion } from "./state.ts";
 import type { EventStore } from "../store.ts";
 
@@ -18,7 +18,7 @@ export interface LagParts<Tx> {
   readonly name: string;
   readonly store: EventStore;
   readonly filter: EventFilter;
-  readonly ledger: ProjectionCheckpoints<Tx>;
+  readonly checkpoints: ProjectionCheckpoints<Tx>;
 }
 
 /** The events that a version has neither handled nor parked yet. */
@@ -32,13 +32,13 @@ export interface Unhandled {
 
 /** The states of a version's partitions. */
 export async function statesOf<Tx>(
-  { ledger, store: { identity } }: Pick<LagParts<Tx>, "ledger" | "store">,
+  { checkpoints, store: { identity } }: Pick<LagParts<Tx>, "checkpoints" | "store">,
   { version, partitions }: ProjectionVersion,
 ): Promise<PartitionState[]> {
   return await Promise.all(
     Array.from(
       { length: partitions },
-      async (_, partition) => (await ledger.partition(version, partition, identity)).state,
+      async (_, partition) => (await checkpoints.partition(version, partition, identity)).state,
     ),
   );
 }

@@ -24,7 +24,7 @@ export interface LeaseStore {
   readonly lease: number;
 }
 
-let partsOf: (leases: ProjectionLeases) => LeaseStore;
+let leaseStoreOf: (leases: ProjectionLeases) => LeaseStore;
 
 /**
  * Shares the partitions of projections among the processes that run them, by keys in a NATS
@@ -69,7 +69,7 @@ export class ProjectionLeases implements AsyncDisposable {
   readonly #parts: LeaseStore;
 
   static {
-    partsOf = (leases) => leases.#parts;
+    leaseStoreOf = (leases) => leases.#parts;
   }
 
   private constructor(namespace: string, parts: LeaseStore) {
@@ -109,5 +109,5 @@ export class ProjectionLeases implements AsyncDisposable {
 
 /** The parts that a projection uses. */
 export function leaseParts(leases: ProjectionLeases): LeaseStore {
-  return partsOf(leases);
+  return leaseStoreOf(leases);
 }

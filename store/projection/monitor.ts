@@ -58,10 +58,10 @@ export class ProjectionMonitor {
   /** Watches a call of the handler, which `work` makes. */
   async handle(
     event: RecordedEvent,
-    slot: PartitionId,
+    partitionId: PartitionId,
     work: () => void | Promise<void>,
   ): Promise<void> {
-    const spanned = this.#spans.installed ? this.#span(event, slot) : undefined;
+    const spanned = this.#spans.installed ? this.#span(event, partitionId) : undefined;
     const begun = performance.now();
     let failure: { readonly error: unknown } | undefined;
     try {

@@ -4,11 +4,11 @@ import { PoisonEventError, StreamRegressedError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import type { EventFilter } from "../options.ts";
 import type { ProjectionHandler } from "./handler.ts";
-import { type PartitionBuffer, SIGHT } from "./intake.ts";
+import { type PartitionBuffer, SIGHT } from "./partition_buffer.ts";
 import type { ProjectionMonitor } from "./monitor.ts";
 import { HandlerFailure, type PartitionId, type PartitionOwner } from "./partition_owner.ts";
 import type { ProjectionReader } from "./reader.ts";
-import { park, passed, reasonOf, reparked } from "./state.ts";
+import { park, passed, reparked, shortReason } from "./state.ts";
 import type { EventStore } from "../store.ts";
 
 /** How long it looks for a checkpoint's event, in ms: a server may lag for a moment. */
@@ -32,11 +32,11 @@ export interface FailurePolicy {
 /** The parts that run a partition. */
 export interface PartitionParts<Tx, E extends Event> {
   readonly name: string;
-  readonly slot: PartitionId;
+  readonly partitionId: PartitionId;
   readonly store: EventStore;
   readonly filter: EventFilter;
   readonly handler: ProjectionHandler<Tx, E>;
-  readonly seat: PartitionOwner<Tx>;
+  readonly owner: PartitionOwner<Tx>;
   readonly failure: FailurePolicy;
   readonly monitor: ProjectionMonitor;
   /** Reads the events of all partitions of the version. */
@@ -62,10 +62,10 @@ export class PartitionRun<Tx, E extends Event> {
 
   /** Resolves when it was stopped or its version retired; rejects with the error that ends it. */
   async run(): Promise<void> {
-    const { seat, signal } = this.#parts;
+    const { owner, signal } = this.#parts;
     try {
-      await seat.claim();
-      if (seat.state.retired) return;
+      await owner.claim();
+      if (owner.state.retired) return;
       await this.#verify();
       await this.#follow();
     } catch (error) {
@@ -80,8 +80,8 @@ export class PartitionRun<Tx, E extends Event> {
 
   /** Proves that the event at the checkpoint is still in its place. */
   async #verify(): Promise<void> {
-    const { name, store, seat, signal } = this.#parts;
-    const { sequence, eventId, actorId } = seat.state;
+    const { name, store, owner, signal } = this.#parts;
+    const { sequence, eventId, actorId } = owner.state;
     if (sequence === 0) return;
     const deadline = performance.now() + PATIENCE;
     for (;;) {
@@ -105,19 +105,19 @@ export class PartitionRun<Tx, E extends Event> {
   }
 
   async #follow(): Promise<void> {
-    const { slot, seat, signal, reader, retries, onCaughtUp } = this.#parts;
-    const buffer = this.#buffer = reader.join(slot.partition, seat.state.sequence);
+    const { partitionId, owner, signal, reader, retries, onCaughtUp } = this.#parts;
+    const buffer = this.#buffer = reader.join(partitionId.partition, owner.state.sequence);
     try {
-      const isNew = () => buffer.caughtUp && !seat.state.caughtUp;
-      const isDue = () => buffer.position > seat.state.sequence && seat.age > SIGHT;
+      const isNew = () => buffer.caughtUp && !owner.state.caughtUp;
+      const isDue = () => buffer.position > owner.state.sequence && owner.age > SIGHT;
       const wake = () => isNew() || isDue() || this.#asked(retries()) !== undefined;
       while (!signal.aborted) {
         const { events, seen } = await buffer.take(wake, signal);
         await this.#handle(events);
         if (seen !== undefined && !signal.aborted) this.#see(seen);
         const caughtUp = isNew();
-        if (caughtUp) seat.state = { ...seat.state, caughtUp };
-        await seat.save();
+        if (caughtUp) owner.state = { ...owner.state, caughtUp };
+        await owner.save();
         if (caughtUp) onCaughtUp();
         for (let actor = this.#asked(retries()); actor; actor = this.#asked(retries())) {
           await this.#unpark(actor, retries()[actor]!);
@@ -130,29 +130,29 @@ export class PartitionRun<Tx, E extends Event> {
 
   /** Moves on to `seen`; a position after an unwanted event is saved only now and then. */
   #see({ sequence, id: eventId, actorId }: RecordedEvent): void {
-    const { seat } = this.#parts;
-    if (sequence <= seat.state.sequence) return;
-    const state = { ...seat.state, sequence, eventId, actorId };
-    if (seat.age > SIGHT) seat.state = state;
-    else seat.note(state);
+    const { owner } = this.#parts;
+    if (sequence <= owner.state.sequence) return;
+    const state = { ...owner.state, sequence, eventId, actorId };
+    if (owner.age > SIGHT) owner.state = state;
+    else owner.note(state);
   }
 
   async #handle(events: readonly (E & RecordedEvent)[]): Promise<void> {
-    const { seat, signal } = this.#parts;
-    if (seat.transactional && events.length > 1 && await this.#handleTogether(events)) return;
+    const { owner, signal } = this.#parts;
+    if (owner.transactional && events.length > 1 && await this.#handleTogether(events)) return;
     for (const event of events) {
       if (signal.aborted) return;
-      if (this.#isParked(event.actorId)) seat.state = passed(seat.state, event);
+      if (this.#isParked(event.actorId)) owner.state = passed(owner.state, event);
       else await this.#handleOne(event);
     }
   }
 
   /** Handles all in one transaction; false if one of them fails, so that none is handled. */
   async #handleTogether(events: readonly (E & RecordedEvent)[]): Promise<boolean> {
-    const { seat, signal } = this.#parts;
-    const after = events.reduce(passed, seat.state);
+    const { owner, signal } = this.#parts;
+    const after = events.reduce(passed, owner.state);
     try {
-      await seat.commit(after, async (tx) => {
+      await owner.commit(after, async (tx) => {
         for (const event of events) {
           if (signal.aborted) throw STOPPED;
           if (!this.#isParked(event.actorId)) await this.#call(event, tx);
@@ -167,22 +167,22 @@ export class PartitionRun<Tx, E extends Event> {
 
   /** Tries one event until it is handled or parked. */
   async #handleOne(event: E & RecordedEvent): Promise<void> {
-    const { name, seat, signal, failure, onError, monitor } = this.#parts;
+    const { name, owner, signal, failure, onError, monitor } = this.#parts;
     const nextWait = jitteredWaits(failure.delay, failure.maxDelay);
     for (let attempts = 1;; attempts++) {
-      const failed = await this.#try(event, passed(seat.state, event));
+      const failed = await this.#try(event, passed(owner.state, event));
       if (failed === undefined) return;
       if (signal.aborted) throw await this.#stopped();
       onError(failed.cause, event);
       if (attempts >= failure.attempts) {
-        const isFull = seat.state.parked.length >= failure.maxParked;
+        const isFull = owner.state.parked.length >= failure.maxParked;
         if (failure.onPoison === "halt" || isFull) {
-          await seat.save();
+          await owner.save();
           throw new PoisonEventError(name, event, attempts, { cause: failed.cause });
         }
-        seat.state = park(seat.state, event, failed.cause, attempts);
+        owner.state = park(owner.state, event, failed.cause, attempts);
         monitor.park(event);
-        return await seat.save();
+        return await owner.save();
       }
       await sleep(nextWait(), signal);
       if (signal.aborted) throw await this.#stopped();
@@ -194,18 +194,18 @@ export class PartitionRun<Tx, E extends Event> {
     event: E & RecordedEvent,
     after: PartitionOwner<Tx>["state"],
   ): Promise<{ readonly cause: unknown } | undefined> {
-    const { seat } = this.#parts;
-    if (!seat.transactional) {
+    const { owner } = this.#parts;
+    if (!owner.transactional) {
       try {
         await this.#call(event, undefined as Tx);
       } catch (cause) {
         return { cause };
       }
-      seat.state = after;
+      owner.state = after;
       return undefined;
     }
     try {
-      await seat.commit(after, (tx) => this.#call(event, tx));
+      await owner.commit(after, (tx) => this.#call(event, tx));
       return undefined;
     } catch (error) {
       if (error instanceof HandlerFailure) return { cause: error.cause };
@@ -214,25 +214,29 @@ export class PartitionRun<Tx, E extends Event> {
   }
 
   async #call(event: E & RecordedEvent, tx: Tx): Promise<void> {
-    const { slot, signal, handler, monitor } = this.#parts;
-    const { version, partition } = slot;
-    await monitor.handle(event, slot, () => handler(event, { tx, version, partition, signal }));
+    const { partitionId, signal, handler, monitor } = this.#parts;
+    const { version, partition } = partitionId;
+    await monitor.handle(
+      event,
+      partitionId,
+      () => handler(event, { tx, version, partition, signal }),
+    );
   }
 
   /** Saves the position; returns the error to throw. */
   async #stopped(): Promise<Error> {
-    await this.#parts.seat.save();
+    await this.#parts.owner.save();
     return STOPPED;
   }
 
   #isParked(actorId: string): boolean {
-    return this.#parts.seat.state.parked.some((it) => it.actorId === actorId);
+    return this.#parts.owner.state.parked.some((it) => it.actorId === actorId);
   }
 
   /** A parked actor whose request is not answered yet. */
   #asked(retries: Readonly<Record<string, string>>): string | undefined {
     if (this.#parts.signal.aborted) return undefined;
-    const { parked } = this.#parts.seat.state;
+    const { parked } = this.#parts.owner.state;
     return parked.find(({ actorId, answered }) =>
       Object.hasOwn(retries, actorId) && retries[actorId] !== answered
     )?.actorId;
@@ -240,12 +244,12 @@ export class PartitionRun<Tx, E extends Event> {
 
   /** Tries the parked events of an actor again, in order, up to the partition's position. */
   async #unpark(actorId: string, answered: string): Promise<void> {
-    const { store, filter, seat, signal, onError } = this.#parts;
-    const own = seat.state.parked.find((it) => it.actorId === actorId)!;
+    const { store, filter, owner, signal, onError } = this.#parts;
+    const own = owner.state.parked.find((it) => it.actorId === actorId)!;
     const wanted = { ...filter, actorId };
     for await (const event of store.readAll({ from: own.sequence, filter: wanted })) {
-      if (event.sequence > seat.state.sequence) break;
-      const after = reparked(seat.state, actorId, (it) => ({
+      if (event.sequence > owner.state.sequence) break;
+      const after = reparked(owner.state, actorId, (it) => ({
         ...it,
         sequence: event.sequence + 1,
         events: it.events - 1,
@@ -256,20 +260,20 @@ export class PartitionRun<Tx, E extends Event> {
           onError(failed.cause, event);
           this.#parkAgain(event, answered, failed.cause);
         }
-        return await seat.save();
+        return await owner.save();
       }
-      await seat.save();
+      await owner.save();
       if (signal.aborted) return;
     }
-    seat.state = reparked(seat.state, actorId, () => undefined);
-    await seat.save();
+    owner.state = reparked(owner.state, actorId, () => undefined);
+    await owner.save();
   }
 
   #parkAgain(event: RecordedEvent, answered: string, error: unknown): void {
-    const { seat } = this.#parts;
+    const { owner } = this.#parts;
     const { sequence, id: eventId, eventType, version, actorId } = event;
-    const reason = reasonOf(error);
-    seat.state = reparked(seat.state, actorId, (it) => ({
+    const reason = shortReason(error);
+    owner.state = reparked(owner.state, actorId, (it) => ({
       ...it,
       ...{ sequence, eventId, eventType, version, reason, answered },
       attempts: it.eventId === eventId ? it.attempts + 1 : 1,

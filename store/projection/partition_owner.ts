@@ -3,7 +3,7 @@ import { sleep } from "../base/sleep.ts";
 import type { Notifier } from "../base/notifier.ts";
 import { CheckpointConflictError, isAetherError, StreamRegressedError } from "../errors.ts";
 import type { SavedCheckpoint } from "./checkpoint_store.ts";
-import type { ProjectionCheckpoints } from "./ledger.ts";
+import type { ProjectionCheckpoints } from "./checkpoints.ts";
 import type { PartitionState } from "./state.ts";
 
 /** The shortest and the longest span before a checkpoint store is tried again, in ms. */
@@ -28,8 +28,8 @@ export interface PartitionId {
 /** The parts of a {@linkcode PartitionOwner}. */
 export interface PartitionOwnerParts<Tx> {
   readonly name: string;
-  readonly slot: PartitionId;
-  readonly ledger: ProjectionCheckpoints<Tx>;
+  readonly partitionId: PartitionId;
+  readonly checkpoints: ProjectionCheckpoints<Tx>;
   /** The identity of the store whose events are handled. */
   readonly identity: string;
   /** Ends the wait for a store that is out of reach. */
@@ -55,8 +55,8 @@ export class PartitionOwner<Tx> {
   /** The ownership of one partition, not claimed yet. */
   constructor(parts: PartitionOwnerParts<Tx>) {
     this.#parts = parts;
-    const { ledger, slot } = parts;
-    this.#key = ledger.keys.partition(slot.version, slot.partition);
+    const { checkpoints, partitionId } = parts;
+    this.#key = checkpoints.keys.partition(partitionId.version, partitionId.partition);
   }
 
   /** The state of the partition, saved or about to be. */
@@ -83,7 +83,7 @@ export class PartitionOwner<Tx> {
 
   /** Whether the store of checkpoints has transactions. */
   get transactional(): boolean {
-    return this.#parts.ledger.checkpoints.transaction !== undefined;
+    return this.#parts.checkpoints.store.transaction !== undefined;
   }
 
   /**
@@ -92,17 +92,21 @@ export class PartitionOwner<Tx> {
    * @throws {StreamRegressedError} The saved state is about the events of another store.
    */
   async claim(): Promise<void> {
-    const { ledger, slot, identity } = this.#parts;
+    const { checkpoints, partitionId, identity } = this.#parts;
     await this.#persist(async () => {
       for (;;) {
-        const { revision, state } = await ledger.partition(slot.version, slot.partition, identity);
+        const { revision, state } = await checkpoints.partition(
+          partitionId.version,
+          partitionId.partition,
+          identity,
+        );
         this.#checkIdentity(state);
         this.#revision = revision;
         this.#state = { ...state, identity, owner: this.#owner };
         // An earlier try may have been saved without an answer.
         if (state.retired || state.owner === this.#owner) return;
         const next = this.#textOf(this.#state);
-        if (await ledger.checkpoints.save(this.#key, next)) return this.#saved(next);
+        if (await checkpoints.store.save(this.#key, next)) return this.#saved(next);
       }
     });
   }
@@ -110,10 +114,10 @@ export class PartitionOwner<Tx> {
   /** Saves the state, if it has changed. */
   async save(): Promise<void> {
     if (!this.#dirty) return;
-    const { checkpoints } = this.#parts.ledger;
+    const { store } = this.#parts.checkpoints;
     const next = this.#textOf(this.state);
     await this.#persist(async () => {
-      if (!await checkpoints.save(this.#key, next)) await this.#findOwn(next);
+      if (!await store.save(this.#key, next)) await this.#findOwn(next);
     });
     this.#saved(next);
   }
@@ -124,24 +128,24 @@ export class PartitionOwner<Tx> {
    * @throws {HandlerFailure} `work` threw its `cause`; nothing was saved.
    */
   async commit(after: PartitionState, work: (tx: Tx) => Promise<void>): Promise<void> {
-    const { checkpoints } = this.#parts.ledger;
+    const { store } = this.#parts.checkpoints;
     const next = this.#textOf(after);
     const stale = new Error("stale");
     let tries = 0;
     await this.#persist(async () => {
-      // An earlier try may have been committed, though nobody said so.
+      // An earlier try may have been committed without an answer.
       if (tries++ > 0) {
-        const standing = await checkpoints.load(this.#key);
+        const standing = await store.load(this.#key);
         if ((standing?.revision ?? 0) !== this.#revision) return await this.#findOwn(next);
       }
       try {
-        await checkpoints.transaction!(async (tx) => {
+        await store.transaction!(async (tx) => {
           try {
             await work(tx);
           } catch (error) {
             throw new HandlerFailure(error);
           }
-          if (!await checkpoints.save(this.#key, next, tx)) throw stale;
+          if (!await store.save(this.#key, next, tx)) throw stale;
         });
       } catch (error) {
         if (error !== stale) throw error;
@@ -165,10 +169,10 @@ export class PartitionOwner<Tx> {
 
   /** Proves that an earlier try has saved the state whose save was refused. */
   async #findOwn({ body }: SavedCheckpoint): Promise<void> {
-    const saved = await this.#parts.ledger.checkpoints.load(this.#key);
-    if (saved?.body === body) return;
-    const { name, slot } = this.#parts;
-    throw new CheckpointConflictError(name, slot.partition);
+    const standing = await this.#parts.checkpoints.store.load(this.#key);
+    if (standing?.body === body) return;
+    const { name, partitionId } = this.#parts;
+    throw new CheckpointConflictError(name, partitionId.partition);
   }
 
   #checkIdentity(state: PartitionState): void {

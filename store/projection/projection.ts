@@ -2,7 +2,7 @@ import { Notifier } from "../base/notifier.ts";
 import type { Event } from "../event.ts";
 import { type ProjectionLag, statesOf, unhandled } from "./lag.ts";
 import { leaseParts, type ProjectionLeases } from "./leases.ts";
-import { ProjectionCheckpoints } from "./ledger.ts";
+import { ProjectionCheckpoints } from "./checkpoints.ts";
 import { type ProjectionMetrics, ProjectionMonitor } from "./monitor.ts";
 import {
   checkProjection,
@@ -66,7 +66,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   /** Distinguishes it from other projections with the same checkpoint store. */
   readonly name: string;
   readonly #parts: SharedParts<Tx, E>;
-  readonly #ledger: ProjectionCheckpoints<Tx>;
+  readonly #checkpoints: ProjectionCheckpoints<Tx>;
   readonly #leases: ProjectionLeases | undefined;
   readonly #monitor: ProjectionMonitor;
   readonly #partitions: number;
@@ -84,10 +84,14 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     this.name = name;
     this.#monitor = new ProjectionMonitor(name);
     this.#leases = leases;
-    this.#ledger = new ProjectionCheckpoints(checkpoints, name);
+    this.#checkpoints = new ProjectionCheckpoints(checkpoints, name);
     const checked = checkProjection(options);
     this.#partitions = checked.partitions;
-    const shared = { ledger: this.#ledger, monitor: this.#monitor, progress: this.#progress };
+    const shared = {
+      checkpoints: this.#checkpoints,
+      monitor: this.#monitor,
+      progress: this.#progress,
+    };
     this.#parts = { ...checked, ...shared };
   }
 
@@ -262,14 +266,14 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   }
 
   #control(): Promise<ProjectionControl> {
-    return this.#ledger.control(this.#partitions);
+    return this.#checkpoints.control(this.#partitions);
   }
 
   async #change(
     change: (control: ProjectionControl) => ProjectionControl,
     also?: (control: ProjectionControl, tx: Tx) => void | Promise<void>,
   ): Promise<void> {
-    await this.#ledger.change(this.#partitions, change, also);
+    await this.#checkpoints.change(this.#partitions, change, also);
     this.#running?.runner.poke();
   }
 

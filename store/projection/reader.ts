@@ -3,7 +3,7 @@ import { shardOf } from "../actor.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import type { EventFilter } from "../options.ts";
-import { PartitionBuffer, type SharedPosition, SIGHT } from "./intake.ts";
+import { PartitionBuffer, type SharedPosition, SIGHT } from "./partition_buffer.ts";
 import type { EventStore, EventSubscription } from "../store.ts";
 
 /** How long a common reading waits for partitions that begin at the same time, in ms. */

@@ -22,18 +22,18 @@ export async function advanceRebuild<Tx>(
   parts: RebuildParts<Tx>,
   { active, next }: ProjectionControl,
 ): Promise<number | undefined> {
-  const { ledger, store: { identity }, partitions, progress, onSwitch } = parts;
+  const { checkpoints, store: { identity }, partitions, progress, onSwitch } = parts;
   if (next === undefined) return undefined;
   if (!(await statesOf(parts, next)).every(({ caughtUp }) => caughtUp)) return undefined;
   const retired = await Promise.all(
     Array.from(
       { length: active.partitions },
-      (_, partition) => ledger.retire(active.version, partition, identity),
+      (_, partition) => checkpoints.retire(active.version, partition, identity),
     ),
   );
   const upTo = Math.max(...retired.map(({ sequence }) => sequence));
   if ((await unhandled(parts, next, { upTo })).events > 0) return SOON;
-  await ledger.change(
+  await checkpoints.change(
     partitions,
     (control) => {
       if (control.next?.version !== next.version) return control;

@@ -1,18 +1,21 @@
 import { Notifier } from "../base/notifier.ts";
 import { isAetherError } from "../errors.ts";
 import type { Event } from "../event.ts";
-import type { ProjectionCheckpoints } from "./ledger.ts";
+import type { ProjectionCheckpoints } from "./checkpoints.ts";
 import { type PartitionParts, PartitionRun } from "./partition.ts";
 import { type PartitionId, PartitionOwner } from "./partition_owner.ts";
 import { ProjectionReader } from "./reader.ts";
 import { advanceRebuild } from "./rebuild.ts";
-import { type ProjectionControl, reasonOf } from "./state.ts";
+import { type ProjectionControl, shortReason } from "./state.ts";
 
 /** The parts that all partitions of a projection share. */
 export type SharedParts<Tx, E extends Event> =
-  & Omit<PartitionParts<Tx, E>, "slot" | "seat" | "reader" | "retries" | "signal" | "onCaughtUp">
+  & Omit<
+    PartitionParts<Tx, E>,
+    "partitionId" | "owner" | "reader" | "retries" | "signal" | "onCaughtUp"
+  >
   & {
-    readonly ledger: ProjectionCheckpoints<Tx>;
+    readonly checkpoints: ProjectionCheckpoints<Tx>;
     /** The most events that are handled at once. */
     readonly batch: number;
     /** Partitions of a version that begins. */
@@ -27,16 +30,19 @@ export type SharedParts<Tx, E extends Event> =
 /** Decides which partitions this process runs. */
 export interface Share {
   /** Those of `slots` that this process should run; `held` are the ones that run here. */
-  of(slots: readonly PartitionId[], held: readonly PartitionId[]): Promise<readonly PartitionId[]>;
+  of(
+    partitionIds: readonly PartitionId[],
+    held: readonly PartitionId[],
+  ): Promise<readonly PartitionId[]>;
   /** Called when a partition no longer runs here. */
-  release(slot: PartitionId): Promise<void>;
+  release(partitionId: PartitionId): Promise<void>;
   /** Called when nothing runs here any more. */
   leave(): Promise<void>;
 }
 
 /** A partition that runs here. */
 interface Running<Tx, E extends Event> {
-  readonly slot: PartitionId;
+  readonly partitionId: PartitionId;
   readonly run: PartitionRun<Tx, E>;
   readonly stop: AbortController;
   readonly done: Promise<void>;
@@ -68,7 +74,7 @@ export class Runner<Tx, E extends Event> {
 
   /** Whether a partition of an older version runs here. */
   isRunningBefore(version: number): boolean {
-    return [...this.#running.values()].some(({ slot }) => slot.version < version);
+    return [...this.#running.values()].some(({ partitionId }) => partitionId.version < version);
   }
 
   /** Makes it check the control now. */
@@ -79,13 +85,13 @@ export class Runner<Tx, E extends Event> {
 
   /** Resolves when it was stopped; rejects with the error that ends a partition. */
   async run(): Promise<void> {
-    const { ledger, partitions, poll, onError, progress } = this.#parts;
+    const { checkpoints, partitions, poll, onError, progress } = this.#parts;
     try {
       while (!this.#stop.aborted && this.#failure === undefined) {
         this.#poked = false;
         let pause = poll;
         try {
-          const control = await ledger.control(partitions);
+          const control = await checkpoints.control(partitions);
           await this.#reconcile(control);
           if (!control.paused) pause = await advanceRebuild(this.#parts, control) ?? poll;
         } catch (error) {
@@ -106,32 +112,42 @@ export class Runner<Tx, E extends Event> {
   /** Begins and ends partitions until the wanted ones run. */
   async #reconcile(control: ProjectionControl): Promise<void> {
     this.#retries = control.retries;
-    const slots = control.paused ? [] : slotsOf(control);
-    const held = [...this.#running.values()].map(({ slot }) => slot);
-    const wanted = this.#share === undefined ? slots : await this.#share.of(slots, held);
-    const keys = new Map(wanted.map((slot) => [keyOf(slot), slot]));
+    const partitionIds = control.paused ? [] : partitionIdsOf(control);
+    const held = [...this.#running.values()].map(({ partitionId }) => partitionId);
+    const wanted = this.#share === undefined
+      ? partitionIds
+      : await this.#share.of(partitionIds, held);
+    const keys = new Map(wanted.map((partitionId) => [partitionKey(partitionId), partitionId]));
     const surplus = [...this.#running].filter(([key]) => !keys.has(key));
     await Promise.all(surplus.map(([, it]) => this.#end(it)));
-    for (const [key, slot] of keys) {
+    for (const [key, partitionId] of keys) {
       const running = this.#running.get(key);
-      if (running === undefined) this.#begin(key, slot);
+      if (running === undefined) this.#begin(key, partitionId);
       else running.run.poke();
     }
   }
 
-  #begin(key: string, slot: PartitionId): void {
-    const { name, ledger, store, onError, progress } = this.#parts;
+  #begin(key: string, partitionId: PartitionId): void {
+    const { name, checkpoints, store, onError, progress } = this.#parts;
     const stop = new AbortController();
     const { signal } = stop;
     const { identity } = store;
-    const seat = new PartitionOwner({ name, slot, ledger, identity, signal, onError, progress });
+    const owner = new PartitionOwner({
+      name,
+      partitionId,
+      checkpoints,
+      identity,
+      signal,
+      onError,
+      progress,
+    });
     const retries = () => this.#retries;
     const onCaughtUp = () => this.poke();
-    const reader = this.#readerOf(slot);
-    const own = { slot, seat, reader, retries, signal, onCaughtUp };
+    const reader = this.#readerOf(partitionId);
+    const own = { partitionId, owner, reader, retries, signal, onCaughtUp };
     const run = new PartitionRun({ ...this.#parts, ...own });
-    const done = run.run().catch((error) => this.#failed(key, slot, error));
-    this.#running.set(key, { slot, run, stop, done });
+    const done = run.run().catch((error) => this.#failed(key, partitionId, error));
+    this.#running.set(key, { partitionId, run, stop, done });
   }
 
   /** One for all partitions of a version. */
@@ -143,37 +159,40 @@ export class Runner<Tx, E extends Event> {
     return reader;
   }
 
-  async #end({ slot, stop, done }: Running<Tx, E>): Promise<void> {
+  async #end({ partitionId, stop, done }: Running<Tx, E>): Promise<void> {
     stop.abort();
     await done;
-    this.#running.delete(keyOf(slot));
-    await this.#share?.release(slot);
+    this.#running.delete(partitionKey(partitionId));
+    await this.#share?.release(partitionId);
     this.#parts.progress.notify();
   }
 
-  async #failed(key: string, slot: PartitionId, error: unknown): Promise<void> {
-    const { ledger, partitions, onError } = this.#parts;
+  async #failed(key: string, partitionId: PartitionId, error: unknown): Promise<void> {
+    const { checkpoints, partitions, onError } = this.#parts;
     try {
-      const { active, next } = await ledger.control(partitions);
+      const { active, next } = await checkpoints.control(partitions);
       if (isAetherError(error, "CheckpointConflictError")) {
         const { identity } = this.#parts.store;
-        if ((await ledger.partition(slot.version, slot.partition, identity)).state.retired) return;
+        if (
+          (await checkpoints.partition(partitionId.version, partitionId.partition, identity)).state
+            .retired
+        ) return;
         if (this.#share !== undefined) {
           // Another process has taken it over: the share decides next who runs it.
           this.#running.delete(key);
           return onError(error);
         }
       }
-      if (next?.version !== slot.version) {
-        if (active.version === slot.version) this.#failure ??= { error };
+      if (next?.version !== partitionId.version) {
+        if (active.version === partitionId.version) this.#failure ??= { error };
         return;
       }
       onError(error);
       // A failure of the version being built does not stop the running one.
-      await ledger.change(partitions, ({ next, ...control }) => {
-        const failed = { version: slot.version, reason: reasonOf(error) };
+      await checkpoints.change(partitions, ({ next, ...control }) => {
+        const failed = { version: partitionId.version, reason: shortReason(error) };
         if (next === undefined) return control;
-        return next.version === slot.version ? { ...control, failed } : { ...control, next };
+        return next.version === partitionId.version ? { ...control, failed } : { ...control, next };
       });
     } catch (trouble) {
       onError(trouble);
@@ -186,12 +205,12 @@ export class Runner<Tx, E extends Event> {
 }
 
 /** All partitions that some process has to run. */
-function slotsOf({ active, next }: ProjectionControl): PartitionId[] {
+function partitionIdsOf({ active, next }: ProjectionControl): PartitionId[] {
   return [active, ...(next === undefined ? [] : [next])].flatMap(({ version, partitions }) =>
     Array.from({ length: partitions }, (_, partition) => ({ version, partition, of: partitions }))
   );
 }
 
-function keyOf({ version, partition }: PartitionId): string {
+function partitionKey({ version, partition }: PartitionId): string {
   return `${version}.${partition}`;
 }

@@ -132,7 +132,7 @@ export function park(
 ): PartitionState {
   const { sequence, id: eventId, actorId, eventType, version } = event;
   const since = new Date().toISOString();
-  const reason = reasonOf(error);
+  const reason = shortReason(error);
   const own = {
     actorId,
     sequence,
@@ -158,6 +158,6 @@ export function reparked(
 }
 
 /** An error as short text. */
-export function reasonOf(error: unknown): string {
+export function shortReason(error: unknown): string {
   return String(error).slice(0, 500);
 }

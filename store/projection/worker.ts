@@ -61,25 +61,25 @@ export class ProjectionWorker implements Share {
 
   /** See {@linkcode Share.of}. */
   async of(
-    slots: readonly PartitionId[],
+    partitionIds: readonly PartitionId[],
     held: readonly PartitionId[],
   ): Promise<readonly PartitionId[]> {
     if (this.#alive === 0) await this.#sign();
     const { workers, claims } = await this.#survey();
-    const running = new Set(held.map((slot) => this.#keyOf(slot)));
+    const running = new Set(held.map((partitionId) => this.#keyOf(partitionId)));
     const mine: PartitionId[] = [];
-    for (const version of new Set(slots.map(({ version }) => version))) {
-      const all = slots.filter((slot) => slot.version === version);
+    for (const version of new Set(partitionIds.map(({ version }) => version))) {
+      const all = partitionIds.filter((partitionId) => partitionId.version === version);
       mine.push(...await this.#shareOf(all, workers, claims, running));
     }
-    const least = Math.min(...slots.map(({ version }) => version));
-    if (slots.length > 0) await this.#sweep(claims, least);
+    const least = Math.min(...partitionIds.map(({ version }) => version));
+    if (partitionIds.length > 0) await this.#sweep(claims, least);
     return mine;
   }
 
   /** See {@linkcode Share.release}. */
-  async release(slot: PartitionId): Promise<void> {
-    const key = this.#keyOf(slot);
+  async release(partitionId: PartitionId): Promise<void> {
+    const key = this.#keyOf(partitionId);
     const claim = this.#mine.get(key);
     this.#mine.delete(key);
     if (claim !== undefined) await this.#bucket.put(key, utf8(""), claim).catch(this.#onError);
@@ -93,7 +93,7 @@ export class ProjectionWorker implements Share {
   }
 
   async #shareOf(
-    slots: readonly PartitionId[],
+    partitionIds: readonly PartitionId[],
     workers: ReadonlySet<string>,
     claims: ReadonlyMap<string, PartitionClaim>,
     running: ReadonlySet<string>,
@@ -101,37 +101,39 @@ export class ProjectionWorker implements Share {
     const holdings = new Map([...workers, this.#id].map((worker) => [worker, 0]));
     const own: PartitionId[] = [];
     const free: PartitionId[] = [];
-    for (const slot of slots) {
-      const key = this.#keyOf(slot);
+    for (const partitionId of partitionIds) {
+      const key = this.#keyOf(partitionId);
       const { worker = "", revision = 0 } = claims.get(key) ?? {};
       const has = holdings.get(worker);
-      if (has === undefined) free.push(slot);
+      if (has === undefined) free.push(partitionId);
       else holdings.set(worker, has + 1);
       if (worker === this.#id) {
-        own.push(slot);
+        own.push(partitionId);
         this.#mine.set(key, { worker, revision });
       } else this.#mine.delete(key);
     }
-    const quota = quotasOf(slots.length, holdings).get(this.#id)!;
+    const quota = quotasOf(partitionIds.length, holdings).get(this.#id)!;
     // Running partitions stay; one that is given up is freed when it has stopped.
     own.sort((one, other) =>
       Number(running.has(this.#keyOf(other))) - Number(running.has(this.#keyOf(one)))
     );
     const kept = own.slice(0, quota);
-    for (const slot of own.slice(quota)) {
-      if (!running.has(this.#keyOf(slot))) await this.release(slot);
+    for (const partitionId of own.slice(quota)) {
+      if (!running.has(this.#keyOf(partitionId))) await this.release(partitionId);
     }
     // In a random order, so that workers below their quota do not compete for the same ones.
     const from = free.length * Math.random();
-    for (const slot of [...free.slice(from), ...free.slice(0, from)]) {
+    for (const partitionId of [...free.slice(from), ...free.slice(0, from)]) {
       if (kept.length >= quota) break;
-      if (await this.#claim(slot, claims.get(this.#keyOf(slot))?.revision ?? 0)) kept.push(slot);
+      if (await this.#claim(partitionId, claims.get(this.#keyOf(partitionId))?.revision ?? 0)) {
+        kept.push(partitionId);
+      }
     }
     return kept;
   }
 
-  async #claim(slot: PartitionId, revision: number): Promise<boolean> {
-    const key = this.#keyOf(slot);
+  async #claim(partitionId: PartitionId, revision: number): Promise<boolean> {
+    const key = this.#keyOf(partitionId);
     const outcome = await this.#bucket.put(key, utf8(this.#id), { revision });
     if (outcome.kind !== "stored") return false; // Where it is stored all the same, the next look says so.
     this.#mine.set(key, { worker: this.#id, revision: outcome.first });

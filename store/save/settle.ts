@@ -34,14 +34,14 @@ export async function settle(
   outcome: () => Promise<SaveOutcome>,
 ): Promise<SettledOutcome> {
   try {
-    const before = outcomeOf(await outcome());
+    const before = settledOutcomeOf(await outcome());
     if (before !== "unknown" || api.requests.epoch !== epoch) return before;
     const impossible = headers();
     impossible.set(EXPECT, String(Number.MAX_SAFE_INTEGER));
     const answer = await api.requests.request(subject, "", requestTimeout, impossible);
     const { error } = answer.json<{ error?: ConstructorParameters<typeof ApiError>[0] }>();
     if (error?.err_code !== ServerCode.WRONG_LAST_SEQUENCE) return "unknown";
-    const after = outcomeOf(await outcome());
+    const after = settledOutcomeOf(await outcome());
     if (after !== "unknown") return after;
     return lastIn(error.description) === expected ? "not-saved" : "unknown";
   } catch (cause) {
@@ -58,6 +58,6 @@ function lastIn(description = ""): number {
   return Number(/: (\d+)$/.exec(description)?.[1] ?? NaN);
 }
 
-function outcomeOf(outcome: SaveOutcome): SettledOutcome {
+function settledOutcomeOf(outcome: SaveOutcome): SettledOutcome {
   return typeof outcome === "object" ? "saved" : outcome;
 }

@@ -1,5 +1,6 @@
 import { decodeJson, encodeJson } from "../base/json.ts";
 import { jsonProblem, TOO_MANY } from "../base/json_fidelity.ts";
+import { reasonOf } from "../base/reason.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import { versionProblem } from "../check/events.ts";
 import { checkActorId } from "../check/query.ts";
@@ -69,7 +70,7 @@ async function encode(
   try {
     return await codec.encode(snapshot);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     throw new InvalidSnapshotError(`the codec failed: ${reason}`, { cause });
   }
 }

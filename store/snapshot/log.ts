@@ -1,4 +1,6 @@
 import { headers } from "@nats-io/nats-core";
+import { isSameBytes } from "../base/bytes.ts";
+import { reasonOf } from "../base/reason.ts";
 import type { Codec } from "../codec.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
@@ -97,7 +99,7 @@ export class SnapshotLog {
           const standing = await this.read(save);
           head = headOf(standing);
           // A try without an answer may have been stored: then the newest one is this save's own.
-          if (head.version >= version) return isDoubtful && isSame(standing.body!, body);
+          if (head.version >= version) return isDoubtful && isSameBytes(standing.body!, body);
         }
         const messages = [messageOf(save, head)];
         const outcome = await this.#publisher.publish(messages, this.#requestTimeout, deadline);
@@ -115,7 +117,7 @@ export class SnapshotLog {
       }
       if (!await retry(this.#api.requests)) break;
     }
-    throw unavailable(save, isDoubtful, cause);
+    throw snapshotUnavailable(save, isDoubtful, cause);
   }
 
   /** The messages of `subject` from `last` back to the oldest; it fetches those before on demand. */
@@ -142,17 +144,13 @@ function messageOf({ subject, body }: SnapshotSave, head: Head): Outgoing {
   return { subject, headers: fields, body };
 }
 
-function isSame(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((byte, at) => byte === right[at]);
-}
-
-function unavailable(
+function snapshotUnavailable(
   { actorId, version }: SnapshotSave,
   isDoubtful: boolean,
   cause: unknown,
 ): StoreUnavailableError {
-  const reason = cause instanceof Error ? cause.message : "its turn did not come in time";
-  const outcome = isDoubtful ? "it may be kept or not" : "it was not kept";
+  const reason = reasonOf(cause, "its turn did not come in time");
+  const outcome = isDoubtful ? "it may be kept all the same" : "it was not kept";
   return new StoreUnavailableError(
     `Cannot save snapshot at version ${version} of "${actorId}": ${reason}; ${outcome}`,
     { cause },

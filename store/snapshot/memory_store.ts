@@ -56,7 +56,7 @@ export class InMemorySnapshotStore implements SnapshotStore {
     this.#checkOpen("save snapshot");
     const encoding = encodeSnapshot(snapshot, this.#encoding);
     const { actorId, version, schemaVersion } = snapshot;
-    const key = keyOf(actorId, schemaVersion);
+    const key = snapshotKey(actorId, schemaVersion);
     return await this.#lanes.run([key], async () => {
       const body = await encoding;
       const isNewest = version > (this.#kept.get(key)?.version ?? 0);
@@ -72,7 +72,7 @@ export class InMemorySnapshotStore implements SnapshotStore {
   ): Promise<Snapshot<State> | undefined> {
     checkQuery(actorId, query);
     this.#checkOpen(`read the snapshot of "${actorId}"`);
-    const kept = this.#kept.get(keyOf(actorId, query.schemaVersion));
+    const kept = this.#kept.get(snapshotKey(actorId, query.schemaVersion));
     if (kept === undefined) return undefined;
     const place = { actorId, schemaVersion: query.schemaVersion };
     const snapshot = await decodeSnapshot(kept.body, place, this.#encoding.codec);
@@ -90,6 +90,6 @@ export class InMemorySnapshotStore implements SnapshotStore {
   }
 }
 
-function keyOf(actorId: string, schemaVersion: number): string {
+function snapshotKey(actorId: string, schemaVersion: number): string {
   return `${schemaVersion}.${actorId}`;
 }

@@ -113,7 +113,7 @@ export function addTo(latency: StoreCounts["saveLatency"], ms: number): void {
 }
 
 /** The outcome of a save that rejected with `error`, by its name, which all copies share. */
-export function outcomeOf(error: unknown): keyof SaveCounts {
+export function failedSaveOutcome(error: unknown): keyof SaveCounts {
   switch (error instanceof Error ? error.name : undefined) {
     case "VersionConflictError":
       return "conflict";

@@ -4,8 +4,8 @@ import type { SaveReceipt } from "../options.ts";
 import { type StoreAttributes, type StoreInstruments, storeInstruments } from "./instruments.ts";
 import {
   addTo,
+  failedSaveOutcome,
   noCounts,
-  outcomeOf,
   type SaveCounts,
   snapshotOf,
   type StoreCounts,
@@ -82,7 +82,7 @@ export class StoreMonitor {
       this.#saved(call, receipt.duplicate ? "duplicate" : "saved");
       return receipt;
     }, (error) => {
-      this.#saved(call, outcomeOf(error), { error });
+      this.#saved(call, failedSaveOutcome(error), { error });
       throw error;
     });
   }

@@ -69,7 +69,9 @@ export class Spans {
     const within = parent === undefined || parent === active
       ? here
       : trace.setSpanContext(here, parent);
-    const links = made.filter((it) => !isSame(it, parent)).map((context): Link => ({ context }));
+    const links = made.filter((it) => !isSameSpan(it, parent)).map((context): Link => ({
+      context,
+    }));
     const span = this.#tracer.startSpan(name, { kind, attributes, links }, within);
     return span.isRecording() ? { span, within: trace.setSpan(within, span) } : undefined;
   }
@@ -104,7 +106,7 @@ function contextsOf(events: readonly Pick<Event, "metadata">[]): SpanContext[] {
   for (const event of events) {
     const traceparent = event?.metadata?.traceparent;
     if (typeof traceparent !== "string" || found.has(traceparent)) continue;
-    const made = parse(traceparent);
+    const made = spanContextIn(traceparent);
     if (made !== undefined) found.set(traceparent, made);
     if (found.size === MAX_LINKS) break;
   }
@@ -112,7 +114,7 @@ function contextsOf(events: readonly Pick<Event, "metadata">[]): SpanContext[] {
 }
 
 /** The span that a `traceparent` names: version 00 of W3C trace context. */
-function parse(traceparent: string): SpanContext | undefined {
+function spanContextIn(traceparent: string): SpanContext | undefined {
   const parts = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(traceparent);
   if (parts === null) return undefined;
   const [, traceId, spanId, flags] = parts as unknown as [string, string, string, string];
@@ -121,6 +123,6 @@ function parse(traceparent: string): SpanContext | undefined {
   return isSpanContextValid(spanContext) ? spanContext : undefined;
 }
 
-function isSame(one: SpanContext, other: SpanContext | undefined): boolean {
+function isSameSpan(one: SpanContext, other: SpanContext | undefined): boolean {
   return one.traceId === other?.traceId && one.spanId === other.spanId;
 }

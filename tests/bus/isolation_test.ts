@@ -4,9 +4,9 @@ import { createEvent, type Event } from "../../store/event.ts";
 import { JetStreamEventStore } from "../../store/jetstream/event_store.ts";
 import { natsTest, type Scene } from "../support/fixture.ts";
 
-const README = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
-/** The configuration that the README gives, for another name. */
-const ISOLATED = README.match(/```conf\n(.*?)```/s)![1]!.replaceAll("shop", "mallory");
+const PAGE = await Deno.readTextFile(new URL("../../docs/permissions.md", import.meta.url));
+/** The configuration that the page of permissions gives, for another name. */
+const ISOLATED = PAGE.match(/```conf\n(.*?)```/s)![1]!.replaceAll("shop", "mallory");
 /** The control: the same users, held to nothing. */
 const OPEN = `
   authorization {
@@ -88,7 +88,7 @@ natsTest(
 );
 
 natsTest(
-  "what the README permits suffices for the store and the bus of the namespace",
+  "what the page permits suffices for the store and the bus of the namespace",
   async (scene) => {
     const namespace = "mallory";
     const admin = await scene.connect({ user: "admin", pass: "admin" });
@@ -110,7 +110,7 @@ natsTest(
 );
 
 natsTest(
-  "without the permissions the same user does, which is the control",
+  "Control: without the permissions the same user reaches other namespaces",
   async (scene) => {
     const { reached, overheard } = await attack(scene);
     assert(reached.includes("victim") && reached.includes("victim.eu"));
@@ -120,7 +120,7 @@ natsTest(
 );
 
 natsTest(
-  "a subscription that the server refuses says so, and its loop throws",
+  "a subscription that the server refuses reports it, and its loop throws",
   async (scene) => {
     await using bus = new NatsEventBus(await scene.connect({ user: "mallory", pass: "mallory" }));
     const [one, other] = [bus.subscribe("victim"), bus.subscribe("victim")];

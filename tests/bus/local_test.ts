@@ -37,7 +37,7 @@ Deno.test("LocalEventBus: a refused save never reaches a subscriber", async () =
   assertEquals(all.queued, 1);
 });
 
-Deno.test("LocalEventBus: subscriptions that ended leave nothing behind in a long-lived signal", async () => {
+Deno.test("LocalEventBus: ended subscriptions leave nothing behind in a long-lived signal", async () => {
   await using bus = new LocalEventBus();
   const { signal } = new AbortController();
   const listeners = new Set<unknown>();

@@ -90,7 +90,7 @@ function event(init: Partial<Event> = {}): Event {
 }
 
 natsTest(
-  "NatsEventBus writes what any language can read, on subjects that say all",
+  "NatsEventBus writes JSON that any language can read, on subjects that name everything",
   async (scene) => {
     const raw = await scene.connect();
     const seen = raw.subscribe("aether-bus.>", { max: 1 });
@@ -109,7 +109,7 @@ natsTest(
   },
 );
 
-natsTest("NatsEventBus counts and skips what no bus has sent", async (scene) => {
+natsTest("NatsEventBus counts and skips messages that no bus has sent", async (scene) => {
   const raw = await scene.connect();
   await using bus = new NatsEventBus(await scene.connect());
   const all = bus.subscribe(">");
@@ -142,7 +142,7 @@ natsTest("NatsEventBus counts and skips what no bus has sent", async (scene) => 
   assertEquals([malformed, received, delivered], [bad.length, 1, 1]);
 });
 
-natsTest("NatsEventBus tells two buses on one connection apart", async (scene) => {
+natsTest("NatsEventBus distinguishes two buses on one connection", async (scene) => {
   const connection = await scene.connect();
   await using one = new NatsEventBus(connection);
   await using two = new NatsEventBus(connection);
@@ -153,7 +153,7 @@ natsTest("NatsEventBus tells two buses on one connection apart", async (scene) =
   assertEquals([one.metrics.received, two.metrics.received], [0, 1]);
 });
 
-natsTest("NatsEventBus shares the server's subscriptions, and lets go of them", async (scene) => {
+natsTest("NatsEventBus shares the server's subscriptions, and releases them", async (scene) => {
   const connection = await scene.connect();
   const listed = async (): Promise<number> => {
     await connection.flush();
@@ -174,7 +174,7 @@ natsTest("NatsEventBus shares the server's subscriptions, and lets go of them", 
 });
 
 natsTest(
-  "NatsEventBus finds its subscriptions again after a reconnect, and says how long it was away",
+  "NatsEventBus restores its subscriptions after a reconnect, and reports how long it was away",
   async (scene) => {
     const away = Promise.withResolvers<number>();
     const proxy = scene.proxy();

@@ -12,7 +12,7 @@ function matches([first, ...more]: InterestToken[], [token, ...others]: string[]
   return (first === ANY || fits) && matches(more, others);
 }
 
-Deno.test("InterestTree finds those whose pattern matches, and is bare when all are gone", () => {
+Deno.test("InterestTree finds items whose pattern matches, and is bare when all are gone", () => {
   const random = seededRandom(7);
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)]!;
   const words = ["a", "b", "ab", "*", ">"];
@@ -44,7 +44,7 @@ Deno.test("InterestTree finds those whose pattern matches, and is bare when all 
   }
 });
 
-Deno.test("a namespace stands for itself as a subject, whatever is in it", () => {
+Deno.test("a namespace is its own subject, whatever is in it", () => {
   assertEquals(parseNamespace("orders.eu-1").subject, "orders.eu-1");
   assertEquals(parseNamespace("*.>. .=2A.ä").subject, "=2A.=3E.=20.=3D2A.=C3=A4");
   assertEquals(parsePattern("a.*.>", false), ["a", ANY, REST]);
@@ -52,7 +52,7 @@ Deno.test("a namespace stands for itself as a subject, whatever is in it", () =>
   assertEquals(parsePattern("a*.>b", false), ["a*", ">b"]);
 });
 
-Deno.test("an actor pattern agrees with the regular expression that it stands for", () => {
+Deno.test("an actor pattern matches like its regular expression", () => {
   const random = seededRandom(11);
   const text = (letters: string, most: number) =>
     Array.from(

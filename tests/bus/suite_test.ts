@@ -121,7 +121,7 @@ const MUTANTS: [string, () => LocalEventBus, string][] = [
 ];
 
 for (const [fault, make, expected] of MUTANTS) {
-  Deno.test(`eventBusSuite() finds out a bus that ${fault}`, async () => {
+  Deno.test(`eventBusSuite() catches a bus that ${fault}`, async () => {
     const found: string[] = [];
     const tests: [string, () => Promise<void>][] = [];
     eventBusSuite({

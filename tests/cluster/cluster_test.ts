@@ -35,7 +35,7 @@ natsTest(
 );
 
 natsTest(
-  "what the handler throws reaches the sender, and so does what cannot be sent",
+  "the handler's error reaches the sender, and so does a refusal to send",
   async (scene) => {
     const node = await join(scene, "a", { capacity: 0 });
     const other = await join(scene, "b", {});
@@ -88,7 +88,7 @@ natsTest(
 );
 
 clusterTest(
-  "on three NATS servers, changes tell who came, leads, moved and went",
+  "on three NATS servers, changes report who came, leads, moved and left",
   async (scene) => {
     const a = await join(scene, "a");
     await settled(a);
@@ -116,7 +116,7 @@ clusterTest(
   },
 );
 
-natsTest("a node leaves in time, though a handler never ends", async (scene) => {
+natsTest("a node leaves in time even if a handler never ends", async (scene) => {
   const { namespace } = scene;
   const connection = await scene.connect();
   const node = await Cluster.join(connection, { ...QUICK, namespace, drainTimeout: 50 });
@@ -135,7 +135,7 @@ natsTest("a node leaves at once when its connection is closed", async (scene) =>
   await node.leave();
 }, { leakCheck: false });
 
-natsTest("without a connection no node joins, and the error says so", async (scene) => {
+natsTest("without a connection no node joins, and the error says why", async (scene) => {
   const connection = await scene.connect();
   const gone = nextStatus(connection, "disconnect");
   await scene.server.kill();

@@ -13,7 +13,7 @@ import { natsTest } from "../support/fixture.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-natsTest("a map that is lost is dealt anew, newer than any that is known", async (scene) => {
+natsTest("a lost map is planned again, with a version above any that is known", async (scene) => {
   const errors: unknown[] = [];
   const a = await join(scene, "a", { onError: (error) => errors.push(error) });
   await settled(a);
@@ -56,40 +56,43 @@ for (const mode of ["fenced", "optimistic"] as const) {
   }, { leakCheck: false }); // Consumers that were cut off end by themselves.
 }
 
-natsTest("a command that saves on two nodes fails at once, on one it does not", async (scene) => {
-  const nodes = await Promise.all(
-    ["a", "b"].map((nodeId) =>
-      join(
-        scene,
-        nodeId,
-        {},
-        undefined,
-        (cluster) =>
-          cluster.handle(async (others, { actorId, store }) => {
-            const ids = [actorId, others as string];
-            await store.saveEvents(
-              ids.map((actorId) =>
-                createEvent({ eventType: "Met", actorId, version: 1, data: null })
-              ),
-            );
-          }),
-      )
-    ),
-  );
-  await settled(...nodes);
-  const [a] = nodes as [typeof nodes[0]];
-  const ids = Array.from({ length: 50 }, (_, at) => `guest-${at}`);
-  const [mine, too] = ids.filter((id) => a.ownerOf(id)?.nodeId === "a") as [string, string];
-  const others = ids.find((id) => a.ownerOf(id)?.nodeId === "b")!;
-  const failed = await assertRejects(
-    () => a.send(mine, others, { timeout: 2 ** 31 - 1 }),
-    CommandFailedError,
-    `does not own shard ${a.ownerOf(others)!.shard}`,
-  );
-  assertEquals(failed.failure.name, "FencedError");
-  await a.send(mine, too);
-  await Promise.all(nodes.map((node) => node.leave()));
-});
+natsTest(
+  "a command that saves on two nodes fails at once, on one node it does not",
+  async (scene) => {
+    const nodes = await Promise.all(
+      ["a", "b"].map((nodeId) =>
+        join(
+          scene,
+          nodeId,
+          {},
+          undefined,
+          (cluster) =>
+            cluster.handle(async (others, { actorId, store }) => {
+              const ids = [actorId, others as string];
+              await store.saveEvents(
+                ids.map((actorId) =>
+                  createEvent({ eventType: "Met", actorId, version: 1, data: null })
+                ),
+              );
+            }),
+        )
+      ),
+    );
+    await settled(...nodes);
+    const [a] = nodes as [typeof nodes[0]];
+    const ids = Array.from({ length: 50 }, (_, at) => `guest-${at}`);
+    const [mine, too] = ids.filter((id) => a.ownerOf(id)?.nodeId === "a") as [string, string];
+    const others = ids.find((id) => a.ownerOf(id)?.nodeId === "b")!;
+    const failed = await assertRejects(
+      () => a.send(mine, others, { timeout: 2 ** 31 - 1 }),
+      CommandFailedError,
+      `does not own shard ${a.ownerOf(others)!.shard}`,
+    );
+    assertEquals(failed.failure.name, "FencedError");
+    await a.send(mine, too);
+    await Promise.all(nodes.map((node) => node.leave()));
+  },
+);
 
 natsTest(
   "a command whose answer is lost is handled once, though its actor moves",

@@ -29,7 +29,7 @@ natsTest("a command is handled in a span under its sender's, on another node", a
 });
 
 natsTest(
-  "a handler that throws is a failed span on both sides, and gauges tell the node",
+  "a handler that throws is a failed span on both sides, and gauges show the node",
   async (scene) => {
     const node = await join(scene, "a", {}, undefined, (cluster) =>
       cluster.handle(() => {

@@ -196,14 +196,14 @@ Deno.test("however an actor moves, and whichever answers are lost, a command is 
   assertEquals(await doubled({}), []);
 });
 
-Deno.test("so it is where the stream loses its end, unless a try is late on top of that", async () => {
+Deno.test("the same holds if the stream loses its end, unless an attempt is late on top of that", async () => {
   assertEquals(await doubled({ losses: 4, late: 0 }), []);
 });
 
-Deno.test("Control: by landmarks that are too late, commands are handled twice", async () => {
+Deno.test("Control: with landmarks that are too late, commands are handled twice", async () => {
   assert((await doubled({ ahead: 3, blind: true })).length > 0);
 });
 
-Deno.test("Control: by landmarks that nobody looks at, they are where the stream loses its end", async () => {
+Deno.test("Control: with unchecked landmarks, commands are handled twice if the stream loses its end", async () => {
   assert((await doubled({ losses: 4, late: 0, blind: true })).length > 0);
 });

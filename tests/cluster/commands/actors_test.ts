@@ -38,7 +38,7 @@ Deno.test("an actor's commands run one at a time and in order, different actors'
   await node.actors.close();
 });
 
-Deno.test("a command that comes again while it runs, or soon after, has the one answer", async () => {
+Deno.test("a command that comes again while it runs, or soon after, gets the same answer", async () => {
   const node = new Node({ handler: append });
   const answers = await Promise.all([node.send("1"), node.send("1"), node.send("2")]);
   assertEquals(answers.map((answer) => "reply" in answer && answer.reply), [1, 1, 2]);
@@ -61,7 +61,7 @@ Deno.test("a command found among the actor's events is not run again", async () 
   await third.actors.close();
 });
 
-Deno.test("what a handler throws is told, and the command may come again", async () => {
+Deno.test("a handler's error is reported, and the command may come again", async () => {
   let fails = true;
   const node = new Node({
     handler: () => {
@@ -77,7 +77,7 @@ Deno.test("what a handler throws is told, and the command may come again", async
   await node.actors.close();
 });
 
-Deno.test("a shard that is not served, or not any more when the turn comes, sends on", async () => {
+Deno.test("a shard that is not served, or no longer when the turn comes, sends the command on", async () => {
   const gate = Promise.withResolvers<void>();
   const node = new Node({ handler: () => gate.promise });
   const running = node.send("1");
@@ -91,7 +91,7 @@ Deno.test("a shard that is not served, or not any more when the turn comes, send
   await node.actors.close();
 });
 
-Deno.test("drained() waits for the shard's commands alone", async () => {
+Deno.test("drained() waits only for the shard's commands", async () => {
   const gate = Promise.withResolvers<void>();
   const node = new Node({ handler: (_, { actorId }) => actorId === "a-1" ? gate.promise : 0 });
   const running = node.send("1");
@@ -134,7 +134,7 @@ Deno.test("an unknown outcome holds the turn until it is settled, and is looked 
   await node.actors.close();
 });
 
-Deno.test("an outcome that stays unknown is made final by the fence", async () => {
+Deno.test("an outcome that remains unknown is settled by the fence", async () => {
   const node: Node = new Node({
     storeFor: (id) => {
       const store = node.marked(id);
@@ -156,7 +156,7 @@ Deno.test("an outcome that stays unknown is made final by the fence", async () =
   await node.actors.close();
 });
 
-Deno.test("idle actors are let go, and the busy one stays", async () => {
+Deno.test("idle actors are dropped, and the busy one remains", async () => {
   const gate = Promise.withResolvers<void>();
   const node = new Node({
     handler: (command) => command === "busy" ? gate.promise : undefined,
@@ -195,7 +195,7 @@ Deno.test("the commands of an actor share its state, though each has a store of 
   await node.actors.close();
 });
 
-Deno.test("a handler's store takes nothing after the answer", async () => {
+Deno.test("a handler's store refuses saves after the answer", async () => {
   let kept: EventStore | undefined;
   const node = new Node({
     handler: (_, { store }) => {
@@ -225,7 +225,7 @@ Deno.test("a command that comes again is handled once, however many wait before 
   await node.actors.close();
 });
 
-Deno.test("a handler that is older than the present claim saves nothing under it", async () => {
+Deno.test("a handler from before the present claim saves nothing under it", async () => {
   const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const node: Node = new Node({
     handler: async (command, context) => {
@@ -248,7 +248,7 @@ Deno.test("a handler that is older than the present claim saves nothing under it
   await node.actors.close();
 });
 
-Deno.test("a save that its handler does not wait for is the command's all the same", async () => {
+Deno.test("a save that its handler does not await still belongs to the command", async () => {
   const gate = Promise.withResolvers<void>();
   const node: Node = new Node({
     storeFor: (id) => {
@@ -280,7 +280,7 @@ Deno.test("a save that its handler does not wait for is the command's all the sa
   await node.actors.close();
 });
 
-Deno.test("whoever is sent on is told where events may be stored, and which shard was missing", async () => {
+Deno.test("a sender that is sent on learns whether events may be stored, and which shard was missing", async () => {
   const node: Node = new Node({
     handler: async (command, context) => {
       if (command === "saved") await append(command, context);
@@ -295,7 +295,7 @@ Deno.test("whoever is sent on is told where events may be stored, and which shar
   await node.actors.close();
 });
 
-Deno.test("a command that saves on another's shard fails at once, and one on a lost shard not", async () => {
+Deno.test("a command that saves on another node's shard fails at once, one on a lost shard does not", async () => {
   const node: Node = new Node({
     handler: (command) => {
       throw new FencedError("save", { shard: command as number, nodeId: "a" });
@@ -308,7 +308,7 @@ Deno.test("a command that saves on another's shard fails at once, and one on a l
   await node.actors.close();
 });
 
-Deno.test("a handler that never ends does not hold up the shard that has come back", async () => {
+Deno.test("a handler that never ends does not delay the shard that has come back", async () => {
   const node = new Node({ handler: (command) => command === "hang" ? new Promise(() => {}) : 7 });
   node.send("hang");
   node.actors.forget(3);
@@ -316,7 +316,7 @@ Deno.test("a handler that never ends does not hold up the shard that has come ba
   await node.actors.close(AbortSignal.abort());
 });
 
-Deno.test("what a handler has read before its shard went is no reply, though nothing is saved", async () => {
+Deno.test("reads from before a handler's shard left make no reply, even if nothing is saved", async () => {
   const gate = Promise.withResolvers<void>();
   const node = new Node({
     handler: async (_command, { actorId, store }) => {
@@ -332,7 +332,7 @@ Deno.test("what a handler has read before its shard went is no reply, though not
   await node.actors.close();
 });
 
-Deno.test("an actor whose events cannot be read is told of at once, and read again", async () => {
+Deno.test("an actor whose events cannot be read is reported at once, and read again", async () => {
   const troubles: Error[] = [
     new StoreUnavailableError("Cannot read: no answer"),
     new CorruptEventError(1, "it is no JSON"),
@@ -352,7 +352,7 @@ Deno.test("an actor whose events cannot be read is told of at once, and read aga
   await node.actors.close();
 });
 
-Deno.test("an outcome that no fence makes final gives the turn up as doubtful", async () => {
+Deno.test("an outcome that no fence settles ends the turn as doubtful", async () => {
   const node: Node = new Node({
     storeFor: (id) => {
       const store = node.marked(id);
@@ -373,7 +373,7 @@ Deno.test("an outcome that no fence makes final gives the turn up as doubtful", 
   await node.actors.close();
 });
 
-Deno.test("of idle actors no more are kept than allowed, those used last", async () => {
+Deno.test("no more idle actors are kept than allowed, those used last", async () => {
   const gate = Promise.withResolvers<void>();
   const node = new Node({
     handler: (command) => command === "busy" ? gate.promise : undefined,
@@ -398,7 +398,7 @@ async function written(parts: NodeParts = {}): Promise<{ node: Node; landmark: L
   return { node, landmark: node.actors.landmark! };
 }
 
-Deno.test("of what was stored before a command was sent, nothing is read", async () => {
+Deno.test("events stored before a command was sent are not read", async () => {
   const { node: first, landmark } = await written();
   const [event] = await first.store.getEvents("a-1");
   await first.actors.close();
@@ -430,7 +430,7 @@ Deno.test("a command that was handled before its shard moved is found behind its
   await second.actors.close();
 });
 
-Deno.test("Control: by a landmark that was stored later, a command is handled twice", async () => {
+Deno.test("Control: with a landmark that was stored later, a command is handled twice", async () => {
   const { node: first, landmark } = await written();
   await first.retry("lost", landmark, false);
   await first.send("other");
@@ -441,7 +441,7 @@ Deno.test("Control: by a landmark that was stored later, a command is handled tw
   await second.actors.close();
 });
 
-Deno.test("in doubt, a landmark that the stream does not have is not believed", async () => {
+Deno.test("if a command may be handled already, a landmark that the stream lacks is not trusted", async () => {
   for (const holds of [undefined, () => Promise.resolve(true)]) {
     const { node: first, landmark: { sequence, id } } = await written();
     await first.send("lost");
@@ -458,7 +458,7 @@ Deno.test("in doubt, a landmark that the stream does not have is not believed", 
   }
 });
 
-Deno.test("what is not settled is looked for from where the command was sent", async () => {
+Deno.test("an unsettled command is searched from where it was sent", async () => {
   const { node: first, landmark } = await written();
   await first.actors.close();
   const node: Node = new Node({

@@ -55,14 +55,14 @@ const again: CommandAnswer = { kind: "retry", reason: "the node does not serve s
 const noResponders = new RequestError("no responders", "node.b", false);
 const interrupted = new RequestError("interrupted", "node.b", true);
 
-Deno.test("send() gives the owner's reply, and without one undefined", async () => {
+Deno.test("send() returns the owner's reply, or undefined", async () => {
   const { router, sent } = routerOf([{ kind: "reply", reply: [1] }, { kind: "reply" }]);
   assertEquals(await router.send(MESSAGE, {}), [1]);
   assertEquals(await router.send(MESSAGE, {}), undefined);
   assertEquals(sent, ["node.b c-1", "node.b c-1"]);
 });
 
-Deno.test("send() tries again under the same id until somebody answers for the command", async () => {
+Deno.test("send() tries again under the same id until an owner answers", async () => {
   const reply: CommandAnswer = { kind: "reply", reply: "done" };
   const { router, sent } = routerOf([noResponders, again, interrupted, reply]);
   assertEquals(await router.send(MESSAGE, {}), "done");
@@ -71,7 +71,7 @@ Deno.test("send() tries again under the same id until somebody answers for the c
   assertEquals(router.underWay, 0);
 });
 
-Deno.test("send() follows the owner, and runs the command here where that is this node", async () => {
+Deno.test("send() follows the owner, and runs the command here if this node is the owner", async () => {
   const owners = [undefined, THERE, HERE];
   const { router, sent } = routerOf([again], { ownerOf: () => owners.shift() });
   assertEquals(await router.send(MESSAGE, {}), "here");
@@ -88,7 +88,7 @@ Deno.test("send() goes on at once when the owners change", async () => {
   assertEquals(await reply, "here");
 });
 
-Deno.test("send() does not wait for a node that has gone", async () => {
+Deno.test("send() does not wait for a node that has left", async () => {
   const changed = new Notifier();
   const owners = [THERE, HERE];
   const { router } = routerOf([], {
@@ -104,7 +104,7 @@ Deno.test("send() does not wait for a node that has gone", async () => {
   assertEquals(await reply, "here");
 });
 
-Deno.test("send() tells what the handler threw, and of a command handled before", async () => {
+Deno.test("send() reports the handler's error, and a command that was handled before", async () => {
   const error = { name: "RangeError", message: "too much" };
   const receipt = { sequence: 9, duplicate: false };
   const { router } = routerOf([{ kind: "failed", error }, { kind: "handled", receipt }]);
@@ -114,7 +114,7 @@ Deno.test("send() tells what the handler threw, and of a command handled before"
   assertEquals(handled.receipt, receipt);
 });
 
-Deno.test("send() says whether a command without an answer may have been handled", async () => {
+Deno.test("send() reports whether a command without an answer may have been handled", async () => {
   const options = { timeout: 30 };
   const never = routerOf([noResponders]).router;
   const unsent = await assertRejects(() => never.send(MESSAGE, options), StoreUnavailableError);
@@ -129,7 +129,7 @@ Deno.test("send() says whether a command without an answer may have been handled
   await assertRejects(() => stored.send(MESSAGE, options), CommandOutcomeUnknownError);
 });
 
-Deno.test("a signal ends the waiting, by its reason where the command was not handled", async () => {
+Deno.test("a signal ends the wait, by its reason if the command was not handled", async () => {
   const { router } = routerOf([noResponders]);
   const reason = new Error("enough");
   const signal = () => {
@@ -164,7 +164,7 @@ Deno.test("no more commands than the capacity are on their way", async () => {
   assertEquals(await Promise.all(waiting), [1, 1]);
 });
 
-Deno.test("all tries of a command name the same landmark, and say when one may be handled", async () => {
+Deno.test("all attempts of a command name the same landmark, and say when one may be handled", async () => {
   const reply: CommandAnswer = { kind: "reply", reply: "done" };
   const landmark = { sequence: 7, id: "e-7" };
   const later = { ...again, landmark: { sequence: 9, id: "e-9" } };
@@ -199,7 +199,7 @@ Deno.test("a landmark that would make a command too large is left out", async ()
   await assertRejects(() => router.send(message, { maxBytes: maxBytes - 1 }), RangeError, "takes");
 });
 
-Deno.test("messages of nodes that know no landmarks, or write others, are read all the same", () => {
+Deno.test("messages without landmarks, or with unknown ones, are still read", () => {
   const encode = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
   const strange = [undefined, null, 7, "7", {}, { sequence: 7 }, { sequence: -1, id: "e" }];
   strange.push({ sequence: 7, id: "" }, { sequence: 7, id: "x".repeat(201) });

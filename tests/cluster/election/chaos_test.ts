@@ -54,7 +54,7 @@ async function stopped(scene: Scene, slow: number): Promise<Reign[]> {
   return reignsOf(candidates.notes);
 }
 
-natsTest("A leader that was stopped does not believe in its lease any more", async (scene) => {
+natsTest("A leader that was stopped no longer believes in its lease", async (scene) => {
   const reigns = await stopped(scene, 1);
   assert(reigns.length >= 2);
   assert(checkReigns(reigns) > 0);

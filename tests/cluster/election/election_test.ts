@@ -22,7 +22,7 @@ natsTest("campaign() takes the lease, and renewals keep its term", async (scene)
   assertEquals((await endOf(lease)).reason, "resigned");
 });
 
-natsTest("A resigned lease is taken over at once, with a greater term", async (scene) => {
+natsTest("Another candidate takes a resigned lease at once, with a greater term", async (scene) => {
   const options = { lease: 60_000 };
   const [one, two] = [await open(scene, "a", options), await open(scene, "b", options)];
   const first = await one.campaign();
@@ -46,32 +46,35 @@ natsTest("A resigned lease is taken over at once, with a greater term", async (s
   await two[Symbol.asyncDispose]();
 });
 
-natsTest("The lease of a holder that is gone is taken when it has ended", async (scene) => {
-  const connection = await scene.connect();
-  const gone = await Election.open(connection, {
-    namespace: scene.namespace,
-    nodeId: "a",
-    ...SHORT,
-  });
-  const two = await open(scene, "b", SHORT);
-  const first = await gone.campaign();
-  const next = two.campaign({ signal: AbortSignal.timeout(30_000) });
-  const bucket = await openBucket(scene);
-  await renewals(bucket, 1);
-  await bucket.close();
-  await connection.close();
-  const order = await Promise.all([
-    endOf(first).then(() => performance.now()),
-    next.then(() => performance.now()),
-  ]);
-  assert(order[0] < order[1], "The lease was taken while it was valid");
-  assertEquals((await endOf(first)).reason, "expired");
-  assert((await next).term > first.term);
-  await gone[Symbol.asyncDispose]();
-  await two[Symbol.asyncDispose]();
-});
+natsTest(
+  "Another candidate takes the lease of a holder that is gone, once it has ended",
+  async (scene) => {
+    const connection = await scene.connect();
+    const gone = await Election.open(connection, {
+      namespace: scene.namespace,
+      nodeId: "a",
+      ...SHORT,
+    });
+    const two = await open(scene, "b", SHORT);
+    const first = await gone.campaign();
+    const next = two.campaign({ signal: AbortSignal.timeout(30_000) });
+    const bucket = await openBucket(scene);
+    await renewals(bucket, 1);
+    await bucket.close();
+    await connection.close();
+    const order = await Promise.all([
+      endOf(first).then(() => performance.now()),
+      next.then(() => performance.now()),
+    ]);
+    assert(order[0] < order[1], "The lease was taken while it was valid");
+    assertEquals((await endOf(first)).reason, "expired");
+    assert((await next).term > first.term);
+    await gone[Symbol.asyncDispose]();
+    await two[Symbol.asyncDispose]();
+  },
+);
 
-natsTest("Of five candidates one leads at a time, and terms only grow", async (scene) => {
+natsTest("Among five candidates one leads at a time, and terms only grow", async (scene) => {
   const elections = await Promise.all([..."abcde"].map((nodeId) => open(scene, nodeId)));
   const terms: number[] = [];
   let leading = 0;
@@ -107,27 +110,30 @@ natsTest("A campaign can be called off, and leaves nothing behind", async (scene
   await two[Symbol.asyncDispose]();
 });
 
-natsTest("What a campaign may have taken when it was called off is given back", async (scene) => {
-  const proxy = scene.proxy();
-  const options = { lease: 60_000 };
-  const one = await open(scene, "a", { ...options, url: proxy.url });
-  const two = await open(scene, "b", options);
-  const ends = new AbortController();
-  const meal = proxy.eatAcks(1);
-  const campaign = one.campaign({ signal: ends.signal });
-  await meal.done;
-  ends.abort(new Error("enough"));
-  const start = performance.now();
-  const next = two.campaign();
-  await assertRejects(() => campaign, Error, "enough");
-  const lease = await next;
-  assert(performance.now() < start + 30_000, "It has waited for the lease to end by itself");
-  assertEquals((await two.leader())?.term, lease.term);
-  await one[Symbol.asyncDispose]();
-  await two[Symbol.asyncDispose]();
-});
+natsTest(
+  "A campaign that was called off gives back the lease that it may have taken",
+  async (scene) => {
+    const proxy = scene.proxy();
+    const options = { lease: 60_000 };
+    const one = await open(scene, "a", { ...options, url: proxy.url });
+    const two = await open(scene, "b", options);
+    const ends = new AbortController();
+    const meal = proxy.eatAcks(1);
+    const campaign = one.campaign({ signal: ends.signal });
+    await meal.done;
+    ends.abort(new Error("enough"));
+    const start = performance.now();
+    const next = two.campaign();
+    await assertRejects(() => campaign, Error, "enough");
+    const lease = await next;
+    assert(performance.now() < start + 30_000, "It has waited for the lease to end by itself");
+    assertEquals((await two.leader())?.term, lease.term);
+    await one[Symbol.asyncDispose]();
+    await two[Symbol.asyncDispose]();
+  },
+);
 
-natsTest("changes() finds what was missed while cut off", async (scene) => {
+natsTest("changes() yields changes that were missed while cut off", async (scene) => {
   const proxy = scene.proxy();
   const observer = await open(scene, "observer", { url: proxy.url });
   const [one, two] = [await open(scene, "a"), await open(scene, "b")];

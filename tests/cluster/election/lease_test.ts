@@ -15,7 +15,7 @@ natsTest("A lease outlives its first time by its renewals", async (scene) => {
   await election[Symbol.asyncDispose]();
 });
 
-natsTest("A lease whose acknowledgement was lost is held all the same", async (scene) => {
+natsTest("A lease whose acknowledgement was lost is still held", async (scene) => {
   const proxy = scene.proxy();
   const election = await open(scene, "a", { attempt: 300, url: proxy.url });
   const meal = proxy.eatAcks(1);
@@ -53,7 +53,7 @@ natsTest("A resignation whose acknowledgement is lost frees the lease", async (s
 });
 
 natsTest(
-  "resign() says when the server does not answer, and can be called again",
+  "resign() throws when the server does not answer, and can be called again",
   async (scene) => {
     const proxy = scene.proxy();
     const election = await open(scene, "a", { attempt: 100, url: proxy.url });
@@ -69,25 +69,28 @@ natsTest(
   },
 );
 
-natsTest("A holder that is cut off knows that it is over before another leads", async (scene) => {
-  const proxy = scene.proxy();
-  const cut = await open(scene, "a", { ...SHORT, url: proxy.url });
-  const two = await open(scene, "b", SHORT);
-  const first = await cut.campaign();
-  const next = two.campaign().then((lease) => ({ lease, isOver: first.signal.aborted }));
-  proxy.refusing = true;
-  proxy.cut();
-  const { lease, isOver } = await next;
-  assert(isOver, "The one that was cut off still believes in its lease");
-  assertEquals((await endOf(first)).reason, "expired");
-  assert(lease.term > first.term);
-  proxy.refusing = false;
-  const again = cut.campaign();
-  await lease.resign();
-  assert((await again).term > lease.term);
-  await cut[Symbol.asyncDispose]();
-  await two[Symbol.asyncDispose]();
-});
+natsTest(
+  "A holder that is cut off knows that its lease is over before another leads",
+  async (scene) => {
+    const proxy = scene.proxy();
+    const cut = await open(scene, "a", { ...SHORT, url: proxy.url });
+    const two = await open(scene, "b", SHORT);
+    const first = await cut.campaign();
+    const next = two.campaign().then((lease) => ({ lease, isOver: first.signal.aborted }));
+    proxy.refusing = true;
+    proxy.cut();
+    const { lease, isOver } = await next;
+    assert(isOver, "The one that was cut off still believes in its lease");
+    assertEquals((await endOf(first)).reason, "expired");
+    assert(lease.term > first.term);
+    proxy.refusing = false;
+    const again = cut.campaign();
+    await lease.resign();
+    assert((await again).term > lease.term);
+    await cut[Symbol.asyncDispose]();
+    await two[Symbol.asyncDispose]();
+  },
+);
 
 natsTest("A lease that was over is not revived by a late acknowledgement", async (scene) => {
   const proxy = scene.proxy();
@@ -104,7 +107,7 @@ natsTest("A lease that was over is not revived by a late acknowledgement", async
   await election[Symbol.asyncDispose]();
 });
 
-natsTest("assertValid() tells the truth though the event loop was blocked", async (scene) => {
+natsTest("assertValid() is right even if the event loop was blocked", async (scene) => {
   const election = await open(scene, "a", SHORT);
   const lease = await election.campaign();
   lease.assertValid();
@@ -116,7 +119,7 @@ natsTest("assertValid() tells the truth though the event loop was blocked", asyn
   await election[Symbol.asyncDispose]();
 });
 
-natsTest("A lease that somebody else writes over is lost at the next renewal", async (scene) => {
+natsTest("A lease that another writer overwrites is lost at the next renewal", async (scene) => {
   const election = await open(scene, "a", SHORT);
   const lease = await election.campaign();
   const bucket = await openBucket(scene);
@@ -170,7 +173,7 @@ async function slowed(scene: Scene, ...times: readonly number[]) {
   return { election, lease: await election.campaign() };
 }
 
-natsTest("Time that an acknowledgement takes is not added to the lease", async (scene) => {
+natsTest("The time an acknowledgement takes is not added to the lease", async (scene) => {
   const { election, lease } = await slowed(scene, 500, 3000);
   assertEquals(lease.validFor, 13_500);
   // The renewal is sent at 500, and its acknowledgement comes at 3500; so it is from then on.
@@ -178,12 +181,15 @@ natsTest("Time that an acknowledgement takes is not added to the lease", async (
   await election[Symbol.asyncDispose]();
 });
 
-natsTest("A renewal that is heard of after the lease's end does not revive it", async (scene) => {
-  // Valid until 14,000; a renewal sent at 500 would make that 14,500, and is heard of at 14,200.
-  const { election, lease } = await slowed(scene, 500, 13_700);
-  await until(() => lease.signal.aborted || lease.validFor === 300);
-  assertEquals([lease.signal.aborted, lease.validFor], [true, 0]);
-  assertThrows(() => lease.assertValid());
-  assert((await election.campaign()).term > lease.term);
-  await election[Symbol.asyncDispose]();
-});
+natsTest(
+  "A renewal that is acknowledged after the lease's end does not revive it",
+  async (scene) => {
+    // Valid until 14,000; a renewal sent at 500 would make that 14,500, and is heard of at 14,200.
+    const { election, lease } = await slowed(scene, 500, 13_700);
+    await until(() => lease.signal.aborted || lease.validFor === 300);
+    assertEquals([lease.signal.aborted, lease.validFor], [true, 0]);
+    assertThrows(() => lease.assertValid());
+    assert((await election.campaign()).term > lease.term);
+    await election[Symbol.asyncDispose]();
+  },
+);

@@ -32,9 +32,9 @@ const IMPOSSIBLE: readonly [LeaseTimingOptions, string][] = [
   [{ renew: 0 }, "renew is 0"],
   [{ margin: -1 }, "margin is -1"],
   [{ attempt: 0.5 }, "attempt is 0.5"],
-  [{ renew: 7000 }, "two renewals (2 x 7000), one try (1000) and the margin (1000) take 16000"],
+  [{ renew: 7000 }, "two renewals (2 x 7000), one attempt (1000) and the margin (1000) take 16000"],
   [{ lease: 3000, margin: 2500 }, "make the lease longer or renew more often"],
-  [{ attempt: 9000 }, "one try (9000)"],
+  [{ attempt: 9000 }, "one attempt (9000)"],
 ];
 
 for (const [choices, reason] of IMPOSSIBLE) {

@@ -11,14 +11,14 @@ import {
 import { nextStatus } from "../../support/fixture.ts";
 
 clusterNodesTest(
-  "a NATS server that is killed under load costs no member its life",
+  "a NATS server that is killed under load costs no member its membership",
   async (hall, cluster) => {
     await othersDeath(hall, cluster, new Chaos(1, 0), { kills: 3, down: 1000 });
   },
 );
 
 clusterNodesTest(
-  "a member that crashes is told, though it was the only one on its server",
+  "a member that crashes is reported, though it was the only one on its server",
   async (hall, cluster) => {
     const nodes = [];
     for (const [at, { url }] of cluster.servers.entries()) {

@@ -68,7 +68,7 @@ nodesTest("when leader and oldest crash together, the next oldest takes over", a
   await membersAre(f!.discovery, "c", "d", "e", "f");
 });
 
-nodesTest("of two that coordinate at once, all views are in one order", async (hall) => {
+nodesTest("if two nodes coordinate at once, all views are in one order", async (hall) => {
   const leaderships = [new FakeLeadership(), new FakeLeadership(), new FakeLeadership()];
   const nodes: TestNode[] = [];
   for (const [at, leadership] of leaderships.entries()) {
@@ -102,7 +102,7 @@ nodesTest("of two that coordinate at once, all views are in one order", async (h
 });
 
 nodesTest(
-  "work of the coordinator runs on it alone, and ends when it does so no more",
+  "work of the coordinator runs on it alone, and ends when it stops coordinating",
   async (hall) => {
     const leadership = new FakeLeadership();
     leadership.set("a");
@@ -131,7 +131,7 @@ nodesTest(
 );
 
 nodesTest(
-  "an observer that is cut off takes nobody for dead, and comes back as another life",
+  "an observer that is cut off takes no node for dead, and comes back as another incarnation",
   async (hall) => {
     const proxy = hall.scene.proxy();
     const cut = await hall.join({ nodeId: "cut", ...SHORT }, { servers: proxy.url });
@@ -154,7 +154,7 @@ nodesTest(
 );
 
 nodesTest(
-  "a server that is away for longer than heartbeats last costs no member its life",
+  "a server that is away for longer than heartbeats last costs no member its membership",
   async (hall) => {
     const nodes: TestNode[] = [];
     for (const nodeId of ["a", "b", "c"]) nodes.push(await hall.join({ nodeId, ...SHORT }));
@@ -197,7 +197,7 @@ nodesTest(
 );
 
 clusterNodesTest(
-  "while the bucket is out of reach, and just after, nobody is taken for dead",
+  "while the bucket is out of reach, and just after, no node is taken for dead",
   async (hall, cluster) => {
     const [up, ...down] = cluster.servers;
     const nodes: TestNode[] = [];
@@ -219,7 +219,7 @@ clusterNodesTest(
 );
 
 nodesTest(
-  "a watch that is cut off for longer than traces stay is right again after one comparison",
+  "a watch that is cut off for longer than markers last is right again after one comparison",
   async (hall) => {
     const traces = { ...SHORT, markerTtl: 1000, reconcile: 1000 };
     const a = await hall.join({ nodeId: "a", ...traces });
@@ -245,7 +245,7 @@ nodesTest(
   },
 );
 
-nodesTest("a view that was lost is written anew, and versions still grow", async (hall) => {
+nodesTest("a lost view is written again, and versions still grow", async (hall) => {
   const a = await hall.join({ nodeId: "a" });
   const { discovery: b } = await hall.join({ nodeId: "b" });
   const { version } = await membersAre(b, "a", "b");
@@ -257,7 +257,7 @@ nodesTest("a view that was lost is written anew, and versions still grow", async
   assert(c.view.version > version);
 });
 
-nodesTest("what is no view is left as it is, and reported", async (hall) => {
+nodesTest("stored data that is no view is left as it is, and reported", async (hall) => {
   const reported = Promise.withResolvers<unknown>();
   const a = await hall.join({ nodeId: "a", onError: reported.resolve });
   const { view } = a.discovery;
@@ -279,7 +279,7 @@ nodesTest("a node whose server is gone for good can still be disposed of", async
   await hall.scene.server.restart();
 });
 
-nodesTest("a node that is out, and whose connection is closed, rests", async (hall) => {
+nodesTest("a node that is out of the view, and whose connection is closed, rests", async (hall) => {
   const a = await hall.join({ nodeId: "a" });
   const b = await hall.join({ nodeId: "b" });
   const { nodeId, incarnation } = b.discovery;

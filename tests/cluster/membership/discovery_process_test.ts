@@ -6,7 +6,7 @@ import { NodeProcess } from "./discovery_process.ts";
 const SHORT = { heartbeatTtl: 2000, heartbeat: 400 };
 
 nodesTest(
-  "a killed process is told from one that hangs, which its heartbeat tells",
+  "a killed process is distinguished from one that hangs, by its heartbeat",
   async (hall) => {
     const { scene: { namespace, server } } = hall;
     const { discovery: a } = await hall.join({ nodeId: "a", ...SHORT });
@@ -36,7 +36,7 @@ nodesTest(
 );
 
 nodesTest(
-  "a process that was frozen learns that it was taken for gone, and comes back as another life",
+  "a process that was frozen learns that it was taken for gone, and comes back as another incarnation",
   async (hall) => {
     const { scene: { namespace, server } } = hall;
     const { discovery: a } = await hall.join({ nodeId: "a", ...SHORT });

@@ -5,7 +5,7 @@ import { idsOf, membersAre, nextChange, nodesTest, viewIs } from "./discovery_be
 import { natsTest } from "../../support/fixture.ts";
 
 nodesTest(
-  "nodes that join are in the view of all, with what they say of themselves",
+  "nodes that join are in the view of all, with their descriptions",
   async (hall) => {
     const { discovery: a } = await hall.join({ nodeId: "a" });
     assertEquals(idsOf(a.view), ["a"]);
@@ -52,7 +52,7 @@ nodesTest(
   },
 );
 
-nodesTest("a node that retires stays a member, and coordinates no more", async (hall) => {
+nodesTest("a node that retires remains a member, and no longer coordinates", async (hall) => {
   const { discovery: a } = await hall.join({ nodeId: "a" });
   const { discovery: b } = await hall.join({ nodeId: "b" });
   await a.retire();

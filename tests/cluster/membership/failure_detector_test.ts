@@ -43,7 +43,7 @@ class Observer {
 const deaf = (...nodes: string[]) =>
   Object.fromEntries(nodes.map((node) => [node, "no responders" as const]));
 
-Deno.test("a node on whose subject nobody listens for 2.5 s without a gap has crashed", () => {
+Deno.test("a node on whose subject nothing listens for 2.5 s without a gap has crashed", () => {
   const observer = new Observer(3);
   observer.observe(2500, deaf("n1"));
   assertEquals(observer.verdict("n1"), "suspected");
@@ -52,7 +52,7 @@ Deno.test("a node on whose subject nobody listens for 2.5 s without a gap has cr
   assertEquals(observer.verdict("n0"), "alive");
 });
 
-Deno.test("one answer begins the count anew, and so does one ping that somebody may have heard", () => {
+Deno.test("one answer restarts the count, and so does one ping that may have been heard", () => {
   for (const outcome of ["answered", "timeout"] as const) {
     const observer = new Observer(3);
     observer.observe(2500, deaf("n1"));
@@ -64,13 +64,13 @@ Deno.test("one answer begins the count anew, and so does one ping that somebody 
   }
 });
 
-Deno.test("a node that does not answer while somebody listens is never taken for crashed", () => {
+Deno.test("a node that does not answer is not taken for crashed while something listens", () => {
   const observer = new Observer(3);
   observer.observe(60_000, { n1: "timeout" });
   assertEquals(observer.verdict("n1"), "suspected");
 });
 
-Deno.test("an observer that was cut off, or did not observe for a while, begins anew", () => {
+Deno.test("an observer that was cut off, or did not observe for a while, starts its counts again", () => {
   const cut = new Observer(3);
   cut.observe(2500, deaf("n1"));
   cut.observe(250, { n0: "unsent" });
@@ -85,7 +85,7 @@ Deno.test("an observer that was cut off, or did not observe for a while, begins 
   assertEquals(blocked.verdict("n1"), "crashed");
 });
 
-Deno.test("a verdict that is old is none", () => {
+Deno.test("an old verdict does not count", () => {
   const observer = new Observer(3);
   observer.observe(3000, deaf("n1"));
   assertEquals(observer.verdict("n1"), "crashed");
@@ -109,7 +109,7 @@ Deno.test("nodes that fall silent one after another have crashed", () => {
   for (const node of ["n0", "n1", "n2"]) assertEquals(observer.verdict(node), "crashed");
 });
 
-Deno.test("all nodes of one server that fall silent together are an outage, those of several are not", () => {
+Deno.test("all nodes of one server that fall silent together are an outage, nodes of several are not", () => {
   const together = new Observer(8, (at) => at < 2 ? "s1" : "s2");
   together.observe(3000, deaf("n0", "n1"));
   assertEquals([together.verdict("n0"), together.verdict("n1")], ["outage", "outage"]);
@@ -129,7 +129,7 @@ Deno.test("a node that has never answered counts to the server that its heartbea
   assertEquals([observer.verdict("n0"), observer.verdict("young")], ["outage", "outage"]);
 });
 
-Deno.test("who is slow to come back from an outage is not left to be taken for crashed", () => {
+Deno.test("a node that is slow to come back from an outage is still taken for crashed", () => {
   const observer = new Observer(8, (at) => at < 2 ? "s1" : "s2");
   observer.observe(1500, deaf("n0", "n1"));
   observer.observe(3000, deaf("n0")); // The other one is back.
@@ -148,7 +148,7 @@ Deno.test("a node that falls silent when a NATS server goes may be on its way to
   assertEquals(observer.verdict("n1"), "crashed", "that was long after");
 });
 
-Deno.test("of all ways to observe, none takes a node for crashed that did not go 2.5 s unheard", () => {
+Deno.test("no way to observe takes a node for crashed that was not unheard for 2.5 s", () => {
   const outcomes = fc.constantFrom<PingOutcome>(
     "answered",
     "no responders",

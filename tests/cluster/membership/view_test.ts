@@ -71,7 +71,7 @@ Deno.test("versions grow by one with each change, and a step that changes nothin
   }));
 });
 
-Deno.test("a life of a node that has gone is never a member again, and no node is there twice", () => {
+Deno.test("an incarnation that has left is never a member again, and no node is listed twice", () => {
   fc.assert(fc.property(steps, (steps) => {
     const gone = new Set<string>();
     let before = EMPTY_VIEW;
@@ -88,18 +88,18 @@ Deno.test("a life of a node that has gone is never a member again, and no node i
   }));
 });
 
-Deno.test("members stand in the order in which they joined", () => {
+Deno.test("members are listed in the order in which they joined", () => {
   const view = viewsOf([join("b"), join("a"), join("c"), join("b", "2")]).at(-1)!;
   assertEquals(view.members.map(({ nodeId }) => nodeId), ["a", "c", "b"]);
   assertEquals(view.departed, [{ nodeId: "b", incarnation: "1", how: "replaced" }]);
 });
 
-Deno.test("an earlier life of a node does not take the place of a later one", () => {
+Deno.test("an earlier incarnation does not take the place of a later one", () => {
   const views = viewsOf([join("a", "2"), join("a", "1"), join("a", "2")]);
   assertEquals(views.map(({ version }) => version), [0, 1, 1, 1]);
 });
 
-Deno.test("what is stored is what is read", () => {
+Deno.test("a view survives being stored and read again", () => {
   fc.assert(fc.property(steps, (steps) => {
     const view = viewsOf(steps).at(-1)!;
     if (view.version > 0) {
@@ -116,7 +116,7 @@ Deno.test("what is stored is what is read", () => {
   }));
 });
 
-Deno.test("what is no view is refused, and so is one of a later format", () => {
+Deno.test("data that is no view is refused, and so is a view of a later format", () => {
   const good = JSON.parse(new TextDecoder().decode(encodeView(viewsOf([join("a")]).at(-1)!, "w")));
   const [member] = good.members;
   const bad: unknown[] = [

@@ -33,7 +33,7 @@ function findsBroken(rule: keyof Rules, bounds: Partial<Bounds>, promise: RegExp
   assert(violation.trace.length > 0);
 }
 
-Deno.test("a shard moves safely where two messages or outcomes are lost, doubled or late", () => {
+Deno.test("a shard moves safely if two messages or outcomes are lost, doubled or late", () => {
   visit({ maps: 1, saves: 1, looks: 1, faults: 2 }, 60_000, [
     "a fence that _ gave up on arrives, which is stored",
     "a save that _ gave up on arrives, which is stored",
@@ -46,7 +46,7 @@ Deno.test("a shard moves safely where two messages or outcomes are lost, doubled
   ]);
 });
 
-Deno.test("a shard moves safely where any process crashes at any time and comes back", () => {
+Deno.test("a shard moves safely if any process crashes at any time and comes back", () => {
   visit({ maps: 1, saves: 1, looks: 1, crashes: 1 }, 200_000, [
     "_ is told that _ is no more",
     "_ starts",
@@ -58,7 +58,7 @@ Deno.test("a shard moves safely to and fro while processes are slow and maps com
   visit({ maps: 2 }, 80_000, ['_ hears "newer"', "the stream takes _'s claim, which is refused"]);
 });
 
-Deno.test("a shard moves safely where any process leaves at any time", () => {
+Deno.test("a shard moves safely if any process leaves at any time", () => {
   visit({ maps: 1, leaves: 1 }, 150_000, ["_ has left", "_ has drained"]);
 });
 
@@ -82,11 +82,11 @@ for (const bounds of LONG) {
 
 const ONE_MOVE = { maps: 1, saves: 1, looks: 1, faults: 1 };
 
-Deno.test("control: without the claim on saves, events come to lie between others' fences", () => {
+Deno.test("control: without the claim on saves, events are stored between others' fences", () => {
   findsBroken("guard", ONE_MOVE, /^an event of A1 is stored where .. has (claimed|released) it$/);
 });
 
-Deno.test("control: without the claim on looks, a deposed owner answers from what is stale", () => {
+Deno.test("control: without the claim on reads, a deposed owner answers from stale data", () => {
   findsBroken("marker", ONE_MOVE, /^A1 answers from 0 events, and 1 were acknowledged$/);
 });
 
@@ -110,6 +110,6 @@ Deno.test("control: with a release that is no compare-and-set, a successor is ov
   findsBroken("swap", ONE_MOVE, /^A1 writes the fence under map 1, and it held map 2 of B1$/);
 });
 
-Deno.test("control: with no claim by force, a lost message leaves a shard unserved for ever", () => {
+Deno.test("control: with no claim by force, a lost message leaves a shard unserved permanently", () => {
   findsBroken("force", ONE_MOVE, /^nothing leads from here to where it should$/);
 });

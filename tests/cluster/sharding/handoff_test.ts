@@ -44,7 +44,7 @@ Deno.test("a free shard is claimed, replayed up to the claim, and served", () =>
   assertEquals(after(...SERVING).state.phase, "serving");
 });
 
-Deno.test("a shard that moves away is drained, then released, then told to be free", () => {
+Deno.test("a shard that moves away is drained, then released, then reported free", () => {
   assertEquals(after(...SERVING, notMine(2)).effects, ["drain 5"]);
   assertEquals(after(...SERVING, { kind: "asked", mapVersion: 2 }).effects, ["drain 5"]);
   const drained = [...SERVING, notMine(2), { kind: "drained", claim: 5 } as const];
@@ -54,7 +54,7 @@ Deno.test("a shard that moves away is drained, then released, then told to be fr
   assertEquals([state.phase, state.claim, ...effects], ["idle", 0, "answer released"]);
 });
 
-Deno.test("a process that leaves gives up what it has, and takes nothing any more", () => {
+Deno.test("a process that leaves releases its shards, and takes none any more", () => {
   assertEquals(after(...SERVING, { kind: "leave" }).effects, ["drain 5"]);
   assertEquals(after({ kind: "leave" }, mine(2)).state.phase, "idle");
 });
@@ -76,7 +76,7 @@ Deno.test("the holder of a shard is asked once; without an answer the shard is c
   }
 });
 
-Deno.test("a later life of the same node is asked as any other", () => {
+Deno.test("a later incarnation of the same node is asked like any other", () => {
   assertEquals(after(mine(3), read(fence("a", 2, "claimed", "2"))).state.phase, "asking");
 });
 
@@ -100,7 +100,7 @@ Deno.test("a deposed owner stops at once, and claims again only over an older ma
   assertEquals(after(...SERVING, { kind: "fenced", claim: 4 }).state.phase, "serving");
 });
 
-Deno.test("who holds a shard by a newer map says so; who has nothing says that at once", () => {
+Deno.test("a holder under a newer map says so; a process without the shard says that at once", () => {
   assertEquals(after(...SERVING, mine(4), { kind: "asked", mapVersion: 3 }).effects, [
     "answer newer",
   ]);
@@ -109,7 +109,7 @@ Deno.test("who holds a shard by a newer map says so; who has nothing says that a
   assertEquals([waits.state.phase, waits.effects], ["claiming", []]);
 });
 
-Deno.test("a claim that came too late is released, an unknown one looked for", () => {
+Deno.test("a claim that came too late is released, an unknown one is read back", () => {
   assertEquals(after(mine(1), read(), notMine(2), claimed(5)).effects, ["release 5"]);
   assertEquals(after(mine(1), read(), { kind: "unclaimed" }).effects, ["answer released", "read"]);
   assertEquals(after(mine(1), read(), { kind: "refused" }).effects, ["answer released", "read"]);

@@ -104,7 +104,7 @@ const alone = nextShardMap(empty, planShards(empty, [lifeOf("a")]));
 const ownedBy = (map: ShardMap | undefined, nodeId: string) =>
   map?.shards.filter((owner) => owner?.nodeId === nodeId).length;
 
-Deno.test("no more shards are on the move at once than allowed, whatever changed there is", async () => {
+Deno.test("no more shards are on the move at once than allowed, whatever changed", async () => {
   const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
   while (bed.maps.length === 0) await bed.askedAgain(1);
   for (let round = 1; round <= 8; round++) {
@@ -119,7 +119,7 @@ Deno.test("no more shards are on the move at once than allowed, whatever changed
   assertEquals(bed.maps.length, 8);
 });
 
-Deno.test("shards of a node that has gone do not wait for those on the move", async () => {
+Deno.test("shards of a node that is gone do not wait for those on the move", async () => {
   const both = nextShardMap(alone, planShards(alone, [lifeOf("a"), lifeOf("b")]));
   const bed = new Bed(both, lifeOf("a"), lifeOf("b"), lifeOf("c"));
   while (bed.maps.length === 0) await bed.askedAgain(1);
@@ -133,7 +133,7 @@ Deno.test("shards of a node that has gone do not wait for those on the move", as
   await bed.end();
 });
 
-Deno.test("a shard that is served stays until the node that is to have it follows the map", async () => {
+Deno.test("a served shard keeps its owner until the new one follows the map", async () => {
   const bed = new Bed(alone, lifeOf("a"));
   await bed.askedAgain(1);
   bed.silent.add("b");
@@ -147,7 +147,7 @@ Deno.test("a shard that is served stays until the node that is to have it follow
   await bed.end();
 });
 
-Deno.test("nothing is planned for members of whom newer ones are known in the bucket", async () => {
+Deno.test("nothing is planned while the bucket knows newer members", async () => {
   const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
   bed.stands(2);
   const looked = bed.looked;
@@ -158,7 +158,7 @@ Deno.test("nothing is planned for members of whom newer ones are known in the bu
   await bed.end();
 });
 
-Deno.test("a map that cannot be read is told of, and dealing goes on when it can be", async () => {
+Deno.test("an unreadable map is reported, and assigning goes on once it can be read", async () => {
   const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
   bed.holds("{}");
   while (bed.reports.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));

@@ -26,11 +26,11 @@ const map: fc.Arbitrary<ShardMap> = fc.record(
 Deno.test("the empty map has version 0 and no owners", () => {
   assertEquals(emptyShardMap(2), { version: 0, shards: [undefined, undefined] });
   for (const bad of [0, -1, 1.5, NaN]) {
-    assertThrows(() => emptyShardMap(bad), RangeError, "no number of shards");
+    assertThrows(() => emptyShardMap(bad), RangeError, "not a number of shards");
   }
 });
 
-Deno.test("nextMap() moves no more served shards at once than it may, and gets there", () => {
+Deno.test("nextShardMap() moves no more served shards at once than allowed, and gets there", () => {
   const two = [a!, b!];
   const empty = emptyShardMap(60);
   let current = nextShardMap(empty, planShards(empty, two));
@@ -84,7 +84,7 @@ Deno.test("moves are taken from their owners in turn", () => {
   assertEquals(next, { version: 2, shards: [C, C, A, A, C, B] });
 });
 
-Deno.test("shards of those who are gone all move, beside those that may", () => {
+Deno.test("shards of owners that are gone all move, beside those that may", () => {
   const current: ShardMap = { version: 5, shards: [A, A, B, B, undefined] };
   const options = { maxMoves: 1, gone: (it: NodeIncarnation) => it.nodeId === "a" };
   const next = nextShardMap(current, new Array(5).fill(C), options);
@@ -102,20 +102,20 @@ Deno.test("shards of an owner that is leaving move by the bound", () => {
   assertEquals(next.shards, [B, B, A, B, B, B]);
 });
 
-Deno.test("nextMap() gives the same map where there is nothing to do", () => {
+Deno.test("nextShardMap() returns the same map if there is nothing to do", () => {
   const current: ShardMap = { version: 3, shards: [A, undefined] };
   assertStrictEquals(nextShardMap(current, [{ ...A! }, undefined]), current);
   assertStrictEquals(nextShardMap(current, [B, undefined], { maxMoves: 0 }), current);
   assertStrictEquals(nextShardMap(current, [A, undefined], { seen: 3 }), current);
 });
 
-Deno.test("a map that was lost goes on above the versions that the fences hold", () => {
+Deno.test("a lost map continues above the versions that the fences hold", () => {
   const current: ShardMap = { version: 0, shards: [A] };
   assertEquals(nextShardMap(current, [A], { seen: 41 }), { version: 42, shards: [A] });
   assertEquals(nextShardMap(current, [B], { seen: 41 }), { version: 42, shards: [B] });
 });
 
-Deno.test("nextMap() refuses what cannot be", () => {
+Deno.test("nextShardMap() refuses impossible input", () => {
   const current: ShardMap = { version: 1, shards: [A] };
   assertThrows(() => nextShardMap(current, []), RangeError, "one has 1 shards, the other 0");
   for (const maxMoves of [-1, NaN]) {
@@ -158,14 +158,14 @@ Deno.test("the stored form of a map does not change", () => {
   assertEquals(parseShardMap(stored), map);
 });
 
-Deno.test("what is no map is refused, and why is said", () => {
+Deno.test("text that is no map is refused, with the reason", () => {
   const good = { format: 1, version: 7, owners: [["a", "1"], ["b", "1"]], shards: [0, 1, -1] };
   const bad: [text: string, problem: string][] = [
     ["", "it is not JSON"],
     ["{", "it is not JSON"],
     ["null", "it is no object"],
     ["[]", "it is no object"],
-    ["{}", "its format is missing, and 1 is known here"],
+    ["{}", "its format is missing, and this version reads 1"],
     [JSON.stringify({ ...good, format: 2 }), "its format is 2"],
     [JSON.stringify({ ...good, version: -1 }), "its version -1 is not"],
     [JSON.stringify({ ...good, version: "7" }), 'its version "7" is not'],

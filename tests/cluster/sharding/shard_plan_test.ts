@@ -94,7 +94,7 @@ const cluster = fc.array(
   list.filter((it, at) => list.findIndex((other) => isSameIncarnation(it, other)) === at)
 );
 
-Deno.test("a plan gives everybody its exact share rounded, with the fewest moves there are", () => {
+Deno.test("a plan gives each member its exact share rounded, with the fewest moves", () => {
   fc.assert(fc.property(
     fc.integer({ min: 1, max: 120 }),
     fc.array(cluster, { minLength: 1, maxLength: 6 }),
@@ -237,12 +237,12 @@ Deno.test("nodes that come back at the same time get each its own shards again",
   assertEquals(target.map((owner) => owner!.nodeId), shards.map((owner) => owner!.nodeId));
 });
 
-Deno.test("what is left over by rounding goes to those who lose most by it", () => {
+Deno.test("shards left over by rounding go to those that lose most by it", () => {
   const among = members([1, 2]);
   assertEquals(countsOf(settled(10, among).shards, among), [3, 7]);
 });
 
-Deno.test("a share that is whole stays whole, whatever floating point makes of it", () => {
+Deno.test("a whole share remains whole in spite of floating point", () => {
   const among = members([1, 2, 7].map((weight) => weight * 0.1));
   const [first, , last] = among;
   const shards = [first, last, last, last, last];
@@ -258,7 +258,7 @@ Deno.test("capacities may be as large and as small as numbers are", () => {
   assertEquals(countsOf(settled(10, among).shards, among), new Array(10).fill(1));
 });
 
-Deno.test("planShards() refuses members that cannot be", () => {
+Deno.test("planShards() refuses impossible members", () => {
   const map = emptyShardMap(4);
   for (const bad of [NaN, -1, Infinity]) {
     assertThrows(() => planShards(map, [member("a", bad)]), RangeError, `capacity ${bad} of "a"`);

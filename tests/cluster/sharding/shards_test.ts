@@ -127,7 +127,7 @@ Deno.test("commands that do not end keep a shard no longer than the timeout", as
   assertEquals(served(b).length, 4);
 });
 
-Deno.test("whoever is no member is not asked, and its shards are taken", async () => {
+Deno.test("a process that is no member is not asked, and its shards are taken", async () => {
   await using bed = new Bed();
   const a = bed.node("a", { drained: () => new Promise(() => {}) });
   const b = bed.node("b");
@@ -142,7 +142,7 @@ Deno.test("whoever is no member is not asked, and its shards are taken", async (
   assertEquals(served(a), [1, 2, 3]);
 });
 
-Deno.test("leave() gives all up, and no map brings anything back", async () => {
+Deno.test("leave() releases all shards, and no map brings one back", async () => {
   await using bed = new Bed();
   const a = bed.node("a");
   a.learn(mapOf(1, "a", "a", "a", "a"));

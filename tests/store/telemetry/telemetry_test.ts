@@ -124,7 +124,7 @@ Deno.test("what is saved is as it was given, with an SDK too", async () => {
   assertEquals(await store.getEvents("order-1"), given);
 });
 
-Deno.test("what goes wrong is in the spans, and an SDK changes nothing about it", async () => {
+Deno.test("errors are in the spans, and an SDK changes nothing about them", async () => {
   const namespace = uniqueNamespace();
   await using store = new InMemoryEventStore({ namespace });
   await store.saveEvent(event(1));

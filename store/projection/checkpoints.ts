@@ -4,13 +4,13 @@ import { beginning, type PartitionState, type ProjectionControl, ProjectionKeys 
 /** The checkpoints of a projection: its control, for all processes, and each partition's state. */
 export class ProjectionCheckpoints<Tx> {
   /** Keeps the texts. */
-  readonly checkpoints: CheckpointStore<Tx>;
+  readonly store: CheckpointStore<Tx>;
   /** Their keys. */
   readonly keys: ProjectionKeys;
 
   /** The checkpoints of the projection `name`. */
-  constructor(checkpoints: CheckpointStore<Tx>, name: string) {
-    this.checkpoints = checkpoints;
+  constructor(store: CheckpointStore<Tx>, name: string) {
+    this.store = store;
     this.keys = new ProjectionKeys(name);
   }
 
@@ -32,7 +32,7 @@ export class ProjectionCheckpoints<Tx> {
   ): Promise<ProjectionControl> {
     const key = this.keys.control;
     for (;;) {
-      const saved = await this.checkpoints.load(key);
+      const saved = await this.store.load(key);
       const before = saved === undefined
         ? { active: { version: 1, partitions }, latest: 1, paused: false, retries: {}, nonce: "" }
         : JSON.parse(saved.body) as ProjectionControl;
@@ -41,9 +41,9 @@ export class ProjectionCheckpoints<Tx> {
       const control = { ...after, nonce: crypto.randomUUID() };
       const revision = (saved?.revision ?? 0) + 1;
       const next = { revision, body: JSON.stringify(control) };
-      if (also === undefined || this.checkpoints.transaction === undefined) {
+      if (also === undefined || this.store.transaction === undefined) {
         await also?.(control, undefined as Tx);
-        if (await this.checkpoints.save(key, next)) return control;
+        if (await this.store.save(key, next)) return control;
       } else if (await this.#together(key, next, (tx) => also(control, tx))) return control;
     }
   }
@@ -55,9 +55,9 @@ export class ProjectionCheckpoints<Tx> {
   ): Promise<boolean> {
     const stale = new Error("stale");
     try {
-      await this.checkpoints.transaction!(async (tx) => {
+      await this.store.transaction!(async (tx) => {
         await also(tx);
-        if (!await this.checkpoints.save(key, next, tx)) throw stale;
+        if (!await this.store.save(key, next, tx)) throw stale;
       });
       return true;
     } catch (error) {
@@ -72,7 +72,7 @@ export class ProjectionCheckpoints<Tx> {
     partition: number,
     identity: string,
   ): Promise<{ readonly revision: number; readonly state: PartitionState }> {
-    const saved = await this.checkpoints.load(this.keys.partition(version, partition));
+    const saved = await this.store.load(this.keys.partition(version, partition));
     return saved === undefined
       ? { revision: 0, state: beginning(identity) }
       : { revision: saved.revision, state: JSON.parse(saved.body) };
@@ -85,7 +85,7 @@ export class ProjectionCheckpoints<Tx> {
       if (state.retired) return state;
       const retired = { ...state, owner: crypto.randomUUID(), retired: true };
       const next = { revision: revision + 1, body: JSON.stringify(retired) };
-      if (await this.checkpoints.save(this.keys.partition(version, partition), next)) {
+      if (await this.store.save(this.keys.partition(version, partition), next)) {
         return retired;
       }
     }

@@ -34,12 +34,17 @@ async function main(args: readonly string[]): Promise<number> {
     stop();
   }
   const { passed, failed, ignored } = report.totals;
+  if (run.stopped) {
+    report.end();
+    console.log("The run was ended early by a signal");
+    return 1;
+  }
   if (passed + failed + ignored === 0) {
     const what = [...words, ...flags].join(" ");
     throw new RangeError(`Cannot find a test file, or the name of a test, by ${what || "nothing"}`);
   }
   report.end();
-  return failed === 0 && !run.stopped ? 0 : 1;
+  return failed === 0 ? 0 : 1;
 }
 
 /** Runs `deno test` in our place, where its own output is what is wanted. */

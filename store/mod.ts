@@ -23,7 +23,7 @@ export { appendEvents, type AppendReceipt, type EventDraft } from "./append.ts";
 export { type Codec, FORGOTTEN, type Forgotten } from "./codec.ts";
 export type { Decider, Decision, Evolution } from "./command/decider.ts";
 export { execute } from "./command/execute.ts";
-export type { ExecuteOptions, ExecuteResult } from "./command/pending_command.ts";
+export type { CommandCause, ExecuteOptions, ExecuteResult } from "./command/pending_command.ts";
 export {
   rehydrate,
   type RehydrateOptions,
@@ -40,6 +40,7 @@ export {
   CommandFailedError,
   type CommandFailure,
   CommandOutcomeUnknownError,
+  CommandRefusedError,
   CorruptEventError,
   EventTooLargeError,
   FencedError,

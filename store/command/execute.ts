@@ -1,4 +1,5 @@
-import { ActorQueue } from "./actor_queue.ts";
+import { ActorQueue, type QueueParts } from "./actor_queue.ts";
+import { checkCommand } from "./command_options.ts";
 import type { Decider } from "./decider.ts";
 import { SavePace } from "./save_pace.ts";
 import {
@@ -7,8 +8,10 @@ import {
   type ExecuteResult,
   PendingCommand,
 } from "./pending_command.ts";
+import { CommandMemory } from "./handled_before.ts";
 import { policyOf } from "./rehydrate.ts";
 import { StateCache } from "./state_cache.ts";
+import { commandLogOf } from "../command_log.ts";
 import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
 import { cacheOwnerOf } from "../store_view.ts";
@@ -17,11 +20,9 @@ import { cacheOwnerOf } from "../store_view.ts";
 const KEPT_STATES = 1000;
 
 /** Shared by all commands on one store. */
-interface CommandQueues {
+interface CommandQueues extends QueueParts {
   /** Only those of actors with commands under way. */
   readonly queues: Map<string, ActorQueue>;
-  readonly states: StateCache;
-  readonly pace: SavePace;
 }
 
 const queuesByStore = new WeakMap<EventStore, CommandQueues>();
@@ -86,11 +87,7 @@ export async function execute<State, Command, E extends Event = Event>(
 ): Promise<ExecuteResult<State, E>> {
   const { timeout = 10_000, signal, snapshots } = options;
   signal?.throwIfAborted();
-  if (!(timeout >= 1 && timeout < 2 ** 31)) {
-    throw new RangeError(
-      `Cannot execute the command: timeout is ${timeout}, not from 1 to ${2 ** 31 - 1}`,
-    );
-  }
+  checkCommand(options, commandLogOf(store));
   if (snapshots !== undefined) policyOf(snapshots);
   const rules = decider as unknown as AnyDecider;
   const job = new PendingCommand(actorId, rules, command, options, timeout);
@@ -103,24 +100,28 @@ function queuesOf(store: EventStore): CommandQueues {
   let commands = queuesByStore.get(store);
   if (commands === undefined) {
     const owner = cacheOwnerOf(store);
-    const { states, pace } = owner === store
-      ? { states: new StateCache(KEPT_STATES), pace: new SavePace() }
-      : queuesOf(owner);
-    commands = { queues: new Map(), states, pace };
+    const { queues: _, ...shared } = owner === store ? newParts(store) : queuesOf(owner);
+    commands = { queues: new Map(), ...shared };
     queuesByStore.set(store, commands);
   }
   return commands;
 }
 
+function newParts(store: EventStore): CommandQueues {
+  const log = commandLogOf(store);
+  const memory = log && new CommandMemory(log);
+  return { queues: new Map(), states: new StateCache(KEPT_STATES), pace: new SavePace(), memory };
+}
+
 function enqueue(
-  { queues, states, pace }: CommandQueues,
+  { queues, ...parts }: CommandQueues,
   store: EventStore,
   job: PendingCommand,
 ): void {
   const { actorId } = job;
   const queue = queues.get(actorId);
   if (queue !== undefined) return queue.push(job);
-  const opened = new ActorQueue(store, actorId, states, pace);
+  const opened = new ActorQueue(store, actorId, parts);
   opened.push(job);
   queues.set(actorId, opened);
   opened.drain(() => queues.delete(actorId));

@@ -8,6 +8,8 @@ export interface Member {
   readonly events: readonly PreparedEvent[];
   /** The command that led to them. */
   readonly command?: string | undefined;
+  /** What is stored if there are no events. */
+  readonly receipt?: Receipt | undefined;
 }
 
 /** Events that one command led to. */
@@ -22,8 +24,9 @@ export interface SavePart {
 export function membersOf(
   parts: readonly SavePart[],
   events: readonly PreparedEvent[],
+  receipt?: Receipt,
 ): readonly Member[] {
-  if (parts.length === 1) return [{ events, command: parts[0]!.command }];
+  if (parts.length === 1) return [{ events, command: parts[0]!.command, receipt }];
   let start = 0;
   return parts.map(({ events: count, command }) => {
     const part = events.slice(start, start + count);
@@ -57,6 +60,7 @@ export interface Run {
 
 /** The outcome of a command that led to no event. */
 export interface Receipt {
+  readonly actorId: string;
   /** The actor's version. */
   readonly version: number;
   /** The outcome, encoded. */
@@ -126,7 +130,8 @@ export function divide(members: readonly Member[], maxBytes: number): Division {
     } else {
       const first = { run: runs.length, index: 0 };
       for (const { run } of parts) runs.push(run);
-      places.push({ first, last: { run: runs.length - 1, index: runs.at(-1)!.events.length - 1 } });
+      const { events } = runs.at(-1)!;
+      places.push({ first, last: { run: runs.length - 1, index: Math.max(0, events.length - 1) } });
       // A part of a save shares its message with no other save.
       size = parts.length === 1 ? part!.size : undefined;
     }
@@ -141,7 +146,15 @@ function lone({ events, command }: Member): Run {
 }
 
 /** The runs of one save. */
-function partsOf({ events, command }: Member, maxBytes: number): { run: Run; size: Size }[] {
+function partsOf(
+  { events, command, receipt }: Member,
+  maxBytes: number,
+): { run: Run; size: Size }[] {
+  if (receipt !== undefined) {
+    const saves = [{ events: 0, count: 0, command }];
+    const run = { actorId: receipt.actorId, events, index: 0, saves, receipt };
+    return [{ run, size: { events: MAX_RUN, headers: 0, bodies: receipt.body.length } }];
+  }
   const parts: { run: Run; size: Size }[] = [];
   const count = events.length;
   for (let start = 0; start < count;) {

@@ -43,7 +43,7 @@ type Register<Tx> = (name: string, run: (open: Open<Tx>) => Promise<void>) => vo
  *   create: () => new InMemoryCheckpointStore(),
  *   capabilities: { reopen: false },
  * });
- * await tests.get("a save follows on the revision that stands, or changes nothing")!();
+ * await tests.get("a save needs the stored revision, or changes nothing")!();
  * ```
  */
 export function checkpointStoreSuite<Tx = undefined>(suite: CheckpointStoreSuite<Tx>): void {
@@ -70,11 +70,11 @@ export function checkpointStoreSuite<Tx = undefined>(suite: CheckpointStoreSuite
 }
 
 function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
-  test("nothing stands at a key that was never saved", async (open) => {
+  test("a key that was never saved has no entry", async (open) => {
     equal(await (await open()).load("orders.control"), undefined, "what stands");
   });
 
-  test("a save follows on the revision that stands, or changes nothing", async (open) => {
+  test("a save needs the stored revision, or changes nothing", async (open) => {
     const store = await open();
     const save = (revision: number, body: string) => store.save("orders.1.0", { revision, body });
     equal(await save(2, "too early"), false, "a second revision without a first");
@@ -89,7 +89,7 @@ function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
     equal(await save(20, "late"), false, "the last revision once more");
   });
 
-  test("keys are apart", async (open) => {
+  test("keys are independent", async (open) => {
     const store = await open();
     const keys = ["orders.control", "orders.1.0", "orders.1.00", "orders.1.1", "order=73.1.0"];
     for (const [at, key] of keys.entries()) {
@@ -100,7 +100,7 @@ function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
     }
   });
 
-  test("bodies come back as they were", async (open) => {
+  test("bodies come back unchanged", async (open) => {
     const store = await open();
     const bodies = ["{}", "\"'\\\n\r\t\u2028", "Grüße 🚀", "x".repeat(100_000), " 1 2 "];
     for (const [at, body] of bodies.entries()) {
@@ -109,7 +109,7 @@ function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
     }
   });
 
-  test("of many saves at one revision exactly one wins", async (open) => {
+  test("exactly one of many saves at one revision wins", async (open) => {
     const store = await open();
     for (let revision = 1; revision <= 5; revision++) {
       const outcomes = await Promise.all(
@@ -163,7 +163,7 @@ function transactions<Tx>(test: Register<Tx>): void {
     equal(await store.save("orders.1.0", { revision: 2, body: "now" }), true, "a later save");
   });
 
-  test("of many transactions at one revision exactly one commits", async (open) => {
+  test("exactly one of many transactions at one revision commits", async (open) => {
     const store = await open();
     if (store.transaction === undefined) return;
     for (let revision = 1; revision <= 5; revision++) {

@@ -21,7 +21,7 @@ export function acrossNodes(test: BusTest): void {
     }
   });
 
-  test("patterns and filters hold for what other nodes publish", async (bus, peer) => {
+  test("patterns and filters apply to events that other nodes publish", async (bus, peer) => {
     const subscription = peer.subscribe("*.eu", { eventTypes: ["A", "B"], actorPattern: "o*" });
     await reach(bus, subscription, "orders.eu", { eventType: "A", actorId: "o" });
     await reach(bus, subscription, "orders.eu", { eventType: "B", actorId: "o" });

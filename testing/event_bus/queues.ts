@@ -83,7 +83,7 @@ export function endings(test: BusTest): void {
     equal(await waiting, []);
   });
 
-  test("on disposal of the bus a loop ends after what is queued", async (bus) => {
+  test("on disposal of the bus a loop ends after the queued events", async (bus) => {
     const subscription = bus.subscribe("orders");
     await bus.publish("orders", sample({ version: 1 }));
     await bus.publish("orders", sample({ version: 2 }));

@@ -27,7 +27,7 @@ export function identifiers(test: StoreTest): void {
     for (const history of histories) await holds(store, history);
   });
 
-  test("hostile ids and types of events come back as they were", async ({ open }) => {
+  test("hostile ids and types of events come back unchanged", async ({ open }) => {
     const store = await open();
     const ids = [...new Set(HOSTILE)];
     const events = ids.map((id, at) => sample({ id, eventType: id, version: at + 1 }));
@@ -42,7 +42,7 @@ export function identifiers(test: StoreTest): void {
     );
   });
 
-  test("hostile strings stay where they are in data and metadata", async ({ open }) => {
+  test("hostile strings remain in place in data and metadata", async ({ open }) => {
     const store = await open();
     const events = HOSTILE.map((text, at) =>
       sample({ version: at + 1, data: { [text]: text }, metadata: { [text]: text } })

@@ -31,7 +31,7 @@ Deno.test("the nats-server of this run is new enough", async () => {
 });
 
 Deno.test({
-  name: "findNatsServer() takes NATS_SERVER first, then a new enough one on the PATH",
+  name: "findNatsServer() prefers NATS_SERVER, then takes a new enough one on the PATH",
   ignore,
   async fn() {
     await using place = await folder();

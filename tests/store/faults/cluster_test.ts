@@ -43,7 +43,7 @@ clusterTest("Reads right after writes, from all servers: none short, none stale"
   await dispose(stores);
 });
 
-clusterTest("What one store has saved and told, another reads", async (scene) => {
+clusterTest("Events saved and reported by one store are read by another", async (scene) => {
   const [one, two, three] = await openAll(scene);
   for (let version = 1; version <= 100; version++) {
     await one!.saveEvent(fact("order-1", version));
@@ -57,7 +57,7 @@ clusterTest("What one store has saved and told, another reads", async (scene) =>
 });
 
 clusterTest(
-  "The leader killed, stepping down and restarted under load: all told is true",
+  "The leader killed, stepping down and restarted under load: all reports are true",
   async (scene) => {
     const { cluster } = scene;
     const stores = await openAll(scene);

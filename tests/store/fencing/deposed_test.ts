@@ -84,7 +84,7 @@ fencedTest(
 );
 
 fencedTest(
-  "Of a batch over five shards, one lost, the other four are saved",
+  "If one of five shards is lost, a batch saves on the other four",
   async (scene, options) => {
     await using a = await nodeOf(scene, "a", options);
     await using b = await nodeOf(scene, "b", options);

@@ -148,7 +148,7 @@ async function harm(
 }
 
 clusterTest(
-  "A storm of claims while leaders of the stream fall: only owners write, all told is true",
+  "A storm of claims while leaders of the stream fall: only owners write, all reports are true",
   async (scene) => {
     const { cluster } = scene;
     const direct = await scene.connect();

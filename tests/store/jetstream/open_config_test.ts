@@ -123,7 +123,7 @@ const CASES: Record<string, Case> = {
 };
 
 for (const [what, { set, problem, update }] of Object.entries(CASES)) {
-  natsTest(`open() refuses a stream ${what}, and leaves it as it is`, async (scene) => {
+  natsTest(`open() refuses a stream ${what}, and leaves it unchanged`, async (scene) => {
     const { namespace } = scene;
     const connection = await scene.connect();
     await create(connection, { name: "OTHER", subjects: ["other"], allow_direct: true });

@@ -107,7 +107,7 @@ const GARBAGE: Record<string, { readonly body: string; readonly reason: RegExp }
 };
 
 natsTest(
-  "Garbage in an actor's history is told with its place, the rest is not harmed",
+  "Garbage in an actor's history is reported with its place, and the rest is unharmed",
   async (scene) => {
     const { store, forger } = await open(scene);
     await using _ = store;
@@ -139,7 +139,7 @@ natsTest(
   },
 );
 
-natsTest("Garbage as an actor's last message: reads and saves say where it is", async (scene) => {
+natsTest("Garbage as an actor's last message: reads and saves report its place", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;
   await store.saveEvent(fact("order-1", 1));
@@ -168,7 +168,7 @@ natsTest("Garbage as an actor's last message: reads and saves say where it is", 
   assertEquals((await store.getEvents("order-2")).length, 2);
 });
 
-natsTest("Garbage as an actor's only message: a first save says where it is", async (scene) => {
+natsTest("Garbage as an actor's only message: a first save reports its place", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;
   const sequence = await forger.scribble("order-1", "Hello");
@@ -183,7 +183,7 @@ natsTest("Garbage as an actor's only message: a first save says where it is", as
   }
 });
 
-natsTest("A missing middle is told with the place behind it", async (scene) => {
+natsTest("A missing middle is reported with the place behind it", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;
   const actorId = "order-1";
@@ -199,7 +199,7 @@ natsTest("A missing middle is told with the place behind it", async (scene) => {
   assertEquals((await store.getEvents("order-2")).map(({ version }) => version), [1, 2, 5]);
 });
 
-natsTest("A version that does not grow is told with its place", async (scene) => {
+natsTest("A version that does not grow is reported with its place", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;
   await store.saveEvents([fact("order-1", 1), fact("order-1", 3)]);
@@ -238,7 +238,7 @@ natsTest("A message lost on its way to a reader is no corruption", async (scene)
   }
 });
 
-natsTest("A missing middle is told where a long history is read from there", async (scene) => {
+natsTest("A missing middle is reported when a long history is read from there", async (scene) => {
   const { store, forger } = await open(scene);
   const actorId = "order-1";
   await using _ = store;
@@ -265,7 +265,7 @@ natsTest("An id that is stored at another version is no duplicate", async (scene
   assertEquals(error.currentVersion, 3);
 });
 
-natsTest("A stream that lost its tail is told by a store that remembers", async (scene) => {
+natsTest("A stream that lost its tail is reported by a store that remembers it", async (scene) => {
   const { store } = await open(scene);
   await using _ = store;
   const { server } = scene;

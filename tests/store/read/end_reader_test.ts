@@ -108,7 +108,7 @@ clusterTest("A deposed leader makes no conflict of an expectation that is met", 
   assertEquals(error.currentVersion, 1);
 });
 
-natsTest("Of one server a single request gives the head, and proves it", async (scene) => {
+natsTest("With one server a single request gets the head, and proves it", async (scene) => {
   await using opened = await open(scene);
   const { store, stale, old } = opened;
   const connection = await scene.connect();
@@ -147,7 +147,7 @@ natsTest("Two servers that are behind make no read of a forgotten actor short", 
   }
 });
 
-natsTest("Where nobody has what was acknowledged, a read is an error in time", async (scene) => {
+natsTest("If no server has an acknowledged event, a read is an error in time", async (scene) => {
   await using opened = await open(scene, { timeout: 1000 });
   const { store, stale, old } = opened;
   const lookup = () => store.getLatestVersion("order-1", { fresh: true });
@@ -171,7 +171,7 @@ natsTest("Where nobody has what was acknowledged, a read is an error in time", a
 });
 
 natsTest(
-  "What was acknowledged and is lost is told, though the stream grew again",
+  "A lost acknowledged event is reported, though the stream grew again",
   async (scene) => {
     await using opened = await open(scene, { timeout: 1000 });
     const { store, old } = opened;

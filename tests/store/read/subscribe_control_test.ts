@@ -127,7 +127,7 @@ natsTest("An event saved while the connection is away comes once", async (scene)
   await awayForOne(scene, (connection) => connection);
 });
 
-natsTest("Control: a subscription that goes on with what is new has a gap", async (scene) => {
+natsTest("Control: a subscription that goes on with new events only has a gap", async (scene) => {
   let consumers = 0;
   const tamper = (connection: NatsConnection) =>
     misplacing(connection, (config) => {
@@ -138,7 +138,7 @@ natsTest("Control: a subscription that goes on with what is new has a gap", asyn
   await assertRejects(() => awayForOne(scene, tamper), Error, "Sequence of event 2");
 });
 
-natsTest("A consumer that begins earlier than it was told repeats nothing", async (scene) => {
+natsTest("A consumer that begins earlier than it should repeats nothing", async (scene) => {
   let moved = 0;
   await awayForOne(scene, (connection) =>
     misplacing(connection, (config) => {
@@ -203,8 +203,8 @@ control("repeats an event", async function* (events) {
     if (++count === 2) yield event;
   }
 }, [
-  "subscribe() replays what is stored, then goes on with what is saved",
-  "what is saved while a subscription replays comes once, in order",
+  "subscribe() replays stored events, then goes on with new ones",
+  "events saved while a subscription replays come once, in order",
   "the events of a batch come whole and side by side",
 ]);
 
@@ -219,7 +219,7 @@ control("changes the order", async function* (events) {
     yield held;
     held = undefined;
   }
-}, ["what is saved while a subscription replays comes once, in order"]);
+}, ["events saved while a subscription replays come once, in order"]);
 
 control("throws at its end", async function* (events) {
   yield* events;
@@ -237,10 +237,10 @@ control("hides errors", async function* (events) {
   }
 }, [
   "a start beyond the end is StreamRegressedError",
-  "subscribe() never throws; the iteration refuses what cannot be",
+  "subscribe() never throws; the iteration refuses impossible options",
   "an event that cannot be read ends the iteration at its place",
 ]);
 
 control("leaves out the sequence", async function* (events) {
   for await (const { sequence: _, ...event } of events) yield event as RecordedEvent;
-}, ["subscribe() replays what is stored, then goes on with what is saved"]);
+}, ["subscribe() replays stored events, then goes on with new ones"]);

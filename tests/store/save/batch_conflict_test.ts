@@ -44,12 +44,12 @@ async function check(store: EventStore): Promise<void> {
   assertEquals((await store.saveEvents([a, b])).duplicate, true);
 }
 
-Deno.test("A batch's conflict on memory names who has moved on", async () => {
+Deno.test("A batch's conflict on memory names the actor that has moved on", async () => {
   await using store = new InMemoryEventStore();
   await check(store);
 });
 
-natsTest("A batch's conflict on JetStream names who has moved on", async (scene) => {
+natsTest("A batch's conflict on JetStream names the actor that has moved on", async (scene) => {
   const connection = await scene.connect();
   const { namespace } = scene;
   await using store = await JetStreamEventStore.open(connection, { namespace });

@@ -72,7 +72,7 @@ function commit(upTo: number, last: number): Promise<unknown> {
   } as unknown as Save);
 }
 
-Deno.test("A broken guard is a conflict where a replica proves that the save is absent", async () => {
+Deno.test("A broken guard is a conflict if a replica proves that the save is absent", async () => {
   const error = await assertRejects(() => commit(9, 3));
   assert(isAetherError(error, "VersionConflictError"));
   assertEquals(error.actorId, "b");

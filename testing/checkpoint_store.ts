@@ -1,36 +1,38 @@
 import type { CheckpointStore } from "../store/projection/checkpoint_store.ts";
 import { equal, ok, rejects } from "./assert.ts";
 
-/** What an implementation can do beyond the contract itself. */
+/** Abilities of an implementation beyond the contract itself. */
 export interface CheckpointStoreCapabilities {
-  /** Whether `create` with the same namespace again gives another store over the same checkpoints. */
+  /**
+   * Whether `create` with the same namespace again returns another store over the same checkpoints.
+   */
   readonly reopen: boolean;
 }
 
-/** What {@linkcode checkpointStoreSuite} is given. */
+/** Options for {@linkcode checkpointStoreSuite}. */
 export interface CheckpointStoreSuite<Tx = undefined> {
   /** Registers a test with any runner; a test that failed rejects with a plain `Error`. */
   readonly test: (name: string, run: () => Promise<void>) => void;
   /** Registers a test that is left out, with the reason. @default {nothing is registered} */
   readonly skip?: (name: string, reason: string) => void;
-  /** Opens a store; each test has a namespace of its own. Those that are disposable are disposed. */
+  /** Opens a store; each test has a namespace of its own. The suite disposes disposable stores. */
   readonly create: (
     options: { readonly namespace: string },
   ) => OpenedCheckpointStore<Tx> | Promise<OpenedCheckpointStore<Tx>>;
-  /** What the implementation can do beyond the contract itself. */
+  /** Abilities of the implementation beyond the contract itself. */
   readonly capabilities: CheckpointStoreCapabilities;
 }
 
-/** A store that the suite disposes, where it can be. */
+/** A store that the suite disposes, if it is disposable. */
 export type OpenedCheckpointStore<Tx> = CheckpointStore<Tx> & Partial<AsyncDisposable>;
 
 type Open<Tx> = () => Promise<CheckpointStore<Tx>>;
 type Register<Tx> = (name: string, run: (open: Open<Tx>) => Promise<void>) => void;
 
 /**
- * The promises of a {@linkcode CheckpointStore} as tests, to be run on each implementation. Those
- * of transactions are run where the store has some. Needs no runner of its own and waits for
- * what happens, never for a while.
+ * The promises of a {@linkcode CheckpointStore} as tests, to be run on each implementation. Tests
+ * of transactions run if the store has them. Needs no runner of its own and waits for events, never
+ * for a fixed time.
  *
  * @example Hold a store to the promises
  * ```ts
@@ -152,14 +154,14 @@ function transactions<Tx>(test: Register<Tx>): void {
       ok(await store.save("orders.1.0", { revision: 1, body: "one" }, tx), "the save is taken");
       return "result";
     });
-    equal(result, "result", "what the transaction gives");
+    equal(result, "result", "the result of the transaction");
     equal(await store.load("orders.1.0"), { revision: 1, body: "one" }, "what stands");
     const undone = store.transaction(async (tx) => {
       ok(await store.save("orders.1.0", { revision: 2, body: "two" }, tx), "the save is taken");
       throw new RangeError("not this one");
     });
     await rejects(() => undone, "RangeError", "a transaction that fails");
-    equal(await store.load("orders.1.0"), { revision: 1, body: "one" }, "what stands after it");
+    equal(await store.load("orders.1.0"), { revision: 1, body: "one" }, "the checkpoint after it");
     equal(await store.save("orders.1.0", { revision: 2, body: "now" }), true, "a later save");
   });
 

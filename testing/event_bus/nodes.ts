@@ -1,7 +1,7 @@
 import { equal } from "../assert.ts";
 import { type BusTest, collect, reach, sample, takeReal, versions } from "./kit.ts";
 
-/** What holds between nodes. */
+/** Promises between nodes. */
 export function acrossNodes(test: BusTest): void {
   test("events reach subscribers of another node, each once and in order", async (bus, peer) => {
     const [here, there] = [bus.subscribe("orders"), peer.subscribe("orders")];

@@ -2,7 +2,7 @@ import type { EventBus } from "../../bus/bus.ts";
 import { equal } from "../assert.ts";
 import { type BusTest, fails, rest, sample, take, versions } from "./kit.ts";
 
-/** What a slow subscriber loses, and nobody else. */
+/** The losses of a slow subscriber, and of no other. */
 export function overflow(test: BusTest): void {
   const publish = async (bus: EventBus, from: number, to: number): Promise<void> => {
     for (let version = from; version <= to; version++) {

@@ -3,7 +3,7 @@ import type { Event } from "../../store/event.ts";
 import { equal } from "../assert.ts";
 import { type BusTest, data, fails, sample, take, versions } from "./kit.ts";
 
-/** Who gets what. */
+/** Which subscriber gets which events. */
 export function routing(test: BusTest): void {
   test("publish() brings a subscriber the whole event", async (bus) => {
     const subscription = bus.subscribe("orders");
@@ -92,7 +92,7 @@ export function routing(test: BusTest): void {
   });
 }
 
-/** Nobody can alter what another one gets. */
+/** No subscriber can alter another one's copy. */
 export function copies(test: BusTest): void {
   test("changes that a publisher or a subscriber makes to an event reach no other copy", async (bus) => {
     const [first, second] = [bus.subscribe("orders"), bus.subscribe("orders")];
@@ -120,7 +120,7 @@ export function copies(test: BusTest): void {
   });
 }
 
-/** What is refused, before anything is sent. */
+/** Refusals, before anything is sent. */
 export function refusals(test: BusTest): void {
   test("publish() refuses an invalid namespace", async (bus) => {
     for (const name of ["", ".", "a.", ".a", "a..b", "\ud800", "a".repeat(97), "ä".repeat(40)]) {

@@ -4,7 +4,7 @@ import type { Broadcaster } from "../../store/store.ts";
 import { equal, ok, rejects, within } from "../assert.ts";
 import { holds, range, Recorder, sample, samples, type StoreTest, turns } from "./kit.ts";
 
-/** EventStored: what is published, when, and when not. */
+/** EventStored: its content, and when it is published. */
 export function broadcasting(test: StoreTest): void {
   test("a save publishes EventStored with the facts of the saved event", async (stage) => {
     const broadcaster = new Recorder();
@@ -231,7 +231,7 @@ export function disposal(test: StoreTest): void {
       )
     );
     const all = Promise.all(saves);
-    all.catch(() => {}); // Awaited below, unless what stands between fails.
+    all.catch(() => {}); // Awaited below, unless a line in between fails.
     await within(store[Symbol.asyncDispose](), "disposal");
     equal(broadcaster.events.length, 10, "number of notifications at the end of disposal");
     await all;

@@ -18,7 +18,7 @@ import {
   versionsOf,
 } from "./kit.ts";
 
-/** Codecs: what is stored is what they make of events. */
+/** Codecs: the store keeps events in the form that they encode. */
 export function codecs(test: StoreTest): void {
   test("a codec carries data that JSON cannot", async ({ open }) => {
     const store = await open({ codec: new MapCodec() });
@@ -264,7 +264,7 @@ class SlowCodec extends JsonCodec {
   }
 }
 
-/** Encodes into bytes that it uses again, and decodes where the bytes lie. */
+/** Encodes into bytes that it reuses, and decodes in place. */
 class ScratchCodec extends JsonCodec {
   readonly #scratch = new Uint8Array(4096);
 

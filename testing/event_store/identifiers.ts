@@ -7,7 +7,7 @@ import { HOSTILE, IMPOSSIBLE, NEIGHBOURS } from "../values.ts";
 export function identifiers(test: StoreTest): void {
   test("a hostile actor id reaches its own events and no others", async ({ open }) => {
     const store = await open();
-    // Every actor has a history that tells it from all others.
+    // Every actor has a history unlike all others.
     const actors = [...new Set([...NEIGHBOURS, ...HOSTILE])];
     const histories = actors.map((actorId, at) => samples(actorId, [1, at + 2]));
     for (const actorId of actors) {
@@ -67,7 +67,7 @@ export function identifiers(test: StoreTest): void {
   });
 }
 
-/** Whether the store still does what it is for. */
+/** Whether the store still works. */
 async function works(store: EventStore): Promise<void> {
   const { duplicate } = await store.saveEvent(sample({ actorId: "works-1" }));
   ok(!duplicate, "the event is new");

@@ -131,7 +131,7 @@ export function logs(test: StoreTest, together: StoreTest): void {
   });
 }
 
-/** What else there is to a history that can be read, and to a store that is closed. */
+/** Further promises about readable histories and closed stores. */
 export function ends(test: StoreTest): void {
   test("getEventsWithErrors() of a sound history has no errors", async ({ open }) => {
     const store = await open();
@@ -188,7 +188,7 @@ export function ends(test: StoreTest): void {
   });
 }
 
-/** Single events and batches of several actors; gives them in order, and where each save ended. */
+/** Single events and batches of several actors; returns them in order, and the end of each save. */
 async function fill(
   store: EventStore,
 ): Promise<{ events: Event[]; receipts: { id: string; sequence: number }[] }> {

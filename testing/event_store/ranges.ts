@@ -232,7 +232,7 @@ async function seesUpTo(store: EventStore, version: number): Promise<void> {
   equal(forwards.map(versionOf), range(1, version), "versions");
 }
 
-/** What `options` leave of a history, as an array would give it. */
+/** The part of a history that `options` select, as an array would give it. */
 function partOf(history: readonly Event[], options: ReadOptions): Event[] {
   const { fromVersion = 0, toVersion = Infinity, limit, direction } = options;
   const part = history.filter(({ version }) => version >= fromVersion && version <= toVersion);
@@ -251,7 +251,7 @@ function versionOf({ version }: Event): number {
   return version;
 }
 
-/** What `action` rejects with. */
+/** The rejection of `action`. */
 async function reasonOf(action: () => Promise<unknown>): Promise<unknown> {
   try {
     await action();

@@ -115,7 +115,7 @@ export function reading(test: StoreTest, together: StoreTest): void {
   });
 }
 
-/** Promise 7, as far as a test of answers can tell; the cost is a bench's to show. */
+/** Promise 7, as far as a test of answers can show; a bench shows the cost. */
 export function latestVersions(test: StoreTest, together: StoreTest): void {
   test("getLatestVersion() is 0 for an unknown actor", async ({ open }) => {
     const store = await open();

@@ -15,7 +15,7 @@ const FILTERS: readonly EventFilter[] = [
   { eventTypes: ["Closed"] },
 ];
 
-/** What is picked, and how what is stored becomes an event. */
+/** Which events are picked, and how stored data becomes an event. */
 export function filters(test: StoreTest): void {
   test("filters pick the same events of a replay, of a read and live", async ({ open }) => {
     const store = await open();

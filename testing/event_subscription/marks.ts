@@ -13,7 +13,7 @@ async function settled(promise: Promise<unknown>): Promise<boolean> {
   return is;
 }
 
-/** Where a subscription begins, when it has caught up, and what it refuses. */
+/** The begin of a subscription, its catching up, and its refusals. */
 export function marks(test: StoreTest): void {
   test("caughtUp resolves at once if nothing is stored yet", async ({ open }) => {
     const store = await open();

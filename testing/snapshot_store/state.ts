@@ -75,7 +75,7 @@ export function faithfulness(test: SnapshotTest): void {
   });
 }
 
-/** What is refused. */
+/** Refusals. */
 export function refusals(test: SnapshotTest): void {
   test("impossible ids, versions, schemas and timestamps are refused", async ({ open }) => {
     const store = await open();

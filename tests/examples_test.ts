@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 
-/** What the example at `path` prints, a line each. */
+/** The output of the example at `path`, a line each. */
 async function printedBy(path: string): Promise<string[]> {
   const lines: string[] = [];
   const { log } = console;

@@ -9,7 +9,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { NatsCluster } from "../../tools/nats_cluster.ts";
 import { Scene } from "./fixture.ts";
 
-/** What a suite is run by. */
+/** The tools that run a suite. */
 export interface ClusterStage {
   /** Registers a test of the suite: each is a step, and may leave nothing behind on the servers. */
   readonly test: (name: string, run: () => Promise<void>) => void;

@@ -21,7 +21,7 @@ export interface TestOptions<Server = NatsServerOptions> {
   readonly leakCheck?: boolean;
 }
 
-/** What a test works with; all of it is closed after the test. */
+/** The tools of a test; all are closed after it. */
 export class Scene {
   /** A namespace of the test's own. */
   readonly namespace: string = uniqueNamespace();
@@ -148,7 +148,7 @@ export function natsTest(
   Deno.test({ name, ignore, fn });
 }
 
-/** What a test works with that has a cluster. */
+/** The tools of a test that has a cluster. */
 export type ClusterScene = Scene & { readonly cluster: NatsCluster };
 
 /** A test with a cluster of three nats-servers of its own. */

@@ -21,7 +21,7 @@ Deno.test("the suite passes a sound store, and has no two tests of one name", as
   for (const run of testsOf((options) => new InMemoryEventStore(options)).values()) await run();
 });
 
-/** Stores that take a conflict for something else, of which `receipt` tells. */
+/** Stores that take a conflict for something else, as `receipt` shows. */
 function conflictsAs(receipt: SaveReceipt): Create {
   return (options) =>
     new class extends InMemoryEventStore {

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { KeyedQueue } from "../../../store/base/keyed_queue.ts";
 
-/** Work that notes when it begins and ends, and ends when it is told to. */
+/** Work that notes when it begins and ends, and ends when the test lets it. */
 class Work {
   readonly log: string[] = [];
   readonly #gates = new Map<string, PromiseWithResolvers<void>>();

@@ -22,7 +22,7 @@ const EACH = 25;
 /** Opens a store with a connection of its own, as in another process. */
 type Open = (options?: JetStreamEventStoreOptions & Through) => Promise<JetStreamEventStore>;
 
-/** What a store is reached through. */
+/** The connection of a store. */
 interface Through {
   readonly proxy?: Proxy;
   readonly connection?: NatsConnection;

@@ -63,7 +63,7 @@ for (const [name, end] of Object.entries(ENDS)) {
       const kinds = tally(outcomes);
       assertEquals(kinds.conflict ?? 0, 0, JSON.stringify(kinds));
       assertTruthful(outcomes, await storedIn(direct, store.stream));
-      // Saving again through another store tells what became of each.
+      // Saving again through another store settles each.
       await using other = await JetStreamEventStore.open(direct, { namespace: own });
       for (const { kind, events } of outcomes) {
         const again = (await attempt(other, ...events)).kind;

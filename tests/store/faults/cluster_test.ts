@@ -47,7 +47,7 @@ clusterTest("Events saved and reported by one store are read by another", async 
   const [one, two, three] = await openAll(scene);
   for (let version = 1; version <= 100; version++) {
     await one!.saveEvent(fact("order-1", version));
-    // A store that was told nothing may lag; a save of its own decides.
+    // A store that has heard of nothing may lag; a save of its own decides.
     const versions = await Promise.all(
       [two!, three!].map((store) => store.getLatestVersion("order-1", { fresh: true })),
     );
@@ -115,7 +115,7 @@ clusterTest(
   },
 );
 
-/** Reads what a load's stores have saved, all the time: never less than they were told. */
+/** Reads the saves of a load's stores, all the time: never less than the stores reported. */
 class Reads {
   readonly #work: Promise<void>;
   #stopped = false;

@@ -35,7 +35,7 @@ natsTest(
       outcomes.push(await attempt(store, fact("order-1", version + 1), fact("order-3", version)));
       await scene.server.kill();
       await scene.server.restart();
-      // What `store` remembers of order-1 is outdated now.
+      // The cached head of order-1 in `store` is outdated now.
       outcomes.push(await attempt(other, fact("order-1", version + 2)));
       assertEquals((await store.getEvents("order-1")).length, version + 2);
       assertEquals(await store.getLatestVersion("order-2", { fresh: true }), version);

@@ -131,7 +131,7 @@ natsTest("Control: in optimistic mode a deposed owner writes on", async (scene) 
   // Until the new owner has written the actor.
   await b.store.saveEvent(fact("order-1", 3));
   assertEquals((await tryOne(a.store, "order-1", 3)).kind, "conflict");
-  // What is not owned by what is known here is refused all the same.
+  // A save on a shard that is not owned, as far as is known here, is still refused.
   await a.store.release(a.store.shardOf("order-1"));
   fencedBy(await tryOne(a.store, "order-1", 4));
 });

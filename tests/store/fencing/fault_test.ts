@@ -114,7 +114,7 @@ natsTest("A frozen server past the deadline: unknown, and settled truly", async 
     const saves = [...Array(30).keys()].map((at) =>
       tryOne(a.store, `order-${at % 10}`, round * 10 + 1 + Math.floor(at / 10))
     );
-    // What comes while the first group is under way never leaves.
+    // Saves that come while the first group is under way are never sent.
     await Promise.resolve();
     const late = [...Array(5).keys()].map((at) => tryOne(a.store, `late-${at}`, round));
     const ended = await Promise.all([...saves, ...late]);

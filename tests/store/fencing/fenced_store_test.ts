@@ -125,7 +125,7 @@ fencedTest("A barrier proves that a shard is owned, and reads reach it", async (
   await assertRejects(() => a.store.barrier(0), FencedError);
   assert(await a.store.barrier(1) > first);
   assertEquals(a.lost, [0]);
-  // Reads that are fenced: refused once the shard is lost, whoever believes what.
+  // Fenced reads: refused once the shard is lost, even if the node believes that it is its own.
   const actorId = actorIn(b.store, 0);
   assertEquals((await b.store.getEvents(actorId)).length, 1);
   await a.store.claim(0, 3);
@@ -160,7 +160,7 @@ natsTest("Saves of a command carry its id, and are found by it", async (scene) =
   );
   assertEquals((await a.store.commandsOf("order-3")).size, 0);
   await assertRejects(() => Promise.resolve().then(() => a.store.forCommand("")), RangeError);
-  // Of a long history the last 1,000 events count, of one with gaps too.
+  // The last 1,000 events of a long history count, of one with gaps too.
   for (const [actorId, gap] of [["long-1", 1], ["long-2", 1_000]] as const) {
     await a.store.forCommand("old").saveEvent(fact(actorId, 1));
     const events = [...Array(999).keys()].map((at) => fact(actorId, 2 + at * gap));

@@ -111,7 +111,7 @@ natsTest("A release ends ownership, and the next owner claims after it", async (
   assert(claim.sequence > released!.sequence);
   assertEquals(await b.store.getLatestVersion(actorId), 50);
   assertEquals(a.lost, []);
-  // Given back under a newer map; and what was taken meanwhile is released without a word.
+  // Given back under a newer map; a claim made meanwhile is released silently.
   await a.store.claim(0, 3);
   const taken = await b.store.release(0);
   assertEquals(taken?.nodeId, "a");
@@ -181,7 +181,7 @@ natsTest(
     await b.store.claim(3, 4);
     assertEquals(await asked(() => a.store.release(3)), [fence, get]);
     assertEquals((await b.store.fence(3))?.nodeId, "b");
-    // What seems to forbid it is looked at first: it may be outdated.
+    // An obstacle is read first: it may be outdated.
     await b.store.release(3);
     assertEquals(await asked(() => assertRejects(() => a.store.claim(3, 3), FencedError)), [get]);
     assertEquals(await asked(() => a.store.claim(3, 5)), [fence]);

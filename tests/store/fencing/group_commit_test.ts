@@ -208,7 +208,7 @@ natsTest("Saves of several actors keep their place in line", async (scene) => {
   assertEquals(tally(outcomes), { saved: saves.length });
   assertEquals(traffic.sizes.map((size) => size > 3), [true, false, true, true, false, true]);
   await check(scene, store, outcomes);
-  // What came later for a group of the same actor is behind it in the store.
+  // Later saves for a group of the same actor are behind it in the store.
   const events = await store.getEvents("a-1");
   assertEquals(events.length, 101);
 });

@@ -88,7 +88,7 @@ clusterTest("An actor without new events costs no page of events", async (scene)
   assertEquals(receipts.size, 0);
   // A handler that asks for the version then has it.
   assertEquals(await b.store.getLatestVersion("order-1"), 50);
-  // The leader's word, and the proof that it is no older than the claim; at the same time.
+  // The leader's answer, and the proof that it is no older than the claim; at the same time.
   const isEnd = (query: string) => /^\{"(last_by_subj|multi_last)"/.test(query);
   assertEquals([requests.length, requests.filter(isEnd).length], [2, 2]);
 });

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { categoryOf, shardOf } from "../../../store/actor.ts";
 import { Layout } from "../../../store/format/layout.ts";
 
-// A format for ever: a change here loses the events that are stored.
+// A permanent format: a change here loses stored events.
 Deno.test("the names of a stream and its subjects do not change", () => {
   const layout = new Layout("shop");
   assertEquals(layout.stream, "AETHER_shop");

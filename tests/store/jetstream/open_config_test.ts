@@ -6,11 +6,11 @@ import { api } from "../../support/jetstream_api.ts";
 import { type Config, configFor, create, refusal, snapshot } from "./open_streams.ts";
 
 interface Case {
-  /** What differs from the store's own configuration. */
+  /** Differences from the store's own configuration. */
   readonly set: (namespace: string) => Config;
   /** The problem that the error lists. */
   readonly problem: RegExp;
-  /** What is changed only after the stream was made. */
+  /** Changes after the stream was made. */
   readonly update?: Config;
 }
 

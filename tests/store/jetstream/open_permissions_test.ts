@@ -5,7 +5,7 @@ import { natsTest, type Scene } from "../../support/fixture.ts";
 
 const STREAM = "AETHER_shop";
 
-/** What a store needs on a stream that stands: nothing of other namespaces, no consumers. */
+/** The permissions that a store needs on an existing stream: no other namespace, no consumers. */
 const STORE = [
   "aether.shop.>",
   `$JS.API.STREAM.INFO.${STREAM}`,

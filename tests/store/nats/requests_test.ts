@@ -193,7 +193,7 @@ natsTest("What is not permitted ends at once", async (scene) => {
   for (const failure of failures) assertEquals(await failure, ["denied", false]);
   assert(performance.now() - start < 5_000);
   assertEquals(await failureOf(requests.request("allowed", "", 60_000)), ["no responders", false]);
-  // Without an answer the refusal is told when the same is sent again.
+  // Without an answer the refusal is reported when the same is sent again.
   const nothing = new Uint8Array();
   requests.send("hidden", nothing, headers());
   assertEquals(await failureOf(requests.request("allowed", "", 60_000)), ["no responders", false]);

@@ -132,7 +132,7 @@ Deno.test("Readers see no event undone when a rebuilt version takes over", async
       for (let turn = 0; turn < 50 && checkpoints.effects.length === before; turn++) {
         await new Promise((resolve) => setTimeout(resolve));
       }
-      // What was committed, and is not in the version that is read from now on.
+      // Effects that were committed, and are missing in the version that is read from now on.
       undone = checkpoints.effects.map(({ id }) => id).filter((id) => !versions.get(2)!.has(id));
       gate.resolve();
     },

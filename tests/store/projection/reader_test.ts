@@ -15,7 +15,7 @@ async function turns(most: number): Promise<void> {
   }
 }
 
-/** Sequences of a partition that a reader gave, whoever asked for them. */
+/** Sequences of a partition that a reader yielded, to any caller. */
 async function follow(
   reader: ProjectionReader<ReturnType<typeof fact>>,
   partition: number,

@@ -82,7 +82,7 @@ storeTest("The cache keeps as many actors as its limit", async (stores) => {
   const actors = Array.from({ length: 200 }, (_, at) => `order-${at}`);
   for (const actorId of actors) await opened.store.saveEvent(fact(actorId, 1));
   let kept = 0;
-  // The newest first: what is looked up anew drives others out.
+  // The newest first: an actor that is looked up again drives others out.
   for (const actorId of actors.toReversed()) {
     if (await requests(opened, actorId) === 0) kept++;
   }

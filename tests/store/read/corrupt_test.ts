@@ -10,7 +10,7 @@ import { Layout } from "../../../store/format/layout.ts";
 import { fact } from "../../support/fault.ts";
 import { natsTest, type Scene } from "../../support/fixture.ts";
 
-/** What a message on an actor's subject says. */
+/** The content of a message on an actor's subject. */
 interface Forgery {
   readonly actorId: string;
   readonly version: number;
@@ -306,12 +306,12 @@ natsTest("A stream that lost its tail is reported by a store that remembers it",
     const error = await regression(work);
     assertEquals([error.expectedSequence, error.actualSequence], [lost, kept]);
   }
-  // One that was never told of the tail has nothing to compare with.
+  // A store that never heard of the tail has nothing to compare with.
   await using cold = await JetStreamEventStore.open(await scene.connect(), {
     namespace: scene.namespace,
   });
   assertEquals((await cold.getEvents("order-1")).length, 2);
-  // The stream grows past what was lost: the actor's own history still tells.
+  // The stream grows past the lost part: the actor's own history still shows the loss.
   await cold.saveEvents([fact("order-2", 2), fact("order-2", 3)]);
   assertEquals((await store.getEvents("order-2")).length, 3);
   await regression(() => store.getEvents("order-1"));

@@ -4,11 +4,11 @@ import { type Event, isAetherError, JetStreamEventStore } from "../../../store/m
 import { fact } from "../../support/fault.ts";
 import { clusterTest, natsTest, type Scene } from "../../support/fixture.ts";
 
-/** What the servers that answer have not heard of yet. */
+/** Messages that the answering servers have not heard of yet. */
 interface Stale {
-  /** The last sequence of `order-1` that the leader knows, who was deposed. */
+  /** The last sequence of `order-1` that the deposed leader knows. */
   leader?: number | undefined;
-  /** The sequence that the nearest replica stands at. */
+  /** The last sequence of the nearest replica. */
   replica?: number | undefined;
   /** Answers of the replica until it has caught up. @default {Infinity} */
   answers?: number;
@@ -91,7 +91,7 @@ clusterTest(
       assertEquals(await store.getLatestVersion("order-1", { fresh: true }), 2);
       assertEquals(await store.getLatestVersion("bill-1", { fresh: true }), 1);
     }
-    // The control: a store that nothing was told to believes what it hears.
+    // The control: a store that has heard of nothing believes the answer.
     assertEquals(await cold.getLatestVersion("order-1", { fresh: true }), 1);
   },
 );
@@ -163,7 +163,7 @@ natsTest("If no server has an acknowledged event, a read is an error in time", a
       await store.getLatestVersion("bill-1", { fresh: true });
       if (remembered) assertEquals(await lookup(), 2);
       Object.assign(stale, { leader: old, replica: old });
-      // It is not lost: who answers is behind.
+      // It is not lost: the answering server is behind.
       const error = await assertRejects(read);
       assert(isAetherError(error, "StoreUnavailableError"), String(error));
     }

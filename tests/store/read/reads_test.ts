@@ -28,7 +28,7 @@ async function fill(
   }
 }
 
-/** What `work` gives, and the messages that went over the connection for it. */
+/** The result of `work`, and the messages that went over the connection for it. */
 async function counted<T>(
   { connection }: Opened,
   work: () => Promise<T>,

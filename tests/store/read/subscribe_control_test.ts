@@ -29,7 +29,7 @@ function misplacing(
   });
 }
 
-/** `connection`, where what consumers deliver is counted anew: a loss leaves no gap. */
+/** `connection` with the deliveries of consumers counted again: a loss leaves no gap. */
 function recounting(connection: NatsConnection): NatsConnection {
   const counts = new Map<string, number>();
   return replaced(connection, "subscribe", (subject: string, options: SubscriptionOptions) => {
@@ -62,7 +62,7 @@ function replaced<T extends object>(target: T, name: string, value: unknown): T 
   });
 }
 
-/** What a test does harm to. */
+/** The target of a test's harm. */
 interface Bed {
   readonly proxy: Between;
   /** The subscription's connection, through the proxy. */
@@ -72,7 +72,7 @@ interface Bed {
   readonly stream: string;
 }
 
-/** Of three events the first is seen before the harm, the second saved in it, the third after it. */
+/** Three events: the first is seen before the harm, the second saved in it, the third after it. */
 async function throughHarm(
   scene: Scene,
   tamper: (connection: NatsConnection) => NatsConnection,
@@ -233,7 +233,7 @@ control("hides errors", async function* (events) {
   try {
     yield* events;
   } catch {
-    // Nobody is told.
+    // No report is made.
   }
 }, [
   "a start beyond the end is StreamRegressedError",

@@ -7,7 +7,7 @@ import { assertGuarded } from "./guard_check.ts";
 
 const ROUNDS = Deno.env.get("AETHER_LONG") === undefined ? 1 : 4;
 
-/** Saves of all kinds from all servers, while `fault` does harm; then checks all that was told. */
+/** Saves of all kinds from all servers, while `fault` does harm; then checks all reports. */
 async function withstand(
   scene: ClusterScene,
   timeout: number,

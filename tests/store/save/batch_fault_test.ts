@@ -168,7 +168,7 @@ natsTest("Batches and groups for a frozen server: unknown, settled as saved", as
       if (outcome.kind === "unknown") assertEquals(await settled(outcome), "saved");
     }
     outcomes.push(...ended);
-    // What the next round builds on.
+    // The base of the next round.
     const again = ended.filter(({ kind }) => kind === "unavailable");
     assert(again.length < ended.length, "Nothing was sent");
   }
@@ -195,7 +195,7 @@ for (const end of ["drain", "close"] as const) {
       const outcomes = await Promise.all(saves);
       assertEquals(tally(outcomes).conflict ?? 0, 0);
       await store[Symbol.asyncDispose]();
-      // What was on its way when the connection ended is stored behind this.
+      // Messages on their way when the connection ended are stored behind this.
       await using other = await JetStreamEventStore.open(direct, { namespace });
       const again = await Promise.all(outcomes.map(({ events }) => attempt(other, ...events)));
       for (const [at, { kind }] of outcomes.entries()) {

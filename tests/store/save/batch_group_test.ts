@@ -77,7 +77,7 @@ natsTest("A group whose first deadline passes leaves the later ones their time",
   await check(outcomes);
 });
 
-/** Checks what was told, what was depended on, and the outcome of what is unknown. */
+/** Checks the reports, the expectations, and the settled unknown outcomes. */
 async function examine(
   scene: Scene,
   stream: string,

@@ -20,7 +20,7 @@ class Server {
   /** Events in the order they were stored. */
   readonly log: { id: string; actorId: string; version: number }[] = [];
   readonly sizes: number[] = [];
-  /** What should not have come. */
+  /** Unexpected outcomes. */
   readonly wrong: string[] = [];
   readonly #busy = new Set<string>();
   readonly #random: () => number;

@@ -6,7 +6,7 @@ import type { Save } from "../../../store/save/messages.ts";
 import type { StoredMessage } from "../../../store/nats/stored_message.ts";
 import { isAetherError } from "../../../store/mod.ts";
 
-/** A message as a leader or a replica tells it. */
+/** A message as a leader or a replica reports it. */
 function message(actorId: string, sequence: number, op = "other"): StoredMessage {
   const header = (name: string) => name === "Aether-Op" ? op : "";
   return { sequence, subject: actorId, data: new Uint8Array(), text: "", time: "", header };

@@ -151,7 +151,7 @@ natsTest("A server that is down or frozen is a StoreUnavailableError in time", a
   await scene.server.pause();
   await inTime();
   scene.server.resume();
-  // What was on its way may have been kept or not; saving it again settles that.
+  // A save on its way may have been kept or not; saving it again settles that.
   await store.saveSnapshot(taken(3));
   assertEquals(await versionIn(store), 3);
   await scene.server.kill();
@@ -188,7 +188,7 @@ const GOOD = {
   timestamp: "2020-01-01",
 };
 
-/** What may lie in place of the last snapshot. */
+/** Bodies that may take the place of the last snapshot. */
 const CORRUPT: Record<string, string | Uint8Array> = {
   "nothing": "",
   "garbage": "garbage",

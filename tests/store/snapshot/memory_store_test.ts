@@ -54,7 +54,7 @@ function control(broken: string, create: () => InMemorySnapshotStore, caughtBy: 
   });
 }
 
-/** Keeps whatever came last. */
+/** Keeps the last save, of any version. */
 class LastWins extends InMemorySnapshotStore {
   #inner = new InMemorySnapshotStore();
 

@@ -7,7 +7,7 @@ import { InMemoryEventStore } from "../../../store/memory/event_store.ts";
 import { natsTest, uniqueNamespace } from "../../support/fixture.ts";
 import { exported, inSpan, Telemetry } from "../../support/telemetry.ts";
 
-/** What another process does that has Deno's own OpenTelemetry. */
+/** The work of another process that has Deno's own OpenTelemetry. */
 async function emit(): Promise<void> {
   await using store = new InMemoryEventStore({ namespace: "shop" });
   await store.saveEvent(event(1));

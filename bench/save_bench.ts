@@ -1,7 +1,7 @@
 /**
  * Saves beside raw publishes of the same bodies with the same headers, compare-and-set included:
  * one at a time against a publish that awaits its ack, and 1,000 in flight over 500 actors
- * against `js.publish`, where each actor's second event needs the ack of its first.
+ * against `js.publish`, as each actor's second event needs the ack of its first.
  */
 import type { Event } from "../mod.ts";
 import { eventOf, saveHeaders, Scene, subjectOf } from "./scene.ts";

@@ -15,9 +15,9 @@ import { NatsServer } from "../tools/nats_server.ts";
 const NAMESPACE = "bench";
 const SHARDS = 256;
 
-/** What benches work with. The servers end on disposal, or else with the process. */
+/** The tools of a bench. The servers end on disposal, or else with the process. */
 export class Scene implements AsyncDisposable {
-  /** Raw NATS, for what stores are compared to. */
+  /** Raw NATS, to compare stores with. */
   readonly connection: NatsConnection;
   /** JetStream as nats.js offers it. */
   readonly js: JetStreamClient;
@@ -39,7 +39,7 @@ export class Scene implements AsyncDisposable {
     });
   }
 
-  /** Starts a server, or three where `replicas` are wanted, and opens a store there. */
+  /** Starts a server, or three if `replicas` are wanted, and opens a store there. */
   static async open({ replicas = 1 }: { replicas?: 1 | 3 } = {}): Promise<Scene> {
     const running = await (replicas === 1 ? NatsServer.start() : NatsCluster.start(replicas));
     const connection = await connect({ servers: serversOf(running).map(({ url }) => url) });
@@ -92,7 +92,7 @@ export function eventOf(actorId: string, version: number): Event {
   });
 }
 
-/** Gives the actor `count` events, in batches. */
+/** Saves `count` events of the actor, in batches. */
 export async function fill(
   store: JetStreamEventStore,
   actorId: string,

@@ -46,7 +46,7 @@ Deno.bench(`readAll, ${group}`, { group }, async () => {
   if (count !== COUNT) throw new Error(`${count} of ${COUNT} events`);
 });
 
-/** Saves one event at a time and waits until `next` gives it. */
+/** Saves one event at a time and waits until `next` returns it. */
 function arrivals(id: string, next: () => Promise<Event | undefined>): () => Promise<void> {
   let version = 0;
   return async () => {

@@ -15,7 +15,7 @@ const encoder = new TextEncoder();
 
 /** Data comes back as it was saved, or is refused. */
 export function faithfulness(test: StoreTest): void {
-  test("data that JSON carries comes back as it was", async ({ open }) => {
+  test("data that JSON carries comes back unchanged", async ({ open }) => {
     const store = await open();
     const data = faithfulValues();
     const events = data.map((each, at) => sample({ version: at + 1, data: each }));
@@ -80,7 +80,7 @@ export function faithfulness(test: StoreTest): void {
 
 /** Events that are refused, whatever their data. */
 export function refusals(test: StoreTest): void {
-  test("ids, types, versions and timestamps that cannot be are refused", async ({ open }) => {
+  test("impossible ids, types, versions and timestamps are refused", async ({ open }) => {
     const broadcaster = new Recorder();
     const store = await open({ broadcaster });
     const wrong: [string, unknown][] = [
@@ -105,7 +105,7 @@ export function refusals(test: StoreTest): void {
     equal(broadcaster.places, [], "notifications");
   });
 
-  test("saveEvents() of what is no array rejects", async ({ open }) => {
+  test("saveEvents() rejects if its argument is not an array", async ({ open }) => {
     const store = await open();
     for (const events of [undefined, null, sample(), "text", new Set([sample()])]) {
       await rejects(() => store.saveEvents(events as never), "TypeError", `${events}`);

@@ -12,7 +12,7 @@ export type StoreTest = (
   run: (stage: Stage<EventStore, EventStoreOptions>) => Promise<void>,
 ) => void;
 
-/** An event of `order-1` at version 1, with what the test says of it. */
+/** An event of `order-1` at version 1, with the test's own fields. */
 export function sample(init: Partial<Event> = {}): Event {
   const event = { eventType: "OrderPlaced", actorId: "order-1", version: 1, data: null, ...init };
   return { ...createEvent(event), ...init };
@@ -28,7 +28,7 @@ export function range(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, at) => first + at);
 }
 
-/** A store that has asked for what others saved reads it from then on. */
+/** A store that has asked for other writers' saves reads them from then on. */
 export async function learns(store: EventStore, actorId: string, version: number): Promise<void> {
   equal(await store.getLatestVersion(actorId, { fresh: true }), version, `version of ${actorId}`);
 }
@@ -110,7 +110,7 @@ export async function conflicts(
   );
 }
 
-/** A broadcaster that keeps what it is given. */
+/** A broadcaster that keeps its notifications. */
 export class Recorder implements Broadcaster {
   /** The events, in order. */
   readonly events: EventStored[] = [];
@@ -140,13 +140,13 @@ export class JsonCodec implements Codec<Event> {
   }
 }
 
-/** A codec that takes its time: for ever, while it is held. */
+/** A codec that takes its time: without end, while it is held. */
 export class HeldCodec extends JsonCodec {
   #gate: Promise<void> | undefined;
   #release = (): void => {};
   #reached = (): void => {};
 
-  /** Holds what comes from now on; resolves when something has come. */
+  /** Holds calls from now on; resolves when one has come. */
   hold(): Promise<void> {
     this.#gate = new Promise((resolve) => this.#release = resolve);
     return new Promise((resolve) => this.#reached = resolve);

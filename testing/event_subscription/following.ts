@@ -4,7 +4,7 @@ import { all, iterator, next, places, saveEach, take } from "./kit.ts";
 
 /** Replay, then live: no gap, no duplicate, in the store's order. */
 export function following(test: StoreTest, together: StoreTest): void {
-  test("subscribe() replays what is stored, then goes on with what is saved", async ({ open }) => {
+  test("subscribe() replays stored events, then goes on with new ones", async ({ open }) => {
     const store = await open();
     const stored = [...samples("order-1", [1, 4]), ...samples("stock-1", [1])];
     const sequences = await saveEach(store, stored);
@@ -52,7 +52,7 @@ export function following(test: StoreTest, together: StoreTest): void {
     equal((await next(subscription)).version, 3, "version of the first event");
   });
 
-  test("what is saved while a subscription replays comes once, in order", async ({ open }) => {
+  test("events saved while a subscription replays come once, in order", async ({ open }) => {
     const store = await open();
     await store.saveEvents(samples("order-0", range(1, 700)));
     const subscription = store.subscribe();
@@ -106,7 +106,7 @@ export function following(test: StoreTest, together: StoreTest): void {
     equal(places([await coming]), [["order-1", 21]], "the event after the last refused one");
   });
 
-  test("subscriptions have their own place and their own copies", async ({ open }) => {
+  test("each subscription has its own place and its own copies", async ({ open }) => {
     const store = await open();
     await store.saveEvents(samples("order-1", range(1, 5)));
     const [first, second] = [store.subscribe(), store.subscribe({ from: 4 })];

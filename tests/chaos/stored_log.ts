@@ -24,11 +24,11 @@ export interface Acked {
   readonly actorId: string;
   /** The command's id, where the sender knows it. */
   readonly commandId: string | undefined;
-  /** The version of the command's event by the reply; `undefined` where it told none. */
+  /** The version of the command's event by the reply; `undefined` if it named none. */
   readonly version: number | undefined;
 }
 
-/** What was seen in a log. */
+/** The findings in a log. */
 export interface LogCounts {
   readonly events: number;
   /** Fences that were claimed. */
@@ -62,7 +62,7 @@ export async function readLog(connection: NatsConnection, namespace: string): Pr
   return log;
 }
 
-/** What stands in a fence. */
+/** The content of a fence. */
 interface Fence {
   readonly sequence: number;
   readonly nodeId: string;

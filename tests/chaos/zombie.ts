@@ -34,7 +34,7 @@ export interface Zombies {
   readonly shards: number;
   /** How the saves of those shards ended, by error code; those that were stored before too. */
   readonly ends: Readonly<Record<string, number>>;
-  /** What is wrong with the log. */
+  /** Faults of the log. */
   readonly problems: readonly string[];
 }
 
@@ -107,7 +107,7 @@ export async function zombies(
   return { owners: stopped, shards, ends, problems };
 }
 
-/** Actors in `count` different shards of each of the nodes, with who owns them. */
+/** Actors in `count` different shards of each of the nodes, with their owners. */
 function actorsOf(
   { cluster }: Sender,
   nodeIds: readonly string[],

@@ -73,7 +73,7 @@ Deno.test("isAetherError() is false of anything else", () => {
   }
 });
 
-Deno.test("messages say what could not be done, and how things stand", () => {
+Deno.test("messages name the failure and the present state", () => {
   assertEquals(all(errors).map(({ message }) => message), [
     'Cannot save event at version 3 of "order-7": current version is 5',
     "Cannot take event: data is NaN",

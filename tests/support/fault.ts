@@ -65,7 +65,7 @@ export function unknownError({ kind, error }: Outcome): SaveOutcomeUnknownError 
   return error as SaveOutcomeUnknownError;
 }
 
-/** What `settle()` says of such a save, asked again while a busy server does not answer in time. */
+/** The outcome that `settle()` reports, asked again while a busy server does not answer in time. */
 export async function settled(outcome: Outcome): Promise<SettledOutcome> {
   const error = unknownError(outcome);
   for (const deadline = performance.now() + 20_000;;) {

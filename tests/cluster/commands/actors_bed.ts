@@ -23,7 +23,7 @@ import type { RequestMux } from "../../../store/nats/requests.ts";
 /** All that the actors ask of a requests is whether to go on. */
 const requests = { closed: false, connected: () => Promise.resolve() } as unknown as RequestMux;
 
-/** What differs from a node whose handler does nothing. */
+/** Differences from a node whose handler does nothing. */
 export type NodeParts = Partial<Omit<ActorsParts, "handler" | "onDuplicate">> & {
   readonly handler?: CommandHandler;
   readonly again?: ReplyToDuplicate;
@@ -115,7 +115,7 @@ export class Node {
   }
 }
 
-/** What {@linkcode append} saves. */
+/** The event that {@linkcode append} saves. */
 export function noted(actorId: string, version: number, command: unknown): Event {
   return createEvent({ eventType: "Noted", actorId, version, data: { command } });
 }

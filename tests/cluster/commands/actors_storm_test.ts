@@ -16,7 +16,7 @@ const SENDERS = 4;
 const COMMANDS = 12;
 const STORMS = Deno.env.get("AETHER_LONG") === undefined ? 40 : 1000;
 
-/** What happens. */
+/** The steps. */
 interface Storm {
   /** How often the stream loses its end. @default {0} */
   readonly losses?: number;
@@ -35,7 +35,7 @@ class World {
   #nodes: Node[] = [];
   #owner: Node | undefined;
   #sending = SENDERS;
-  /** Those too that nobody waits for any more. */
+  /** Including those that nobody awaits any more. */
   readonly #tries: Promise<CommandAnswer>[] = [];
 
   constructor(seed: number, storm: Storm) {
@@ -110,7 +110,7 @@ class World {
     }
   }
 
-  /** The stream loses its end; all nodes start anew, and the senders do not know. */
+  /** The stream loses its end; all nodes start again, and the senders do not know. */
   async #lose(): Promise<void> {
     const before = this.#nodes;
     const base = new Node();

@@ -408,7 +408,7 @@ Deno.test("events stored before a command was sent are not read", async () => {
   assertEquals(await node.retry("2", node.actors.landmark, false), { kind: "reply", reply: 5 });
   assertEquals(await node.retry("3", landmark), { kind: "reply", reply: 6 });
   assertEquals(node.reads, [landmark.sequence]);
-  // Whoever has heard of less may have sent it longer ago, and whoever names it, at any time.
+  // A sender that has heard of less may have sent it longer ago; one that names it, at any time.
   assertEquals((await node.retry("before-2", early)).kind, "handled");
   assertEquals((await node.send("before-1")).kind, "handled");
   assertEquals((await node.send("4")).kind, "reply");

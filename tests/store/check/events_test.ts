@@ -31,7 +31,7 @@ Deno.test("a prepared event is the JSON that other languages read", () => {
   );
 });
 
-Deno.test("what is wrong with an event is said with its place", () => {
+Deno.test("a problem of an event is reported with its place", () => {
   assertEquals(reasonOf(sample({ id: "" })), 'id "" is empty');
   assertMatch(reasonOf(sample({ eventType: 7 as never })), /^eventType number is not a string/);
   assertMatch(reasonOf(sample({ actorId: "x".repeat(201) })), /^actorId "x+"… takes 201 bytes/);
@@ -47,7 +47,7 @@ Deno.test("what is wrong with an event is said with its place", () => {
   assertEquals(reasonOf(undefined), "it is undefined, not an event");
 });
 
-Deno.test("what only looks like a Date is refused, and a Date of another realm is not", () => {
+Deno.test("an object that only looks like a Date is refused, and a Date of another realm is not", () => {
   const lookalike = { [Symbol.toStringTag]: "Date", getTime: () => 0, toISOString: () => "never" };
   assertEquals(
     reasonOf(sample({ timestamp: lookalike as never })),

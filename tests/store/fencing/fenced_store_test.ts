@@ -74,7 +74,7 @@ natsTest("A signal ends a save in line at once, and one under way as unknown", a
   await assertFenced(direct, a.store, outcomes);
 });
 
-natsTest("Disposal waits for what is in line, and refuses what comes later", async (scene) => {
+natsTest("Disposal waits for queued saves, and refuses later ones", async (scene) => {
   const a = await nodeOf(scene, "a");
   await claimAll(a, 1);
   const saves = [...Array(1_500).keys()].map((at) => tryOne(a.store, `order-${at % 50}`, at + 1));
@@ -125,7 +125,7 @@ fencedTest("A barrier proves that a shard is owned, and reads reach it", async (
   await assertRejects(() => a.store.barrier(0), FencedError);
   assert(await a.store.barrier(1) > first);
   assertEquals(a.lost, [0]);
-  // Reads that are fenced: refused once the shard is lost, whoever believes what.
+  // Fenced reads: refused once the shard is lost, even if the node believes that it is its own.
   const actorId = actorIn(b.store, 0);
   assertEquals((await b.store.getEvents(actorId)).length, 1);
   await a.store.claim(0, 3);
@@ -135,7 +135,7 @@ fencedTest("A barrier proves that a shard is owned, and reads reach it", async (
   assertEquals(await b.store.getLatestVersion(actorId, { fresh: true }), 2);
 });
 
-natsTest("Saves of a command say so, and the commands are found again", async (scene) => {
+natsTest("Saves of a command carry its id, and are found by it", async (scene) => {
   await using a = await nodeOf(scene, "a");
   await claimAll(a, 1);
   const view = a.store.forCommand("pay 1");
@@ -160,7 +160,7 @@ natsTest("Saves of a command say so, and the commands are found again", async (s
   );
   assertEquals((await a.store.commandsOf("order-3")).size, 0);
   await assertRejects(() => Promise.resolve().then(() => a.store.forCommand("")), RangeError);
-  // Of a long history the last 1,000 events count, of one with gaps too.
+  // The last 1,000 events of a long history count, of one with gaps too.
   for (const [actorId, gap] of [["long-1", 1], ["long-2", 1_000]] as const) {
     await a.store.forCommand("old").saveEvent(fact(actorId, 1));
     const events = [...Array(999).keys()].map((at) => fact(actorId, 2 + at * gap));
@@ -204,7 +204,7 @@ natsTest("A plain store beside fenced ones keeps its own promises", async (scene
   assertEquals([saved, conflict, others], [200, 200, {}]);
 });
 
-natsTest("What was sent before a shard is claimed anew is stored no more", async (scene) => {
+natsTest("Saves sent before a shard is claimed again are stored no more", async (scene) => {
   const proxy = scene.proxy();
   const connection = await scene.connect({ servers: proxy.url });
   await using a = await nodeOf(scene, "a", { connection, timeout: 1000 });
@@ -234,7 +234,7 @@ natsTest("What was sent before a shard is claimed anew is stored no more", async
 });
 
 natsTest(
-  "A shard that was claimed anew by a try without an answer is owned still",
+  "A shard that an attempt without an answer claimed again is still owned",
   async (scene) => {
     const proxy = scene.proxy();
     const connection = await scene.connect({ servers: proxy.url });

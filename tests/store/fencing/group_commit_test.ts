@@ -120,7 +120,7 @@ natsTest("A group is no larger than 8 MiB", async (scene) => {
   await check(scene, store, outcomes);
 });
 
-natsTest("A conflict in a group is told to the saves it belongs to", async (scene) => {
+natsTest("A conflict in a group is reported to the saves it belongs to", async (scene) => {
   await using open = await counted(scene);
   const { store } = open;
   await using other = await JetStreamEventStore.open(await scene.connect(), {
@@ -136,7 +136,7 @@ natsTest("A conflict in a group is told to the saves it belongs to", async (scen
   await check(scene, store, outcomes);
 });
 
-natsTest("Duplicates in a queue are told as such, with their places", async (scene) => {
+natsTest("Duplicates in a queue are reported as such, with their places", async (scene) => {
   await using open = await counted(scene);
   const { store } = open;
   const events = Array.from({ length: 120 }, (_, at) => fact("order-1", at + 1));
@@ -154,7 +154,7 @@ natsTest("Duplicates in a queue are told as such, with their places", async (sce
   await check(scene, store, [...before, ...outcomes]);
 });
 
-natsTest("All of a queue saved before: each is a duplicate", async (scene) => {
+natsTest("A queue that was saved before: each save is a duplicate", async (scene) => {
   await using open = await counted(scene);
   const { store } = open;
   const events = Array.from({ length: 60 }, (_, at) => fact("order-1", at + 1));
@@ -208,7 +208,7 @@ natsTest("Saves of several actors keep their place in line", async (scene) => {
   assertEquals(tally(outcomes), { saved: saves.length });
   assertEquals(traffic.sizes.map((size) => size > 3), [true, false, true, true, false, true]);
   await check(scene, store, outcomes);
-  // What came later for a group of the same actor is behind it in the store.
+  // Later saves for a group of the same actor are behind it in the store.
   const events = await store.getEvents("a-1");
   assertEquals(events.length, 101);
 });
@@ -309,7 +309,7 @@ natsTest("An event that is too large is refused at once, and its queue goes on",
   await check(scene, store, outcomes);
 });
 
-natsTest("Disposal waits for what queues up; all of it is stored", async (scene) => {
+natsTest("Disposal waits for queued saves, and stores all of them", async (scene) => {
   await using open = await counted(scene);
   const { store } = open;
   const saves = [...queue(store, "order-1", 1, 300), ...queue(store, "order-2", 1, 40)];

@@ -61,40 +61,43 @@ natsTest("A save that leaves no room for its guards is a RangeError", async (sce
   await assertFenced(a.connection, a.store, [outcome, rest]);
 });
 
-fencedTest("A conflict in a group is told to the save that it is about", async (scene, options) => {
-  await using a = await nodeOf(scene, "a", options);
-  await using plain = await JetStreamEventStore.open(await scene.connect(), {
-    namespace: scene.namespace,
-  });
-  await claimAll(a, 1);
-  await Promise.all(["x", "y", "z"].map((name) => a.store.saveEvent(fact(`order-${name}`, 1))));
-  // A store that takes no part in fencing: versions still hold between the two.
-  await plain.saveEvent(fact("order-x", 2));
-  await plain.saveEvent(fact("order-z", 2));
-  const again = fact("order-y", 1);
-  const stored = fact("order-w", 1);
-  await a.store.saveEvent(stored);
-  const outcomes = await Promise.all([
-    tryOne(a.store, "order-a", 1),
-    tryOne(a.store, "order-x", 2),
-    tryOne(a.store, "order-y", 2),
-    tryToSave(a.store, [fact("order-b", 1)], { expect: [{ actorId: "order-z", version: 1 }] }),
-    tryToSave(a.store, [fact("order-c", 1)], { expect: [{ actorId: "order-y", version: 2 }] }),
-    tryToSave(a.store, [again]),
-    tryToSave(a.store, [stored]),
-    tryOne(a.store, "order-x", 3),
-    tryToSave(a.store, [fact("order-d", 1), fact("order-x", 2)]),
-    tryOne(a.store, "order-a", 2),
-  ]);
-  assertEquals(outcomes.map(({ kind }) => kind), [
-    ...["saved", "conflict", "saved", "conflict", "saved", "conflict", "duplicate"],
-    ...["saved", "conflict", "saved"],
-  ]);
-  const conflict = outcomes[1]!.error as { actorId: string; currentVersion: number };
-  assertEquals([conflict.actorId, conflict.currentVersion], ["order-x", 2]);
-});
+fencedTest(
+  "A conflict in a group is reported to the save that it is about",
+  async (scene, options) => {
+    await using a = await nodeOf(scene, "a", options);
+    await using plain = await JetStreamEventStore.open(await scene.connect(), {
+      namespace: scene.namespace,
+    });
+    await claimAll(a, 1);
+    await Promise.all(["x", "y", "z"].map((name) => a.store.saveEvent(fact(`order-${name}`, 1))));
+    // A store that takes no part in fencing: versions still hold between the two.
+    await plain.saveEvent(fact("order-x", 2));
+    await plain.saveEvent(fact("order-z", 2));
+    const again = fact("order-y", 1);
+    const stored = fact("order-w", 1);
+    await a.store.saveEvent(stored);
+    const outcomes = await Promise.all([
+      tryOne(a.store, "order-a", 1),
+      tryOne(a.store, "order-x", 2),
+      tryOne(a.store, "order-y", 2),
+      tryToSave(a.store, [fact("order-b", 1)], { expect: [{ actorId: "order-z", version: 1 }] }),
+      tryToSave(a.store, [fact("order-c", 1)], { expect: [{ actorId: "order-y", version: 2 }] }),
+      tryToSave(a.store, [again]),
+      tryToSave(a.store, [stored]),
+      tryOne(a.store, "order-x", 3),
+      tryToSave(a.store, [fact("order-d", 1), fact("order-x", 2)]),
+      tryOne(a.store, "order-a", 2),
+    ]);
+    assertEquals(outcomes.map(({ kind }) => kind), [
+      ...["saved", "conflict", "saved", "conflict", "saved", "conflict", "duplicate"],
+      ...["saved", "conflict", "saved"],
+    ]);
+    const conflict = outcomes[1]!.error as { actorId: string; currentVersion: number };
+    assertEquals([conflict.actorId, conflict.currentVersion], ["order-x", 2]);
+  },
+);
 
-natsTest("Saves of one actor keep their order, whatever they have to wait for", async (scene) => {
+natsTest("Saves of one actor keep their order, whatever they wait for", async (scene) => {
   await using a = await nodeOf(scene, "a", {
     codec: {
       encode: (event: Event) => {
@@ -116,7 +119,7 @@ natsTest("Saves of one actor keep their order, whatever they have to wait for", 
 });
 
 natsTest(
-  "An actor that something else wrote to is told of, and harms no other save",
+  "A foreign write to an actor is reported, and harms no other save",
   async (scene) => {
     await using a = await nodeOf(scene, "a");
     await claimAll(a, 1);

@@ -33,7 +33,7 @@ natsTest("Where commands' events are is found from a sequence on", async (scene)
   assertEquals(await versions("second", first), [3]);
 });
 
-natsTest("Of more than 1,000 events behind a sequence the last 1,000 count", async (scene) => {
+natsTest("Only the last 1,000 of more events behind a sequence count", async (scene) => {
   await using a = await nodeOf(scene, "a");
   await claimAll(a, 1);
   const handled = handledIn(a.store);
@@ -50,7 +50,7 @@ natsTest("Of more than 1,000 events behind a sequence the last 1,000 count", asy
   assertEquals([[...last.receipts.keys()], last.since], [["new", "newest"], 0]);
 });
 
-natsTest("A landmark is there where its event is, and nowhere else", async (scene) => {
+natsTest("A landmark exists only where its event is", async (scene) => {
   await using a = await nodeOf(scene, "a");
   await claimAll(a, 1);
   const handled = handledIn(a.store);
@@ -69,7 +69,7 @@ natsTest("A landmark is there where its event is, and nowhere else", async (scen
   ) assert(!await handled.holds(landmark));
 });
 
-clusterTest("Of an actor of which nothing is new, no page of events is read", async (scene) => {
+clusterTest("An actor without new events costs no page of events", async (scene) => {
   await using a = await nodeOf(scene, "a", { replicas: 3 });
   await claimAll(a, 1);
   const events = [...Array(50).keys()].map((at) => fact("order-1", at + 1));
@@ -88,7 +88,7 @@ clusterTest("Of an actor of which nothing is new, no page of events is read", as
   assertEquals(receipts.size, 0);
   // A handler that asks for the version then has it.
   assertEquals(await b.store.getLatestVersion("order-1"), 50);
-  // The leader's word, and the proof that it is no older than the claim; at the same time.
+  // The leader's answer, and the proof that it is no older than the claim; at the same time.
   const isEnd = (query: string) => /^\{"(last_by_subj|multi_last)"/.test(query);
   assertEquals([requests.length, requests.filter(isEnd).length], [2, 2]);
 });

@@ -2,8 +2,8 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { categoryOf, shardOf } from "../../../store/actor.ts";
 import { Layout } from "../../../store/format/layout.ts";
 
-// A format for ever: a change here loses the events that are stored.
-Deno.test("the names of a stream and its subjects are what they always were", () => {
+// A permanent format: a change here loses stored events.
+Deno.test("the names of a stream and its subjects do not change", () => {
   const layout = new Layout("shop");
   assertEquals(layout.stream, "AETHER_shop");
   assertEquals(layout.genesis, "aether.shop.genesis");

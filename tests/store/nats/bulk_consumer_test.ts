@@ -45,7 +45,7 @@ storeTest("A long history is read through a consumer, a short one is not", async
   assertEquals(made.length, 2);
 });
 
-storeTest("A read that is given up leaves no consumer", async (stores) => {
+storeTest("A cancelled read leaves no consumer", async (stores) => {
   await fill((await stores.open()).store);
   const { store, made } = await watched(stores);
   for await (const { version } of store.readEvents("order-1")) if (version === 200) break;
@@ -103,7 +103,7 @@ storeTest(
   },
 );
 
-natsTest("Where no consumer may be made, a long history is read without", async (scene) => {
+natsTest("If no consumer may be made, a long history is read without", async (scene) => {
   const { namespace } = scene;
   const founder = await scene.connect({ user: "root", pass: "p" });
   await using store = await JetStreamEventStore.open(founder, { namespace });

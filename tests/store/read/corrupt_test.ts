@@ -10,7 +10,7 @@ import { Layout } from "../../../store/format/layout.ts";
 import { fact } from "../../support/fault.ts";
 import { natsTest, type Scene } from "../../support/fixture.ts";
 
-/** What a message on an actor's subject says. */
+/** The content of a message on an actor's subject. */
 interface Forgery {
   readonly actorId: string;
   readonly version: number;
@@ -107,7 +107,7 @@ const GARBAGE: Record<string, { readonly body: string; readonly reason: RegExp }
 };
 
 natsTest(
-  "Garbage in an actor's history is told with its place, the rest is not harmed",
+  "Garbage in an actor's history is reported with its place, and the rest is unharmed",
   async (scene) => {
     const { store, forger } = await open(scene);
     await using _ = store;
@@ -139,7 +139,7 @@ natsTest(
   },
 );
 
-natsTest("Garbage as an actor's last message: reads and saves say where it is", async (scene) => {
+natsTest("Garbage as an actor's last message: reads and saves report its place", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;
   await store.saveEvent(fact("order-1", 1));
@@ -168,7 +168,7 @@ natsTest("Garbage as an actor's last message: reads and saves say where it is", 
   assertEquals((await store.getEvents("order-2")).length, 2);
 });
 
-natsTest("Garbage as an actor's only message: a first save says where it is", async (scene) => {
+natsTest("Garbage as an actor's only message: a first save reports its place", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;
   const sequence = await forger.scribble("order-1", "Hello");
@@ -183,7 +183,7 @@ natsTest("Garbage as an actor's only message: a first save says where it is", as
   }
 });
 
-natsTest("A missing middle is told with the place behind it", async (scene) => {
+natsTest("A missing middle is reported with the place behind it", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;
   const actorId = "order-1";
@@ -199,7 +199,7 @@ natsTest("A missing middle is told with the place behind it", async (scene) => {
   assertEquals((await store.getEvents("order-2")).map(({ version }) => version), [1, 2, 5]);
 });
 
-natsTest("A version that does not grow is told with its place", async (scene) => {
+natsTest("A version that does not grow is reported with its place", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;
   await store.saveEvents([fact("order-1", 1), fact("order-1", 3)]);
@@ -238,7 +238,7 @@ natsTest("A message lost on its way to a reader is no corruption", async (scene)
   }
 });
 
-natsTest("A missing middle is told where a long history is read from there", async (scene) => {
+natsTest("A missing middle is reported when a long history is read from there", async (scene) => {
   const { store, forger } = await open(scene);
   const actorId = "order-1";
   await using _ = store;
@@ -265,7 +265,7 @@ natsTest("An id that is stored at another version is no duplicate", async (scene
   assertEquals(error.currentVersion, 3);
 });
 
-natsTest("A stream that lost its tail is told by a store that remembers", async (scene) => {
+natsTest("A stream that lost its tail is reported by a store that remembers it", async (scene) => {
   const { store } = await open(scene);
   await using _ = store;
   const { server } = scene;
@@ -306,12 +306,12 @@ natsTest("A stream that lost its tail is told by a store that remembers", async 
     const error = await regression(work);
     assertEquals([error.expectedSequence, error.actualSequence], [lost, kept]);
   }
-  // One that was never told of the tail has nothing to compare with.
+  // A store that never heard of the tail has nothing to compare with.
   await using cold = await JetStreamEventStore.open(await scene.connect(), {
     namespace: scene.namespace,
   });
   assertEquals((await cold.getEvents("order-1")).length, 2);
-  // The stream grows past what was lost: the actor's own history still tells.
+  // The stream grows past the lost part: the actor's own history still shows the loss.
   await cold.saveEvents([fact("order-2", 2), fact("order-2", 3)]);
   assertEquals((await store.getEvents("order-2")).length, 3);
   await regression(() => store.getEvents("order-1"));

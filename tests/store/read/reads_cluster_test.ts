@@ -59,7 +59,7 @@ clusterTest("Reads right after writes through any node are complete", async (sce
     events += 2;
     await reads(store, actorId, version + 1);
     assertEquals(await store.getLatestVersion(actorId), version + 1);
-    // What another store saved is read once this one was told of it.
+    // Once a store has heard of another store's save, it reads it.
     assertEquals(await other.getLatestVersion(actorId, { fresh: true }), version + 1);
     await reads(other, actorId, version + 1);
     if (round % 20 !== 19) continue;
@@ -71,7 +71,7 @@ clusterTest("Reads right after writes through any node are complete", async (sce
 
 clusterTest("A follower that is frozen during a read makes none short", async (scene) => {
   await readAroundFrozen(scene);
-  // A consumer that is made late, by who was frozen, ends when nobody has asked it for a while.
+  // A consumer that a frozen server makes late ends when nobody has asked it for a while.
   await scene.assertNoLeaks(20_000);
 });
 
@@ -98,7 +98,7 @@ async function readAroundFrozen(scene: ClusterScene): Promise<void> {
       frozen!.resume();
     }
   }
-  // What it missed while it was frozen is not missing in what is read through it.
+  // Messages that it missed while it was frozen are not missing in a read through it.
   await frozen!.pause();
   const behind = await stores.open({}, leader.url);
   await behind.store.saveEvents(upTo(500).map((at) => fact("order-1", 3000 + at)));

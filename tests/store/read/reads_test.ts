@@ -28,7 +28,7 @@ async function fill(
   }
 }
 
-/** What `work` gives, and the messages that went over the connection for it. */
+/** The result of `work`, and the messages that went over the connection for it. */
 async function counted<T>(
   { connection }: Opened,
   work: () => Promise<T>,
@@ -111,7 +111,7 @@ storeTest("Reading backwards fetches little that it does not give", async (store
   }
 });
 
-storeTest("A read that has a bound or a limit fetches no page behind it", async (stores) => {
+storeTest("A read with a bound or a limit fetches no page behind it", async (stores) => {
   await fill(stores, 3000);
   const cold = await stores.open();
   for (
@@ -159,7 +159,7 @@ const WAYS: Record<string, (store: EventStore) => AsyncIterable<Event>> = {
   "readAll()": (store) => store.readAll(),
 };
 
-storeTest("A slow consumer has no more than two pages kept for it", async (stores) => {
+storeTest("At most two pages are kept for a slow consumer", async (stores) => {
   const count = 10_000;
   await fill(stores, count);
   for (const [way, read] of Object.entries(WAYS)) {

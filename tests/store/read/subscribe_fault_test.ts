@@ -146,7 +146,7 @@ natsTest("A page of large events is bounded by its bytes", async (scene) => {
   await watch.assertSaw(await storedIn(connection, store.stream));
 });
 
-natsTest("What ends a subscription leaves no consumer behind", async (scene) => {
+natsTest("The end of a subscription leaves no consumer behind", async (scene) => {
   await using store = await open(scene);
   const operator = await scene.connect();
   await store.saveEvent(fact("order-1", 1));

@@ -7,7 +7,7 @@ import type { Save } from "../../../store/save/messages.ts";
 import type { StoredMessage } from "../../../store/nats/stored_message.ts";
 import { isAetherError } from "../../../store/mod.ts";
 
-/** A message as a leader or a replica tells it. */
+/** A message as a leader or a replica reports it. */
 function message(actorId: string, sequence: number, op = "other"): StoredMessage {
   const header = (name: string) => name === "Aether-Op" ? op : "";
   return {
@@ -87,7 +87,7 @@ function commit(upTo: number, last: number): Promise<unknown> {
   } as unknown as Save);
 }
 
-Deno.test("A broken guard is a conflict where a replica proves that the save is absent", async () => {
+Deno.test("A broken guard is a conflict if a replica proves that the save is absent", async () => {
   const error = await assertRejects(() => commit(9, 3));
   assert(isAetherError(error, "VersionConflictError"));
   assertEquals(error.actorId, "b");

@@ -4,8 +4,8 @@ import { COMMAND } from "../format/headers.ts";
 import {
   asStreamSequence,
   indexOf,
+  messageSequenceOf,
   type StreamSequence,
-  streamSequenceOf,
 } from "../format/position.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
@@ -91,7 +91,7 @@ export class HandledCommands {
       api.requests,
       timeout,
       what,
-      () => api.get({ seq: streamSequenceOf(sequence) }, requestTimeout),
+      () => api.get({ seq: messageSequenceOf(sequence) }, requestTimeout),
     );
     return message !== undefined && new StoredRun(message).hasIdAt(indexOf(sequence), id);
   }
@@ -111,7 +111,7 @@ export class HandledCommands {
     const { api, headReader, timeout } = this.#parts;
     const what = `read the commands of "${actorId}"`;
     const head = await attempt(api.requests, timeout, what, () => headReader.read(actorId));
-    const before = streamSequenceOf(after);
+    const before = messageSequenceOf(after);
     if (head.sequence <= before) return { messages: [], since: after };
     if (after > 0) {
       const messages = await this.#behind(actorId, before, head, LAST + 1);

@@ -9,13 +9,17 @@ Deno.test("the names of a stream and its subjects do not change", () => {
   assertEquals(layout.genesis, "aether.shop.genesis");
   assertEquals(layout.subjects, [
     "aether.shop.event.*.*.*",
+    "aether.shop.unborn.*.*.*",
     "aether.shop.fence.*",
     "aether.shop.commit.*",
     "aether.shop.genesis",
+    "aether.shop.epoch",
   ]);
   assertEquals(layout.event("order-123", 256), "aether.shop.event.189.order.order-123");
   assertEquals(layout.event("a.b-*", 256), "aether.shop.event.246.a=2Eb.a=2Eb-=2A");
   assertEquals(layout.event("solo", 1), "aether.shop.event.0.solo.solo");
+  assertEquals(layout.unborn("order-123", 256), "aether.shop.unborn.189.order.order-123");
+  assertEquals(layout.epoch, "aether.shop.epoch");
   assertEquals(layout.commit(7), "aether.shop.commit.7");
   assertEquals(layout.events(), "aether.shop.event.*.*.*");
   assertEquals(layout.events("a.b"), "aether.shop.event.*.a=2Eb.*");

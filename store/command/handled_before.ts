@@ -1,6 +1,6 @@
 import type { ActorEnd, CommandLog, CommandPlace } from "../command_log.ts";
 import { CommandRefusedError } from "../errors.ts";
-import { asStreamSequence, indexOf, positionOf, streamSequenceOf } from "../format/position.ts";
+import { asStreamSequence, indexOf, messageSequenceOf, positionOf } from "../format/position.ts";
 import { positionsIn } from "../format/save_options.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { EventStore } from "../store.ts";
@@ -134,7 +134,7 @@ export class HandledBefore {
     const { end } = this;
     const receipt = { actorId: this.#actorId, commandId, end, outcome };
     const { sequence } = await this.#log.record(receipt, signal);
-    const message = streamSequenceOf(sequence);
+    const message = messageSequenceOf(sequence);
     const place = { messages: [message], version: end.version };
     this.#known.add(new Map([[commandId, place]]), { version: end.version, sequence: message });
     return sequence;
@@ -150,7 +150,7 @@ export class HandledBefore {
   ): Promise<number | Date | undefined> {
     if (cause === undefined || cause instanceof Date) return cause;
     if (cause.identity !== this.#store.identity) return undefined;
-    return await this.#memory.holds(cause) ? streamSequenceOf(cause.sequence) : undefined;
+    return await this.#memory.holds(cause) ? messageSequenceOf(cause.sequence) : undefined;
   }
 }
 
@@ -168,9 +168,9 @@ export function notePlan(known: KnownCommands, plan: CommandPlan, receipt: SaveR
     // Over several messages: where the first ones are, a search finds out.
     if (indexOf(position) + 1 < parts[at]!.events) return known.forget();
     if (commandId === undefined || !("result" in outcome)) continue;
-    const messages = [streamSequenceOf(position)];
+    const messages = [messageSequenceOf(position)];
     places.set(commandId, { messages, version: outcome.result.version });
   }
-  const sequence = streamSequenceOf(receipt.sequence);
+  const sequence = messageSequenceOf(receipt.sequence);
   known.add(places, { version: plan.end.version, sequence });
 }

@@ -17,9 +17,9 @@ import { COMMAND, EXPECT } from "../format/headers.ts";
 import {
   asStreamSequence,
   indexOf,
+  messageSequenceOf,
   positionOf,
   type StreamSequence,
-  streamSequenceOf,
 } from "../format/position.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
@@ -67,7 +67,7 @@ export class StreamCommandLog implements CommandLog {
   async holds(sequence: number, id: string): Promise<boolean> {
     const { api, requestTimeout, timeout } = this.#parts;
     const what = `look for event "${id}" at position ${sequence}`;
-    const query = { seq: streamSequenceOf(sequence) };
+    const query = { seq: messageSequenceOf(sequence) };
     const get = () => api.get(query, requestTimeout);
     const message = await attempt(api.requests, timeout, what, get);
     return message !== undefined && new StoredRun(message).hasIdAt(indexOf(sequence), id);

@@ -4,7 +4,7 @@ import {
   type CommandSearch,
   SEARCHED_EVENTS,
 } from "../command_log.ts";
-import { streamSequenceOf } from "../format/position.ts";
+import { messageSequenceOf } from "../format/position.ts";
 import type { MemoryLog } from "./log.ts";
 
 /** Looks for commands as a store on JetStream does; see `CommandLog.search()`. */
@@ -14,7 +14,7 @@ export function searchLog(log: MemoryLog, actorId: string, after?: number | Date
   const since = typeof after === "number" ? after : startOf(entries, end, after);
   const found = new Map<string, CommandPlace>();
   for (const { command, sequence, version } of entries) {
-    const message = streamSequenceOf(sequence);
+    const message = messageSequenceOf(sequence);
     if (command === undefined || message <= since) continue;
     const before = found.get(command)?.messages.filter((it) => it !== message) ?? [];
     found.delete(command);
@@ -29,7 +29,7 @@ function startOf(entries: readonly Entry[], end: ActorEnd, after: Date | undefin
     ? entries.find(({ version }) => version > end.version - SEARCHED_EVENTS)
     : entries.find(({ time }) => time >= after.getTime());
   if (after === undefined && end.version <= SEARCHED_EVENTS) return 0;
-  return first === undefined ? end.sequence : streamSequenceOf(first.sequence) - 1;
+  return first === undefined ? end.sequence : messageSequenceOf(first.sequence) - 1;
 }
 
 /** An event or a receipt, by what matters here. */

@@ -1,14 +1,14 @@
 import { type ActorState, advance } from "./actor_state.ts";
-import type { SavePace } from "./save_pace.ts";
-import { type CommandMemory, HandledBefore, notePlan } from "./handled_before.ts";
+import type { QueueParts } from "./command_queues.ts";
+import { HandledBefore, notePlan } from "./handled_before.ts";
 import type { ExecuteResult, PendingCommand } from "./pending_command.ts";
+import { ContentionWait, rest } from "./contention_wait.ts";
 import { failureOf } from "./recorded_outcome.ts";
 import { commandLogOf } from "../command_log.ts";
 import { positionsIn } from "../format/save_options.ts";
 import type { SaveReceipt } from "../options.ts";
 import { type CommandPlan, plan, type PlannedCommand } from "./plan.ts";
 import { load, takeSnapshot } from "./rehydrate.ts";
-import type { StateCache } from "./state_cache.ts";
 import { UnknownSaves } from "./unknown_saves.ts";
 import { isAetherError, type VersionConflictError } from "../errors.ts";
 import type { SavePart } from "../format/runs.ts";
@@ -39,21 +39,17 @@ const CONTINUOUS = 2;
 export class ActorQueue {
   readonly #store: EventStore;
   readonly #actorId: string;
-  readonly #states: StateCache;
-  readonly #pace: SavePace;
-  readonly #memory: CommandMemory | undefined;
+  readonly #parts: QueueParts;
   readonly #queue: PendingCommand[] = [];
   #handled: HandledBefore | undefined;
   /** Where the outcomes of commands are stored. */
   readonly #positions = new WeakMap<PendingCommand, number>();
 
   /** Begins empty; works with what commands on one store share. */
-  constructor(store: EventStore, actorId: string, { states, pace, memory }: QueueParts) {
+  constructor(store: EventStore, actorId: string, parts: QueueParts) {
     this.#store = store;
     this.#actorId = actorId;
-    this.#states = states;
-    this.#pace = pace;
-    this.#memory = memory;
+    this.#parts = parts;
   }
 
   /** Appends a command. */
@@ -65,7 +61,8 @@ export class ActorQueue {
   async drain(onEmpty: () => void): Promise<void> {
     // Gives the caller a turn to append more commands, so that they run together.
     await Promise.resolve();
-    while (this.#next().length > 0) await this.#turn();
+    const { turns } = this.#parts;
+    while (this.#next().length > 0) await turns.run([this.#actorId], () => this.#turn());
     onEmpty();
   }
 
@@ -85,7 +82,7 @@ export class ActorQueue {
       if (base?.evolution !== first.decider) {
         const kept = first.options.cache === false
           ? undefined
-          : this.#states.get(this.#actorId, first.decider);
+          : this.#parts.states.get(this.#actorId, first.decider);
         base = kept?.actor;
         isPresent = base === undefined;
         if (kept !== undefined) {
@@ -93,7 +90,7 @@ export class ActorQueue {
           if (performance.now() - kept.usedAt < CONTINUOUS) busySince = kept.busySince;
           const isShared = performance.now() - contendedAt < 1000;
           if (performance.now() - busySince > (isShared ? BUSY.contended : BUSY.alone)) {
-            await rest(this.#pace.rest, jobs);
+            await rest(this.#parts.pace.rest, jobs);
             busySince = performance.now();
             continue;
           }
@@ -182,7 +179,7 @@ export class ActorQueue {
     for (;;) {
       try {
         const saved = doubt.exists ? events : originals;
-        const receipt = await this.#pace.run(() => this.#store.saveEvents(saved, options));
+        const receipt = await this.#parts.pace.run(() => this.#store.saveEvents(saved, options));
         doubt.end("saved");
         this.#note(plan, receipt);
         return undefined;
@@ -211,7 +208,7 @@ export class ActorQueue {
     const taken = snapshots && takeSnapshot(this.#actorId, base.version, end, snapshots);
     if (!isSpoiled && commands.every(({ job }) => job.options.cache !== false)) {
       const usedAt = performance.now();
-      this.#states.set(this.#actorId, { actor: end, busySince, usedAt, contendedAt });
+      this.#parts.states.set(this.#actorId, { actor: end, busySince, usedAt, contendedAt });
     } else {
       this.#forget();
     }
@@ -237,7 +234,12 @@ export class ActorQueue {
   #handledFor(jobs: readonly PendingCommand[]): HandledBefore | undefined {
     if (!jobs.some(({ options }) => options.commandId !== undefined)) return undefined;
     const log = commandLogOf(this.#store)!;
-    return this.#handled ??= new HandledBefore(this.#store, log, this.#actorId, this.#memory!);
+    return this.#handled ??= new HandledBefore(
+      this.#store,
+      log,
+      this.#actorId,
+      this.#parts.memory!,
+    );
   }
 
   /** Ends those of `jobs` that were handled before; true if there were any. */
@@ -288,12 +290,12 @@ export class ActorQueue {
     const saved = plan.commands.filter(({ outcome }) => eventsOf(outcome) > 0);
     const positions = positionsIn(receipt, partsOf(saved));
     for (const [at, { job }] of saved.entries()) this.#positions.set(job, positions[at]!);
-    const known = this.#memory?.peek(this.#actorId);
+    const known = this.#parts.memory?.peek(this.#actorId);
     if (known !== undefined) notePlan(known, plan, receipt);
   }
 
   #forget(): undefined {
-    this.#states.delete(this.#actorId);
+    this.#parts.states.delete(this.#actorId);
   }
 
   /** The commands to try next: the first one, or several if many wait. */
@@ -307,15 +309,6 @@ export class ActorQueue {
     }
     return group;
   }
-}
-
-/** What commands on one store share. */
-export interface QueueParts {
-  /** States of actors. */
-  readonly states: StateCache;
-  readonly pace: SavePace;
-  /** Commands that are known to be handled; `undefined` if the store keeps none. */
-  readonly memory: CommandMemory | undefined;
 }
 
 /** The events of each command that led to some. */
@@ -341,36 +334,4 @@ function isWaiting(command: PlannedCommand, doubt: UnknownSaves, error: unknown)
   if (reason === undefined) return true;
   job.reject(doubt.errorFor(command, job.options.signal?.aborted ? reason.cause : error));
   return false;
-}
-
-/**
- * Waits that grow and then start over: some tries have to be close to each other to get between
- * the saves of another writer. That, and a part from 0 on, is why these are not `jitteredWaits`.
- */
-class ContentionWait {
-  #span: number;
-  readonly #shortest: number;
-  readonly #longest: number;
-
-  constructor(shortest: number, longest: number) {
-    this.#span = shortest;
-    this.#shortest = shortest;
-    this.#longest = longest;
-  }
-
-  /** Waits for a random part of the span, or until all `jobs` have ended. */
-  async wait(jobs: readonly PendingCommand[]): Promise<void> {
-    const span = this.#span;
-    this.#span = span < this.#longest ? span * 2 : this.#shortest;
-    await rest(Math.random() * span, jobs);
-  }
-}
-
-/** Waits for `duration` ms, or until all `jobs` have ended. */
-async function rest(duration: number, jobs: readonly PendingCommand[]): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, duration);
-  Promise.allSettled(jobs.map((job) => job.promise)).then(() => resolve());
-  await promise;
-  clearTimeout(timer);
 }

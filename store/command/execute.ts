@@ -1,31 +1,17 @@
-import { ActorQueue, type QueueParts } from "./actor_queue.ts";
+import { ActorQueue } from "./actor_queue.ts";
+import { type CommandQueues, queuesOf } from "./command_queues.ts";
 import { checkCommand } from "./command_options.ts";
 import type { Decider } from "./decider.ts";
-import { SavePace } from "./save_pace.ts";
 import {
   type AnyDecider,
   type ExecuteOptions,
   type ExecuteResult,
   PendingCommand,
 } from "./pending_command.ts";
-import { CommandMemory } from "./handled_before.ts";
 import { policyOf } from "./rehydrate.ts";
-import { StateCache } from "./state_cache.ts";
 import { commandLogOf } from "../command_log.ts";
 import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
-import { cacheOwnerOf } from "../store_view.ts";
-
-/** Actors whose states are kept in memory, for each store. */
-const KEPT_STATES = 1000;
-
-/** Shared by all commands on one store. */
-interface CommandQueues extends QueueParts {
-  /** Only those of actors with commands under way. */
-  readonly queues: Map<string, ActorQueue>;
-}
-
-const queuesByStore = new WeakMap<EventStore, CommandQueues>();
 
 /**
  * Runs one command on one actor: loads its state, lets the decider decide, and saves all events
@@ -93,24 +79,6 @@ export async function execute<State, Command, E extends Event = Event>(
   const job = new PendingCommand(actorId, rules, command, options, timeout);
   enqueue(queuesOf(store), store, job);
   return await job.promise as ExecuteResult<State, E>;
-}
-
-/** Views of one store share the states; each has queues of its own, as it saves in its own way. */
-function queuesOf(store: EventStore): CommandQueues {
-  let commands = queuesByStore.get(store);
-  if (commands === undefined) {
-    const owner = cacheOwnerOf(store);
-    const { queues: _, ...shared } = owner === store ? newParts(store) : queuesOf(owner);
-    commands = { queues: new Map(), ...shared };
-    queuesByStore.set(store, commands);
-  }
-  return commands;
-}
-
-function newParts(store: EventStore): CommandQueues {
-  const log = commandLogOf(store);
-  const memory = log && new CommandMemory(log);
-  return { queues: new Map(), states: new StateCache(KEPT_STATES), pace: new SavePace(), memory };
 }
 
 function enqueue(

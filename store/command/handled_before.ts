@@ -4,9 +4,15 @@ import { asStreamSequence, indexOf, messageSequenceOf, positionOf } from "../for
 import { positionsIn } from "../format/save_options.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { EventStore } from "../store.ts";
+import type { Evolution } from "./decider.ts";
 import { type ActorState, advance } from "./actor_state.ts";
 import { KnownCommands } from "./known_commands.ts";
-import type { CommandCause, ExecuteResult, PendingCommand } from "./pending_command.ts";
+import type {
+  CommandCause,
+  ExecuteOptions,
+  ExecuteResult,
+  PendingCommand,
+} from "./pending_command.ts";
 import type { CommandPlan } from "./plan.ts";
 import { type Outcome, readOutcome } from "./recorded_outcome.ts";
 import { load } from "./rehydrate.ts";
@@ -52,6 +58,11 @@ export class CommandMemory {
   }
 }
 
+/** What is asked of a command with an id. */
+export interface CommandFacts {
+  readonly options: Pick<ExecuteOptions, "commandId" | "cause" | "snapshots" | "signal">;
+}
+
 /** The commands of one actor that have ids: finds those that were handled before. */
 export class HandledBefore {
   readonly #store: EventStore;
@@ -75,7 +86,7 @@ export class HandledBefore {
   }
 
   /** Looks for commands, and brings the state to where the actor ended then. */
-  async meet(jobs: readonly PendingCommand[], base: ActorState): Promise<ActorState> {
+  async meet(jobs: readonly CommandFacts[], base: ActorState): Promise<ActorState> {
     for (const { options } of jobs) {
       if (options.commandId === undefined || this.#known.get(options.commandId)) continue;
       await this.#known.reach(await this.#boundOf(options.cause));
@@ -95,7 +106,7 @@ export class HandledBefore {
   }
 
   /** Where the outcome of a command is, if it was handled before. */
-  find({ options: { commandId } }: PendingCommand): CommandPlace | undefined {
+  find({ options: { commandId } }: CommandFacts): CommandPlace | undefined {
     return commandId === undefined ? undefined : this.#known.get(commandId);
   }
 
@@ -107,25 +118,38 @@ export class HandledBefore {
 
   /** Ends a command with the outcome that it had before. */
   async repeat(job: PendingCommand, place: CommandPlace, base: ActorState): Promise<void> {
-    const { commandId = "" } = job.options;
+    job.resolve(await this.resultOf(job.options, job.decider, place, base));
+  }
+
+  /**
+   * The result that a command had before.
+   *
+   * @throws {CommandRefusedError} It was refused.
+   */
+  async resultOf(
+    options: CommandFacts["options"],
+    decider: Evolution<unknown>,
+    place: CommandPlace,
+    base: ActorState,
+  ): Promise<ExecuteResult<unknown>> {
+    const { commandId = "", snapshots, signal } = options;
     const { events, sequence, outcome } = await this.#log.outcome(this.#actorId, commandId, place);
     const recorded = events.length > 0 ? undefined : readOutcome(outcome);
     if (recorded?.kind === "refused") {
-      return job.reject(new CommandRefusedError(commandId, this.#actorId, recorded.failure));
+      throw new CommandRefusedError(commandId, this.#actorId, recorded.failure);
     }
     const { state } = base.version === place.version ? base : await load(
       this.#store,
       this.#actorId,
-      job.decider,
-      job.options.snapshots,
-      job.options.signal,
+      decider,
+      snapshots,
+      signal,
       place.version,
     );
-    const result: ExecuteResult<unknown> = {
+    return {
       ...{ state, version: place.version, events, sequence, duplicate: true },
       searchedFrom: this.searchedFrom,
     };
-    job.resolve(result);
   }
 
   /** Stores the outcome of a command without events; gives the position of the receipt. */

@@ -1,7 +1,7 @@
 import type { EventDraft } from "../append.ts";
 import type { ActorState } from "./actor_state.ts";
 import type { Decision } from "./decider.ts";
-import type { ExecuteResult, PendingCommand } from "./pending_command.ts";
+import type { AnyDecider, ExecuteResult, PendingCommand } from "./pending_command.ts";
 import { VersionConflictError } from "../errors.ts";
 import { createEvent, type Event, type EventMetadata } from "../event.ts";
 import { MAX_RUN } from "../format/position.ts";
@@ -73,24 +73,13 @@ export async function plan(
       );
       if (job.isSettled) continue;
       if (events.length > 0 && events.length + drafts.length > MAX_RUN) break;
-      const made = drafts.map((draft, at) =>
-        eventOf(draft, actorId, end.version + at + 1, metadata)
-      );
-      const copies = made.map((event) => ({ ...event, data: ownCopy(event.data) }));
-      let { state, version, lastId } = end;
       isEvolving = true;
-      for (const event of copies) {
-        const next = job.decider.evolve(state, event);
-        isInPlace ||= next === state && typeof next === "object" && next !== null;
-        state = next;
-        ({ version, id: lastId } = event);
-      }
-      outcome = { result: { state, version, events: copies } };
-      if (copies.length > 0 || record !== true) {
-        end = { ...end, state, version, lastId };
-        events.push(...copies);
-        originals.push(...made);
-      }
+      const evolved = evolveBy(actorId, end, job.decider, drafts, metadata);
+      outcome = { result: evolved.result };
+      isInPlace ||= evolved.isInPlace;
+      end = evolved.end;
+      events.push(...evolved.result.events);
+      originals.push(...evolved.originals);
     } catch (error) {
       isSpoiled = isEvolving;
       if (job.isSettled) continue;
@@ -105,6 +94,51 @@ export async function plan(
     commands.push({ job, outcome });
   }
   return { base, end, commands, events, originals, isInPlace, isSpoiled, records };
+}
+
+/** What one decision makes of an actor. */
+export interface Evolved {
+  readonly result: PlannedResult;
+  /** The events with the very data that `decide` returned. */
+  readonly originals: readonly Event[];
+  readonly end: ActorState;
+  /** Whether `evolve` returned the state that it was given. */
+  readonly isInPlace: boolean;
+}
+
+/** Lets a decider decide on one state; throws what it throws. */
+export async function decideOn(
+  actorId: string,
+  base: ActorState,
+  decider: AnyDecider,
+  command: unknown,
+  metadata: EventMetadata | undefined,
+): Promise<Evolved> {
+  const drafts = draftsOf(await decider.decide(command, base.state));
+  return evolveBy(actorId, base, decider, drafts, metadata);
+}
+
+function evolveBy(
+  actorId: string,
+  base: ActorState,
+  decider: AnyDecider,
+  drafts: readonly EventDraft[],
+  metadata: EventMetadata | undefined,
+): Evolved {
+  const originals = drafts.map((draft, at) =>
+    eventOf(draft, actorId, base.version + at + 1, metadata)
+  );
+  const events = originals.map((event) => ({ ...event, data: ownCopy(event.data) }));
+  let { state, version, lastId } = base;
+  let isInPlace = false;
+  for (const event of events) {
+    const next = decider.evolve(state, event);
+    isInPlace ||= next === state && typeof next === "object" && next !== null;
+    state = next;
+    ({ version, id: lastId } = event);
+  }
+  const end = { ...base, state, version, lastId };
+  return { result: { state, version, events }, originals, end, isInPlace };
 }
 
 /** Whether the command led to no event. */

@@ -1,3 +1,4 @@
+import { textOf } from "./base/reason.ts";
 import type { SaveReceipt } from "./options.ts";
 
 /** Marks errors of this library across copies of it in one program, where `instanceof` fails. */
@@ -500,7 +501,7 @@ export class PoisonEventError extends AetherError {
     super(
       "PoisonEventError",
       `Cannot go on with projection "${projection}": event "${event.id}" of "${event.actorId}" ` +
-        `at sequence ${event.sequence} failed ${attempts} times: ${options?.cause}`,
+        `at sequence ${event.sequence} failed ${attempts} times: ${textOf(options?.cause)}`,
       options,
     );
     this.projection = projection;

@@ -104,11 +104,20 @@ export type {
   ProjectionOptions,
   ProjectionRebuildOptions,
   ProjectionRetry,
+  ProjectionStart,
   ProjectionStatus,
   ProjectionWaitOptions,
 } from "./projection/options.ts";
 export { Projection } from "./projection/projection.ts";
 export type { ParkedActor } from "./projection/state.ts";
+export type { Outgoing, OutgoingDecider, SendCommand, SendFacts } from "./process/outgoing.ts";
+export {
+  type Reaction,
+  Reactor,
+  type ReactorContext,
+  type ReactorOptions,
+  type RefusedCommand,
+} from "./process/reactor.ts";
 export {
   JetStreamSnapshotStore,
   type JetStreamSnapshotStoreOptions,

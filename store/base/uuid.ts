@@ -1,3 +1,5 @@
+import { encodeJson } from "./json.ts";
+
 /** Each byte as two hexadecimal digits. */
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
@@ -12,7 +14,21 @@ export function uuidv7(now: number = Date.now()): string {
   const view = new DataView(bytes.buffer);
   view.setUint16(0, Math.floor(now / 2 ** 32));
   view.setUint32(2, now >>> 0);
-  bytes[6] = (bytes[6]! & 0x0f) | 0x70;
+  return format(bytes, 7);
+}
+
+/**
+ * A UUIDv8 (RFC 9562, section 5.8) that is the same for the same parts: 122 bits of the SHA-256 of
+ * their JSON, which keeps apart what joined text would not.
+ */
+export async function uuidv8(parts: readonly (string | number)[]): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(encodeJson(parts)));
+  return format(new Uint8Array(digest, 0, 16), 8);
+}
+
+/** Sets the version and the variant, and writes the bytes as text. */
+function format(bytes: Uint8Array, version: number): string {
+  bytes[6] = (bytes[6]! & 0x0f) | (version << 4);
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;
   let text = "";
   for (let at = 0; at < 16; at++) {

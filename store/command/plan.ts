@@ -180,7 +180,8 @@ function never(job: PendingCommand): Promise<never> {
   return job.promise as Promise<never>;
 }
 
-function isPromise(value: Decision | Promise<Decision>): value is Promise<Decision> {
+/** Whether a decision is still to come. */
+export function isPromise(value: Decision | Promise<Decision>): value is Promise<Decision> {
   return typeof (value as Partial<Promise<Decision>> | undefined)?.then === "function";
 }
 

@@ -1,3 +1,4 @@
+import { textOf } from "../base/reason.ts";
 import type { CommandFailure } from "../errors.ts";
 
 /** The outcome of a command without events, as its receipt keeps it. A format that stays. */
@@ -29,13 +30,5 @@ function factsOf(error: unknown): { name?: unknown; message?: unknown; code?: un
     return { name, message, code };
   } catch {
     return {};
-  }
-}
-
-function textOf(error: unknown): string {
-  try {
-    return String(error);
-  } catch {
-    return "an error without text";
   }
 }

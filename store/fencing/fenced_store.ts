@@ -1,5 +1,6 @@
 import { shardOf } from "../actor.ts";
 import { commandLogOf, keepCommandLog } from "../command_log.ts";
+import { keepPositions, positionsOf } from "../store_positions.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { describe, encodeToken, tokenProblem } from "../base/token.ts";
 import { uuidv7 } from "../base/uuid.ts";
@@ -135,6 +136,7 @@ export class FencedEventStore implements EventStore {
     this.#core = core;
     this.#command = command;
     keepCommandLog(this, commandLogOf(core.store));
+    keepPositions(this, positionsOf(core.store));
   }
 
   /**

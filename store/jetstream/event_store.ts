@@ -7,7 +7,9 @@ import { Layout } from "../format/layout.ts";
 import { type OpenedStream, openStream } from "./event_stream.ts";
 import { checkOptions, type JetStreamEventStoreOptions } from "./options.ts";
 import { keepCommandLog } from "../command_log.ts";
+import { keepPositions } from "../store_positions.ts";
 import { StreamCommandLog } from "./command_log.ts";
+import { StreamPositions } from "./positions.ts";
 import { partsOf } from "./parts.ts";
 import { openRequests } from "../nats/open.ts";
 import { attempt } from "../nats/retry.ts";
@@ -132,6 +134,7 @@ export class JetStreamEventStore implements EventStore {
     });
     this.#path = detour === undefined ? queue : detour(parts, queue);
     keepCommandLog(this, new StreamCommandLog(parts, this.#planner, this.#path));
+    keepPositions(this, new StreamPositions(parts));
   }
 
   /**

@@ -4,6 +4,7 @@ import { KeyedQueue } from "../base/keyed_queue.ts";
 import { decodeJson, encodeJson } from "../base/json.ts";
 import { encodeToken } from "../base/token.ts";
 import { type CommandReceipt, keepCommandLog, type StoredOutcome } from "../command_log.ts";
+import { keepPositions } from "../store_positions.ts";
 import { searchLog } from "./command_search.ts";
 import {
   checkReceipt,
@@ -96,6 +97,11 @@ export class InMemoryEventStore implements EventStore {
     this.#notifier = new StoredNotifier(namespace, options);
     this.#encoding = { maxBytes, codec, upcasters };
     this.#decoder = new EventDecoder(codec, upcasters);
+    keepPositions(this, {
+      end: () => Promise.resolve(this.#log.end),
+      before: (time) => Promise.resolve(this.#log.before(time.getTime())),
+      now: () => Promise.resolve(Date.now()),
+    });
     keepCommandLog(this, {
       record: (receipt, signal) => this.#record(receipt, signal),
       search: (actorId, after) => Promise.resolve(searchLog(this.#log, actorId, after)),

@@ -94,6 +94,12 @@ export class MemoryLog {
     return firstWhere(this.#events, (event) => event.sequence >= sequence);
   }
 
+  /** The position before the first event that was stored at `time` or later; else the end. */
+  before(time: number): number {
+    const first = this.#events.find((event) => event.time >= time);
+    return first === undefined ? this.#end : first.sequence - 1;
+  }
+
   /** Throws on a conflict; gives the position of the last event if all are stored already. */
   check(
     events: readonly PreparedEvent[],

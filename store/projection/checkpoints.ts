@@ -1,5 +1,12 @@
 import type { CheckpointStore } from "./checkpoint_store.ts";
-import { beginning, type PartitionState, type ProjectionControl, ProjectionKeys } from "./state.ts";
+import {
+  beginning,
+  type PartitionId,
+  type PartitionState,
+  type ProjectionBeginning,
+  type ProjectionControl,
+  ProjectionKeys,
+} from "./state.ts";
 
 /** The checkpoints of a projection: its control, for all processes, and each partition's state. */
 export class ProjectionCheckpoints<Tx> {
@@ -7,10 +14,16 @@ export class ProjectionCheckpoints<Tx> {
   readonly store: CheckpointStore<Tx>;
   /** Their keys. */
   readonly keys: ProjectionKeys;
+  readonly #begin: () => Promise<ProjectionBeginning | undefined>;
 
-  /** The checkpoints of the projection `name`. */
-  constructor(store: CheckpointStore<Tx>, name: string) {
+  /** The checkpoints of the projection `name`; a new one begins where `begin` says. */
+  constructor(
+    store: CheckpointStore<Tx>,
+    name: string,
+    begin: () => Promise<ProjectionBeginning | undefined> = () => Promise.resolve(undefined),
+  ) {
     this.store = store;
+    this.#begin = begin;
     this.keys = new ProjectionKeys(name);
   }
 
@@ -34,7 +47,7 @@ export class ProjectionCheckpoints<Tx> {
     for (;;) {
       const saved = await this.store.load(key);
       const before = saved === undefined
-        ? { active: { version: 1, partitions }, latest: 1, paused: false, retries: {}, nonce: "" }
+        ? await this.#first(partitions)
         : JSON.parse(saved.body) as ProjectionControl;
       const after = change(before);
       if (after === before && saved !== undefined) return before;
@@ -46,6 +59,13 @@ export class ProjectionCheckpoints<Tx> {
         if (await this.store.save(key, next)) return control;
       } else if (await this.#together(key, next, (tx) => also(control, tx))) return control;
     }
+  }
+
+  /** The control of a new projection. */
+  async #first(partitions: number): Promise<ProjectionControl> {
+    const begin = await this.#begin();
+    const active = { version: 1, partitions, ...(begin && { begin }) };
+    return { active, latest: 1, paused: false, retries: {}, nonce: "" };
   }
 
   async #together(
@@ -68,20 +88,23 @@ export class ProjectionCheckpoints<Tx> {
 
   /** The state of a partition; the beginning, in the store of `identity`, if nothing is saved. */
   async partition(
-    version: number,
-    partition: number,
+    { version, partition, begin }: Omit<PartitionId, "of">,
     identity: string,
   ): Promise<{ readonly revision: number; readonly state: PartitionState }> {
     const saved = await this.store.load(this.keys.partition(version, partition));
     return saved === undefined
-      ? { revision: 0, state: beginning(identity) }
+      ? { revision: 0, state: beginning(begin ?? { identity, sequence: 0 }) }
       : { revision: saved.revision, state: JSON.parse(saved.body) };
   }
 
   /** Takes a partition from its owner, so that no process goes on with it. */
-  async retire(version: number, partition: number, identity: string): Promise<PartitionState> {
+  async retire(
+    partitionId: Omit<PartitionId, "of">,
+    identity: string,
+  ): Promise<PartitionState> {
+    const { version, partition } = partitionId;
     for (;;) {
-      const { revision, state } = await this.partition(version, partition, identity);
+      const { revision, state } = await this.partition(partitionId, identity);
       if (state.retired) return state;
       const retired = { ...state, owner: crypto.randomUUID(), retired: true };
       const next = { revision: revision + 1, body: JSON.stringify(retired) };

@@ -33,12 +33,13 @@ export interface Unhandled {
 /** The states of a version's partitions. */
 export async function statesOf<Tx>(
   { checkpoints, store: { identity } }: Pick<LagParts<Tx>, "checkpoints" | "store">,
-  { version, partitions }: ProjectionVersion,
+  version: ProjectionVersion,
 ): Promise<PartitionState[]> {
   return await Promise.all(
     Array.from(
-      { length: partitions },
-      async (_, partition) => (await checkpoints.partition(version, partition, identity)).state,
+      { length: version.partitions },
+      async (_, partition) =>
+        (await checkpoints.partition({ ...version, partition }, identity)).state,
     ),
   );
 }

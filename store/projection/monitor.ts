@@ -6,7 +6,7 @@ import {
   SpanKind,
 } from "@opentelemetry/api";
 import type { RecordedEvent } from "../event.ts";
-import type { PartitionId } from "./partition_owner.ts";
+import type { PartitionId } from "./state.ts";
 import { installedMeter } from "../telemetry/instruments.ts";
 import { endSpan, errorType, type Spanned, Spans } from "../telemetry/spans.ts";
 

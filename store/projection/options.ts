@@ -1,12 +1,16 @@
+import { textOf } from "../base/reason.ts";
 import { checkRange, prepareReadAll } from "../check/query.ts";
 import type { Event, RecordedEvent } from "../event.ts";
+import { timestampProblem } from "../format/decode.ts";
 import type { EventFilter } from "../options.ts";
 import type { CheckpointStore } from "./checkpoint_store.ts";
 import type { ProjectionHandler } from "./handler.ts";
 import type { ProjectionLeases } from "./leases.ts";
 import type { FailurePolicy } from "./partition.ts";
 import type { SharedParts } from "./runner.ts";
+import type { ProjectionBeginning } from "./state.ts";
 import type { EventStore } from "../store.ts";
+import { positionsOf } from "../store_positions.ts";
 
 /** How an event is tried again after its handler has failed. */
 export interface ProjectionRetry {
@@ -18,6 +22,9 @@ export interface ProjectionRetry {
   readonly maxDelay?: number;
 }
 
+/** Where a new projection begins: see `from` of {@linkcode ProjectionOptions}. */
+export type ProjectionStart = "start" | "now" | number | Date;
+
 /** Options for {@linkcode Projection}. */
 export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
   /** Distinguishes it from other projections with the same checkpoint store; 200 bytes at most. */
@@ -28,6 +35,14 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
   readonly checkpoints: CheckpointStore<Tx>;
   /** Handles the events. */
   readonly handler: ProjectionHandler<Tx, E>;
+  /**
+   * Where a new projection begins: at the store's first event, behind its present end, at a
+   * position, or at the first event that was stored at a time or later. Decided once, for all
+   * partitions and processes, and kept: later it has no effect.
+   *
+   * @default {"start"}
+   */
+  readonly from?: ProjectionStart;
   /** Which events. A change applies only to events that come after it. @default {all} */
   readonly filter?: EventFilter;
   /**
@@ -112,6 +127,7 @@ export function checkProjection<Tx, E extends Event>(
   checkRange("batch", batch, 1, 10_000, what);
   const failure = checkFailure(options, what);
   prepareReadAll({ filter });
+  checkStart(options.from, what);
   const { onError = (error) => console.warn(error) } = options;
   return {
     ...{ name, store, handler, filter, partitions, batch, failure, onError, poll: POLL },
@@ -134,4 +150,25 @@ function checkFailure<Tx, E extends Event>(
     );
   }
   return { attempts, delay, maxDelay, onPoison, maxParked };
+}
+
+/** The place where a new projection begins; `undefined` at the store's first event. */
+export async function beginningOf(
+  store: EventStore,
+  from: ProjectionStart = "start",
+): Promise<ProjectionBeginning | undefined> {
+  if (from === "start") return undefined;
+  const { identity } = store;
+  if (typeof from === "number") return { identity, sequence: Math.max(0, from - 1) };
+  const positions = positionsOf(store);
+  return { identity, sequence: await (from === "now" ? positions.end() : positions.before(from)) };
+}
+
+function checkStart(from: ProjectionStart = "start", what: string): void {
+  if (from === "start" || from === "now") return;
+  if (Number.isSafeInteger(from) && (from as number) >= 0) return;
+  if (from instanceof Date && timestampProblem(from) === undefined) return;
+  throw new RangeError(
+    `Cannot open ${what}: from is ${textOf(from)}, not "start", "now", a position or a date`,
+  );
 }

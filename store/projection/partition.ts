@@ -6,9 +6,9 @@ import type { EventFilter } from "../options.ts";
 import type { ProjectionHandler } from "./handler.ts";
 import { type PartitionBuffer, SIGHT } from "./partition_buffer.ts";
 import type { ProjectionMonitor } from "./monitor.ts";
-import { HandlerFailure, type PartitionId, type PartitionOwner } from "./partition_owner.ts";
+import { HandlerFailure, type PartitionOwner } from "./partition_owner.ts";
 import type { ProjectionReader } from "./reader.ts";
-import { park, passed, reparked, shortReason } from "./state.ts";
+import { park, type PartitionId, passed, reparked, shortReason } from "./state.ts";
 import type { EventStore } from "../store.ts";
 
 /** How long it looks for a checkpoint's event, in ms: a server may lag for a moment. */
@@ -82,7 +82,7 @@ export class PartitionRun<Tx, E extends Event> {
   async #verify(): Promise<void> {
     const { name, store, owner, signal } = this.#parts;
     const { sequence, eventId, actorId } = owner.state;
-    if (sequence === 0) return;
+    if (eventId === "") return; // It has seen no event yet.
     const deadline = performance.now() + PATIENCE;
     for (;;) {
       let found: RecordedEvent | undefined;
@@ -99,7 +99,7 @@ export class PartitionRun<Tx, E extends Event> {
         found?.sequence ?? 0,
         `its checkpoint is at event "${eventId}", sequence ${sequence}, where the store has ` +
           `${isOther ? `event "${found!.id}"` : "none of that actor"}; the store was restored or ` +
-          "lost its tail: rebuild the projection",
+          "lost its tail: rebuild the projection (a reactor: resumeAt())",
       );
     }
   }

@@ -4,7 +4,7 @@ import type { Notifier } from "../base/notifier.ts";
 import { CheckpointConflictError, isAetherError, StreamRegressedError } from "../errors.ts";
 import type { SavedCheckpoint } from "./checkpoint_store.ts";
 import type { ProjectionCheckpoints } from "./checkpoints.ts";
-import type { PartitionState } from "./state.ts";
+import type { PartitionId, PartitionState } from "./state.ts";
 
 /** The shortest and the longest span before a checkpoint store is tried again, in ms. */
 const WAITS = [20, 5_000] as const;
@@ -15,14 +15,6 @@ export class HandlerFailure extends Error {
   constructor(cause: unknown) {
     super("the handler failed", { cause });
   }
-}
-
-/** Names a partition of one version of a projection. */
-export interface PartitionId {
-  readonly version: number;
-  readonly partition: number;
-  /** Into how many partitions the version divides the actors. */
-  readonly of: number;
 }
 
 /** The parts of a {@linkcode PartitionOwner}. */
@@ -95,11 +87,7 @@ export class PartitionOwner<Tx> {
     const { checkpoints, partitionId, identity } = this.#parts;
     await this.#persist(async () => {
       for (;;) {
-        const { revision, state } = await checkpoints.partition(
-          partitionId.version,
-          partitionId.partition,
-          identity,
-        );
+        const { revision, state } = await checkpoints.partition(partitionId, identity);
         this.#checkIdentity(state);
         this.#revision = revision;
         this.#state = { ...state, identity, owner: this.#owner };
@@ -183,7 +171,7 @@ export class PartitionOwner<Tx> {
       state.sequence,
       0,
       `its checkpoint is about another store, whose identity was ${state.identity}; ` +
-        "open the right one, or rebuild the projection from this one",
+        "open the right one, or rebuild the projection from this one (a reactor: resumeAt())",
     );
   }
 

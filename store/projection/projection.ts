@@ -5,6 +5,7 @@ import { leaseParts, type ProjectionLeases } from "./leases.ts";
 import { ProjectionCheckpoints } from "./checkpoints.ts";
 import { type ProjectionMetrics, ProjectionMonitor } from "./monitor.ts";
 import {
+  beginningOf,
   checkProjection,
   type ProjectionOptions,
   type ProjectionRebuildOptions,
@@ -14,6 +15,15 @@ import {
 import { Runner, type SharedParts } from "./runner.ts";
 import type { KeptParked, ParkedActor, ProjectionControl } from "./state.ts";
 import { ProjectionWorker } from "./worker.ts";
+
+/**
+ * Begins a new version after position `after`, at once: without what the one before had parked; not
+ * for users.
+ */
+export let restartAfter: <Tx, E extends Event>(
+  projection: Projection<Tx, E>,
+  after: number,
+) => Promise<void>;
 
 /**
  * A named, durable subscription that feeds a handler and keeps a checkpoint, so that it goes on
@@ -80,11 +90,15 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * @throws {RangeError} An option is out of its range.
    */
   constructor(options: ProjectionOptions<Tx, E>) {
-    const { name, checkpoints, leases } = options;
+    const { name, store, checkpoints, leases, from } = options;
     this.name = name;
     this.#monitor = new ProjectionMonitor(name);
     this.#leases = leases;
-    this.#checkpoints = new ProjectionCheckpoints(checkpoints, name);
+    this.#checkpoints = new ProjectionCheckpoints(
+      checkpoints,
+      name,
+      () => beginningOf(store, from),
+    );
     const checked = checkProjection(options);
     this.#partitions = checked.partitions;
     const shared = {
@@ -93,6 +107,18 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       progress: this.#progress,
     };
     this.#parts = { ...checked, ...shared };
+  }
+
+  static {
+    restartAfter = async (projection, sequence) => {
+      const { store: { identity } } = projection.#parts;
+      await projection.#change(({ next: _, failed: __, ...control }) => {
+        const version = control.latest + 1;
+        const begin = { identity, sequence };
+        const active = { version, partitions: projection.#partitions, begin };
+        return { ...control, latest: version, active, retries: {} };
+      });
+    };
   }
 
   /** Counts of its work in this process since it was made. */

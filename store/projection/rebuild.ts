@@ -28,7 +28,7 @@ export async function advanceRebuild<Tx>(
   const retired = await Promise.all(
     Array.from(
       { length: active.partitions },
-      (_, partition) => checkpoints.retire(active.version, partition, identity),
+      (_, partition) => checkpoints.retire({ ...active, partition }, identity),
     ),
   );
   const upTo = Math.max(...retired.map(({ sequence }) => sequence));

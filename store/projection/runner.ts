@@ -3,10 +3,10 @@ import { isAetherError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import type { ProjectionCheckpoints } from "./checkpoints.ts";
 import { type PartitionParts, PartitionRun } from "./partition.ts";
-import { type PartitionId, PartitionOwner } from "./partition_owner.ts";
+import { PartitionOwner } from "./partition_owner.ts";
 import { ProjectionReader } from "./reader.ts";
 import { advanceRebuild } from "./rebuild.ts";
-import { type ProjectionControl, shortReason } from "./state.ts";
+import { type PartitionId, type ProjectionControl, shortReason } from "./state.ts";
 
 /** The parts that all partitions of a projection share. */
 export type SharedParts<Tx, E extends Event> =
@@ -174,8 +174,7 @@ export class Runner<Tx, E extends Event> {
       if (isAetherError(error, "CheckpointConflictError")) {
         const { identity } = this.#parts.store;
         if (
-          (await checkpoints.partition(partitionId.version, partitionId.partition, identity)).state
-            .retired
+          (await checkpoints.partition(partitionId, identity)).state.retired
         ) return;
         if (this.#share !== undefined) {
           // Another process has taken it over: the share decides next who runs it.
@@ -206,8 +205,8 @@ export class Runner<Tx, E extends Event> {
 
 /** All partitions that some process has to run. */
 function partitionIdsOf({ active, next }: ProjectionControl): PartitionId[] {
-  return [active, ...(next === undefined ? [] : [next])].flatMap(({ version, partitions }) =>
-    Array.from({ length: partitions }, (_, partition) => ({ version, partition, of: partitions }))
+  return [active, ...(next === undefined ? [] : [next])].flatMap(({ partitions: of, ...version }) =>
+    Array.from({ length: of }, (_, partition) => ({ ...version, partition, of }))
   );
 }
 

@@ -1,4 +1,5 @@
 import { encodeToken } from "../base/token.ts";
+import { textOf } from "../base/reason.ts";
 import type { RecordedEvent } from "../event.ts";
 
 /** An actor with an event that could not be handled: that event and all later ones wait. */
@@ -29,6 +30,16 @@ export interface KeptParked extends ParkedActor {
   readonly answered?: string;
 }
 
+/** Names a partition of one version of a projection. */
+export interface PartitionId {
+  readonly version: number;
+  readonly partition: number;
+  /** Into how many partitions the version divides the actors. */
+  readonly of: number;
+  /** Where it begins, if not at the store's first event. */
+  readonly begin?: ProjectionBeginning;
+}
+
 /** The state of one partition of one version of a projection. */
 export interface PartitionState {
   /** Names the owner that saved it: a new name for each claim by a process. */
@@ -37,7 +48,7 @@ export interface PartitionState {
   readonly identity: string;
   /** Position of the last event handled or parked; 0 before the first. */
   readonly sequence: number;
-  /** The id of that event. */
+  /** The id of that event; empty if it has seen none since it began. */
   readonly eventId: string;
   /** The actor of that event. */
   readonly actorId: string;
@@ -55,6 +66,16 @@ export interface ProjectionVersion {
   readonly version: number;
   /** Into how many partitions it divides the actors. */
   readonly partitions: number;
+  /** Where it begins, if not at the store's first event. */
+  readonly begin?: ProjectionBeginning;
+}
+
+/** The place where a version of a projection begins. */
+export interface ProjectionBeginning {
+  /** The identity of the store. */
+  readonly identity: string;
+  /** It begins after this position. */
+  readonly sequence: number;
 }
 
 /** The control of a projection, shared by all processes that run it. */
@@ -100,11 +121,11 @@ export class ProjectionKeys {
 }
 
 /** The state before the first event. */
-export function beginning(identity: string): PartitionState {
+export function beginning({ identity, sequence }: ProjectionBeginning): PartitionState {
   return {
     owner: "",
     identity,
-    sequence: 0,
+    sequence,
     eventId: "",
     actorId: "",
     caughtUp: false,
@@ -159,5 +180,5 @@ export function reparked(
 
 /** An error as short text. */
 export function shortReason(error: unknown): string {
-  return String(error).slice(0, 500);
+  return textOf(error).slice(0, 500);
 }

@@ -4,7 +4,7 @@ import { decodeUtf8, utf8 } from "../base/utf8.ts";
 import type { Bucket } from "../kv/bucket.ts";
 import type { BucketEntry } from "../kv/entry.ts";
 import type { LeaseStore } from "./leases.ts";
-import type { PartitionId } from "./partition_owner.ts";
+import type { PartitionId } from "./state.ts";
 import { quotasOf } from "./quota.ts";
 import type { Share } from "./runner.ts";
 

@@ -264,7 +264,7 @@ function matcher(filter: EventFilter = {}): (run: StoredRun, index: number) => b
 }
 
 /** The position of the last event in a message, or its only one if that holds none. */
-function lastPositionIn(message: StoredMessage): number {
+export function lastPositionIn(message: StoredMessage): number {
   try {
     return positionOf(message.sequence, Math.max(0, new StoredRun(message).count - 1));
   } catch {

@@ -1,0 +1,53 @@
+import { asStreamSequence, positionOf } from "../format/position.ts";
+import { attempt } from "../nats/retry.ts";
+import { lastPositionIn } from "../read/live_source.ts";
+import type { StoreInternals } from "../save/path.ts";
+import type { StorePositions } from "../store_positions.ts";
+
+/** What a stream tells of its positions, and its leader of the time. */
+export class StreamPositions implements StorePositions {
+  readonly #parts: StoreInternals;
+
+  /** Asks the server of a store's parts. */
+  constructor(parts: StoreInternals) {
+    this.#parts = parts;
+  }
+
+  /** See {@linkcode StorePositions.end}. */
+  end(): Promise<number> {
+    const { api, requestTimeout } = this.#parts;
+    return this.#attempt("look for the store's end", async () => {
+      const info = await api.info(requestTimeout);
+      const sequence = asStreamSequence(info?.state.last_seq ?? 0);
+      const last = await api.get({ seq: sequence }, requestTimeout);
+      return last === undefined ? positionOf(sequence) : lastPositionIn(last);
+    });
+  }
+
+  /** See {@linkcode StorePositions.before}. */
+  async before(time: Date): Promise<number> {
+    const { api, requestTimeout } = this.#parts;
+    const query = { start_time: time.toISOString(), next_by_subj: api.layout.events() };
+    const get = () => api.get(query, requestTimeout);
+    const first = await this.#attempt("look for the first event of a time", get);
+    return first === undefined
+      ? await this.end()
+      : positionOf(asStreamSequence(first.sequence)) - 1;
+  }
+
+  /** See {@linkcode StorePositions.now}: the time of the leader when it answered. */
+  async now(): Promise<number> {
+    const { api, requestTimeout } = this.#parts;
+    const info = await this.#attempt("ask for the time", () => api.info(requestTimeout));
+    const time = Date.parse((info as { ts?: string } | undefined)?.ts ?? "");
+    if (Number.isNaN(time)) {
+      throw new TypeError("Cannot tell the server's time: it does not say it");
+    }
+    return time;
+  }
+
+  #attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
+    const { api, timeout } = this.#parts;
+    return attempt(api.requests, timeout, what, work);
+  }
+}

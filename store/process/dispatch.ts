@@ -1,0 +1,133 @@
+import { jitteredWaits } from "../base/jitter.ts";
+import { sleep } from "../base/sleep.ts";
+import type { Decider } from "../command/decider.ts";
+import { execute } from "../command/execute.ts";
+import type { AnyDecider, CommandCause, ExecuteResult } from "../command/pending_command.ts";
+import { isPromise } from "../command/plan.ts";
+import { failureOf } from "../command/recorded_outcome.ts";
+import { type AetherErrorCode, type CommandFailure, isAetherError } from "../errors.ts";
+import type { Event, EventMetadata } from "../event.ts";
+import type { EventStore } from "../store.ts";
+import type { SendCommand } from "./outgoing.ts";
+
+/** Errors after which the same command is tried again, for as long as it takes. */
+const PASSING: readonly AetherErrorCode[] = [
+  "StoreUnavailableError",
+  "SaveOutcomeUnknownError",
+  "CommandOutcomeUnknownError",
+  "VersionConflictError",
+];
+/** The shortest and the longest wait between two tries, in ms. */
+const WAITS = [50, 5_000] as const;
+
+/** The outcome of a command, the same at each try. */
+export type DispatchOutcome =
+  | { readonly kind: "handled"; readonly events: readonly Event[] }
+  | { readonly kind: "refused"; readonly failure: CommandFailure };
+
+/** A command on its way. */
+export interface DispatchedCommand {
+  readonly actorId: string;
+  readonly command: unknown;
+  readonly commandId: string;
+  readonly cause: CommandCause;
+  readonly metadata: EventMetadata;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Does `work` until it is no outage that ends it: what is out of reach, or of unknown outcome, is
+ * done again. Throws any other error, and the signal's reason.
+ */
+export async function persist<T>(
+  signal: AbortSignal,
+  onError: (error: unknown) => void,
+  work: () => Promise<T>,
+): Promise<T> {
+  const nextWait = jitteredWaits(...WAITS);
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      return await work();
+    } catch (error) {
+      if (signal.aborted || !PASSING.some((code) => isAetherError(error, code))) throw error;
+      onError(error);
+      await sleep(nextWait(), signal);
+    }
+  }
+}
+
+/**
+ * Runs a command by its decider on `store`; its outcome is recorded, and so final.
+ *
+ * @throws Any error that is no refusal of the command.
+ */
+export async function executeRecorded(
+  store: EventStore,
+  decider: AnyDecider,
+  { actorId, command, commandId, cause, metadata, signal }: DispatchedCommand,
+): Promise<DispatchOutcome> {
+  const given: Given = { command, refusal: undefined };
+  const options = { commandId, cause, metadata, signal, record: true };
+  let result: ExecuteResult<unknown>;
+  try {
+    result = await execute(store, actorId, refusing(decider), given, options);
+  } catch (error) {
+    if (isAetherError(error, "CommandRefusedError")) {
+      return { kind: "refused", failure: error.failure };
+    }
+    if (given.refusal === undefined || !Object.is(given.refusal.error, error)) throw error;
+    return { kind: "refused", failure: failureOf(error) };
+  }
+  return { kind: "handled", events: result.events };
+}
+
+/** Gives a command to `send`. */
+export async function dispatch(
+  send: SendCommand,
+  { actorId, command, ...facts }: DispatchedCommand,
+): Promise<DispatchOutcome> {
+  try {
+    const { commandId, cause, signal } = facts;
+    await send(actorId, command, { commandId, cause, signal });
+  } catch (error) {
+    if (
+      isAetherError(error, "CommandFailedError") || isAetherError(error, "CommandRefusedError")
+    ) return { kind: "refused", failure: error.failure };
+    if (!isAetherError(error, "CommandAlreadyHandledError")) throw error;
+  }
+  return { kind: "handled", events: [] };
+}
+
+/** A command, and how `decide` refused it. */
+interface Given {
+  readonly command: unknown;
+  refusal: { readonly error: unknown } | undefined;
+}
+
+const refusingOnes = new WeakMap<AnyDecider, Decider<unknown, Given>>();
+
+/** The same rules; what `decide` throws is noted, so that it is not taken for an outage. */
+function refusing(decider: AnyDecider): Decider<unknown, Given> {
+  const known = refusingOnes.get(decider);
+  if (known !== undefined) return known;
+  const made: Decider<unknown, Given> = {
+    initialState: () => decider.initialState(),
+    evolve: (state, event) => decider.evolve(state, event),
+    decide: (given, state) => {
+      const note = (error: unknown): never => {
+        given.refusal = { error };
+        throw error;
+      };
+      given.refusal = undefined;
+      try {
+        const decision = decider.decide(given.command, state);
+        return isPromise(decision) ? Promise.resolve(decision).catch(note) : decision;
+      } catch (error) {
+        return note(error);
+      }
+    },
+  };
+  refusingOnes.set(decider, made);
+  return made;
+}

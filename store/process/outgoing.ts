@@ -1,0 +1,51 @@
+import type { CommandCause } from "../command/pending_command.ts";
+
+/** A `Decider` of any state, commands and events. */
+export interface OutgoingDecider {
+  /** Returns the state of an actor without events. */
+  readonly initialState: () => unknown;
+  /** Returns the state after `event`. */
+  // deno-lint-ignore no-explicit-any -- each decider has states and events of its own
+  readonly evolve: (state: any, event: any) => unknown;
+  /** Returns the events that `command` leads to, or throws to refuse. */
+  // deno-lint-ignore no-explicit-any -- each decider has states and commands of its own
+  readonly decide: (command: any, state: any) => unknown;
+}
+
+/** A command that an event leads to. */
+export interface Outgoing {
+  /** The actor that gets it: the same for the same event, whenever it is asked for. */
+  readonly actorId: string;
+  /** The command: plain data if it goes out by `send`. */
+  readonly command: unknown;
+  /** The rules to run it by, on the store of the events. @default {it goes out by `send`} */
+  readonly decider?: OutgoingDecider;
+  /**
+   * Tells it from the event's other commands to that actor, and takes part in its id. Without one
+   * it is counted among those to that actor that have none.
+   *
+   * @default {its count}
+   */
+  readonly key?: string;
+}
+
+/** What goes with a command by {@linkcode SendCommand}. */
+export interface SendFacts {
+  /** Names the command, the same at each try. */
+  readonly commandId: string;
+  /** The event that led to it. */
+  readonly cause: CommandCause;
+  /** Aborted when the sender stops. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Takes a command to its actor, wherever that is, such as `cluster.send`. It resolves when the
+ * command is handled, and has to handle it once for each `commandId`. `CommandFailedError` and
+ * `CommandRefusedError` count as a refusal.
+ */
+export type SendCommand = (
+  actorId: string,
+  command: unknown,
+  facts: SendFacts,
+) => Promise<unknown>;

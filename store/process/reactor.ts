@@ -1,0 +1,334 @@
+import { guarded } from "../base/guarded.ts";
+import { uuidv8 } from "../base/uuid.ts";
+import type { AnyDecider } from "../command/pending_command.ts";
+import { type CommandFailure, isAetherError } from "../errors.ts";
+import { causedBy, type Event, type EventMetadata, type RecordedEvent } from "../event.ts";
+import type { EventFilter } from "../options.ts";
+import type { CheckpointStore } from "../projection/checkpoint_store.ts";
+import type { ProjectionLag } from "../projection/lag.ts";
+import type { ProjectionLeases } from "../projection/leases.ts";
+import type { ProjectionMetrics } from "../projection/monitor.ts";
+import type {
+  ProjectionRetry,
+  ProjectionStart,
+  ProjectionStatus,
+  ProjectionWaitOptions,
+} from "../projection/options.ts";
+import { Projection, restartAfter } from "../projection/projection.ts";
+import type { ParkedActor } from "../projection/state.ts";
+import type { EventStore } from "../store.ts";
+import { dispatch, type DispatchOutcome, executeRecorded, persist } from "./dispatch.ts";
+import type { Outgoing, SendCommand } from "./outgoing.ts";
+
+/** The second argument of `react`, beside the event. */
+export interface ReactorContext {
+  /** Aborted when the reactor is stopping: slow work may throw, and gets the event again. */
+  readonly signal: AbortSignal;
+}
+
+/** What an event leads to: commands, or nothing. */
+export type Reaction = Outgoing | readonly Outgoing[] | undefined | void;
+
+/** A command that was refused; see `onRefused` of {@linkcode ReactorOptions}. */
+export interface RefusedCommand {
+  /** The actor that refused it. */
+  readonly actorId: string;
+  /** The command. */
+  readonly command: unknown;
+  /** Its id. */
+  readonly commandId: string;
+  /** The error that `decide` threw, or the handler behind `send`. */
+  readonly failure: CommandFailure;
+  /** The event that led to it. */
+  readonly event: RecordedEvent;
+}
+
+/** Options for {@linkcode Reactor}. */
+export interface ReactorOptions<E extends Event = Event> {
+  /** Distinguishes it from other reactors, and takes part in the ids of its commands. */
+  readonly name: string;
+  /** The store whose events it handles; commands with a decider are executed on it. */
+  readonly store: EventStore;
+  /** Keeps its position; transactions are not used. */
+  readonly checkpoints: Pick<CheckpointStore, "load" | "save">;
+  /** Shares the partitions among the processes that run it. @default {this process runs all} */
+  readonly leases?: ProjectionLeases;
+  /** Which events. @default {all} */
+  readonly filter?: EventFilter;
+  /**
+   * Where a new reactor begins. There is no default: `"start"` sends commands for all events that
+   * are stored already.
+   */
+  readonly from: ProjectionStart;
+  /**
+   * The commands that an event leads to. For one event it must name the same actors with the same
+   * keys whenever it is called, over deploys too: the ids of the commands are made of them.
+   */
+  readonly react: (
+    event: E & RecordedEvent,
+    context: ReactorContext,
+  ) => Reaction | Promise<Reaction>;
+  /** Takes commands without a decider to their actors. @default {there are none} */
+  readonly send?: SendCommand;
+  /**
+   * Called when a command was refused, which is final: at least once for each, and again after a
+   * crash. What it throws counts as a failure of the event.
+   *
+   * @default {nothing is done about it}
+   */
+  readonly onRefused?: (refused: RefusedCommand) => void | Promise<void>;
+  /**
+   * Into how many partitions the actors of the events are divided: events of one partition are
+   * handled one after the other.
+   *
+   * @default {16}
+   */
+  readonly partitions?: number;
+  /** How an event is tried again if `react` or `onRefused` throws. */
+  readonly retry?: ProjectionRetry;
+  /** What happens after the last try, as for a projection. @default {"park"} */
+  readonly onPoison?: "halt" | "park";
+  /** Actors that may be parked in one partition; one more halts the reactor. @default {100} */
+  readonly maxParked?: number;
+  /** Called for each failure that is followed by another try. @default {console.warn} */
+  readonly onError?: (error: unknown, event?: RecordedEvent) => void;
+}
+
+/**
+ * Turns events into commands, each once. It is named and durable as a {@linkcode Projection} is,
+ * and hands out commands whose ids are made of the event that led to them: one that was sent before
+ * a crash is recognised when it is sent again, after any time, and has its events once.
+ *
+ * A refusal is an outcome like any other: it is recorded with the actor, is final, and goes to
+ * `onRefused`. While the store or the receiver is out of reach, or an outcome is unknown, the
+ * reactor waits; it never parks an event for that.
+ *
+ * @typeParam E The events of the store, as the caller declares them; nothing checks this.
+ *
+ * @example Reserve stock for each order
+ * ```ts
+ * import {
+ *   createEvent,
+ *   type Decider,
+ *   type Event,
+ *   InMemoryCheckpointStore,
+ *   InMemoryEventStore,
+ *   Reactor,
+ *   rehydrate,
+ * } from "@flowmade-one/aether";
+ *
+ * type OrderPlaced = Event<"OrderPlaced", { sku: string }>;
+ * const stock: Decider<number, { take: number }, Event<"Taken", { pieces: number }>> = {
+ *   initialState: () => 0,
+ *   evolve: (taken, { data }) => taken + data.pieces,
+ *   decide: ({ take }) => ({ eventType: "Taken", data: { pieces: take } }),
+ * };
+ *
+ * await using store = new InMemoryEventStore();
+ * await using reactor = new Reactor<OrderPlaced>({
+ *   name: "reserve",
+ *   store,
+ *   checkpoints: new InMemoryCheckpointStore(),
+ *   filter: { category: "order" },
+ *   from: "start",
+ *   react: ({ data }) => ({ actorId: `stock-${data.sku}`, decider: stock, command: { take: 1 } }),
+ * });
+ * const running = reactor.run();
+ * const order = { eventType: "OrderPlaced", actorId: "order-1", version: 1 };
+ * await store.saveEvent(createEvent({ ...order, data: { sku: "pen" } }));
+ * await reactor.caughtUp;
+ * console.log((await rehydrate(store, "stock-pen", stock)).state); // 1
+ * await reactor[Symbol.asyncDispose]();
+ * await running;
+ * ```
+ */
+export class Reactor<E extends Event = Event> implements AsyncDisposable {
+  /** Distinguishes it from other reactors. */
+  readonly name: string;
+  readonly #options: ReactorOptions<E>;
+  readonly #onError: (error: unknown, event?: RecordedEvent) => void;
+  readonly #projection: Projection<undefined, E>;
+
+  /**
+   * Does nothing yet: every method but `run` works without running it.
+   *
+   * @throws {RangeError} An option is out of its range.
+   * @throws {TypeError} `from` is missing.
+   */
+  constructor(options: ReactorOptions<E>) {
+    const { name, store, checkpoints, leases, filter, from, retry, maxParked } = options;
+    if (from === undefined) {
+      throw new TypeError(`Cannot open reactor "${name}": from is missing, and has no default`);
+    }
+    this.name = name;
+    this.#options = options;
+    this.#onError = guarded(options.onError ?? ((error) => console.warn(error)));
+    this.#projection = new Projection<undefined, E>({
+      ...{ name: `reactor:${name}`, store, checkpoints: plainly(checkpoints), from },
+      ...(leases && { leases }),
+      ...(filter && { filter }),
+      ...(retry && { retry }),
+      ...(maxParked !== undefined && { maxParked }),
+      partitions: options.partitions ?? 16,
+      onPoison: options.onPoison ?? "park",
+      onError: this.#onError,
+      handler: (event, { signal }) => this.#handle(event, signal),
+    });
+  }
+
+  /** Counts of its work in this process since it was made: calls that succeeded, by events. */
+  get metrics(): ProjectionMetrics {
+    return this.#projection.metrics;
+  }
+
+  /**
+   * Resolves when all events that were stored when you read this property are handled or parked,
+   * and their commands with them. Each read gives a new promise. Nobody needs to await it.
+   */
+  get caughtUp(): Promise<void> {
+    return this.#projection.caughtUp;
+  }
+
+  /**
+   * Runs the reactor, until `signal` is aborted or it is disposed.
+   *
+   * @throws {PoisonEventError} It has halted at an event that cannot be handled.
+   * @throws {StreamRegressedError} The store has lost handled events, or is another one: see
+   * {@linkcode Reactor.resumeAt}.
+   * @throws {CheckpointConflictError} Another process runs it, and it has no leases.
+   * @throws {TypeError} It is running already, or disposed.
+   */
+  run(options: ProjectionWaitOptions = {}): Promise<void> {
+    return this.#projection.run(options);
+  }
+
+  /** Stops handling, in all processes, until {@linkcode Reactor.resume}. */
+  pause(): Promise<void> {
+    return this.#projection.pause();
+  }
+
+  /** Goes on handling, in all processes. */
+  resume(): Promise<void> {
+    return this.#projection.resume();
+  }
+
+  /**
+   * Goes on, in all processes, with the first event at `position` or after it, and forgets what is
+   * parked: for a store that was restored, of which only you know what had left it. Events that were
+   * handled before lead to the same commands, which are recognised.
+   *
+   * @throws {RangeError} `position` is no position.
+   */
+  async resumeAt(position: number): Promise<void> {
+    if (!Number.isSafeInteger(position) || position < 0) {
+      throw new RangeError(
+        `Cannot resume reactor "${this.name}": ${position} is not a safe integer of 0 or more`,
+      );
+    }
+    await restartAfter(this.#projection, Math.max(0, position - 1));
+  }
+
+  /** The status of the reactor, for all processes; its version counts the calls of `resumeAt`. */
+  status(): Promise<ProjectionStatus> {
+    return this.#projection.status();
+  }
+
+  /** How far it is behind the store; see {@linkcode Projection.lag}. */
+  lag(options: ProjectionWaitOptions = {}): Promise<ProjectionLag> {
+    return this.#projection.lag(options);
+  }
+
+  /** The actors whose events wait because one of them could not be handled. */
+  parked(): Promise<ParkedActor[]> {
+    return this.#projection.parked();
+  }
+
+  /** Tries the parked events of an actor again; see {@linkcode Projection.unpark}. */
+  unpark(actorId: string, options: ProjectionWaitOptions = {}): Promise<boolean> {
+    return this.#projection.unpark(actorId, options);
+  }
+
+  /** Ends it, after the command at hand; may be repeated. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#projection[Symbol.asyncDispose]();
+  }
+
+  async #handle(event: E & RecordedEvent, signal: AbortSignal): Promise<void> {
+    const reaction = await this.#options.react(event, { signal }) ?? [];
+    const all = Array.isArray(reaction) ? reaction as readonly Outgoing[] : [reaction as Outgoing];
+    for (const { outgoing, key } of withKeys(all)) {
+      const { actorId, command } = outgoing;
+      const commandId = await this.#idOf(event, actorId, key);
+      const outcome = await this.#run(event, outgoing, commandId, signal);
+      if (outcome.kind === "handled") continue;
+      const { failure } = outcome;
+      await this.#options.onRefused?.({ actorId, command, commandId, failure, event });
+    }
+  }
+
+  #idOf(event: RecordedEvent, target: string, key: string | number): Promise<string> {
+    const { actorId, version, id } = event;
+    const { identity } = this.#options.store;
+    return uuidv8(["reactor", this.name, identity, actorId, version, id, target, key]);
+  }
+
+  #run(
+    event: E & RecordedEvent,
+    { actorId, command, decider }: Outgoing,
+    commandId: string,
+    signal: AbortSignal,
+  ): Promise<DispatchOutcome> {
+    const { store, send } = this.#options;
+    const cause = { identity: store.identity, sequence: event.sequence, id: event.id };
+    const metadata = metadataBy(event);
+    const sent = { actorId, command, commandId, cause, metadata, signal };
+    return persist(signal, (error) => this.#onError(error, event), async () => {
+      if (decider !== undefined) return await executeRecorded(store, decider as AnyDecider, sent);
+      if (send !== undefined) return await dispatch(send, sent);
+      throw new TypeError(
+        `Cannot send a command to "${actorId}": there is neither decider nor send`,
+      );
+    }).catch((error) => {
+      if (decider === undefined || !isAetherError(error, "FencedError")) throw error;
+      const reason = "its store is a cluster's, where commands go out by send, without a decider";
+      throw new TypeError(`Cannot execute a command on "${actorId}": ${reason}`, { cause: error });
+    });
+  }
+}
+
+/** The same checkpoints without transactions, which would stay open while commands are sent. */
+export function plainly(
+  checkpoints: Pick<CheckpointStore, "load" | "save">,
+): CheckpointStore<undefined> {
+  return {
+    load: (key) => checkpoints.load(key),
+    save: (key, checkpoint) => checkpoints.save(key, checkpoint),
+  };
+}
+
+/** The metadata of what an event leads to: its cause, and its trace. */
+export function metadataBy(event: Event): EventMetadata {
+  return causedBy({ ...event, metadata: {} }, event).metadata!;
+}
+
+/** Commands with their keys: the user's, or the count among those to the same actor without one. */
+export function withKeys<Sent extends { readonly actorId: string; readonly key?: string }>(
+  all: readonly Sent[],
+): { readonly outgoing: Sent; readonly key: string | number }[] {
+  const seen = new Set<string>();
+  const counts = new Map<string, number>();
+  return all.map((outgoing) => {
+    const { actorId, key } = outgoing;
+    if (key === undefined) {
+      const count = counts.get(actorId) ?? 0;
+      counts.set(actorId, count + 1);
+      return { outgoing, key: count };
+    }
+    const pair = JSON.stringify([actorId, key]);
+    if (seen.has(pair)) {
+      throw new TypeError(`Cannot send two commands to "${actorId}" under one key, "${key}"`);
+    }
+    seen.add(pair);
+    return { outgoing, key };
+  });
+}

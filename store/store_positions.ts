@@ -1,0 +1,47 @@
+import type { EventStore } from "./store.ts";
+import { cacheOwnerOf } from "./store_view.ts";
+
+/** What a store tells of its positions and of its server's time, beside its events. */
+export interface StorePositions {
+  /**
+   * The last position that is taken; 0 in an empty store.
+   *
+   * @throws {StoreUnavailableError} The store could not be reached.
+   */
+  end(): Promise<number>;
+  /**
+   * The position before the first event that was stored at `time` or later; the end if there is
+   * none.
+   */
+  before(time: Date): Promise<number>;
+  /** A time that the server's clock has certainly reached by now, in ms since 1970. */
+  now(): Promise<number>;
+}
+
+const kept = new WeakMap<EventStore, StorePositions>();
+
+/** Says what `store` tells of its positions. */
+export function keepPositions(store: EventStore, positions: StorePositions): void {
+  kept.set(store, positions);
+}
+
+/** What `store` tells of its positions: of a user's own store, what a read of all events shows. */
+export function positionsOf(store: EventStore): StorePositions {
+  return kept.get(store) ?? kept.get(cacheOwnerOf(store)) ?? readPositions(store);
+}
+
+function readPositions(store: EventStore): StorePositions {
+  const before = async (time: number) => {
+    let end = 0;
+    for await (const { sequence, timestamp } of store.readAll()) {
+      if (timestamp.getTime() >= time) return sequence - 1;
+      end = sequence;
+    }
+    return end;
+  };
+  return {
+    end: () => before(Infinity),
+    before: (time) => before(time.getTime()),
+    now: () => Promise.resolve(Date.now()),
+  };
+}

@@ -110,7 +110,22 @@ export type {
 } from "./projection/options.ts";
 export { Projection } from "./projection/projection.ts";
 export type { ParkedActor } from "./projection/state.ts";
+export type { IssuedCommand, OpenCommand, ParkedAt } from "./process/ledger.ts";
+export {
+  type ProcessDescription,
+  ProcessManager,
+  type ProcessManagerOptions,
+} from "./process/manager.ts";
 export type { Outgoing, OutgoingDecider, SendCommand, SendFacts } from "./process/outgoing.ts";
+export type { ParkedProcess } from "./process/parked.ts";
+export type {
+  Process,
+  ProcessCommand,
+  ProcessContext,
+  ProcessInput,
+  ProcessReaction,
+  ProcessReply,
+} from "./process/process.ts";
 export {
   type Reaction,
   Reactor,

@@ -11,7 +11,7 @@ export class PendingCommand {
   readonly actorId: string;
   readonly decider: AnyDecider;
   readonly command: unknown;
-  readonly options: ExecuteOptions;
+  readonly options: InnerExecuteOptions;
   /** When to give up, by the monotonic clock, in ms. */
   readonly deadline: number;
   /** Settles for the caller when the command ends. */
@@ -168,6 +168,12 @@ export interface ExecuteOptions {
    * @default {undefined}
    */
   readonly signal?: AbortSignal;
+}
+
+/** {@linkcode ExecuteOptions} for callers inside the library. */
+export interface InnerExecuteOptions extends ExecuteOptions {
+  /** Whether `record` is for refusals too. @default {true} */
+  readonly recordRefusals?: boolean;
 }
 
 /** The event that led to a command, by its place. */

@@ -58,7 +58,7 @@ export async function plan(
   for (const job of jobs) {
     if (isSpoiled || records) break;
     if (job.isSettled) continue;
-    const { commandId, expectedVersion, record, metadata } = job.options;
+    const { commandId, expectedVersion, record, recordRefusals = true, metadata } = job.options;
     let isEvolving = false;
     if (commands.length > 0 && performance.now() > until) break;
     // The same command again gets the outcome of the first one, once that is saved.
@@ -85,7 +85,8 @@ export async function plan(
       if (job.isSettled) continue;
       outcome = { error };
     }
-    if (record === true && !isSpoiled && isEmpty(outcome)) {
+    const isFinal = record === true && (recordRefusals || !("error" in outcome));
+    if (isFinal && !isSpoiled && isEmpty(outcome)) {
       // Its receipt is a message of its own, behind the events of those before it.
       if (commands.length > 0) break;
       records = true;

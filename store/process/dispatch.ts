@@ -6,7 +6,7 @@ import type { AnyDecider, CommandCause, ExecuteResult } from "../command/pending
 import { isPromise } from "../command/plan.ts";
 import { failureOf } from "../command/recorded_outcome.ts";
 import { type AetherErrorCode, type CommandFailure, isAetherError } from "../errors.ts";
-import type { Event, EventMetadata } from "../event.ts";
+import { causedBy, type Event, type EventMetadata } from "../event.ts";
 import type { EventStore } from "../store.ts";
 import type { SendCommand } from "./outgoing.ts";
 
@@ -97,6 +97,11 @@ export async function dispatch(
     if (!isAetherError(error, "CommandAlreadyHandledError")) throw error;
   }
   return { kind: "handled", events: [] };
+}
+
+/** The metadata of what an event leads to: its cause, and its trace. */
+export function metadataBy(event: Event): EventMetadata {
+  return causedBy({ ...event, metadata: {} }, event).metadata!;
 }
 
 /** A command, and how `decide` refused it. */

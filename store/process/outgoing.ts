@@ -49,3 +49,25 @@ export type SendCommand = (
   command: unknown,
   facts: SendFacts,
 ) => Promise<unknown>;
+
+/** Commands with their keys: the user's, or the count among those to the same actor without one. */
+export function withKeys<Sent extends { readonly actorId: string; readonly key?: string }>(
+  all: readonly Sent[],
+): { readonly outgoing: Sent; readonly key: string | number }[] {
+  const seen = new Set<string>();
+  const counts = new Map<string, number>();
+  return all.map((outgoing) => {
+    const { actorId, key } = outgoing;
+    if (key === undefined) {
+      const count = counts.get(actorId) ?? 0;
+      counts.set(actorId, count + 1);
+      return { outgoing, key: count };
+    }
+    const pair = JSON.stringify([actorId, key]);
+    if (seen.has(pair)) {
+      throw new TypeError(`Cannot send two commands to "${actorId}" under one key, "${key}"`);
+    }
+    seen.add(pair);
+    return { outgoing, key };
+  });
+}

@@ -2,9 +2,10 @@ import { guarded } from "../base/guarded.ts";
 import { uuidv8 } from "../base/uuid.ts";
 import type { AnyDecider } from "../command/pending_command.ts";
 import { type CommandFailure, isAetherError } from "../errors.ts";
-import { causedBy, type Event, type EventMetadata, type RecordedEvent } from "../event.ts";
+import type { Event, RecordedEvent } from "../event.ts";
 import type { EventFilter } from "../options.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
+import { withoutTransactions } from "../projection/plain_checkpoints.ts";
 import type { ProjectionLag } from "../projection/lag.ts";
 import type { ProjectionLeases } from "../projection/leases.ts";
 import type { ProjectionMetrics } from "../projection/monitor.ts";
@@ -17,8 +18,14 @@ import type {
 import { Projection, restartAfter } from "../projection/projection.ts";
 import type { ParkedActor } from "../projection/state.ts";
 import type { EventStore } from "../store.ts";
-import { dispatch, type DispatchOutcome, executeRecorded, persist } from "./dispatch.ts";
-import type { Outgoing, SendCommand } from "./outgoing.ts";
+import {
+  dispatch,
+  type DispatchOutcome,
+  executeRecorded,
+  metadataBy,
+  persist,
+} from "./dispatch.ts";
+import { type Outgoing, type SendCommand, withKeys } from "./outgoing.ts";
 
 /** The second argument of `react`, beside the event. */
 export interface ReactorContext {
@@ -164,7 +171,7 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
     this.#options = options;
     this.#onError = guarded(options.onError ?? ((error) => console.warn(error)));
     this.#projection = new Projection<undefined, E>({
-      ...{ name: `reactor:${name}`, store, checkpoints: plainly(checkpoints), from },
+      ...{ name: `reactor:${name}`, store, checkpoints: withoutTransactions(checkpoints), from },
       ...(leases && { leases }),
       ...(filter && { filter }),
       ...(retry && { retry }),
@@ -294,41 +301,4 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
       throw new TypeError(`Cannot execute a command on "${actorId}": ${reason}`, { cause: error });
     });
   }
-}
-
-/** The same checkpoints without transactions, which would stay open while commands are sent. */
-export function plainly(
-  checkpoints: Pick<CheckpointStore, "load" | "save">,
-): CheckpointStore<undefined> {
-  return {
-    load: (key) => checkpoints.load(key),
-    save: (key, checkpoint) => checkpoints.save(key, checkpoint),
-  };
-}
-
-/** The metadata of what an event leads to: its cause, and its trace. */
-export function metadataBy(event: Event): EventMetadata {
-  return causedBy({ ...event, metadata: {} }, event).metadata!;
-}
-
-/** Commands with their keys: the user's, or the count among those to the same actor without one. */
-export function withKeys<Sent extends { readonly actorId: string; readonly key?: string }>(
-  all: readonly Sent[],
-): { readonly outgoing: Sent; readonly key: string | number }[] {
-  const seen = new Set<string>();
-  const counts = new Map<string, number>();
-  return all.map((outgoing) => {
-    const { actorId, key } = outgoing;
-    if (key === undefined) {
-      const count = counts.get(actorId) ?? 0;
-      counts.set(actorId, count + 1);
-      return { outgoing, key: count };
-    }
-    const pair = JSON.stringify([actorId, key]);
-    if (seen.has(pair)) {
-      throw new TypeError(`Cannot send two commands to "${actorId}" under one key, "${key}"`);
-    }
-    seen.add(pair);
-    return { outgoing, key };
-  });
 }

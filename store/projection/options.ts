@@ -6,7 +6,7 @@ import type { EventFilter } from "../options.ts";
 import type { CheckpointStore } from "./checkpoint_store.ts";
 import type { ProjectionHandler } from "./handler.ts";
 import type { ProjectionLeases } from "./leases.ts";
-import type { FailurePolicy } from "./partition.ts";
+import type { FailurePolicy, HeldPartition } from "./partition.ts";
 import type { SharedParts } from "./runner.ts";
 import type { ProjectionBeginning } from "./state.ts";
 import type { EventStore } from "../store.ts";
@@ -81,6 +81,12 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
   readonly onSwitch?: (version: number, tx: Tx) => void | Promise<void>;
 }
 
+/** {@linkcode ProjectionOptions} for callers inside the library. */
+export interface InnerProjectionOptions<Tx, E extends Event> extends ProjectionOptions<Tx, E> {
+  /** Called when a partition is claimed, before its first event. @default {nothing is called} */
+  readonly onHeld?: (held: HeldPartition) => Promise<void>;
+}
+
 /** Options for the calls of a {@linkcode Projection} that wait. */
 export interface ProjectionWaitOptions {
   /** Ends the wait by throwing the signal's reason. */
@@ -119,7 +125,7 @@ const POLL = 1_000;
  * @throws {RangeError} An option is out of its range.
  */
 export function checkProjection<Tx, E extends Event>(
-  options: ProjectionOptions<Tx, E>,
+  options: InnerProjectionOptions<Tx, E>,
 ): Omit<SharedParts<Tx, E>, "checkpoints" | "monitor" | "progress"> {
   const { name, store, handler, filter = {}, partitions = 1, batch = 100, onSwitch } = options;
   const what = `projection "${name}"`;
@@ -132,6 +138,7 @@ export function checkProjection<Tx, E extends Event>(
   return {
     ...{ name, store, handler, filter, partitions, batch, failure, onError, poll: POLL },
     onSwitch: onSwitch ?? (() => {}),
+    onHeld: options.onHeld ?? (() => Promise.resolve()),
   };
 }
 

@@ -29,6 +29,15 @@ export interface FailurePolicy {
   readonly maxParked: number;
 }
 
+/** A partition that this process has claimed. */
+export interface HeldPartition {
+  readonly partitionId: PartitionId;
+  /** Position of the last event that is handled. */
+  readonly sequence: number;
+  /** Aborted when the partition is given up. */
+  readonly signal: AbortSignal;
+}
+
 /** The parts that run a partition. */
 export interface PartitionParts<Tx, E extends Event> {
   readonly name: string;
@@ -46,6 +55,8 @@ export interface PartitionParts<Tx, E extends Event> {
   /** Ends it, after the event at hand. */
   readonly signal: AbortSignal;
   readonly onError: (error: unknown, event?: RecordedEvent) => void;
+  /** Called when it is claimed, before its first event; `signal` is aborted when it is given up. */
+  readonly onHeld: (held: HeldPartition) => Promise<void>;
   /** Called when it has reached the store's end for the first time, and that is saved. */
   readonly onCaughtUp: () => void;
 }
@@ -67,6 +78,8 @@ export class PartitionRun<Tx, E extends Event> {
       await owner.claim();
       if (owner.state.retired) return;
       await this.#verify();
+      const { partitionId, onHeld } = this.#parts;
+      await onHeld({ partitionId, sequence: owner.state.sequence, signal });
       await this.#follow();
     } catch (error) {
       if (!signal.aborted || (error !== STOPPED && error !== signal.reason)) throw error;

@@ -1,0 +1,269 @@
+import { Notifier } from "../base/notifier.ts";
+import { sleep } from "../base/sleep.ts";
+import { encodeToken } from "../base/token.ts";
+import { shardOf } from "../actor.ts";
+import type { Event, RecordedEvent } from "../event.ts";
+import type { CheckpointStore } from "../projection/checkpoint_store.ts";
+import type { HeldPartition } from "../projection/partition.ts";
+import type { EventStore } from "../store.ts";
+import { type IssuedCommand, LedgerType } from "./ledger.ts";
+import { OpenIndex, type OpenItem } from "./open_index.ts";
+
+/** Work that is under way at once in one partition. */
+const AT_ONCE = 64;
+/** How long it waits after trouble, in ms. */
+const PAUSE = 1_000;
+/** How often the index is saved at most, in ms. */
+const SAVE_EVERY = 5_000;
+
+/** An open command, with what is needed to send it. */
+export interface AgendaItem extends OpenItem {
+  readonly event: RecordedEvent;
+}
+
+/** How work on an item ended. */
+export type WorkEnd =
+  /** Its outcome was taken in: an event says so. */
+  | "done"
+  /** Its process is parked: it waits until that is over. */
+  | "held";
+
+/** The parts of an {@linkcode Agenda}. */
+export interface AgendaParts {
+  readonly store: EventStore;
+  readonly checkpoints: CheckpointStore<undefined>;
+  /** Prefix of its keys. */
+  readonly key: string;
+  /** The category of the processes' histories. */
+  readonly category: string;
+  /** Brings an open command to its end; rejects only when `signal` is aborted. */
+  readonly work: (item: AgendaItem, signal: AbortSignal) => Promise<WorkEnd>;
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * What processes have issued and not settled, in the partitions that this process holds: it sees to
+ * it that all of it is worked on, also after a crash of the process that had issued it. Fed by a
+ * projection of the processes' histories.
+ */
+export class Agenda {
+  readonly #parts: AgendaParts;
+  readonly #held = new Map<number, Held>();
+  readonly #runs = new Set<Promise<void>>();
+
+  /** Holds nothing yet. */
+  constructor(parts: AgendaParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes a partition over, with all that is open in it. */
+  async take({ partitionId, sequence, signal }: HeldPartition): Promise<void> {
+    const { store, checkpoints, key, category, onError } = this.#parts;
+    const { version, partition, of } = partitionId;
+    const name = `${encodeToken(key)}.${version}.${partition}`;
+    const index = new OpenIndex(checkpoints, name, store.identity);
+    const held = new Held(this.#parts, index, signal);
+    await untilDone(signal, onError, async () => {
+      const known = await index.load();
+      held.clear();
+      for (const item of known.items) held.open(item);
+      const from = known.sequence + 1;
+      if (from <= sequence) {
+        for await (const event of store.readAll({ from, filter: { category }, signal })) {
+          if (event.sequence > sequence) break;
+          if (of === 1 || shardOf(event.actorId, of) === partition) held.see(event);
+        }
+      }
+      held.sequence = Math.max(known.sequence, sequence);
+    });
+    this.#held.set(partition, held);
+    const run = held.run().finally(() => this.#runs.delete(run));
+    this.#runs.add(run);
+  }
+
+  /** Takes note of an event in the history of a process. */
+  see(event: RecordedEvent, partition: number): void {
+    const held = this.#held.get(partition)!;
+    held.see(event);
+    held.sequence = Math.max(held.sequence, event.sequence);
+    held.changed();
+  }
+
+  /** Resolves when no work is under way any more; the partitions have to be given up before. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#runs);
+    this.#held.clear();
+  }
+}
+
+/** A partition that is held. */
+class Held {
+  readonly #parts: AgendaParts;
+  readonly #index: OpenIndex;
+  readonly #signal: AbortSignal;
+  readonly #changed = new Notifier();
+  /** By process and name. */
+  readonly #open = new Map<string, OpenItem>();
+  /** Those that wait for their turn, in order. */
+  readonly #ready = new Map<string, OpenItem>();
+  /** Events of items that came just now, so that they need not be read. */
+  readonly #events = new Map<string, RecordedEvent>();
+  /** Those whose process is parked. */
+  readonly #waiting = new Map<string, OpenItem>();
+  readonly #busy = new Map<string, Promise<void>>();
+  /** The targets that are busy, each for one process. */
+  readonly #lanes = new Set<string>();
+  /** How often a process of the partition has gone on after it was parked. */
+  #unparks = 0;
+  #isDirty = false;
+  /** Position up to which events are seen. */
+  sequence = 0;
+
+  constructor(parts: AgendaParts, index: OpenIndex, signal: AbortSignal) {
+    this.#parts = parts;
+    this.#index = index;
+    this.#signal = signal;
+  }
+
+  /** Nothing is known. */
+  clear(): void {
+    for (const map of [this.#open, this.#ready, this.#events, this.#waiting]) map.clear();
+  }
+
+  /** Something may be there to do. */
+  changed(): void {
+    this.#changed.notify();
+  }
+
+  /** An item is open. */
+  open(item: OpenItem, event?: RecordedEvent): void {
+    const key = keyOf(item);
+    this.#isDirty = true;
+    this.#open.set(key, item);
+    if (this.#busy.has(key)) return;
+    this.#ready.set(key, item);
+    if (event !== undefined) this.#events.set(key, event);
+  }
+
+  see(event: RecordedEvent): void {
+    const { actorId, eventType, data } = event;
+    if (eventType === LedgerType.issued) {
+      const { id: name } = data as IssuedCommand;
+      const { version, sequence, id: eventId } = event;
+      const { actorId: lane } = data as IssuedCommand;
+      this.open({ actorId, version, sequence, eventId, name, lane }, event);
+    } else if (eventType === LedgerType.settled) {
+      this.#close({ actorId, name: (data as { id: string }).id });
+    } else if (eventType === LedgerType.unparked || eventType === LedgerType.ended) {
+      this.#unparks++;
+      for (const [key, item] of this.#waiting) {
+        if (item.actorId !== actorId) continue;
+        this.#waiting.delete(key);
+        this.#ready.set(key, item);
+      }
+    }
+  }
+
+  #close(item: Pick<OpenItem, "actorId" | "name">): void {
+    const key = keyOf(item);
+    this.#isDirty = true;
+    for (const map of [this.#open, this.#ready, this.#events, this.#waiting]) map.delete(key);
+  }
+
+  /** Works until the partition is given up; resolves when nothing is under way any more. */
+  async run(): Promise<void> {
+    let savedAt = performance.now();
+    while (!this.#signal.aborted) {
+      const { count } = this.#changed;
+      this.#start();
+      const due = savedAt + SAVE_EVERY - performance.now();
+      if (this.#isDirty && due <= 0) {
+        await this.#save();
+        savedAt = performance.now();
+        continue;
+      }
+      await this.#changed.wait(this.#isDirty ? Math.max(1, due) : Infinity, this.#signal, count);
+    }
+    await Promise.all(this.#busy.values());
+    if (this.#isDirty) await this.#save();
+  }
+
+  /** Begins the work that has its turn. */
+  #start(): void {
+    for (const [key, item] of this.#ready) {
+      if (this.#busy.size >= AT_ONCE) return;
+      const lane = `${item.actorId} ${item.lane}`;
+      if (this.#lanes.has(lane)) continue;
+      this.#lanes.add(lane);
+      this.#ready.delete(key);
+      const work = this.#work(key, item).finally(() => {
+        this.#busy.delete(key);
+        this.#lanes.delete(lane);
+        this.#changed.notify();
+      });
+      this.#busy.set(key, work);
+    }
+  }
+
+  async #work(key: string, item: OpenItem): Promise<void> {
+    const { store, work, onError } = this.#parts;
+    const unparks = this.#unparks;
+    try {
+      const event = this.#events.get(key) ?? await eventOf(store, item);
+      this.#events.delete(key);
+      if (event === undefined) return this.#close(item); // The history has lost it.
+      const end = await work({ ...item, event }, this.#signal);
+      if (end === "done" || !this.#open.has(key)) return;
+      // It may have gone on while the work was under way.
+      (unparks === this.#unparks ? this.#waiting : this.#ready).set(key, item);
+    } catch (error) {
+      if (this.#signal.aborted) return;
+      onError(error);
+      await sleep(PAUSE, this.#signal);
+      if (this.#open.has(key)) this.#ready.set(key, item);
+    }
+  }
+
+  async #save(): Promise<void> {
+    this.#isDirty = false;
+    try {
+      await this.#index.save({ sequence: this.sequence, items: [...this.#open.values()] });
+    } catch (error) {
+      this.#isDirty = true;
+      if (!this.#signal.aborted) this.#parts.onError(error);
+    }
+  }
+}
+
+/** Does `work` until it succeeds. */
+async function untilDone(
+  signal: AbortSignal,
+  onError: (error: unknown) => void,
+  work: () => Promise<void>,
+): Promise<void> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      onError(error);
+      await sleep(PAUSE, signal);
+    }
+  }
+}
+
+function keyOf({ actorId, name }: Pick<OpenItem, "actorId" | "name">): string {
+  return `${actorId} ${name}`;
+}
+
+/** The event that has opened an item. */
+async function eventOf(store: EventStore, item: OpenItem): Promise<RecordedEvent | undefined> {
+  const { actorId, version, sequence } = item;
+  const range = { fromVersion: version, toVersion: version };
+  for await (const event of store.readEvents<Event>(actorId, range)) {
+    if (event.id === item.eventId) {
+      return { ...event, sequence, commit: { op: "", index: 0, count: 1 } };
+    }
+  }
+  return undefined;
+}

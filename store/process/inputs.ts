@@ -1,0 +1,132 @@
+import type { EventDraft } from "../append.ts";
+import { tokenProblem } from "../base/token.ts";
+import { uuidv8 } from "../base/uuid.ts";
+import type { Decider } from "../command/decider.ts";
+import type { Event } from "../event.ts";
+import {
+  isLedgerType,
+  type IssuedCommand,
+  type Ledger,
+  ledger,
+  LedgerType,
+  ProcessHeld,
+  ReactionFailure,
+} from "./ledger.ts";
+import type { Process, ProcessCommand, ProcessInput, ProcessReaction } from "./process.ts";
+import { withKeys } from "./outgoing.ts";
+
+/** A process as its history makes it up. */
+export interface ProcessRecord<State> {
+  readonly state: State;
+  readonly ledger: Ledger;
+}
+
+/** An input on its way into a process. */
+export interface Taking<Input extends Event> {
+  readonly input: ProcessInput<Input>;
+  /** Names the input: it is the id of the command that takes it. */
+  readonly inputId: string;
+  /** The process's id. */
+  readonly id: string;
+  /** The actor that is its history. */
+  readonly actorId: string;
+  /** Whether it is taken though the process is parked. */
+  readonly isRetry: boolean;
+}
+
+/** Takes the inputs of a process, each into one commit. */
+export type InputDecider<State, Input extends Event> = Decider<
+  ProcessRecord<State>,
+  Taking<Input>
+>;
+
+/** The decider that takes inputs; `checkTarget` throws for a command that can go nowhere. */
+export function inputDecider<State, Input extends Event, Fact extends Event>(
+  process: Process<State, Input, Fact>,
+  checkTarget: (command: ProcessCommand) => void,
+): InputDecider<State, Input> {
+  return {
+    initialState: () => ({
+      state: guard(() => process.initialState()),
+      ledger: ledger.initialState(),
+    }),
+    evolve: (record, event) =>
+      isLedgerType(event.eventType)
+        ? { ...record, ledger: ledger.evolve(record.ledger, event) }
+        : { ...record, state: guard(() => process.evolve(record.state, event as Fact)) },
+    decide: (taking, { state, ledger: { open, parked, ended } }) => {
+      const { input, id, isRetry } = taking;
+      const reply = isReply(input) ? input : undefined;
+      if (reply !== undefined && !open.has(reply.commandId)) return [];
+      const taken: EventDraft[] = reply === undefined
+        ? []
+        : [{ eventType: LedgerType.settled, data: { id: reply.commandId } }];
+      if (ended !== undefined) return taken;
+      if (parked !== undefined && !isRetry) throw new ProcessHeld(`"${id}" is parked`);
+      const reaction = guard(() => {
+        const reaction = process.react(state, input, { id }) ?? {};
+        check(reaction, checkTarget);
+        return reaction;
+      });
+      return draftsOf(taken, reaction, taking);
+    },
+  };
+}
+
+/** Whether an input is the outcome of a command. */
+export function isReply(input: ProcessInput): input is Extract<ProcessInput, { kind: "reply" }> {
+  return "kind" in input && input.kind === "reply";
+}
+
+function draftsOf<Input extends Event, Fact extends Event>(
+  taken: readonly EventDraft[],
+  { facts = [], commands = [], done = false }: ProcessReaction<Fact>,
+  taking: Taking<Input>,
+): readonly EventDraft[] | Promise<readonly EventDraft[]> {
+  const before = [...taken, ...facts as readonly EventDraft[]];
+  const after: EventDraft[] = done ? [{ eventType: LedgerType.ended, data: {} }] : [];
+  if (commands.length === 0) return [...before, ...after];
+  return issue(commands, taking).then((issued) => [...before, ...issued, ...after]);
+}
+
+/** The commands under ids that are the same whenever the same input is decided. */
+async function issue<Input extends Event>(
+  commands: readonly ProcessCommand[],
+  { actorId: process, inputId }: Taking<Input>,
+): Promise<EventDraft[]> {
+  return await Promise.all(
+    withKeys(commands).map(async ({ outgoing: { actorId, command, key: own }, key }) => {
+      const id = await uuidv8(["process", process, inputId, actorId, key]);
+      const named = own === undefined ? {} : { key: own };
+      const data: IssuedCommand = { id, actorId, command, ...named };
+      return { eventType: LedgerType.issued, data };
+    }),
+  );
+}
+
+function check<Fact extends Event>(
+  { facts = [], commands = [] }: ProcessReaction<Fact>,
+  checkTarget: (command: ProcessCommand) => void,
+): void {
+  for (const { eventType } of facts) {
+    if (!isLedgerType(eventType)) continue;
+    throw new TypeError(`Cannot take the fact: "${eventType}" is a name of the library's own`);
+  }
+  for (const command of commands) {
+    const problem = tokenProblem(command.actorId);
+    if (problem !== undefined) {
+      throw new RangeError(`Cannot issue the command: its actorId ${problem}`);
+    }
+    checkTarget(command);
+  }
+  withKeys(commands);
+}
+
+/** Does what the user's code does; what that throws is told from all other failures. */
+function guard<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new ReactionFailure(error);
+  }
+}

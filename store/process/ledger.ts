@@ -1,0 +1,131 @@
+import type { EventDraft } from "../append.ts";
+import { textOf } from "../base/reason.ts";
+import type { Evolution } from "../command/decider.ts";
+import type { Event } from "../event.ts";
+
+/** The events of the library's own in the history of a process. Their names are a format that stays. */
+export const LedgerType = {
+  /** A command is to be sent: {@linkcode IssuedCommand}. */
+  issued: "CommandIssued",
+  /** The outcome of a command was taken in: `{ id }`. */
+  settled: "CommandSettled",
+  /** The process waits, because an input failed: {@linkcode ParkedAt}. */
+  parked: "ProcessParked",
+  /** It goes on: `null`. */
+  unparked: "ProcessUnparked",
+  /** It has ended: `{ reason? }`. */
+  ended: "ProcessEnded",
+} as const;
+
+const TYPES: ReadonlySet<string> = new Set(Object.values(LedgerType));
+
+/** The data of `CommandIssued`. */
+export interface IssuedCommand {
+  /** The id under which it is sent. */
+  readonly id: string;
+  /** The actor that gets it. */
+  readonly actorId: string;
+  /** The command. */
+  readonly command: unknown;
+  /** The key that `react` gave it, if any. */
+  readonly key?: string;
+}
+
+/** The data of `ProcessParked`. */
+export interface ParkedAt {
+  /** Position of the event that failed, or of the `CommandIssued` whose outcome did. */
+  readonly sequence: number;
+  /** The id of that event. */
+  readonly eventId: string;
+  /** The error, as text. */
+  readonly reason: string;
+}
+
+/** An issued command whose outcome was not taken in yet. */
+export interface OpenCommand extends IssuedCommand {
+  /** When it was issued. */
+  readonly since: Date;
+}
+
+/** What the library's own events in the history of a process make up. */
+export interface Ledger {
+  /** By command id, in the order they were issued. */
+  readonly open: ReadonlyMap<string, OpenCommand>;
+  readonly parked: (ParkedAt & { readonly since: Date }) | undefined;
+  readonly ended: { readonly reason?: string } | undefined;
+}
+
+/** Whether an event of a process's history is the library's own. */
+export function isLedgerType(eventType: string): boolean {
+  return TYPES.has(eventType);
+}
+
+/** How the library's own events make up a ledger; facts leave it as it is. */
+export const ledger: Evolution<Ledger> = {
+  initialState: () => ({ open: new Map(), parked: undefined, ended: undefined }),
+  evolve: (before, { eventType, data, timestamp }) => {
+    switch (eventType) {
+      case LedgerType.issued: {
+        const command = data as IssuedCommand;
+        const open = new Map(before.open).set(command.id, { ...command, since: timestamp });
+        return { ...before, open };
+      }
+      case LedgerType.settled: {
+        const open = new Map(before.open);
+        open.delete((data as { id: string }).id);
+        return { ...before, open };
+      }
+      case LedgerType.parked:
+        return { ...before, parked: { ...data as ParkedAt, since: timestamp } };
+      case LedgerType.unparked:
+        return { ...before, parked: undefined };
+      case LedgerType.ended:
+        return { ...before, parked: undefined, ended: data as { reason?: string } };
+      default:
+        return before;
+    }
+  },
+};
+
+/** A change of a process by hand, or after a failure. */
+export type LedgerChange =
+  | { readonly kind: "park"; readonly at: ParkedAt }
+  | { readonly kind: "unpark" }
+  | { readonly kind: "end"; readonly reason?: string };
+
+/** Changes ledgers; needs no state of the user's, whose code may be what fails. */
+export const ledgerDecider = {
+  ...ledger,
+  decide: (change: LedgerChange, { parked, ended }: Ledger): readonly EventDraft[] => {
+    if (ended !== undefined) return [];
+    switch (change.kind) {
+      case "park":
+        return parked !== undefined && parked.eventId === change.at.eventId &&
+            parked.reason === change.at.reason
+          ? []
+          : [{ eventType: LedgerType.parked, data: change.at }];
+      case "unpark":
+        return parked === undefined ? [] : [{ eventType: LedgerType.unparked, data: null }];
+      case "end": {
+        const { reason } = change;
+        return [{ eventType: LedgerType.ended, data: reason === undefined ? {} : { reason } }];
+      }
+    }
+  },
+};
+
+/** Thrown where the code of a process threw its `cause`. */
+export class ReactionFailure extends Error {
+  /** Keeps what was thrown. */
+  constructor(cause: unknown) {
+    super(textOf(cause), { cause });
+  }
+}
+
+/** Thrown for an input of a process that is parked: it is not taken. */
+export class ProcessHeld extends Error {}
+
+/** The events of a process's history that are its facts. */
+export function isFact({ eventType }: Event): boolean {
+  return !isLedgerType(eventType);
+}

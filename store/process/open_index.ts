@@ -1,0 +1,94 @@
+import type { CheckpointStore } from "../projection/checkpoint_store.ts";
+
+/** Items in one key: some 200 kB. */
+const CHUNK = 1_000;
+
+/** What an event in the history of a process has opened, by the event's place. */
+export interface OpenItem {
+  /** The process's history. */
+  readonly actorId: string;
+  /** The event's version. */
+  readonly version: number;
+  /** Its position. */
+  readonly sequence: number;
+  /** Its id. */
+  readonly eventId: string;
+  /** The name of what is open, one of a kind in the process. */
+  readonly name: string;
+  /** Work of one process in one lane is done one after the other. */
+  readonly lane: string;
+}
+
+/** The open items of a partition, as they were behind a position. */
+export interface OpenItems {
+  /** The position up to which events are taken into account. */
+  readonly sequence: number;
+  readonly items: readonly OpenItem[];
+}
+
+/** What the first key says. */
+interface Head {
+  readonly identity: string;
+  readonly sequence: number;
+  readonly chunks: number;
+  /** Names the writing that all chunks have to be of. */
+  readonly nonce: string;
+}
+
+/**
+ * Keeps the open items of one partition, so that whoever takes it over need not read all events.
+ * A read model and no more: one that is lost, old, or half written is made up from the events.
+ */
+export class OpenIndex {
+  readonly #checkpoints: CheckpointStore<undefined>;
+  readonly #key: string;
+  readonly #identity: string;
+
+  /** The index under `key`, about events of the store with `identity`. */
+  constructor(checkpoints: CheckpointStore<undefined>, key: string, identity: string) {
+    this.#checkpoints = checkpoints;
+    this.#key = key;
+    this.#identity = identity;
+  }
+
+  /** The items that were saved last; none, behind position 0, if there is nothing to rely on. */
+  async load(): Promise<OpenItems> {
+    const nothing = { sequence: 0, items: [] };
+    const head = await this.#read<Head>("head");
+    if (head?.identity !== this.#identity) return nothing;
+    const items: OpenItem[] = [];
+    for (let at = 0; at < head.chunks; at++) {
+      const chunk = await this.#read<{ nonce: string; items: OpenItem[] }>(`${at}`);
+      if (chunk?.nonce !== head.nonce) return nothing;
+      items.push(...chunk.items);
+    }
+    return { sequence: head.sequence, items };
+  }
+
+  /** Saves items; whoever is quicker wins, for any of them is right. */
+  async save({ sequence, items }: OpenItems): Promise<void> {
+    const nonce = crypto.randomUUID();
+    const chunks = Math.ceil(items.length / CHUNK);
+    for (let at = 0; at < chunks; at++) {
+      const part = items.slice(at * CHUNK, (at + 1) * CHUNK);
+      await this.#write(`${at}`, { nonce, items: part });
+    }
+    const head: Head = { identity: this.#identity, sequence, chunks, nonce };
+    await this.#write("head", head);
+  }
+
+  async #read<T>(name: string): Promise<T | undefined> {
+    const saved = await this.#checkpoints.load(`${this.#key}.${name}`);
+    try {
+      return saved && JSON.parse(saved.body) as T;
+    } catch {
+      return undefined; // It is made up from the events.
+    }
+  }
+
+  async #write(name: string, value: unknown): Promise<void> {
+    const key = `${this.#key}.${name}`;
+    const { revision = 0 } = await this.#checkpoints.load(key) ?? {};
+    await this.#checkpoints.save(key, { revision: revision + 1, body: JSON.stringify(value) });
+  }
+}

@@ -1,0 +1,82 @@
+import type { EventDraft } from "../append.ts";
+import type { CommandFailure } from "../errors.ts";
+import type { Event, RecordedEvent } from "../event.ts";
+
+/** The outcome of a command that a process issued: an input like an event. */
+export interface ProcessReply {
+  /** Tells it from events. */
+  readonly kind: "reply";
+  /** The command's id. */
+  readonly commandId: string;
+  /** The actor that the command went to. */
+  readonly actorId: string;
+  /** The key that the command was issued under, if it had one. */
+  readonly key?: string;
+  /** The events that it led to. */
+  readonly events: readonly Event[];
+  /** Why it was refused, if it was. */
+  readonly refused?: CommandFailure;
+}
+
+/** An input of a process: an event, or the outcome of a command that it issued. */
+export type ProcessInput<E extends Event = Event> = (E & RecordedEvent) | ProcessReply;
+
+/** A command that a process issues. */
+export interface ProcessCommand {
+  /** The actor that gets it. */
+  readonly actorId: string;
+  /** The command: plain data, for it is stored. */
+  readonly command: unknown;
+  /** Tells it from the reaction's other commands to that actor, and comes back with the reply. */
+  readonly key?: string;
+}
+
+/** What an input leads to. All of it is stored in one commit, or nothing. */
+export interface ProcessReaction<Fact extends Event = Event> {
+  /** Facts for the process's own history; its state is folded from them. */
+  readonly facts?: readonly EventDraft<Fact>[];
+  /** Commands to send. */
+  readonly commands?: readonly ProcessCommand[];
+  /** Whether the process ends: later inputs are taken without effect. @default {false} */
+  readonly done?: boolean;
+}
+
+/** The third argument of `react`. */
+export interface ProcessContext {
+  /** The process's id, as `correlate` gave it. */
+  readonly id: string;
+}
+
+/**
+ * A long-running piece of work over several actors, as plain functions: which inputs belong to it,
+ * what its facts make up, and what each input leads to.
+ *
+ * Nothing is replayed but the facts: `react` is asked once for each input, and what it answered is
+ * stored. So new code goes on with old processes, as long as `evolve` can still read their facts.
+ *
+ * @typeParam State What reactions are based on; anything that `evolve` can build.
+ * @typeParam Input The union of the events that it is given.
+ * @typeParam Fact The union of the events of its own history.
+ */
+export interface Process<State, Input extends Event = Event, Fact extends Event = Event> {
+  /** The kind of process, without `-`; its histories are the actors `process:<name>-<id>`. */
+  readonly name: string;
+  /**
+   * The id of the process that an event belongs to; `undefined` if it belongs to none. The first
+   * event of an id begins the process. It must answer for every event that the filter lets through.
+   */
+  readonly correlate: (event: Input & RecordedEvent) => string | undefined;
+  /** Returns the state of a process without facts. */
+  readonly initialState: () => State;
+  /** Returns the state after `fact`; pure, as that of a decider. */
+  readonly evolve: (state: State, fact: Fact) => State;
+  /**
+   * Returns what `input` leads to in `state`; nothing is no reaction. Pure: it is called again if
+   * another input was faster. If it throws, the process is parked.
+   */
+  readonly react: (
+    state: State,
+    input: ProcessInput<Input>,
+    context: ProcessContext,
+  ) => ProcessReaction<Fact> | undefined | void;
+}

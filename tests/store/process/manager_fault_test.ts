@@ -1,0 +1,87 @@
+/**
+ * Processes over lost acks, cut connections and receivers that are out of reach.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import {
+  execute,
+  JetStreamEventStore,
+  KvCheckpointStore,
+  ProcessManager,
+  StoreUnavailableError,
+} from "../../../mod.ts";
+import { natsTest } from "../../support/fixture.ts";
+import { place, Run, Stock, typesOf, until } from "./bed.ts";
+import { orderProcess, targets } from "./order.ts";
+
+natsTest(
+  "processes take and send all once when acks are lost and connections cut",
+  async (scene) => {
+    const { namespace } = scene;
+    const direct = await scene.connect();
+    await using plain = await JetStreamEventStore.open(direct, { namespace });
+    await execute(plain, "stock-pen", new Stock(), { add: 100 });
+    const ids = Array.from({ length: 20 }, (_, at) => `${at}`);
+    for (const id of ids) await place(plain, `order-${id}`);
+    const proxy = scene.proxy();
+    const connection = await scene.connect({ servers: proxy.url });
+    await using store = await JetStreamEventStore.open(connection, { namespace, timeout: 500 });
+    await using checkpoints = await KvCheckpointStore.open(direct, { namespace });
+    const meal = proxy.eatAcks(8);
+    const manager = new ProcessManager({
+      ...{ process: orderProcess(), store, checkpoints, deciders: targets(), from: "start" },
+      ...{ filter: { category: "order" }, partitions: 4, retry: { attempts: 1 } },
+      onError: () => {},
+    });
+    await using _run = new Run(manager);
+    await meal.done;
+    for (let cuts = 0; cuts < 3; cuts++) {
+      ids.push(`${20 + cuts}`);
+      proxy.cutAtMessage(); // That is the event, or what it leads to.
+      await place(plain, `order-${20 + cuts}`);
+    }
+    await until(async () => {
+      const all = await Promise.all(ids.map((id) => manager.describe(id).catch(() => undefined)));
+      return all.every((it) => it?.ended !== undefined && it.commands.length === 0);
+    });
+    assertEquals(await manager.parked(), []);
+    assertEquals((await typesOf(plain, "stock-pen")).length, 24);
+    for (const id of ids) assertEquals(await typesOf(plain, `payment-${id}`), ["Added"]);
+  },
+);
+
+natsTest("a process says what it waits for while a receiver is out of reach", async (scene) => {
+  const { namespace } = scene;
+  const connection = await scene.connect();
+  await using store = await JetStreamEventStore.open(connection, { namespace });
+  await using checkpoints = await KvCheckpointStore.open(connection, { namespace });
+  await execute(store, "stock-pen", new Stock(), { add: 100 });
+  await place(store, "order-1");
+  let tries = 0;
+  let isThere = false;
+  const manager = new ProcessManager({
+    ...{ process: orderProcess(), store, checkpoints, from: "start" },
+    ...{ filter: { category: "order" }, retry: { attempts: 1, delay: 1 } },
+    onError: () => {},
+    deciders: { stock: new Stock() },
+    send: async (actorId, command, facts) => {
+      tries++;
+      if (!isThere) throw tries % 2 ? new StoreUnavailableError("away") : new Error("nobody home");
+      await execute(store, actorId, new Stock(), command as { add: number }, facts);
+    },
+  });
+  await using _run = new Run(manager);
+  await until(() => tries >= 3);
+  const { commands, parked, ended } = await manager.describe("1");
+  assertEquals([commands.map(({ actorId }) => actorId), parked, ended], [
+    ["payment-1"],
+    undefined,
+    undefined,
+  ]);
+  assert(commands[0]!.since.getTime() <= Date.now());
+  isThere = true;
+  await until(async () => (await manager.describe("1")).ended !== undefined);
+  assertEquals((await manager.describe("1")).state?.what, "paid by 1");
+});

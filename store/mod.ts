@@ -110,7 +110,7 @@ export type {
 } from "./projection/options.ts";
 export { Projection } from "./projection/projection.ts";
 export type { ParkedActor } from "./projection/state.ts";
-export type { IssuedCommand, OpenCommand, ParkedAt } from "./process/ledger.ts";
+export type { IssuedCommand, OpenCommand, OpenDeadline, ParkedAt } from "./process/ledger.ts";
 export {
   type ProcessDescription,
   ProcessManager,
@@ -122,6 +122,7 @@ export type {
   Process,
   ProcessCommand,
   ProcessContext,
+  ProcessDeadline,
   ProcessInput,
   ProcessReaction,
   ProcessReply,
@@ -151,4 +152,5 @@ export type {
   EventsWithErrors,
 } from "./store.ts";
 export type { LookupCounts, SaveCounts, StoreLatency, StoreMetrics } from "./telemetry/metrics.ts";
+export type { DeadlineClock } from "./timer/clock.ts";
 export type { Upcaster, Upcasters } from "./upcast.ts";

@@ -6,7 +6,9 @@ import type { Event, RecordedEvent } from "../event.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
 import type { HeldPartition } from "../projection/partition.ts";
 import type { EventStore } from "../store.ts";
-import { type IssuedCommand, LedgerType } from "./ledger.ts";
+import { DueHeap } from "../timer/due_heap.ts";
+import type { DeadlineClock } from "../timer/clock.ts";
+import { type DeadlineSetData, type IssuedCommand, LedgerType } from "./ledger.ts";
 import { OpenIndex, type OpenItem } from "./open_index.ts";
 
 /** Work that is under way at once in one partition. */
@@ -16,7 +18,7 @@ const PAUSE = 1_000;
 /** How often the index is saved at most, in ms. */
 const SAVE_EVERY = 5_000;
 
-/** An open command, with what is needed to send it. */
+/** An open command or a deadline, with the event that opened it. */
 export interface AgendaItem extends OpenItem {
   readonly event: RecordedEvent;
 }
@@ -36,14 +38,15 @@ export interface AgendaParts {
   readonly key: string;
   /** The category of the processes' histories. */
   readonly category: string;
-  /** Brings an open command to its end; rejects only when `signal` is aborted. */
+  /** Brings an open command or a deadline that is due to its end; rejects only when `signal` is aborted. */
   readonly work: (item: AgendaItem, signal: AbortSignal) => Promise<WorkEnd>;
+  readonly clock: DeadlineClock;
   readonly onError: (error: unknown) => void;
 }
 
 /**
- * What processes have issued and not settled, in the partitions that this process holds: it sees to
- * it that all of it is worked on, also after a crash of the process that had issued it. Fed by a
+ * What processes have issued and not settled, and the deadlines that stand, in the partitions that this process holds: it sees to
+ * it that all of it is worked on in its time, also after a crash of the process that had issued it. Fed by a
  * projection of the processes' histories.
  */
 export class Agenda {
@@ -104,6 +107,9 @@ class Held {
   readonly #changed = new Notifier();
   /** By process and name. */
   readonly #open = new Map<string, OpenItem>();
+  /** The keys of deadlines that stand, by process and name. */
+  readonly #deadlines = new Map<string, Map<string, string>>();
+  readonly #due = new DueHeap<{ readonly at: number; readonly key: string }>();
   /** Those that wait for their turn, in order. */
   readonly #ready = new Map<string, OpenItem>();
   /** Events of items that came just now, so that they need not be read. */
@@ -128,6 +134,8 @@ class Held {
   /** Nothing is known. */
   clear(): void {
     for (const map of [this.#open, this.#ready, this.#events, this.#waiting]) map.clear();
+    this.#deadlines.clear();
+    this.#due.clear();
   }
 
   /** Something may be there to do. */
@@ -140,6 +148,14 @@ class Held {
     const key = keyOf(item);
     this.#isDirty = true;
     this.#open.set(key, item);
+    const { actorId, deadline } = item;
+    if (deadline !== undefined) {
+      this.#clear(actorId, deadline.name, key);
+      const own = this.#deadlines.get(actorId) ?? new Map<string, string>();
+      this.#deadlines.set(actorId, own.set(deadline.name, key));
+      this.#due.add({ at: deadline.at, key });
+      return;
+    }
     if (this.#busy.has(key)) return;
     this.#ready.set(key, item);
     if (event !== undefined) this.#events.set(key, event);
@@ -153,9 +169,22 @@ class Held {
       const { actorId: lane } = data as IssuedCommand;
       this.open({ actorId, version, sequence, eventId, name, lane }, event);
     } else if (eventType === LedgerType.settled) {
-      this.#close({ actorId, name: (data as { id: string }).id });
+      this.#close(keyOf({ actorId, name: (data as { id: string }).id }));
+    } else if (eventType === LedgerType.deadlineSet) {
+      const { name, at } = data as DeadlineSetData;
+      const { version, sequence, id: eventId } = event;
+      const place = { actorId, version, sequence, eventId };
+      const deadline = { name, at: Date.parse(at) };
+      this.open({ ...place, name: `deadline ${version}`, lane: `deadline ${name}`, deadline });
+    } else if (eventType === LedgerType.deadlineCleared) {
+      this.#clear(actorId, (data as { name: string }).name);
     } else if (eventType === LedgerType.unparked || eventType === LedgerType.ended) {
       this.#unparks++;
+      if (eventType === LedgerType.ended) {
+        for (const name of [...this.#deadlines.get(actorId)?.keys() ?? []]) {
+          this.#clear(actorId, name);
+        }
+      }
       for (const [key, item] of this.#waiting) {
         if (item.actorId !== actorId) continue;
         this.#waiting.delete(key);
@@ -164,8 +193,17 @@ class Held {
     }
   }
 
-  #close(item: Pick<OpenItem, "actorId" | "name">): void {
-    const key = keyOf(item);
+  /** A deadline does not stand any more, unless it is `but`. */
+  #clear(actorId: string, name: string, but?: string): void {
+    const own = this.#deadlines.get(actorId);
+    const key = own?.get(name);
+    if (key === undefined || key === but) return;
+    own!.delete(name);
+    if (own!.size === 0) this.#deadlines.delete(actorId);
+    this.#close(key);
+  }
+
+  #close(key: string): void {
     this.#isDirty = true;
     for (const map of [this.#open, this.#ready, this.#events, this.#waiting]) map.delete(key);
   }
@@ -175,6 +213,7 @@ class Held {
     let savedAt = performance.now();
     while (!this.#signal.aborted) {
       const { count } = this.#changed;
+      const wait = await this.#takeDue();
       this.#start();
       const due = savedAt + SAVE_EVERY - performance.now();
       if (this.#isDirty && due <= 0) {
@@ -182,10 +221,44 @@ class Held {
         savedAt = performance.now();
         continue;
       }
-      await this.#changed.wait(this.#isDirty ? Math.max(1, due) : Infinity, this.#signal, count);
+      await this.#pause(wait, this.#isDirty ? Math.max(1, due) : Infinity, count);
     }
     await Promise.all(this.#busy.values());
     if (this.#isDirty) await this.#save();
+  }
+
+  /** Makes deadlines ready that have come; gives the time until the next one, in ms. */
+  async #takeDue(): Promise<number> {
+    for (let first = this.#due.first; first !== undefined; first = this.#due.first) {
+      const { at, key } = first;
+      const item = this.#open.get(key);
+      if (item !== undefined) {
+        let now: number;
+        try {
+          now = await this.#parts.clock.now();
+        } catch (error) {
+          this.#parts.onError(error);
+          return PAUSE;
+        }
+        if (this.#due.first !== first) continue;
+        if (now < at) return at - now;
+      }
+      this.#due.take();
+      if (item !== undefined && this.#open.has(key)) this.#ready.set(key, item);
+    }
+    return Infinity;
+  }
+
+  /** Resolves at a change since `count`, after `ms`, or when the next deadline may have come. */
+  async #pause(next: number, ms: number, count: number): Promise<void> {
+    if (next === Infinity) return await this.#changed.wait(ms, this.#signal, count);
+    const over = new AbortController();
+    const signal = AbortSignal.any([over.signal, this.#signal]);
+    await Promise.race([
+      this.#changed.wait(ms, signal, count),
+      this.#parts.clock.wait(next, signal),
+    ]);
+    over.abort();
   }
 
   /** Begins the work that has its turn. */
@@ -211,7 +284,7 @@ class Held {
     try {
       const event = this.#events.get(key) ?? await eventOf(store, item);
       this.#events.delete(key);
-      if (event === undefined) return this.#close(item); // The history has lost it.
+      if (event === undefined) return this.#close(key); // The history has lost it.
       const end = await work({ ...item, event }, this.#signal);
       if (end === "done" || !this.#open.has(key)) return;
       // It may have gone on while the work was under way.

@@ -3,7 +3,9 @@ import { tokenProblem } from "../base/token.ts";
 import { uuidv8 } from "../base/uuid.ts";
 import type { Decider } from "../command/decider.ts";
 import type { Event } from "../event.ts";
+import { timestampProblem } from "../format/decode.ts";
 import {
+  type DeadlineSetData,
   isLedgerType,
   type IssuedCommand,
   type Ledger,
@@ -12,7 +14,14 @@ import {
   ProcessHeld,
   ReactionFailure,
 } from "./ledger.ts";
-import type { Process, ProcessCommand, ProcessInput, ProcessReaction } from "./process.ts";
+import type {
+  Process,
+  ProcessCommand,
+  ProcessDeadline,
+  ProcessInput,
+  ProcessReaction,
+  ProcessReply,
+} from "./process.ts";
 import { withKeys } from "./outgoing.ts";
 
 /** A process as its history makes it up. */
@@ -30,6 +39,10 @@ export interface Taking<Input extends Event> {
   readonly id: string;
   /** The actor that is its history. */
   readonly actorId: string;
+  /** The version of the event that set it, of a deadline. */
+  readonly setAt?: number;
+  /** The time by the server's clock. */
+  readonly now: Date;
   /** Whether it is taken though the process is parked. */
   readonly isRetry: boolean;
 }
@@ -54,36 +67,54 @@ export function inputDecider<State, Input extends Event, Fact extends Event>(
       isLedgerType(event.eventType)
         ? { ...record, ledger: ledger.evolve(record.ledger, event) }
         : { ...record, state: guard(() => process.evolve(record.state, event as Fact)) },
-    decide: (taking, { state, ledger: { open, parked, ended } }) => {
-      const { input, id, isRetry } = taking;
-      const reply = isReply(input) ? input : undefined;
-      if (reply !== undefined && !open.has(reply.commandId)) return [];
-      const taken: EventDraft[] = reply === undefined
-        ? []
-        : [{ eventType: LedgerType.settled, data: { id: reply.commandId } }];
+    decide: (taking, { state, ledger: { open, deadlines, parked, ended } }) => {
+      const { input, id, now, isRetry } = taking;
+      const taken: EventDraft[] = [];
+      if (isReply(input)) {
+        if (!open.has(input.commandId)) return [];
+        taken.push({ eventType: LedgerType.settled, data: { id: input.commandId } });
+      } else if (isDeadline(input)) {
+        // The one that stands may be another one of that name, set later.
+        if (deadlines.get(input.name)?.version !== taking.setAt) return [];
+        taken.push({ eventType: LedgerType.deadlineCleared, data: { name: input.name } });
+      }
       if (ended !== undefined) return taken;
       if (parked !== undefined && !isRetry) throw new ProcessHeld(`"${id}" is parked`);
       const reaction = guard(() => {
-        const reaction = process.react(state, input, { id }) ?? {};
+        const reaction = process.react(state, input, { id, now }) ?? {};
         check(reaction, checkTarget);
         return reaction;
       });
-      return draftsOf(taken, reaction, taking);
+      const isStanding = (name: string) =>
+        deadlines.has(name) && !(isDeadline(input) && input.name === name);
+      return draftsOf(taken, reaction, taking, isStanding);
     },
   };
 }
 
-/** Whether an input is the outcome of a command. */
-export function isReply(input: ProcessInput): input is Extract<ProcessInput, { kind: "reply" }> {
+function isReply(input: ProcessInput): input is ProcessReply {
   return "kind" in input && input.kind === "reply";
+}
+
+function isDeadline(input: ProcessInput): input is ProcessDeadline {
+  return "kind" in input && input.kind === "deadline";
 }
 
 function draftsOf<Input extends Event, Fact extends Event>(
   taken: readonly EventDraft[],
-  { facts = [], commands = [], done = false }: ProcessReaction<Fact>,
+  { facts = [], commands = [], deadlines = {}, done = false }: ProcessReaction<Fact>,
   taking: Taking<Input>,
+  isStanding: (name: string) => boolean,
 ): readonly EventDraft[] | Promise<readonly EventDraft[]> {
   const before = [...taken, ...facts as readonly EventDraft[]];
+  for (const [name, at] of Object.entries(deadlines)) {
+    if (at !== null) {
+      const data: DeadlineSetData = { name, at: at.toISOString() };
+      before.push({ eventType: LedgerType.deadlineSet, data });
+    } else if (isStanding(name)) {
+      before.push({ eventType: LedgerType.deadlineCleared, data: { name } });
+    }
+  }
   const after: EventDraft[] = done ? [{ eventType: LedgerType.ended, data: {} }] : [];
   if (commands.length === 0) return [...before, ...after];
   return issue(commands, taking).then((issued) => [...before, ...issued, ...after]);
@@ -105,7 +136,7 @@ async function issue<Input extends Event>(
 }
 
 function check<Fact extends Event>(
-  { facts = [], commands = [] }: ProcessReaction<Fact>,
+  { facts = [], commands = [], deadlines = {} }: ProcessReaction<Fact>,
   checkTarget: (command: ProcessCommand) => void,
 ): void {
   for (const { eventType } of facts) {
@@ -120,6 +151,10 @@ function check<Fact extends Event>(
     checkTarget(command);
   }
   withKeys(commands);
+  for (const [name, at] of Object.entries(deadlines)) {
+    const problem = at === null ? undefined : timestampProblem(at);
+    if (problem !== undefined) throw new TypeError(`Cannot set deadline "${name}": ${problem}`);
+  }
 }
 
 /** Does what the user's code does; what that throws is told from all other failures. */

@@ -1,7 +1,6 @@
 import type { EventDraft } from "../append.ts";
 import { textOf } from "../base/reason.ts";
 import type { Evolution } from "../command/decider.ts";
-import type { Event } from "../event.ts";
 
 /** The events of the library's own in the history of a process. Their names are a format that stays. */
 export const LedgerType = {
@@ -9,6 +8,10 @@ export const LedgerType = {
   issued: "CommandIssued",
   /** The outcome of a command was taken in: `{ id }`. */
   settled: "CommandSettled",
+  /** A deadline stands: `{ name, at }`, with the time as ISO 8601. */
+  deadlineSet: "DeadlineSet",
+  /** It stands no more: `{ name }`. */
+  deadlineCleared: "DeadlineCleared",
   /** The process waits, because an input failed: {@linkcode ParkedAt}. */
   parked: "ProcessParked",
   /** It goes on: `null`. */
@@ -47,23 +50,47 @@ export interface OpenCommand extends IssuedCommand {
   readonly since: Date;
 }
 
+/** The data of `DeadlineSet`. */
+export interface DeadlineSetData {
+  readonly name: string;
+  /** As ISO 8601. */
+  readonly at: string;
+}
+
+/** A deadline that stands. */
+export interface OpenDeadline {
+  /** The name under which it was set. */
+  readonly name: string;
+  /** When it is due. */
+  readonly at: Date;
+  /** The version of the event that set it. */
+  readonly version: number;
+}
+
 /** What the library's own events in the history of a process make up. */
 export interface Ledger {
   /** By command id, in the order they were issued. */
   readonly open: ReadonlyMap<string, OpenCommand>;
+  /** By name. */
+  readonly deadlines: ReadonlyMap<string, OpenDeadline>;
   readonly parked: (ParkedAt & { readonly since: Date }) | undefined;
   readonly ended: { readonly reason?: string } | undefined;
 }
 
-/** Whether an event of a process's history is the library's own. */
+/** Whether a name is one of an event of the library's own. */
 export function isLedgerType(eventType: string): boolean {
   return TYPES.has(eventType);
 }
 
 /** How the library's own events make up a ledger; facts leave it as it is. */
 export const ledger: Evolution<Ledger> = {
-  initialState: () => ({ open: new Map(), parked: undefined, ended: undefined }),
-  evolve: (before, { eventType, data, timestamp }) => {
+  initialState: () => ({
+    open: new Map(),
+    deadlines: new Map(),
+    parked: undefined,
+    ended: undefined,
+  }),
+  evolve: (before, { eventType, data, timestamp, version }) => {
     switch (eventType) {
       case LedgerType.issued: {
         const command = data as IssuedCommand;
@@ -75,12 +102,25 @@ export const ledger: Evolution<Ledger> = {
         open.delete((data as { id: string }).id);
         return { ...before, open };
       }
+      case LedgerType.deadlineSet: {
+        const { name, at } = data as DeadlineSetData;
+        const deadline = { name, at: new Date(at), version };
+        return { ...before, deadlines: new Map(before.deadlines).set(name, deadline) };
+      }
+      case LedgerType.deadlineCleared: {
+        const deadlines = new Map(before.deadlines);
+        deadlines.delete((data as { name: string }).name);
+        return { ...before, deadlines };
+      }
       case LedgerType.parked:
         return { ...before, parked: { ...data as ParkedAt, since: timestamp } };
       case LedgerType.unparked:
         return { ...before, parked: undefined };
       case LedgerType.ended:
-        return { ...before, parked: undefined, ended: data as { reason?: string } };
+        return {
+          ...{ ...before, deadlines: new Map(), parked: undefined },
+          ended: data as { reason?: string },
+        };
       default:
         return before;
     }
@@ -124,8 +164,3 @@ export class ReactionFailure extends Error {
 
 /** Thrown for an input of a process that is parked: it is not taken. */
 export class ProcessHeld extends Error {}
-
-/** The events of a process's history that are its facts. */
-export function isFact({ eventType }: Event): boolean {
-  return !isLedgerType(eventType);
-}

@@ -26,6 +26,8 @@ import { withoutTransactions } from "../projection/plain_checkpoints.ts";
 import { Projection, restartAfter } from "../projection/projection.ts";
 import { shortReason } from "../projection/state.ts";
 import type { EventStore } from "../store.ts";
+import { positionsOf } from "../store_positions.ts";
+import { type DeadlineClock, ServerClock } from "../timer/clock.ts";
 import { Agenda, type AgendaItem, type WorkEnd } from "./agenda.ts";
 import {
   dispatch,
@@ -42,6 +44,7 @@ import {
   ledgerDecider,
   LedgerType,
   type OpenCommand,
+  type OpenDeadline,
   type ParkedAt,
   ProcessHeld,
   ReactionFailure,
@@ -78,6 +81,8 @@ export interface ProcessManagerOptions<
   readonly deciders?: Readonly<Record<string, OutgoingDecider>>;
   /** Takes commands to all other targets. @default {there are none} */
   readonly send?: SendCommand;
+  /** The time by which deadlines are due. @default {the clock of the store's server} */
+  readonly clock?: DeadlineClock;
   /** Into how many partitions sources and processes are divided. @default {16} */
   readonly partitions?: number;
   /** How an input is tried again if the process's code throws, before the process is parked. */
@@ -98,6 +103,8 @@ export interface ProcessDescription<State = unknown> {
   readonly state: State | undefined;
   /** Commands that were issued, and whose outcome is not taken in yet. */
   readonly commands: readonly OpenCommand[];
+  /** Deadlines that stand. */
+  readonly deadlines: readonly OpenDeadline[];
   /** Where and why it is parked, if it is. */
   readonly parked: (ParkedAt & { readonly since: Date }) | undefined;
   /** Whether it has ended, and why if that was by hand. */
@@ -140,14 +147,16 @@ export interface ProcessDescription<State = unknown> {
  *   correlate: ({ actorId }) => actorId,
  *   initialState: () => "new",
  *   evolve: (_, { data }) => data,
- *   react: (_state, input, { id }) => {
+ *   react: (_state, input, { id, now }) => {
  *     const became = (data: string) => ({ eventType: "Became" as const, data });
  *     if (!("kind" in input)) {
  *       return {
  *         facts: [became("reserving")],
+ *         deadlines: { payment: new Date(now.getTime() + 60_000) },
  *         commands: [{ actorId: "stock-pen", command: -input.data }],
  *       };
  *     }
+ *     if (input.kind === "deadline") return { facts: [became("late")], done: true };
  *     if (input.actorId !== "stock-pen") return { facts: [became("paid")], done: true };
  *     return { facts: [became("reserved")], commands: [{ actorId: `payment-${id}`, command: 5 }] };
  *   },
@@ -190,6 +199,7 @@ export class ProcessManager<
   readonly #retry: Required<ProjectionRetry>;
   readonly #inbox: Projection<undefined, Input>;
   readonly #outbox: Projection<undefined>;
+  readonly #clock: DeadlineClock;
   readonly #agenda: Agenda;
   readonly #parked: ParkedProcesses;
   readonly #stop = new AbortController();
@@ -226,11 +236,14 @@ export class ProcessManager<
     };
     this.#retry = checkProjection(inbox).failure;
     this.#inbox = new Projection(inbox);
+    this.#clock = options.clock ?? new ServerClock(positionsOf(store));
     const key = `${this.category}:agenda`;
     this.#parked = new ParkedProcesses(checkpoints, `${this.category}:parked`, store.identity);
     const agenda = this.#agenda = new Agenda({
       ...{ store, checkpoints, key, category: this.category, onError },
-      work: (item, signal) => this.#settle(item, signal),
+      clock: this.#clock,
+      work: (item, signal) =>
+        item.deadline === undefined ? this.#settle(item, signal) : this.#fire(item, signal),
     });
     const outbox: InnerProjectionOptions<undefined, Event> = {
       ...shared,
@@ -326,7 +339,8 @@ export class ProcessManager<
   async describe(id: string): Promise<ProcessDescription<State>> {
     const { store } = this.#options;
     const actorId = this.actorOf(id);
-    const { state: { open, parked, ended }, version } = await rehydrate(store, actorId, ledger);
+    const { state: found, version } = await rehydrate(store, actorId, ledger);
+    const { open, deadlines, parked, ended } = found;
     let state: State | undefined;
     try {
       const range = { toVersion: version };
@@ -334,7 +348,8 @@ export class ProcessManager<
     } catch (error) {
       if (!(error instanceof ReactionFailure)) throw error;
     }
-    return { id, actorId, version, state, commands: [...open.values()], parked, ended };
+    const waits = { commands: [...open.values()], deadlines: [...deadlines.values()] };
+    return { id, actorId, version, state, ...waits, parked, ended };
   }
 
   /** The processes that are parked: a list that follows their histories within moments. */
@@ -417,11 +432,11 @@ export class ProcessManager<
 
   /** Takes an input; parks the process if its code fails with it again and again. */
   async #take(
-    { id, input, inputId, isRetry, cause, metadata, signal, event }: TakenInput<Input>,
+    { id, input, inputId, isRetry, cause, metadata, signal, event, setAt }: TakenInput<Input>,
   ): Promise<WorkEnd> {
     const { store } = this.#options;
     const actorId = this.actorOf(id);
-    const taking = { input, inputId, id, actorId, isRetry };
+    const taken = { input, inputId, id, actorId, isRetry, ...(setAt !== undefined && { setAt }) };
     const options: InnerExecuteOptions = {
       ...{ commandId: inputId, cause, metadata, signal },
       // That its code failed is no outcome: new code may do better.
@@ -433,7 +448,10 @@ export class ProcessManager<
         await persist(
           signal,
           (error) => this.#onError(error, event),
-          () => execute(store, actorId, this.#decider, taking, options),
+          async () => {
+            const taking = { ...taken, now: new Date(await this.#clock.now()) };
+            await execute(store, actorId, this.#decider, taking, options);
+          },
         );
         return "done";
       } catch (error) {
@@ -487,6 +505,21 @@ export class ProcessManager<
       ...{ id: actorId.slice(this.category.length + 1), input: reply, isRetry: false },
       inputId: await uuidv8(["reply", identity, actorId, id]),
       ...{ cause, metadata, signal, event },
+    });
+  }
+
+  /** Takes a deadline in that has come; whether it still stands, the process decides. */
+  async #fire({ event, actorId, deadline }: AgendaItem, signal: AbortSignal): Promise<WorkEnd> {
+    const { identity } = this.#options.store;
+    const { sequence, id: eventId, version } = event;
+    const { name, at } = deadline!;
+    return await this.#take({
+      id: actorId.slice(this.category.length + 1),
+      input: { kind: "deadline", name, at: new Date(at) },
+      inputId: await uuidv8(["deadline", identity, actorId, name, at, version]),
+      cause: { identity, sequence, id: eventId },
+      setAt: version,
+      ...{ isRetry: false, metadata: metadataBy(event), signal, event },
     });
   }
 
@@ -557,6 +590,7 @@ interface TakenInput<Input extends Event> {
   readonly metadata: EventMetadata;
   readonly signal: AbortSignal;
   readonly event: RecordedEvent;
+  readonly setAt?: number;
 }
 
 /** Whether the code of the process is to blame, rather than the store. */

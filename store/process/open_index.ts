@@ -17,6 +17,8 @@ export interface OpenItem {
   readonly name: string;
   /** Work of one process in one lane is done one after the other. */
   readonly lane: string;
+  /** When work on it is due, in ms since 1970, and its own name: of a deadline. */
+  readonly deadline?: { readonly name: string; readonly at: number };
 }
 
 /** The open items of a partition, as they were behind a position. */

@@ -18,8 +18,24 @@ export interface ProcessReply {
   readonly refused?: CommandFailure;
 }
 
-/** An input of a process: an event, or the outcome of a command that it issued. */
-export type ProcessInput<E extends Event = Event> = (E & RecordedEvent) | ProcessReply;
+/** A deadline of a process that has come: an input like an event. */
+export interface ProcessDeadline {
+  /** Tells it from events. */
+  readonly kind: "deadline";
+  /** The name under which it was set. */
+  readonly name: string;
+  /** When it was due. */
+  readonly at: Date;
+}
+
+/**
+ * An input of a process: an event, the outcome of a command that it issued, or a deadline that it
+ * has set.
+ */
+export type ProcessInput<E extends Event = Event> =
+  | (E & RecordedEvent)
+  | ProcessReply
+  | ProcessDeadline;
 
 /** A command that a process issues. */
 export interface ProcessCommand {
@@ -37,6 +53,11 @@ export interface ProcessReaction<Fact extends Event = Event> {
   readonly facts?: readonly EventDraft<Fact>[];
   /** Commands to send. */
   readonly commands?: readonly ProcessCommand[];
+  /**
+   * Deadlines by their names: a time sets one, in place of that which has the name already; `null`
+   * clears it. One that has come is cleared; set it again for another round.
+   */
+  readonly deadlines?: Readonly<Record<string, Date | null>>;
   /** Whether the process ends: later inputs are taken without effect. @default {false} */
   readonly done?: boolean;
 }
@@ -45,6 +66,8 @@ export interface ProcessReaction<Fact extends Event = Event> {
 export interface ProcessContext {
   /** The process's id, as `correlate` gave it. */
   readonly id: string;
+  /** The time by the server's clock: set deadlines from it. */
+  readonly now: Date;
 }
 
 /**

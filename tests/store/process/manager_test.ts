@@ -270,7 +270,7 @@ both("new code goes on with old processes: facts are folded, decisions never", a
   }
   const process = orderProcess({
     react: ({ inputs }, input) => {
-      assert("kind" in input, "the old input is not decided anew");
+      assert("kind" in input && input.kind === "reply", "the old input is not decided anew");
       const what = `${input.actorId} by new code`;
       return { facts: [{ eventType: "Became", data: { what, inputs: inputs + 1 } }], done: true };
     },

@@ -1,0 +1,52 @@
+import { sleep } from "../base/sleep.ts";
+import type { StorePositions } from "../store_positions.ts";
+
+/** How long an answer of the server is relied on, in ms: clocks drift apart. */
+const FRESH = 1_000;
+
+/** The time by which deadlines are due. Tests pass one of their own. */
+export interface DeadlineClock {
+  /** A time that has certainly come by now, in ms since 1970. */
+  now(): number | Promise<number>;
+  /** Resolves after `ms` by this clock, or when `signal` is aborted. Too early does no harm. */
+  wait(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * The clock of a store's server. It is never ahead of it: what the server said is at least as old
+ * as its answer.
+ */
+export class ServerClock implements DeadlineClock {
+  readonly #positions: Pick<StorePositions, "now">;
+  #sample: { readonly time: number; readonly at: number } | undefined;
+  #asking: Promise<void> | undefined;
+
+  /** Asks `positions` for the time, once a second at most. */
+  constructor(positions: Pick<StorePositions, "now">) {
+    this.#positions = positions;
+  }
+
+  /**
+   * See {@linkcode DeadlineClock.now}.
+   *
+   * @throws {StoreUnavailableError} The server could not be asked.
+   */
+  async now(): Promise<number> {
+    if (this.#sample === undefined || performance.now() - this.#sample.at > FRESH) {
+      this.#asking ??= this.#ask().finally(() => this.#asking = undefined);
+      await this.#asking;
+    }
+    const { time, at } = this.#sample!;
+    return time + Math.floor(performance.now() - at);
+  }
+
+  /** See {@linkcode DeadlineClock.wait}. */
+  wait(ms: number, signal: AbortSignal): Promise<void> {
+    return sleep(ms, signal);
+  }
+
+  async #ask(): Promise<void> {
+    const time = await this.#positions.now();
+    this.#sample = { time, at: performance.now() };
+  }
+}

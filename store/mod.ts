@@ -110,7 +110,15 @@ export type {
 } from "./projection/options.ts";
 export { Projection } from "./projection/projection.ts";
 export type { ParkedActor } from "./projection/state.ts";
-export type { IssuedCommand, OpenCommand, OpenDeadline, ParkedAt } from "./process/ledger.ts";
+export { type Effect, effect, type EffectContext } from "./process/effect.ts";
+export type {
+  CalledEffect,
+  IssuedCommand,
+  OpenCommand,
+  OpenDeadline,
+  OpenEffect,
+  ParkedAt,
+} from "./process/ledger.ts";
 export {
   type ProcessDescription,
   ProcessManager,
@@ -123,6 +131,8 @@ export type {
   ProcessCommand,
   ProcessContext,
   ProcessDeadline,
+  ProcessEffect,
+  ProcessEffectCall,
   ProcessInput,
   ProcessReaction,
   ProcessReply,

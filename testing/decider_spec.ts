@@ -2,6 +2,7 @@ import type { EventDraft } from "../store/append.ts";
 import type { Decider, Decision } from "../store/command/decider.ts";
 import { createEvent, type Event } from "../store/event.ts";
 import { equal } from "./assert.ts";
+import { frozen, plain } from "./plain.ts";
 
 /** The class of an error, to be compared with what was thrown. */
 // deno-lint-ignore no-explicit-any
@@ -190,27 +191,4 @@ function listed<E extends Event>(drafts: Decision<E>): readonly EventDraft<E>[] 
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
   return typeof (value as Partial<Promise<T>> | undefined)?.then === "function";
-}
-
-/** A copy as a store would give it back: properties that are undefined are left out. */
-function plain(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(plain);
-  if (!isPlain(value)) return value;
-  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
-  return Object.fromEntries(entries.map(([key, item]) => [key, plain(item)]));
-}
-
-/** Freezes `value` and all that is plain in it. */
-function frozen<T>(value: T): T {
-  if ((Array.isArray(value) || isPlain(value)) && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    for (const item of Object.values(value)) frozen(item);
-  }
-  return value;
-}
-
-function isPlain(value: unknown): value is object {
-  if (typeof value !== "object" || value === null) return false;
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
 }

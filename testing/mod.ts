@@ -33,6 +33,15 @@ export {
   type ErrorClass,
   type Expectation,
 } from "./decider_spec.ts";
+export {
+  type ProcessExpectation,
+  type ProcessGiven,
+  type ProcessSpec,
+  processSpec,
+  type ProcessSpecInput,
+  type ProcessSpecOptions,
+  type ProcessWhen,
+} from "./process_spec.ts";
 export { type EventBusNodes, type EventBusSuite, eventBusSuite } from "./event_bus/suite.ts";
 export {
   type EventStoreCapabilities,

@@ -55,6 +55,17 @@ Deno.test("audit.ts logs all stored events, also those without a notification", 
   ]);
 });
 
+Deno.test("order_process.ts ships what is paid, and cancels the rest", async () => {
+  assertEquals(await printedBy("order_process.ts"), [
+    "the carrier answers 503",
+    "the carrier answers 503",
+    "order 1: shipped as parcel 3",
+    "order 2: cancelled, not paid in time",
+    "order 3: cancelled, no paper",
+    "pens left: 2",
+  ]);
+});
+
 Deno.test("cluster.ts keeps the total right when the leader is killed", async () => {
   const url = new URL("../examples/cluster.ts", import.meta.url);
   const config = new URL("../deno.json", import.meta.url).pathname;

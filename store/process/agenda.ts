@@ -8,7 +8,12 @@ import type { HeldPartition } from "../projection/partition.ts";
 import type { EventStore } from "../store.ts";
 import { DueHeap } from "../timer/due_heap.ts";
 import type { DeadlineClock } from "../timer/clock.ts";
-import { type DeadlineSetData, type IssuedCommand, LedgerType } from "./ledger.ts";
+import {
+  type CalledEffect,
+  type DeadlineSetData,
+  type IssuedCommand,
+  LedgerType,
+} from "./ledger.ts";
 import { OpenIndex, type OpenItem } from "./open_index.ts";
 
 /** Work that is under way at once in one partition. */
@@ -168,7 +173,11 @@ class Held {
       const { version, sequence, id: eventId } = event;
       const { actorId: lane } = data as IssuedCommand;
       this.open({ actorId, version, sequence, eventId, name, lane }, event);
-    } else if (eventType === LedgerType.settled) {
+    } else if (eventType === LedgerType.called) {
+      const { id: name } = data as CalledEffect;
+      const { version, sequence, id: eventId } = event;
+      this.open({ actorId, version, sequence, eventId, name, lane: `effect ${name}` }, event);
+    } else if (eventType === LedgerType.settled || eventType === LedgerType.effectEnded) {
       this.#close(keyOf({ actorId, name: (data as { id: string }).id }));
     } else if (eventType === LedgerType.deadlineSet) {
       const { name, at } = data as DeadlineSetData;

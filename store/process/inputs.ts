@@ -5,7 +5,9 @@ import type { Decider } from "../command/decider.ts";
 import type { Event } from "../event.ts";
 import { timestampProblem } from "../format/decode.ts";
 import {
+  type CalledEffect,
   type DeadlineSetData,
+  type EffectEnded,
   isLedgerType,
   type IssuedCommand,
   type Ledger,
@@ -18,6 +20,8 @@ import type {
   Process,
   ProcessCommand,
   ProcessDeadline,
+  ProcessEffect,
+  ProcessEffectCall,
   ProcessInput,
   ProcessReaction,
   ProcessReply,
@@ -41,6 +45,8 @@ export interface Taking<Input extends Event> {
   readonly actorId: string;
   /** The version of the event that set it, of a deadline. */
   readonly setAt?: number;
+  /** The id of the call, of an effect that has ended. */
+  readonly effectId?: string;
   /** The time by the server's clock. */
   readonly now: Date;
   /** Whether it is taken though the process is parked. */
@@ -56,7 +62,7 @@ export type InputDecider<State, Input extends Event> = Decider<
 /** The decider that takes inputs; `checkTarget` throws for a command that can go nowhere. */
 export function inputDecider<State, Input extends Event, Fact extends Event>(
   process: Process<State, Input, Fact>,
-  checkTarget: (command: ProcessCommand) => void,
+  checkTarget: (command: ProcessCommand | ProcessEffectCall) => void,
 ): InputDecider<State, Input> {
   return {
     initialState: () => ({
@@ -67,12 +73,18 @@ export function inputDecider<State, Input extends Event, Fact extends Event>(
       isLedgerType(event.eventType)
         ? { ...record, ledger: ledger.evolve(record.ledger, event) }
         : { ...record, state: guard(() => process.evolve(record.state, event as Fact)) },
-    decide: (taking, { state, ledger: { open, deadlines, parked, ended } }) => {
+    decide: (taking, { state, ledger: { open, effects, deadlines, parked, ended } }) => {
       const { input, id, now, isRetry } = taking;
       const taken: EventDraft[] = [];
       if (isReply(input)) {
         if (!open.has(input.commandId)) return [];
         taken.push({ eventType: LedgerType.settled, data: { id: input.commandId } });
+      } else if (isEffect(input)) {
+        const id = taking.effectId!;
+        if (!effects.has(id)) return [];
+        const { outcome, result, failure } = input;
+        const data: EffectEnded = { id, outcome, result, ...(failure && { failure }) };
+        taken.push({ eventType: LedgerType.effectEnded, data });
       } else if (isDeadline(input)) {
         // The one that stands may be another one of that name, set later.
         if (deadlines.get(input.name)?.version !== taking.setAt) return [];
@@ -96,13 +108,17 @@ function isReply(input: ProcessInput): input is ProcessReply {
   return "kind" in input && input.kind === "reply";
 }
 
+function isEffect(input: ProcessInput): input is ProcessEffect {
+  return "kind" in input && input.kind === "effect";
+}
+
 function isDeadline(input: ProcessInput): input is ProcessDeadline {
   return "kind" in input && input.kind === "deadline";
 }
 
 function draftsOf<Input extends Event, Fact extends Event>(
   taken: readonly EventDraft[],
-  { facts = [], commands = [], deadlines = {}, done = false }: ProcessReaction<Fact>,
+  { facts = [], commands = [], effects = [], deadlines = {}, done = false }: ProcessReaction<Fact>,
   taking: Taking<Input>,
   isStanding: (name: string) => boolean,
 ): readonly EventDraft[] | Promise<readonly EventDraft[]> {
@@ -116,8 +132,9 @@ function draftsOf<Input extends Event, Fact extends Event>(
     }
   }
   const after: EventDraft[] = done ? [{ eventType: LedgerType.ended, data: {} }] : [];
-  if (commands.length === 0) return [...before, ...after];
-  return issue(commands, taking).then((issued) => [...before, ...issued, ...after]);
+  if (commands.length === 0 && effects.length === 0) return [...before, ...after];
+  return Promise.all([issue(commands, taking), call(effects, taking)])
+    .then(([issued, called]) => [...before, ...issued, ...called, ...after]);
 }
 
 /** The commands under ids that are the same whenever the same input is decided. */
@@ -135,9 +152,33 @@ async function issue<Input extends Event>(
   );
 }
 
+async function call<Input extends Event>(
+  effects: readonly ProcessEffectCall[],
+  { actorId: process, inputId }: Taking<Input>,
+): Promise<EventDraft[]> {
+  return await Promise.all(
+    withKeys(asTargets(effects)).map(async ({ outgoing: { call }, key }) => {
+      const { name, input, key: own } = call;
+      const id = await uuidv8(["effect", process, inputId, name, key]);
+      const data: CalledEffect = { id, name, input, ...(own !== undefined && { key: own }) };
+      return { eventType: LedgerType.called, data };
+    }),
+  );
+}
+
+/** Calls of effects as what keys are given to. */
+function asTargets(
+  effects: readonly ProcessEffectCall[],
+): { readonly actorId: string; readonly key?: string; readonly call: ProcessEffectCall }[] {
+  return effects.map((call) => {
+    const { name: actorId, key } = call;
+    return { actorId, ...(key !== undefined && { key }), call };
+  });
+}
+
 function check<Fact extends Event>(
-  { facts = [], commands = [], deadlines = {} }: ProcessReaction<Fact>,
-  checkTarget: (command: ProcessCommand) => void,
+  { facts = [], commands = [], effects = [], deadlines = {} }: ProcessReaction<Fact>,
+  checkTarget: (command: ProcessCommand | ProcessEffectCall) => void,
 ): void {
   for (const { eventType } of facts) {
     if (!isLedgerType(eventType)) continue;
@@ -151,6 +192,8 @@ function check<Fact extends Event>(
     checkTarget(command);
   }
   withKeys(commands);
+  effects.forEach(checkTarget);
+  withKeys(asTargets(effects));
   for (const [name, at] of Object.entries(deadlines)) {
     const problem = at === null ? undefined : timestampProblem(at);
     if (problem !== undefined) throw new TypeError(`Cannot set deadline "${name}": ${problem}`);

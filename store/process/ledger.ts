@@ -1,6 +1,7 @@
 import type { EventDraft } from "../append.ts";
 import { textOf } from "../base/reason.ts";
 import type { Evolution } from "../command/decider.ts";
+import type { CommandFailure } from "../errors.ts";
 
 /** The events of the library's own in the history of a process. Their names are a format that stays. */
 export const LedgerType = {
@@ -8,6 +9,12 @@ export const LedgerType = {
   issued: "CommandIssued",
   /** The outcome of a command was taken in: `{ id }`. */
   settled: "CommandSettled",
+  /** An effect is to be run: {@linkcode CalledEffect}. */
+  called: "EffectCalled",
+  /** It begins to run: `{ id }`. */
+  started: "EffectStarted",
+  /** It has ended, and that was taken in: {@linkcode EffectEnded}. */
+  effectEnded: "EffectEnded",
   /** A deadline stands: `{ name, at }`, with the time as ISO 8601. */
   deadlineSet: "DeadlineSet",
   /** It stands no more: `{ name }`. */
@@ -50,6 +57,34 @@ export interface OpenCommand extends IssuedCommand {
   readonly since: Date;
 }
 
+/** The data of `EffectCalled`. */
+export interface CalledEffect {
+  /** The idempotency key. */
+  readonly id: string;
+  /** The effect's name. */
+  readonly name: string;
+  /** What it is given. */
+  readonly input: unknown;
+  /** The key that `react` gave it, if any. */
+  readonly key?: string;
+}
+
+/** The data of `EffectEnded`. */
+export interface EffectEnded {
+  readonly id: string;
+  readonly outcome: "done" | "failed" | "unknown";
+  readonly result?: unknown;
+  readonly failure?: CommandFailure;
+}
+
+/** An effect that was called and has not ended. */
+export interface OpenEffect extends CalledEffect {
+  /** Whether it has begun to run: if its program died since, the outcome is unknown. */
+  readonly started: boolean;
+  /** When it was called. */
+  readonly since: Date;
+}
+
 /** The data of `DeadlineSet`. */
 export interface DeadlineSetData {
   readonly name: string;
@@ -71,6 +106,8 @@ export interface OpenDeadline {
 export interface Ledger {
   /** By command id, in the order they were issued. */
   readonly open: ReadonlyMap<string, OpenCommand>;
+  /** By id. */
+  readonly effects: ReadonlyMap<string, OpenEffect>;
   /** By name. */
   readonly deadlines: ReadonlyMap<string, OpenDeadline>;
   readonly parked: (ParkedAt & { readonly since: Date }) | undefined;
@@ -86,6 +123,7 @@ export function isLedgerType(eventType: string): boolean {
 export const ledger: Evolution<Ledger> = {
   initialState: () => ({
     open: new Map(),
+    effects: new Map(),
     deadlines: new Map(),
     parked: undefined,
     ended: undefined,
@@ -101,6 +139,21 @@ export const ledger: Evolution<Ledger> = {
         const open = new Map(before.open);
         open.delete((data as { id: string }).id);
         return { ...before, open };
+      }
+      case LedgerType.called: {
+        const called = { ...data as CalledEffect, started: false, since: timestamp };
+        return { ...before, effects: new Map(before.effects).set(called.id, called) };
+      }
+      case LedgerType.started: {
+        const called = before.effects.get((data as { id: string }).id);
+        if (called === undefined) return before;
+        const effects = new Map(before.effects).set(called.id, { ...called, started: true });
+        return { ...before, effects };
+      }
+      case LedgerType.effectEnded: {
+        const effects = new Map(before.effects);
+        effects.delete((data as EffectEnded).id);
+        return { ...before, effects };
       }
       case LedgerType.deadlineSet: {
         const { name, at } = data as DeadlineSetData;
@@ -131,12 +184,19 @@ export const ledger: Evolution<Ledger> = {
 export type LedgerChange =
   | { readonly kind: "park"; readonly at: ParkedAt }
   | { readonly kind: "unpark" }
+  | { readonly kind: "start"; readonly id: string }
   | { readonly kind: "end"; readonly reason?: string };
 
 /** Changes ledgers; needs no state of the user's, whose code may be what fails. */
 export const ledgerDecider = {
   ...ledger,
-  decide: (change: LedgerChange, { parked, ended }: Ledger): readonly EventDraft[] => {
+  decide: (change: LedgerChange, { effects, parked, ended }: Ledger): readonly EventDraft[] => {
+    if (change.kind === "start") {
+      const { id } = change;
+      return effects.get(id)?.started === false
+        ? [{ eventType: LedgerType.started, data: { id } }]
+        : [];
+    }
     if (ended !== undefined) return [];
     switch (change.kind) {
       case "park":

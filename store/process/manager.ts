@@ -36,8 +36,10 @@ import {
   metadataBy,
   persist,
 } from "./dispatch.ts";
+import { type Effect, type EffectEnd, runEffect } from "./effect.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
 import {
+  type CalledEffect,
   type IssuedCommand,
   ledger,
   type LedgerChange,
@@ -45,16 +47,25 @@ import {
   LedgerType,
   type OpenCommand,
   type OpenDeadline,
+  type OpenEffect,
   type ParkedAt,
   ProcessHeld,
   ReactionFailure,
 } from "./ledger.ts";
 import type { OutgoingDecider, SendCommand } from "./outgoing.ts";
 import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
-import type { Process, ProcessCommand, ProcessInput, ProcessReply } from "./process.ts";
+import type {
+  Process,
+  ProcessCommand,
+  ProcessEffectCall,
+  ProcessInput,
+  ProcessReply,
+} from "./process.ts";
 
 /** How old an issued command has to be to be looked up before it is sent again, in ms. */
 const OLD = 5_000;
+/** How long an effect that ended while its program stops may take to be stored, in ms. */
+const GRACE = 2_000;
 
 /** Options for {@linkcode ProcessManager}. */
 export interface ProcessManagerOptions<
@@ -81,6 +92,8 @@ export interface ProcessManagerOptions<
   readonly deciders?: Readonly<Record<string, OutgoingDecider>>;
   /** Takes commands to all other targets. @default {there are none} */
   readonly send?: SendCommand;
+  /** What its processes may do outside of the store. @default {nothing} */
+  readonly effects?: readonly Effect[];
   /** The time by which deadlines are due. @default {the clock of the store's server} */
   readonly clock?: DeadlineClock;
   /** Into how many partitions sources and processes are divided. @default {16} */
@@ -103,6 +116,8 @@ export interface ProcessDescription<State = unknown> {
   readonly state: State | undefined;
   /** Commands that were issued, and whose outcome is not taken in yet. */
   readonly commands: readonly OpenCommand[];
+  /** Effects that were called, and whose end is not taken in yet. */
+  readonly effects: readonly OpenEffect[];
   /** Deadlines that stand. */
   readonly deadlines: readonly OpenDeadline[];
   /** Where and why it is parked, if it is. */
@@ -156,7 +171,7 @@ export interface ProcessDescription<State = unknown> {
  *         commands: [{ actorId: "stock-pen", command: -input.data }],
  *       };
  *     }
- *     if (input.kind === "deadline") return { facts: [became("late")], done: true };
+ *     if (input.kind !== "reply") return { facts: [became("late")], done: true };
  *     if (input.actorId !== "stock-pen") return { facts: [became("paid")], done: true };
  *     return { facts: [became("reserved")], commands: [{ actorId: `payment-${id}`, command: 5 }] };
  *   },
@@ -202,6 +217,8 @@ export class ProcessManager<
   readonly #clock: DeadlineClock;
   readonly #agenda: Agenda;
   readonly #parked: ParkedProcesses;
+  /** Effects that ran here, whose end could not be taken in yet. */
+  readonly #ends = new Map<string, EffectEnd>();
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
 
@@ -242,8 +259,12 @@ export class ProcessManager<
     const agenda = this.#agenda = new Agenda({
       ...{ store, checkpoints, key, category: this.category, onError },
       clock: this.#clock,
-      work: (item, signal) =>
-        item.deadline === undefined ? this.#settle(item, signal) : this.#fire(item, signal),
+      work: (item, signal) => {
+        if (item.deadline !== undefined) return this.#fire(item, signal);
+        return item.event.eventType === LedgerType.called
+          ? this.#runEffect(item, signal)
+          : this.#settle(item, signal);
+      },
     });
     const outbox: InnerProjectionOptions<undefined, Event> = {
       ...shared,
@@ -340,7 +361,7 @@ export class ProcessManager<
     const { store } = this.#options;
     const actorId = this.actorOf(id);
     const { state: found, version } = await rehydrate(store, actorId, ledger);
-    const { open, deadlines, parked, ended } = found;
+    const { open, effects, deadlines, parked, ended } = found;
     let state: State | undefined;
     try {
       const range = { toVersion: version };
@@ -348,7 +369,11 @@ export class ProcessManager<
     } catch (error) {
       if (!(error instanceof ReactionFailure)) throw error;
     }
-    const waits = { commands: [...open.values()], deadlines: [...deadlines.values()] };
+    const waits = {
+      commands: [...open.values()],
+      effects: [...effects.values()],
+      deadlines: [...deadlines.values()],
+    };
     return { id, actorId, version, state, ...waits, parked, ended };
   }
 
@@ -432,11 +457,11 @@ export class ProcessManager<
 
   /** Takes an input; parks the process if its code fails with it again and again. */
   async #take(
-    { id, input, inputId, isRetry, cause, metadata, signal, event, setAt }: TakenInput<Input>,
+    { id, input, inputId, isRetry, cause, metadata, signal, event, ...rest }: TakenInput<Input>,
   ): Promise<WorkEnd> {
     const { store } = this.#options;
     const actorId = this.actorOf(id);
-    const taken = { input, inputId, id, actorId, isRetry, ...(setAt !== undefined && { setAt }) };
+    const taken = { ...rest, input, inputId, id, actorId, isRetry };
     const options: InnerExecuteOptions = {
       ...{ commandId: inputId, cause, metadata, signal },
       // That its code failed is no outcome: new code may do better.
@@ -508,6 +533,56 @@ export class ProcessManager<
     });
   }
 
+  /** Runs an effect that was called, and takes its end in. */
+  async #runEffect(
+    { event, actorId }: AgendaItem,
+    signal: AbortSignal,
+  ): Promise<WorkEnd> {
+    const { store, effects = [] } = this.#options;
+    const { identity } = store;
+    const { id: effectId, name, input, key } = event.data as CalledEffect;
+    const id = actorId.slice(this.category.length + 1);
+    const onError = (error: unknown) => this.#onError(error, event);
+    const effect = effects.find((it) => it.name === name);
+    if (effect === undefined) throw new TypeError(`Cannot run effect "${name}": there is none`);
+    const { state: { effects: open } } = await rehydrate(store, actorId, ledger, { signal });
+    if (!open.has(effectId)) return "done"; // The event that says so is still to come.
+    let end = this.#ends.get(effectId);
+    if (end === undefined && await this.#start(actorId, effectId, signal)) {
+      end = await runEffect(effect, input, { idempotencyKey: effectId, signal }, onError);
+      this.#ends.set(effectId, end); // The process may be parked just now.
+    }
+    using grace = graceAfter(signal);
+    const taken = await this.#take({
+      id,
+      input: {
+        ...{ kind: "effect", name, outcome: end?.outcome ?? "unknown" },
+        result: end?.outcome === "done" ? end.result : null,
+        ...(end?.outcome === "failed" && { failure: end.failure }),
+        ...(key !== undefined && { key }),
+      },
+      inputId: await uuidv8(["effect", identity, actorId, effectId]),
+      cause: { identity, sequence: event.sequence, id: event.id },
+      effectId,
+      ...{ isRetry: false, metadata: metadataBy(event), signal: grace.signal, event },
+    });
+    if (taken === "done") this.#ends.delete(effectId);
+    return taken;
+  }
+
+  /** Stores that an effect begins; true if it is this call that did, so that nobody else runs it. */
+  async #start(actorId: string, id: string, signal: AbortSignal): Promise<boolean> {
+    const { store } = this.#options;
+    const commandId = crypto.randomUUID(); // The same over a lost answer.
+    const change: LedgerChange = { kind: "start", id };
+    const { events } = await persist(
+      signal,
+      this.#onError,
+      () => execute(store, actorId, ledgerDecider, change, { commandId, signal }),
+    );
+    return events.length > 0;
+  }
+
   /** Takes a deadline in that has come; whether it still stands, the process decides. */
   async #fire({ event, actorId, deadline }: AgendaItem, signal: AbortSignal): Promise<WorkEnd> {
     const { identity } = this.#options.store;
@@ -562,7 +637,13 @@ export class ProcessManager<
     return Object.hasOwn(deciders, category) ? deciders[category] as AnyDecider : undefined;
   }
 
-  #checkTarget({ actorId }: Pick<ProcessCommand, "actorId">): void {
+  #checkTarget(target: Pick<ProcessCommand, "actorId"> | ProcessEffectCall): void {
+    if ("name" in target) {
+      const { name } = target;
+      if (this.#options.effects?.some((effect) => effect.name === name)) return;
+      throw new TypeError(`Cannot call effect "${name}": the manager has none of that name`);
+    }
+    const { actorId } = target;
     if (this.#deciderOf(actorId) !== undefined || this.#options.send !== undefined) return;
     throw new TypeError(
       `Cannot issue a command to "${actorId}": its category has no decider, and there is no send`,
@@ -591,6 +672,15 @@ interface TakenInput<Input extends Event> {
   readonly signal: AbortSignal;
   readonly event: RecordedEvent;
   readonly setAt?: number;
+  readonly effectId?: string;
+}
+
+/** A signal for what has to be stored still though `signal` is aborted: it lasts for a moment. */
+function graceAfter(signal: AbortSignal): { readonly signal: AbortSignal } & Disposable {
+  if (!signal.aborted) return { signal, [Symbol.dispose]: () => {} };
+  const over = new AbortController();
+  const timer = setTimeout(() => over.abort(signal.reason), GRACE);
+  return { signal: over.signal, [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
 /** Whether the code of the process is to blame, rather than the store. */

@@ -28,14 +28,31 @@ export interface ProcessDeadline {
   readonly at: Date;
 }
 
+/** How an effect ended that a process has called: an input like an event. */
+export interface ProcessEffect {
+  /** Tells it from events. */
+  readonly kind: "effect";
+  /** The effect's name. */
+  readonly name: string;
+  /** The key that it was called under, if it had one. */
+  readonly key?: string;
+  /** `"unknown"` if the program died while it ran: it may be done, or not. */
+  readonly outcome: "done" | "failed" | "unknown";
+  /** What it gave; `null` if that was nothing, or it was not done. */
+  readonly result: unknown;
+  /** Its last error, if it has failed. */
+  readonly failure?: CommandFailure;
+}
+
 /**
- * An input of a process: an event, the outcome of a command that it issued, or a deadline that it
- * has set.
+ * An input of a process: an event, the outcome of a command that it issued, a deadline that it has
+ * set, or the end of an effect.
  */
 export type ProcessInput<E extends Event = Event> =
   | (E & RecordedEvent)
   | ProcessReply
-  | ProcessDeadline;
+  | ProcessDeadline
+  | ProcessEffect;
 
 /** A command that a process issues. */
 export interface ProcessCommand {
@@ -47,12 +64,24 @@ export interface ProcessCommand {
   readonly key?: string;
 }
 
+/** An effect that a process calls. */
+export interface ProcessEffectCall {
+  /** The name of one of the manager's effects. */
+  readonly name: string;
+  /** What it is given: plain data, for it is stored. */
+  readonly input: unknown;
+  /** Tells it from the reaction's other calls of that effect, and comes back with its end. */
+  readonly key?: string;
+}
+
 /** What an input leads to. All of it is stored in one commit, or nothing. */
 export interface ProcessReaction<Fact extends Event = Event> {
   /** Facts for the process's own history; its state is folded from them. */
   readonly facts?: readonly EventDraft<Fact>[];
   /** Commands to send. */
   readonly commands?: readonly ProcessCommand[];
+  /** Effects to run. */
+  readonly effects?: readonly ProcessEffectCall[];
   /**
    * Deadlines by their names: a time sets one, in place of that which has the name already; `null`
    * clears it. One that has come is cleared; set it again for another round.

@@ -33,7 +33,7 @@ export function orderProcess(
         const take = { actorId: "stock-pen", command: { take: input.data.pieces }, key: "take" };
         return { facts: became("placed"), commands: [take] };
       }
-      if (input.kind === "deadline") return { facts: became("late"), done: true };
+      if (input.kind !== "reply") return { facts: became("late"), done: true };
       if (input.refused !== undefined) return { facts: became("cancelled"), done: true };
       if (input.key === "take") {
         return {

@@ -1,0 +1,186 @@
+import type { EventDraft } from "../store/append.ts";
+import { createEvent, type Event, type RecordedEvent } from "../store/event.ts";
+import type {
+  Process,
+  ProcessCommand,
+  ProcessDeadline,
+  ProcessEffect,
+  ProcessEffectCall,
+  ProcessInput,
+  ProcessReaction,
+  ProcessReply,
+} from "../store/process/process.ts";
+import { equal } from "./assert.ts";
+import { frozen, plain } from "./plain.ts";
+
+/** An input as a spec writes it: what is left out gets a value that says nothing. */
+export type ProcessSpecInput<Input extends Event = Event> =
+  | (EventDraft<Input> & { readonly kind?: never; readonly actorId?: string })
+  | (Pick<ProcessReply, "kind"> & Partial<ProcessReply>)
+  | (Pick<ProcessDeadline, "kind" | "name"> & Partial<ProcessDeadline>)
+  | (Pick<ProcessEffect, "kind" | "name" | "outcome"> & Partial<ProcessEffect>);
+
+/** Options for {@linkcode processSpec}. */
+export interface ProcessSpecOptions {
+  /** The process's id. @default {"given"} */
+  readonly id?: string;
+  /** The time at which all inputs come. @default {the beginning of 1970} */
+  readonly now?: Date;
+}
+
+/** The expected reaction: what is left out is expected to be nothing. */
+export interface ProcessExpectation<Fact extends Event = Event> {
+  /** Its facts, in order. */
+  readonly facts?: readonly EventDraft<Fact>[];
+  /** The commands that it issues, in order. */
+  readonly commands?: readonly ProcessCommand[];
+  /** The effects that it calls, in order. */
+  readonly effects?: readonly ProcessEffectCall[];
+  /** The deadlines that it sets, and clears by `null`. */
+  readonly deadlines?: Readonly<Record<string, Date | null>>;
+  /** Whether the process ends. */
+  readonly done?: boolean;
+}
+
+/** The process's past: see {@linkcode processSpec}. */
+export interface ProcessSpec<State, Input extends Event, Fact extends Event> {
+  /** Begins with a process that has taken `inputs`, in order. */
+  given(inputs?: readonly ProcessSpecInput<Input>[]): ProcessGiven<State, Input, Fact>;
+}
+
+/** A process with a past. */
+export interface ProcessGiven<State, Input extends Event, Fact extends Event> {
+  /** Gives it an input. */
+  when(input: ProcessSpecInput<Input>): ProcessWhen<Fact>;
+  /**
+   * Passes if this is its state.
+   *
+   * @throws {Error} It is not; the message names the place, with both values.
+   */
+  thenState(expected: State): void;
+}
+
+/** A process that has got an input. */
+export interface ProcessWhen<Fact extends Event> {
+  /**
+   * Passes if the input leads to this.
+   *
+   * @throws {Error} It does not; the message names the place, with both values.
+   */
+  then(expected: ProcessExpectation<Fact>): void;
+}
+
+/**
+ * Tests a process in the words of its domain, with no store and no runner: given these inputs, when
+ * this one comes, then it issues those commands. States, facts and inputs are frozen on the way, so
+ * that code which changes its arguments fails here.
+ *
+ * @param process The process to test.
+ *
+ * @example A payment that is late
+ * ```ts
+ * import type { Event, Process } from "@flowmade-one/aether";
+ * import { processSpec } from "@flowmade-one/aether/testing";
+ *
+ * type Placed = Event<"OrderPlaced", { total: number }>;
+ * const order: Process<null, Placed> = {
+ *   name: "order",
+ *   correlate: ({ actorId }) => actorId,
+ *   initialState: () => null,
+ *   evolve: (state) => state,
+ *   react: (_state, input, { id, now }) => {
+ *     if (!("kind" in input)) {
+ *       return {
+ *         commands: [{ actorId: `payment-${id}`, command: input.data.total }],
+ *         deadlines: { payment: new Date(now.getTime() + 60_000) },
+ *       };
+ *     }
+ *     return { done: true };
+ *   },
+ * };
+ *
+ * const spec = processSpec(order, { id: "7" });
+ * const placed = { eventType: "OrderPlaced", data: { total: 5 } } as const;
+ * spec.given().when(placed).then({
+ *   commands: [{ actorId: "payment-7", command: 5 }],
+ *   deadlines: { payment: new Date(60_000) },
+ * });
+ * spec.given([placed]).when({ kind: "deadline", name: "payment" }).then({ done: true });
+ * ```
+ */
+export function processSpec<State, Input extends Event, Fact extends Event>(
+  process: Process<State, Input, Fact>,
+  { id = "given", now = new Date(0) }: ProcessSpecOptions = {},
+): ProcessSpec<State, Input, Fact> {
+  const react = (state: State, input: ProcessInput<Input>): ProcessReaction<Fact> =>
+    process.react(state, input, { id, now }) ?? {};
+  return {
+    given: (inputs = []) => {
+      let state = frozen(process.initialState());
+      let version = 0;
+      for (const [at, input] of inputs.entries()) {
+        for (const draft of react(state, filled(input, at + 1)).facts ?? []) {
+          const fact = eventOf(draft as EventDraft, `process:${process.name}-${id}`, ++version);
+          state = frozen(process.evolve(state, fact as unknown as Fact));
+        }
+      }
+      return {
+        when: (input) => ({
+          then: (expected) => {
+            const reaction = react(state, filled(input, inputs.length + 1));
+            equal(comparable(reaction), comparable(expected), "reaction");
+          },
+        }),
+        thenState: (expected) => equal(state, expected, "state"),
+      };
+    },
+  };
+}
+
+/** A whole input. */
+function filled<Input extends Event>(
+  input: ProcessSpecInput<Input>,
+  at: number,
+): ProcessInput<Input> {
+  if (input.kind === undefined) {
+    const { actorId = "given" } = input;
+    const event = eventOf(input as EventDraft, actorId, at);
+    const commit = { op: "given", index: 0, count: 1 };
+    return { ...event, sequence: at, commit } as unknown as Input & RecordedEvent;
+  }
+  switch (input.kind) {
+    case "reply":
+      return frozen({ commandId: "given", actorId: "given", events: [], ...input });
+    case "deadline":
+      return frozen({ at: new Date(0), ...input });
+    case "effect":
+      return frozen({ result: null, ...input });
+  }
+}
+
+function eventOf({ id, eventType, data, metadata }: EventDraft, actorId: string, version: number) {
+  const event = createEvent({
+    ...{ eventType, actorId, version, data: frozen(plain(data)) },
+    ...(metadata !== undefined && { metadata }),
+  });
+  return Object.freeze(id === undefined ? event : { ...event, id });
+}
+
+/** What of a reaction is compared. */
+function comparable<Fact extends Event>(
+  { facts = [], commands = [], effects = [], deadlines = {}, done = false }: ProcessExpectation<
+    Fact
+  >,
+): unknown {
+  return {
+    facts: (facts as readonly EventDraft[]).map(({ eventType, data, metadata }) =>
+      plain({ eventType, data, metadata })
+    ),
+    commands: commands.map(plain),
+    effects: effects.map(plain),
+    deadlines: Object.fromEntries(
+      Object.entries(deadlines).map(([name, at]) => [name, at?.toISOString() ?? null]),
+    ),
+    done,
+  };
+}

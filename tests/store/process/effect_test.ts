@@ -1,0 +1,145 @@
+/**
+ * Effects outside: begun once, tried again while the program lives, unknown after it died.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import {
+  type CheckpointStore,
+  type Effect,
+  effect,
+  type Event,
+  type EventStore,
+  InMemoryCheckpointStore,
+  type Process,
+  ProcessManager,
+  type ProcessReaction,
+} from "../../../mod.ts";
+import { both, place, Run, typesOf, until } from "./bed.ts";
+
+type Placed = Event<"OrderPlaced", { pieces: number }>;
+type Noted = Event<"Noted", string>;
+
+const mailing: Process<readonly string[], Placed, Noted> = {
+  name: "mailing",
+  correlate: ({ actorId }) => actorId,
+  initialState: () => [],
+  evolve: (notes, { data }) => [...notes, data],
+  react: (_notes, input): ProcessReaction<Noted> => {
+    if (!("kind" in input)) {
+      return { effects: [{ name: "mail", input: { to: input.actorId }, key: "thanks" }] };
+    }
+    assert(input.kind === "effect");
+    const { name, key, outcome, result, failure } = input;
+    const data = `${name} ${key} ${outcome} ${JSON.stringify(result)} ${failure?.message}`;
+    return { facts: [{ eventType: "Noted", data }], done: outcome === "done" };
+  },
+};
+
+function manage(
+  { store, checkpoints }: { store: EventStore; checkpoints: CheckpointStore },
+  mail: Effect,
+): ProcessManager<readonly string[], Placed, Noted> {
+  return new ProcessManager<readonly string[], Placed, Noted>({
+    ...{ process: mailing, store, checkpoints, from: "start", partitions: 2, effects: [mail] },
+    ...{ filter: { category: "order" }, retry: { attempts: 1 } },
+    onError: () => {},
+  });
+}
+
+async function notes(manager: ReturnType<typeof manage>): Promise<readonly string[]> {
+  return (await manager.describe("order-1")).state ?? [];
+}
+
+both("an effect is tried again under one key, and its result is an input", async (bed) => {
+  await place(bed.store, "order-1");
+  const keys: string[] = [];
+  const mail = effect("mail", ({ to }: { to: string }, { idempotencyKey }) => {
+    keys.push(idempotencyKey);
+    if (keys.length < 3) throw new Error("busy");
+    return { sent: to };
+  }, { delay: 1 });
+  {
+    const manager = manage(bed, mail);
+    await using _run = new Run(manager);
+    await until(async () => (await notes(manager)).length === 1);
+    assertEquals(await notes(manager), ['mail thanks done {"sent":"order-1"} undefined']);
+    assertEquals((await manager.describe("order-1")).effects, []);
+  }
+  assertEquals([keys.length, new Set(keys).size], [3, 1]);
+  assertEquals(await typesOf(bed.store, "process:mailing-order-1"), [
+    ...["EffectCalled", "EffectStarted", "EffectEnded", "Noted", "ProcessEnded"],
+  ]);
+  // Delivered again, to a program that knows nothing.
+  const own = { store: await bed.open(), checkpoints: new InMemoryCheckpointStore() };
+  await using run = new Run(manage(own, mail));
+  await run.of.caughtUp;
+  await until(async () => (await notes(run.of)).length === 1);
+  assertEquals(keys.length, 3);
+});
+
+both("an effect that fails for the last time is an input too", async (bed) => {
+  await place(bed.store, "order-1");
+  const mail = effect("mail", () => Promise.reject(new Error("no such address")), {
+    attempts: 2,
+    delay: 1,
+  });
+  const manager = manage(bed, mail);
+  await using _run = new Run(manager);
+  await until(async () => (await notes(manager)).length === 1);
+  assertEquals(await notes(manager), ["mail thanks failed null no such address"]);
+});
+
+both("an effect whose program died is unknown, and not begun again", async (bed) => {
+  await place(bed.store, "order-1");
+  let begun = 0;
+  const started = Promise.withResolvers<void>();
+  const mail = effect("mail", async (_input, { signal }) => {
+    begun++;
+    started.resolve();
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    throw new Error("the program dies");
+  });
+  {
+    const manager = manage(bed, mail);
+    await using _run = new Run(manager);
+    await started.promise;
+    const { effects: [open] } = await manager.describe("order-1");
+    assertEquals([open?.name, open?.started], ["mail", true]);
+  }
+  const manager = manage({ store: await bed.open(), checkpoints: bed.checkpoints }, mail);
+  await using _run = new Run(manager);
+  await until(async () => (await notes(manager)).length === 1);
+  assertEquals(await notes(manager), ["mail thanks unknown null undefined"]);
+  assertEquals(begun, 1);
+});
+
+both("an effect that ends while its program stops is not lost", async (bed) => {
+  await place(bed.store, "order-1");
+  const started = Promise.withResolvers<void>();
+  const mail = effect("mail", async (_input, { signal }) => {
+    started.resolve();
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    return "just in time";
+  });
+  const manager = manage(bed, mail);
+  {
+    await using _run = new Run(manager);
+    await started.promise;
+  }
+  const after = manage({ store: await bed.open(), checkpoints: bed.checkpoints }, mail);
+  assertEquals(await notes(after), ['mail thanks done "just in time" undefined']);
+});
+
+both("control: without its start stored an effect is done twice", async (bed) => {
+  await place(bed.store, "order-1");
+  let done = 0;
+  for (const dies of [true, false]) {
+    if ((await typesOf(bed.store, "naive-1")).length > 0) break;
+    done++;
+    if (dies) continue;
+    await place(bed.store, "naive-1");
+  }
+  assertEquals(done, 2);
+});

@@ -127,6 +127,7 @@ class Held {
   /** How often a process of the partition has gone on after it was parked. */
   #unparks = 0;
   #isDirty = false;
+  #savedAt = performance.now();
   /** Position up to which events are seen. */
   sequence = 0;
 
@@ -219,21 +220,30 @@ class Held {
 
   /** Works until the partition is given up; resolves when nothing is under way any more. */
   async run(): Promise<void> {
-    let savedAt = performance.now();
     while (!this.#signal.aborted) {
       const { count } = this.#changed;
-      const wait = await this.#takeDue();
-      this.#start();
-      const due = savedAt + SAVE_EVERY - performance.now();
-      if (this.#isDirty && due <= 0) {
-        await this.#save();
-        savedAt = performance.now();
-        continue;
+      try {
+        await this.#turn(count);
+      } catch (error) {
+        // A clock of the user's own may throw.
+        if (!this.#signal.aborted) this.#parts.onError(error);
+        await sleep(PAUSE, this.#signal);
       }
-      await this.#pause(wait, this.#isDirty ? Math.max(1, due) : Infinity, count);
     }
     await Promise.all(this.#busy.values());
     if (this.#isDirty) await this.#save();
+  }
+
+  /** Begins what is to be done, and waits until there may be more. */
+  async #turn(count: number): Promise<void> {
+    const wait = await this.#takeDue();
+    this.#start();
+    const due = this.#savedAt + SAVE_EVERY - performance.now();
+    if (!this.#isDirty || due > 0) {
+      return await this.#pause(wait, this.#isDirty ? Math.max(1, due) : Infinity, count);
+    }
+    await this.#save();
+    this.#savedAt = performance.now();
   }
 
   /** Makes deadlines ready that have come; gives the time until the next one, in ms. */

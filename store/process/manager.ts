@@ -552,20 +552,22 @@ export class ProcessManager<
       end = await runEffect(effect, input, { idempotencyKey: effectId, signal }, onError);
       this.#ends.set(effectId, end); // The process may be parked just now.
     }
-    using grace = graceAfter(signal);
-    const taken = await this.#take({
-      id,
-      input: {
-        ...{ kind: "effect", name, outcome: end?.outcome ?? "unknown" },
-        result: end?.outcome === "done" ? end.result : null,
-        ...(end?.outcome === "failed" && { failure: end.failure }),
-        ...(key !== undefined && { key }),
-      },
-      inputId: await uuidv8(["effect", identity, actorId, effectId]),
-      cause: { identity, sequence: event.sequence, id: event.id },
-      effectId,
-      ...{ isRetry: false, metadata: metadataBy(event), signal: grace.signal, event },
-    });
+    const inputId = await uuidv8(["effect", identity, actorId, effectId]);
+    const takeBy = (signal: AbortSignal) =>
+      this.#take({
+        id,
+        input: {
+          ...{ kind: "effect", name, outcome: end?.outcome ?? "unknown" },
+          result: end?.outcome === "done" ? end.result : null,
+          ...(end?.outcome === "failed" && { failure: end.failure }),
+          ...(key !== undefined && { key }),
+        },
+        inputId,
+        cause: { identity, sequence: event.sequence, id: event.id },
+        effectId,
+        ...{ isRetry: false, metadata: metadataBy(event), signal, event },
+      });
+    const taken = await withGrace(signal, takeBy);
     if (taken === "done") this.#ends.delete(effectId);
     return taken;
   }
@@ -675,12 +677,19 @@ interface TakenInput<Input extends Event> {
   readonly effectId?: string;
 }
 
-/** A signal for what has to be stored still though `signal` is aborted: it lasts for a moment. */
-function graceAfter(signal: AbortSignal): { readonly signal: AbortSignal } & Disposable {
-  if (!signal.aborted) return { signal, [Symbol.dispose]: () => {} };
+/** Does what has to be stored still though `signal` is aborted: it gets a moment then. */
+async function withGrace<T>(
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  if (!signal.aborted) return await work(signal);
   const over = new AbortController();
   const timer = setTimeout(() => over.abort(signal.reason), GRACE);
-  return { signal: over.signal, [Symbol.dispose]: () => clearTimeout(timer) };
+  try {
+    return await work(over.signal);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Whether the code of the process is to blame, rather than the store. */

@@ -119,11 +119,8 @@ export type {
   OpenEffect,
   ParkedAt,
 } from "./process/ledger.ts";
-export {
-  type ProcessDescription,
-  ProcessManager,
-  type ProcessManagerOptions,
-} from "./process/manager.ts";
+export { ProcessManager } from "./process/manager.ts";
+export type { ProcessDescription, ProcessManagerOptions } from "./process/manager_options.ts";
 export type { Outgoing, OutgoingDecider, SendCommand, SendFacts } from "./process/outgoing.ts";
 export type { ParkedProcess } from "./process/parked.ts";
 export type {

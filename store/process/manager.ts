@@ -1,130 +1,25 @@
 import { categoryOf } from "../actor.ts";
 import { guarded } from "../base/guarded.ts";
-import { jitteredWaits } from "../base/jitter.ts";
-import { sleep } from "../base/sleep.ts";
 import { tokenProblem } from "../base/token.ts";
-import { uuidv8 } from "../base/uuid.ts";
-import { execute } from "../command/execute.ts";
-import type { AnyDecider, CommandCause, InnerExecuteOptions } from "../command/pending_command.ts";
 import { rehydrate } from "../command/rehydrate.ts";
-import { commandLogOf } from "../command_log.ts";
-import { isAetherError } from "../errors.ts";
-import type { Event, EventMetadata, RecordedEvent } from "../event.ts";
-import { messageSequenceOf } from "../format/position.ts";
-import type { EventFilter } from "../options.ts";
-import type { CheckpointStore } from "../projection/checkpoint_store.ts";
+import type { Event, RecordedEvent } from "../event.ts";
 import type { ProjectionLag } from "../projection/lag.ts";
-import type { ProjectionLeases } from "../projection/leases.ts";
 import {
   checkProjection,
   type InnerProjectionOptions,
-  type ProjectionRetry,
-  type ProjectionStart,
   type ProjectionWaitOptions,
 } from "../projection/options.ts";
 import { withoutTransactions } from "../projection/plain_checkpoints.ts";
 import { Projection, restartAfter } from "../projection/projection.ts";
-import { shortReason } from "../projection/state.ts";
-import type { EventStore } from "../store.ts";
 import { positionsOf } from "../store_positions.ts";
-import { type DeadlineClock, ServerClock } from "../timer/clock.ts";
-import { Agenda, type AgendaItem, type WorkEnd } from "./agenda.ts";
-import {
-  dispatch,
-  type DispatchOutcome,
-  executeRecorded,
-  metadataBy,
-  persist,
-} from "./dispatch.ts";
-import { type Effect, type EffectEnd, runEffect } from "./effect.ts";
+import { ServerClock } from "../timer/clock.ts";
+import { Agenda } from "./agenda.ts";
+import { checkTarget, Errands } from "./errands.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
-import {
-  type CalledEffect,
-  type IssuedCommand,
-  ledger,
-  type LedgerChange,
-  ledgerDecider,
-  LedgerType,
-  type OpenCommand,
-  type OpenDeadline,
-  type OpenEffect,
-  type ParkedAt,
-  ProcessHeld,
-  ReactionFailure,
-} from "./ledger.ts";
-import type { OutgoingDecider, SendCommand } from "./outgoing.ts";
+import { Intake } from "./intake.ts";
+import { ledger, type LedgerChange, LedgerType, type ParkedAt, ReactionFailure } from "./ledger.ts";
+import type { ProcessDescription, ProcessManagerOptions } from "./manager_options.ts";
 import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
-import type {
-  Process,
-  ProcessCommand,
-  ProcessEffectCall,
-  ProcessInput,
-  ProcessReply,
-} from "./process.ts";
-
-/** How old an issued command has to be to be looked up before it is sent again, in ms. */
-const OLD = 5_000;
-/** How long an effect that ended while its program stops may take to be stored, in ms. */
-const GRACE = 2_000;
-
-/** Options for {@linkcode ProcessManager}. */
-export interface ProcessManagerOptions<
-  State = unknown,
-  Input extends Event = Event,
-  Fact extends Event = Event,
-> {
-  /** The rules. */
-  readonly process: Process<State, Input, Fact>;
-  /** The store of the events, and of the processes' own histories. */
-  readonly store: EventStore;
-  /** Keeps positions, and the index of what is open; transactions are not used. */
-  readonly checkpoints: Pick<CheckpointStore, "load" | "save">;
-  /** Shares the work among the processes that run it. @default {this process does all} */
-  readonly leases?: ProjectionLeases;
-  /** Which events are given to `correlate`. @default {all but those of processes of this kind} */
-  readonly filter?: EventFilter;
-  /**
-   * Where a new manager begins. There is no default: `"start"` begins processes for all events that
-   * are stored already.
-   */
-  readonly from: ProjectionStart;
-  /** The deciders of targets on the store, by category: commands to them are executed on it. */
-  readonly deciders?: Readonly<Record<string, OutgoingDecider>>;
-  /** Takes commands to all other targets. @default {there are none} */
-  readonly send?: SendCommand;
-  /** What its processes may do outside of the store. @default {nothing} */
-  readonly effects?: readonly Effect[];
-  /** The time by which deadlines are due. @default {the clock of the store's server} */
-  readonly clock?: DeadlineClock;
-  /** Into how many partitions sources and processes are divided. @default {16} */
-  readonly partitions?: number;
-  /** How an input is tried again if the process's code throws, before the process is parked. */
-  readonly retry?: ProjectionRetry;
-  /** Called for each failure that is followed by another try. @default {console.warn} */
-  readonly onError?: (error: unknown, event?: RecordedEvent) => void;
-}
-
-/** What a process is waiting for; see {@linkcode ProcessManager.describe}. */
-export interface ProcessDescription<State = unknown> {
-  /** The process's id. */
-  readonly id: string;
-  /** The actor that is its history. */
-  readonly actorId: string;
-  /** Its version; 0 if there is no such process. */
-  readonly version: number;
-  /** Its state; `undefined` if its code cannot fold it. */
-  readonly state: State | undefined;
-  /** Commands that were issued, and whose outcome is not taken in yet. */
-  readonly commands: readonly OpenCommand[];
-  /** Effects that were called, and whose end is not taken in yet. */
-  readonly effects: readonly OpenEffect[];
-  /** Deadlines that stand. */
-  readonly deadlines: readonly OpenDeadline[];
-  /** Where and why it is parked, if it is. */
-  readonly parked: (ParkedAt & { readonly since: Date }) | undefined;
-  /** Whether it has ended, and why if that was by hand. */
-  readonly ended: { readonly reason?: string } | undefined;
-}
 
 /**
  * Runs the processes of one kind. Each input of a process is taken in one commit on the process's
@@ -210,15 +105,11 @@ export class ProcessManager<
   readonly category: string;
   readonly #options: ProcessManagerOptions<State, Input, Fact>;
   readonly #decider: InputDecider<State, Input>;
-  readonly #onError: (error: unknown, event?: RecordedEvent) => void;
-  readonly #retry: Required<ProjectionRetry>;
+  readonly #intake: Intake<State, Input>;
   readonly #inbox: Projection<undefined, Input>;
   readonly #outbox: Projection<undefined>;
-  readonly #clock: DeadlineClock;
   readonly #agenda: Agenda;
   readonly #parked: ParkedProcesses;
-  /** Effects that ran here, whose end could not be taken in yet. */
-  readonly #ends = new Map<string, EffectEnd>();
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
 
@@ -241,34 +132,31 @@ export class ProcessManager<
     this.name = name;
     this.category = `process:${name}`;
     this.#options = options;
-    this.#decider = inputDecider(process, (command) => this.#checkTarget(command));
-    this.#onError = guarded(options.onError ?? ((error) => console.warn(error)));
+    const { category } = this;
+    const decider = this.#decider = inputDecider(process, (target) => checkTarget(options, target));
     const checkpoints = withoutTransactions(options.checkpoints);
-    const onError = this.#onError;
+    const onError = guarded(options.onError ?? ((error) => console.warn(error)));
     const shared = { store, checkpoints, partitions, onError, ...(leases && { leases }) };
     const inbox: InnerProjectionOptions<undefined, Input> = {
       ...shared,
-      ...{ name: this.category, from, ...(filter && { filter }), ...(retry && { retry }) },
+      ...{ name: category, from, ...(filter && { filter }), ...(retry && { retry }) },
       handler: (event, { signal }) => this.#deliver(event, signal),
     };
-    this.#retry = checkProjection(inbox).failure;
+    const { failure } = checkProjection(inbox);
     this.#inbox = new Projection(inbox);
-    this.#clock = options.clock ?? new ServerClock(positionsOf(store));
-    const key = `${this.category}:agenda`;
-    this.#parked = new ParkedProcesses(checkpoints, `${this.category}:parked`, store.identity);
+    const clock = options.clock ?? new ServerClock(positionsOf(store));
+    const key = `${category}:agenda`;
+    this.#parked = new ParkedProcesses(checkpoints, `${category}:parked`, store.identity);
+    const parts = { store, category, retry: failure, onError };
+    const intake = this.#intake = new Intake({ ...parts, decider, clock });
+    const errands = new Errands({ ...parts, intake, targets: options });
     const agenda = this.#agenda = new Agenda({
-      ...{ store, checkpoints, key, category: this.category, onError },
-      clock: this.#clock,
-      work: (item, signal) => {
-        if (item.deadline !== undefined) return this.#fire(item, signal);
-        return item.event.eventType === LedgerType.called
-          ? this.#runEffect(item, signal)
-          : this.#settle(item, signal);
-      },
+      ...{ store, checkpoints, key, category, clock, onError },
+      work: (item, signal) => errands.run(item, signal),
     });
     const outbox: InnerProjectionOptions<undefined, Event> = {
       ...shared,
-      ...{ name: key, filter: { category: this.category }, retry: { attempts: Infinity } },
+      ...{ name: key, filter: { category }, retry: { attempts: Infinity } },
       onHeld: (held) => agenda.take(held),
       handler: async (event, { partition }) => {
         agenda.see(event, partition);
@@ -395,7 +283,7 @@ export class ProcessManager<
     if (parked === undefined || ended !== undefined) return true;
     const next = await this.#takeFrom(parked.sequence, id, true, stop);
     if (next === undefined) return false;
-    await this.#change(id, { kind: "unpark" }, stop);
+    await this.#intake.change(id, { kind: "unpark" }, stop);
     // Those that came since were not taken, as it was parked.
     return await this.#takeFrom(next, id, false, stop) !== undefined;
   }
@@ -403,7 +291,7 @@ export class ProcessManager<
   /** Ends a process by hand: later inputs are taken without effect. Open commands still go out. */
   async end(id: string, { reason }: { readonly reason?: string } = {}): Promise<void> {
     const change: LedgerChange = { kind: "end", ...(reason !== undefined && { reason }) };
-    await this.#change(id, change, this.#stop.signal);
+    await this.#intake.change(id, change, this.#stop.signal);
   }
 
   /** Ends it, after the work at hand; may be repeated. */
@@ -418,7 +306,7 @@ export class ProcessManager<
   async #deliver(event: Input & RecordedEvent, signal: AbortSignal): Promise<void> {
     if (categoryOf(event.actorId) === this.category) return;
     const id = this.#options.process.correlate(event);
-    if (id !== undefined) await this.#takeEvent(id, event, false, signal);
+    if (id !== undefined) await this.#intake.takeEvent(id, event, false, signal);
   }
 
   /** Gives a process its events from a position on; the next position, if all were taken. */
@@ -434,222 +322,9 @@ export class ProcessManager<
       next = event.sequence + 1;
       const input = event as Input & RecordedEvent;
       if (categoryOf(event.actorId) === this.category || process.correlate(input) !== id) continue;
-      if (await this.#takeEvent(id, input, isRetry, signal) === "held") return undefined;
+      if (await this.#intake.takeEvent(id, input, isRetry, signal) === "held") return undefined;
     }
     return next;
-  }
-
-  async #takeEvent(
-    id: string,
-    event: Input & RecordedEvent,
-    isRetry: boolean,
-    signal: AbortSignal,
-  ): Promise<WorkEnd> {
-    const { identity } = this.#options.store;
-    const { actorId, version, id: eventId, sequence } = event;
-    return await this.#take({
-      ...{ id, input: event, isRetry, signal, event },
-      inputId: await uuidv8(["event", identity, actorId, version, eventId]),
-      cause: { identity, sequence, id: eventId },
-      metadata: metadataBy(event),
-    });
-  }
-
-  /** Takes an input; parks the process if its code fails with it again and again. */
-  async #take(
-    { id, input, inputId, isRetry, cause, metadata, signal, event, ...rest }: TakenInput<Input>,
-  ): Promise<WorkEnd> {
-    const { store } = this.#options;
-    const actorId = this.actorOf(id);
-    const taken = { ...rest, input, inputId, id, actorId, isRetry };
-    const options: InnerExecuteOptions = {
-      ...{ commandId: inputId, cause, metadata, signal },
-      // That its code failed is no outcome: new code may do better.
-      ...{ record: true, recordRefusals: false },
-    };
-    const nextWait = jitteredWaits(this.#retry.delay, this.#retry.maxDelay);
-    for (let attempts = 1;; attempts++) {
-      try {
-        await persist(
-          signal,
-          (error) => this.#onError(error, event),
-          async () => {
-            const taking = { ...taken, now: new Date(await this.#clock.now()) };
-            await execute(store, actorId, this.#decider, taking, options);
-          },
-        );
-        return "done";
-      } catch (error) {
-        if (error instanceof ProcessHeld) return "held";
-        if (signal.aborted || !isOfCode(error)) throw error;
-        const thrown = error instanceof ReactionFailure ? error.cause : error;
-        this.#onError(thrown, event);
-        if (attempts >= this.#retry.attempts || isRetry) {
-          const at = { sequence: cause.sequence, eventId: cause.id, reason: shortReason(thrown) };
-          await this.#change(id, { kind: "park", at }, signal);
-          return "held";
-        }
-        await sleep(nextWait(), signal);
-        signal.throwIfAborted();
-      }
-    }
-  }
-
-  /** Changes the ledger of a process; needs none of the user's code. */
-  async #change(id: string, change: LedgerChange, signal: AbortSignal): Promise<void> {
-    const { store } = this.#options;
-    const actorId = this.actorOf(id);
-    await persist(
-      signal,
-      this.#onError,
-      () => execute(store, actorId, ledgerDecider, change, { signal }),
-    );
-  }
-
-  /** Sends an open command until its outcome is known, and takes that in. */
-  async #settle({ event, actorId, name }: AgendaItem, signal: AbortSignal): Promise<WorkEnd> {
-    const { store } = this.#options;
-    const { identity } = store;
-    const { id, actorId: target, command, key } = event.data as IssuedCommand;
-    const onError = (error: unknown) => this.#onError(error, event);
-    if (Date.now() - event.timestamp.getTime() > OLD) {
-      const { state: { open } } = await rehydrate(store, actorId, ledger, { signal });
-      if (!open.has(name)) return "done"; // The event that says so is still to come.
-    }
-    const cause: CommandCause = { identity, sequence: event.sequence, id: event.id };
-    const metadata = metadataBy(event);
-    const sent = { actorId: target, command, commandId: id, cause, metadata, signal };
-    const outcome = await this.#send(sent, onError);
-    const reply: ProcessReply = {
-      ...{ kind: "reply", commandId: id, actorId: target },
-      ...(key !== undefined && { key }),
-      events: outcome.kind === "handled" ? outcome.events : [],
-      ...(outcome.kind === "refused" && { refused: outcome.failure }),
-    };
-    return await this.#take({
-      ...{ id: actorId.slice(this.category.length + 1), input: reply, isRetry: false },
-      inputId: await uuidv8(["reply", identity, actorId, id]),
-      ...{ cause, metadata, signal, event },
-    });
-  }
-
-  /** Runs an effect that was called, and takes its end in. */
-  async #runEffect(
-    { event, actorId }: AgendaItem,
-    signal: AbortSignal,
-  ): Promise<WorkEnd> {
-    const { store, effects = [] } = this.#options;
-    const { identity } = store;
-    const { id: effectId, name, input, key } = event.data as CalledEffect;
-    const id = actorId.slice(this.category.length + 1);
-    const onError = (error: unknown) => this.#onError(error, event);
-    const effect = effects.find((it) => it.name === name);
-    if (effect === undefined) throw new TypeError(`Cannot run effect "${name}": there is none`);
-    const { state: { effects: open } } = await rehydrate(store, actorId, ledger, { signal });
-    if (!open.has(effectId)) return "done"; // The event that says so is still to come.
-    let end = this.#ends.get(effectId);
-    if (end === undefined && await this.#start(actorId, effectId, signal)) {
-      end = await runEffect(effect, input, { idempotencyKey: effectId, signal }, onError);
-      this.#ends.set(effectId, end); // The process may be parked just now.
-    }
-    const inputId = await uuidv8(["effect", identity, actorId, effectId]);
-    const takeBy = (signal: AbortSignal) =>
-      this.#take({
-        id,
-        input: {
-          ...{ kind: "effect", name, outcome: end?.outcome ?? "unknown" },
-          result: end?.outcome === "done" ? end.result : null,
-          ...(end?.outcome === "failed" && { failure: end.failure }),
-          ...(key !== undefined && { key }),
-        },
-        inputId,
-        cause: { identity, sequence: event.sequence, id: event.id },
-        effectId,
-        ...{ isRetry: false, metadata: metadataBy(event), signal, event },
-      });
-    const taken = await withGrace(signal, takeBy);
-    if (taken === "done") this.#ends.delete(effectId);
-    return taken;
-  }
-
-  /** Stores that an effect begins; true if it is this call that did, so that nobody else runs it. */
-  async #start(actorId: string, id: string, signal: AbortSignal): Promise<boolean> {
-    const { store } = this.#options;
-    const commandId = crypto.randomUUID(); // The same over a lost answer.
-    const change: LedgerChange = { kind: "start", id };
-    const { events } = await persist(
-      signal,
-      this.#onError,
-      () => execute(store, actorId, ledgerDecider, change, { commandId, signal }),
-    );
-    return events.length > 0;
-  }
-
-  /** Takes a deadline in that has come; whether it still stands, the process decides. */
-  async #fire({ event, actorId, deadline }: AgendaItem, signal: AbortSignal): Promise<WorkEnd> {
-    const { identity } = this.#options.store;
-    const { sequence, id: eventId, version } = event;
-    const { name, at } = deadline!;
-    return await this.#take({
-      id: actorId.slice(this.category.length + 1),
-      input: { kind: "deadline", name, at: new Date(at) },
-      inputId: await uuidv8(["deadline", identity, actorId, name, at, version]),
-      cause: { identity, sequence, id: eventId },
-      setAt: version,
-      ...{ isRetry: false, metadata: metadataBy(event), signal, event },
-    });
-  }
-
-  /** The outcome of a command; tries for as long as it takes. */
-  async #send(
-    sent: Parameters<typeof dispatch>[1],
-    onError: (error: unknown) => void,
-  ): Promise<DispatchOutcome> {
-    const { store, send } = this.#options;
-    const decider = this.#deciderOf(sent.actorId);
-    const { signal, actorId, commandId, cause } = sent;
-    const nextWait = jitteredWaits(this.#retry.delay, this.#retry.maxDelay);
-    for (;;) {
-      try {
-        return await persist(signal, onError, async () => {
-          if (decider !== undefined) return await executeRecorded(store, decider, sent);
-          this.#checkTarget(sent);
-          const outcome = await dispatch(send!, sent);
-          if (outcome.kind === "refused") return outcome;
-          // What `send` answers is not stored: the events are what counts.
-          const log = commandLogOf(store);
-          const { found } = await log?.search(actorId, messageSequenceOf(cause.sequence)) ?? {};
-          const place = found?.get(commandId);
-          if (place === undefined) return outcome;
-          const { events } = await log!.outcome(actorId, commandId, place);
-          return { kind: "handled", events };
-        });
-      } catch (error) {
-        if (signal.aborted) throw error;
-        onError(error);
-        await sleep(nextWait(), signal);
-        signal.throwIfAborted();
-      }
-    }
-  }
-
-  #deciderOf(target: string): AnyDecider | undefined {
-    const { deciders = {} } = this.#options;
-    const category = categoryOf(target);
-    return Object.hasOwn(deciders, category) ? deciders[category] as AnyDecider : undefined;
-  }
-
-  #checkTarget(target: Pick<ProcessCommand, "actorId"> | ProcessEffectCall): void {
-    if ("name" in target) {
-      const { name } = target;
-      if (this.#options.effects?.some((effect) => effect.name === name)) return;
-      throw new TypeError(`Cannot call effect "${name}": the manager has none of that name`);
-    }
-    const { actorId } = target;
-    if (this.#deciderOf(actorId) !== undefined || this.#options.send !== undefined) return;
-    throw new TypeError(
-      `Cannot issue a command to "${actorId}": its category has no decider, and there is no send`,
-    );
   }
 
   /** Keeps the list of parked processes. */
@@ -661,39 +336,4 @@ export class ProcessManager<
       await this.#parked.remove(id);
     }
   }
-}
-
-/** An input, and what goes with it. */
-interface TakenInput<Input extends Event> {
-  readonly id: string;
-  readonly input: ProcessInput<Input>;
-  readonly inputId: string;
-  readonly isRetry: boolean;
-  readonly cause: CommandCause;
-  readonly metadata: EventMetadata;
-  readonly signal: AbortSignal;
-  readonly event: RecordedEvent;
-  readonly setAt?: number;
-  readonly effectId?: string;
-}
-
-/** Does what has to be stored still though `signal` is aborted: it gets a moment then. */
-async function withGrace<T>(
-  signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  if (!signal.aborted) return await work(signal);
-  const over = new AbortController();
-  const timer = setTimeout(() => over.abort(signal.reason), GRACE);
-  try {
-    return await work(over.signal);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Whether the code of the process is to blame, rather than the store. */
-function isOfCode(error: unknown): boolean {
-  return error instanceof ReactionFailure || isAetherError(error, "InvalidEventError") ||
-    isAetherError(error, "EventTooLargeError");
 }

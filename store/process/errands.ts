@@ -1,0 +1,243 @@
+import { categoryOf } from "../actor.ts";
+import { jitteredWaits } from "../base/jitter.ts";
+import { sleep } from "../base/sleep.ts";
+import { uuidv8 } from "../base/uuid.ts";
+import { execute } from "../command/execute.ts";
+import type { AnyDecider, CommandCause } from "../command/pending_command.ts";
+import { rehydrate } from "../command/rehydrate.ts";
+import { commandLogOf } from "../command_log.ts";
+import type { Event, RecordedEvent } from "../event.ts";
+import { messageSequenceOf } from "../format/position.ts";
+import type { ProjectionRetry } from "../projection/options.ts";
+import type { EventStore } from "../store.ts";
+import type { AgendaItem, WorkEnd } from "./agenda.ts";
+import {
+  dispatch,
+  type DispatchOutcome,
+  executeRecorded,
+  metadataBy,
+  persist,
+} from "./dispatch.ts";
+import { type Effect, type EffectEnd, runEffect } from "./effect.ts";
+import type { Intake } from "./intake.ts";
+import {
+  type CalledEffect,
+  type IssuedCommand,
+  ledger,
+  type LedgerChange,
+  ledgerDecider,
+  LedgerType,
+} from "./ledger.ts";
+import type { OutgoingDecider, SendCommand } from "./outgoing.ts";
+import type { ProcessCommand, ProcessEffectCall, ProcessReply } from "./process.ts";
+
+/** How old an issued command has to be to be looked up before it is sent again, in ms. */
+const OLD = 5_000;
+/** How long an effect that ended while its program stops may take to be stored, in ms. */
+const GRACE = 2_000;
+
+/** The parts of {@linkcode Errands}. */
+export interface ErrandParts<State, Input extends Event> {
+  readonly store: EventStore;
+  /** The category of the processes' histories. */
+  readonly category: string;
+  readonly intake: Intake<State, Input>;
+  readonly targets: Targets;
+  readonly retry: Required<ProjectionRetry>;
+  readonly onError: (error: unknown, event?: RecordedEvent) => void;
+}
+
+/** Where commands and effects of processes go. */
+export interface Targets {
+  readonly deciders?: Readonly<Record<string, OutgoingDecider>>;
+  readonly send?: SendCommand;
+  readonly effects?: readonly Effect[];
+}
+
+/** Does what processes have issued, called and set, and takes in what comes of it. */
+export class Errands<State, Input extends Event> {
+  readonly #parts: ErrandParts<State, Input>;
+  /** Effects that ran here, whose end could not be taken in yet. */
+  readonly #ends = new Map<string, EffectEnd>();
+
+  /** Does nothing yet. */
+  constructor(parts: ErrandParts<State, Input>) {
+    this.#parts = parts;
+  }
+
+  /** Brings an open item to its end; rejects only when `signal` is aborted, or after trouble. */
+  run(item: AgendaItem, signal: AbortSignal): Promise<WorkEnd> {
+    if (item.deadline !== undefined) return this.#fire(item, signal);
+    return item.event.eventType === LedgerType.called
+      ? this.#runEffect(item, signal)
+      : this.#settle(item, signal);
+  }
+
+  /** Sends an open command until its outcome is known, and takes that in. */
+  async #settle({ event, actorId, name }: AgendaItem, signal: AbortSignal): Promise<WorkEnd> {
+    const { store } = this.#parts;
+    const { identity } = store;
+    const { id, actorId: target, command, key } = event.data as IssuedCommand;
+    const onError = (error: unknown) => this.#parts.onError(error, event);
+    if (Date.now() - event.timestamp.getTime() > OLD) {
+      const { state: { open } } = await rehydrate(store, actorId, ledger, { signal });
+      if (!open.has(name)) return "done"; // The event that says so is still to come.
+    }
+    const cause: CommandCause = { identity, sequence: event.sequence, id: event.id };
+    const metadata = metadataBy(event);
+    const sent = { actorId: target, command, commandId: id, cause, metadata, signal };
+    const outcome = await this.#send(sent, onError);
+    const reply: ProcessReply = {
+      ...{ kind: "reply", commandId: id, actorId: target },
+      ...(key !== undefined && { key }),
+      events: outcome.kind === "handled" ? outcome.events : [],
+      ...(outcome.kind === "refused" && { refused: outcome.failure }),
+    };
+    return await this.#parts.intake.take({
+      ...{ id: actorId.slice(this.#parts.category.length + 1), input: reply, isRetry: false },
+      inputId: await uuidv8(["reply", identity, actorId, id]),
+      ...{ cause, metadata, signal, event },
+    });
+  }
+
+  /** Runs an effect that was called, and takes its end in. */
+  async #runEffect(
+    { event, actorId }: AgendaItem,
+    signal: AbortSignal,
+  ): Promise<WorkEnd> {
+    const { store, targets: { effects = [] } } = this.#parts;
+    const { identity } = store;
+    const { id: effectId, name, input, key } = event.data as CalledEffect;
+    const id = actorId.slice(this.#parts.category.length + 1);
+    const onError = (error: unknown) => this.#parts.onError(error, event);
+    const effect = effects.find((it) => it.name === name);
+    if (effect === undefined) throw new TypeError(`Cannot run effect "${name}": there is none`);
+    const { state: { effects: open } } = await rehydrate(store, actorId, ledger, { signal });
+    if (!open.has(effectId)) return "done"; // The event that says so is still to come.
+    let end = this.#ends.get(effectId);
+    if (end === undefined && await this.#start(actorId, effectId, signal)) {
+      end = await runEffect(effect, input, { idempotencyKey: effectId, signal }, onError);
+      this.#ends.set(effectId, end); // The process may be parked just now.
+    }
+    const inputId = await uuidv8(["effect", identity, actorId, effectId]);
+    const takeBy = (signal: AbortSignal) =>
+      this.#parts.intake.take({
+        id,
+        input: {
+          ...{ kind: "effect", name, outcome: end?.outcome ?? "unknown" },
+          result: end?.outcome === "done" ? end.result : null,
+          ...(end?.outcome === "failed" && { failure: end.failure }),
+          ...(key !== undefined && { key }),
+        },
+        inputId,
+        cause: { identity, sequence: event.sequence, id: event.id },
+        effectId,
+        ...{ isRetry: false, metadata: metadataBy(event), signal, event },
+      });
+    const taken = await withGrace(signal, takeBy);
+    if (taken === "done") this.#ends.delete(effectId);
+    return taken;
+  }
+
+  /** Stores that an effect begins; true if it is this call that did, so that nobody else runs it. */
+  async #start(actorId: string, id: string, signal: AbortSignal): Promise<boolean> {
+    const { store } = this.#parts;
+    const commandId = crypto.randomUUID(); // The same over a lost answer.
+    const change: LedgerChange = { kind: "start", id };
+    const { events } = await persist(
+      signal,
+      this.#parts.onError,
+      () => execute(store, actorId, ledgerDecider, change, { commandId, signal }),
+    );
+    return events.length > 0;
+  }
+
+  /** Takes a deadline in that has come; whether it still stands, the process decides. */
+  async #fire({ event, actorId, deadline }: AgendaItem, signal: AbortSignal): Promise<WorkEnd> {
+    const { identity } = this.#parts.store;
+    const { sequence, id: eventId, version } = event;
+    const { name, at } = deadline!;
+    return await this.#parts.intake.take({
+      id: actorId.slice(this.#parts.category.length + 1),
+      input: { kind: "deadline", name, at: new Date(at) },
+      inputId: await uuidv8(["deadline", identity, actorId, name, at, version]),
+      cause: { identity, sequence, id: eventId },
+      setAt: version,
+      ...{ isRetry: false, metadata: metadataBy(event), signal, event },
+    });
+  }
+
+  /** The outcome of a command; tries for as long as it takes. */
+  async #send(
+    sent: Parameters<typeof dispatch>[1],
+    onError: (error: unknown) => void,
+  ): Promise<DispatchOutcome> {
+    const { store, targets } = this.#parts;
+    const decider = deciderOf(targets, sent.actorId);
+    const { signal, actorId, commandId, cause } = sent;
+    const nextWait = jitteredWaits(this.#parts.retry.delay, this.#parts.retry.maxDelay);
+    for (;;) {
+      try {
+        return await persist(signal, onError, async () => {
+          if (decider !== undefined) return await executeRecorded(store, decider, sent);
+          checkTarget(targets, sent);
+          const outcome = await dispatch(targets.send!, sent);
+          if (outcome.kind === "refused") return outcome;
+          // What `send` answers is not stored: the events are what counts.
+          const log = commandLogOf(store);
+          const { found } = await log?.search(actorId, messageSequenceOf(cause.sequence)) ?? {};
+          const place = found?.get(commandId);
+          if (place === undefined) return outcome;
+          const { events } = await log!.outcome(actorId, commandId, place);
+          return { kind: "handled", events };
+        });
+      } catch (error) {
+        if (signal.aborted) throw error;
+        onError(error);
+        await sleep(nextWait(), signal);
+        signal.throwIfAborted();
+      }
+    }
+  }
+}
+
+/**
+ * Proves that a command or an effect can go somewhere.
+ *
+ * @throws {TypeError} It cannot.
+ */
+export function checkTarget(
+  targets: Targets,
+  target: Pick<ProcessCommand, "actorId"> | ProcessEffectCall,
+): void {
+  if ("name" in target) {
+    const { name } = target;
+    if (targets.effects?.some((effect) => effect.name === name)) return;
+    throw new TypeError(`Cannot call effect "${name}": the manager has none of that name`);
+  }
+  const { actorId } = target;
+  if (deciderOf(targets, actorId) !== undefined || targets.send !== undefined) return;
+  throw new TypeError(
+    `Cannot issue a command to "${actorId}": its category has no decider, and there is no send`,
+  );
+}
+
+function deciderOf({ deciders = {} }: Targets, target: string): AnyDecider | undefined {
+  const category = categoryOf(target);
+  return Object.hasOwn(deciders, category) ? deciders[category] as AnyDecider : undefined;
+}
+
+/** Does what has to be stored still though `signal` is aborted: it gets a moment then. */
+async function withGrace<T>(
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  if (!signal.aborted) return await work(signal);
+  const over = new AbortController();
+  const timer = setTimeout(() => over.abort(signal.reason), GRACE);
+  try {
+    return await work(over.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,124 @@
+import { jitteredWaits } from "../base/jitter.ts";
+import { sleep } from "../base/sleep.ts";
+import { uuidv8 } from "../base/uuid.ts";
+import { execute } from "../command/execute.ts";
+import type { CommandCause, InnerExecuteOptions } from "../command/pending_command.ts";
+import { isAetherError } from "../errors.ts";
+import type { Event, EventMetadata, RecordedEvent } from "../event.ts";
+import type { ProjectionRetry } from "../projection/options.ts";
+import { shortReason } from "../projection/state.ts";
+import type { EventStore } from "../store.ts";
+import type { DeadlineClock } from "../timer/clock.ts";
+import type { WorkEnd } from "./agenda.ts";
+import { metadataBy, persist } from "./dispatch.ts";
+import type { InputDecider } from "./inputs.ts";
+import { type LedgerChange, ledgerDecider, ProcessHeld, ReactionFailure } from "./ledger.ts";
+import type { ProcessInput } from "./process.ts";
+
+/** An input, and what goes with it. */
+export interface TakenInput<Input extends Event> {
+  readonly id: string;
+  readonly input: ProcessInput<Input>;
+  readonly inputId: string;
+  readonly isRetry: boolean;
+  readonly cause: CommandCause;
+  readonly metadata: EventMetadata;
+  readonly signal: AbortSignal;
+  readonly event: RecordedEvent;
+  readonly setAt?: number;
+  readonly effectId?: string;
+}
+
+/** The parts of an {@linkcode Intake}. */
+export interface IntakeParts<State, Input extends Event> {
+  readonly store: EventStore;
+  /** The category of the processes' histories. */
+  readonly category: string;
+  readonly decider: InputDecider<State, Input>;
+  readonly clock: DeadlineClock;
+  readonly retry: Required<ProjectionRetry>;
+  readonly onError: (error: unknown, event?: RecordedEvent) => void;
+}
+
+/** Brings inputs into the histories of processes, each once. */
+export class Intake<State, Input extends Event> {
+  readonly #parts: IntakeParts<State, Input>;
+
+  /** Takes nothing yet. */
+  constructor(parts: IntakeParts<State, Input>) {
+    this.#parts = parts;
+  }
+
+  async takeEvent(
+    id: string,
+    event: Input & RecordedEvent,
+    isRetry: boolean,
+    signal: AbortSignal,
+  ): Promise<WorkEnd> {
+    const { identity } = this.#parts.store;
+    const { actorId, version, id: eventId, sequence } = event;
+    return await this.take({
+      ...{ id, input: event, isRetry, signal, event },
+      inputId: await uuidv8(["event", identity, actorId, version, eventId]),
+      cause: { identity, sequence, id: eventId },
+      metadata: metadataBy(event),
+    });
+  }
+
+  /** Takes an input; parks the process if its code fails with it again and again. */
+  async take(
+    { id, input, inputId, isRetry, cause, metadata, signal, event, ...rest }: TakenInput<Input>,
+  ): Promise<WorkEnd> {
+    const { store, category } = this.#parts;
+    const actorId = `${category}-${id}`;
+    const taken = { ...rest, input, inputId, id, actorId, isRetry };
+    const options: InnerExecuteOptions = {
+      ...{ commandId: inputId, cause, metadata, signal },
+      // That its code failed is no outcome: new code may do better.
+      ...{ record: true, recordRefusals: false },
+    };
+    const nextWait = jitteredWaits(this.#parts.retry.delay, this.#parts.retry.maxDelay);
+    for (let attempts = 1;; attempts++) {
+      try {
+        await persist(
+          signal,
+          (error) => this.#parts.onError(error, event),
+          async () => {
+            const taking = { ...taken, now: new Date(await this.#parts.clock.now()) };
+            await execute(store, actorId, this.#parts.decider, taking, options);
+          },
+        );
+        return "done";
+      } catch (error) {
+        if (error instanceof ProcessHeld) return "held";
+        if (signal.aborted || !isOfCode(error)) throw error;
+        const thrown = error instanceof ReactionFailure ? error.cause : error;
+        this.#parts.onError(thrown, event);
+        if (attempts >= this.#parts.retry.attempts || isRetry) {
+          const at = { sequence: cause.sequence, eventId: cause.id, reason: shortReason(thrown) };
+          await this.change(id, { kind: "park", at }, signal);
+          return "held";
+        }
+        await sleep(nextWait(), signal);
+        signal.throwIfAborted();
+      }
+    }
+  }
+
+  /** Changes the ledger of a process; needs none of the user's code. */
+  async change(id: string, change: LedgerChange, signal: AbortSignal): Promise<void> {
+    const { store, category } = this.#parts;
+    const actorId = `${category}-${id}`;
+    await persist(
+      signal,
+      this.#parts.onError,
+      () => execute(store, actorId, ledgerDecider, change, { signal }),
+    );
+  }
+}
+
+/** Whether the code of the process is to blame, rather than the store. */
+function isOfCode(error: unknown): boolean {
+  return error instanceof ReactionFailure || isAetherError(error, "InvalidEventError") ||
+    isAetherError(error, "EventTooLargeError");
+}

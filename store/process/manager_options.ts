@@ -1,0 +1,70 @@
+import type { Event, RecordedEvent } from "../event.ts";
+import type { EventFilter } from "../options.ts";
+import type { CheckpointStore } from "../projection/checkpoint_store.ts";
+import type { ProjectionLeases } from "../projection/leases.ts";
+import type { ProjectionRetry, ProjectionStart } from "../projection/options.ts";
+import type { EventStore } from "../store.ts";
+import type { DeadlineClock } from "../timer/clock.ts";
+import type { Effect } from "./effect.ts";
+import type { OpenCommand, OpenDeadline, OpenEffect, ParkedAt } from "./ledger.ts";
+import type { OutgoingDecider, SendCommand } from "./outgoing.ts";
+import type { Process } from "./process.ts";
+
+/** Options for {@linkcode ProcessManager}. */
+export interface ProcessManagerOptions<
+  State = unknown,
+  Input extends Event = Event,
+  Fact extends Event = Event,
+> {
+  /** The rules. */
+  readonly process: Process<State, Input, Fact>;
+  /** The store of the events, and of the processes' own histories. */
+  readonly store: EventStore;
+  /** Keeps positions, and the index of what is open; transactions are not used. */
+  readonly checkpoints: Pick<CheckpointStore, "load" | "save">;
+  /** Shares the work among the processes that run it. @default {this process does all} */
+  readonly leases?: ProjectionLeases;
+  /** Which events are given to `correlate`. @default {all but those of processes of this kind} */
+  readonly filter?: EventFilter;
+  /**
+   * Where a new manager begins. There is no default: `"start"` begins processes for all events that
+   * are stored already.
+   */
+  readonly from: ProjectionStart;
+  /** The deciders of targets on the store, by category: commands to them are executed on it. */
+  readonly deciders?: Readonly<Record<string, OutgoingDecider>>;
+  /** Takes commands to all other targets. @default {there are none} */
+  readonly send?: SendCommand;
+  /** What its processes may do outside of the store. @default {nothing} */
+  readonly effects?: readonly Effect[];
+  /** The time by which deadlines are due. @default {the clock of the store's server} */
+  readonly clock?: DeadlineClock;
+  /** Into how many partitions sources and processes are divided. @default {16} */
+  readonly partitions?: number;
+  /** How an input is tried again if the process's code throws, before the process is parked. */
+  readonly retry?: ProjectionRetry;
+  /** Called for each failure that is followed by another try. @default {console.warn} */
+  readonly onError?: (error: unknown, event?: RecordedEvent) => void;
+}
+
+/** What a process is waiting for; see {@linkcode ProcessManager.describe}. */
+export interface ProcessDescription<State = unknown> {
+  /** The process's id. */
+  readonly id: string;
+  /** The actor that is its history. */
+  readonly actorId: string;
+  /** Its version; 0 if there is no such process. */
+  readonly version: number;
+  /** Its state; `undefined` if its code cannot fold it. */
+  readonly state: State | undefined;
+  /** Commands that were issued, and whose outcome is not taken in yet. */
+  readonly commands: readonly OpenCommand[];
+  /** Effects that were called, and whose end is not taken in yet. */
+  readonly effects: readonly OpenEffect[];
+  /** Deadlines that stand. */
+  readonly deadlines: readonly OpenDeadline[];
+  /** Where and why it is parked, if it is. */
+  readonly parked: (ParkedAt & { readonly since: Date }) | undefined;
+  /** Whether it has ended, and why if that was by hand. */
+  readonly ended: { readonly reason?: string } | undefined;
+}

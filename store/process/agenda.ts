@@ -50,7 +50,8 @@ export interface AgendaParts {
 }
 
 /**
- * What processes have issued and not settled, and the deadlines that stand, in the partitions that this process holds: it sees to
+ * The open work of processes in the partitions that this process holds: commands that were issued
+ * and not settled, effects that have not ended, and deadlines that are set. It sees to
  * it that all of it is worked on in its time, also after a crash of the process that had issued it. Fed by a
  * projection of the processes' histories.
  */
@@ -112,7 +113,7 @@ class Held {
   readonly #changed = new Notifier();
   /** By process and name. */
   readonly #open = new Map<string, OpenItem>();
-  /** The keys of deadlines that stand, by process and name. */
+  /** The keys of deadlines that are set, by process and name. */
   readonly #deadlines = new Map<string, Map<string, string>>();
   readonly #due = new DueHeap<{ readonly at: number; readonly key: string }>();
   /** Those that wait for their turn, in order. */
@@ -203,7 +204,7 @@ class Held {
     }
   }
 
-  /** A deadline does not stand any more, unless it is `but`. */
+  /** A deadline is not set any more, unless it is `but`. */
   #clear(actorId: string, name: string, but?: string): void {
     const own = this.#deadlines.get(actorId);
     const key = own?.get(name);

@@ -152,7 +152,7 @@ export class Errands<State, Input extends Event> {
     return events.length > 0;
   }
 
-  /** Takes a deadline in that has come; whether it still stands, the process decides. */
+  /** Takes in a deadline that has come; the process decides whether it is still set. */
   async #fire({ event, actorId, deadline }: AgendaItem, signal: AbortSignal): Promise<WorkEnd> {
     const { identity } = this.#parts.store;
     const { sequence, id: eventId, version } = event;

@@ -86,7 +86,7 @@ export function inputDecider<State, Input extends Event, Fact extends Event>(
         const data: EffectEnded = { id, outcome, result, ...(failure && { failure }) };
         taken.push({ eventType: LedgerType.effectEnded, data });
       } else if (isDeadline(input)) {
-        // The one that stands may be another one of that name, set later.
+        // Another one of that name may have been set since.
         if (deadlines.get(input.name)?.version !== taking.setAt) return [];
         taken.push({ eventType: LedgerType.deadlineCleared, data: { name: input.name } });
       }
@@ -200,7 +200,7 @@ function check<Fact extends Event>(
   }
 }
 
-/** Does what the user's code does; what that throws is told from all other failures. */
+/** Calls the code of the user; marks what that throws, unlike all other failures. */
 function guard<T>(work: () => T): T {
   try {
     return work();

@@ -15,9 +15,9 @@ export const LedgerType = {
   started: "EffectStarted",
   /** It has ended, and that was taken in: {@linkcode EffectEnded}. */
   effectEnded: "EffectEnded",
-  /** A deadline stands: `{ name, at }`, with the time as ISO 8601. */
+  /** A deadline is set: `{ name, at }`, with the time as ISO 8601. */
   deadlineSet: "DeadlineSet",
-  /** It stands no more: `{ name }`. */
+  /** It has come, or is not wanted any more: `{ name }`. */
   deadlineCleared: "DeadlineCleared",
   /** The process waits, because an input failed: {@linkcode ParkedAt}. */
   parked: "ProcessParked",
@@ -92,7 +92,7 @@ export interface DeadlineSetData {
   readonly at: string;
 }
 
-/** A deadline that stands. */
+/** A deadline that is set and has not come. */
 export interface OpenDeadline {
   /** The name under which it was set. */
   readonly name: string;

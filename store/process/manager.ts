@@ -24,7 +24,7 @@ import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
 /**
  * Runs the processes of one kind. Each input of a process is taken in one commit on the process's
  * own history: its facts, the commands that it issues, and the input's id, so that it is decided
- * once, whoever delivers it again. Commands go out after the commit under the ids that are stored,
+ * once, however often it is delivered. Commands go out after the commit under the ids that are stored,
  * as often as it takes; the outcome of each comes back as an input, once.
  *
  * Whatever crashes between any two steps: what was issued and not settled goes out again. While the

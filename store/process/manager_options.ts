@@ -61,7 +61,7 @@ export interface ProcessDescription<State = unknown> {
   readonly commands: readonly OpenCommand[];
   /** Effects that were called, and whose end is not taken in yet. */
   readonly effects: readonly OpenEffect[];
-  /** Deadlines that stand. */
+  /** Deadlines that are set and have not come. */
   readonly deadlines: readonly OpenDeadline[];
   /** Where and why it is parked, if it is. */
   readonly parked: (ParkedAt & { readonly since: Date }) | undefined;

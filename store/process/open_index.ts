@@ -38,7 +38,7 @@ interface Head {
 }
 
 /**
- * Keeps the open items of one partition, so that whoever takes it over need not read all events.
+ * Keeps the open items of one partition, so that the program that takes it over need not read all events.
  * A read model and no more: one that is lost, old, or half written is made up from the events.
  */
 export class OpenIndex {
@@ -67,7 +67,7 @@ export class OpenIndex {
     return { sequence: head.sequence, items };
   }
 
-  /** Saves items; whoever is quicker wins, for any of them is right. */
+  /** Saves items. If two programs save, either result is right. */
   async save({ sequence, items }: OpenItems): Promise<void> {
     const nonce = crypto.randomUUID();
     const chunks = Math.ceil(items.length / CHUNK);

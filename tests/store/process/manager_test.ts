@@ -87,7 +87,7 @@ both("inputs and commands that come again change nothing", async (bed) => {
   for (const id of ids) await place(bed.store, `order-${id}`);
   for (let round = 0; round < 3; round++) {
     const store = await bed.open();
-    // Without checkpoints all inputs are delivered again, and all that is open looked for anew.
+    // Without checkpoints all inputs are delivered again, and all that is open looked for again.
     const checkpoints = round === 1 ? new InMemoryCheckpointStore() : bed.checkpoints;
     const manager = manage({ store, checkpoints });
     await using run = new Run(manager);
@@ -270,7 +270,7 @@ both("new code goes on with old processes: facts are folded, decisions never", a
   }
   const process = orderProcess({
     react: ({ inputs }, input) => {
-      assert("kind" in input && input.kind === "reply", "the old input is not decided anew");
+      assert("kind" in input && input.kind === "reply", "the old input is not decided again");
       const what = `${input.actorId} by new code`;
       return { facts: [{ eventType: "Became", data: { what, inputs: inputs + 1 } }], done: true };
     },

@@ -133,11 +133,11 @@ both("control: by its index it would be another command", async (bed) => {
   assertEquals(await typesOf(bed.store, STOCK), ["Added", "Taken", "Taken"]);
 });
 
-both("a refusal is final, told at least once, and no failure", async (bed) => {
-  const told: RefusedCommand[] = [];
+both("a refusal is final, reported at least once, and no failure", async (bed) => {
+  const reported: RefusedCommand[] = [];
   const onRefused = (refused: RefusedCommand) => {
-    told.push(refused);
-    if (told.length === 1) throw Object.create(null); // The program may die right here.
+    reported.push(refused);
+    if (reported.length === 1) throw Object.create(null); // The program may die right here.
   };
   const seen = await place(bed.store, "order-1");
   {
@@ -147,15 +147,15 @@ both("a refusal is final, told at least once, and no failure", async (bed) => {
     await run.of.caughtUp;
     assertEquals(await run.of.parked(), []);
   }
-  assertEquals(told.length, 2);
-  assertEquals(told[1]!.failure.message, "there are only 0");
-  assertEquals(told[1]!.event.sequence, seen.sequence);
+  assertEquals(reported.length, 2);
+  assertEquals(reported[1]!.failure.message, "there are only 0");
+  assertEquals(reported[1]!.event.sequence, seen.sequence);
   await add(bed, 100); // The stock comes back.
   const own = { store: await bed.open(), checkpoints: new InMemoryCheckpointStore() };
   await using run = new Run(new Reactor(options(own, () => take(new Stock()), { onRefused })));
   await run.of.caughtUp;
   assertEquals(await typesOf(bed.store, STOCK), ["Added"]);
-  assertEquals(told.map(({ commandId }) => commandId), Array(3).fill(told[0]!.commandId));
+  assertEquals(reported.map(({ commandId }) => commandId), Array(3).fill(reported[0]!.commandId));
 });
 
 both(

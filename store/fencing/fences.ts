@@ -4,7 +4,7 @@ import { reasonOf } from "../base/reason.ts";
 import { AetherError, FencedError, type FenceHolder, StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
 import { backoff } from "../nats/backoff.ts";
-import { readLast } from "../nats/direct_get.ts";
+import { readLastProved } from "../nats/direct_get.ts";
 import type { Publisher } from "../nats/publisher.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
@@ -101,11 +101,7 @@ export class Fences {
     for (let from = 0; from < shards; from += PAGE) {
       const page = Array.from({ length: Math.min(PAGE, shards - from) }, (_, at) => from + at);
       const shardOf = new Map(page.map((shard) => [api.layout.fence(shard), shard]));
-      const { messages } = await readLast(
-        api,
-        [...shardOf.keys(), api.layout.genesis],
-        requestTimeout,
-      );
+      const { messages } = await readLastProved(api, [...shardOf.keys()], requestTimeout);
       for (const message of messages) {
         const shard = shardOf.get(message.subject);
         if (shard !== undefined) found.set(shard, fenceHolderIn(message));

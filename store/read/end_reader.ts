@@ -1,7 +1,7 @@
 import { StreamRegressedError } from "../errors.ts";
 import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
-import { readLast } from "../nats/direct_get.ts";
+import { OtherStreamError, readLastProved } from "../nats/direct_get.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { ApiError, type StreamApi } from "../nats/stream_api.ts";
 import type { HeadCache } from "./heads.ts";
@@ -87,9 +87,16 @@ export class EndReader {
 
   /** The nearest replica; where that one falls short, the leader too. */
   async #askNearest({ subject, known }: EndQuery, needed: StreamSequence): Promise<Answer> {
-    const { message, reached } = await this.#prove(subject);
-    if (reached >= needed && sequenceOf(message) >= known) return { message, reached };
-    return { message: newer(await this.#lead(subject), message), reached };
+    try {
+      const { message, reached } = await this.#prove(subject);
+      if (reached >= needed && sequenceOf(message) >= known) return { message, reached };
+      return { message: newer(await this.#lead(subject), message), reached };
+    } catch (error) {
+      // Alone, the leader's answer is a proof too: nobody can have deposed it.
+      if (!(error instanceof OtherStreamError) || this.#replicated) throw error;
+      const message = await this.#lead(subject);
+      return { message, reached: await this.#reached() };
+    }
   }
 
   /**
@@ -103,7 +110,8 @@ export class EndReader {
       const { message, reached } = await this.#prove(subject, sequenceOf(led));
       return { message: newer(led, message), reached };
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== TOO_MANY) throw error;
+      const isTooMany = error instanceof ApiError && error.status === TOO_MANY;
+      if (!isTooMany && (!(error instanceof OtherStreamError) || this.#replicated)) throw error;
       return { message: led, reached: await this.#reached() };
     }
   }
@@ -114,10 +122,8 @@ export class EndReader {
 
   /** By the nearest replica. The genesis is always there, so that there always is an answer. */
   async #prove(subject: string, from?: StreamSequence): Promise<Answer> {
-    const { genesis } = this.#api.layout;
-    const page = await readLast(this.#api, [subject, genesis], this.#requestTimeout, from);
-    const message = page.messages.findLast((message) => message.subject !== genesis);
-    return { message, reached: asStreamSequence(page.upTo) };
+    const page = await readLastProved(this.#api, [subject], this.#requestTimeout, from);
+    return { message: page.messages.at(-1), reached: asStreamSequence(page.upTo) };
   }
 
   async #reached(): Promise<StreamSequence> {

@@ -2,7 +2,7 @@ import type { StreamSequence } from "../format/position.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { BulkConsumer } from "../nats/bulk_consumer.ts";
-import { type Page, readPage } from "../nats/direct_get.ts";
+import { OtherStreamError, type Page, readPage } from "../nats/direct_get.ts";
 import { RequestError } from "../nats/request_error.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
@@ -130,9 +130,14 @@ class Source {
   #direct(after: StreamSequence, size: number): Promise<SourcePage> {
     const { api, requestTimeout } = this.#parts;
     let tries = 0;
-    return this.#attempt(() => {
+    return this.#attempt(async () => {
       const patience = Math.min(requestTimeout, PATIENCE * 2 ** Math.floor(tries++ / 3));
-      return readPage(api, this.#subject, after + 1, size, patience);
+      try {
+        return await readPage(api, this.#subject, after + 1, size, patience);
+      } catch (error) {
+        if (!(error instanceof OtherStreamError)) throw error;
+        return { messages: [], pending: 0 }; // The leader helps out.
+      }
     });
   }
 

@@ -9,7 +9,7 @@ import {
 } from "../format/position.ts";
 import { type Run, versionBehind } from "../format/runs.ts";
 import { backoff } from "../nats/backoff.ts";
-import { readLast } from "../nats/direct_get.ts";
+import { readLastProved } from "../nats/direct_get.ts";
 import type { Publisher, TryOutcome } from "../nats/publisher.ts";
 import { isPassing, type StreamApi } from "../nats/stream_api.ts";
 import type { SaveReceipt } from "../options.ts";
@@ -169,7 +169,7 @@ export class Committer {
         actorId,
       ) => [this.#subjectOf(actorId), expectedHeads.get(actorId)!.sequence]),
     );
-    const page = await readLast(api, [...expected.keys(), api.layout.genesis], requestTimeout);
+    const page = await readLastProved(api, [...expected.keys()], requestTimeout);
     return page.upTo >= end &&
       page.messages.every(({ subject, sequence }) =>
         sequence <= (expected.get(subject) ?? Infinity)

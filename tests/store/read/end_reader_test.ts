@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { NatsConnection } from "@nats-io/transport-node";
+import {
+  positionOf,
+  type StreamSequence,
+  streamSequenceOf,
+} from "../../../store/format/position.ts";
 import { type Event, isAetherError, JetStreamEventStore } from "../../../store/mod.ts";
 import { fact } from "../../support/fault.ts";
 import { clusterTest, natsTest, type Scene } from "../../support/fixture.ts";
@@ -49,8 +54,8 @@ interface Opened extends AsyncDisposable {
   readonly store: JetStreamEventStore;
   readonly cold: JetStreamEventStore;
   readonly stale: Stale;
-  /** The sequence of version 1. */
-  readonly old: number;
+  /** The stream sequence of version 1. */
+  readonly old: StreamSequence;
 }
 
 /**
@@ -67,7 +72,8 @@ async function open(
   const settings = { namespace, cacheSize: 1, ...options };
   const store = await JetStreamEventStore.open(connection, settings);
   const cold = await JetStreamEventStore.open(connection, settings);
-  const { sequence: old } = await store.saveEvent(fact("order-1", 1));
+  const { sequence } = await store.saveEvent(fact("order-1", 1));
+  const old = streamSequenceOf(sequence);
   await store.saveEvent(fact("order-1", 2));
   await store.saveEvent(fact("bill-1", 1));
   const stack = new AsyncDisposableStack();
@@ -193,7 +199,7 @@ natsTest(
       for (const read of reads) {
         const error = await assertRejects(read);
         assert(isAetherError(error, "StreamRegressedError"), String(error));
-        assertEquals(error.actualSequence, old);
+        assertEquals(error.actualSequence, positionOf(old));
       }
     }
   },

@@ -149,18 +149,21 @@ export class StoreUnavailableError extends AetherError {
   }
 }
 
-/** Thrown when a stream would lose events, or is not one of this library's; it is not opened. */
+/**
+ * Thrown when a stream would lose events, or is not one of this library's: it is not opened. Also
+ * thrown by a subscription that a limit of the stream forbids. No retry helps.
+ */
 export class StreamConfigError extends AetherError {
   /** The JetStream stream. */
   readonly stream: string;
   /** All problems, one sentence each. */
   readonly problems: readonly string[];
 
-  /** Lists the problems of the stream. */
-  constructor(stream: string, problems: readonly string[]) {
+  /** Lists the problems of the stream; `what` could not be done with it. */
+  constructor(stream: string, problems: readonly string[], what: string = "open") {
     super(
       "StreamConfigError",
-      `Cannot open stream "${stream}": ${problems.join("; ")}`,
+      `Cannot ${what} stream "${stream}": ${problems.join("; ")}`,
     );
     this.stream = stream;
     this.problems = problems;

@@ -111,6 +111,8 @@ export interface EventStore extends AsyncDisposable {
    * @throws {StreamRegressedError} When iterated: `from` lies more than one past the end of the
    * store, or the stream was restored, truncated or replaced since it was opened.
    * @throws {CorruptEventError} When iterated: a stored message is not an event.
+   * @throws {StreamConfigError} When iterated: the stream takes no further subscription. Each takes
+   * a consumer of the server, which allows 1,000 of a stream unless it is configured otherwise.
    * @throws {RangeError} When iterated: `from` is not a sequence, or the filter is impossible.
    *
    * @example Follow a store until a certain event

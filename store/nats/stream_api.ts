@@ -2,6 +2,7 @@ import type { ConsumerConfig, StreamConfig, StreamInfo } from "@nats-io/jetstrea
 import { headers, type Msg } from "@nats-io/nats-core";
 import { decodeJson, encodeJson } from "../base/json.ts";
 import type { Layout } from "../format/layout.ts";
+import { isPassingInClient } from "./client_error.ts";
 import { RequestError } from "./request_error.ts";
 import type { RequestMux } from "./requests.ts";
 import { FetchedMessage, type StoredMessage } from "./stored_message.ts";
@@ -11,6 +12,7 @@ export const ServerCode = {
   NO_PEERS: 10005,
   STREAM_NOT_FOUND: 10059,
   STREAM_NAME_IN_USE: 10058,
+  CONSUMERS_LIMIT: 10026,
   WRONG_LAST_SEQUENCE: 10071,
   WRONG_LAST_SEQUENCE_CONSTANT: 10164,
   NO_MESSAGE: 10037,
@@ -162,5 +164,8 @@ export class StreamApi<Names extends StreamNames = Layout> {
 /** Whether another try may succeed: the server was out of reach or in trouble for a moment. */
 export function isPassing(error: unknown): boolean {
   if (error instanceof ApiError) return error.status === 503;
-  return error instanceof RequestError && error.failure !== "closed" && error.failure !== "denied";
+  if (error instanceof RequestError) {
+    return error.failure !== "closed" && error.failure !== "denied";
+  }
+  return isPassingInClient(error);
 }

@@ -1,7 +1,7 @@
 import { jsonIn } from "../base/json.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { prepareReadAll } from "../check/query.ts";
-import { StoreUnavailableError, StreamRegressedError } from "../errors.ts";
+import { StoreUnavailableError, StreamConfigError, StreamRegressedError } from "../errors.ts";
 import { ID, OP } from "../format/headers.ts";
 import {
   asStreamSequence,
@@ -95,7 +95,7 @@ export class LiveSource implements EventSource {
             yield this.#followed(messages, after, isWanted);
           }
         } catch (error) {
-          if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw told(error);
+          if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw this.#told(error);
         }
       }
     } finally {
@@ -245,9 +245,21 @@ export class LiveSource implements EventSource {
       try {
         return await unlessAborted(signal, work());
       } catch (error) {
-        if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw told(error);
+        if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw this.#told(error);
       }
     }
+  }
+
+  #told(error: unknown): unknown {
+    if (!(error instanceof ApiError || error instanceof RequestError)) return error;
+    if (error instanceof ApiError && error.code === ServerCode.CONSUMERS_LIMIT) {
+      const problem =
+        "it has as many consumers as it may have (1,000 unless configured), and each " +
+        "subscription takes one; end some of the others, or share one subscription";
+      return new StreamConfigError(this.#parts.api.layout.stream, [problem], "subscribe to");
+    }
+    const message = `Cannot go on with the subscription: ${error.message}`;
+    return new StoreUnavailableError(message, { cause: error });
   }
 }
 
@@ -274,10 +286,4 @@ function lastPositionIn(message: StoredMessage): number {
 
 function identityIn({ data }: StoredMessage): unknown {
   return (jsonIn(data) as { identity?: unknown } | null | undefined)?.identity;
-}
-
-function told(error: unknown): unknown {
-  if (!(error instanceof ApiError || error instanceof RequestError)) return error;
-  const message = `Cannot go on with the subscription: ${error.message}`;
-  return new StoreUnavailableError(message, { cause: error });
 }

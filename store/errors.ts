@@ -191,19 +191,25 @@ export class StreamRegressedError extends AetherError {
   }
 }
 
-/** Thrown when the NATS server is too old to keep the promises; nothing was written. */
+/**
+ * Thrown when the NATS server is too old to keep the promises, all of them or those that a save with
+ * several guards needs; nothing was written.
+ */
 export class UnsupportedServerError extends AetherError {
   /** The server's version. */
   readonly version: string;
   /** The oldest version that is supported. */
   readonly required: string;
 
-  /** Keeps both versions. */
-  constructor(version: string, required: string) {
+  /** Keeps both versions; `reason` replaces the usual one in the message. */
+  constructor(
+    version: string,
+    required: string,
+    reason: string = "older ones ignore the checks that keep events safe",
+  ) {
     super(
       "UnsupportedServerError",
-      `Cannot use nats-server ${version}: ${required} or newer is needed, ` +
-        "because older ones ignore the checks that keep events safe",
+      `Cannot use nats-server ${version}: ${required} or newer is needed, because ${reason}`,
     );
     this.version = version;
     this.required = required;

@@ -37,8 +37,14 @@ export class Batch {
   readonly guarded = new Set<string>();
   /** Where each actor's history will end. */
   readonly #heads = new Map<string, Head>();
+  readonly #mostGuards: number;
   #runs = 0;
   #bytes = 0;
+
+  /** Takes `mostGuards` guards at most, unless its first save needs more. */
+  constructor(mostGuards: number = Infinity) {
+    this.#mostGuards = mostGuards;
+  }
 
   /** Adds `entry` if it can go along; `headOf` tells what is known of an actor. */
   add(entry: PendingSave, headOf: (actorId: string) => Head | undefined): Fit {
@@ -85,11 +91,13 @@ export class Batch {
     const claims = entry.claims.filter((claim) => !this.claims.has(claim)).length;
     const more = guards.filter((actorId) => !this.guarded.has(actorId)).length;
     const actors = entry.plan.actors.filter((actorId) => !this.#heads.has(actorId)).length;
+    const guarding = this.claims.size + claims + this.guarded.size + more;
+    if (guarding > this.#mostGuards) return false;
     const runs = this.#runs + entry.save!.runs.length;
     const messages = messagesFor(
       runs,
       this.#heads.size + actors,
-      this.claims.size + claims + this.guarded.size + more,
+      guarding,
     );
     return messages <= MAX_BATCH && this.#bytes + entry.bytes <= GROUP_BYTES;
   }

@@ -11,7 +11,11 @@ import { isPassing } from "../nats/stream_api.ts";
 import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
 import { divide, type Member, membersOf, type Place, type Run } from "../format/runs.ts";
 import { raiseHeads } from "../save/committer.ts";
+import { checkGuards, unexplained } from "../save/guards.ts";
 import { assemble, type Save } from "../save/messages.ts";
+
+/** Refusals of a group without a visible reason after which its saves go one by one. */
+const MOST_REFUSALS = 4;
 
 /**
  * Commits the saves of a node, those of all its shards together: while one batch is under way the
@@ -96,8 +100,12 @@ export class GroupCommit {
         if (outcome.kind === "stored") return this.#store(group, tried, outcome.first);
         if (outcome.kind !== "unknown") tries.delete(id);
         if (outcome.kind !== "stale") cause = outcome.cause;
-        if (!tries.unsettled && outcome.kind === "stale" && await this.#explain(group)) {
-          return this.#leave(group);
+        else if (!tries.unsettled) {
+          if (await this.#explain(group)) return this.#leave(group);
+          const times = Math.max(...live.map((entry) => ++entry.refusals));
+          const guards = group.claims.size + group.guarded.size;
+          cause = unexplained(times, guards, api.requests.serverVersion);
+          if (live.length > 1 && times >= MOST_REFUSALS) return this.#part(group, live, cause);
         }
         if (!tries.unsettled && outcome.kind === "refused") return this.#part(group, live, cause);
       } catch (error) {
@@ -150,6 +158,7 @@ export class GroupCommit {
     const { headReader, api: { layout } } = this.#parts;
     const subjectOf = (actorId: string) => headReader.subjectOf(actorId);
     const guards = guardsOfBatch(group, layout, subjectOf);
+    checkGuards(guards.length, this.#parts.api.requests.serverVersion);
     const messages = assemble(
       runs,
       (run) => saves.get(run)!,

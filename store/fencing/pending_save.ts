@@ -43,6 +43,8 @@ export class PendingSave {
   isEnded = false;
   /** Whether it has to be committed without others, for a group with it was refused for good. */
   isAlone = false;
+  /** How often it was refused, and nothing showed why. */
+  refusals = 0;
   /** What the last failure was. */
   cause: unknown;
   /** Attempts that it was in. */

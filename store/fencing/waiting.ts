@@ -4,6 +4,7 @@ import { Batch } from "./batch.ts";
 import type { FencedParts } from "./parts.ts";
 import type { PendingSave } from "./pending_save.ts";
 import { backoff } from "../nats/backoff.ts";
+import { neededForGuards } from "../nats/server_version.ts";
 import { isPassing } from "../nats/stream_api.ts";
 import { NO_HEAD } from "../read/message_facts.ts";
 import type { Head } from "../read/heads.ts";
@@ -110,7 +111,9 @@ export class WaitingSaves extends SaveLine {
 
   /** What can go out now; the saves of one actor stay in order. */
   gather(): Batch {
-    const group = new Batch();
+    // A server that mixes up guards gets one in each batch.
+    const { serverVersion } = this.#parts.api.requests;
+    const group = new Batch(neededForGuards(serverVersion) === undefined ? Infinity : 1);
     const blocked = new Set<string>();
     let looked = 0;
     for (const entry of this) {

@@ -3,6 +3,7 @@ import type { Connection } from "../connection.ts";
 import { StoreUnavailableError, StreamConfigError, UnsupportedServerError } from "../errors.ts";
 import { backoff } from "./backoff.ts";
 import { RequestMux } from "./requests.ts";
+import { isAtLeast } from "./server_version.ts";
 import { ApiError, isPassing, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
 import { requestTimeoutOf } from "./request_timeout.ts";
 
@@ -89,14 +90,4 @@ export async function ensureStream(
     throw new ApiError({ code: 503, description: "the stream was gone as soon as it was made" });
   }
   return made.config;
-}
-
-function isAtLeast(version: string, required: string): boolean {
-  const actual = version.split(/[.-]/).map(Number);
-  const wanted = required.split(".").map(Number);
-  for (const [at, number] of wanted.entries()) {
-    const own = actual[at] ?? 0;
-    if (own !== number) return own > number;
-  }
-  return true;
 }

@@ -50,6 +50,11 @@ export class RequestMux {
     return this.#closed;
   }
 
+  /** The version of the server that the connection is to; `"unknown"` if it is not known. */
+  get serverVersion(): string {
+    return this.#connection.info?.version ?? "unknown";
+  }
+
   /** Counts the breaks of the connection: messages sent in one epoch arrive in order. */
   get epoch(): number {
     return this.#epoch;

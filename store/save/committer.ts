@@ -16,9 +16,13 @@ import type { SaveReceipt } from "../options.ts";
 import type { HeadReader } from "../read/head_reader.ts";
 import type { Head, HeadCache } from "../read/heads.ts";
 import { isOf, NO_HEAD } from "../read/message_facts.ts";
+import { checkGuards, unexplained } from "./guards.ts";
 import { type ExpectedHeads, messagesOf, type Save, subjectOfSave } from "./messages.ts";
 import { beginsAtOne, decide, isNew, outcomeOfEvents } from "./outcome.ts";
 import { type SaveOutcome, settle } from "./settle.ts";
+
+/** Refusals without a visible reason that may be a matter of time. */
+const MOST_REFUSALS = 8;
 
 /** What the commit path works with. */
 export interface CommitterParts {
@@ -60,6 +64,9 @@ export class Committer {
     let epoch = api.requests.epoch;
     let fresh = false;
     let cause: unknown;
+    const refusals = new Refusals();
+    const guards = [...save.expect.keys()].filter((it) => !save.actors.includes(it)).length;
+    checkGuards(guards, api.requests.serverVersion);
     // A save whose turn comes too late, behind others of its actor, asks the server nothing.
     while (performance.now() < save.deadline) {
       try {
@@ -84,6 +91,9 @@ export class Committer {
           const outdated = !fresh;
           fresh = true;
           if (outdated) continue;
+          const times = refusals.count(save, expectedHeads);
+          if (times > 1) cause = unexplained(times, guards, api.requests.serverVersion);
+          if (guards > 1 && refusals.last(this.#parts.requestTimeout)) break;
         } else {
           cause = outcome.cause;
           if (outcome.kind === "unknown") unsettled = expectedHeads;
@@ -216,6 +226,30 @@ export class Committer {
     return outcome === "not-saved"
       ? await outcomeOfEvents(save.events, this.#parts.headReader)
       : outcome;
+  }
+}
+
+/** Refusals in a row of a save whose expectations, asked of the server each time, do not change. */
+class Refusals {
+  #seen = "";
+  #times = 0;
+  #since = 0;
+
+  /** Counts one of a try on `expectedHeads`. */
+  count(save: Save, expectedHeads: ExpectedHeads): number {
+    const seen = [...save.actors, ...save.expect.keys()]
+      .map((actorId) => expectedHeads.get(actorId)!.sequence).join(" ");
+    if (seen !== this.#seen) {
+      this.#seen = seen;
+      this.#times = 0;
+      this.#since = performance.now();
+    }
+    return ++this.#times;
+  }
+
+  /** Whether they are so many, over more than `patience` ms, that no deposed leader explains them. */
+  last(patience: number): boolean {
+    return this.#times >= MOST_REFUSALS && performance.now() - this.#since > patience;
   }
 }
 

@@ -18,6 +18,8 @@ export interface Attempt<Member> {
   /** What the messages hold. */
   readonly runs: readonly Run[];
   readonly actors: ReadonlySet<string>;
+  /** The save that the last of these messages names; `undefined` if there is none. */
+  readonly op: string | undefined;
 }
 
 /** What has become of tries: one of them is stored, from sequence `first` on; or none. */

@@ -9,6 +9,7 @@ import type { Publisher } from "../nats/publisher.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { isPassing, type StreamApi } from "../nats/stream_api.ts";
+import type { StreamCheck } from "../read/stream_check.ts";
 
 /** Fences that one request asks for: the server gives no more than 1,024 at once. */
 const PAGE = 1000;
@@ -23,6 +24,7 @@ const UNREADABLE = {
 export interface FenceParts {
   readonly api: StreamApi;
   readonly publisher: Publisher;
+  readonly check: StreamCheck;
   readonly nodeId: string;
   /** Which life of the node; a later one sorts behind it. */
   readonly incarnation: string;
@@ -81,6 +83,8 @@ export class Fences {
 
   /** {@linkcode Fences.read}, once. */
   async look(shard: number): Promise<FenceHolder | undefined> {
+    const due = this.#parts.check.ensure();
+    if (due !== undefined) await due;
     const standing = await this.#read(shard);
     return standing && holderIn(standing);
   }
@@ -171,7 +175,8 @@ export class Fences {
    * where nobody else has written the fence since. A try whose answer was lost is read back.
    */
   async #write(wish: FenceWrite): Promise<FenceHolder> {
-    const { api, publisher, nodeId, incarnation, requestTimeout, timeout } = this.#parts;
+    const { api, publisher, check: stream, nodeId, incarnation, requestTimeout, timeout } = this
+      .#parts;
     const { shard, what, mapVersion, state, check, signal } = wish;
     const deadline = performance.now() + timeout;
     const retry = backoff(deadline, signal);
@@ -183,6 +188,8 @@ export class Fences {
       const wasSeen = isSeen;
       isSeen = false;
       try {
+        const due = stream.ensure();
+        if (due !== undefined) await due;
         const standing = wasSeen ? this.#seen.get(shard) : await this.#read(shard);
         if (standing?.nonce === own.nonce) return holderIn(standing);
         check(standing);

@@ -77,7 +77,7 @@ export class GroupCommit {
 
   /** Brings a group to its end: stored, or back in line with what was found out. */
   async #commit(group: Batch): Promise<void> {
-    const { api, publisher, requestTimeout } = this.#parts;
+    const { api, heads, check, publisher, requestTimeout } = this.#parts;
     const tries = new Attempts<PendingSave>(this.#parts, group.expectedHeads, group.claims);
     for (const entry of group.entries) entry.tries = tries;
     const retry = this.#retry();
@@ -86,6 +86,8 @@ export class GroupCommit {
       if (live.length === 0) return;
       let cause: unknown;
       try {
+        const due = check.ensure();
+        if (due !== undefined) await due;
         if (tries.unsettled) {
           const outcome = await tries.outcome();
           if (outcome === "not-saved") return this.#leave(group);
@@ -96,8 +98,13 @@ export class GroupCommit {
         // What only proves claims may be sent again without a doubt.
         if (tried.actors.size > 0) tries.add(id, tried);
         const { deadline } = live.at(-1)!.plan;
+        const known = heads.highest;
         const outcome = await publisher.publish(messages, requestTimeout, deadline, undefined, id);
-        if (outcome.kind === "stored") return this.#store(group, tried, outcome.first);
+        if (outcome.kind === "stored") {
+          check.follow(outcome.first, known);
+          return this.#store(group, tried, outcome.first);
+        }
+        if (outcome.kind === "unknown") check.suspect();
         if (outcome.kind !== "unknown") tries.delete(id);
         if (outcome.kind !== "stale") cause = outcome.cause;
         else if (!tries.unsettled) {
@@ -110,6 +117,7 @@ export class GroupCommit {
         if (!tries.unsettled && outcome.kind === "refused") return this.#part(group, live, cause);
       } catch (error) {
         cause = error;
+        if (check.failure !== undefined) return this.#endAll(live, check.failure);
         if (!isPassing(error)) {
           return tries.unsettled ? this.#giveUp(live, cause) : this.#part(group, live, cause);
         }
@@ -166,13 +174,14 @@ export class GroupCommit {
       guards,
       subjectOf,
     );
-    return { tried: { places: lasts, runs, actors }, messages };
+    const op = runs.length > 0 ? saves.get(runs.at(-1)!)!.op : undefined;
+    return { tried: { places: lasts, runs, actors, op }, messages };
   }
 
   /** Tells all that are in a try that was stored. */
   #store(
     group: Batch,
-    { places, runs }: Attempt<PendingSave>,
+    { places, runs, op }: Attempt<PendingSave>,
     first: StreamSequence,
   ): void {
     const { heads, notifier } = this.#parts;
@@ -183,6 +192,7 @@ export class GroupCommit {
       heads.raise(actorId, group.expectedHeads.get(actorId)!, now);
     }
     raiseHeads(heads, runs, first, now);
+    if (op !== undefined) heads.mark(asStreamSequence(first + runs.length - 1), op, now);
     for (const entry of group.entries) {
       if (!places.has(entry)) {
         entry.outcome = "not-saved";
@@ -217,6 +227,13 @@ export class GroupCommit {
       else this.#waiting.end(entry, () => entry.reject(cause));
     }
     this.#leave(group);
+  }
+
+  /** Nothing can be saved any more, nor is it known what became of what was tried. */
+  #endAll(live: readonly PendingSave[], error: unknown): void {
+    for (const entry of live) {
+      if (!entry.isEnded) this.#waiting.end(entry, () => entry.reject(error));
+    }
   }
 
   #giveUp(live: readonly PendingSave[], cause: unknown): void {

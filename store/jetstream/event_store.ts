@@ -25,8 +25,9 @@ import { lastByConsumer } from "../read/deliver_last.ts";
 import type { HeadReader } from "../read/head_reader.ts";
 import type { HeadCache } from "../read/heads.ts";
 import { History } from "../read/history.ts";
-import { type LiveParts, LiveSource } from "../read/live_source.ts";
+import { LiveSource } from "../read/live_source.ts";
 import { Log } from "../read/log.ts";
+import type { ReaderParts } from "../read/pages.ts";
 import { salvage } from "../read/salvage.ts";
 import type { SavePath, SavePathFactory } from "../save/path.ts";
 import { SavePlanner } from "../save/planner.ts";
@@ -78,7 +79,7 @@ export class JetStreamEventStore implements EventStore {
   readonly #reader: HeadReader;
   readonly #planner: SavePlanner;
   readonly #path: SavePath;
-  readonly #parts: LiveParts;
+  readonly #parts: ReaderParts;
   readonly #history: History;
   readonly #log: Log;
   readonly #monitor: StoreMonitor;
@@ -94,7 +95,7 @@ export class JetStreamEventStore implements EventStore {
     detour: SavePathFactory | undefined,
   ) {
     const { namespace = "default", cacheMaxAge = 1000, codec, upcasters = {} } = options;
-    const { genesis: { shards, identity }, config: { max_msg_size: limit = -1 } } = opened;
+    const { genesis: { shards }, identity, config: { max_msg_size: limit = -1 } } = opened;
     this.namespace = namespace;
     this.stream = api.layout.stream;
     this.identity = identity;
@@ -110,7 +111,7 @@ export class JetStreamEventStore implements EventStore {
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
     const parts = partsOf(api, opened, options, this.#notifier);
-    const { heads, headReader, ends, events, queue, requestTimeout, timeout } = parts;
+    const { heads, headReader, check, ends, events, queue, requestTimeout, timeout } = parts;
     this.#heads = heads;
     this.#reader = headReader;
     this.#parts = {
@@ -119,10 +120,10 @@ export class JetStreamEventStore implements EventStore {
       timeout,
       heads,
       headReader,
+      check,
       shards: parts.shards,
       ends,
       events,
-      identity,
     };
     this.#history = new History(this.#parts);
     this.#log = new Log(this.#parts);
@@ -272,7 +273,7 @@ export class JetStreamEventStore implements EventStore {
   async getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
     if (options?.fresh !== true) {
       const head = this.#heads.getSince(actorId, performance.now() - this.#cacheMaxAge);
-      if (head !== undefined && !this.#disposed) {
+      if (head !== undefined && !this.#disposed && this.#parts.check.ensure() === undefined) {
         this.#monitor.hit();
         return head.version;
       }
@@ -334,5 +335,7 @@ export class JetStreamEventStore implements EventStore {
 
   #checkOpen(what: string): void {
     if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
+    const { failure } = this.#parts.check;
+    if (failure !== undefined) throw failure;
   }
 }

@@ -5,6 +5,7 @@ import { ensureStream, opening } from "../nats/open.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import { ApiError, type StreamApi } from "../nats/stream_api.ts";
 import { FORBIDDEN, problemsOf } from "../nats/stream_config.ts";
+import { identityOf } from "../read/stream_check.ts";
 
 const decoder = new TextDecoder();
 
@@ -22,6 +23,8 @@ export interface Genesis {
 
 /** An opened stream. */
 export interface OpenedStream {
+  /** See `EventStore.identity`: the genesis's, and the last epoch's behind a `+` if there is one. */
+  readonly identity: string;
   readonly genesis: Genesis;
   readonly config: StreamConfig;
 }
@@ -47,12 +50,15 @@ export async function openStream(api: StreamApi, wishes: StreamRequest): Promise
     const problems = problemsOf(config, { subjects, required: SAFE, forbidden: UNSAFE });
     if (problems.length > 0) throw new StreamConfigError(stream, problems);
     const genesis = await ensureGenesis(api, wishes);
+    const requestTimeout = requestTimeoutOf(wishes.timeout);
+    const epoch = await api.get({ last_by_subj: api.layout.epoch }, requestTimeout);
+    const identity = identityOf(genesis.identity, epoch);
     if (wishes.shards !== undefined && wishes.shards !== genesis.shards) {
       throw new StreamConfigError(stream, [
         `it has ${genesis.shards} shards for ever, not ${wishes.shards}`,
       ]);
     }
-    return { genesis, config };
+    return { genesis, identity, config };
   });
 }
 
@@ -99,7 +105,7 @@ function readGenesis(text: string, layout: Layout): Genesis {
     ? `its shard count is ${JSON.stringify(shards)}`
     : hash !== HASH
     ? `its shard hash is ${JSON.stringify(hash)}, and ${HASH} is what this version computes`
-    : typeof identity !== "string"
+    : typeof identity !== "string" || identity.includes("+")
     ? "it has no identity"
     : undefined;
   if (problem !== undefined) throw new StreamConfigError(layout.stream, [problem]);

@@ -1,4 +1,3 @@
-import { jsonIn } from "../base/json.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { prepareReadAll } from "../check/query.ts";
 import { StoreUnavailableError, StreamConfigError, StreamRegressedError } from "../errors.ts";
@@ -29,19 +28,13 @@ import {
 /** The shortest heartbeat that the server takes, in ms. */
 const SHORTEST_HEARTBEAT = 100;
 
-/** What subscriptions of one store share. */
-export interface LiveParts extends ReaderParts {
-  /** Tells the stream that was opened from any other of its name. */
-  readonly identity: string;
-}
-
 /**
  * The events of a stream, those that are stored and those that come, by one feed after another.
  * What keeps them whole is the place of the last one alone: each feed begins right after it, and
  * is believed only once the stream has proved to be the same one, with that event in that place.
  */
 export class LiveSource implements EventSource {
-  readonly #parts: LiveParts;
+  readonly #parts: ReaderParts;
   readonly #options: EventSubscriptionOptions;
   /**
    * Consumers that may be on the server, and how often it has to deny that: one that it did not
@@ -52,7 +45,7 @@ export class LiveSource implements EventSource {
   #making: Promise<LiveConsumer> | undefined;
 
   /** Follows what `options` ask for. */
-  constructor(parts: LiveParts, options: EventSubscriptionOptions) {
+  constructor(parts: ReaderParts, options: EventSubscriptionOptions) {
     this.#parts = parts;
     this.#options = options;
   }
@@ -68,7 +61,8 @@ export class LiveSource implements EventSource {
     return this.#persist(signal, async () => {
       const before = streamSequenceOf(first - 1);
       const needed = before > heads.highest ? before : heads.highest;
-      const reached = await this.#verify(needed, first - 1, requestTimeout, signal);
+      const position = Math.max(first - 1, positionOf(needed));
+      const reached = await this.#verify(needed, position, requestTimeout, signal);
       if (from === "now") return { after: positionOf(reached, MAX_RUN - 1), end: 0 };
       if (before === reached) await this.#checkEnd(first - 1, reached);
       const last = await api.get({ last_by_subj: this.#subjectOf(filter) }, requestTimeout);
@@ -173,21 +167,16 @@ export class LiveSource implements EventSource {
     patience: number,
     signal: AbortSignal,
   ): Promise<StreamSequence> {
-    const { api, identity, requestTimeout } = this.#parts;
-    const { stream, genesis } = api.layout;
+    const { api, check, requestTimeout } = this.#parts;
+    const { stream } = api.layout;
     for (const retry = backoff(performance.now() + patience, signal);;) {
       const reached = asStreamSequence((await api.info(requestTimeout))?.state.last_seq ?? 0);
       if (reached >= needed && reached > 0) {
-        const found = await api.get({ last_by_subj: genesis }, requestTimeout);
-        if (found !== undefined && identityIn(found) === identity) return reached;
-        throw new StreamRegressedError(
-          `stream "${stream}"`,
-          position,
-          positionOf(reached),
-          `it is another one than was opened, whose identity was ${identity}`,
-        );
+        await check.prove();
+        return reached;
       }
       if (!await retry(api.requests)) {
+        check.suspect();
         throw new StreamRegressedError(`stream "${stream}"`, position, positionOf(reached));
       }
     }
@@ -282,8 +271,4 @@ function lastPositionIn(message: StoredMessage): number {
   } catch {
     return positionOf(message.sequence);
   }
-}
-
-function identityIn({ data }: StoredMessage): unknown {
-  return (jsonIn(data) as { identity?: unknown } | null | undefined)?.identity;
 }

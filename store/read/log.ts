@@ -41,7 +41,10 @@ export class Log {
     const { actorId, category, eventTypes } = filter;
     if (actorId !== undefined && category !== undefined && categoryOf(actorId) !== category) return;
     const subject = actorId === undefined ? layout.events(category) : headReader.subjectOf(actorId);
-    const end = await unlessAborted(signal, this.#end(subject, filter));
+    const [end] = await unlessAborted(
+      signal,
+      Promise.all([this.#end(subject, filter), this.#prove("read the store")]),
+    );
     const first = streamSequenceOf(from);
     if (end < first) return;
     const isWanted = typeFilter(eventTypes);
@@ -69,6 +72,7 @@ export class Log {
    */
   async *actors(category: string | undefined): AsyncGenerator<string, void> {
     const { layout } = this.#parts.api;
+    await this.#prove("list actors");
     const unborn = new Set<string>();
     for await (const subject of this.#subjects(layout.allUnborn(category))) {
       const actorId = layout.unbornActorOf(subject);
@@ -81,6 +85,12 @@ export class Log {
         if (!unborn.has(actorId) || await this.#hasEvents(actorId)) yield actorId;
       }
     }
+  }
+
+  /** Proves that the stream is the one that was opened: no answer about many actors says so. */
+  #prove(what: string): Promise<void> {
+    const { api, check, timeout } = this.#parts;
+    return attempt(api.requests, timeout, what, () => check.prove());
   }
 
   /** Whether the actor has events, and not only receipts of commands that led to none. */
@@ -126,13 +136,14 @@ export class Log {
 
   /** The stream as a leader tells it that has all that this store was told of. */
   async #info(query?: InfoQuery): Promise<StreamInfo & { total?: number }> {
-    const { api, requestTimeout } = this.#parts;
+    const { api, check, requestTimeout } = this.#parts;
     const needed = this.#parts.heads.highest;
     for (const retry = backoff(performance.now() + requestTimeout);;) {
       const info = await api.info(requestTimeout, query);
       const reached = info?.state.last_seq ?? 0;
       if (info !== undefined && reached >= needed) return info;
       if (!await retry(api.requests)) {
+        check.suspect();
         throw new StreamRegressedError(
           `stream "${api.layout.stream}"`,
           positionOf(needed),

@@ -11,6 +11,7 @@ import type { EndReader } from "./end_reader.ts";
 import type { EventReader } from "./event_reader.ts";
 import type { HeadReader } from "./head_reader.ts";
 import type { HeadCache } from "./heads.ts";
+import type { StreamCheck } from "./stream_check.ts";
 
 /** Messages that are asked for at once, unless fewer will do. */
 const PAGE = 512;
@@ -35,6 +36,7 @@ export interface ReaderParts extends ReadParts {
   readonly shards: number;
   readonly heads: HeadCache;
   readonly headReader: HeadReader;
+  readonly check: StreamCheck;
   readonly ends: EndReader;
   readonly events: EventReader;
 }

@@ -16,6 +16,7 @@ import type { SaveReceipt } from "../options.ts";
 import type { HeadReader } from "../read/head_reader.ts";
 import type { Head, HeadCache } from "../read/heads.ts";
 import { isOf, NO_HEAD } from "../read/message_facts.ts";
+import type { StreamCheck } from "../read/stream_check.ts";
 import { checkGuards, unexplained } from "./guards.ts";
 import { type ExpectedHeads, messagesOf, type Save, subjectOfSave } from "./messages.ts";
 import { beginsAtOne, decide, isNew, outcomeOfEvents } from "./outcome.ts";
@@ -29,6 +30,7 @@ export interface CommitterParts {
   readonly api: StreamApi;
   readonly heads: HeadCache;
   readonly headReader: HeadReader;
+  readonly check: StreamCheck;
   readonly publisher: Publisher;
   /** How long one try may wait for its answer, in ms. */
   readonly requestTimeout: number;
@@ -56,7 +58,7 @@ export class Committer {
 
   /** Stores the events of `save`, all or none. */
   async commit(save: Save): Promise<SaveReceipt> {
-    const { api } = this.#parts;
+    const { api, heads, check } = this.#parts;
     const { signal } = save;
     let retry: ReturnType<typeof backoff> | undefined;
     /** The heads of tries whose outcome is unknown, and the connection's epoch at the first. */
@@ -70,6 +72,8 @@ export class Committer {
     // A save whose turn comes too late, behind others of its actor, asks the server nothing.
     while (performance.now() < save.deadline) {
       try {
+        const due = check.ensure();
+        if (due !== undefined) await unlessAborted(signal, due);
         if (unsettled !== undefined) {
           const outcome = await unlessAborted(signal, this.#outcomeOf(save, unsettled));
           if (typeof outcome === "object") return this.#stored(save, unsettled, outcome.first);
@@ -85,18 +89,26 @@ export class Committer {
           }
         }
         if (unsettled === undefined) epoch = api.requests.epoch;
+        const known = heads.highest;
         const outcome = await this.#try(save, expectedHeads);
-        if (outcome.kind === "stored") return this.#stored(save, expectedHeads, outcome.first);
+        if (outcome.kind === "stored") {
+          check.follow(outcome.first, known);
+          return this.#stored(save, expectedHeads, outcome.first);
+        }
         if (outcome.kind === "stale") {
           const outdated = !fresh;
           fresh = true;
           if (outdated) continue;
           const times = refusals.count(save, expectedHeads);
+          if (times > 1) check.suspect();
           if (times > 1) cause = unexplained(times, guards, api.requests.serverVersion);
           if (guards > 1 && refusals.last(this.#parts.requestTimeout)) break;
         } else {
           cause = outcome.cause;
-          if (outcome.kind === "unknown") unsettled = expectedHeads;
+          if (outcome.kind === "unknown") {
+            unsettled = expectedHeads;
+            check.suspect();
+          }
           if (outcome.kind === "refused" && unsettled === undefined) break;
         }
       } catch (error) {
@@ -190,6 +202,7 @@ export class Committer {
     const { heads } = this.#parts;
     const now = performance.now();
     const last = raiseHeads(heads, save.runs, first, now);
+    heads.mark(asStreamSequence(first + Math.max(0, save.runs.length - 1)), save.op, now);
     for (const actorId of save.expect.keys()) {
       if (!save.actors.includes(actorId)) heads.raise(actorId, expectedHeads.get(actorId)!, now);
     }
@@ -222,6 +235,9 @@ export class Committer {
 
   /** The outcome as its owner means it: who saved the same events again has saved them. */
   async #outcomeFor(save: Save, expectedHeads: ExpectedHeads): Promise<SaveOutcome> {
+    // Another stream shows nothing of what became of the save.
+    const due = this.#parts.check.ensure();
+    if (due !== undefined) await due;
     const outcome = await this.#outcomeOf(save, expectedHeads);
     return outcome === "not-saved"
       ? await outcomeOfEvents(save.events, this.#parts.headReader)

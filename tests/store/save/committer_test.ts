@@ -54,18 +54,26 @@ function commit(upTo: number, last: number): Promise<unknown> {
         const headers = { status: "", keys: () => keys, get: (name: string) => fields[name] };
         return { data: new Uint8Array(), subject: "", headers };
       };
-      take(part(["Nats-Sequence: " + last, "Nats-Subject: a", "Nats-Last-Sequence: 0"]));
+      take(
+        part([
+          "Nats-Stream: S",
+          "Nats-Sequence: " + last,
+          "Nats-Subject: a",
+          "Nats-Last-Sequence: 0",
+        ]),
+      );
       const end = part(["Nats-Last-Sequence: " + last, "Nats-UpTo-Sequence: " + upTo]);
       end.headers.status = "204 EOB";
       take(end);
       return Promise.resolve();
     },
   };
-  const api = { requests, direct: "direct", layout: { genesis: "genesis" } };
+  const api = { requests, direct: "direct", layout: { genesis: "genesis", stream: "S" } };
   const parts = {
     api,
     heads: new HeadCache(9),
     headReader: reader,
+    check: { ensure: () => undefined, suspect: () => {} },
     publisher,
     pause: 10,
     markerOf: () => "m",

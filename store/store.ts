@@ -99,7 +99,7 @@ export interface EventStore extends AsyncDisposable {
    * Reads the whole store in its one order, in constant memory, up to its end at the time when
    * the read begins. Sequences have gaps that mean nothing.
    *
-   * @throws {CorruptEventError} A stored message is not an event.
+   * @throws {CorruptEventError} A stored message is not an event, or messages before it are lost.
    */
   readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent>;
 
@@ -110,7 +110,8 @@ export interface EventStore extends AsyncDisposable {
    * @typeParam E The events of the store, as the caller declares them; nothing checks this.
    * @throws {StreamRegressedError} When iterated: `from` lies more than one past the end of the
    * store, or the stream was restored, truncated or replaced since it was opened.
-   * @throws {CorruptEventError} When iterated: a stored message is not an event.
+   * @throws {CorruptEventError} When iterated: a stored message is not an event, or messages before
+   * it are lost.
    * @throws {StreamConfigError} When iterated: the stream takes no further subscription. Each takes
    * a consumer of the server, which allows 1,000 of a stream unless it is configured otherwise.
    * @throws {RangeError} When iterated: `from` is not a sequence, or the filter is impossible.
@@ -168,7 +169,8 @@ export interface EventStoreOptions {
  * It reads a bounded number of events ahead, however slow its reader is, and waits for as long
  * as the server is out of reach. It ends quietly on `break`, on its `signal`, on disposal, and
  * on disposal of the store. It also ends when it throws, for example `CorruptEventError` (to pass
- * over it, subscribe again from its `sequence` + 1) or `StreamRegressedError`.
+ * over it, subscribe again from its `sequence` + 1, or from its `sequence` if messages before it are
+ * lost) or `StreamRegressedError`.
  */
 export interface EventSubscription<E extends Event = Event>
   extends AsyncIterable<E & RecordedEvent>, AsyncDisposable {

@@ -121,6 +121,7 @@ export class JetStreamEventStore implements EventStore {
       heads,
       headReader,
       check,
+      losses: opened.losses,
       shards: parts.shards,
       ends,
       events,
@@ -140,7 +141,8 @@ export class JetStreamEventStore implements EventStore {
    * stands is verified and never changed. The connection stays the caller's to close.
    *
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
-   * @throws {StreamConfigError} The stream would lose events, or has other shards than asked.
+   * @throws {StreamConfigError} The stream would lose events, has lost more than `acceptedLosses`, or
+   * has other shards than asked.
    * @throws {StoreUnavailableError} JetStream does not answer.
    * @throws {RangeError} An option is out of its range.
    */
@@ -160,13 +162,14 @@ export class JetStreamEventStore implements EventStore {
     options: JetStreamEventStoreOptions,
     detour?: SavePathFactory,
   ): Promise<JetStreamEventStore> {
-    const { namespace = "default", replicas = 1, shards, timeout = 10_000 } = options;
+    const { namespace = "default", replicas = 1, shards, timeout = 10_000, acceptedLosses } =
+      options;
     const layout = new Layout(namespace);
     checkOptions(options);
     const requests = openRequests(connection);
     try {
       const api = new StreamApi(requests, layout, "$JS.API");
-      const opened = await openStream(api, { replicas, shards, timeout });
+      const opened = await openStream(api, { replicas, shards, timeout, acceptedLosses });
       return new JetStreamEventStore(connection, api, opened, options, detour);
     } catch (error) {
       requests.close();

@@ -5,6 +5,7 @@ import { ensureStream, opening } from "../nats/open.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import { ApiError, type StreamApi } from "../nats/stream_api.ts";
 import { FORBIDDEN, problemsOf } from "../nats/stream_config.ts";
+import { holesIn, listHoles, Losses, lostIn } from "../read/losses.ts";
 import { identityOf } from "../read/stream_check.ts";
 
 const decoder = new TextDecoder();
@@ -27,6 +28,7 @@ export interface OpenedStream {
   readonly identity: string;
   readonly genesis: Genesis;
   readonly config: StreamConfig;
+  readonly losses: Losses;
 }
 
 /** What is asked of a stream. */
@@ -34,6 +36,8 @@ export interface StreamRequest {
   readonly replicas: number;
   readonly shards: number | undefined;
   readonly timeout: number;
+  /** Messages that it may have lost. @default {0} */
+  readonly acceptedLosses?: number | undefined;
 }
 
 /**
@@ -58,8 +62,27 @@ export async function openStream(api: StreamApi, wishes: StreamRequest): Promise
         `it has ${genesis.shards} shards for ever, not ${wishes.shards}`,
       ]);
     }
-    return { genesis, identity, config };
+    return { genesis, identity, config, losses: await lossesOf(api, wishes) };
   });
+}
+
+/** What the stream has lost until now. */
+async function lossesOf(
+  api: StreamApi,
+  { timeout, acceptedLosses = 0 }: StreamRequest,
+): Promise<Losses> {
+  const requestTimeout = requestTimeoutOf(timeout);
+  const info = await api.info(requestTimeout);
+  const lost = info === undefined ? 0 : lostIn(info.state);
+  const holes = info === undefined ? [] : await holesIn(api, info.state, requestTimeout);
+  if (lost <= acceptedLosses) return new Losses(api, holes, lost, requestTimeout);
+  throw new StreamConfigError(api.layout.stream, [
+    `it has lost ${lost} of its messages (stream sequences ${
+      listHoles(holes)
+    }), by a limit that was ` +
+    `set for a while or on a damaged disk; find out what they were, and open it with ` +
+    `acceptedLosses: ${lost} to read what is left, or to go on without them`,
+  ]);
 }
 
 async function ensureGenesis(api: StreamApi, wishes: StreamRequest): Promise<Genesis> {
@@ -85,6 +108,14 @@ async function ensureGenesis(api: StreamApi, wishes: StreamRequest): Promise<Gen
   const first = await api.get({ seq: state.first_seq, next_by_subj: ">" }, requestTimeout);
   if (first === undefined || first.subject === layout.genesis) {
     throw new ApiError({ code: 503, description: "others make the stream at the moment" });
+  }
+  if (state.first_seq > 1) {
+    throw new StreamConfigError(layout.stream, [
+      `it has lost its first messages, up to stream sequence ${
+        state.first_seq - 1
+      }, and with them ` +
+      "what says what it is: a limit was set for a while, or a disk was damaged; restore a backup",
+    ]);
   }
   throw new StreamConfigError(layout.stream, [
     "it holds messages, yet none that says what it is: it was not made by this library",

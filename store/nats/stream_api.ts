@@ -42,12 +42,14 @@ export interface StreamNames {
   readonly stream: string;
 }
 
-/** Asks for the stream's subjects too, a page at a time. */
+/** Asks for more: for the stream's subjects, a page at a time, or for what is lost. */
 export interface InfoQuery {
   /** Which subjects. */
   readonly subjects_filter?: string;
   /** How many of them to skip. */
   readonly offset?: number;
+  /** Asks for the sequences that are lost. */
+  readonly deleted_details?: boolean;
 }
 
 /** The JetStream API of one stream. */

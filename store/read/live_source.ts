@@ -16,6 +16,7 @@ import type { StoredMessage } from "../nats/stored_message.ts";
 import { ApiError, isPassing, ServerCode } from "../nats/stream_api.ts";
 import type { EventFilter, EventSubscriptionOptions } from "../options.ts";
 import type { ReaderParts } from "./pages.ts";
+import type { LossReader } from "./losses.ts";
 import { openRunFrom, typeFilter } from "./run_filter.ts";
 import { StoredRun } from "./stored_run.ts";
 import {
@@ -77,6 +78,8 @@ export class LiveSource implements EventSource {
   ): AsyncGenerator<Iterable<Followed | Promise<Followed>>, void> {
     const isWanted = matcher(this.#options.filter);
     const begin = asStreamSequence(Math.max(0, streamSequenceOf(after + 1) - 1));
+    const { losses } = this.#parts;
+    const complete = losses.follow(begin, this.#options.filter?.actorId !== undefined);
     let last: StoredMessage | undefined;
     try {
       for (let retry = forever(signal);;) {
@@ -86,7 +89,8 @@ export class LiveSource implements EventSource {
             const messages = await unlessAborted(signal, consumer.next());
             retry = forever(signal);
             last = messages.at(-1);
-            yield this.#followed(messages, after, isWanted);
+            losses.glance();
+            yield this.#followed(messages, after, isWanted, complete);
           }
         } catch (error) {
           if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw this.#told(error);
@@ -103,12 +107,14 @@ export class LiveSource implements EventSource {
     messages: readonly StoredMessage[],
     after: number,
     isWanted: (run: StoredRun, index: number) => boolean,
+    complete: LossReader,
   ): Generator<Followed | Promise<Followed>, void> {
     const { events } = this.#parts;
     for (const message of messages) {
       const opened = openRunFrom(this.#parts, message, after + 1);
       if (opened === undefined) continue;
       const { run, actorId } = opened;
+      complete.take(run, actorId);
       if (run.count === 0) yield { sequence: run.positionAt(0), event: undefined };
       for (let at = 0; at < run.count; at++) {
         const sequence = run.positionAt(at);
@@ -167,12 +173,13 @@ export class LiveSource implements EventSource {
     patience: number,
     signal: AbortSignal,
   ): Promise<StreamSequence> {
-    const { api, check, requestTimeout } = this.#parts;
+    const { api, check, losses, requestTimeout } = this.#parts;
     const { stream } = api.layout;
     for (const retry = backoff(performance.now() + patience, signal);;) {
-      const reached = asStreamSequence((await api.info(requestTimeout))?.state.last_seq ?? 0);
+      const info = await api.info(requestTimeout);
+      const reached = asStreamSequence(info?.state.last_seq ?? 0);
       if (reached >= needed && reached > 0) {
-        await check.prove();
+        await Promise.all([check.prove(), losses.see(info!.state)]);
         return reached;
       }
       if (!await retry(api.requests)) {

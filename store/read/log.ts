@@ -37,23 +37,25 @@ export class Log {
     signal: AbortSignal | undefined,
     count: () => void,
   ): AsyncGenerator<RecordedEvent, void> {
-    const { headReader, events, api: { layout } } = this.#parts;
+    const { headReader, events, losses, api: { layout } } = this.#parts;
     const { actorId, category, eventTypes } = filter;
     if (actorId !== undefined && category !== undefined && categoryOf(actorId) !== category) return;
     const subject = actorId === undefined ? layout.events(category) : headReader.subjectOf(actorId);
     const [end] = await unlessAborted(
       signal,
-      Promise.all([this.#end(subject, filter), this.#prove("read the store")]),
+      Promise.all([this.#end(subject, filter), this.#prove("read the store"), this.#look()]),
     );
     const first = streamSequenceOf(from);
     if (end < first) return;
     const isWanted = typeFilter(eventTypes);
     const after = asStreamSequence(Math.max(0, first - 1));
+    const complete = losses.follow(after, actorId !== undefined);
     for await (const page of readPages(this.#parts, { subject, after, end, signal })) {
       for (const message of page) {
         const opened = openRunFrom(this.#parts, message, from);
         if (opened === undefined) continue;
         const { run, actorId } = opened;
+        complete.take(run, actorId);
         for (let at = 0; at < run.count; at++) {
           if (run.positionAt(at) < from || !isWanted(run, at)) continue;
           const event = await unlessAborted(signal, events.eventAt(run, at, actorId));
@@ -63,6 +65,9 @@ export class Log {
         }
       }
     }
+    // What was lost meanwhile may have been passed over.
+    await unlessAborted(signal, this.#look());
+    if (actorId === undefined) losses.follow(after, false).end(end);
     signal?.throwIfAborted();
   }
 
@@ -91,6 +96,12 @@ export class Log {
   #prove(what: string): Promise<void> {
     const { api, check, timeout } = this.#parts;
     return attempt(api.requests, timeout, what, () => check.prove());
+  }
+
+  /** Asks what is lost. */
+  #look(): Promise<void> {
+    const { api, losses, timeout } = this.#parts;
+    return attempt(api.requests, timeout, "read the store", () => losses.look());
   }
 
   /** Whether the actor has events, and not only receipts of commands that led to none. */

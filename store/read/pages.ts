@@ -11,6 +11,7 @@ import type { EndReader } from "./end_reader.ts";
 import type { EventReader } from "./event_reader.ts";
 import type { HeadReader } from "./head_reader.ts";
 import type { HeadCache } from "./heads.ts";
+import type { Losses } from "./losses.ts";
 import type { StreamCheck } from "./stream_check.ts";
 
 /** Messages that are asked for at once, unless fewer will do. */
@@ -37,6 +38,7 @@ export interface ReaderParts extends ReadParts {
   readonly heads: HeadCache;
   readonly headReader: HeadReader;
   readonly check: StreamCheck;
+  readonly losses: Losses;
   readonly ends: EndReader;
   readonly events: EventReader;
 }

@@ -130,7 +130,10 @@ export class StreamCheck {
         ]);
         if (genesis !== undefined) this.#checkGenesis(genesis);
         // An answer that falls short may be of a leader that was elected or deposed just now.
-        const moved = landmarks.findIndex(({ op }, at) => found[at]?.header(OP) !== op);
+        // An older one that is missing left a hole, which readers report; the last one is no hole.
+        const moved = landmarks.findIndex(({ op }, at) =>
+          found[at] === undefined ? at === landmarks.length - 1 : found[at].header(OP) !== op
+        );
         const problem = this.#problemOf(genesis, last, landmarks[moved], found[moved]);
         if (problem === undefined) break;
         if (await retry(requests)) continue;

@@ -88,10 +88,9 @@ export class EndReader {
 
   #ask(query: EndQuery, needed: StreamSequence): Promise<Answer> {
     if (isPattern(query.subject)) return this.#askForMany(query, needed);
-    // Alone, the one replica is the leader, and its answer has the genesis too.
-    return query.latest && this.#replicated
-      ? this.#askLeader(query, needed)
-      : this.#askNearest(query, needed);
+    // Alone, the one replica is the leader; a store that was told of nothing takes its answer as it is.
+    const leads = query.latest && (this.#replicated || needed === 0);
+    return leads ? this.#askLeader(query, needed) : this.#askNearest(query, needed);
   }
 
   /** The leader; where its answer may be no proof, the nearest replica at the same time. */

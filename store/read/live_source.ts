@@ -138,7 +138,7 @@ export class LiveSource implements EventSource {
     last: StoredMessage | undefined,
     signal: AbortSignal,
   ): Promise<LiveConsumer> {
-    const { api, heads, requestTimeout, timeout } = this.#parts;
+    const { api, heads, check, requestTimeout, timeout } = this.#parts;
     const { filter = {} } = this.#options;
     return this.#persist(signal, async () => {
       await this.#discard();
@@ -160,13 +160,14 @@ export class LiveSource implements EventSource {
       // Only now: what the consumer stands on cannot be exchanged any more without its end.
       const needed = after > heads.highest ? after : heads.highest;
       await this.#verify(needed, positionOf(needed), timeout, signal);
+      await check.prove();
       if (last !== undefined) await this.#find(last);
       if (feed !== undefined) return feed;
       throw new ApiError({ code: 503, description: "the stream was out of reach for a moment" });
     });
   }
 
-  /** Proves that the stream is the one that was opened and has come to `needed`; gives its end. */
+  /** Proves that the stream has come to `needed`; gives its end. */
   async #verify(
     needed: StreamSequence,
     position: number,
@@ -179,7 +180,7 @@ export class LiveSource implements EventSource {
       const info = await api.info(requestTimeout);
       const reached = asStreamSequence(info?.state.last_seq ?? 0);
       if (reached >= needed && reached > 0) {
-        await Promise.all([check.prove(), losses.see(info!.state)]);
+        await losses.see(info!.state);
         return reached;
       }
       if (!await retry(api.requests)) {

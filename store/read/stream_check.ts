@@ -137,8 +137,10 @@ export class StreamCheck {
         const problem = this.#problemOf(genesis, last, landmarks[moved], found[moved]);
         if (problem === undefined) break;
         if (await retry(requests)) continue;
-        const position = positionOf(landmarks[moved]?.sequence ?? asStreamSequence(1));
-        throw this.#fail(position, position - 1, problem);
+        const sequence = landmarks[moved]?.sequence ?? asStreamSequence(1);
+        const reached = (await api.info(requestTimeout))?.state.last_seq ?? 0;
+        const actual = asStreamSequence(Math.min(reached, sequence - 1));
+        throw this.#fail(positionOf(sequence), positionOf(actual), problem);
       }
     } catch (error) {
       this.#isSuspect = true;

@@ -311,9 +311,9 @@ natsTest("A stream that lost its tail is told by a store that remembers", async 
     namespace: scene.namespace,
   });
   assertEquals((await cold.getEvents("order-1")).length, 2);
-  // The stream grows past what was lost: the actor's own history still tells.
+  // The stream grows past what was lost: the store that knew of it does nothing any more.
   await cold.saveEvents([fact("order-2", 2), fact("order-2", 3)]);
-  assertEquals((await store.getEvents("order-2")).length, 3);
+  await regression(() => store.getEvents("order-2"));
   await regression(() => store.getEvents("order-1"));
   await regression(() => store.saveEvent(fact("order-1", 4)));
 });

@@ -1,10 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { NatsConnection } from "@nats-io/transport-node";
-import {
-  positionOf,
-  type StreamSequence,
-  streamSequenceOf,
-} from "../../../store/format/position.ts";
+import { type StreamSequence, streamSequenceOf } from "../../../store/format/position.ts";
 import { type Event, isAetherError, JetStreamEventStore } from "../../../store/mod.ts";
 import { fact } from "../../support/fault.ts";
 import { clusterTest, natsTest, type Scene } from "../../support/fixture.ts";

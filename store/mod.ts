@@ -121,3 +121,11 @@ export type {
 } from "./store.ts";
 export type { LookupCounts, SaveCounts, StoreLatency, StoreMetrics } from "./telemetry/metrics.ts";
 export type { Upcaster, Upcasters } from "./upcast.ts";
+export type {
+  VerifyEvolution,
+  VerifyOptions,
+  VerifyProjection,
+  VerifySnapshots,
+} from "./verify/options.ts";
+export type { VerifyProblem, VerifyProgress, VerifyReport, VerifyRule } from "./verify/report.ts";
+export { verify } from "./verify/verify.ts";

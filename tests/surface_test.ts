@@ -103,6 +103,14 @@ const STORE = [
   "UnsupportedServerError",
   "Upcaster",
   "Upcasters",
+  "VerifyEvolution",
+  "VerifyOptions",
+  "VerifyProblem",
+  "VerifyProgress",
+  "VerifyProjection",
+  "VerifyReport",
+  "VerifyRule",
+  "VerifySnapshots",
   "VersionConflictError",
   "appendEvents",
   "causedBy",
@@ -112,6 +120,7 @@ const STORE = [
   "rehydrate",
   "snapshotEvery",
   "streamSequenceOf",
+  "verify",
 ];
 
 const BUS = [

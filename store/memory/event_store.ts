@@ -55,6 +55,15 @@ export interface InMemoryEventStoreOptions extends EventStoreOptions {
   readonly maxBytes?: number;
 }
 
+/** What a store in memory keeps, and how it reads that. */
+export interface MemoryParts {
+  readonly log: MemoryLog;
+  readonly decoder: EventDecoder;
+}
+
+/** The parts of a store in memory; not for users. */
+export let memoryPartsOf: (store: InMemoryEventStore) => MemoryParts;
+
 /**
  * An {@linkcode EventStore} in memory: quick, gone with the process. It accepts and refuses
  * just what the JetStream one does, so that a test on it tells the truth.
@@ -82,6 +91,10 @@ export class InMemoryEventStore implements EventStore {
   readonly #decoder: EventDecoder;
   #saves = 0;
   #disposed = false;
+
+  static {
+    memoryPartsOf = (store) => ({ log: store.#log, decoder: store.#decoder });
+  }
 
   /** Begins empty. */
   constructor(options: InMemoryEventStoreOptions = {}) {

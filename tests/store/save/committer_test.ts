@@ -17,6 +17,7 @@ function message(actorId: string, sequence: number, op = "other"): StoredMessage
     text: "",
     time: "",
     header,
+    headerNames: () => [],
   };
 }
 

@@ -53,9 +53,9 @@ export class CommitCheck {
 
   /** Takes the next message of the stream, and its run if it has events. */
   see(message: StoredMessage, run: StoredRun | undefined, actorId: string | undefined): void {
-    const isSound = this.#seeBatch(message);
-    if (isSound) this.#seeCommit(message, run, actorId);
-    else this.#open = undefined;
+    // What is torn is told once, not for each part that is left.
+    const isTold = !this.#seeBatch(message);
+    this.#seeCommit(message, run, actorId, isTold);
     this.#mayJoin = false;
   }
 
@@ -92,7 +92,7 @@ export class CommitCheck {
     this.#findings.add(
       RULE,
       { sequence },
-      `message ${sequence} is the ${number}th of an atomic batch, and the ones before it are not ` +
+      `message ${sequence} is number ${number} of an atomic batch, and the ones before it are not ` +
         "stored right before it",
     );
     return false;
@@ -114,8 +114,9 @@ export class CommitCheck {
     { sequence }: StoredMessage,
     run: StoredRun | undefined,
     actorId: string | undefined,
+    isTold: boolean,
   ): void {
-    const open = this.#open;
+    const open = isTold ? undefined : this.#open;
     this.#open = undefined;
     if (run === undefined || actorId === undefined) {
       if (open !== undefined) this.#reportOpen(open, `message ${sequence} follows`);
@@ -128,7 +129,7 @@ export class CommitCheck {
     if (open !== undefined && !isNext) {
       const what = `message ${sequence} has event ${index + 1} of ${count} of save "${op}"`;
       this.#reportOpen(open, what);
-    } else if (open === undefined && index > 0 && !this.#mayJoin) {
+    } else if (open === undefined && index > 0 && !this.#mayJoin && !isTold) {
       this.#findings.add(
         RULE,
         { sequence, actorId },

@@ -17,6 +17,7 @@ import {
 } from "../../store/mod.ts";
 import type { NatsServer } from "../../tools/nats_server.ts";
 import { type LoggedMessage, messagesOf } from "./jetstream_api.ts";
+import { assertVerified, namespaceOf } from "./verified.ts";
 
 /** How a call of `saveEvents` ended. */
 export interface Outcome {
@@ -90,13 +91,19 @@ export async function forgotten(server: NatsServer, cid: number | undefined): Pr
 
 /**
  * All events of `stream` in its order, by the leader's word. A batch that the server is just
- * storing is waited for: a publish that must fail is answered behind it.
+ * storing is waited for: a publish that must fail is answered behind it. What is stored has to keep
+ * all rules of the format, except where a control has taken a guard off.
  */
-export async function storedIn(connection: NatsConnection, stream: string): Promise<Stored[]> {
+export async function storedIn(
+  connection: NatsConnection,
+  stream: string,
+  { guarded = true }: { readonly guarded?: boolean } = {},
+): Promise<Stored[]> {
   const barrier = headers();
   barrier.set("Nats-Expected-Last-Subject-Sequence", String(Number.MAX_SAFE_INTEGER));
   const subject = `aether.${stream.slice("AETHER_".length)}.commit.0`;
   await connection.request(subject, "", { headers: barrier, timeout: 10_000 });
+  if (guarded) await assertVerified(connection, namespaceOf(stream));
   return (await messagesOf(connection, stream))
     .filter((message) => /^aether\.[^.]+\.event\./.test(message.subject))
     .flatMap((message) => eventsOf(message));

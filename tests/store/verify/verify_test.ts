@@ -13,7 +13,7 @@ import { fact } from "../../support/fault.ts";
 import { natsTest } from "../../support/fixture.ts";
 import { api } from "../../support/jetstream_api.ts";
 import { storeTest } from "../../support/stores.ts";
-import { assertSound, Damaged, damageTest, facts } from "./bed.ts";
+import { assertSound, type Damaged, damageTest, facts } from "./bed.ts";
 
 /** A stream of some actors, commits over several messages, and problems of several rules. */
 async function damagedStream(damaged: Damaged): Promise<void> {

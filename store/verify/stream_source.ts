@@ -69,7 +69,7 @@ export class StreamSource implements VerifySource {
     }
   }
 
-  /** See {@linkcode VerifySource.missed}; by the leader's word. */
+  /** See {@linkcode VerifySource.missed}; as the leader has them. */
   async *missed(first: StreamSequence, last: StreamSequence): AsyncGenerator<StoredMessage, void> {
     for (let from: number = first; from <= last;) {
       const message = await this.#next(EVERYTHING, from);

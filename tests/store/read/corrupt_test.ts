@@ -7,7 +7,7 @@ import {
   type StreamRegressedError,
 } from "../../../store/mod.ts";
 import { Layout } from "../../../store/format/layout.ts";
-import { fact } from "../../support/fault.ts";
+import { fact, facts, storeApart } from "../../support/fault.ts";
 import { natsTest, type Scene } from "../../support/fixture.ts";
 
 /** What a message on an actor's subject says. */
@@ -34,15 +34,15 @@ class Forger {
     return new Layout(namespace).event(actorId, shards);
   }
 
-  /** Writes a message without any header; gives its sequence. */
+  /** Writes a message without any header; gives the position of what should be there. */
   async scribble(actorId: string, body: string): Promise<number> {
     const answer = await this.#connection.request(this.subjectOf(actorId), body, {
       timeout: 5_000,
     });
-    return answer.json<{ seq: number }>().seq;
+    return answer.json<{ seq: number }>().seq * 256;
   }
 
-  /** Writes what looks like an event but for what is forged; gives its sequence. */
+  /** Writes what looks like an event but for what is forged; gives its position. */
   async forge({ actorId, version, previous, body, without }: Forgery): Promise<number> {
     const event = fact(actorId, version);
     const fields = headers();
@@ -58,7 +58,7 @@ class Forger {
       body ?? JSON.stringify(event),
       { headers: fields, timeout: 5_000 },
     );
-    return answer.json<{ seq: number }>().seq;
+    return answer.json<{ seq: number }>().seq * 256;
   }
 }
 
@@ -191,7 +191,7 @@ natsTest("A missing middle is told with the place behind it", async (scene) => {
   const sequence = await forger.forge({ actorId, version: 5, previous: 4 });
   const error = await corruptionOf(() => store.getEvents(actorId));
   assertEquals(error.sequence, sequence);
-  assertMatch(error.message, /follows on version 4, but version 2 is what stands before it/);
+  assertMatch(error.message, /follows on version 4, but version 2 is stored before it/);
   await corruptionOf(() => store.getEvents(actorId, 2));
   // A gap that the writer has left itself is none: version 5 follows on version 2.
   await store.saveEvents([fact("order-2", 1), fact("order-2", 2)]);
@@ -210,20 +210,22 @@ natsTest("A version that does not grow is told with its place", async (scene) =>
   for (const from of [0, 1, 2]) {
     const error = await corruptionOf(() => cold.getEvents("order-1", from));
     assertEquals(error.sequence, sequence, `Read from version ${from}`);
-    assertMatch(error.message, /version 2 of "order-1" stands behind version 3/);
+    assertMatch(error.message, /version 2 of "order-1" follows version 3/);
   }
 });
 
 natsTest("A message lost on its way to a reader is no corruption", async (scene) => {
   const { store } = await open(scene);
   await using _ = store;
-  await store.saveEvents(Array.from({ length: 20 }, (_, at) => fact("order-1", at + 1)));
+  await storeApart(await scene.connect(), store, facts("order-1", 1, 10));
+  await store.saveEvents(facts("order-1", 11, 5));
+  await store.saveEvents(facts("order-1", 16, 5));
   const proxy = scene.proxy();
   await using reader = await JetStreamEventStore.open(
     await scene.connect({ servers: proxy.url }),
     { namespace: scene.namespace },
   );
-  for (const lost of ["1", "7", "20"]) {
+  for (const lost of ["1", "7", "15", "20"]) {
     const meal = proxy.eatFromServer(
       (frame) =>
         frame.headers?.get("Aether-Version") === lost && frame.headers.has("Nats-Num-Pending"),
@@ -242,9 +244,10 @@ natsTest("A missing middle is told where a long history is read from there", asy
   const { store, forger } = await open(scene);
   const actorId = "order-1";
   await using _ = store;
-  await store.saveEvents(Array.from({ length: 600 }, (_, at) => fact(actorId, at + 1)));
+  const connection = await scene.connect();
+  await storeApart(connection, store, facts(actorId, 1, 600));
   const sequence = await forger.forge({ actorId, version: 603, previous: 602 });
-  await store.saveEvents(Array.from({ length: 600 }, (_, at) => fact(actorId, at + 604)));
+  await storeApart(connection, store, facts(actorId, 604, 600));
   await using cold = await JetStreamEventStore.open(await scene.connect(), {
     namespace: scene.namespace,
   });

@@ -71,6 +71,8 @@ function commit(upTo: number, last: number): Promise<unknown> {
     version: 2,
     eventType: "A",
     schema: 1,
+    timestamp: "",
+    metadata: undefined,
     body: new Uint8Array(),
   }];
   return committer.commit({

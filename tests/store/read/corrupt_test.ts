@@ -183,6 +183,50 @@ natsTest("Garbage as an actor's only message: a first save says where it is", as
   }
 });
 
+natsTest("Garbage among the events of one message is told with its place", async (scene) => {
+  const { store, forger } = await open(scene);
+  await using _ = store;
+  const connection = await scene.connect();
+  await store.saveEvent(fact("order-1", 1));
+  const events = facts("order-1", 2, 4);
+  const bodies = events.map((event) => `${JSON.stringify(event)}\n`);
+  bodies[2] = "{]\n";
+  const list = (values: readonly (string | number)[]) => values.join(" ");
+  const fields = headers();
+  fields.set("Aether-Op", crypto.randomUUID());
+  fields.set("Aether-Id", list(events.map(({ id }) => id)));
+  fields.set("Aether-Type", list(events.map(({ eventType }) => eventType)));
+  fields.set("Aether-Version", "5");
+  fields.set("Aether-Previous", "1");
+  fields.set("Aether-Count", "4");
+  fields.set("Aether-Sizes", list(bodies.map(({ length }) => length)));
+  const subject = forger.subjectOf("order-1");
+  const options = { headers: fields, timeout: 5_000 };
+  const answer = await connection.request(subject, bodies.join(""), options);
+  const sequence = answer.json<{ seq: number }>().seq * 256 + 2;
+  await store.saveEvent(fact("order-1", 6));
+  const ways = [
+    () => store.getEvents("order-1"),
+    () => store.getEvents("order-1", 3),
+    () => Array.fromAsync(store.readEvents("order-1", { direction: "backwards" })),
+    () => Array.fromAsync(store.readAll({ from: sequence })),
+    () => store.subscribe({ from: sequence })[Symbol.asyncIterator]().next(),
+  ];
+  for (const work of ways) {
+    const error = await corruptionOf(work);
+    assertEquals(error.sequence, sequence);
+    assertMatch(error.message, /its body is not JSON in UTF-8/);
+  }
+  assertEquals((await store.getEvents("order-1", 5)).map(({ version }) => version), [5, 6]);
+  const rest = await Array.fromAsync(store.readAll({ from: sequence + 1 }));
+  assertEquals(rest.map(({ version }) => version), [5, 6]);
+  const salvaged = await store.getEventsWithErrors("order-1");
+  assertEquals(salvaged.events.map(({ version }) => version), [1, 2, 3, 5, 6]);
+  assertEquals(salvaged.errors.map((error) => error.sequence), [sequence]);
+  // What is looked up by headers needs no body.
+  assertEquals((await store.saveEvents(events)).duplicate, true);
+});
+
 natsTest("A missing middle is told with the place behind it", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;

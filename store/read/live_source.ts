@@ -67,8 +67,11 @@ export class LiveSource implements EventSource {
     });
     return this.#persist(signal, async () => {
       const before = messageSequenceOf(first - 1);
-      const needed = before > heads.highest ? before : heads.highest;
-      const reached = await this.#verify(needed, first - 1, requestTimeout, signal);
+      const { highest } = heads;
+      const [needed, position] = before >= highest
+        ? [before, first - 1]
+        : [highest, positionOf(highest)];
+      const reached = await this.#verify(needed, position, requestTimeout, signal);
       if (from === "now") return { after: positionOf(reached, MAX_RUN - 1), end: 0 };
       if (before === reached) await this.#checkEnd(first - 1, reached);
       const last = await api.get({ last_by_subj: this.#subjectOf(filter) }, requestTimeout);

@@ -187,7 +187,7 @@ control("throws at once instead of rejecting", (options) =>
       if (events.length === 0) throw new RangeError("Cannot save events: there are none");
       return super.saveEvents(events, more);
     }
-  }(options), ["an empty batch and one of over 1,000 are RangeErrors, and store nothing"]);
+  }(options), ["an empty batch and one of over 1,000 messages are RangeErrors, and store nothing"]);
 
 control("forgets that ids may be patterns", (options) =>
   new class extends InMemoryEventStore {

@@ -34,6 +34,7 @@ function all(module: typeof errors): errors.AetherError[] {
     new module.CommandAlreadyHandledError("c-1", { sequence: 9, duplicate: false }),
     new module.CommandFailedError("c-1", "a", "n", { name: "RangeError", message: "no" }),
     new module.CommandOutcomeUnknownError("c-1", "a"),
+    new module.CommandRefusedError("c-1", "a", { name: "RangeError", message: "no" }),
     new module.NodeReplacedError("a", "1", "2"),
   ];
 }

@@ -70,7 +70,7 @@ export async function exampleMessages(scene: Scene): Promise<RawMessage[]> {
     ],
     { expect: [{ actorId: "user-4", version: 0 }] },
   );
-  const order = await log.endOf("order-1");
+  const order = (await log.search("order-1")).end;
   const refused = { refused: "too late" };
   await log.record({ actorId: "order-1", commandId: "c-7", end: order, outcome: refused });
   const nobody = { version: 0, sequence: 0 };

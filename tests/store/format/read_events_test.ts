@@ -97,7 +97,7 @@ natsTest(
     });
     const log = commandLogOf(store)!;
     const record = async (actorId: string, commandId: string, outcome: unknown) =>
-      await log.record({ actorId, commandId, end: await log.endOf(actorId), outcome });
+      await log.record({ actorId, commandId, end: (await log.search(actorId)).end, outcome });
     const save = (events: Event[], options: InnerSaveOptions = {}) =>
       store.saveEvents(events, options);
 

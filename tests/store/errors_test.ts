@@ -105,6 +105,7 @@ Deno.test("messages name the failure and the present state", () => {
     'Cannot handle command "c-1" of "a": no',
     'Cannot tell whether command "c-1" of "a" was handled: no answer came in time; send it again ' +
     "under the same commandId",
+    'Cannot execute command "c-1" on "a": it was refused before, and the refusal is final: no',
     'Cannot take part as node "a": another process has joined by that name since; give every ' +
     "process a name of its own",
   ]);

@@ -1,4 +1,5 @@
 import { shardOf } from "../actor.ts";
+import { commandLogOf, keepCommandLog } from "../command_log.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { describe, encodeToken, tokenProblem } from "../base/token.ts";
 import { uuidv7 } from "../base/uuid.ts";
@@ -136,6 +137,7 @@ export class FencedEventStore implements EventStore {
   private constructor(core: Core, command?: string) {
     this.#core = core;
     this.#command = command;
+    keepCommandLog(this, commandLogOf(core.store));
   }
 
   /**

@@ -100,6 +100,12 @@ export class MemoryLog {
     return this.#receipts.get(actorId) ?? [];
   }
 
+  /** The event at a position. */
+  at(sequence: number): KeptEvent | undefined {
+    const event = this.#events[this.indexOf(sequence)];
+    return event?.sequence === sequence ? event : undefined;
+  }
+
   /** Index of the first event at position `sequence` or after. */
   indexOf(sequence: number): number {
     return firstWhere(this.#events, (event) => event.sequence >= sequence);
@@ -140,8 +146,13 @@ export class MemoryLog {
     return sequence;
   }
 
-  /** Adds the events of one save; gives the position of the last one. */
-  add(op: string, members: readonly Member[], runs: readonly Run[]): Position {
+  /** Adds the events of one save; gives the positions of the last one, and of each member's. */
+  add(
+    op: string,
+    members: readonly Member[],
+    runs: readonly Run[],
+  ): { readonly sequence: Position; readonly ends: readonly Position[] } {
+    const ends: Position[] = [];
     const time = Date.now();
     const facts = members.length === 1
       ? factsOf(op, members[0]!)
@@ -158,6 +169,7 @@ export class MemoryLog {
         history.push(stored);
         this.#events.push(stored);
         this.#end = sequence;
+        if (stored.commit.index === stored.commit.count - 1) ends.push(sequence);
       }
     }
     const last = this.#end;
@@ -168,7 +180,7 @@ export class MemoryLog {
     }
     this.#grown.resolve();
     this.#grown = Promise.withResolvers();
-    return last;
+    return { sequence: last, ends };
   }
 
   /** Adds the outcome of a command that led to no event; gives its position. */

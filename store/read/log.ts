@@ -5,10 +5,10 @@ import { StreamRegressedError } from "../errors.ts";
 import type { RecordedEvent } from "../event.ts";
 import {
   asStreamSequence,
+  messageSequenceOf,
   type Position,
   positionOf,
   type StreamSequence,
-  streamSequenceOf,
 } from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
 import { attempt } from "../nats/retry.ts";
@@ -42,7 +42,7 @@ export class Log {
     if (actorId !== undefined && category !== undefined && categoryOf(actorId) !== category) return;
     const subject = actorId === undefined ? layout.events(category) : headReader.subjectOf(actorId);
     const end = await unlessAborted(signal, this.#end(subject, filter));
-    const first = streamSequenceOf(from);
+    const first = messageSequenceOf(from);
     if (end < first) return;
     const isWanted = typeFilter(eventTypes);
     const after = asStreamSequence(Math.max(0, first - 1));

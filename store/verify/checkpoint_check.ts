@@ -1,6 +1,6 @@
 import { isRecord, jsonIn } from "../base/json.ts";
 import { utf8 } from "../base/utf8.ts";
-import { asStreamSequence, indexOf, streamSequenceOf } from "../format/position.ts";
+import { asStreamSequence, indexOf, messageSequenceOf } from "../format/position.ts";
 import {
   type PartitionState,
   type ProjectionControl,
@@ -29,7 +29,7 @@ export async function checkCheckpoints(
     return undefined;
   };
   const report = (position: number, what: string) => {
-    const place = { sequence: streamSequenceOf(position), index: indexOf(position) };
+    const place = { sequence: messageSequenceOf(position), index: indexOf(position) };
     findings.add("checkpoint", place, what);
   };
   const control = await load(keys.control) as ProjectionControl | undefined;
@@ -57,7 +57,7 @@ async function problemOf(
   if (identity !== source.identity) {
     return `is about the store with identity "${identity}", and this one has "${source.identity}"`;
   }
-  const place = streamSequenceOf(sequence);
+  const place = messageSequenceOf(sequence);
   const end = await source.end();
   if (place > end) {
     return `is at position ${sequence}, in message ${place}, and the store ends at message ${end}`;

@@ -3,9 +3,9 @@ import type { Event } from "../event.ts";
 import { FORMAT, HASH, Layout } from "../format/layout.ts";
 import {
   asStreamSequence,
+  messageSequenceOf,
   positionOf,
   type StreamSequence,
-  streamSequenceOf,
 } from "../format/position.ts";
 import type { Run, RunSave } from "../format/runs.ts";
 import type { MemoryParts } from "../memory/event_store.ts";
@@ -38,7 +38,7 @@ export class MemorySource implements VerifySource {
 
   /** See {@linkcode VerifySource.end}. */
   end(): Promise<StreamSequence> {
-    return Promise.resolve(streamSequenceOf(this.#log.end));
+    return Promise.resolve(messageSequenceOf(this.#log.end));
   }
 
   /** See {@linkcode VerifySource.pages}. */
@@ -68,7 +68,7 @@ export class MemorySource implements VerifySource {
     if (first !== last) return false;
     const { events } = this.#log;
     const before = events[this.#log.indexOf(positionOf(first)) - 1];
-    return before !== undefined && streamSequenceOf(before.sequence) === first - 1;
+    return before !== undefined && messageSequenceOf(before.sequence) === first - 1;
   }
 
   /** See {@linkcode VerifySource.at}. */
@@ -109,15 +109,15 @@ export class MemorySource implements VerifySource {
       const event = events[at];
       const receipt = receipts[receiptAt];
       const next = Math.min(event?.sequence ?? Infinity, receipt?.sequence ?? Infinity);
-      if (next === Infinity || streamSequenceOf(next) > end) return;
+      if (next === Infinity || messageSequenceOf(next) > end) return;
       if (receipt?.sequence === next) {
         receiptAt++;
         yield this.#receipt(receipt);
         continue;
       }
       const kept: KeptEvent[] = [];
-      const sequence = streamSequenceOf(next);
-      for (; at < events.length && streamSequenceOf(events[at]!.sequence) === sequence; at++) {
+      const sequence = messageSequenceOf(next);
+      for (; at < events.length && messageSequenceOf(events[at]!.sequence) === sequence; at++) {
         kept.push(events[at]!);
       }
       yield this.#run(kept, sequence);
@@ -133,8 +133,8 @@ export class MemorySource implements VerifySource {
 
   #receipt({ actorId, sequence, version, commandId, body, time }: KeptReceipt): StoredMessage {
     const saves = [{ events: 0, count: 0, command: commandId }];
-    const run = { actorId, events: [], index: 0, saves, receipt: { version, body } };
-    return this.#message(run, streamSequenceOf(sequence), `receipt-${sequence}`, time);
+    const run = { actorId, events: [], index: 0, saves, receipt: { actorId, version, body } };
+    return this.#message(run, messageSequenceOf(sequence), `receipt-${sequence}`, time);
   }
 
   #run(kept: readonly KeptEvent[], sequence: StreamSequence): StoredMessage {

@@ -1,4 +1,4 @@
-import { asStreamSequence, streamSequenceOf } from "../format/position.ts";
+import { asStreamSequence, messageSequenceOf } from "../format/position.ts";
 import { FencedEventStore, plainStoreOf } from "../fencing/fenced_store.ts";
 import { JetStreamEventStore, readerOf } from "../jetstream/event_store.ts";
 import { InMemoryEventStore, memoryPartsOf } from "../memory/event_store.ts";
@@ -68,7 +68,7 @@ export function verify(
     const source = sourceOf(store);
     return await new Walk({
       ...{ store, source, maxMessages, limit, cacheSize, projections, onProgress },
-      first: asStreamSequence(Math.max(1, streamSequenceOf(from))),
+      first: asStreamSequence(Math.max(1, messageSequenceOf(from))),
       snapshots: snapshotsIn(options).map((it) => new SnapshotCheck(it)),
       signal: signal === undefined ? left : AbortSignal.any([signal, left]),
     }).run();

@@ -24,7 +24,7 @@ export interface OthersDeathOptions {
   readonly down: number;
 }
 
-/** Reconnecting as nats.js does unless told otherwise. */
+/** Reconnects as nats.js does by default. */
 const SLOW: NodeConnectionOptions = {
   noRandomize: true,
   reconnectTimeWait: 2000,

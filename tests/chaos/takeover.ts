@@ -19,7 +19,7 @@ const SHARDS = 1000;
 /** How often in a minute a node is killed: as often as it comes back and all is even again. */
 const RATE = 4;
 
-/** What was measured, in ms. */
+/** The measurements, in ms. */
 export interface Takeovers {
   /** From the view without the node until all shards are served. */
   readonly fromView: number[];

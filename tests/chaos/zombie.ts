@@ -35,7 +35,7 @@ export interface Zombies {
   readonly shards: number;
   /** How the saves of those shards ended, by error code; those that were stored before too. */
   readonly ends: Readonly<Record<string, number>>;
-  /** What is wrong with the log. */
+  /** Faults of the log. */
   readonly problems: readonly string[];
 }
 
@@ -109,7 +109,7 @@ export async function zombies(
   return { owners: stopped, shards, ends, problems };
 }
 
-/** Actors in `count` different shards of each of the nodes, with who owns them. */
+/** Actors in `count` different shards of each of the nodes, with their owners. */
 function actorsOf(
   { cluster }: Sender,
   nodeIds: readonly string[],

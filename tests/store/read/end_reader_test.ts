@@ -1,14 +1,19 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { type Event, isAetherError, JetStreamEventStore } from "../../../store/mod.ts";
+import {
+  type Event,
+  isAetherError,
+  JetStreamEventStore,
+  streamSequenceOf,
+} from "../../../store/mod.ts";
 import { fact } from "../../support/fault.ts";
 import { clusterTest, natsTest, type Scene } from "../../support/fixture.ts";
 
-/** What the servers that answer have not heard of yet. */
+/** Messages that the answering servers have not heard of yet. */
 interface Stale {
-  /** The last sequence of `order-1` that the leader knows, who was deposed. */
+  /** The last position of `order-1` that the leader knows, who was deposed. */
   leader?: number | undefined;
-  /** The sequence that the nearest replica stands at. */
+  /** The position that the nearest replica stands at. */
   replica?: number | undefined;
   /** Answers of the replica until it has caught up. @default {Infinity} */
   answers?: number;
@@ -25,14 +30,14 @@ function behind(connection: NatsConnection, stale: Stale): NatsConnection {
     }
     const query = JSON.parse(payload);
     if (stale.leader !== undefined && /\.order(-1|\.\*)$/.test(query.last_by_subj ?? "")) {
-      return JSON.stringify({ seq: stale.leader });
+      return JSON.stringify({ seq: streamSequenceOf(stale.leader) });
     }
     const { answers = Infinity } = stale;
     if (query.multi_last === undefined || stale.replica === undefined || answers <= 0) {
       return payload;
     }
     stale.answers = answers - 1;
-    return JSON.stringify({ ...query, up_to_seq: stale.replica });
+    return JSON.stringify({ ...query, up_to_seq: streamSequenceOf(stale.replica) });
   };
   return new Proxy(connection, {
     get(target, name): unknown {
@@ -49,7 +54,7 @@ interface Opened extends AsyncDisposable {
   readonly store: JetStreamEventStore;
   readonly cold: JetStreamEventStore;
   readonly stale: Stale;
-  /** The sequence of version 1. */
+  /** The position of version 1. */
   readonly old: number;
 }
 
@@ -91,7 +96,7 @@ clusterTest(
       assertEquals(await store.getLatestVersion("order-1", { fresh: true }), 2);
       assertEquals(await store.getLatestVersion("bill-1", { fresh: true }), 1);
     }
-    // The control: a store that nothing was told to believes what it hears.
+    // The control: a store that has heard of nothing believes the answer.
     assertEquals(await cold.getLatestVersion("order-1", { fresh: true }), 1);
   },
 );
@@ -108,7 +113,7 @@ clusterTest("A deposed leader makes no conflict of an expectation that is met", 
   assertEquals(error.currentVersion, 1);
 });
 
-natsTest("Of one server a single request gives the head, and proves it", async (scene) => {
+natsTest("With one server a single request gets the head, and proves it", async (scene) => {
   await using opened = await open(scene);
   const { store, stale, old } = opened;
   const connection = await scene.connect();
@@ -147,7 +152,7 @@ natsTest("Two servers that are behind make no read of a forgotten actor short", 
   }
 });
 
-natsTest("Where nobody has what was acknowledged, a read is an error in time", async (scene) => {
+natsTest("If no server has an acknowledged event, a read is an error in time", async (scene) => {
   await using opened = await open(scene, { timeout: 1000 });
   const { store, stale, old } = opened;
   const lookup = () => store.getLatestVersion("order-1", { fresh: true });
@@ -163,7 +168,7 @@ natsTest("Where nobody has what was acknowledged, a read is an error in time", a
       await store.getLatestVersion("bill-1", { fresh: true });
       if (remembered) assertEquals(await lookup(), 2);
       Object.assign(stale, { leader: old, replica: old });
-      // It is not lost: who answers is behind.
+      // It is not lost: the answering server is behind.
       const error = await assertRejects(read);
       assert(isAetherError(error, "StoreUnavailableError"), String(error));
     }
@@ -171,7 +176,7 @@ natsTest("Where nobody has what was acknowledged, a read is an error in time", a
 });
 
 natsTest(
-  "What was acknowledged and is lost is told, though the stream grew again",
+  "A lost acknowledged event is reported, though the stream grew again",
   async (scene) => {
     await using opened = await open(scene, { timeout: 1000 });
     const { store, old } = opened;

@@ -28,7 +28,7 @@ export interface Bed extends AsyncDisposable {
   readonly other: JetStreamEventStore;
   /** Whether a client's frame is an event on its way. */
   isEvent(frame: Frame): boolean;
-  /** Checks what the callers were told against the stream. */
+  /** Checks reports to the callers against the stream. */
   check(outcomes: readonly Outcome[]): Promise<void>;
 }
 

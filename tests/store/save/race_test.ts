@@ -51,7 +51,7 @@ async function race(scene: Scene, ...guard: string[]): Promise<[Report, Report][
   return rounds;
 }
 
-/** Each version has one winner, and the other is told of the conflict. */
+/** Each version has one winner, and the other gets the conflict. */
 function assertOneWinnerEach(rounds: readonly [Report, Report][]): void {
   for (const [at, reports] of rounds.entries()) {
     assertEquals(

@@ -67,7 +67,7 @@ async function fill({ store, receipts }: Opened): Promise<{ events: number; rece
   if (receipts) {
     const log = commandLogOf(store)!;
     const record = async (actorId: string, commandId: string) => {
-      const end = await log.endOf(actorId);
+      const end = (await log.search(actorId)).end;
       await log.record({ actorId, commandId, end, outcome: { refused: "no" } });
       recorded++;
     };

@@ -110,7 +110,7 @@ Deno.bench("LocalEventBus: publish 1,000 to a handler", { group: "local" }, asyn
 const beside = new Arrivals();
 const drowsy = new LocalEventBus({ onDrop: () => {} });
 consume(drowsy.subscribe("orders"), beside.count);
-drowsy.subscribe("orders"); // nobody takes from it: it drops the oldest all the time
+drowsy.subscribe("orders"); // has no reader: it drops the oldest all the time
 
 Deno.bench(
   "LocalEventBus: the same beside a subscriber that sleeps",

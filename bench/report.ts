@@ -1,7 +1,7 @@
 /**
  * Runs the benches of the store and prints two tables in Markdown: the targets, met or not, and
- * the lookups. What is compared ran in one process, one after the other. A time is the mean
- * of the iterations in the quietest of the rounds, as whatever else the machine does only adds to
+ * the lookups. Compared benches run in one process, one after the other. A time is the mean
+ * of the iterations in the quietest of the rounds, as any other work of the machine only adds to
  * it. The tables and the line after them go into `docs/performance.md`.
  *
  *     deno task deno run -A bench/report.ts [--rounds=5]
@@ -43,7 +43,7 @@ const time = (name: string) => (times: Times): number => {
 const ratio = (one: string, other: string) => (times: Times): number =>
   time(one)(times) / time(other)(times);
 
-/** How often a second what takes a bench's time 1,000 times over. */
+/** How often a second a bench's work fits, if its time is for 1,000. */
 const perSecond = (name: string) => (times: Times): number => 1000 / time(name)(times) * 1e9;
 
 const TARGETS: readonly Target[] = [
@@ -146,7 +146,7 @@ async function measure(): Promise<{ times: Times; runtime: string }> {
   return { times, runtime };
 }
 
-/** Of each bench the mean time in its quietest round. */
+/** The mean time of each bench in its quietest round. */
 function quietest(rounds: readonly Times[]): Times {
   const best = new Map(rounds[0]);
   for (const times of rounds) {

@@ -9,8 +9,8 @@ import { eventOf, fill, Scene, subjectOf } from "./scene.ts";
 const COUNT = 10_000;
 const actorId = `order-${COUNT}`;
 
-const { js, store } = await Scene.open();
-await fill(store, actorId, COUNT);
+const { connection, js, store } = await Scene.open();
+await fill(connection, actorId, COUNT);
 
 const group = "replay of 10,000";
 Deno.bench(`ordered consumer, ${group}`, { group, baseline: true }, async (bench) => {
@@ -46,7 +46,7 @@ Deno.bench(`readAll, ${group}`, { group }, async () => {
   if (count !== COUNT) throw new Error(`${count} of ${COUNT} events`);
 });
 
-/** Saves one event at a time and waits until `next` gives it. */
+/** Saves one event at a time and waits until `next` returns it. */
 function arrivals(id: string, next: () => Promise<Event | undefined>): () => Promise<void> {
   let version = 0;
   return async () => {

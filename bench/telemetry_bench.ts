@@ -1,6 +1,6 @@
 /**
- * What counting and tracing cost where no SDK of OpenTelemetry is installed: what a store does for
- * them, 1,000 times, beside the same without. So a time in µs is the cost of one call in ns.
+ * The cost of counting and tracing without an SDK of OpenTelemetry: a store's calls for them, 1,000
+ * times, beside the same without. So a time in µs is the cost of one call in ns.
  */
 import { StoreMonitor } from "../store/telemetry/monitor.ts";
 import { eventOf } from "./scene.ts";

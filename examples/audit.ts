@@ -1,6 +1,7 @@
 /**
- * What was saved, by which request, to a log. A store publishes `EventStored` after each save: the log has a line
- * at once, yet a crash in between loses it. So a projection writes the lines that are missing.
+ * Logs every saved event with the request that it came from. A store publishes `EventStored` after
+ * each save, so the log has a line at once, yet a crash in between loses it. So a projection writes
+ * the missing lines.
  *
  * @module
  */
@@ -29,7 +30,7 @@ const listening = bus.on<EventStored>(namespace, ({ data, metadata }) => {
 const audit = new Projection({
   name: "audit",
   store,
-  checkpoints: new InMemoryCheckpointStore(), // KvCheckpointStore, where the log outlives a process
+  checkpoints: new InMemoryCheckpointStore(), // KvCheckpointStore, if the log outlives a process
   handler: ({ id, actorId, version, metadata }) => {
     if (log.has(id)) return;
     log.set(id, `${actorId} ${version} by ${metadata?.correlationId}, found later`);

@@ -19,7 +19,8 @@ const SPELL = Number(Deno.env.get("SPELL") ?? 4_000);
 const server = await NatsServer.start();
 const nodes = new Map(["node-1", "node-2", "node-3"].map((nodeId) => [nodeId, start(nodeId)]));
 const connection = await connect({ servers: server.url, maxReconnectAttempts: -1 });
-// With a capacity of 0 this process has no shards: it sends commands, and shows what it sees.
+// With a capacity of 0 this process has no shards: it sends commands, and prints events of the
+// cluster.
 const bank = await Cluster.join(connection, { namespace: "bank", nodeId: "teller", capacity: 0 });
 const transfers = { done: 0, refused: 0 };
 
@@ -70,7 +71,7 @@ async function ask(account: string, command: AccountCommand): Promise<unknown> {
   return await bank.send(account, command, { timeout: 60_000 });
 }
 
-/** One line of what this process sees. */
+/** Prints one line. */
 function show(): void {
   const { view, leader, map } = bank.describe();
   const shares = [...map.owned].map(([nodeId, count]) => `${nodeId} ${count}`).sort().join(", ");
@@ -81,7 +82,7 @@ function show(): void {
   );
 }
 
-/** What all accounts have, from the events themselves. */
+/** The balance of all accounts, from the events themselves. */
 async function total(): Promise<number> {
   await using store = await JetStreamEventStore.open(connection, { namespace: "bank" });
   let sum = 0;
@@ -113,7 +114,7 @@ function start(nodeId: string): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), { args, stdin: "piped" }).spawn();
 }
 
-/** The end of its input tells the process to leave. */
+/** The end of its input makes the process leave. */
 async function leave(node: Deno.ChildProcess): Promise<void> {
   await node.stdin.close();
   await node.status;

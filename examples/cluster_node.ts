@@ -2,12 +2,12 @@ import { type Decider, type Event, execute } from "@flowmade-one/aether";
 import { Cluster } from "@flowmade-one/aether/cluster";
 import { connect } from "@nats-io/transport-node";
 
-/** What is asked of an account. */
+/** A command to an account. */
 export type AccountCommand =
   | { readonly type: "balance" }
   | { readonly type: "deposit" | "withdraw"; readonly amount: number };
 
-/** What happened to an account. */
+/** An event of an account. */
 export type AccountEvent =
   | Event<"Deposited", { amount: number }>
   | Event<"Withdrawn", { amount: number }>;

@@ -37,7 +37,7 @@ class InMemoryKeyStore implements KeyStore {
 
 /** Encrypts the data of each event under its actor's key; the rest stays readable. */
 function sealed(keys: KeyStore): Codec<Event> {
-  // What is sealed cannot be moved to another event: its id has to fit.
+  // Sealed data cannot be moved to another event: the event's id has to match.
   const algorithm = (iv: Uint8Array<ArrayBuffer>, id: string) => ({
     name: "AES-GCM",
     iv,
@@ -86,7 +86,7 @@ keys.delete("customer-1");
 console.log("After the key of customer-1 is deleted:");
 await show(store);
 
-// The history goes on where it was; what cannot be sealed is not saved.
+// The history continues; data that cannot be sealed is not saved.
 console.log(`customer-1 is still at version ${await store.getLatestVersion("customer-1")}`);
 try {
   await happened("customer-1", 3, "Moved", { city: "Paris" });

@@ -1,6 +1,6 @@
 /**
- * Orders to a read model in SQLite, live: each event has its effect exactly once, for rows and
- * position commit together. Then the model is rebuilt beside the one that is read.
+ * Projects orders to a read model in SQLite, live: each event has its effect exactly once, as rows
+ * and position commit together. Then rebuilds the model beside the one that is read.
  *
  * @module
  */

@@ -34,7 +34,7 @@ export class SqliteCheckpointStore implements CheckpointStore<DatabaseSync> {
   }
 
   save(key: string, checkpoint: SavedCheckpoint, tx?: DatabaseSync): Promise<boolean> {
-    // What belongs to a transaction has its turn already.
+    // Work inside a transaction has its turn already.
     return tx === undefined
       ? this.#alone(() => this.#save(key, checkpoint))
       : Promise.resolve(this.#save(key, checkpoint));

@@ -1,4 +1,8 @@
+import type { Event } from "./event.ts";
 import type { SaveReceipt } from "./options.ts";
+
+/** Events whose messages are searched if nothing says how old a command may be: the last ones. */
+export const SEARCHED_EVENTS = 1000;
 
 /** Where an actor's history ends: its last message, which may be a receipt. */
 export interface ActorEnd {
@@ -6,6 +10,24 @@ export interface ActorEnd {
   readonly version: number;
   /** The stream sequence of its last message; 0 if it has none. */
   readonly sequence: number;
+}
+
+/** Where the outcome of a command is stored. */
+export interface CommandPlace {
+  /** The stream sequences of the messages that hold its events, or of its receipt. */
+  readonly messages: readonly number[];
+  /** The version of its last event; of a receipt, the actor's. */
+  readonly version: number;
+}
+
+/** The commands that an actor's messages are the outcome of. */
+export interface CommandSearch {
+  /** Where the actor ended when the search began. */
+  readonly end: ActorEnd;
+  /** The commands by their ids, in the order they were handled. */
+  readonly found: ReadonlyMap<string, CommandPlace>;
+  /** Every command is found that has a message behind this stream sequence. */
+  readonly since: number;
 }
 
 /** The outcome of a command that led to no event. */
@@ -18,8 +40,33 @@ export interface CommandReceipt {
   readonly outcome: unknown;
 }
 
+/** The stored outcome of a command. */
+export interface StoredOutcome {
+  /** Its events of the actor, in order. */
+  readonly events: readonly Event[];
+  /** The position of the last one, or of the receipt. */
+  readonly sequence: number;
+  /** The outcome in the receipt, if there are no events. */
+  readonly outcome?: unknown;
+}
+
 /** What a store keeps of commands beside the events that they led to. */
 export interface CommandLog {
+  /**
+   * Looks through the actor's messages behind stream sequence `after`, or stored at a time or later,
+   * up to its end as the server says now. Without `after`, those that hold its last 1,000 events.
+   *
+   * @throws {StoreUnavailableError} The store could not be reached.
+   */
+  search(actorId: string, after?: number | Date): Promise<CommandSearch>;
+  /** Whether the event with this id is at this position. */
+  holds(sequence: number, id: string): Promise<boolean>;
+  /**
+   * The outcome of a command that is stored at `place`.
+   *
+   * @throws {CorruptEventError} It cannot be read.
+   */
+  outcome(actorId: string, commandId: string, place: CommandPlace): Promise<StoredOutcome>;
   /**
    * Stores the outcome of a command that led to no event, if the actor still ends at `end`.
    *
@@ -28,15 +75,13 @@ export interface CommandLog {
    * @throws {StoreUnavailableError} The store could not be reached; nothing was stored.
    */
   record(receipt: CommandReceipt, signal?: AbortSignal): Promise<SaveReceipt>;
-  /** Where the actor ends, as the server says now. */
-  endOf(actorId: string): Promise<ActorEnd>;
 }
 
 const logs = new WeakMap<object, CommandLog>();
 
 /** Says what `store` keeps of commands. */
-export function keepCommandLog(store: object, log: CommandLog): void {
-  logs.set(store, log);
+export function keepCommandLog(store: object, log: CommandLog | undefined): void {
+  if (log !== undefined) logs.set(store, log);
 }
 
 /** What `store` keeps of commands; `undefined` for a store of the user's own. */

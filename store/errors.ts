@@ -418,6 +418,31 @@ export class CommandFailedError extends AetherError {
 }
 
 /**
+ * Thrown to a caller of a command that was refused before, and whose refusal is recorded: it is
+ * final. The first caller got the error of `decide` itself.
+ */
+export class CommandRefusedError extends AetherError {
+  /** The command's id. */
+  readonly commandId: string;
+  /** The actor that refused it. */
+  readonly actorId: string;
+  /** The error that `decide` threw. */
+  readonly failure: CommandFailure;
+
+  /** Keeps the facts. */
+  constructor(commandId: string, actorId: string, failure: CommandFailure) {
+    super(
+      "CommandRefusedError",
+      `Cannot execute command "${commandId}" on "${actorId}": it was refused before, and the ` +
+        `refusal is final: ${failure.message}`,
+    );
+    this.commandId = commandId;
+    this.actorId = actorId;
+    this.failure = failure;
+  }
+}
+
+/**
  * Thrown when the time is over, or the signal aborted, and a command that was sent has no
  * answer: it was handled, is being handled, or never will be. Send it again under the same
  * `commandId`: its events are stored once, and the answer shows the outcome.
@@ -553,6 +578,8 @@ export interface AetherErrors {
   CommandAlreadyHandledError: CommandAlreadyHandledError;
   /** See {@linkcode CommandFailedError}. */
   CommandFailedError: CommandFailedError;
+  /** See {@linkcode CommandRefusedError}. */
+  CommandRefusedError: CommandRefusedError;
   /** See {@linkcode CommandOutcomeUnknownError}. */
   CommandOutcomeUnknownError: CommandOutcomeUnknownError;
   /** See {@linkcode CheckpointConflictError}. */

@@ -23,7 +23,13 @@ export { appendEvents, type AppendReceipt, type EventDraft } from "./append.ts";
 export { type Codec, FORGOTTEN, type Forgotten } from "./codec.ts";
 export type { Decider, Decision, Evolution } from "./command/decider.ts";
 export { execute } from "./command/execute.ts";
-export type { ExecuteOptions, ExecuteResult } from "./command/pending_command.ts";
+export {
+  executeAll,
+  type ExecuteAllOptions,
+  type ExecuteAllResults,
+  type ExecutePart,
+} from "./command/execute_all.ts";
+export type { CommandCause, ExecuteOptions, ExecuteResult } from "./command/pending_command.ts";
 export {
   rehydrate,
   type RehydrateOptions,
@@ -40,6 +46,7 @@ export {
   CommandFailedError,
   type CommandFailure,
   CommandOutcomeUnknownError,
+  CommandRefusedError,
   CorruptEventError,
   EventTooLargeError,
   FencedError,
@@ -121,3 +128,11 @@ export type {
 } from "./store.ts";
 export type { LookupCounts, SaveCounts, StoreLatency, StoreMetrics } from "./telemetry/metrics.ts";
 export type { Upcaster, Upcasters } from "./upcast.ts";
+export type {
+  VerifyEvolution,
+  VerifyOptions,
+  VerifyProjection,
+  VerifySnapshots,
+} from "./verify/options.ts";
+export type { VerifyProblem, VerifyProgress, VerifyReport, VerifyRule } from "./verify/report.ts";
+export { verify } from "./verify/verify.ts";

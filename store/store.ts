@@ -60,9 +60,10 @@ export interface EventStore extends AsyncDisposable {
 
   /**
    * Saves several events, of one or several actors, all or none. Versions of one actor must
-   * increase within the call. At most 1,000 events.
+   * increase within the call. They take at most 1,000 messages, each with up to 256 events of one
+   * actor, so 256,000 events at most.
    *
-   * @throws {RangeError} The batch is empty or has more than 1,000 events; nothing was sent.
+   * @throws {RangeError} There are no events, or they take more than 1,000 messages; nothing was sent.
    * @throws {VersionConflictError} As in {@linkcode EventStore.saveEvent}, for the first actor
    * that has moved on or is not at an expected version; also if a part of the batch is stored
    * already.

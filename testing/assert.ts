@@ -3,7 +3,10 @@ export function ok(condition: unknown, what: string): asserts condition {
   if (!condition) throw new Error(`Expected that ${what}`);
 }
 
-/** Compares plain data and dates; tells `-0` from `0`, and a missing key from an undefined one. */
+/**
+ * Compares plain data and dates; distinguishes `-0` from `0`, and a missing key from an undefined
+ * one.
+ */
 export function equal(actual: unknown, expected: unknown, what = "value"): void {
   const difference = differ(actual, expected, what);
   if (difference !== undefined) throw new Error(difference);
@@ -37,7 +40,7 @@ export async function rejects<E extends Error = Error>(
   );
 }
 
-/** The result of `promise`, or a rejection that says what did not come within 30 s. */
+/** The result of `promise`, or a rejection that names `what` if it does not come within 30 s. */
 export async function within<T>(promise: PromiseLike<T>, what: string): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -1,36 +1,38 @@
 import type { CheckpointStore } from "../store/projection/checkpoint_store.ts";
 import { equal, ok, rejects } from "./assert.ts";
 
-/** What an implementation can do beyond the contract itself. */
+/** Abilities of an implementation beyond the contract itself. */
 export interface CheckpointStoreCapabilities {
-  /** Whether `create` with the same namespace again gives another store over the same checkpoints. */
+  /**
+   * Whether `create` with the same namespace again returns another store over the same checkpoints.
+   */
   readonly reopen: boolean;
 }
 
-/** What {@linkcode checkpointStoreSuite} is given. */
+/** Options for {@linkcode checkpointStoreSuite}. */
 export interface CheckpointStoreSuite<Tx = undefined> {
   /** Registers a test with any runner; a test that failed rejects with a plain `Error`. */
   readonly test: (name: string, run: () => Promise<void>) => void;
   /** Registers a test that is left out, with the reason. @default {nothing is registered} */
   readonly skip?: (name: string, reason: string) => void;
-  /** Opens a store; each test has a namespace of its own. Those that are disposable are disposed. */
+  /** Opens a store; each test has a namespace of its own. The suite disposes disposable stores. */
   readonly create: (
     options: { readonly namespace: string },
   ) => OpenedCheckpointStore<Tx> | Promise<OpenedCheckpointStore<Tx>>;
-  /** What the implementation can do beyond the contract itself. */
+  /** Abilities of the implementation beyond the contract itself. */
   readonly capabilities: CheckpointStoreCapabilities;
 }
 
-/** A store that the suite disposes, where it can be. */
+/** A store that the suite disposes, if it is disposable. */
 export type OpenedCheckpointStore<Tx> = CheckpointStore<Tx> & Partial<AsyncDisposable>;
 
 type Open<Tx> = () => Promise<CheckpointStore<Tx>>;
 type Register<Tx> = (name: string, run: (open: Open<Tx>) => Promise<void>) => void;
 
 /**
- * The promises of a {@linkcode CheckpointStore} as tests, to be run on each implementation. Those
- * of transactions are run where the store has some. Needs no runner of its own and waits for
- * what happens, never for a while.
+ * The promises of a {@linkcode CheckpointStore} as tests, to be run on each implementation. Tests
+ * of transactions run if the store has them. Needs no runner of its own and waits for events, never
+ * for a fixed time.
  *
  * @example Hold a store to the promises
  * ```ts
@@ -43,7 +45,7 @@ type Register<Tx> = (name: string, run: (open: Open<Tx>) => Promise<void>) => vo
  *   create: () => new InMemoryCheckpointStore(),
  *   capabilities: { reopen: false },
  * });
- * await tests.get("a save follows on the revision that stands, or changes nothing")!();
+ * await tests.get("a save needs the stored revision, or changes nothing")!();
  * ```
  */
 export function checkpointStoreSuite<Tx = undefined>(suite: CheckpointStoreSuite<Tx>): void {
@@ -70,11 +72,11 @@ export function checkpointStoreSuite<Tx = undefined>(suite: CheckpointStoreSuite
 }
 
 function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
-  test("nothing stands at a key that was never saved", async (open) => {
+  test("a key that was never saved has no entry", async (open) => {
     equal(await (await open()).load("orders.control"), undefined, "what stands");
   });
 
-  test("a save follows on the revision that stands, or changes nothing", async (open) => {
+  test("a save needs the stored revision, or changes nothing", async (open) => {
     const store = await open();
     const save = (revision: number, body: string) => store.save("orders.1.0", { revision, body });
     equal(await save(2, "too early"), false, "a second revision without a first");
@@ -89,7 +91,7 @@ function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
     equal(await save(20, "late"), false, "the last revision once more");
   });
 
-  test("keys are apart", async (open) => {
+  test("keys are independent", async (open) => {
     const store = await open();
     const keys = ["orders.control", "orders.1.0", "orders.1.00", "orders.1.1", "order=73.1.0"];
     for (const [at, key] of keys.entries()) {
@@ -100,7 +102,7 @@ function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
     }
   });
 
-  test("bodies come back as they were", async (open) => {
+  test("bodies come back unchanged", async (open) => {
     const store = await open();
     const bodies = ["{}", "\"'\\\n\r\t\u2028", "Grüße 🚀", "x".repeat(100_000), " 1 2 "];
     for (const [at, body] of bodies.entries()) {
@@ -109,7 +111,7 @@ function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
     }
   });
 
-  test("of many saves at one revision exactly one wins", async (open) => {
+  test("exactly one of many saves at one revision wins", async (open) => {
     const store = await open();
     for (let revision = 1; revision <= 5; revision++) {
       const outcomes = await Promise.all(
@@ -152,18 +154,18 @@ function transactions<Tx>(test: Register<Tx>): void {
       ok(await store.save("orders.1.0", { revision: 1, body: "one" }, tx), "the save is taken");
       return "result";
     });
-    equal(result, "result", "what the transaction gives");
+    equal(result, "result", "the result of the transaction");
     equal(await store.load("orders.1.0"), { revision: 1, body: "one" }, "what stands");
     const undone = store.transaction(async (tx) => {
       ok(await store.save("orders.1.0", { revision: 2, body: "two" }, tx), "the save is taken");
       throw new RangeError("not this one");
     });
     await rejects(() => undone, "RangeError", "a transaction that fails");
-    equal(await store.load("orders.1.0"), { revision: 1, body: "one" }, "what stands after it");
+    equal(await store.load("orders.1.0"), { revision: 1, body: "one" }, "the checkpoint after it");
     equal(await store.save("orders.1.0", { revision: 2, body: "now" }), true, "a later save");
   });
 
-  test("of many transactions at one revision exactly one commits", async (open) => {
+  test("exactly one of many transactions at one revision commits", async (open) => {
     const store = await open();
     if (store.transaction === undefined) return;
     for (let revision = 1; revision <= 5; revision++) {

@@ -8,9 +8,9 @@ import { equal } from "./assert.ts";
 export type ErrorClass = abstract new (...args: any[]) => Error;
 
 /**
- * What is expected of a command: its events in order, `[]` where it changes nothing; the error
- * that refuses it, by class and message, or by its class alone; or a function that says of the
- * error whether it is the right one.
+ * The expected outcome of a command: its events in order, `[]` if it changes nothing; the error
+ * that refuses it, by class and message, or by its class alone; or a function that accepts or
+ * rejects the error.
  */
 export type Expectation<E extends Event = Event> =
   | readonly EventDraft<E>[]
@@ -19,7 +19,7 @@ export type Expectation<E extends Event = Event> =
   | ErrorClass
   | ((error: unknown) => boolean);
 
-/** What has happened to an actor before the command: see {@linkcode deciderSpec}. */
+/** The actor's history before the command: see {@linkcode deciderSpec}. */
 export interface DeciderSpec<State, Command, E extends Event = Event> {
   /** Begins with an actor to which `events` have happened, in order. */
   given(events?: readonly EventDraft<E>[] | EventDraft<E>): DeciderGiven<State, Command, E>;
@@ -27,33 +27,33 @@ export interface DeciderSpec<State, Command, E extends Event = Event> {
 
 /** An actor with a past. */
 export interface DeciderGiven<State, Command, E extends Event = Event> {
-  /** Gives it a command. */
+  /** Sends it a command. */
   when(command: Command): DeciderWhen<E>;
   /**
    * Passes if this is its state.
    *
-   * @throws {Error} It is not; the message says where, with both values.
+   * @throws {Error} It is not; the message names the place, with both values.
    */
   thenState(expected: State): void;
 }
 
-/** An actor that was given a command. */
+/** An actor that has received a command. */
 export interface DeciderWhen<E extends Event = Event> {
   /**
-   * Passes if the command leads to what is expected. Of an event its type, data and metadata
-   * are compared, and its id where one is expected. Await it where `decide` is asynchronous;
-   * where it is not, it has thrown by the time it returns.
+   * Passes if the command leads to the expected outcome. Compares an event's type, data and
+   * metadata, and its id if one is expected. Await it if `decide` is asynchronous; otherwise it has
+   * thrown by the time it returns.
    *
-   * @throws {Error} It does not; the message says where, with both values.
+   * @throws {Error} It does not; the message names the place, with both values.
    */
   then(expected: Expectation<E>): Promise<void> | undefined;
 }
 
 /**
- * Tests a decider in the words of its domain, with no store and no runner: given what has
- * happened, when this is asked, then that happens. What fails throws a plain `Error` that says
- * where the difference is. States and events are frozen on the way, so that an `evolve` or
- * `decide` that changes what it was given fails here.
+ * Tests a decider in the words of its domain, with no store and no runner: given these events, when
+ * this command comes, then that happens. A failure throws a plain `Error` that names the
+ * difference. States and events are frozen on the way, so that an `evolve` or `decide` that changes
+ * its arguments fails here.
  *
  * @param decider The rules to test.
  *
@@ -92,7 +92,9 @@ export function deciderSpec<State, Command, E extends Event = Event>(
         when: (command) => ({
           then: (expected, ...more: unknown[]) => {
             if (more.length > 0) {
-              throw new Error("Cannot await when(): call then() with what is expected, await that");
+              throw new Error(
+                "Cannot await when(): call then() with the expected outcome, and await that",
+              );
             }
             let decision: ReturnType<typeof decider.decide>;
             try {
@@ -169,7 +171,7 @@ function isErrorClass(expected: object): expected is ErrorClass {
   return expected === Error || (expected as { prototype?: unknown }).prototype instanceof Error;
 }
 
-/** Whether `error` is what `expected` stands for: by name and message. */
+/** Whether `error` matches `expected`: by name and message. */
 function isLike(error: unknown, expected: Error): boolean {
   return error instanceof Error && error.name === expected.name &&
     error.constructor === expected.constructor && error.message === expected.message;

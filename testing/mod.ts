@@ -1,6 +1,6 @@
 /**
- * What implementers and users of the library test with: conformance suites that hold an
- * implementation to the promises of its contract. They need no runner of their own.
+ * Tests for implementers and users of the library: conformance suites that hold an implementation
+ * to the promises of its contract. They need no runner of their own.
  *
  * @example Hold a store to the promises of `EventStore`
  * ```ts

@@ -1,4 +1,4 @@
-/** What one test of stores works with. */
+/** The tools of one test of stores. */
 export interface Stage<Store, Options = unknown> {
   /** The namespace, the test's own. */
   readonly namespace: string;

@@ -1,5 +1,5 @@
 /**
- * Values that tell careful stores from careless ones; the suites share them.
+ * Values that separate careful stores from careless ones; the suites share them.
  *
  * @module
  */
@@ -77,7 +77,7 @@ export const HOSTILE: readonly string[] = [
   "ü".repeat(33),
 ];
 
-/** Ids that no store takes, for they cannot be encoded or would not fit. */
+/** Ids that no store takes, as they cannot be encoded or would not fit. */
 export const IMPOSSIBLE: readonly string[] = [
   "",
   "\ud800",
@@ -94,7 +94,7 @@ export const IMPOSSIBLE: readonly string[] = [
 /** Actors that a mistaken pattern would reach. */
 export const NEIGHBOURS: readonly string[] = ["a", "b", "a-b", "a-1", "order-1", "2A", "x"];
 
-/** What is no id of anything. */
+/** Invalid ids. */
 export const WRONG_IDS: readonly unknown[] = [
   undefined,
   null,
@@ -106,7 +106,7 @@ export const WRONG_IDS: readonly unknown[] = [
   "x".repeat(1024),
 ];
 
-/** What is no version. */
+/** Invalid versions. */
 export const WRONG_VERSIONS: readonly unknown[] = [
   0,
   -1,
@@ -120,10 +120,10 @@ export const WRONG_VERSIONS: readonly unknown[] = [
   1n,
 ];
 
-/** What is no bound of a read: no version, sequence or limit. */
+/** Invalid bounds of a read: versions, sequences or limits. */
 export const WRONG_NUMBERS: readonly unknown[] = [-1, 0.5, NaN, Infinity, 2 ** 53, "1", null, 1n];
 
-/** What is no timestamp. */
+/** Invalid timestamps. */
 export const WRONG_TIMESTAMPS: readonly unknown[] = [
   undefined,
   null,

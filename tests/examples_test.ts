@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch } from "@std/assert";
 
-/** What the example at `path` prints, a line each. */
+/** The output of the example at `path`, a line each. */
 async function printedBy(path: string): Promise<string[]> {
   const lines: string[] = [];
   const { log } = console;
@@ -47,7 +47,7 @@ Deno.test("orders_projection.ts keeps a read model, and rebuilds it", async () =
   ]);
 });
 
-Deno.test("audit.ts logs what is stored, also what nobody was told of", async () => {
+Deno.test("audit.ts logs all stored events, also those without a notification", async () => {
   assertEquals(await printedBy("audit.ts"), [
     "order-1 1 by request-1, live",
     "order-1 2 by request-2, live",
@@ -55,7 +55,7 @@ Deno.test("audit.ts logs what is stored, also what nobody was told of", async ()
   ]);
 });
 
-Deno.test("cluster.ts keeps the total right though the leader is killed", async () => {
+Deno.test("cluster.ts keeps the total right when the leader is killed", async () => {
   const url = new URL("../examples/cluster.ts", import.meta.url);
   const config = new URL("../deno.json", import.meta.url).pathname;
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {

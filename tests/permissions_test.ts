@@ -41,7 +41,7 @@ function permitting(...needs: readonly string[]): string {
   );
 }
 
-/** Runs `work` as the user who is permitted what `needs` take; nothing of it is refused. */
+/** Runs `work` as a user with the permissions of `needs`; the server refuses nothing of it. */
 function permissionTest(
   title: string,
   needs: readonly string[],

@@ -1,11 +1,14 @@
-/** Reads where apt gets its packages from, in both of its formats: `.list` and `.sources` (deb822). */
+/** Reads apt's package sources, in both of its formats: `.list` and `.sources` (deb822). */
 import { join } from "node:path";
 
-/** One mirror that apt is told to use. */
+/** One mirror that apt uses. */
 export interface Source {
   /** The mirror's address. */
   readonly uri: string;
-  /** What apt trusts it by: key files, fingerprints, or a whole key; apt's own keys if it is missing. */
+  /**
+   * The keys that apt trusts it by: key files, fingerprints, or a whole key; apt's own keys if
+   * missing.
+   */
   readonly signedBy?: string;
   /** apt's own words on whether to trust it unsigned. */
   readonly trusted?: string;

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { homedir, tmpdir } from "node:os";
 import process from "node:process";
 
-/** The folder in which this project keeps what can be made again. */
+/** The folder in which this project keeps data that can be made again. */
 export function cacheFolder(): string {
   const env = process.env;
   if (env.XDG_CACHE_HOME) return join(env.XDG_CACHE_HOME, "aether");

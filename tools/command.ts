@@ -1,7 +1,7 @@
 /** Runs programs for the gate: output kept, so that only what failed is shown. */
 import { ROOT } from "./root.ts";
 
-/** What a program did. */
+/** The result of a program. */
 export interface Outcome {
   /** Whether it ended well. */
   readonly success: boolean;

@@ -1,4 +1,4 @@
-/** Which JSR registry this run uses: the real one where it can be reached, else the twin. */
+/** Decides which JSR registry this run uses: the real one if it is in reach, else the twin. */
 import { pathToFileURL } from "node:url";
 import { twinRegistry } from "./twin.ts";
 
@@ -11,7 +11,7 @@ export interface JsrUrlOptions {
   readonly official?: string;
   /** How long the answer may take, in ms. @default {2500} */
   readonly timeout?: number;
-  /** What the user has set, empty for nothing. @default {Deno.env.get("JSR_URL")} */
+  /** The user's own setting, empty for none. @default {Deno.env.get("JSR_URL")} */
   readonly given?: string;
 }
 
@@ -20,7 +20,7 @@ export async function inReach(url: string, timeout = 2_500): Promise<boolean> {
   try {
     const answer = await fetch(new URL("@nats-io/nats-core/meta.json", url), {
       signal: AbortSignal.timeout(timeout),
-      headers: { accept: "application/json" }, // JSR serves its web pages to those who want HTML
+      headers: { accept: "application/json" }, // JSR serves its web pages to clients that want HTML
     });
     const meta = await answer.json(); // a captive portal says "200 OK" as well, but not in JSON
     return answer.ok && typeof meta?.versions === "object";

@@ -47,7 +47,7 @@ export async function findNatsServer(
   };
 
   const named = env.get("NATS_SERVER");
-  if (named) { // what the user names is used or refused, never passed over
+  if (named) { // the server that the user names is used or refused, never passed over
     if (await isUsable(named)) return named;
     throw new Error(`Cannot use NATS_SERVER: ${tried[0]}, and ${OLDEST} or newer is needed`);
   }
@@ -79,7 +79,7 @@ export async function findNatsServer(
       `  - on Debian, let apt reach its mirror: the package of ${
         SUITES.join(" or ")
       } is then unpacked`,
-      `What was tried${fetch ? "" : ", without the network"}:`,
+      `Tried${fetch ? "" : ", without the network"}:`,
       ...(tried.length ? tried.map((line) => `  - ${line}`) : ["  - nothing was there"]),
     ].join("\n"),
   );

@@ -95,7 +95,7 @@ export class NatsCluster implements AsyncDisposable {
     return this.#until("get healthy", () => this.#healthy());
   }
 
-  /** The server that leads `stream` by its own word; waits for an election under way. */
+  /** The server that leads `stream`, as it reports itself; waits for an election under way. */
   async leaderOf(stream: string): Promise<NatsServer> {
     let leader: NatsServer | undefined;
     await this.#until(`find the leader of "${stream}"`, async () => {

@@ -29,10 +29,10 @@ export interface NatsServerOptions {
 
 /** Thrown when a nats-server does not start; the message ends with its log's tail. */
 export class NatsServerError extends Error {
-  /** Whether a port that the server was told to use is taken. */
+  /** Whether a port that the server was to use is taken. */
   readonly addressInUse: boolean;
 
-  /** Keeps why, and what the server had logged by then. */
+  /** Keeps the reason, and the server's log until then. */
   constructor(reason: string, log = "", options?: ErrorOptions) {
     super(log === "" ? reason : `${reason}\n${log}`, options);
     this.name = "NatsServerError";

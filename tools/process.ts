@@ -1,5 +1,5 @@
 /**
- * What the operating system is asked about other processes.
+ * Questions to the operating system about other processes.
  *
  * @module
  */
@@ -23,7 +23,8 @@ export async function isStopped(pid: number): Promise<boolean> {
 }
 
 /**
- * Ends process `pid` and removes `folder` when this process dies; gives the function that calls it off.
+ * Ends process `pid` and removes `folder` when this process dies; returns a function that cancels
+ * this.
  * It waits for the end of its input, so that nothing can keep it from noticing, a SIGKILL neither.
  */
 export function watchdog(pid: number, folder: string): () => Promise<void> {

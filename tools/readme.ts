@@ -4,7 +4,7 @@
 export interface Command {
   /** The command, without the `npx -y` that brings Deno. */
   readonly line: string;
-  /** What it prints, if a `text` block follows its block and it is the only one there. */
+  /** Its output, if a `text` block follows its block and it is the only command there. */
   readonly prints?: string;
 }
 

@@ -13,7 +13,7 @@ import { ROOT } from "./root.ts";
 /** Raised when the twin's layout changes, so that twins made before are not used. */
 const FORMAT = 1;
 
-/** The `@std/*` packages and which file of `tools/twin/` stands for which of their entry points. */
+/** The `@std/*` packages and the files of `tools/twin/` that replace their entry points. */
 const ADAPTERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "@std/assert": { ".": "assert.ts" },
   "@std/testing": { "./mock": "mock.ts", "./time": "time.ts" },
@@ -33,7 +33,7 @@ interface Twin {
   readonly modules: ReadonlyMap<string, string>;
 }
 
-/** Gives the folder of the twin for what `deno.json` names, made if it is not there yet. */
+/** Returns the folder of the twin for the packages in `deno.json`; makes it if it is missing. */
 export async function twinRegistry(): Promise<string> {
   const packages = await jsrPackages();
   const adapters = await adapterTexts();

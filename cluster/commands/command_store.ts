@@ -1,4 +1,5 @@
 import { isAetherError, type SaveOutcomeUnknownError } from "../../store/errors.ts";
+import { commandLogOf, keepCommandLog } from "../../store/command_log.ts";
 import type { Event, RecordedEvent } from "../../store/event.ts";
 import type { HandledCommand } from "../../store/fencing/handled_commands.ts";
 import { later, type LogPosition } from "../../store/fencing/log_position.ts";
@@ -38,6 +39,7 @@ export class CommandStore implements EventStore {
     this.#store = store;
     this.#check = check;
     shareCaches(this, store);
+    keepCommandLog(this, commandLogOf(store));
   }
 
   /** The last saved event. */

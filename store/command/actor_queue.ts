@@ -1,9 +1,14 @@
 import { type ActorState, advance } from "./actor_state.ts";
-import type { SavePace } from "./save_pace.ts";
-import type { PendingCommand } from "./pending_command.ts";
+import type { QueueParts } from "./command_queues.ts";
+import { HandledBefore, notePlan } from "./handled_before.ts";
+import type { ExecuteResult, PendingCommand } from "./pending_command.ts";
+import { ContentionWait, rest } from "./contention_wait.ts";
+import { failureOf } from "./recorded_outcome.ts";
+import { commandLogOf } from "../command_log.ts";
+import { positionsIn } from "../format/save_options.ts";
+import type { SaveReceipt } from "../options.ts";
 import { type CommandPlan, plan, type PlannedCommand } from "./plan.ts";
 import { load, takeSnapshot } from "./rehydrate.ts";
-import type { StateCache } from "./state_cache.ts";
 import { UnknownSaves } from "./unknown_saves.ts";
 import { isAetherError, type VersionConflictError } from "../errors.ts";
 import type { SavePart } from "../format/runs.ts";
@@ -34,16 +39,17 @@ const CONTINUOUS = 2;
 export class ActorQueue {
   readonly #store: EventStore;
   readonly #actorId: string;
-  readonly #states: StateCache;
-  readonly #pace: SavePace;
+  readonly #parts: QueueParts;
   readonly #queue: PendingCommand[] = [];
+  #handled: HandledBefore | undefined;
+  /** Where the outcomes of commands are stored. */
+  readonly #positions = new WeakMap<PendingCommand, number>();
 
-  /** Begins empty; states of actors are kept in `states`. */
-  constructor(store: EventStore, actorId: string, states: StateCache, pace: SavePace) {
+  /** Begins empty; works with what commands on one store share. */
+  constructor(store: EventStore, actorId: string, parts: QueueParts) {
     this.#store = store;
     this.#actorId = actorId;
-    this.#states = states;
-    this.#pace = pace;
+    this.#parts = parts;
   }
 
   /** Appends a command. */
@@ -55,7 +61,8 @@ export class ActorQueue {
   async drain(onEmpty: () => void): Promise<void> {
     // Gives the caller a turn to append more commands, so that they run together.
     await Promise.resolve();
-    while (this.#next().length > 0) await this.#turn();
+    const { turns } = this.#parts;
+    while (this.#next().length > 0) await turns.run([this.#actorId], () => this.#turn());
     onEmpty();
   }
 
@@ -64,6 +71,8 @@ export class ActorQueue {
     const contention = new ContentionWait(...CONFLICT_WAITS);
     let base: ActorState | undefined;
     let isPresent = false;
+    /** Whether it was looked for commands of others since the last change that was noticed. */
+    let isSearched = false;
     let busySince = performance.now();
     let contendedAt = -Infinity;
     for (;;) {
@@ -73,7 +82,7 @@ export class ActorQueue {
       if (base?.evolution !== first.decider) {
         const kept = first.options.cache === false
           ? undefined
-          : this.#states.get(this.#actorId, first.decider);
+          : this.#parts.states.get(this.#actorId, first.decider);
         base = kept?.actor;
         isPresent = base === undefined;
         if (kept !== undefined) {
@@ -81,7 +90,7 @@ export class ActorQueue {
           if (performance.now() - kept.usedAt < CONTINUOUS) busySince = kept.busySince;
           const isShared = performance.now() - contendedAt < 1000;
           if (performance.now() - busySince > (isShared ? BUSY.contended : BUSY.alone)) {
-            await rest(this.#pace.rest, jobs);
+            await rest(this.#parts.pace.rest, jobs);
             busySince = performance.now();
             continue;
           }
@@ -91,9 +100,24 @@ export class ActorQueue {
       let isSaving = false;
       try {
         base ??= await load(this.#store, this.#actorId, first.decider, first.options.snapshots);
+        const handled = this.#handledFor(jobs);
+        if (handled !== undefined) {
+          base = await handled.meet(jobs, base);
+          if (await this.#repeat(handled, jobs, base)) continue;
+        }
         planned = await plan(this.#actorId, base, jobs);
+        if (planned.records) {
+          if (await this.#record(handled!, planned, jobs)) {
+            return this.#complete(planned, busySince, contendedAt);
+          }
+          planned = undefined;
+          continue;
+        }
         if (planned.events.length === 0 && planned.commands.length > 0) {
-          if (!isPresent) {
+          if (handled !== undefined && !isSearched) {
+            isSearched = true;
+            if (await handled.refresh()) continue;
+          } else if (!isPresent && handled === undefined) {
             const present: ActorState = await advance(this.#store, this.#actorId, base);
             isPresent = true;
             if (present.version !== base.version) {
@@ -105,9 +129,11 @@ export class ActorQueue {
         }
         if (planned.events.length === 0) continue;
         isSaving = true;
-        const conflict = await this.#save(planned);
+        const conflict = await this.#save(planned, handled);
         isSaving = false;
         if (conflict === undefined) return this.#complete(planned, busySince, contendedAt);
+        isSearched = handled !== undefined;
+        await handled?.refresh();
         contendedAt = performance.now();
         isPresent = true;
         for (const { job } of planned.commands) {
@@ -136,13 +162,16 @@ export class ActorQueue {
   }
 
   /** Saves the plan; returns the conflict if one has certainly prevented it. */
-  async #save({ base, commands, events, originals }: CommandPlan): Promise<
-    VersionConflictError | undefined
-  > {
+  async #save(
+    plan: CommandPlan,
+    handled: HandledBefore | undefined,
+  ): Promise<VersionConflictError | undefined> {
+    const { base, commands, events, originals } = plan;
     const options: InnerSaveOptions = {
       expect: [{ actorId: this.#actorId, version: base.version }],
       // Each command's events are a commit of their own, in one message with the others'.
       parts: partsOf(commands),
+      ...(handled !== undefined && { ends: new Map([[this.#actorId, handled.end]]) }),
     };
     const contention = new ContentionWait(...UNKNOWN_WAITS);
     const doubt = new UnknownSaves();
@@ -150,8 +179,9 @@ export class ActorQueue {
     for (;;) {
       try {
         const saved = doubt.exists ? events : originals;
-        await this.#pace.run(() => this.#store.saveEvents(saved, options));
+        const receipt = await this.#parts.pace.run(() => this.#store.saveEvents(saved, options));
         doubt.end("saved");
+        this.#note(plan, receipt);
         return undefined;
       } catch (error) {
         if (isAetherError(error, "VersionConflictError")) {
@@ -178,19 +208,94 @@ export class ActorQueue {
     const taken = snapshots && takeSnapshot(this.#actorId, base.version, end, snapshots);
     if (!isSpoiled && commands.every(({ job }) => job.options.cache !== false)) {
       const usedAt = performance.now();
-      this.#states.set(this.#actorId, { actor: end, busySince, usedAt, contendedAt });
+      this.#parts.states.set(this.#actorId, { actor: end, busySince, usedAt, contendedAt });
     } else {
       this.#forget();
     }
     for (const command of commands) {
       const { job, outcome } = command;
-      if ("error" in outcome) job.reject(outcome.error);
-      else job.resolve(outcome.result, command === taker ? taken : undefined);
+      if ("error" in outcome) {
+        job.reject(outcome.error);
+        continue;
+      }
+      const result: ExecuteResult<unknown> = {
+        ...outcome.result,
+        sequence: this.#positions.get(job) ?? 0,
+        duplicate: false,
+        ...(job.options.commandId !== undefined && {
+          searchedFrom: this.#handled?.searchedFrom ?? 0,
+        }),
+      };
+      job.resolve(result, command === taker ? taken : undefined);
     }
   }
 
+  /** What finds commands that were handled before; `undefined` if none of `jobs` has an id. */
+  #handledFor(jobs: readonly PendingCommand[]): HandledBefore | undefined {
+    if (!jobs.some(({ options }) => options.commandId !== undefined)) return undefined;
+    const log = commandLogOf(this.#store)!;
+    return this.#handled ??= new HandledBefore(
+      this.#store,
+      log,
+      this.#actorId,
+      this.#parts.memory!,
+    );
+  }
+
+  /** Ends those of `jobs` that were handled before; true if there were any. */
+  async #repeat(
+    handled: HandledBefore,
+    jobs: readonly PendingCommand[],
+    base: ActorState,
+  ): Promise<boolean> {
+    let found = false;
+    for (const job of jobs) {
+      const place = handled.find(job);
+      if (place === undefined) continue;
+      found = true;
+      await handled.repeat(job, place, base).catch((error) => job.reject(error));
+    }
+    return found;
+  }
+
+  /** Stores the outcome of a command without events; false if the actor has moved on. */
+  async #record(
+    handled: HandledBefore,
+    { commands: [command] }: CommandPlan,
+    jobs: readonly PendingCommand[],
+  ): Promise<boolean> {
+    const { job, outcome } = command!;
+    const contention = new ContentionWait(...UNKNOWN_WAITS);
+    try {
+      const position = await handled.record(
+        job,
+        "error" in outcome
+          ? { kind: "refused", failure: failureOf(outcome.error) }
+          : { kind: "unchanged" },
+      );
+      this.#positions.set(job, position);
+      return true;
+    } catch (error) {
+      const isPassing = isAetherError(error, "VersionConflictError") ||
+        isAetherError(error, "SaveOutcomeUnknownError");
+      if (!isPassing || job.giveUpReason() !== undefined) throw error;
+      await contention.wait(jobs);
+      await handled.refresh();
+      return false;
+    }
+  }
+
+  /** Takes note of where the events of a plan are. */
+  #note(plan: CommandPlan, receipt: SaveReceipt): void {
+    const saved = plan.commands.filter(({ outcome }) => eventsOf(outcome) > 0);
+    const positions = positionsIn(receipt, partsOf(saved));
+    for (const [at, { job }] of saved.entries()) this.#positions.set(job, positions[at]!);
+    const known = this.#parts.memory?.peek(this.#actorId);
+    if (known !== undefined) notePlan(known, plan, receipt);
+  }
+
   #forget(): undefined {
-    this.#states.delete(this.#actorId);
+    this.#parts.states.delete(this.#actorId);
   }
 
   /** The commands to try next: the first one, or several if many wait. */
@@ -208,11 +313,13 @@ export class ActorQueue {
 
 /** The events of each command that led to some. */
 function partsOf(commands: readonly PlannedCommand[]): SavePart[] {
-  return commands.flatMap(({ outcome }) =>
-    "result" in outcome && outcome.result.events.length > 0
-      ? [{ events: outcome.result.events.length }]
-      : []
-  );
+  return commands
+    .filter(({ outcome }) => eventsOf(outcome) > 0)
+    .map(({ job, outcome }) => ({ events: eventsOf(outcome), command: job.options.commandId }));
+}
+
+function eventsOf(outcome: PlannedCommand["outcome"]): number {
+  return "result" in outcome ? outcome.result.events.length : 0;
 }
 
 /** Whether two commands may be saved together. */
@@ -227,36 +334,4 @@ function isWaiting(command: PlannedCommand, doubt: UnknownSaves, error: unknown)
   if (reason === undefined) return true;
   job.reject(doubt.errorFor(command, job.options.signal?.aborted ? reason.cause : error));
   return false;
-}
-
-/**
- * Waits that grow and then start over: some tries have to be close to each other to get between
- * the saves of another writer. That, and a part from 0 on, is why these are not `jitteredWaits`.
- */
-class ContentionWait {
-  #span: number;
-  readonly #shortest: number;
-  readonly #longest: number;
-
-  constructor(shortest: number, longest: number) {
-    this.#span = shortest;
-    this.#shortest = shortest;
-    this.#longest = longest;
-  }
-
-  /** Waits for a random part of the span, or until all `jobs` have ended. */
-  async wait(jobs: readonly PendingCommand[]): Promise<void> {
-    const span = this.#span;
-    this.#span = span < this.#longest ? span * 2 : this.#shortest;
-    await rest(Math.random() * span, jobs);
-  }
-}
-
-/** Waits for `duration` ms, or until all `jobs` have ended. */
-async function rest(duration: number, jobs: readonly PendingCommand[]): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, duration);
-  Promise.allSettled(jobs.map((job) => job.promise)).then(() => resolve());
-  await promise;
-  clearTimeout(timer);
 }

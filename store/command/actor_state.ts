@@ -26,7 +26,7 @@ export function initial<State, E extends Event>(
 }
 
 /**
- * The state with all events folded in that are stored by now. Reads from the last event that is
+ * The state with all events folded in that are stored by now, or those up to `toVersion`. Reads from the last event that is
  * in it already, to notice if the history has lost that event.
  *
  * @throws {StreamRegressedError} That event is not stored any more.
@@ -36,11 +36,12 @@ export async function advance<State, E extends Event>(
   actorId: string,
   from: ActorState<State, E>,
   signal?: AbortSignal,
+  toVersion?: number,
 ): Promise<ActorState<State, E>> {
   const { evolution } = from;
   let { state, version, lastId } = from;
   let isJoined = version === 0;
-  for await (const event of eventsFrom<E>(store, actorId, version, signal)) {
+  for await (const event of eventsFrom<E>(store, actorId, version, signal, toVersion)) {
     if (isJoined) {
       state = evolution.evolve(state, event);
     } else if (event.version !== version || (lastId !== undefined && event.id !== lastId)) {
@@ -63,9 +64,14 @@ async function* eventsFrom<E extends Event>(
   actorId: string,
   version: number,
   signal: AbortSignal | undefined,
+  toVersion: number | undefined,
 ): AsyncGenerator<E, void> {
-  const options = { fromVersion: version, ...(signal && { signal }) };
-  if (version > 0) {
+  const options = {
+    fromVersion: version,
+    ...(signal && { signal }),
+    ...(toVersion !== undefined && { toVersion }),
+  };
+  if (version > 0 && toVersion === undefined) {
     const direction = "backwards";
     const tail: E[] = [];
     const wanted = { ...options, direction, limit: TAIL } as const;

@@ -1,6 +1,7 @@
 import { ActorQueue } from "./actor_queue.ts";
+import { type CommandQueues, queuesOf } from "./command_queues.ts";
+import { checkCommand } from "./command_options.ts";
 import type { Decider } from "./decider.ts";
-import { SavePace } from "./save_pace.ts";
 import {
   type AnyDecider,
   type ExecuteOptions,
@@ -8,23 +9,9 @@ import {
   PendingCommand,
 } from "./pending_command.ts";
 import { policyOf } from "./rehydrate.ts";
-import { StateCache } from "./state_cache.ts";
+import { commandLogOf } from "../command_log.ts";
 import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
-import { cacheOwnerOf } from "../store_view.ts";
-
-/** Actors whose states are kept in memory, for each store. */
-const KEPT_STATES = 1000;
-
-/** Shared by all commands on one store. */
-interface CommandQueues {
-  /** Only those of actors with commands under way. */
-  readonly queues: Map<string, ActorQueue>;
-  readonly states: StateCache;
-  readonly pace: SavePace;
-}
-
-const queuesByStore = new WeakMap<EventStore, CommandQueues>();
 
 /**
  * Runs one command on one actor: loads its state, lets the decider decide, and saves all events
@@ -86,11 +73,7 @@ export async function execute<State, Command, E extends Event = Event>(
 ): Promise<ExecuteResult<State, E>> {
   const { timeout = 10_000, signal, snapshots } = options;
   signal?.throwIfAborted();
-  if (!(timeout >= 1 && timeout < 2 ** 31)) {
-    throw new RangeError(
-      `Cannot execute the command: timeout is ${timeout}, not from 1 to ${2 ** 31 - 1}`,
-    );
-  }
+  checkCommand(options, commandLogOf(store));
   if (snapshots !== undefined) policyOf(snapshots);
   const rules = decider as unknown as AnyDecider;
   const job = new PendingCommand(actorId, rules, command, options, timeout);
@@ -98,29 +81,15 @@ export async function execute<State, Command, E extends Event = Event>(
   return await job.promise as ExecuteResult<State, E>;
 }
 
-/** Views of one store share the states; each has queues of its own, as it saves in its own way. */
-function queuesOf(store: EventStore): CommandQueues {
-  let commands = queuesByStore.get(store);
-  if (commands === undefined) {
-    const owner = cacheOwnerOf(store);
-    const { states, pace } = owner === store
-      ? { states: new StateCache(KEPT_STATES), pace: new SavePace() }
-      : queuesOf(owner);
-    commands = { queues: new Map(), states, pace };
-    queuesByStore.set(store, commands);
-  }
-  return commands;
-}
-
 function enqueue(
-  { queues, states, pace }: CommandQueues,
+  { queues, ...parts }: CommandQueues,
   store: EventStore,
   job: PendingCommand,
 ): void {
   const { actorId } = job;
   const queue = queues.get(actorId);
   if (queue !== undefined) return queue.push(job);
-  const opened = new ActorQueue(store, actorId, states, pace);
+  const opened = new ActorQueue(store, actorId, parts);
   opened.push(job);
   queues.set(actorId, opened);
   opened.drain(() => queues.delete(actorId));

@@ -133,12 +133,51 @@ export interface ExecuteOptions {
    */
   readonly cache?: boolean;
   /**
+   * Names the command: the same one again, in any process and at any later time, is not decided
+   * again, but gets the outcome of the first one. A token of at most 200 bytes when encoded.
+   *
+   * @default {undefined}
+   */
+  readonly commandId?: string;
+  /**
+   * The event that led to the command, or a time before its first try: the command was not handled
+   * before, so only what is stored behind is searched for it, whatever that is. An event of another
+   * store is no bound. Without it, the messages are searched that hold the actor's last 1,000 events.
+   *
+   * @default {undefined}
+   */
+  readonly cause?: CommandCause | Date;
+  /**
+   * The version that the actor must be at (an ETag's): else the command is refused with
+   * `VersionConflictError`. Not checked for a command that was handled before.
+   *
+   * @default {undefined}
+   */
+  readonly expectedVersion?: number;
+  /**
+   * Stores the outcome of a command with a `commandId` if it is refused or leads to no event: it is
+   * final then, and the same for every later try. Without it such a command may be decided again.
+   *
+   * @default {false}
+   */
+  readonly record?: boolean;
+  /**
    * Gives up with the signal's reason while nothing is saved. Once events are on their way,
    * `execute` waits for the outcome; if it stays unknown, the abort ends the attempts to find out.
    *
    * @default {undefined}
    */
   readonly signal?: AbortSignal;
+}
+
+/** The event that led to a command, by its place. */
+export interface CommandCause {
+  /** The `identity` of the store that has the event. */
+  readonly identity: string;
+  /** The event's position, its `sequence`. */
+  readonly sequence: number;
+  /** The event's id. */
+  readonly id: string;
 }
 
 /** The result of {@linkcode execute}. */
@@ -149,4 +188,13 @@ export interface ExecuteResult<State, E extends Event = Event> {
   readonly version: number;
   /** The events that the command led to, as they were saved; empty if it changed nothing. */
   readonly events: readonly E[];
+  /** The position of the last of them, or of the command's receipt; 0 if neither is stored. */
+  readonly sequence: number;
+  /** Whether the command was handled before: state and version are those behind its own events. */
+  readonly duplicate: boolean;
+  /**
+   * With a `commandId`: the position from which on the actor's messages were searched for the
+   * command. 0 means that all were: a command that was handled before it is not noticed.
+   */
+  readonly searchedFrom?: number;
 }

@@ -1,7 +1,8 @@
 import type { EventDraft } from "../append.ts";
 import type { ActorState } from "./actor_state.ts";
 import type { Decision } from "./decider.ts";
-import type { ExecuteResult, PendingCommand } from "./pending_command.ts";
+import type { AnyDecider, ExecuteResult, PendingCommand } from "./pending_command.ts";
+import { VersionConflictError } from "../errors.ts";
 import { createEvent, type Event, type EventMetadata } from "../event.ts";
 import { MAX_RUN } from "../format/position.ts";
 
@@ -12,8 +13,11 @@ const GATHER = 5;
 export interface PlannedCommand {
   readonly job: PendingCommand;
   /** Its refusal or its result. */
-  readonly outcome: { readonly error: unknown } | { readonly result: ExecuteResult<unknown> };
+  readonly outcome: { readonly error: unknown } | { readonly result: PlannedResult };
 }
+
+/** A result, as far as it is known before anything is saved. */
+export type PlannedResult = Pick<ExecuteResult<unknown>, "state" | "version" | "events">;
 
 /** The effect of some commands, one after the other, on an actor; nothing of it is saved yet. */
 export interface CommandPlan {
@@ -29,6 +33,8 @@ export interface CommandPlan {
   readonly isInPlace: boolean;
   /** Whether `evolve` threw, and may have left the state of `end` half changed. */
   readonly isSpoiled: boolean;
+  /** Whether its one command led to no event, and its outcome is to be recorded. */
+  readonly records: boolean;
 }
 
 /**
@@ -44,15 +50,22 @@ export async function plan(
   const commands: PlannedCommand[] = [];
   const events: Event[] = [];
   const originals: Event[] = [];
+  const ids = new Set<string>();
   let end = base;
   let isInPlace = false;
   let isSpoiled = false;
+  let records = false;
   for (const job of jobs) {
-    if (isSpoiled) break;
+    if (isSpoiled || records) break;
     if (job.isSettled) continue;
+    const { commandId, expectedVersion, record, metadata } = job.options;
     let isEvolving = false;
     if (commands.length > 0 && performance.now() > until) break;
+    // The same command again gets the outcome of the first one, once that is saved.
+    if (commandId !== undefined && ids.has(commandId)) break;
+    let outcome: PlannedCommand["outcome"];
     try {
+      checkVersion(actorId, expectedVersion, end.version);
       const decision = job.decider.decide(job.command, end.state);
       const drafts = draftsOf(
         // Nobody waits for a decision that does not come in time.
@@ -60,28 +73,83 @@ export async function plan(
       );
       if (job.isSettled) continue;
       if (events.length > 0 && events.length + drafts.length > MAX_RUN) break;
-      const made = drafts.map((draft, at) =>
-        eventOf(draft, actorId, end.version + at + 1, job.options.metadata)
-      );
-      const copies = made.map((event) => ({ ...event, data: ownCopy(event.data) }));
-      let { state, version, lastId } = end;
       isEvolving = true;
-      for (const event of copies) {
-        const next = job.decider.evolve(state, event);
-        isInPlace ||= next === state && typeof next === "object" && next !== null;
-        state = next;
-        ({ version, id: lastId } = event);
-      }
-      end = { ...end, state, version, lastId };
-      events.push(...copies);
-      originals.push(...made);
-      commands.push({ job, outcome: { result: { state, version, events: copies } } });
+      const evolved = evolveBy(actorId, end, job.decider, drafts, metadata);
+      outcome = { result: evolved.result };
+      isInPlace ||= evolved.isInPlace;
+      end = evolved.end;
+      events.push(...evolved.result.events);
+      originals.push(...evolved.originals);
     } catch (error) {
       isSpoiled = isEvolving;
-      if (!job.isSettled) commands.push({ job, outcome: { error } });
+      if (job.isSettled) continue;
+      outcome = { error };
     }
+    if (record === true && !isSpoiled && isEmpty(outcome)) {
+      // Its receipt is a message of its own, behind the events of those before it.
+      if (commands.length > 0) break;
+      records = true;
+    }
+    if (commandId !== undefined) ids.add(commandId);
+    commands.push({ job, outcome });
   }
-  return { base, end, commands, events, originals, isInPlace, isSpoiled };
+  return { base, end, commands, events, originals, isInPlace, isSpoiled, records };
+}
+
+/** What one decision makes of an actor. */
+export interface Evolved {
+  readonly result: PlannedResult;
+  /** The events with the very data that `decide` returned. */
+  readonly originals: readonly Event[];
+  readonly end: ActorState;
+  /** Whether `evolve` returned the state that it was given. */
+  readonly isInPlace: boolean;
+}
+
+/** Lets a decider decide on one state; throws what it throws. */
+export async function decideOn(
+  actorId: string,
+  base: ActorState,
+  decider: AnyDecider,
+  command: unknown,
+  metadata: EventMetadata | undefined,
+): Promise<Evolved> {
+  const drafts = draftsOf(await decider.decide(command, base.state));
+  return evolveBy(actorId, base, decider, drafts, metadata);
+}
+
+function evolveBy(
+  actorId: string,
+  base: ActorState,
+  decider: AnyDecider,
+  drafts: readonly EventDraft[],
+  metadata: EventMetadata | undefined,
+): Evolved {
+  const originals = drafts.map((draft, at) =>
+    eventOf(draft, actorId, base.version + at + 1, metadata)
+  );
+  const events = originals.map((event) => ({ ...event, data: ownCopy(event.data) }));
+  let { state, version, lastId } = base;
+  let isInPlace = false;
+  for (const event of events) {
+    const next = decider.evolve(state, event);
+    isInPlace ||= next === state && typeof next === "object" && next !== null;
+    state = next;
+    ({ version, id: lastId } = event);
+  }
+  const end = { ...base, state, version, lastId };
+  return { result: { state, version, events }, originals, end, isInPlace };
+}
+
+/** Whether the command led to no event. */
+function isEmpty(outcome: PlannedCommand["outcome"]): boolean {
+  return "error" in outcome || outcome.result.events.length === 0;
+}
+
+function checkVersion(actorId: string, expected: number | undefined, current: number): void {
+  if (expected === undefined || expected === current) return;
+  const reason = `version ${expected} was expected, and current version is ${current}`;
+  throw new VersionConflictError(actorId, expected, current, reason);
 }
 
 function draftsOf(decision: Decision): readonly EventDraft[] {

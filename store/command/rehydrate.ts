@@ -1,6 +1,7 @@
 import { type ActorState, advance, initial } from "./actor_state.ts";
 import type { Evolution } from "./decider.ts";
 import type { Event } from "../event.ts";
+import { timestampProblem } from "../format/decode.ts";
 import { snapshotEvery, type SnapshotPolicy } from "../snapshot/policy.ts";
 import type { SnapshotStore } from "../snapshot/snapshot.ts";
 import type { EventStore } from "../store.ts";
@@ -29,6 +30,10 @@ export interface SnapshotOptions {
 
 /** Options for {@linkcode rehydrate}. */
 export interface RehydrateOptions {
+  /** The state as it was behind this version. @default {the present one} */
+  readonly toVersion?: number;
+  /** The state as it was at this time, by the timestamps of the events. @default {the present one} */
+  readonly at?: Date;
   /** Begins at the latest snapshot rather than at the first event. @default {undefined} */
   readonly snapshots?: SnapshotOptions;
   /** Ends the load by throwing the signal's reason. @default {undefined} */
@@ -79,8 +84,11 @@ export async function rehydrate<State, E extends Event = Event>(
   evolution: Evolution<State, E>,
   options: RehydrateOptions = {},
 ): Promise<RehydrateResult<State>> {
-  const { snapshots, signal } = options;
-  const { state, version } = await load(store, actorId, evolution, snapshots, signal);
+  const { snapshots, signal, toVersion, at } = options;
+  checkPast(toVersion, at);
+  const { state, version } = at === undefined
+    ? await load(store, actorId, evolution, snapshots, signal, toVersion)
+    : await loadAt(store, actorId, evolution, at, toVersion, signal);
   return { state, version };
 }
 
@@ -91,10 +99,44 @@ export async function load<State, E extends Event>(
   evolution: Evolution<State, E>,
   snapshots: SnapshotOptions | undefined,
   signal?: AbortSignal,
+  toVersion?: number,
 ): Promise<ActorState<State, E>> {
   signal?.throwIfAborted();
-  const begin = snapshots && await fromSnapshot(actorId, evolution, snapshots);
-  return await advance(store, actorId, begin ?? initial(evolution), signal);
+  const latest = snapshots && await fromSnapshot(actorId, evolution, snapshots);
+  const begin = latest === undefined || latest.version > (toVersion ?? Infinity)
+    ? initial(evolution)
+    : latest;
+  return await advance(store, actorId, begin, signal, toVersion);
+}
+
+/** Loads the state at a time: events may be out of order by their timestamps, so all are looked at. */
+async function loadAt<State, E extends Event>(
+  store: EventStore,
+  actorId: string,
+  evolution: Evolution<State, E>,
+  at: Date,
+  toVersion: number | undefined,
+  signal: AbortSignal | undefined,
+): Promise<RehydrateResult<State>> {
+  let state = evolution.initialState();
+  let version = 0;
+  const options = { ...(signal && { signal }), ...(toVersion !== undefined && { toVersion }) };
+  for await (const event of store.readEvents<E>(actorId, options)) {
+    if (event.timestamp > at) break;
+    state = evolution.evolve(state, event);
+    version = event.version;
+  }
+  return { state, version };
+}
+
+function checkPast(toVersion: number | undefined, at: Date | undefined): void {
+  if (toVersion !== undefined && !(Number.isSafeInteger(toVersion) && toVersion >= 0)) {
+    throw new RangeError(
+      `Cannot rehydrate: toVersion is ${toVersion}, not a safe integer of 0 or more`,
+    );
+  }
+  const problem = at === undefined ? undefined : timestampProblem(at);
+  if (problem !== undefined) throw new TypeError(`Cannot rehydrate: at: ${problem}`);
 }
 
 /** Saves a snapshot of an actor that was at version `before`, if one is due. */

@@ -13,8 +13,8 @@ const POSITION = "Nats-Batch-Sequence";
 
 /** One try to commit a group, which may have been stored. */
 export interface Attempt<Member> {
-  /** Where the last event of each save is among the messages; `undefined` if it has none. */
-  readonly places: ReadonlyMap<Member, Place | undefined>;
+  /** Where the last event of each part of a save is among the messages. */
+  readonly places: ReadonlyMap<Member, readonly Place[]>;
   /** What the messages hold. */
   readonly runs: readonly Run[];
   readonly actors: ReadonlySet<string>;

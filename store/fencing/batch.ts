@@ -52,6 +52,10 @@ export class Batch {
     const save = entry.save!;
     if (this.entries.length > 0 && entry.isAlone) return "later";
     const guards = [...expect.keys()].filter((actorId) => !actors.includes(actorId));
+    // What was decided on the last message of an actor has to be the first one behind it.
+    if (entry.plan.ends !== undefined && actors.some((actorId) => this.#heads.has(actorId))) {
+      return "later";
+    }
     const depends = actors.some((actorId) => this.guarded.has(actorId)) ||
       guards.some((actorId) => this.#heads.has(actorId));
     if (depends) return "later";
@@ -74,6 +78,8 @@ export class Batch {
       if (!this.expectedHeads.has(actorId)) this.expectedHeads.set(actorId, head);
     }
     for (const actorId of guards) this.guarded.add(actorId);
+    const { receipt } = entry.plan;
+    if (receipt !== undefined) this.#heads.set(receipt.actorId, heads.get(receipt.actorId)!);
     for (const { actorId, version } of save.events) {
       this.#heads.set(actorId, { version, sequence: heads.get(actorId)!.sequence });
     }

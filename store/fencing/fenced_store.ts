@@ -1,4 +1,5 @@
 import { shardOf } from "../actor.ts";
+import { commandLogOf, keepCommandLog } from "../command_log.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { describe, encodeToken, tokenProblem } from "../base/token.ts";
 import { uuidv7 } from "../base/uuid.ts";
@@ -75,6 +76,9 @@ export interface FenceOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The store that a fenced one reads with; not for users. */
+export let plainStoreOf: (store: FencedEventStore) => JetStreamEventStore;
+
 /** What a store and its views share. */
 interface Core {
   readonly store: JetStreamEventStore;
@@ -133,6 +137,7 @@ export class FencedEventStore implements EventStore {
   private constructor(core: Core, command?: string) {
     this.#core = core;
     this.#command = command;
+    keepCommandLog(this, commandLogOf(core.store));
   }
 
   /**
@@ -173,6 +178,7 @@ export class FencedEventStore implements EventStore {
 
   static {
     handledIn = (store) => new HandledCommands(store.#core.parts);
+    plainStoreOf = (store) => store.#core.store;
   }
 
   /** The name of this node. */

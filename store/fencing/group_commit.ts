@@ -10,6 +10,7 @@ import type { Outgoing } from "../nats/publisher.ts";
 import { isPassing } from "../nats/stream_api.ts";
 import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
 import { divide, type Member, membersOf, type Place, type Run } from "../format/runs.ts";
+import { notePositions } from "../format/save_options.ts";
 import { raiseHeads } from "../save/committer.ts";
 import { checkGuards, unexplained } from "../save/guards.ts";
 import { assemble, type Save } from "../save/messages.ts";
@@ -147,8 +148,9 @@ export class GroupCommit {
     const owners: PendingSave[] = [];
     for (const entry of live) {
       for (const actorId of entry.plan.actors) actors.add(actorId);
-      if (entry.save!.events.length === 0) continue;
-      for (const member of membersOf(entry.plan.parts, entry.save!.events)) {
+      if (entry.save!.runs.length === 0) continue;
+      const { parts, receipt } = entry.plan;
+      for (const member of membersOf(parts, entry.save!.events, receipt)) {
         members.push(member);
         owners.push(entry);
       }
@@ -156,9 +158,9 @@ export class GroupCommit {
     const maxBytes = Math.min(...owners.map(({ plan }) => plan.maxBytes));
     const { runs, places } = divide(members, maxBytes);
     const saves = new Map<Run, Save>();
-    const lasts = new Map<PendingSave, Place | undefined>(live.map((entry) => [entry, undefined]));
+    const lasts = new Map<PendingSave, Place[]>(live.map((entry) => [entry, []]));
     for (const [at, { first, last }] of places.entries()) {
-      lasts.set(owners[at]!, last);
+      lasts.set(owners[at]!, [...lasts.get(owners[at]!) ?? [], last]);
       for (const run of runs.slice(first.run, last.run + 1)) {
         if (!saves.has(run)) saves.set(run, owners[at]!.save!);
       }
@@ -200,10 +202,12 @@ export class GroupCommit {
       }
       entry.outcome = "saved";
       if (entry.isEnded) continue;
-      const { run, index } = places.get(entry) ?? { run: 0, index: 0 };
-      const sequence = positionOf(asStreamSequence(first + run), index);
-      const resolve = () =>
-        this.#waiting.end(entry, () => entry.resolve({ sequence, duplicate: false }));
+      const ends = places.get(entry)!.map(({ run, index }) =>
+        positionOf(asStreamSequence(first + run), index)
+      );
+      const sequence = ends.at(-1) ?? positionOf(first);
+      const receipt = notePositions({ sequence, duplicate: false }, ends);
+      const resolve = () => this.#waiting.end(entry, () => entry.resolve(receipt));
       entry.isEnded = true;
       const { events } = entry.save!;
       if (notifier.silent || events.length === 0) resolve();

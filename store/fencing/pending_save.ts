@@ -7,7 +7,7 @@ import type { CheckedEvent, PreparedEvent } from "../format/encode.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { Head } from "../read/heads.ts";
 import type { Save } from "../save/messages.ts";
-import { saveOf, type SavePlan } from "../save/plan.ts";
+import { saveOf, type SavePlan, subjectOfPlan } from "../save/plan.ts";
 import type { SaveOutcome } from "../save/settle.ts";
 
 /** What is asked of a commit. */
@@ -82,10 +82,16 @@ export class PendingSave {
 
   /** What is to be done, for errors. */
   get what(): string {
-    const first = this.checked[0];
+    const first = this.subject;
     return first === undefined
       ? `prove that shard ${this.claims[0]!.shard} is owned`
       : `save event at version ${first.version} of "${first.actorId}"`;
+  }
+
+  /** The actor and the version that errors name; `undefined` if only claims are to be proved. */
+  get subject(): Pick<CheckedEvent, "actorId" | "version"> | undefined {
+    if (this.plan.actors.length === 0) return undefined;
+    return subjectOfPlan(this.plan, this.checked);
   }
 
   /** Whether it may be put into a commit now. */
@@ -105,7 +111,7 @@ export class PendingSave {
 
   /** Tells the caller as much as is known by now: its time is over, or it was aborted. */
   giveUp(cause: unknown): void {
-    const first = this.checked[0];
+    const first = this.subject;
     if (first === undefined) {
       const reason = reasonOf(cause, "its turn did not come in time");
       return this.reject(

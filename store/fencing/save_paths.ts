@@ -9,7 +9,7 @@ import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 import type { SaveReceipt } from "../options.ts";
 import { outcomeOfEvents } from "../save/outcome.ts";
 import type { SavePath } from "../save/path.ts";
-import type { SavePlan } from "../save/plan.ts";
+import { type SavePlan, subjectOfPlan } from "../save/plan.ts";
 import { type SaveOutcome, settle } from "../save/settle.ts";
 
 /**
@@ -29,7 +29,7 @@ export class FencedPath implements SavePath {
   /** See {@linkcode SavePath.save}. */
   async save(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
     const claims = claimsFor(this.#parts, plan, checked);
-    if (plan.signal?.aborted) throw unavailable(checked[0]!, plan.signal.reason);
+    if (plan.signal?.aborted) throw unavailable(subjectOfPlan(plan, checked), plan.signal.reason);
     const entry = new PendingSave(
       { plan: marked(this.#parts, plan), checked, claims },
       this.#settle,
@@ -82,7 +82,7 @@ export class FencedPath implements SavePath {
   readonly #settle = (entry: PendingSave): () => ReturnType<SaveOutcomeUnknownError["settle"]> => {
     const { api, headReader, requestTimeout } = this.#parts;
     const tries = entry.tries!;
-    const { actorId } = entry.checked[0]!;
+    const { actorId } = entry.subject!;
     const outcomeNow = async (): Promise<SaveOutcome> => {
       if (entry.outcome !== "unknown") return entry.outcome;
       const due = this.#parts.check.ensure();
@@ -161,15 +161,16 @@ export class OptimisticPath implements SavePath {
  */
 function claimsFor(
   { claims, shardOf }: FencedParts,
-  { actors }: SavePlan,
-  [first]: readonly CheckedEvent[],
+  plan: SavePlan,
+  checked: readonly CheckedEvent[],
 ): ShardClaim[] {
   const found = new Set<ShardClaim>();
-  for (const actorId of actors) {
+  for (const actorId of plan.actors) {
     const shard = shardOf(actorId);
     const claim = claims.get(shard);
     if (claim === undefined) {
-      const what = `save event at version ${first!.version} of "${first!.actorId}"`;
+      const { version, actorId: first } = subjectOfPlan(plan, checked);
+      const what = `save event at version ${version} of "${first}"`;
       throw claims.errorFor(what, shard, actorId);
     }
     found.add(claim);

@@ -190,7 +190,7 @@ export class WaitingSaves extends SaveLine {
       } catch (error) {
         entry.cause = error;
         if (isPassing(error) && await retry(api.requests)) continue;
-        const told = error instanceof AetherError ? error : unavailable(entry.checked[0]!, error);
+        const told = error instanceof AetherError ? error : unavailable(entry.subject!, error);
         this.end(entry, () => entry.reject(told));
       }
     }

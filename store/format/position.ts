@@ -24,12 +24,17 @@ export function positionOf(sequence: StreamSequence, index: number = 0): Positio
 }
 
 /**
- * The server's sequence of the message that holds the event at `position`: what `nats stream get`
- * takes, and what shows in server tools.
+ * The server's sequence of the message that holds the event at `position`: `nats stream get` takes
+ * it, and the server's tools show it.
  *
  * @param position The `sequence` of a recorded event, of a receipt, or of an error.
  */
-export function streamSequenceOf(position: number): StreamSequence {
+export function streamSequenceOf(position: number): number {
+  return messageSequenceOf(position);
+}
+
+/** The same as the type that it is inside. */
+export function messageSequenceOf(position: number): StreamSequence {
   return Math.floor(position / MAX_RUN) as StreamSequence;
 }
 

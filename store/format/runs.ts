@@ -8,6 +8,8 @@ export interface Member {
   readonly events: readonly PreparedEvent[];
   /** The command that led to them. */
   readonly command?: string | undefined;
+  /** What is stored if there are no events. */
+  readonly receipt?: Receipt | undefined;
 }
 
 /** Events that one command led to. */
@@ -22,8 +24,9 @@ export interface SavePart {
 export function membersOf(
   parts: readonly SavePart[],
   events: readonly PreparedEvent[],
+  receipt?: Receipt,
 ): readonly Member[] {
-  if (parts.length === 1) return [{ events, command: parts[0]!.command }];
+  if (parts.length === 1) return [{ events, command: parts[0]!.command, receipt }];
   let start = 0;
   return parts.map(({ events: count, command }) => {
     const part = events.slice(start, start + count);
@@ -57,6 +60,7 @@ export interface Run {
 
 /** The outcome of a command that led to no event. */
 export interface Receipt {
+  readonly actorId: string;
   /** The actor's version. */
   readonly version: number;
   /** The outcome, encoded. */
@@ -105,7 +109,7 @@ export function runsOf(member: Member, maxBytes: number): readonly Run[] {
  * 48 KiB of headers, about 64 KiB of bodies, and no message over `maxBytes`.
  */
 export function divide(members: readonly Member[], maxBytes: number): Division {
-  const runs: Run[] = [];
+  const runs: GrowingRun[] = [];
   const places: { first: Place; last: Place }[] = [];
   /** How large the last run is, if another whole save may join it. */
   let size: Size | undefined;
@@ -115,23 +119,31 @@ export function divide(members: readonly Member[], maxBytes: number): Division {
     const before = runs.at(-1);
     const both = parts.length === 1 && size !== undefined ? added(size, part!.size) : undefined;
     if (both !== undefined && before!.actorId === part!.run.actorId && fits(both, maxBytes)) {
-      const events = [...before!.events, ...part!.run.events];
       const run = runs.length - 1;
-      runs[run] = { ...before!, events, saves: [...before!.saves, ...part!.run.saves] };
+      const { length } = before!.events;
+      before!.events.push(...part!.run.events);
+      before!.saves.push(...part!.run.saves);
       places.push({
-        first: { run, index: before!.events.length },
-        last: { run, index: events.length - 1 },
+        first: { run, index: length },
+        last: { run, index: before!.events.length - 1 },
       });
       size = both;
     } else {
       const first = { run: runs.length, index: 0 };
       for (const { run } of parts) runs.push(run);
-      places.push({ first, last: { run: runs.length - 1, index: runs.at(-1)!.events.length - 1 } });
+      const { events } = runs.at(-1)!;
+      places.push({ first, last: { run: runs.length - 1, index: Math.max(0, events.length - 1) } });
       // A part of a save shares its message with no other save.
       size = parts.length === 1 ? part!.size : undefined;
     }
   }
   return { runs, places };
+}
+
+/** A run that whole saves may still join. */
+interface GrowingRun extends Run {
+  readonly events: PreparedEvent[];
+  readonly saves: RunSave[];
 }
 
 /** The one run of most saves. */
@@ -141,8 +153,16 @@ function lone({ events, command }: Member): Run {
 }
 
 /** The runs of one save. */
-function partsOf({ events, command }: Member, maxBytes: number): { run: Run; size: Size }[] {
-  const parts: { run: Run; size: Size }[] = [];
+function partsOf(
+  { events, command, receipt }: Member,
+  maxBytes: number,
+): { run: GrowingRun; size: Size }[] {
+  if (receipt !== undefined) {
+    const saves = [{ events: 0, count: 0, command }];
+    const run = { actorId: receipt.actorId, events: [], index: 0, saves, receipt };
+    return [{ run, size: { events: MAX_RUN, headers: 0, bodies: receipt.body.length } }];
+  }
+  const parts: { run: GrowingRun; size: Size }[] = [];
   const count = events.length;
   for (let start = 0; start < count;) {
     const { actorId } = events[start]!;

@@ -1,13 +1,37 @@
 import { headers } from "@nats-io/nats-core";
-import { encodeJson } from "../base/json.ts";
 import { unlessAborted } from "../base/abort.ts";
+import { decodeJson, encodeJson } from "../base/json.ts";
 import { encodeToken } from "../base/token.ts";
-import type { ActorEnd, CommandLog, CommandReceipt } from "../command_log.ts";
-import { EXPECT } from "../format/headers.ts";
+import {
+  type ActorEnd,
+  type CommandLog,
+  type CommandPlace,
+  type CommandReceipt,
+  type CommandSearch,
+  SEARCHED_EVENTS,
+  type StoredOutcome,
+} from "../command_log.ts";
+import { CorruptEventError } from "../errors.ts";
+import type { Event } from "../event.ts";
+import { COMMAND, EXPECT } from "../format/headers.ts";
+import {
+  asStreamSequence,
+  indexOf,
+  messageSequenceOf,
+  positionOf,
+  type StreamSequence,
+} from "../format/position.ts";
 import { attempt } from "../nats/retry.ts";
+import type { StoredMessage } from "../nats/stored_message.ts";
 import type { SaveReceipt } from "../options.ts";
-import type { SavePlanner } from "../save/planner.ts";
+import { readPages } from "../read/pages.ts";
+import { StoredRun } from "../read/stored_run.ts";
 import type { SavePath, StoreInternals } from "../save/path.ts";
+import type { SavePlanner } from "../save/planner.ts";
+
+/** By how much the clocks of a caller and of the servers may differ, in ms. */
+const CLOCKS = 60_000;
+const BEGINNING = asStreamSequence(0);
 
 /** What a store on JetStream keeps of commands. */
 export class StreamCommandLog implements CommandLog {
@@ -22,22 +46,100 @@ export class StreamCommandLog implements CommandLog {
     this.#path = path;
   }
 
+  /** See {@linkcode CommandLog.search}. */
+  async search(actorId: string, after?: number | Date): Promise<CommandSearch> {
+    const { headReader } = this.#parts;
+    const end = await this.#attempt(actorId, () => headReader.read(actorId));
+    const since = typeof after === "number"
+      ? asStreamSequence(after)
+      : await this.#startOf(actorId, end, after);
+    const found = new Map<string, CommandPlace>();
+    if (end.sequence <= since) return { end, found, since };
+    const subject = headReader.subjectOf(actorId);
+    const query = { subject, after: since, end: asStreamSequence(end.sequence) };
+    for await (const page of readPages(this.#parts, query)) {
+      for (const message of page) note(found, message);
+    }
+    return { end, found, since };
+  }
+
+  /** See {@linkcode CommandLog.holds}. */
+  async holds(sequence: number, id: string): Promise<boolean> {
+    const { api, requestTimeout, timeout } = this.#parts;
+    const what = `look for event "${id}" at position ${sequence}`;
+    const query = { seq: messageSequenceOf(sequence) };
+    const get = () => api.get(query, requestTimeout);
+    const message = await attempt(api.requests, timeout, what, get);
+    return message !== undefined && new StoredRun(message).hasIdAt(indexOf(sequence), id);
+  }
+
+  /** See {@linkcode CommandLog.outcome}. */
+  async outcome(
+    actorId: string,
+    commandId: string,
+    { messages }: CommandPlace,
+  ): Promise<StoredOutcome> {
+    const events: Event[] = [];
+    let sequence = 0;
+    for (const at of messages) {
+      const { run } = await this.#runAt(actorId, at);
+      for (const save of run.saves) {
+        if (save.command !== commandId) continue;
+        sequence = run.positionAt(Math.max(0, save.start + save.events - 1));
+        if (run.count === 0) {
+          return { events, sequence, outcome: decodeJson(run.message.data) };
+        }
+        for (let index = save.start; index < save.start + save.events; index++) {
+          events.push(await this.#parts.events.eventAt(run, index, actorId));
+        }
+      }
+    }
+    return { events, sequence };
+  }
+
   /** See {@linkcode CommandLog.record}. */
   async record(
     { actorId, commandId, end, outcome }: CommandReceipt,
     signal?: AbortSignal,
   ): Promise<SaveReceipt> {
-    const { version } = end;
     encodeToken(commandId);
-    const body = encodeJson(outcome);
-    const plan = this.#planner.receipt(actorId, commandId, end, body, signal);
-    if (version === 0) await unlessAborted(signal, this.#sayUnborn(actorId));
+    const plan = this.#planner.receipt(actorId, commandId, end, encodeJson(outcome), signal);
+    if (end.version === 0) await unlessAborted(signal, this.#sayUnborn(actorId));
     return await this.#path.save(plan, []);
   }
 
-  /** See {@linkcode CommandLog.endOf}. */
-  endOf(actorId: string): Promise<ActorEnd> {
-    return this.#attempt(actorId, () => this.#parts.headReader.read(actorId));
+  /** The stream sequence behind which a search begins. */
+  async #startOf(
+    actorId: string,
+    end: ActorEnd,
+    after: Date | undefined,
+  ): Promise<StreamSequence> {
+    const { headReader, api, requestTimeout } = this.#parts;
+    if (end.sequence === 0) return BEGINNING;
+    const head = { version: end.version, sequence: asStreamSequence(end.sequence) };
+    const first = await this.#attempt(actorId, () => {
+      if (after === undefined) {
+        const version = end.version - SEARCHED_EVENTS + 1;
+        if (version <= 1) return Promise.resolve(undefined);
+        return headReader.find(actorId, version, head);
+      }
+      const time = new Date(after.getTime() - CLOCKS).toISOString();
+      const subject = headReader.subjectOf(actorId);
+      return api.get({ start_time: time, next_by_subj: subject }, requestTimeout);
+    });
+    if (first !== undefined) return asStreamSequence(first.sequence - 1);
+    return after === undefined ? BEGINNING : head.sequence;
+  }
+
+  async #runAt(actorId: string, sequence: number): Promise<{ run: StoredRun }> {
+    const { api, requestTimeout } = this.#parts;
+    const message = await this.#attempt(
+      actorId,
+      () => api.get({ seq: sequence }, requestTimeout),
+    );
+    if (message !== undefined) return { run: new StoredRun(message) };
+    const position = positionOf(asStreamSequence(sequence));
+    throw new CorruptEventError(position, "the message is lost that it was in");
   }
 
   /** Notes that the actor may have no events, before it has a message: see `Layout.unborn()`. */
@@ -54,6 +156,19 @@ export class StreamCommandLog implements CommandLog {
 
   #attempt<T>(actorId: string, work: () => Promise<T>): Promise<T> {
     const { api, timeout } = this.#parts;
-    return attempt(api.requests, timeout, `record a command of "${actorId}"`, work);
+    return attempt(api.requests, timeout, `look for commands of "${actorId}"`, work);
+  }
+}
+
+/** Notes the commands that a message is the outcome of; its content is not looked at. */
+function note(found: Map<string, CommandPlace>, message: StoredMessage): void {
+  if (message.header(COMMAND) === "") return;
+  const run = new StoredRun(message);
+  for (const { command, start, events } of run.saves) {
+    if (command === undefined) continue;
+    const before = found.get(command)?.messages ?? [];
+    const version = events === 0 ? run.version : run.versionAt(start + events - 1);
+    found.delete(command);
+    found.set(command, { messages: [...before, message.sequence], version });
   }
 }

@@ -43,6 +43,9 @@ export let openByDetour: (
   detour: SavePathFactory,
 ) => Promise<JetStreamEventStore>;
 
+/** What a store reads with; not for users. */
+export let readerOf: (store: JetStreamEventStore) => ReaderParts;
+
 /**
  * An {@linkcode EventStore} on one JetStream stream. The server decides every save by
  * compare-and-set on the actor's exact subject; there is no lock, no index and no table beside
@@ -155,6 +158,7 @@ export class JetStreamEventStore implements EventStore {
 
   static {
     openByDetour = JetStreamEventStore.#open;
+    readerOf = (store) => store.#parts;
   }
 
   static async #open(

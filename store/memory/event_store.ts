@@ -1,9 +1,10 @@
 import { categoryOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
-import { encodeJson } from "../base/json.ts";
+import { decodeJson, encodeJson } from "../base/json.ts";
 import { encodeToken } from "../base/token.ts";
-import { type CommandReceipt, keepCommandLog } from "../command_log.ts";
+import { type CommandReceipt, keepCommandLog, type StoredOutcome } from "../command_log.ts";
+import { searchLog } from "./command_search.ts";
 import {
   checkReceipt,
   checkRoom,
@@ -26,7 +27,7 @@ import { contentOf, EventDecoder } from "../format/decode.ts";
 import { type Encoding, haveBodies, withBodies } from "../format/encode.ts";
 import { Layout } from "../format/layout.ts";
 import { divide, membersOf } from "../format/runs.ts";
-import { type InnerSaveOptions, partsOf } from "../format/save_options.ts";
+import { type InnerSaveOptions, notePositions, partsOf } from "../format/save_options.ts";
 import { MemoryFollower } from "./live_source.ts";
 import { type KeptEvent, MemoryLog } from "./log.ts";
 import type {
@@ -54,6 +55,15 @@ export interface InMemoryEventStoreOptions extends EventStoreOptions {
   /** Bytes that one event with its headers may take, as a server's `max_payload`. @default {1048576} */
   readonly maxBytes?: number;
 }
+
+/** What a store in memory keeps, and how it reads that. */
+export interface MemoryParts {
+  readonly log: MemoryLog;
+  readonly decoder: EventDecoder;
+}
+
+/** The parts of a store in memory; not for users. */
+export let memoryPartsOf: (store: InMemoryEventStore) => MemoryParts;
 
 /**
  * An {@linkcode EventStore} in memory: quick, gone with the process. It accepts and refuses
@@ -83,6 +93,10 @@ export class InMemoryEventStore implements EventStore {
   #saves = 0;
   #disposed = false;
 
+  static {
+    memoryPartsOf = (store) => ({ log: store.#log, decoder: store.#decoder });
+  }
+
   /** Begins empty. */
   constructor(options: InMemoryEventStoreOptions = {}) {
     const { namespace = "default", maxBytes = MAX_BYTES, codec, upcasters = {} } = options;
@@ -97,7 +111,9 @@ export class InMemoryEventStore implements EventStore {
     this.#decoder = new EventDecoder(codec, upcasters);
     keepCommandLog(this, {
       record: (receipt, signal) => this.#record(receipt, signal),
-      endOf: (actorId) => Promise.resolve(this.#log.endOf(actorId)),
+      search: (actorId, after) => Promise.resolve(searchLog(this.#log, actorId, after)),
+      holds: (sequence, id) => Promise.resolve(this.#log.at(sequence)?.id === id),
+      outcome: (actorId, commandId) => this.#outcomeOf(actorId, commandId),
     });
   }
 
@@ -132,10 +148,22 @@ export class InMemoryEventStore implements EventStore {
       checkRoom(prepared.length, runs.length, { actors, expect });
       const repeated = this.#log.check(prepared, expect, options.ends);
       if (repeated !== undefined) return { sequence: repeated, duplicate: true };
-      const sequence = this.#log.add(this.#nextOp(), members, runs);
+      const { sequence, ends } = this.#log.add(this.#nextOp(), members, runs);
       await this.#notifier.notify(prepared);
-      return { sequence, duplicate: false };
+      return notePositions({ sequence, duplicate: false }, ends);
     });
+  }
+
+  /** See {@linkcode CommandLog.outcome}. */
+  async #outcomeOf(actorId: string, commandId: string): Promise<StoredOutcome> {
+    const own = this.#log.historyOf(actorId).filter(({ command }) => command === commandId);
+    const last = own.at(-1);
+    if (last !== undefined) {
+      const events = await Promise.all(own.map((stored) => this.#decode(stored)));
+      return { events, sequence: last.sequence };
+    }
+    const receipt = this.#log.receiptsOf(actorId).find((it) => it.commandId === commandId)!;
+    return { events: [], sequence: receipt.sequence, outcome: decodeJson(receipt.body) };
   }
 
   /** See {@linkcode CommandLog.record}. */

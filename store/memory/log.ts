@@ -7,6 +7,7 @@ import {
   type Position,
   positionOf,
   type StreamSequence,
+  streamSequenceOf,
 } from "../format/position.ts";
 import type { Member, Run } from "../format/runs.ts";
 
@@ -22,6 +23,7 @@ export interface KeptEvent extends PreparedEvent {
 
 /** A receipt as it is kept. */
 export interface KeptReceipt {
+  readonly actorId: string;
   readonly sequence: Position;
   readonly version: number;
   readonly commandId: string;
@@ -40,11 +42,18 @@ export class MemoryLog {
   /** The last message of each actor that has one. */
   readonly #ends = new Map<string, StreamSequence>();
   readonly #receipts = new Map<string, KeptReceipt[]>();
+  /** The receipts of all actors. */
+  readonly #allReceipts: KeptReceipt[] = [];
   #grown = Promise.withResolvers<void>();
 
   /** All events in the order of the store; only ever grows. */
   get events(): readonly KeptEvent[] {
     return this.#events;
+  }
+
+  /** All receipts in the order of the store; only ever grows. */
+  get receipts(): readonly KeptReceipt[] {
+    return this.#allReceipts;
   }
 
   /** The last position that is taken. */
@@ -78,9 +87,23 @@ export class MemoryLog {
     return { version: this.latest(actorId), sequence: this.#ends.get(actorId) ?? 0 };
   }
 
+  /** Where the actor ended before `sequence`, receipts included. */
+  endBefore(actorId: string, sequence: Position): ActorEnd {
+    const event = lastBefore(this.#actors.get(actorId) ?? [], sequence);
+    const receipt = lastBefore(this.#receipts.get(actorId) ?? [], sequence);
+    const last = Math.max(event?.sequence ?? 0, receipt?.sequence ?? 0);
+    return { version: event?.version ?? 0, sequence: streamSequenceOf(last) };
+  }
+
   /** The receipts of an actor, in order. */
   receiptsOf(actorId: string): readonly KeptReceipt[] {
     return this.#receipts.get(actorId) ?? [];
+  }
+
+  /** The event at a position. */
+  at(sequence: number): KeptEvent | undefined {
+    const event = this.#events[this.indexOf(sequence)];
+    return event?.sequence === sequence ? event : undefined;
   }
 
   /** Index of the first event at position `sequence` or after. */
@@ -123,8 +146,13 @@ export class MemoryLog {
     return sequence;
   }
 
-  /** Adds the events of one save; gives the position of the last one. */
-  add(op: string, members: readonly Member[], runs: readonly Run[]): Position {
+  /** Adds the events of one save; gives the positions of the last one, and of each member's. */
+  add(
+    op: string,
+    members: readonly Member[],
+    runs: readonly Run[],
+  ): { readonly sequence: Position; readonly ends: readonly Position[] } {
+    const ends: Position[] = [];
     const time = Date.now();
     const facts = members.length === 1
       ? factsOf(op, members[0]!)
@@ -141,6 +169,7 @@ export class MemoryLog {
         history.push(stored);
         this.#events.push(stored);
         this.#end = sequence;
+        if (stored.commit.index === stored.commit.count - 1) ends.push(sequence);
       }
     }
     const last = this.#end;
@@ -151,7 +180,7 @@ export class MemoryLog {
     }
     this.#grown.resolve();
     this.#grown = Promise.withResolvers();
-    return last;
+    return { sequence: last, ends };
   }
 
   /** Adds the outcome of a command that led to no event; gives its position. */
@@ -162,7 +191,11 @@ export class MemoryLog {
     const receipts = this.#receipts.get(actorId) ?? [];
     this.#receipts.set(actorId, receipts);
     const version = this.latest(actorId);
-    receipts.push({ sequence: this.#end, version, commandId, body, time: Date.now() });
+    const receipt = {
+      ...{ actorId, sequence: this.#end, version, commandId, body, time: Date.now() },
+    };
+    receipts.push(receipt);
+    this.#allReceipts.push(receipt);
     return this.#end;
   }
 
@@ -178,11 +211,16 @@ function firstAt(history: readonly KeptEvent[], version: number): number {
   return firstWhere(history, (event) => event.version >= version);
 }
 
+/** The last one before a position. */
+function lastBefore<T extends { readonly sequence: Position }>(
+  kept: readonly T[],
+  sequence: Position,
+): T | undefined {
+  return kept[firstWhere(kept, (it) => it.sequence >= sequence) - 1];
+}
+
 /** A binary search, for versions and sequences have gaps. */
-function firstWhere(
-  events: readonly KeptEvent[],
-  holds: (event: KeptEvent) => boolean,
-): number {
+function firstWhere<T>(events: readonly T[], holds: (event: T) => boolean): number {
   let low = 0;
   let high = events.length;
   while (low < high) {

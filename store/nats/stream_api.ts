@@ -89,7 +89,10 @@ export class StreamApi<Names extends StreamNames = Layout> {
    * after, or the one at `seq`; `undefined` if there is none.
    */
   async get(
-    query: { last_by_subj: string } | { seq: number; next_by_subj?: string },
+    query:
+      | { last_by_subj: string }
+      | { seq: number; next_by_subj?: string }
+      | { start_time: string; next_by_subj: string },
     timeout: number,
   ): Promise<StoredMessage | undefined> {
     try {

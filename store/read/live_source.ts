@@ -5,9 +5,9 @@ import { ID, OP } from "../format/headers.ts";
 import {
   asStreamSequence,
   MAX_RUN,
+  messageSequenceOf,
   positionOf,
   type StreamSequence,
-  streamSequenceOf,
 } from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
 import { LiveConsumer } from "../nats/live_consumer.ts";
@@ -60,9 +60,11 @@ export class LiveSource implements EventSource {
       from: from === "now" ? "start" : from,
     });
     return this.#persist(signal, async () => {
-      const before = streamSequenceOf(first - 1);
-      const needed = before > heads.highest ? before : heads.highest;
-      const position = Math.max(first - 1, positionOf(needed));
+      const before = messageSequenceOf(first - 1);
+      const { highest } = heads;
+      const [needed, position] = before >= highest
+        ? [before, first - 1]
+        : [highest, positionOf(highest)];
       const reached = await this.#verify(needed, position, requestTimeout, signal);
       if (from === "now") return { after: positionOf(reached, MAX_RUN - 1), end: 0 };
       if (before === reached) await this.#checkEnd(first - 1, reached);
@@ -77,7 +79,7 @@ export class LiveSource implements EventSource {
     signal: AbortSignal,
   ): AsyncGenerator<Iterable<Followed | Promise<Followed>>, void> {
     const isWanted = matcher(this.#options.filter);
-    const begin = asStreamSequence(Math.max(0, streamSequenceOf(after + 1) - 1));
+    const begin = asStreamSequence(Math.max(0, messageSequenceOf(after + 1) - 1));
     const { losses } = this.#parts;
     const complete = losses.follow(begin, this.#options.filter?.actorId !== undefined);
     let last: StoredMessage | undefined;

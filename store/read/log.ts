@@ -5,10 +5,10 @@ import { StreamRegressedError } from "../errors.ts";
 import type { RecordedEvent } from "../event.ts";
 import {
   asStreamSequence,
+  messageSequenceOf,
   type Position,
   positionOf,
   type StreamSequence,
-  streamSequenceOf,
 } from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
 import { attempt } from "../nats/retry.ts";
@@ -45,7 +45,7 @@ export class Log {
       signal,
       Promise.all([this.#end(subject, filter), this.#prove("read the store"), this.#look()]),
     );
-    const first = streamSequenceOf(from);
+    const first = messageSequenceOf(from);
     if (end < first) return;
     const isWanted = typeFilter(eventTypes);
     const after = asStreamSequence(Math.max(0, first - 1));

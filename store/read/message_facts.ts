@@ -67,7 +67,8 @@ export function versionIn(message: StoredMessage): number {
   return version;
 }
 
-/** Whether `message` was written by the save `op`. */
+/** Whether `message` was written by the save `op`; its further messages may have `op-1` and so on. */
 export function isOf(message: StoredMessage, op: string): boolean {
-  return message.header(OP) === op;
+  const stored = message.header(OP);
+  return stored === op || stored.startsWith(`${op}-`);
 }

@@ -52,6 +52,11 @@ export class StreamCheck {
     this.#epoch = parts.api.requests.epoch;
   }
 
+  /** The identity that the stream had when it was opened. */
+  get identity(): string {
+    return this.#parts.identity;
+  }
+
   /** Why the store can do nothing any more; `undefined` as long as it can. */
   get failure(): StreamRegressedError | undefined {
     return this.#failure;

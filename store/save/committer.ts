@@ -8,6 +8,7 @@ import {
   type StreamSequence,
 } from "../format/position.ts";
 import { type Run, versionBehind } from "../format/runs.ts";
+import { notePositions } from "../format/save_options.ts";
 import { backoff } from "../nats/backoff.ts";
 import { readLastProved } from "../nats/direct_get.ts";
 import type { Publisher, TryOutcome } from "../nats/publisher.ts";
@@ -206,7 +207,7 @@ export class Committer {
     for (const actorId of save.expect.keys()) {
       if (!save.actors.includes(actorId)) heads.raise(actorId, expectedHeads.get(actorId)!, now);
     }
-    return { sequence: last, duplicate: false };
+    return notePositions({ sequence: last, duplicate: false }, endsOf(save.runs, first));
   }
 
   #unknown(
@@ -267,6 +268,20 @@ class Refusals {
   last(patience: number): boolean {
     return this.#times >= MOST_REFUSALS && performance.now() - this.#since > patience;
   }
+}
+
+/** The positions of the last event of each save in runs that are stored from `first` on. */
+function endsOf(runs: readonly Run[], first: StreamSequence): Position[] {
+  const ends: Position[] = [];
+  for (const [at, { index, saves }] of runs.entries()) {
+    let start = 0;
+    for (const { events, count } of saves) {
+      start += events;
+      if (index + events < count) continue;
+      ends.push(positionOf(asStreamSequence(first + at), Math.max(0, start - 1)));
+    }
+  }
+  return ends;
 }
 
 /** Notes where the actors of runs end that are stored from `first` on; gives the last position. */

@@ -120,13 +120,17 @@ export function assemble(
 ): Outgoing[] {
   const messages: Outgoing[] = [];
   const places = new GuardPlaces(guards.length);
-  const previous = runs.length > 1 ? new Map<string, number>() : undefined;
+  const isBatch = runs.length > 1;
+  const previous = isBatch ? new Map<string, number>() : undefined;
+  const ops = isBatch ? opsOf(runs, saveOf) : undefined;
   let carried = 0;
-  for (const run of runs) {
+  for (const [at, run] of runs.entries()) {
     const { actorId } = run;
     const before = previous?.get(actorId);
     const head = expectedHeads.get(actorId)!;
-    const headers = headersOf(saveOf(run), run, before ?? head.version);
+    const { op, fenceOf } = saveOf(run);
+    const facts = { op: ops?.[at] ?? op, fenceOf };
+    const headers = headersOf(facts, run, before ?? head.version);
     if (before === undefined) {
       expectSequence(headers, head.sequence);
     } else {
@@ -143,6 +147,23 @@ export function assemble(
     messages.push({ subject: guard.marker, headers, body: EMPTY });
   }
   return messages;
+}
+
+/**
+ * The op of each run's message. The runs of one commit share an op. The runs of a group hold
+ * different commits, and these are named by their place in the message, so each run that begins
+ * with another commit gets an op of its own.
+ */
+function opsOf(runs: readonly Run[], saveOf: (run: Run) => SaveFacts): string[] {
+  const begun = new Map<string, number>();
+  let current = "";
+  return runs.map((run) => {
+    if (run.index > 0) return current;
+    const { op } = saveOf(run);
+    const before = begun.get(op) ?? 0;
+    begun.set(op, before + 1);
+    return current = before === 0 ? op : `${op}-${before}`;
+  });
 }
 
 function headersOf({ op, fenceOf }: SaveFacts, run: Run, previous: number): HeaderLines {

@@ -28,12 +28,7 @@ export function subjectOfPlan(
  * @throws {RangeError} They take more messages than fit in one batch.
  */
 export function saveOf(plan: SavePlan, events: readonly PreparedEvent[], claims = 0): Save {
-  const { receipt, parts, actors } = plan;
-  if (receipt !== undefined) {
-    const saves = [{ events: 0, count: 0, command: parts[0]!.command }];
-    return { ...plan, events, runs: [{ actorId: actors[0]!, events, index: 0, saves, receipt }] };
-  }
-  const members = membersOf(parts, events);
+  const members = membersOf(plan.parts, events, plan.receipt);
   const runs = members.length === 1
     ? runsOf(members[0]!, plan.maxBytes)
     : divide(members, plan.maxBytes).runs;

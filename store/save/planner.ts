@@ -79,7 +79,7 @@ export class SavePlanner {
       signal,
       parts: [{ events: 0, command }],
       maxBytes,
-      receipt: { version: end.version, body },
+      receipt: { actorId, version: end.version, body },
     };
   }
 

@@ -19,7 +19,7 @@ export function handlers(test: BusTest): void {
     equal(seen, ["orders.eu 1", "orders.eu 2", "orders.eu 3"]);
   });
 
-  test("what a handler throws goes to onError, and the next event follows", async (bus) => {
+  test("a handler's error goes to onError, and the next event follows", async (bus) => {
     const errors: unknown[] = [];
     const { promise: done, resolve } = Promise.withResolvers<void>();
     bus.on("orders", ({ version }) => {
@@ -34,7 +34,7 @@ export function handlers(test: BusTest): void {
     equal(bus.metrics.errors, 2);
   });
 
-  test("disposal waits for the handler, of the bus also for what is queued", async (bus) => {
+  test("disposal waits for the handler; disposal of the bus also for queued events", async (bus) => {
     const gate = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<void>();
     const [cut, drained]: number[][] = [[], []];
@@ -71,7 +71,7 @@ export function sharing(test: BusTest): void {
     equal(versions(await take(single, 30)), all);
   });
 
-  test("members of a group that want other actors do not take each other's", async (bus) => {
+  test("members of a group that want different actors do not take each other's events", async (bus) => {
     const [orders, items] = ["order-*", "item-*"].map((actorPattern) =>
       bus.subscribe("orders", { queue: "workers", actorPattern })
     );
@@ -87,7 +87,7 @@ export function sharing(test: BusTest): void {
 
 /** The metrics. */
 export function counting(test: BusTest): void {
-  test("metrics tell what went through, by namespace and event type", async (bus) => {
+  test("metrics count events by namespace and event type", async (bus) => {
     const subscription = bus.subscribe(">");
     const other = bus.subscribe("orders", { eventTypes: ["A"] });
     await bus.publish("orders", sample({ eventType: "A" }));

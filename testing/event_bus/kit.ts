@@ -2,7 +2,7 @@ import type { EventBus, EventBusOptions, Subscription } from "../../bus/bus.ts";
 import { createEvent, type Event } from "../../store/event.ts";
 import { equal, within } from "../assert.ts";
 
-/** Registers one test; `peer` is `bus` where there is one node only. */
+/** Registers one test; `peer` is `bus` if there is one node only. */
 export type BusTest = (
   name: string,
   run: (bus: EventBus, peer: EventBus) => Promise<void>,
@@ -12,7 +12,9 @@ export type BusTest = (
 /** The mark of events that only find out whether a subscription is known everywhere. */
 export const PROBE = "probe";
 
-/** Resolves when what `from` publishes reaches `to`: over several servers that takes a moment. */
+/**
+ * Resolves when events that `from` publishes reach `to`: over several servers that takes a moment.
+ */
 export async function reach(
   from: EventBus,
   to: Subscription,
@@ -40,7 +42,7 @@ export async function takeReal(subscription: Subscription, count: number): Promi
   return events;
 }
 
-/** The next `count` events; rejects where they do not come. */
+/** The next `count` events; rejects if they do not come. */
 export async function take(subscription: Subscription, count: number): Promise<Event[]> {
   const iterator = subscription[Symbol.asyncIterator]();
   const events: Event[] = [];
@@ -52,7 +54,7 @@ export async function take(subscription: Subscription, count: number): Promise<E
   return events;
 }
 
-/** What several subscriptions get together, until it is `count`: the versions, for each. */
+/** The events that several subscriptions get together, up to `count`: the versions, for each. */
 export async function collect(subscriptions: Subscription[], count: number): Promise<number[][]> {
   const all = Promise.withResolvers<void>();
   let missing = count;
@@ -70,7 +72,7 @@ export async function collect(subscriptions: Subscription[], count: number): Pro
   return got;
 }
 
-/** All that is still to come, until the subscription ends. */
+/** All events that are still to come, until the subscription ends. */
 export async function rest(subscription: Subscription): Promise<Event[]> {
   const events: Event[] = [];
   const all = (async () => {
@@ -80,7 +82,7 @@ export async function rest(subscription: Subscription): Promise<Event[]> {
   return events;
 }
 
-/** An event, with what the test says of it. */
+/** An event, with the test's own fields. */
 export function sample(init: Partial<Event> = {}): Event {
   const event = { eventType: "OrderPlaced", actorId: "order-1", version: 1, data: null, ...init };
   return createEvent(event);

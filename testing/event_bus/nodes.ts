@@ -1,7 +1,7 @@
 import { equal } from "../assert.ts";
 import { type BusTest, collect, reach, sample, takeReal, versions } from "./kit.ts";
 
-/** What holds between nodes. */
+/** Promises between nodes. */
 export function acrossNodes(test: BusTest): void {
   test("events reach subscribers of another node, each once and in order", async (bus, peer) => {
     const [here, there] = [bus.subscribe("orders"), peer.subscribe("orders")];
@@ -21,7 +21,7 @@ export function acrossNodes(test: BusTest): void {
     }
   });
 
-  test("patterns and filters hold for what other nodes publish", async (bus, peer) => {
+  test("patterns and filters apply to events that other nodes publish", async (bus, peer) => {
     const subscription = peer.subscribe("*.eu", { eventTypes: ["A", "B"], actorPattern: "o*" });
     await reach(bus, subscription, "orders.eu", { eventType: "A", actorId: "o" });
     await reach(bus, subscription, "orders.eu", { eventType: "B", actorId: "o" });

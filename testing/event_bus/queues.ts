@@ -2,7 +2,7 @@ import type { EventBus } from "../../bus/bus.ts";
 import { equal } from "../assert.ts";
 import { type BusTest, fails, rest, sample, take, versions } from "./kit.ts";
 
-/** What a slow subscriber loses, and nobody else. */
+/** The losses of a slow subscriber, and of no other. */
 export function overflow(test: BusTest): void {
   const publish = async (bus: EventBus, from: number, to: number): Promise<void> => {
     for (let version = from; version <= to; version++) {
@@ -83,7 +83,7 @@ export function endings(test: BusTest): void {
     equal(await waiting, []);
   });
 
-  test("on disposal of the bus a loop ends after what is queued", async (bus) => {
+  test("on disposal of the bus a loop ends after the queued events", async (bus) => {
     const subscription = bus.subscribe("orders");
     await bus.publish("orders", sample({ version: 1 }));
     await bus.publish("orders", sample({ version: 2 }));

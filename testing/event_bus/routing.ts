@@ -3,9 +3,9 @@ import type { Event } from "../../store/event.ts";
 import { equal } from "../assert.ts";
 import { type BusTest, data, fails, sample, take, versions } from "./kit.ts";
 
-/** Who gets what. */
+/** Which subscriber gets which events. */
 export function routing(test: BusTest): void {
-  test("publish() brings a subscriber all that the event holds", async (bus) => {
+  test("publish() brings a subscriber the whole event", async (bus) => {
     const subscription = bus.subscribe("orders");
     const event = sample({
       data: { total: 99.5, lines: [{ sku: "ä" }, null] },
@@ -22,7 +22,7 @@ export function routing(test: BusTest): void {
     equal(versions(await take(subscription, 3)), [1, 2, 3]);
   });
 
-  test("subscribers of one namespace see no other", async (bus) => {
+  test("subscribers of one namespace see no other namespace", async (bus) => {
     const subscription = bus.subscribe("orders");
     for (const other of ["billing", "orders.eu", "order", "orders2", "eu.orders", "Orders"]) {
       await bus.publish(other, sample({ data: other }));
@@ -31,7 +31,7 @@ export function routing(test: BusTest): void {
     equal(data(await take(subscription, 1)), ["last"]);
   });
 
-  test("a namespace made of wildcards reaches itself only", async (bus) => {
+  test("a namespace made of wildcards reaches only itself", async (bus) => {
     const victim = bus.subscribe("orders");
     const nested = bus.subscribe("orders.eu");
     const hostile = ["*", ">", "*.*", "*.>", "orders.*", "orders.>", "orders\r\n", "or ders"];
@@ -47,7 +47,7 @@ export function routing(test: BusTest): void {
     }
   });
 
-  test("* in a pattern stands for one token, > for one or more", async (bus) => {
+  test("* in a pattern matches one token, > one or more", async (bus) => {
     const names = ["a", "a.b", "a.c", "a.b.c", "b.b", "x.a.b"];
     const patterns: Record<string, string[]> = {
       "a.*": ["a.b", "a.c"],
@@ -92,9 +92,9 @@ export function routing(test: BusTest): void {
   });
 }
 
-/** Nobody can alter what another one gets. */
+/** No subscriber can alter another one's copy. */
 export function copies(test: BusTest): void {
-  test("what a publisher or a subscriber does to an event alters no other's", async (bus) => {
+  test("changes that a publisher or a subscriber makes to an event reach no other copy", async (bus) => {
     const [first, second] = [bus.subscribe("orders"), bus.subscribe("orders")];
     const event = sample({ data: { lines: [{ sku: "a" }] }, metadata: { userId: "u" } });
     const original = structuredClone(event);
@@ -120,9 +120,9 @@ export function copies(test: BusTest): void {
   });
 }
 
-/** What is refused, before anything is sent. */
+/** Refusals, before anything is sent. */
 export function refusals(test: BusTest): void {
-  test("publish() refuses what is no namespace", async (bus) => {
+  test("publish() refuses an invalid namespace", async (bus) => {
     for (const name of ["", ".", "a.", ".a", "a..b", "\ud800", "a".repeat(97), "ä".repeat(40)]) {
       await fails(bus.publish(name, sample()), "RangeError");
     }
@@ -140,7 +140,7 @@ export function refusals(test: BusTest): void {
     equal(bus.metrics.published, 0);
   });
 
-  test("subscribe() refuses what is no pattern or option", async (bus) => {
+  test("subscribe() refuses an invalid pattern or option", async (bus) => {
     const slips: [string, SubscribeOptions][] = [
       ["", {}],
       ["a..b", {}],

@@ -9,21 +9,21 @@ import { copies, refusals, routing } from "./routing.ts";
 export interface EventBusNodes extends AsyncDisposable {
   /** The bus under test. */
   readonly bus: EventBus;
-  /** The same bus on another node, where there are nodes. */
+  /** The same bus on another node, if there are nodes. */
   readonly peer?: EventBus;
 }
 
-/** What {@linkcode eventBusSuite} is given. */
+/** Options for {@linkcode eventBusSuite}. */
 export interface EventBusSuite {
   /** Registers a test with any runner; a test that failed rejects with a plain `Error`. */
   readonly test: (name: string, run: () => Promise<void>) => void;
   /** Registers a test that is left out, with the reason. @default {nothing is registered} */
   readonly skip?: (name: string, reason: string) => void;
-  /** Makes what one test works with; `options` have to reach the bus. */
+  /** Makes the buses of one test; `options` have to reach the bus. */
   readonly create: (options?: EventBusOptions) => EventBusNodes | Promise<EventBusNodes>;
-  /** What the implementation can do beyond one process. */
+  /** Abilities of the implementation beyond one process. */
   readonly capabilities: {
-    /** Whether `create` gives a `peer`: a bus of another node, on the same network. */
+    /** Whether `create` returns a `peer`: a bus of another node, on the same network. */
     readonly nodes: boolean;
   };
 }

@@ -30,7 +30,7 @@ export function batches(test: StoreTest, reserved: number): void {
     ok(next.sequence > sequence, "the next event stands behind the batch");
   });
 
-  test("saveEvents() stores nothing where one event is in conflict", async ({ open }) => {
+  test("saveEvents() stores nothing if one event is in conflict", async ({ open }) => {
     const broadcaster = new Recorder();
     const store = await open({ broadcaster });
     const stored = samples("b-1", [1, 2]);
@@ -48,7 +48,7 @@ export function batches(test: StoreTest, reserved: number): void {
     equal(broadcaster.places, [["b-1", 1], ["b-1", 2]], "notifications");
   });
 
-  test("saveEvents() stores nothing where one event is invalid", async ({ open }) => {
+  test("saveEvents() stores nothing if one event is invalid", async ({ open }) => {
     const store = await open();
     const [good, better] = samples("a-1", [1, 2]);
     const bad = [
@@ -158,7 +158,7 @@ export function expectations(test: StoreTest, together: StoreTest, reserved: num
     equal(await versionsOf(store, "name-bob"), [1], "versions of the guarded actor");
   });
 
-  test("a repeated save is a duplicate though its expectation is met no more", async ({ open }) => {
+  test("a repeated save is a duplicate even if its expectation no longer holds", async ({ open }) => {
     const store = await open();
     const events = samples("a-1", [1, 2]);
     const expect = [{ actorId: "a-1", version: 0 }, { actorId: "b-1", version: 0 }];

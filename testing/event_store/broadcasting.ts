@@ -4,7 +4,7 @@ import type { Broadcaster } from "../../store/store.ts";
 import { equal, ok, rejects, within } from "../assert.ts";
 import { holds, range, Recorder, sample, samples, type StoreTest, turns } from "./kit.ts";
 
-/** EventStored: what is published, when, and when not. */
+/** EventStored: its content, and when it is published. */
 export function broadcasting(test: StoreTest): void {
   test("a save publishes EventStored with the facts of the saved event", async (stage) => {
     const broadcaster = new Recorder();
@@ -77,7 +77,7 @@ export function broadcasting(test: StoreTest): void {
     equal(broadcaster.events.length, 4, "number of notifications");
   });
 
-  test("EventStored comes in order per actor, also of saves at the same time", async ({ open }) => {
+  test("EventStored comes in order per actor, also for saves at the same time", async ({ open }) => {
     const broadcaster = new Recorder();
     const store = await open({ broadcaster });
     const saves = range(1, 60).map((at) =>
@@ -91,7 +91,7 @@ export function broadcasting(test: StoreTest): void {
     }
   });
 
-  test("nothing is published of a conflict, a duplicate or an invalid event", async ({ open }) => {
+  test("nothing is published for a conflict, a duplicate or an invalid event", async ({ open }) => {
     const broadcaster = new Recorder();
     const store = await open({ broadcaster });
     const event = sample();
@@ -153,7 +153,7 @@ export function broadcasting(test: StoreTest): void {
     }
   });
 
-  test("a slow broadcaster holds up no save, and gets an actor's events in turn", async ({ open }) => {
+  test("a slow broadcaster delays no save, and gets an actor's events in turn", async ({ open }) => {
     const gates: PromiseWithResolvers<void>[] = [];
     const begun: [string, number][] = [];
     let running = 0;
@@ -211,7 +211,7 @@ export function broadcasting(test: StoreTest): void {
     equal(begun, range(1, 1001), "versions published in the end");
   });
 
-  test("a store without a broadcaster saves all the same", async ({ open }) => {
+  test("a store without a broadcaster still saves", async ({ open }) => {
     const store = await open({ broadcaster: undefined as never, onBroadcastError: fail });
     const events = samples("order-1", [1, 2]);
     await store.saveEvents(events);
@@ -231,7 +231,7 @@ export function disposal(test: StoreTest): void {
       )
     );
     const all = Promise.all(saves);
-    all.catch(() => {}); // Awaited below, unless what stands between fails.
+    all.catch(() => {}); // Awaited below, unless a line in between fails.
     await within(store[Symbol.asyncDispose](), "disposal");
     equal(broadcaster.events.length, 10, "number of notifications at the end of disposal");
     await all;

@@ -18,7 +18,7 @@ import {
   versionsOf,
 } from "./kit.ts";
 
-/** Codecs: what is stored is what they make of events. */
+/** Codecs: the store keeps events in the form that they encode. */
 export function codecs(test: StoreTest): void {
   test("a codec carries data that JSON cannot", async ({ open }) => {
     const store = await open({ codec: new MapCodec() });
@@ -70,7 +70,7 @@ export function codecs(test: StoreTest): void {
     }
   });
 
-  test("what is done to an event while a codec works does not reach the store", async ({ open }) => {
+  test("changes to an event while a codec works do not reach the store", async ({ open }) => {
     const store = await open({ codec: new SlowCodec() });
     const event = sample({ data: { total: 1 }, metadata: { userId: "u" } });
     const expected = structuredClone(event);
@@ -85,7 +85,7 @@ export function codecs(test: StoreTest): void {
     await holds(store, [expected]);
   });
 
-  test("a codec may use its bytes again", async ({ open }) => {
+  test("a codec may reuse its bytes", async ({ open }) => {
     const store = await open({ codec: new ScratchCodec() });
     const events = samples("order-1", range(1, 5));
     await Promise.all(events.slice(0, 3).map((event) => store.saveEvent(event)));
@@ -93,7 +93,7 @@ export function codecs(test: StoreTest): void {
     for (const _ of range(1, 2)) await holds(store, events);
   });
 
-  test("what a codec gives may be frozen", async ({ open }) => {
+  test("an object that a codec returns may be frozen", async ({ open }) => {
     class Freezing extends JsonCodec {
       override decode(bytes: Uint8Array): Event {
         return Object.freeze(super.decode(bytes) as Event);
@@ -138,7 +138,7 @@ export function codecs(test: StoreTest): void {
     }
   });
 
-  test("what a codec cannot decode is CorruptEventError, with its place", async ({ open }) => {
+  test("data that a codec cannot decode is CorruptEventError, with its place", async ({ open }) => {
     const reason = new Error("cannot read");
     const failures: ((actorId: string) => Event | Promise<Event>)[] = [
       () => {
@@ -190,7 +190,7 @@ export function codecs(test: StoreTest): void {
     }
   });
 
-  test("what a codec says is forgotten replays with that as its data", async ({ open }) => {
+  test("data that a codec reports as forgotten replays as its replacement", async ({ open }) => {
     for (const wholly of [true, false]) {
       let forgotten = false;
       class Forgetful extends SlowCodec {
@@ -264,7 +264,7 @@ class SlowCodec extends JsonCodec {
   }
 }
 
-/** Encodes into bytes that it uses again, and decodes where the bytes lie. */
+/** Encodes into bytes that it reuses, and decodes in place. */
 class ScratchCodec extends JsonCodec {
   readonly #scratch = new Uint8Array(4096);
 

@@ -2,6 +2,7 @@ import type { EventTooLargeError, InvalidEventError } from "../../store/errors.t
 import type { Event } from "../../store/event.ts";
 import type { EventStore } from "../../store/store.ts";
 import { equal, ok, rejects } from "../assert.ts";
+import { filled } from "./bounds.ts";
 import { holds, Recorder, sample, type StoreTest } from "./kit.ts";
 import {
   faithfulValues,
@@ -11,11 +12,9 @@ import {
   WRONG_VERSIONS,
 } from "../values.ts";
 
-const encoder = new TextEncoder();
-
 /** Data comes back as it was saved, or is refused. */
 export function faithfulness(test: StoreTest): void {
-  test("data that JSON carries comes back as it was", async ({ open }) => {
+  test("data that JSON carries comes back unchanged", async ({ open }) => {
     const store = await open();
     const data = faithfulValues();
     const events = data.map((each, at) => sample({ version: at + 1, data: each }));
@@ -80,7 +79,7 @@ export function faithfulness(test: StoreTest): void {
 
 /** Events that are refused, whatever their data. */
 export function refusals(test: StoreTest): void {
-  test("ids, types, versions and timestamps that cannot be are refused", async ({ open }) => {
+  test("impossible ids, types, versions and timestamps are refused", async ({ open }) => {
     const broadcaster = new Recorder();
     const store = await open({ broadcaster });
     const wrong: [string, unknown][] = [
@@ -105,7 +104,7 @@ export function refusals(test: StoreTest): void {
     equal(broadcaster.places, [], "notifications");
   });
 
-  test("saveEvents() of what is no array rejects", async ({ open }) => {
+  test("saveEvents() rejects if its argument is not an array", async ({ open }) => {
     const store = await open();
     for (const events of [undefined, null, sample(), "text", new Set([sample()])]) {
       await rejects(() => store.saveEvents(events as never), "TypeError", `${events}`);
@@ -156,13 +155,6 @@ export function sizes(test: StoreTest, maxBytes: number): void {
     await store.saveEvents(events, { expect });
     await holds(store, events);
   });
-}
-
-/** `event` with data that makes it just `bytes` long. */
-function filled(event: Event, bytes: number): Event {
-  const start = typeof event.data === "string" ? event.data : "";
-  const length = encoder.encode(JSON.stringify({ ...event, data: start })).length;
-  return { ...event, data: start + "x".repeat(bytes - length) };
 }
 
 async function isUntouched(store: EventStore): Promise<void> {

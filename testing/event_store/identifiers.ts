@@ -7,7 +7,7 @@ import { HOSTILE, IMPOSSIBLE, NEIGHBOURS } from "../values.ts";
 export function identifiers(test: StoreTest): void {
   test("a hostile actor id reaches its own events and no others", async ({ open }) => {
     const store = await open();
-    // Every actor has a history that tells it from all others.
+    // Every actor has a history unlike all others.
     const actors = [...new Set([...NEIGHBOURS, ...HOSTILE])];
     const histories = actors.map((actorId, at) => samples(actorId, [1, at + 2]));
     for (const actorId of actors) {
@@ -27,7 +27,7 @@ export function identifiers(test: StoreTest): void {
     for (const history of histories) await holds(store, history);
   });
 
-  test("hostile ids and types of events come back as they were", async ({ open }) => {
+  test("hostile ids and types of events come back unchanged", async ({ open }) => {
     const store = await open();
     const ids = [...new Set(HOSTILE)];
     const events = ids.map((id, at) => sample({ id, eventType: id, version: at + 1 }));
@@ -42,7 +42,7 @@ export function identifiers(test: StoreTest): void {
     );
   });
 
-  test("hostile strings stay where they are in data and metadata", async ({ open }) => {
+  test("hostile strings remain in place in data and metadata", async ({ open }) => {
     const store = await open();
     const events = HOSTILE.map((text, at) =>
       sample({ version: at + 1, data: { [text]: text }, metadata: { [text]: text } })
@@ -67,7 +67,7 @@ export function identifiers(test: StoreTest): void {
   });
 }
 
-/** Whether the store still does what it is for. */
+/** Whether the store still works. */
 async function works(store: EventStore): Promise<void> {
   const { duplicate } = await store.saveEvent(sample({ actorId: "works-1" }));
   ok(!duplicate, "the event is new");

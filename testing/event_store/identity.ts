@@ -1,7 +1,7 @@
 import { equal, ok } from "../assert.ts";
 import { sample, samples, type StoreTest } from "./kit.ts";
 
-/** What tells one store's events from another's. */
+/** A store's identity: separates its events from another store's. */
 export function identities(test: StoreTest, together: StoreTest): void {
   test("a store keeps its identity, a string that is not empty", async ({ open }) => {
     const store = await open();

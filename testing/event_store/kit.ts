@@ -1,6 +1,6 @@
 import type { Codec } from "../../store/codec.ts";
 import type { VersionConflictError } from "../../store/errors.ts";
-import { createEvent, type Event } from "../../store/event.ts";
+import { createEvent, type Event, type RecordedEvent } from "../../store/event.ts";
 import type { EventStored } from "../../store/event_stored.ts";
 import type { Broadcaster, EventStore, EventStoreOptions } from "../../store/store.ts";
 import { equal, rejects } from "../assert.ts";
@@ -12,7 +12,7 @@ export type StoreTest = (
   run: (stage: Stage<EventStore, EventStoreOptions>) => Promise<void>,
 ) => void;
 
-/** An event of `order-1` at version 1, with what the test says of it. */
+/** An event of `order-1` at version 1, with the test's own fields. */
 export function sample(init: Partial<Event> = {}): Event {
   const event = { eventType: "OrderPlaced", actorId: "order-1", version: 1, data: null, ...init };
   return { ...createEvent(event), ...init };
@@ -28,7 +28,7 @@ export function range(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, at) => first + at);
 }
 
-/** A store that has asked for what others saved reads it from then on. */
+/** A store that has asked for other writers' saves reads them from then on. */
 export async function learns(store: EventStore, actorId: string, version: number): Promise<void> {
   equal(await store.getLatestVersion(actorId, { fresh: true }), version, `version of ${actorId}`);
 }
@@ -49,6 +49,20 @@ export async function gather<T>(iterable: AsyncIterable<T>): Promise<T[]> {
 export async function nextOf<T>(iterable: AsyncIterable<T>): Promise<T> {
   for await (const item of iterable) return item;
   throw new Error("Expected that there is something to read");
+}
+
+/** Positions at the edges of all events: theirs, those beside them, and the first of all. */
+export function placesAround(events: readonly RecordedEvent[]): number[] {
+  const around = events.flatMap(({ sequence }) => [sequence - 1, sequence, sequence + 1]);
+  return [...new Set([0, 1, ...around])].sort((one, two) => one - two);
+}
+
+/** A recorded event without what says which it was saved with. */
+export function withoutCommit({ commit: _, ...event }: RecordedEvent): Omit<
+  RecordedEvent,
+  "commit"
+> {
+  return event;
 }
 
 /** One way to read the events of an actor. */
@@ -110,7 +124,7 @@ export async function conflicts(
   );
 }
 
-/** A broadcaster that keeps what it is given. */
+/** A broadcaster that keeps its notifications. */
 export class Recorder implements Broadcaster {
   /** The events, in order. */
   readonly events: EventStored[] = [];
@@ -140,13 +154,13 @@ export class JsonCodec implements Codec<Event> {
   }
 }
 
-/** A codec that takes its time: for ever, while it is held. */
+/** A codec that takes its time: without end, while it is held. */
 export class HeldCodec extends JsonCodec {
   #gate: Promise<void> | undefined;
   #release = (): void => {};
   #reached = (): void => {};
 
-  /** Holds what comes from now on; resolves when something has come. */
+  /** Holds calls from now on; resolves when one has come. */
   hold(): Promise<void> {
     this.#gate = new Promise((resolve) => this.#release = resolve);
     return new Promise((resolve) => this.#reached = resolve);

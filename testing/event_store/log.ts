@@ -2,7 +2,16 @@ import type { Event, RecordedEvent } from "../../store/event.ts";
 import type { EventFilter, ReadAllOptions } from "../../store/options.ts";
 import type { EventStore } from "../../store/store.ts";
 import { equal, rejects } from "../assert.ts";
-import { gather, nextOf, range, readPaths, sample, samples, type StoreTest } from "./kit.ts";
+import {
+  gather,
+  nextOf,
+  placesAround,
+  range,
+  readPaths,
+  sample,
+  samples,
+  type StoreTest,
+} from "./kit.ts";
 import { HOSTILE, IMPOSSIBLE, NEIGHBOURS, WRONG_NUMBERS } from "../values.ts";
 
 /** `readAll()`: the whole store in its one order. */
@@ -19,12 +28,11 @@ export function logs(test: StoreTest, together: StoreTest): void {
     equal(last, receipts.map(({ sequence }) => sequence), "positions of the receipts");
   });
 
-  test("readAll() begins at the position that is asked for", async ({ open }) => {
+  test("readAll() begins at the requested position", async ({ open }) => {
     const store = await open();
     await fill(store);
     const all = await gather(store.readAll());
-    const end = all.at(-1)!.sequence;
-    for (const from of range(0, end + 1)) {
+    for (const from of placesAround(all)) {
       const wanted = all.filter(({ sequence }) => sequence >= from);
       equal(await gather(store.readAll({ from })), wanted, `events from ${from}`);
     }
@@ -82,7 +90,7 @@ export function logs(test: StoreTest, together: StoreTest): void {
     }
   });
 
-  test("readAll() of what cannot be is a RangeError of its first step", async ({ open }) => {
+  test("readAll() with impossible options is a RangeError at its first step", async ({ open }) => {
     const store = await open();
     const wrong: unknown[] = [
       ...WRONG_NUMBERS.map((from) => ({ from })),
@@ -97,7 +105,7 @@ export function logs(test: StoreTest, together: StoreTest): void {
     await rejects(() => nextOf(actors), "RangeError", "listActors()");
   });
 
-  test("listActors() knows every actor, and those of a category", async ({ open }) => {
+  test("listActors() yields every actor, or those of a category", async ({ open }) => {
     const store = await open();
     equal(await gather(store.listActors()), [], "actors of an empty store");
     const actors = [...new Set([...NEIGHBOURS, ...HOSTILE, "-x", "-x-y", "x-y-z", "x-", "xx"])];
@@ -131,7 +139,7 @@ export function logs(test: StoreTest, together: StoreTest): void {
   });
 }
 
-/** What else there is to a history that can be read, and to a store that is closed. */
+/** Further promises about readable histories and closed stores. */
 export function ends(test: StoreTest): void {
   test("getEventsWithErrors() of a sound history has no errors", async ({ open }) => {
     const store = await open();
@@ -167,7 +175,7 @@ export function ends(test: StoreTest): void {
     }
   });
 
-  test("a save whose signal was aborted before stores nothing", async ({ open }) => {
+  test("a save whose signal was aborted before it began stores nothing", async ({ open }) => {
     const store = await open();
     await store.saveEvents([...samples("order-1", [1]), ...samples("order-2", [1])]);
     const reason = new Error("too late");
@@ -188,7 +196,7 @@ export function ends(test: StoreTest): void {
   });
 }
 
-/** Single events and batches of several actors; gives them in order, and where each save ended. */
+/** Single events and batches of several actors; returns them in order, and the end of each save. */
 async function fill(
   store: EventStore,
 ): Promise<{ events: Event[]; receipts: { id: string; sequence: number }[] }> {

@@ -18,7 +18,7 @@ import { WRONG_NUMBERS } from "../values.ts";
 
 /** `readEvents()`: any part of a history, in either direction. */
 export function ranges(test: StoreTest, together: StoreTest): void {
-  test("readEvents() gives the part of getEvents() that is asked for", async ({ open }) => {
+  test("readEvents() yields the requested part of getEvents()", async ({ open }) => {
     const store = await open();
     const versions = [1, 2, 3, 7, 1000, 10 ** 12, 10 ** 12 + 1, Number.MAX_SAFE_INTEGER];
     await store.saveEvents(samples("order-1", versions.slice(0, 5)));
@@ -78,7 +78,7 @@ export function ranges(test: StoreTest, together: StoreTest): void {
     }
   });
 
-  test("readEvents() of what is not there is empty", async ({ open }) => {
+  test("readEvents() of missing events is empty", async ({ open }) => {
     const store = await open();
     await store.saveEvents(samples("order-1", [3, 4]));
     for (const direction of ["forwards", "backwards"] as const) {
@@ -98,7 +98,7 @@ export function ranges(test: StoreTest, together: StoreTest): void {
     }
   });
 
-  test("readEvents() of what cannot be is a RangeError of its first step", async ({ open }) => {
+  test("readEvents() with impossible options is a RangeError at its first step", async ({ open }) => {
     const store = await open();
     const wrong: [unknown, unknown][] = [
       ...["", "\udc00", "x".repeat(1024), 7, undefined].map((id): [unknown, unknown] => [id, {}]),
@@ -113,7 +113,7 @@ export function ranges(test: StoreTest, together: StoreTest): void {
     }
   });
 
-  test("a read that is left does no harm, and a new one begins anew", async ({ open }) => {
+  test("a read that the caller leaves does no harm, and a new one starts over", async ({ open }) => {
     const store = await open();
     await store.saveEvents(samples("order-1", range(1, 900)));
     for (const direction of ["forwards", "backwards"] as const) {
@@ -197,7 +197,7 @@ export function ranges(test: StoreTest, together: StoreTest): void {
     }
   });
 
-  test("what is done to an event that was read reaches no other read", async ({ open }) => {
+  test("changes to an event that was read reach no other read", async ({ open }) => {
     const store = await open();
     const event = sample({ data: { items: ["a"] }, metadata: { userId: "u" } });
     await store.saveEvent(event);
@@ -232,7 +232,7 @@ async function seesUpTo(store: EventStore, version: number): Promise<void> {
   equal(forwards.map(versionOf), range(1, version), "versions");
 }
 
-/** What `options` leave of a history, as an array would give it. */
+/** The part of a history that `options` select, as an array would give it. */
 function partOf(history: readonly Event[], options: ReadOptions): Event[] {
   const { fromVersion = 0, toVersion = Infinity, limit, direction } = options;
   const part = history.filter(({ version }) => version >= fromVersion && version <= toVersion);
@@ -251,7 +251,7 @@ function versionOf({ version }: Event): number {
   return version;
 }
 
-/** What `action` rejects with. */
+/** The rejection of `action`. */
 async function reasonOf(action: () => Promise<unknown>): Promise<unknown> {
   try {
     await action();

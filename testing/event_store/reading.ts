@@ -24,7 +24,7 @@ export function reading(test: StoreTest, together: StoreTest): void {
     }
   });
 
-  test("getEvents() refuses what is no version or no actor", async ({ open }) => {
+  test("getEvents() refuses an invalid version or actor", async ({ open }) => {
     const store = await open();
     for (const from of [-1, 0.5, NaN, Infinity, "1" as never]) {
       await rejects(() => store.getEvents("order-1", from), "RangeError", `from ${from}`);
@@ -115,7 +115,7 @@ export function reading(test: StoreTest, together: StoreTest): void {
   });
 }
 
-/** Promise 7, as far as a test of answers can tell; the cost is a bench's to show. */
+/** Promise 7, as far as a test of answers can show; a bench shows the cost. */
 export function latestVersions(test: StoreTest, together: StoreTest): void {
   test("getLatestVersion() is 0 for an unknown actor", async ({ open }) => {
     const store = await open();
@@ -188,7 +188,7 @@ export function copies(test: StoreTest): void {
     delete event.eventType;
   };
 
-  test("what is done to an event after the call does not reach the store", async ({ open }) => {
+  test("changes to an event after the call do not reach the store", async ({ open }) => {
     const store = await open();
     const originals = range(1, 4).map(make);
     const expected = structuredClone(originals);
@@ -207,7 +207,7 @@ export function copies(test: StoreTest): void {
     equal(await store.getEvents("spoiled-1"), [], "events of another actor");
   });
 
-  test("what is done to a result does not reach the store, nor other results", async ({ open }) => {
+  test("changes to a result reach neither the store nor other results", async ({ open }) => {
     const store = await open();
     const events = [make(1), make(2)];
     await store.saveEvents(events);

@@ -1,7 +1,9 @@
 import type { EventStore, EventStoreOptions } from "../../store/store.ts";
 import { batches, expectations } from "./batches.ts";
+import { bounds, tooLarge } from "./bounds.ts";
 import { broadcasting, disposal } from "./broadcasting.ts";
 import { codecs } from "./codecs.ts";
+import { commits } from "./commits.ts";
 import { faithfulness, refusals, sizes } from "./data.ts";
 import { identifiers } from "./identifiers.ts";
 import { identities } from "./identity.ts";
@@ -13,9 +15,9 @@ import { upcasting } from "./upcasting.ts";
 import { duplicates, versions, writers } from "./versions.ts";
 import { staged } from "../stage.ts";
 
-/** What an implementation can do beyond the contract itself. */
+/** Abilities of an implementation beyond the contract itself. */
 export interface EventStoreCapabilities {
-  /** Whether `create` with the same namespace again gives another store over the same events. */
+  /** Whether `create` with the same namespace again returns another store over the same events. */
   readonly reopen: boolean;
   /**
    * Bytes of the largest event, as JSON in UTF-8, that a store of `create` takes;
@@ -31,7 +33,7 @@ export interface EventStoreCapabilities {
   readonly reserved?: number;
 }
 
-/** What {@linkcode eventStoreSuite} is given. */
+/** Options for {@linkcode eventStoreSuite}. */
 export interface EventStoreSuite {
   /** Registers a test with any runner; a test that failed rejects with a plain `Error`. */
   readonly test: (name: string, run: () => Promise<void>) => void;
@@ -44,7 +46,7 @@ export interface EventStoreSuite {
   readonly create: (
     options: EventStoreOptions & { readonly namespace: string },
   ) => EventStore | Promise<EventStore>;
-  /** What the implementation can do beyond the contract itself. */
+  /** Abilities of the implementation beyond the contract itself. */
   readonly capabilities: EventStoreCapabilities;
 }
 
@@ -81,8 +83,13 @@ export function eventStoreSuite(suite: EventStoreSuite): void {
   copies(test);
   faithfulness(test);
   refusals(test);
+  commits(test, together);
+  bounds(test, maxBytes);
   if (maxBytes === undefined) skip("an event's size", "there is no limit");
-  else sizes(test, maxBytes);
+  else {
+    sizes(test, maxBytes);
+    tooLarge(test, maxBytes);
+  }
   identifiers(test);
   identities(test, together);
   codecs(test);

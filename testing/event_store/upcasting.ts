@@ -30,7 +30,7 @@ const placed = (version: number, data: unknown): Event =>
 
 /** Upcasters: old events in their newest shape. Each test opens newer code after older code. */
 export function upcasting(test: StoreTest, together: StoreTest): void {
-  test("an event is saved in the newest shape, and no step is done to it", async ({ open }) => {
+  test("an event is saved in the newest shape, without upcasting", async ({ open }) => {
     const store = await open({ upcasters: THIRD });
     const events = [
       placed(1, { total: 1, of: "order-1" }),

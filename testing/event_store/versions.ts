@@ -6,7 +6,7 @@ import { conflicts, holds, range, sample, samples, type StoreTest } from "./kit.
 
 /** Promise 1: strictly increasing. */
 export function versions(test: StoreTest): void {
-  test("saveEvent() stores what getEvents() gives back, in order", async ({ open }) => {
+  test("saveEvent() stores events that getEvents() returns in order", async ({ open }) => {
     const store = await open();
     const events = [
       sample({ version: 1, data: { total: 99.99, items: [{ sku: "a" }, { sku: "b" }] } }),
@@ -47,7 +47,7 @@ export function versions(test: StoreTest): void {
     await holds(store, events);
   });
 
-  test("actors do not share versions, and positions grow over all of them", async ({ open }) => {
+  test("actors have their own versions, and positions grow over all actors", async ({ open }) => {
     const store = await open();
     const events = ["order-1", "order-2", "order", "Order-1", "order-10"].flatMap((actorId) =>
       samples(actorId, [1, 2])
@@ -65,7 +65,7 @@ export function versions(test: StoreTest): void {
 
 /** Promise 3: idempotent. */
 export function duplicates(test: StoreTest, together: StoreTest): void {
-  test("saving an event again gives the stored position and duplicate", async ({ open }) => {
+  test("saving an event again returns the stored position and duplicate", async ({ open }) => {
     const store = await open();
     const event = sample();
     const first = await store.saveEvent(event);
@@ -109,7 +109,7 @@ export function duplicates(test: StoreTest, together: StoreTest): void {
     await holds(store, events);
   });
 
-  test("ids are compared, not contents: what was stored first stays", async ({ open }) => {
+  test("ids are compared, not contents: the first event stored remains", async ({ open }) => {
     const store = await open();
     const event = sample({ data: "first" });
     await store.saveEvent(event);
@@ -157,7 +157,7 @@ export function duplicates(test: StoreTest, together: StoreTest): void {
     equal(await store.getEvents("b-1"), [], "events of b-1");
   });
 
-  test("of the same save at the same time one stores, the others are duplicates", async ({ open }) => {
+  test("of equal saves at the same time one stores, and the others are duplicates", async ({ open }) => {
     const store = await open();
     const batch = [...samples("a-1", [1, 2]), ...samples("b-1", [1])];
     const receipts = await Promise.all(range(1, 8).map(() => store.saveEvents(batch)));
@@ -179,11 +179,11 @@ export function duplicates(test: StoreTest, together: StoreTest): void {
 
 /** Promise 2: no lost update. */
 export function writers(test: StoreTest, together: StoreTest): void {
-  test("of many writers at one version exactly one wins", async ({ open }) => {
+  test("exactly one of many writers at one version wins", async ({ open }) => {
     await race([await open()]);
   });
 
-  together("of many writers at one version in two stores exactly one wins", async ({ open }) => {
+  together("exactly one of many writers at one version in two stores wins", async ({ open }) => {
     await race([await open(), await open()]);
   });
 

@@ -38,7 +38,7 @@ export function ends(test: StoreTest): void {
     await ended(subscription);
   });
 
-  test("a subscription that its signal ends before it has caught up says why", async ({ open }) => {
+  test("a subscription that its signal ends before it has caught up rejects with the reason", async ({ open }) => {
     const store = await open();
     await store.saveEvents(samples("order-1", [1, 2]));
     const controller = new AbortController();

@@ -15,7 +15,7 @@ const FILTERS: readonly EventFilter[] = [
   { eventTypes: ["Closed"] },
 ];
 
-/** What is picked, and how what is stored becomes an event. */
+/** Which events are picked, and how stored data becomes an event. */
 export function filters(test: StoreTest): void {
   test("filters pick the same events of a replay, of a read and live", async ({ open }) => {
     const store = await open();
@@ -41,7 +41,7 @@ export function filters(test: StoreTest): void {
     }
   });
 
-  test("a filter that nothing can pass lets nothing through", async ({ open }) => {
+  test("a filter that matches nothing lets nothing through", async ({ open }) => {
     const store = await open();
     await store.saveEvent(sample());
     const filter = { actorId: "order-1", category: "stock" };
@@ -68,7 +68,7 @@ export function filters(test: StoreTest): void {
     equal(events.map(({ data }) => data), [{ total: 7 }, { total: 8 }], "data");
   });
 
-  test("a codec is asked for what a subscription yields, and may take its time", async ({ open }) => {
+  test("a codec decodes the events that a subscription yields, and may take its time", async ({ open }) => {
     const text = new TextDecoder();
     const codec = {
       encode: (event: unknown) => Promise.resolve(new TextEncoder().encode(JSON.stringify(event))),

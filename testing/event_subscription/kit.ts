@@ -3,7 +3,7 @@ import type { ReadAllOptions } from "../../store/options.ts";
 import type { EventStore, EventSubscription } from "../../store/store.ts";
 import { equal, ok, within } from "../assert.ts";
 
-/** The next event; an error where the subscription ends or nothing comes. */
+/** The next event; an error if the subscription ends or no event comes. */
 export async function next(subscription: EventSubscription): Promise<RecordedEvent> {
   const { value, done } = await within(iterator(subscription).next(), "the next event");
   ok(!done, "the subscription goes on");
@@ -33,7 +33,7 @@ export function iterator(
   return subscription[Symbol.asyncIterator]();
 }
 
-/** All that a store holds, or what `options` pick of it. */
+/** All events of a store, or those that `options` pick. */
 export async function all(store: EventStore, options?: ReadAllOptions): Promise<RecordedEvent[]> {
   const events: RecordedEvent[] = [];
   for await (const event of store.readAll(options)) events.push(event);
@@ -45,7 +45,7 @@ export function places(events: readonly Event[]): [string, number][] {
   return events.map(({ actorId, version }) => [actorId, version]);
 }
 
-/** Saves `events` one by one; gives their sequences. */
+/** Saves `events` one by one; returns their sequences. */
 export async function saveEach(store: EventStore, events: readonly Event[]): Promise<number[]> {
   const sequences: number[] = [];
   for (const event of events) sequences.push((await store.saveEvent(event)).sequence);

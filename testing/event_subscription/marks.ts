@@ -13,9 +13,9 @@ async function settled(promise: Promise<unknown>): Promise<boolean> {
   return is;
 }
 
-/** Where a subscription begins, when it has caught up, and what it refuses. */
+/** The begin of a subscription, its catching up, and its refusals. */
 export function marks(test: StoreTest): void {
-  test("caughtUp resolves at once where nothing is stored yet", async ({ open }) => {
+  test("caughtUp resolves at once if nothing is stored yet", async ({ open }) => {
     const store = await open();
     await within(store.subscribe().caughtUp, "caughtUp of an empty store");
     await store.saveEvents(samples("order-1", [1, 2]));
@@ -38,7 +38,7 @@ export function marks(test: StoreTest): void {
     await coming;
   });
 
-  test("caughtUp resolves where the last event is of another type", async ({ open }) => {
+  test("caughtUp resolves if the last event is of another type", async ({ open }) => {
     const store = await open();
     await store.saveEvents([sample(), sample({ version: 2, eventType: "Closed" })]);
     const subscription = store.subscribe({ filter: { eventTypes: ["OrderPlaced"] } });
@@ -80,7 +80,7 @@ export function marks(test: StoreTest): void {
     }
   });
 
-  test("subscribe() never throws; the iteration refuses what cannot be", async ({ open }) => {
+  test("subscribe() never throws; the iteration refuses impossible options", async ({ open }) => {
     const store = await open();
     const wrong: EventSubscriptionOptions[] = [
       { from: -1 },

@@ -6,13 +6,13 @@ import { following } from "./following.ts";
 import { marks } from "./marks.ts";
 import { staged } from "../stage.ts";
 
-/** What an implementation can do beyond the contract itself. */
+/** Abilities of an implementation beyond the contract itself. */
 export interface EventSubscriptionCapabilities {
-  /** Whether `create` with the same namespace again gives another store over the same events. */
+  /** Whether `create` with the same namespace again returns another store over the same events. */
   readonly reopen: boolean;
 }
 
-/** What {@linkcode eventSubscriptionSuite} is given. */
+/** Options for {@linkcode eventSubscriptionSuite}. */
 export interface EventSubscriptionSuite {
   /** Registers a test with any runner; a test that failed rejects with a plain `Error`. */
   readonly test: (name: string, run: () => Promise<void>) => void;
@@ -25,13 +25,13 @@ export interface EventSubscriptionSuite {
   readonly create: (
     options: EventStoreOptions & { readonly namespace: string },
   ) => EventStore | Promise<EventStore>;
-  /** What the implementation can do beyond the contract itself. */
+  /** Abilities of the implementation beyond the contract itself. */
   readonly capabilities: EventSubscriptionCapabilities;
 }
 
 /**
- * What `subscribe` of an {@linkcode EventStore} promises, as tests to be run on each
- * implementation. Needs no runner of its own and waits for what happens, never for a while.
+ * The promises of an {@linkcode EventStore}'s `subscribe` as tests, to be run on each
+ * implementation. Needs no runner of its own and waits for events, never for a fixed time.
  *
  * @example On Deno
  * ```ts ignore

@@ -8,13 +8,13 @@ export type SnapshotTest = (
   run: (stage: Stage<SnapshotStore>) => Promise<void>,
 ) => void;
 
-/** A snapshot of `order-1` at version 1 in schema 1, with what the test says of it. */
+/** A snapshot of `order-1` at version 1 in schema 1, with the test's own fields. */
 export function sample(init: Partial<Snapshot> = {}): Snapshot {
   const timestamp = new Date(1_700_000_000_123);
   return { actorId: "order-1", version: 1, schemaVersion: 1, state: null, timestamp, ...init };
 }
 
-/** Passes if `expected` is what the store gives of its actor and schema. */
+/** Passes if the store returns `expected` for its actor and schema. */
 export async function stands(store: SnapshotStore, expected: Snapshot): Promise<void> {
   const { actorId, schemaVersion } = expected;
   const found = await store.getLatestSnapshot(actorId, { schemaVersion });

@@ -17,7 +17,7 @@ const encoder = new TextEncoder();
 
 /** Promise 3: nothing is aliased. */
 export function copies(test: SnapshotTest): void {
-  test("what the caller does to a snapshot after saving it changes nothing", async ({ open }) => {
+  test("changes to a snapshot after its save do not reach the store", async ({ open }) => {
     const store = await open();
     const state = { items: [1, 2] };
     const timestamp = new Date(5);
@@ -29,7 +29,7 @@ export function copies(test: SnapshotTest): void {
     await stands(store, sample({ state: { items: [1, 2] }, timestamp: new Date(5) }));
   });
 
-  test("what the caller does to a snapshot that was read changes nothing", async ({ open }) => {
+  test("changes to a snapshot that was read do not reach the store", async ({ open }) => {
     const store = await open();
     await store.saveSnapshot(sample({ state: { items: [1] } }));
     const read = await store.getLatestSnapshot<{ items: number[] }>("order-1", {
@@ -43,7 +43,7 @@ export function copies(test: SnapshotTest): void {
 
 /** States come back as they were, or are refused. */
 export function faithfulness(test: SnapshotTest): void {
-  test("a state that JSON carries comes back as it was", async ({ open }) => {
+  test("a state that JSON carries comes back unchanged", async ({ open }) => {
     const store = await open();
     for (const [at, state] of faithfulValues().entries()) {
       await store.saveSnapshot(sample({ version: at + 1, state }));
@@ -75,9 +75,9 @@ export function faithfulness(test: SnapshotTest): void {
   });
 }
 
-/** What is refused. */
+/** Refusals. */
 export function refusals(test: SnapshotTest): void {
-  test("ids, versions, schemas and timestamps that cannot be are refused", async ({ open }) => {
+  test("impossible ids, versions, schemas and timestamps are refused", async ({ open }) => {
     const store = await open();
     const schemas = [-1, 0.5, NaN, Infinity, 2 ** 53, "1", null, undefined, 1n, "*", ">"];
     const wrong: Record<string, readonly unknown[]> = {

@@ -4,9 +4,11 @@ import { copies, faithfulness, refusals, sizes } from "./state.ts";
 import { disposal, newest, schemas, together } from "./versions.ts";
 import { staged } from "../stage.ts";
 
-/** What an implementation can do beyond the contract itself. */
+/** Abilities of an implementation beyond the contract itself. */
 export interface SnapshotStoreCapabilities {
-  /** Whether `create` with the same namespace again gives another store over the same snapshots. */
+  /**
+   * Whether `create` with the same namespace again returns another store over the same snapshots.
+   */
   readonly reopen: boolean;
   /**
    * Bytes of the largest snapshot, as JSON in UTF-8, that a store of `create` takes;
@@ -15,7 +17,7 @@ export interface SnapshotStoreCapabilities {
   readonly maxBytes: number | undefined;
 }
 
-/** What {@linkcode snapshotStoreSuite} is given. */
+/** Options for {@linkcode snapshotStoreSuite}. */
 export interface SnapshotStoreSuite {
   /** Registers a test with any runner; a test that failed rejects with a plain `Error`. */
   readonly test: (name: string, run: () => Promise<void>) => void;
@@ -28,7 +30,7 @@ export interface SnapshotStoreSuite {
   readonly create: (
     options: { readonly namespace: string },
   ) => SnapshotStore | Promise<SnapshotStore>;
-  /** What the implementation can do beyond the contract itself. */
+  /** Abilities of the implementation beyond the contract itself. */
   readonly capabilities: SnapshotStoreCapabilities;
 }
 
@@ -36,8 +38,8 @@ export interface SnapshotStoreSuite {
  * The promises of a {@linkcode SnapshotStore} as tests, to be run on each implementation. Needs
  * no runner of its own and waits for what happens, never for a while.
  *
- * What a store does where the kept bytes are lost or unreadable is its own to test: a read
- * gives the newest snapshot that can be read, else `undefined`, and never rejects for it.
+ * An implementation tests lost or unreadable bytes itself: a read returns the newest snapshot that
+ * can be read, else `undefined`, and never rejects for it.
  *
  * @example Hold a store to the promises
  * ```ts

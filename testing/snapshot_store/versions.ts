@@ -4,7 +4,7 @@ import { sample, type SnapshotTest, stands } from "./kit.ts";
 
 /** Promise 1: an older snapshot never replaces a newer one. */
 export function newest(test: SnapshotTest): void {
-  test("getLatestSnapshot() gives undefined where there is no snapshot", async ({ open }) => {
+  test("getLatestSnapshot() returns undefined if there is no snapshot", async ({ open }) => {
     const store = await open();
     equal(await store.getLatestSnapshot("order-1", { schemaVersion: 1 }), undefined);
     await store.saveSnapshot(sample());
@@ -33,7 +33,7 @@ export function newest(test: SnapshotTest): void {
     await stands(store, newest);
   });
 
-  test("of 20 concurrent writers the highest version wins", async ({ open }) => {
+  test("the highest version of 20 concurrent writers wins", async ({ open }) => {
     const store = await open();
     for (let round = 0; round < 5; round++) {
       const actorId = `order-${round}`;
@@ -49,7 +49,7 @@ export function newest(test: SnapshotTest): void {
 
 /** Promise 1 among several stores. */
 export function together(test: SnapshotTest): void {
-  test("a second store gives what the first one saved", async ({ open }) => {
+  test("a second store returns the first one's snapshots", async ({ open }) => {
     const [first, second] = [await open(), await open()];
     for (const version of [1, 2, 3]) {
       const snapshot = sample({ version });
@@ -69,7 +69,7 @@ export function together(test: SnapshotTest): void {
     await stands(await open(), sample({ state: "kept" }));
   });
 
-  test("of 20 writers in four stores the highest version wins, and no reader goes back", async ({ open }) => {
+  test("the highest version of 20 writers in four stores wins, and no reader goes back", async ({ open }) => {
     const stores = [await open(), await open(), await open(), await open()];
     for (let round = 0; round < 5; round++) {
       const actorId = `order-${round}`;
@@ -99,7 +99,7 @@ export function together(test: SnapshotTest): void {
 
 /** Promise 2: schemas never meet. */
 export function schemas(test: SnapshotTest): void {
-  test("a snapshot of another schema is never given out", async ({ open }) => {
+  test("a snapshot of another schema is never returned", async ({ open }) => {
     const store = await open();
     await store.saveSnapshot(sample({ version: 5, schemaVersion: 2 }));
     for (const schemaVersion of [0, 1, 3, 22, Number.MAX_SAFE_INTEGER]) {
@@ -108,7 +108,7 @@ export function schemas(test: SnapshotTest): void {
     }
   });
 
-  test("old and new code side by side each find their own", async ({ open }) => {
+  test("old and new code side by side each find their own snapshots", async ({ open }) => {
     const store = await open();
     const last = [0, 1, 2, Number.MAX_SAFE_INTEGER].map((schemaVersion, at) =>
       sample({ schemaVersion, version: 100 - at, state: { schemaVersion } })

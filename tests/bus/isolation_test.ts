@@ -82,7 +82,7 @@ natsTest(
   async (scene) => {
     const { reached, overheard, refused } = await attack(scene);
     assertEquals([reached, overheard], [[], []]);
-    assertEquals(refused, PATTERNS.length + NAMESPACES.length + 2); // a bus tells of its own kind of subjects
+    assertEquals(refused, PATTERNS.length + NAMESPACES.length + 2); // a bus reports only subjects of its own
   },
   { server: { jetstream: false, config: ISOLATED } },
 );

@@ -31,7 +31,7 @@ clusterTest(
         const stack = new AsyncDisposableStack();
         const [mine, peer] = [0, 1].map((at) => connections[(turn + at) % connections.length]!);
         turn++;
-        // What earlier tests have sent is gone by when this has come through, in both directions.
+        // Once this has come through, in both directions, messages of earlier tests are gone.
         await passes(mine!, peer!);
         await passes(peer!, mine!);
         stack.defer(() => mine!.flush());

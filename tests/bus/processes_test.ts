@@ -6,7 +6,7 @@ import { natsTest } from "../support/fixture.ts";
 
 const COUNT = 100_000;
 
-/** What the other process does. */
+/** The work of the other process. */
 async function publish(url: string): Promise<void> {
   const connection = await connect({ servers: url });
   const bus = new NatsEventBus(connection);

@@ -6,7 +6,7 @@ import { createEvent, type Event } from "../../store/event.ts";
 import { natsTest } from "../support/fixture.ts";
 import { exported, inSpan, Telemetry } from "../support/telemetry.ts";
 
-/** What another process does that has Deno's own OpenTelemetry. */
+/** The work of another process that has Deno's own OpenTelemetry. */
 async function emit(): Promise<void> {
   await using bus = new LocalEventBus();
   bus.on("orders", () => {});

@@ -65,7 +65,7 @@ async function lead(lease: Lease): Promise<void> {
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  if (told === 0) return; // Over before anybody could lead.
+  if (told === 0) return; // Over before any candidate could lead.
   if (!signal.aborted) {
     await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
   }

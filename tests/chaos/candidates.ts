@@ -9,7 +9,7 @@ import type { LeaseTimings } from "../../cluster/election/lease_timings.ts";
 import { Crew } from "./crew.ts";
 import type { Note } from "./reigns.ts";
 
-/** How candidates stand for election. */
+/** Options for candidates. */
 export interface CandidateOptions {
   readonly servers: string[];
   readonly namespace: string;
@@ -17,7 +17,7 @@ export interface CandidateOptions {
   readonly timings: Partial<LeaseTimings>;
   /** Their connections, beside never giving up. */
   readonly connection: NodeConnectionOptions;
-  /** About how long a leader leads before it resigns, in ms; for ever if absent. */
+  /** About how long a leader leads before it resigns, in ms; without limit if absent. */
   readonly reign?: number;
   /** How many times slower their clocks go than the server's: above 1 for the control. */
   readonly slow: number;
@@ -25,7 +25,7 @@ export interface CandidateOptions {
 
 /** Processes of `candidate.ts`. */
 export class Candidates extends Crew<CandidateOptions, Note> {
-  /** Candidates that stand by `options`. */
+  /** Candidates that campaign by `options`. */
   constructor(options: CandidateOptions) {
     super(new URL("candidate.ts", import.meta.url), options);
   }

@@ -6,7 +6,7 @@
 
 import { Child } from "../support/child.ts";
 
-/** What every line that a process writes tells. */
+/** The fields of every line that a process writes. */
 export interface CrewNote {
   readonly nodeId: string;
   /** Which process of the node: counted over all. */

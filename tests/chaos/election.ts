@@ -25,7 +25,10 @@ class Storm {
   readonly #cluster: NatsCluster;
   /** Harm that will be made good by itself. */
   readonly #healing = new Set<Promise<void>>();
-  /** The NATS server that is down or frozen: one at a time, or nobody could lead for long. */
+  /**
+   * The NATS server that is down or frozen: one at a time, as otherwise no candidate could lead for
+   * long.
+   */
   #hurt: NatsServer | undefined;
 
   constructor(chaos: Chaos, candidates: Candidates, cluster: NatsCluster) {
@@ -105,7 +108,7 @@ class Storm {
   }
 }
 
-/** Whatever the storm did, somebody leads again after it. */
+/** Whatever the storm did, a candidate leads again after it. */
 async function reelected(candidates: Candidates, patience: number): Promise<void> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(

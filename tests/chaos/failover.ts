@@ -11,6 +11,7 @@ import { distribution, longestGap } from "./gaps.ts";
 import { Owners } from "./owners.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "./scenario.ts";
 import { type Pace, Sender } from "./senders.ts";
+import { assertVerified } from "../support/verified.ts";
 
 const NODES = ["a", "b", "c"];
 const NAMESPACE = "chaos";
@@ -26,7 +27,7 @@ const RATE = 1.25;
 /** What happens to an owner. */
 export type Fault = "leave" | "kill" | "kill leader" | "hang";
 
-/** What was measured, in ms. */
+/** The measurements, in ms. */
 export interface Failovers {
   /** By fault, and by time that it happened: until the last of the node's shards answered again. */
   readonly untilServed: Record<Fault, number[]>;
@@ -112,10 +113,11 @@ export async function failovers(
   sender.stop();
   await Promise.all(sending);
   await Promise.all(NODES.map((nodeId) => owners.leave(nodeId)));
+  await assertVerified(sender.connection, NAMESPACE);
   return found;
 }
 
-/** Who leads, once one of the owners does. */
+/** The leader, once it is one of the owners. */
 async function led(sender: Sender): Promise<string> {
   for (;;) {
     const { leader } = sender.cluster;
@@ -133,7 +135,7 @@ async function answered(pace: Pace, start: number): Promise<void> {
   }
 }
 
-/** What was measured, for the table: median, 99 %, and most, in ms. */
+/** The measurements, in ms, for the table: median, 99 %, and most. */
 export function failoverFindings(found: Failovers): Findings {
   const { untilServed, gaps, others, leaderless, calm } = found;
   const findings: Record<string, number | string> = {};

@@ -19,7 +19,7 @@ const { nodeId, life, servers, cluster: options, connection: settings, watch = f
 const now = machineClock();
 const encoder = new TextEncoder();
 
-/** Written at once: a process that is killed next has told it. */
+/** Written at once, so that a process that is killed next has reported it. */
 function tell(note: Omit<OwnerNote, "nodeId" | "life" | "at">, at: number = now()): void {
   Deno.stdout.writeSync(encoder.encode(JSON.stringify({ nodeId, life, at, ...note }) + "\n"));
 }

@@ -15,7 +15,7 @@ export interface OwnerOptions {
   readonly cluster: ClusterOptions;
   /** Their connections, beside never giving up. */
   readonly connection?: NodeConnectionOptions;
-  /** Whether they tell of each view, and of each change in the number of shards that they serve. */
+  /** Whether they report each view, and each change in the number of shards that they serve. */
   readonly watch?: boolean;
 }
 
@@ -23,14 +23,17 @@ export interface OwnerOptions {
 export type Order =
   /** Saves an event, and replies with its version. */
   | { readonly kind: "count" }
-  /** Saves an event, tells so, and never replies while its process has the life it was sent to. */
+  /**
+   * Saves an event, reports it, and never replies while its process has the incarnation it was sent
+   * to.
+   */
   | { readonly kind: "hang"; readonly tag: string }
-  /** Saves an event, tells so, and saves more until one is refused, several waiting at once. */
+  /** Saves an event, reports it, and saves more until one is refused, several waiting at once. */
   | { readonly kind: "flood"; readonly waiting: number }
-  /** Saves an event, tells so, blocks the event loop, and saves another one. */
+  /** Saves an event, reports it, blocks the event loop, and saves another one. */
   | { readonly kind: "block"; readonly ms: number };
 
-/** What is saved by an order. */
+/** The data that an order saves. */
 export interface CountedData {
   /** The process that handled it: node and life. */
   readonly by: readonly [nodeId: string, life: number];

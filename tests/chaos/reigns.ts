@@ -41,7 +41,7 @@ export interface Reign {
   readonly term: number;
   readonly from: number;
   readonly until: number;
-  /** Why it ended, where its holder lived to tell. */
+  /** Why it ended, if its holder lived to report it. */
   readonly reason: string | undefined;
 }
 

@@ -7,7 +7,9 @@
 
 import { seededRandom } from "../support/proxy.ts";
 
-/** What a scenario saw, for the table: numbers with their units in the name, or short texts. */
+/**
+ * The results of a scenario, for the table: numbers with their units in the name, or short texts.
+ */
 export type Findings = Readonly<Record<string, number | string>>;
 
 /** One run of a scenario. */

@@ -40,7 +40,7 @@ export class Sender implements AsyncDisposable {
   readonly acked: Acked[] = [];
   /** Commands whose handlers failed, by what they said. */
   readonly failed: Record<string, number> = {};
-  /** Commands that were sent again under their ids, because nobody knew what became of them. */
+  /** Commands that were sent again under their ids, as their outcome was unknown. */
   doubts = 0;
   readonly cluster: Cluster;
   readonly connection: NatsConnection;

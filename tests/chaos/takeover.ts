@@ -11,6 +11,7 @@ import { distribution } from "./gaps.ts";
 import { type OwnerNote, Owners } from "./owners.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "./scenario.ts";
 import { Sender } from "./senders.ts";
+import { assertVerified } from "../support/verified.ts";
 
 const NODES = ["a", "b", "c"];
 const NAMESPACE = "chaos";
@@ -18,7 +19,7 @@ const SHARDS = 1000;
 /** How often in a minute a node is killed: as often as it comes back and all is even again. */
 const RATE = 4;
 
-/** What was measured, in ms. */
+/** The measurements, in ms. */
 export interface Takeovers {
   /** From the view without the node until all shards are served. */
   readonly fromView: number[];
@@ -64,6 +65,7 @@ export async function takeovers(
   }
   await sender.owned(...NODES);
   await Promise.all(NODES.map((nodeId) => owners.leave(nodeId)));
+  await assertVerified(sender.connection, NAMESPACE);
   return found;
 }
 

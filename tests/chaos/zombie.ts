@@ -14,6 +14,7 @@ import { type Order, type OwnerNote, Owners } from "./owners.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "./scenario.ts";
 import { Sender } from "./senders.ts";
 import { checkLog, readLog } from "./stored_log.ts";
+import { assertVerified } from "../support/verified.ts";
 
 const NODES = ["a", "b", "c", "d"];
 const NAMESPACE = "chaos";
@@ -34,7 +35,7 @@ export interface Zombies {
   readonly shards: number;
   /** How the saves of those shards ended, by error code; those that were stored before too. */
   readonly ends: Readonly<Record<string, number>>;
-  /** What is wrong with the log. */
+  /** Faults of the log. */
   readonly problems: readonly string[];
 }
 
@@ -102,12 +103,13 @@ export async function zombies(
   }
   await Promise.all(NODES.map((nodeId) => owners.leave(nodeId)));
   const log = await readLog(sender.connection, NAMESPACE);
+  if (mode === "fenced") await assertVerified(sender.connection, NAMESPACE);
   await sender[Symbol.asyncDispose]();
   const { problems } = checkLog(log, NAMESPACE, sender.acked, { many: true });
   return { owners: stopped, shards, ends, problems };
 }
 
-/** Actors in `count` different shards of each of the nodes, with who owns them. */
+/** Actors in `count` different shards of each of the nodes, with their owners. */
 function actorsOf(
   { cluster }: Sender,
   nodeIds: readonly string[],

@@ -27,7 +27,7 @@ Deno.test("an append without ids is another one each time", async () => {
   assertEquals([error.attemptedVersion, error.currentVersion], [1, 2]);
 });
 
-Deno.test("an append that would skip versions says what it expected", async () => {
+Deno.test("an append that would skip versions names the expected version", async () => {
   await using store = new InMemoryEventStore();
   const action = () => appendEvents(store, "order-1", 4, DRAFTS);
   const error = await assertRejects(action, VersionConflictError);

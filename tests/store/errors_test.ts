@@ -34,6 +34,7 @@ function all(module: typeof errors): errors.AetherError[] {
     new module.CommandAlreadyHandledError("c-1", { sequence: 9, duplicate: false }),
     new module.CommandFailedError("c-1", "a", "n", { name: "RangeError", message: "no" }),
     new module.CommandOutcomeUnknownError("c-1", "a"),
+    new module.CommandRefusedError("c-1", "a", { name: "RangeError", message: "no" }),
     new module.NodeReplacedError("a", "1", "2"),
   ];
 }
@@ -72,7 +73,7 @@ Deno.test("isAetherError() is false of anything else", () => {
   }
 });
 
-Deno.test("messages say what could not be done, and how things stand", () => {
+Deno.test("messages name the failure and the present state", () => {
   assertEquals(all(errors).map(({ message }) => message), [
     'Cannot save event at version 3 of "order-7": current version is 5',
     "Cannot take event: data is NaN",
@@ -104,6 +105,7 @@ Deno.test("messages say what could not be done, and how things stand", () => {
     'Cannot handle command "c-1" of "a": no',
     'Cannot tell whether command "c-1" of "a" was handled: no answer came in time; send it again ' +
     "under the same commandId",
+    'Cannot execute command "c-1" on "a": it was refused before, and the refusal is final: no',
     'Cannot take part as node "a": another process has joined by that name since; give every ' +
     "process a name of its own",
   ]);

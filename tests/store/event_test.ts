@@ -26,12 +26,12 @@ Deno.test("createEvent() fills in an id and the present time, and keeps the rest
   });
 });
 
-Deno.test("createEvent() leaves metadata out where there is none", () => {
+Deno.test("createEvent() leaves metadata out if there are none", () => {
   const init = { eventType: "A", actorId: "a-1", version: 1, data: null };
   assert(!("metadata" in createEvent(init)));
 });
 
-Deno.test("createEvent() is typed by what it is given, or by the type that is declared", () => {
+Deno.test("createEvent() infers its type from the arguments, or takes a declared one", () => {
   type Placed = Event<"OrderPlaced", { total: number }>;
   type Sent = Event<"OrderSent", { carrier: string }>;
   const init = { actorId: "order-1", version: 1 };
@@ -58,7 +58,7 @@ Deno.test("uuidv7() holds the time, sorts by it, and never repeats", () => {
   assertEquals(new Set(Array.from({ length: 10_000 }, () => uuidv7(1.7e12))).size, 10_000);
 });
 
-Deno.test("caused() carries correlation on, and begins it where there is none", () => {
+Deno.test("causedBy() carries correlation on, and begins it if there is none", () => {
   const init = { actorId: "a-1", version: 1, data: null };
   const first = createEvent({ ...init, eventType: "First" });
   const effect = createEvent({ ...init, eventType: "Second", metadata: { userId: "u" } });

@@ -126,7 +126,7 @@ async function follow(
   }
 }
 
-Deno.test("any saves on memory come to what the model says", async () => {
+Deno.test("any saves on memory agree with the model", async () => {
   const property = fc.asyncProperty(
     steps,
     (steps) => follow(steps, (options) => [Promise.resolve(new InMemoryEventStore(options))]),
@@ -134,7 +134,7 @@ Deno.test("any saves on memory come to what the model says", async () => {
   await fc.assert(property, { numRuns: 500 });
 });
 
-natsTest("any saves of two JetStream stores come to what the model says", async (scene) => {
+natsTest("any saves of two JetStream stores agree with the model", async (scene) => {
   const connections = [await scene.connect(), await scene.connect()];
   const property = fc.asyncProperty(steps, (steps) =>
     follow(steps, (options) => {

@@ -3,7 +3,7 @@ import { isAetherError } from "../../store/errors.ts";
 import { join, settled } from "../cluster/bed.ts";
 import { natsTest } from "../support/fixture.ts";
 
-natsTest("a process whose name another has taken leads and serves no more", async (scene) => {
+natsTest("a process whose name another has taken no longer leads or serves", async (scene) => {
   const former = await join(scene, "a");
   for await (const change of former.changes()) {
     if (change.type === "leader" && former.lease !== undefined) break;

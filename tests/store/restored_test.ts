@@ -23,7 +23,7 @@ const counter: Decider<number, number, Counted> = {
   },
 };
 
-Deno.test("a snapshot of a history that another one took the place of is told", async () => {
+Deno.test("a snapshot of a history that was replaced is reported", async () => {
   const snapshots = { store: new InMemorySnapshotStore(), schemaVersion: 1, every: 1 };
   await using lost = new InMemoryEventStore();
   await execute(lost, "counter-1", counter, 5, { snapshots });
@@ -42,7 +42,7 @@ Deno.test("then() takes an error, and compares class and message", () => {
   assertThrows(() => spec.given().when(1).then(new RangeError("It only goes up")), Error);
 });
 
-Deno.test("of a batch the event that cannot be stored is named", async () => {
+Deno.test("a batch error names the event that cannot be stored", async () => {
   await using store = new InMemoryEventStore();
   const event = { eventType: "Counted", actorId: "counter-1" };
   const batch = [1, 2].map((version) =>
@@ -53,7 +53,7 @@ Deno.test("of a batch the event that cannot be stored is named", async () => {
   assertEquals(error.reason, "events[1]: data is NaN");
 });
 
-Deno.test("a store in memory takes no impossible size", () => {
+Deno.test("a store in memory refuses an impossible size", () => {
   for (const maxBytes of [NaN, 0, -1, 1.5]) {
     assertThrows(() => new InMemoryEventStore({ maxBytes }), RangeError);
   }

@@ -13,7 +13,7 @@ export interface Backup {
   readonly genesis: { readonly subject: string; readonly data: string };
 }
 
-/** What a backup of a stream has before its first event. */
+/** The part of a stream's backup before its first event. */
 export async function backup(connection: NatsConnection, stream: string): Promise<Backup> {
   const { config } = await api<{ config: unknown }>(connection, `STREAM.INFO.${stream}`);
   const { message } = await api<{ message: Backup["genesis"] }>(
@@ -24,7 +24,7 @@ export async function backup(connection: NatsConnection, stream: string): Promis
   return { config, genesis: message };
 }
 
-/** Puts a stream with the same genesis in the place of the one that stands, without events. */
+/** Replaces the present stream by one with the same genesis, without events. */
 export async function restore(
   connection: NatsConnection,
   stream: string,

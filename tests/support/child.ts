@@ -81,7 +81,7 @@ export class Child {
     this.#process.kill("SIGCONT");
   }
 
-  /** Ends it without a chance to say a word; resolves when all that it wrote was read. */
+  /** Kills it at once; resolves when all that it wrote was read. */
   async kill(): Promise<void> {
     try {
       this.#process.kill("SIGKILL");
@@ -93,7 +93,7 @@ export class Child {
 
   /** Ends its input, and waits until it has ended by itself; may be repeated. */
   async end(): Promise<Deno.CommandStatus> {
-    await this.#input.close().catch(() => {}); // There may be nobody who reads it any more.
+    await this.#input.close().catch(() => {}); // Its reader may be gone.
     const [status] = await Promise.all([this.status, this.#reading]);
     return status;
   }

@@ -10,7 +10,7 @@ import { NatsCluster } from "../../tools/nats_cluster.ts";
 import { Scene } from "./fixture.ts";
 import { type Skip, unlessSkipped } from "./skip.ts";
 
-/** What a suite is run by. */
+/** The tools that run a suite. */
 export interface ClusterStage {
   /** Registers a test of the suite: each is a step, and may leave nothing behind on the servers. */
   readonly test: (name: string, run: () => Promise<void>) => void;

@@ -7,25 +7,25 @@
 import { assertEquals } from "@std/assert";
 import type { Decider, Event, EventStore } from "../../store/mod.ts";
 
-/** What happens to a counter. */
+/** An event of a counter. */
 export type CounterEvent =
   | Event<"Added", { by: number; command: string }>
   | Event<"Closed", null>;
 
-/** What a counter can be asked to do. */
+/** A command to a counter. */
 export type CounterCommand =
   | { type: "add"; by: number; command?: string }
   | { type: "add often"; times: number }
   | { type: "close" }
   | { type: "look" };
 
-/** What a counter has come to. */
+/** The state of a counter. */
 export interface Counter {
   readonly total: number;
   readonly open: boolean;
 }
 
-/** What a closed counter refuses with. */
+/** The refusal of a closed counter. */
 export class ClosedError extends Error {
   override readonly name = "ClosedError";
 }

@@ -1,8 +1,8 @@
 /** One thing that can happen next. */
 export interface Move<World> {
-  /** What happens, for people. */
+  /** The step, for people. */
   readonly label: string;
-  /** What the world is then; text says which rule is broken. */
+  /** The world after it; a text names the broken rule. */
   readonly to: World | string;
   /** Whether it happens sooner or later if nothing goes wrong and nobody wants anything. */
   readonly isProgress: boolean;
@@ -18,7 +18,7 @@ export interface Model<World> {
   isGood(world: World): boolean;
 }
 
-/** What came of visiting every state. */
+/** The result of visiting every state. */
 export interface Exploration {
   readonly states: number;
   readonly moves: number;
@@ -31,7 +31,7 @@ export interface Exploration {
 /** A rule that is broken. */
 export interface Violation {
   readonly rule: string;
-  /** What happened, step by step, from the beginning. */
+  /** The steps, one by one, from the beginning. */
   readonly trace: readonly string[];
 }
 
@@ -43,7 +43,7 @@ export interface Violation {
  */
 export function explore<World>(model: Model<World>, limit = 5_000_000): Exploration {
   const indexes = new Map<string, number>([[model.key(model.initial), 0]]);
-  /** Those not looked at yet; the others are let go. */
+  /** States not looked at yet; the others are dropped. */
   const worlds: (World | undefined)[] = [model.initial];
   const cameFrom: number[] = [-1];
   const cameBy: number[] = [-1];

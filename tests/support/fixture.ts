@@ -22,7 +22,7 @@ export interface TestOptions<Server = NatsServerOptions> {
   readonly leakCheck?: boolean;
 }
 
-/** What a test works with; all of it is closed after the test. */
+/** The tools of a test; all are closed after it. */
 export class Scene {
   /** A namespace of the test's own. */
   readonly namespace: string = uniqueNamespace();
@@ -149,7 +149,7 @@ export function natsTest(
   Deno.test({ ...unlessSkipped(name, skip), fn });
 }
 
-/** What a test works with that has a cluster. */
+/** The tools of a test that has a cluster. */
 export type ClusterScene = Scene & { readonly cluster: NatsCluster };
 
 /** A test with a cluster of three nats-servers of its own. */

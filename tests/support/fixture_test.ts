@@ -17,7 +17,7 @@ async function alive(pid: number): Promise<boolean> {
   return success;
 }
 
-Deno.test("NatsServer.start() says what is missing without a binary", async () => {
+Deno.test("NatsServer.start() names the missing binary", async () => {
   const error = await assertRejects(
     () => NatsServer.start({ binary: "/nowhere/nats-server" }),
     NatsServerError,
@@ -34,7 +34,7 @@ Deno.test("NatsServer.start() rejects with the log's tail when the server ends a
   assertEquals(error.addressInUse, false);
 });
 
-Deno.test("NatsServer.start() says when a port is taken", async () => {
+Deno.test("NatsServer.start() reports a taken port", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const config = `listen: "127.0.0.1:${listener.addr.port}"`;
   const error = await assertRejects(() => NatsServer.start({ config }), NatsServerError);
@@ -199,7 +199,7 @@ natsTest("Connections closed by the test and resources in use() are no leak", as
   assert(disposed);
 });
 
-Deno.test("uniqueNamespace() never gives the same twice, and always one token", () => {
+Deno.test("uniqueNamespace() never returns the same twice, and always one token", () => {
   const names = new Set(Array.from({ length: 1_000 }, uniqueNamespace));
   assertEquals(names.size, 1_000);
   for (const name of names) assertMatch(name, /^[A-Za-z0-9_-]+$/);

@@ -25,7 +25,7 @@ export interface LoggedMessage {
   readonly header: (name: string) => string;
 }
 
-/** All messages of `stream` in its order, by the leader's word, asked for one by one. */
+/** All messages of `stream` in its order, as the leader reports them, asked for one by one. */
 export async function messagesOf(
   connection: NatsConnection,
   stream: string,

@@ -8,7 +8,7 @@
 export interface Frame {
   /** The operation in upper case: `PUB`, `HPUB`, `MSG`, `HMSG`, `SUB`, `INFO`, `PING`, `+OK`, … */
   readonly verb: string;
-  /** What follows the verb on its line, trimmed: of an `INFO`, its JSON. */
+  /** The rest of the verb's line, trimmed: the JSON of an `INFO`. */
   readonly line: string;
   /** Subject of a message or a subscription, else `""`. */
   readonly subject: string;

@@ -6,15 +6,15 @@
 
 import { type Frame, FrameParser, type PublishAck, publishAck } from "./nats_frames.ts";
 
-/** What becomes of a frame. */
+/** The fate of a frame. */
 export type Verdict = "pass" | "drop";
 
 /** Decides about a frame; a promise holds it, and all behind it in its direction, until it settles. */
 export type Judge = (frame: Frame) => Verdict | Promise<Verdict>;
 
-/** Frames that a proxy is told to eat. */
+/** Frames that a proxy eats. */
 export interface Meal {
-  /** What was eaten so far. */
+  /** The frames eaten so far. */
   readonly eaten: readonly Frame[];
   /** Resolves when as many were eaten as were asked for; never, where that is all of them. */
   readonly done: Promise<void>;

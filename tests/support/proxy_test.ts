@@ -73,11 +73,11 @@ Deno.test("A frame knows its verb, subject, reply subject, headers and payload",
   ]);
 });
 
-Deno.test("A size that is no number is refused", () => {
+Deno.test("A size that is not a number is refused", () => {
   assertThrows(() => parseAll([encoder.encode("PUB a.b many\r\n\r\n")]), SyntaxError);
 });
 
-Deno.test("Only the ack of a stored publish counts as one", () => {
+Deno.test("Only the ack of a stored publish counts as an ack", () => {
   const ack = (payload: string): boolean => {
     const size = encoder.encode(payload).length;
     const [frame] = parseAll([encoder.encode(`MSG inbox 1 ${size}\r\n${payload}\r\n`)]);
@@ -216,7 +216,7 @@ natsTest("cut() closes the connection, which comes back through the proxy", asyn
   }
 });
 
-natsTest("While refusing, nobody can come back", async (scene) => {
+natsTest("While the proxy refuses connections, no client can come back", async (scene) => {
   const { proxy, connection } = await bed(scene);
   proxy.refusing = true;
   const trying = nextStatus(connection, "reconnecting");
@@ -268,7 +268,7 @@ natsTest(
   },
 );
 
-natsTest("What a judge throws comes out on disposal", async (scene) => {
+natsTest("A judge's error comes out on disposal", async (scene) => {
   const proxy = Proxy.start(scene.server.port);
   const connection = await scene.connect({ servers: proxy.url });
   proxy.onClientFrame = () => {
@@ -297,7 +297,7 @@ Deno.test("Disposing a proxy is idempotent, also with a paused connection", asyn
   assertEquals(proxy.connections, 0);
 });
 
-clusterTest("In a cluster a client knows no way round the proxy", async (scene) => {
+clusterTest("In a cluster a client knows no other way than the proxy", async (scene) => {
   const proxy = scene.proxy();
   const connection = await scene.connect({ servers: proxy.url });
   assertEquals(connection.info?.connect_urls, undefined);

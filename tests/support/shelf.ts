@@ -1,6 +1,6 @@
 import type { Snapshot, SnapshotQuery, SnapshotStore } from "../../store/mod.ts";
 
-/** A snapshot store that shows what it was given, and can be told to fail or to wait. */
+/** A snapshot store that shows its snapshots, and fails or waits when asked to. */
 export class Shelf implements SnapshotStore {
   /** All that was given. */
   readonly saved: Snapshot[] = [];

@@ -10,7 +10,7 @@ export interface Opened {
 
 /** Opens the stores of one test, each as in a process of its own; disposes them after it. */
 export class Stores implements AsyncDisposable {
-  /** What the test runs on. */
+  /** The implementation under test. */
   readonly scene: Scene;
   readonly #stack = new AsyncDisposableStack();
 

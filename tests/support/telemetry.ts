@@ -15,7 +15,7 @@ class AskedReader extends MetricReader {
   }
 }
 
-/** What the SDK was given. */
+/** The telemetry that the SDK received. */
 export class Telemetry {
   /** The spans that have ended, in that order. */
   readonly spans: ReadableSpan[] = [];

@@ -6,7 +6,7 @@ import { api } from "./jetstream_api.ts";
 
 /** Reads a subscription and keeps what it yields, in the order in which it came. */
 export class Watch {
-  /** What came so far. */
+  /** The items so far. */
   readonly seen: { readonly sequence: number; readonly id: string }[] = [];
   readonly #work: Promise<void>;
   #failure: unknown;

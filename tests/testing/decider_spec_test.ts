@@ -22,7 +22,7 @@ const slow = deciderSpec<Counter, CounterCommand, CounterEvent>({
   decide: async (...args) => await counter.decide(...args),
 });
 
-Deno.test("a command that leads to what is expected passes", () => {
+Deno.test("a command that leads to the expected events passes", () => {
   spec.given().when(add("a")).then(added(1, "a"));
   spec.given([]).when({ type: "add often", times: 2 }).then([added(1), added(1)]);
   spec.given(added(3)).when({ type: "look" }).then([]);
@@ -36,13 +36,13 @@ Deno.test("a refusal passes by its class or by a test of it", () => {
   closed.then((error) => (error as Error).message === "The counter is closed");
 });
 
-Deno.test("a state is compared after all that was given", () => {
+Deno.test("a state is compared after all given events", () => {
   spec.given([added(3), added(4)]).thenState({ total: 7, open: true });
   const wrong = () => spec.given([added(3)]).thenState({ total: 4, open: true });
   assertEquals(assertThrows(wrong, Error).message, "Expected state.total to be 4, got 3");
 });
 
-Deno.test("another event than expected is told with its place and both values", () => {
+Deno.test("another event than expected is reported with its place and both values", () => {
   const wrong = () => spec.given().when(add("a")).then(added(2, "a"));
   assertEquals(assertThrows(wrong, Error).message, "Expected events.0.data.by to be 2, got 1");
   const none = () => spec.given().when({ type: "look" }).then([CLOSED]);
@@ -52,7 +52,7 @@ Deno.test("another event than expected is told with its place and both values", 
   );
 });
 
-Deno.test("an error instead of events is told, and the other way round", () => {
+Deno.test("an error instead of events is reported, and the other way round", () => {
   const refused = assertThrows(
     () => spec.given([CLOSED]).when(add("a")).then(added(1, "a")),
     Error,
@@ -82,7 +82,7 @@ Deno.test("an asynchronous decide() is awaited", async () => {
   await assertRejects(refused);
 });
 
-Deno.test("ids and metadata are compared where they are expected", () => {
+Deno.test("ids and metadata are compared if they are expected", () => {
   const own = { ...CLOSED, id: "mine", metadata: { userId: "Ann" } };
   const marked = deciderSpec({ ...counter, decide: () => own });
   marked.given().when({}).then(own);
@@ -114,13 +114,13 @@ Deno.test("an evolve() or decide() that changes the state fails", () => {
   assertMatch(decided.message, /but decide\(\) threw TypeError/);
 });
 
-Deno.test("what is given stays as it is", () => {
+Deno.test("given events remain unchanged", () => {
   const given = { eventType: "Added", data: { by: 1, command: "" } } as const;
   spec.given(given).thenState({ total: 1, open: true });
   assertEquals(Object.isFrozen(given.data), false);
 });
 
-Deno.test("to await when() is a mistake that is told", async () => {
+Deno.test("awaiting when() is a mistake that is reported", async () => {
   const mistaken = async () => {
     await (spec.given().when(add("a")) as unknown as PromiseLike<void>);
   };

@@ -31,7 +31,7 @@ export function control(
       const run = tests.get(name);
       assert(run !== undefined, `there is no test "${name}"`);
       const failure = await run().then(() => undefined, (error: unknown) => error);
-      // What a broken store left behind ends in this test.
+      // The leftovers of a broken store end in this test.
       for (let time = 0; time < 3; time++) await turns();
       assert(failure instanceof Error, `"${name}" passes`);
     }

@@ -17,8 +17,8 @@ control(
     }(options),
   [
     "EventStored is published before the save resolves, and the event is there",
-    "nothing is published of a conflict, a duplicate or an invalid event",
-    "saveEvents() stores nothing where one event is in conflict",
+    "nothing is published for a conflict, a duplicate or an invalid event",
+    "saveEvents() stores nothing if one event is in conflict",
   ],
 );
 
@@ -49,7 +49,7 @@ control(
       ...options,
       broadcaster: { publish: (...event) => void broadcaster?.publish(...event) },
     }),
-  ["a slow broadcaster holds up no save, and gets an actor's events in turn"],
+  ["a slow broadcaster delays no save, and gets an actor's events in turn"],
 );
 
 control(

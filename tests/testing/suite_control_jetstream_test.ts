@@ -35,7 +35,7 @@ async function run(scene: Scene, wanted: string): Promise<void> {
 natsTest(
   "without the server's compare-and-set several writers win at one version",
   async (scene) => {
-    const wanted = "of many writers at one version in two stores exactly one wins";
+    const wanted = "exactly one of many writers at one version in two stores wins";
     const error = await assertRejects(() => run(scene, wanted), Error);
     assertMatch(error.message, /number of winners at version \d+ to be 1, got [2-9]/);
   },

@@ -5,13 +5,13 @@ import type { EventsWithErrors } from "../../store/store.ts";
 import { mapped, redeployed } from "../support/redeployed.ts";
 import { control, testsOf } from "./suite_control.ts";
 
-const PARTS = "readEvents() gives the part of getEvents() that is asked for";
+const PARTS = "readEvents() yields the requested part of getEvents()";
 const LONG = "readEvents() finds its way over gaps in a long history";
 const ABORTED = "a signal ends a read by throwing its reason";
 const WAITING = "a signal ends a read that waits";
 const ORDER = "readAll() yields all events in the order they were saved, with positions";
 const FILTERS = "readAll() filters by category, actor and types, alone and together";
-const ACTORS = "listActors() knows every actor, and those of a category";
+const ACTORS = "listActors() yields every actor, or those of a category";
 const AGES = "events of all ages are in the newest shape on every way to read";
 
 /** A store whose `readEvents()` is `read`, which may call the sound one. */
@@ -114,7 +114,7 @@ control(
         return super.readEvents<E>(actorId, more);
       }
     }(options),
-  ["readEvents() of what cannot be is a RangeError of its first step"],
+  ["readEvents() with impossible options is a RangeError at its first step"],
 );
 
 logging(
@@ -133,7 +133,7 @@ logging(
 );
 
 logging("begins behind the position that is asked for", [
-  "readAll() begins at the position that is asked for",
+  "readAll() begins at the requested position",
 ], (sound, options) => {
   const { from } = options;
   return sound({ ...options, ...typeof from === "number" && { from: from + 1 } });
@@ -215,7 +215,7 @@ control(
         return errors.length > 0 ? { events: [], errors } : { events, errors };
       }
     }(options),
-  ["what a codec cannot decode is CorruptEventError, with its place"],
+  ["data that a codec cannot decode is CorruptEventError, with its place"],
 );
 
 Deno.test("the suite passes a sound store that is deployed again", async () => {
@@ -278,5 +278,5 @@ control(
       }
     }(others);
   },
-  ["an event is saved in the newest shape, and no step is done to it"],
+  ["an event is saved in the newest shape, without upcasting"],
 );

@@ -21,7 +21,7 @@ Deno.test("the suite passes a sound store, and has no two tests of one name", as
   for (const run of testsOf((options) => new InMemoryEventStore(options)).values()) await run();
 });
 
-/** Stores that take a conflict for something else, of which `receipt` tells. */
+/** Stores that take a conflict for something else, as `receipt` shows. */
 function conflictsAs(receipt: SaveReceipt): Create {
   return (options) =>
     new class extends InMemoryEventStore {
@@ -38,7 +38,7 @@ function conflictsAs(receipt: SaveReceipt): Create {
 
 control("accepts a stale version", conflictsAs({ sequence: 1, duplicate: false }), [
   "saveEvent() refuses a version that is not newer",
-  "of many writers at one version exactly one wins",
+  "exactly one of many writers at one version wins",
   "writers that read, decide and retry lose no update",
   "a batch stored in part is a conflict that names the first difference",
   "saves that exclude each other by expect are never both stored",
@@ -68,7 +68,7 @@ control("checks the version, then waits, then writes", (options) => {
   }(options);
   return store;
 }, [
-  "of many writers at one version exactly one wins",
+  "exactly one of many writers at one version wins",
   "writers that read, decide and retry lose no update",
 ]);
 
@@ -78,7 +78,7 @@ control("drops the last event of a read", (options) =>
       return (await super.getEvents<E>(actorId, from)).slice(0, -1);
     }
   }(options), [
-  "saveEvent() stores what getEvents() gives back, in order",
+  "saveEvent() stores events that getEvents() returns in order",
   "a save is seen by every read that begins after it",
   "a long history is read whole, and from any place",
   "getEvents() begins at fromVersion, in gaps and beyond the end too",
@@ -100,7 +100,7 @@ control(
         return await super.saveEvents(events, more);
       }
     }(options),
-  ["what is done to an event after the call does not reach the store"],
+  ["changes to an event after the call do not reach the store"],
 );
 
 control(
@@ -114,7 +114,7 @@ control(
         return this.#last as E[];
       }
     }(options),
-  ["what is done to a result does not reach the store, nor other results"],
+  ["changes to a result reach neither the store nor other results"],
 );
 
 control(
@@ -129,8 +129,8 @@ control(
       }
     }(options),
   [
-    "saveEvents() stores nothing where one event is in conflict",
-    "saveEvents() stores nothing where one event is invalid",
+    "saveEvents() stores nothing if one event is in conflict",
+    "saveEvents() stores nothing if one event is invalid",
     "a batch stored in part is a conflict that names the first difference",
   ],
 );
@@ -156,15 +156,15 @@ control("calls every repetition a conflict", (options) =>
       return await super.saveEvents(events.map((event) => ({ ...event, id: crypto.randomUUID() })));
     }
   }(options), [
-  "saving an event again gives the stored position and duplicate",
+  "saving an event again returns the stored position and duplicate",
   "saving a whole batch again is a duplicate, also after newer events",
-  "of the same save at the same time one stores, the others are duplicates",
+  "of equal saves at the same time one stores, and the others are duplicates",
 ]);
 
 control("calls a conflict a repetition", conflictsAs({ sequence: 2, duplicate: true }), [
   "another event at a stored version is a conflict",
   "a stored event at another version is a conflict",
-  "of many writers at one version exactly one wins",
+  "exactly one of many writers at one version wins",
 ]);
 
 control("lets JSON change the data", (options) =>
@@ -187,7 +187,7 @@ control("throws at once instead of rejecting", (options) =>
       if (events.length === 0) throw new RangeError("Cannot save events: there are none");
       return super.saveEvents(events, more);
     }
-  }(options), ["an empty batch and one of over 1,000 are RangeErrors, and store nothing"]);
+  }(options), ["an empty batch and one of over 1,000 messages are RangeErrors, and store nothing"]);
 
 control("forgets that ids may be patterns", (options) =>
   new class extends InMemoryEventStore {

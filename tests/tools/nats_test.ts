@@ -33,7 +33,7 @@ Deno.test("the nats-server of this run is new enough", async () => {
 
 Deno.test({
   ...unlessSkipped(
-    "findNatsServer() takes NATS_SERVER first, then a new enough one on the PATH",
+    "findNatsServer() prefers NATS_SERVER, then takes a new enough one on the PATH",
     skip,
   ),
   async fn() {

@@ -68,7 +68,7 @@ Deno.test("prepare uses the twin when JSR refuses the connection", async () => {
   assertMatch(url ?? "", /^file:\/\/.*\/twin\/[0-9a-f]+\/$/);
 });
 
-Deno.test("prepare takes what is no JSR registry for JSR out of reach", async () => {
+Deno.test("prepare treats a server that is no JSR registry as JSR out of reach", async () => {
   await using server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen() {} },
     () => new Response("<html>Log in to the network</html>"),
@@ -84,7 +84,7 @@ Deno.test("prepare waits for JSR for less than 3 s", async () => {
   listener.close();
 });
 
-Deno.test("prepare leaves a JSR_URL that is set as it is", async () => {
+Deno.test("prepare keeps a JSR_URL that is set", async () => {
   await using registry = loopbackRegistry();
   assertEquals(await jsrUrl({ official: registry.url, given: "https://jsr.example/" }), undefined);
   assertEquals(registry.asked, []);

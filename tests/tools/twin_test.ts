@@ -26,7 +26,7 @@ Deno.test("the twin of @std/assert holds these functions and no more", () => {
   ]);
 });
 
-Deno.test("the twin of @std/assert tells plain data apart by shape and content", async () => {
+Deno.test("the twin of @std/assert distinguishes plain data by shape and content", async () => {
   twin.assertEquals({ a: [1, { b: "x" }], d: new Date(5) }, { a: [1, { b: "x" }], d: new Date(5) });
   twin.assertEquals(new Uint8Array([1, 2]), new Uint8Array([1, 2]));
   twin.assertEquals(NaN, NaN);
@@ -39,7 +39,7 @@ Deno.test("the twin of @std/assert tells plain data apart by shape and content",
   assert(await fails(() => twin.assertMatch("abc", /d/)));
 });
 
-Deno.test("the twin's assertThrows() wants the class and the text, and gives the error", async () => {
+Deno.test("the twin's assertThrows() checks the class and the text, and returns the error", async () => {
   const error = new RangeError("out of range");
   const thrower = () => {
     throw error;
@@ -51,7 +51,7 @@ Deno.test("the twin's assertThrows() wants the class and the text, and gives the
   assert(await fails(() => twin.assertThrows(() => {})));
 });
 
-Deno.test("the twin's assertRejects() wants a rejection of the class with the text", async () => {
+Deno.test("the twin's assertRejects() checks the rejection's class and text", async () => {
   const error = new RangeError("out of range");
   const rejecter = () => Promise.reject(error);
   assert(await twin.assertRejects(rejecter, RangeError, "out of") === error);
@@ -65,7 +65,7 @@ Deno.test("the twin's assertRejects() wants a rejection of the class with the te
   assert(await fails(() => twin.assertRejects(throwsAtOnce)));
 });
 
-Deno.test("the twin's FakeTime moves Date and the timers only when told to", async () => {
+Deno.test("the twin's FakeTime moves Date and the timers only when asked to", async () => {
   const ran: string[] = [];
   {
     using time = new FakeTime(1_000);

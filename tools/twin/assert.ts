@@ -42,7 +42,10 @@ export function assertMatch(actual: string, expected: RegExp, msg?: string): voi
   match(actual, expected, msg);
 }
 
-/** Fails unless `fn` throws (an error of the class, with the text in its message); gives the error. */
+/**
+ * Fails unless `fn` throws (an error of the class, with the text in its message); returns the
+ * error.
+ */
 export function assertThrows(fn: () => unknown, msg?: string): unknown;
 export function assertThrows<E extends Error = Error>(
   fn: () => unknown,
@@ -65,7 +68,10 @@ export function assertThrows<E extends Error>(
   return thrown;
 }
 
-/** Fails unless `fn` rejects (an error of the class, with the text in its message); gives the error. */
+/**
+ * Fails unless `fn` rejects (an error of the class, with the text in its message); returns the
+ * error.
+ */
 export function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
 export function assertRejects<E extends Error = Error>(
   fn: () => PromiseLike<unknown>,

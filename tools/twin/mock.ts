@@ -9,11 +9,11 @@
 export interface SpyCall {
   /** The arguments. */
   args: any[];
-  /** What was returned, if it returned. */
+  /** The returned value, if it returned. */
   returned?: any;
-  /** What was thrown, if it threw. */
+  /** The thrown error, if it threw. */
   error?: Error;
-  /** What `this` was. */
+  /** The value of `this`. */
   self?: any;
 }
 

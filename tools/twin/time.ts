@@ -21,7 +21,7 @@ const REAL = {
 
 let current: FakeTime | undefined;
 
-/** Replaces `Date` and the timers by ones that move only when told to. */
+/** Replaces `Date` and the timers by ones that move only when asked to. */
 export class FakeTime {
   readonly #start: number;
   readonly #timers = new Map<number, Timer>();
@@ -93,14 +93,14 @@ export class FakeTime {
     await new Promise<void>((resolve) => REAL.setTimeout(resolve, 0));
   }
 
-  /** Gives the real clock back. */
+  /** Restores the real clock. */
   restore(): void {
     if (current !== this) throw new Error("Cannot restore the time: it is restored already");
     current = undefined;
     Object.assign(globalThis, REAL);
   }
 
-  /** Gives the real clock back, at the end of a `using` block. */
+  /** Restores the real clock, at the end of a `using` block. */
   [Symbol.dispose](): void {
     if (current === this) this.restore();
   }

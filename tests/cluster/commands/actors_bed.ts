@@ -23,7 +23,7 @@ import type { RequestMux } from "../../../store/nats/requests.ts";
 /** All that the actors ask of a requests is whether to go on. */
 const requests = { closed: false, connected: () => Promise.resolve() } as unknown as RequestMux;
 
-/** What differs from a node whose handler does nothing. */
+/** Differences from a node whose handler does nothing. */
 export type NodeParts = Partial<Omit<ActorsParts, "handler" | "onDuplicate">> & {
   readonly handler?: CommandHandler;
   readonly again?: ReplyToDuplicate;
@@ -64,7 +64,9 @@ export class Node {
         return Promise.resolve((receipt?.sequence ?? 0) > after ? [...events] : []);
       },
       holds: async ({ sequence, id }) => {
-        for await (const event of this.store.readAll({ from: sequence })) return event.id === id;
+        for await (const event of this.store.readAll({ from: sequence })) {
+          return event.sequence === sequence && event.id === id;
+        }
         return false;
       },
       shardOf: (actorId) => actorId.length,
@@ -115,7 +117,7 @@ export class Node {
   }
 }
 
-/** What {@linkcode append} saves. */
+/** The event that {@linkcode append} saves. */
 export function noted(actorId: string, version: number, command: unknown): Event {
   return createEvent({ eventType: "Noted", actorId, version, data: { command } });
 }

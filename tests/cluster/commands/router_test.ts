@@ -22,7 +22,7 @@ const MESSAGE = { id: "c-1", actorId: "account-1", command: { amount: 7 } };
 const THERE: Destination = { nodeId: "b", incarnation: "1", subject: "node.b" };
 const HERE: Destination = { nodeId: "a", incarnation: "1", subject: undefined };
 
-/** A router whose requests answers from a list; the last one for ever. */
+/** A router with a list of answers; the last one repeats. */
 function routerOf(
   outcomes: (AnswerMessage | RequestError)[],
   parts: Partial<RouterParts> = {},

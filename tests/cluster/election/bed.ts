@@ -53,7 +53,7 @@ export async function until(reached: () => boolean): Promise<void> {
   }
 }
 
-/** Resolves when `count` more renewals stand in the key. */
+/** Resolves when the key holds `count` more renewals. */
 export async function renewals(bucket: Bucket, count: number): Promise<void> {
   const known = [await bucket.get("leader")];
   for await (const { value } of bucket.watch({ filter: "leader", known })) {

@@ -145,10 +145,10 @@ natsTest(
     first.assertValid();
     now.monotonic = 14_000;
     assertThrows(() => first.assertValid());
-    // The key still stands, and nobody leads by it: its writer may take it again.
+    // The key still exists, and nobody leads by it: its writer may take it again.
     const second = await election.campaign();
     assert(second.term > first.term);
-    now.wall += 13_999; // as after a sleep, in which the monotonic clock stands still
+    now.wall += 13_999; // as after a sleep, during which the monotonic clock stops
     second.assertValid();
     now.wall += 1;
     assertThrows(() => second.assertValid());
@@ -159,7 +159,7 @@ natsTest(
   },
 );
 
-/** A candidate whose clock stands still, but for the time that its acknowledgements take in turn. */
+/** A candidate whose clock moves only by the time that its acknowledgements take in turn. */
 async function slowed(scene: Scene, ...times: readonly number[]) {
   const now = { monotonic: 0, wall: 0 };
   const clock = { monotonic: () => now.monotonic, wall: () => now.wall };

@@ -26,7 +26,7 @@ export interface TestNode {
 export class Hall {
   /** The servers and connections. */
   readonly scene: Scene;
-  /** How many nodes have ended without a word. */
+  /** How many nodes have ended silently. */
   crashed = 0;
   readonly #nodes: Discovery[] = [];
 
@@ -48,7 +48,7 @@ export class Hall {
     return { discovery, connection };
   }
 
-  /** Ends a node without a word, as its process would. */
+  /** Ends a node silently, as the end of its process would. */
   async crash({ connection }: TestNode): Promise<void> {
     this.crashed++;
     await connection.close();
@@ -129,7 +129,7 @@ export class FakeLeadership implements Leadership {
   #leader: Leader | undefined;
   #term = 0;
 
-  /** Makes `nodeId` the leader, or nobody. */
+  /** Makes `nodeId` the leader, or leaves none. */
   set(nodeId: string | undefined): void {
     this.#leader = nodeId === undefined ? undefined : { nodeId, term: ++this.#term };
     this.#changed.notify();

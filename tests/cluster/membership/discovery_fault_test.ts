@@ -48,7 +48,7 @@ nodesTest(
     leadership.set("c");
     await coordinatorIs("c");
     assert(c.discovery.coordinates && !a.discovery.coordinates);
-    await hall.crash(c); // Nobody tells that it is leader no more.
+    await hall.crash(c); // Nothing reports that it no longer leads.
     await coordinatorIs("a");
     assertEquals(idsOf(d.discovery.view), ["a", "b", "d"]);
     leadership.set("d");
@@ -166,7 +166,7 @@ nodesTest(
     await hall.scene.server.restart();
     await Promise.all(back);
     const { discovery: d } = await hall.join({ nodeId: "d", ...SHORT });
-    await passed(2 * SHORT.heartbeatTtl); // Whoever was doubted then would be out by now.
+    await passed(2 * SHORT.heartbeatTtl); // A node suspected then would be out by now.
     assertEquals(idsOf(d.view), ["a", "b", "c", "d"]);
     assertEquals([livesOf(nodes), d.view.departed], [before, []]);
     assert(d.view.version > version);
@@ -188,7 +188,7 @@ nodesTest(
     await hall.scene.server.restart();
     await back;
     const lateBack = nextStatus(late.connection, "reconnect");
-    await passed(1500); // Its heartbeat is gone, nobody listens, and that is no proof yet.
+    await passed(1500); // Its heartbeat is gone, nothing listens: not yet a proof.
     proxy.refusing = false;
     await lateBack;
     const { discovery: b } = await hall.join({ nodeId: "b", ...LONG });
@@ -289,13 +289,13 @@ nodesTest("a node that is out of the view, and whose connection is closed, rests
     { type: "depart", nodeId, incarnation, how: "crashed" },
   ]);
   await isOut;
-  await hall.crash(b); // While it joins anew: trying on would keep the event loop from all else.
+  await hall.crash(b); // While it joins again: more attempts would block the event loop.
   await passed(50);
   await b.discovery[Symbol.asyncDispose]();
   await bucket.close();
 });
 
-/** The heartbeats that stand in the bucket. */
+/** The heartbeats in the bucket. */
 async function heartbeatsOf(namespace: string, { connection }: TestNode): Promise<string[]> {
   const bucket = await Bucket.open(connection, { bucket: clusterBucket(namespace) });
   try {

@@ -124,7 +124,7 @@ Deno.test("a node that has never answered counts to the server that its heartbea
   observer.detector.watch(observer.nodes);
   observer.observe(250, deaf("n0", "young"));
   observer.detector.place("young", "s1");
-  observer.detector.place("n1", "s1"); // It has told better itself.
+  observer.detector.place("n1", "s1"); // Its own answer is newer.
   observer.observe(3000, deaf("n0", "young"));
   assertEquals([observer.verdict("n0"), observer.verdict("young")], ["outage", "outage"]);
 });

@@ -24,7 +24,7 @@ export interface Rules {
   readonly marker: boolean;
   /** The fence is not claimed under an older map than it holds. */
   readonly order: boolean;
-  /** What is read after a claim reaches the claim. */
+  /** Reads after a claim include everything up to the claim. */
   readonly replay: boolean;
   /** A deposed process looks at the fence before it claims again. */
   readonly look: boolean;
@@ -32,7 +32,7 @@ export interface Rules {
   readonly drain: boolean;
   /** A release is a compare-and-set. */
   readonly swap: boolean;
-  /** Who gets no answer claims by force. */
+  /** A process that gets no answer claims by force. */
   readonly force: boolean;
 }
 
@@ -61,7 +61,7 @@ export class Draft {
   lives: number[];
   network: readonly Message[];
   left: Bounds;
-  /** What the stream did, for people. */
+  /** The work of the stream, for people. */
   note = "";
   readonly #rules: Rules;
 

@@ -104,7 +104,7 @@ class Moves {
     }
   }
 
-  /** Whether nothing tells C from B yet: what could happen to C then happens to B. */
+  /** Whether B and C are still alike: then B covers what could happen to C. */
   #isLikeB(): boolean {
     const { lives, maps, processes } = this.#world;
     return maps.every((owner) => nodeOf(owner) === 0) && lives[1] === 1 &&
@@ -208,7 +208,7 @@ class Moves {
       const look = (next: Draft) => {
         next.change(number, { command: { kind: "look", claim, version } });
       };
-      // Clients go on calling, so whoever was deposed unawares comes to hear of it.
+      // Clients go on calling, so a process that was deposed unawares hears of it.
       const label = `${name} takes a command, and saves nothing`;
       if (claim !== fence?.sequence) this.#goes(label, look);
       else this.#spends("looks", label, look);

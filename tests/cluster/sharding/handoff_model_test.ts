@@ -10,7 +10,7 @@ const isLong = Deno.env.get("AETHER_LONG") === "1";
 
 const NOTHING: Bounds = { maps: 0, saves: 0, looks: 0, faults: 0, crashes: 0, leaves: 0 };
 
-/** Visits everything within the bounds, and tells what was found where that is not as it should be. */
+/** Visits everything within the bounds, and reports each violation. */
 function visit(bounds: Partial<Bounds>, least: number, kinds: readonly string[] = []): void {
   const start = performance.now();
   const found = explore(handoffModel({ ...NOTHING, ...bounds }), 12_000_000);

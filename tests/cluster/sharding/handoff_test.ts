@@ -68,7 +68,7 @@ Deno.test("the holder of a shard is asked once; without an answer the shard is c
     const answered = [...asking, { kind: "answered", sequence: 20, answer } as const];
     assertEquals(after(...answered).effects, ["read"]);
     assertEquals(after(...answered, read(fence("b", 2))).effects, ["claim 3"]);
-    // Whoever has taken it in the meantime is asked in turn.
+    // A process that has taken it in the meantime is asked in turn.
     assertEquals(
       after(...answered, read({ ...fence("c", 2), sequence: 21 })).state.phase,
       "asking",

@@ -67,11 +67,11 @@ export interface Process {
   readonly before: number;
   /** The map that it claimed under. */
   readonly claimedUnder: number;
-  /** Who has asked and waits: [process, sequence of the fence]. */
+  /** The processes that have asked and wait: [process, sequence of the fence]. */
   readonly waiting: readonly (readonly [from: number, sequence: number])[];
 }
 
-/** What is on its way, and nobody's any more. */
+/** Messages on their way to nobody any more. */
 export type Message =
   | {
     readonly kind: "ask";
@@ -102,7 +102,7 @@ export interface World {
   readonly fence: Fence | undefined;
   /** Events of the shard that are stored. */
   readonly events: number;
-  /** Events that a client was told are saved, the highest. */
+  /** Events reported to a client as saved, the highest. */
   readonly acked: number;
   readonly processes: readonly (Process | undefined)[];
   readonly lives: readonly number[];

@@ -24,7 +24,7 @@ import type { TryOutcome } from "../../../store/nats/publisher.ts";
 const SHARDS = 64;
 const lifeOf = (nodeId: string): ShardMember => ({ nodeId, incarnation: "1", capacity: 1 });
 
-/** Members that settle when they are told to, and the maps that they are dealt. */
+/** Members that settle when the test lets them, and the maps that they get. */
 class Bed {
   readonly maps: ShardMap[] = [];
   readonly changed = new Notifier();
@@ -55,7 +55,7 @@ class Bed {
         this.#entry = { key, value, revision: revision + 1 };
         this.maps.push(mapIn(this.#entry, SHARDS));
         this.unsettled = 1;
-        this.changed.notify(); // Each node is told of each map.
+        this.changed.notify(); // Each node hears of each map.
         return Promise.resolve({ kind: "stored", first: asStreamSequence(revision + 1) });
       },
     } as unknown as Bucket;

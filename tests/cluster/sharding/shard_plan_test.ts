@@ -164,7 +164,7 @@ Deno.test("in 10,000 random joins, leaves and crashes no shard is lost and no mo
     for (const [index, count] of counts.entries()) {
       assert(Math.abs(count - shares[index]!) < 1, `round ${round}: ${count} of ${shares[index]}`);
     }
-    // Nothing of a member moves but what it has too much, and nobody both loses and gains.
+    // A member gives only what it has too much, and none both loses and gains.
     const before = countsOf(map.shards, among);
     const lost = before.reduce((sum, has, index) => sum + Math.max(0, has - counts[index]!), 0);
     assertEquals(servedMoves(map.shards, target, among), lost);

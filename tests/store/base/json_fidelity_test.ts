@@ -8,7 +8,7 @@ import {
   isAetherError,
 } from "../../../store/mod.ts";
 
-Deno.test("unfaithful() names the place", () => {
+Deno.test("jsonProblem() names the place", () => {
   class Money {}
   const known: [unknown, string][] = [
     [undefined, "data is undefined"],
@@ -27,7 +27,7 @@ Deno.test("unfaithful() names the place", () => {
   assertMatch(jsonProblem({ at: new Date() }, "data")!, /^data\.at is a Date with toJSON\(\)/);
 });
 
-Deno.test("unfaithful() tells a cycle from an object that stands in two places", () => {
+Deno.test("jsonProblem() distinguishes a cycle from an object in two places", () => {
   const shared = { x: 1 };
   assertEquals(jsonProblem({ a: shared, b: [shared, shared] }, "data"), undefined);
   const cycle: Record<string, unknown> = { shared };
@@ -35,7 +35,7 @@ Deno.test("unfaithful() tells a cycle from an object that stands in two places",
   assertMatch(jsonProblem(cycle, "data")!, /^data\.self\[0\] refers back/);
 });
 
-Deno.test("unfaithful() passes plain data of another realm, and data without a prototype", () => {
+Deno.test("jsonProblem() passes plain data of another realm, and data without a prototype", () => {
   const bare = Object.create(null);
   bare.x = [1];
   assertEquals(jsonProblem(bare, "data"), undefined);
@@ -46,7 +46,7 @@ Deno.test("unfaithful() passes plain data of another realm, and data without a p
   assertMatch(jsonProblem(list, "data")!, /^data is an object, not an array/);
 });
 
-Deno.test("unfaithful() refuses very deep data without running out of stack", () => {
+Deno.test("jsonProblem() refuses very deep data without running out of stack", () => {
   let deep: unknown = 1;
   for (let level = 0; level < 100_000; level++) deep = [deep];
   assertMatch(jsonProblem(deep, "data")!, /is nested deeper than 500 levels$/);
@@ -57,7 +57,7 @@ function shared(levels: number, leaf: unknown = 1): unknown {
   return Array.from({ length: levels }).reduce((value) => [value, value], leaf);
 }
 
-Deno.test("unfaithful() looks at no more values than it is told", () => {
+Deno.test("jsonProblem() looks at no more values than its limit", () => {
   assertEquals(jsonProblem([1, 2, 3], "data", 4), undefined);
   assertEquals(jsonProblem([1, 2, 3], "data", 3), TOO_MANY);
   assertEquals(jsonProblem({ a: [1, { b: null }] }, "data", 5), undefined);
@@ -65,7 +65,7 @@ Deno.test("unfaithful() looks at no more values than it is told", () => {
   assertEquals(jsonProblem(shared(400), "data", 1_000_000), TOO_MANY);
 });
 
-Deno.test("what shares objects too often to be written is too large", async () => {
+Deno.test("data that shares objects too often to be written is too large", async () => {
   await using store = new InMemoryEventStore();
   await using snapshots = new InMemorySnapshotStore();
   const event = { eventType: "Shared", actorId: "order-1", version: 1 };
@@ -81,7 +81,7 @@ Deno.test("what shares objects too often to be written is too large", async () =
   assert(isAetherError(refusal, "InvalidSnapshotError"), String(refusal));
 });
 
-Deno.test("what unfaithful() passes is what JSON gives back", () => {
+Deno.test("data that jsonProblem() passes survives JSON", () => {
   const data = fc.oneof(
     fc.jsonValue(),
     fc.anything({

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { KeyedQueue } from "../../../store/base/keyed_queue.ts";
 
-/** Work that notes when it begins and ends, and ends when it is told to. */
+/** Work that notes when it begins and ends, and ends when the test lets it. */
 class Work {
   readonly log: string[] = [];
   readonly #gates = new Map<string, PromiseWithResolvers<void>>();
@@ -21,7 +21,7 @@ class Work {
   }
 }
 
-Deno.test("what shares a key runs in turn, the rest side by side", async () => {
+Deno.test("work under one key runs in turn, the rest side by side", async () => {
   const [lanes, work] = [new KeyedQueue(), new Work()];
   const first = work.start(lanes, "first", ["a"]);
   const second = work.start(lanes, "second", ["a"]);
@@ -86,7 +86,7 @@ Deno.test("work that fails frees its keys", async () => {
   await lanes.idle();
 });
 
-Deno.test("idle() resolves when all work has ended, also what came meanwhile", async () => {
+Deno.test("idle() resolves when all work has ended, also work that came meanwhile", async () => {
   const [lanes, work] = [new KeyedQueue(), new Work()];
   await lanes.idle();
   const first = work.start(lanes, "first", ["a"]);

@@ -4,7 +4,7 @@ import { sleep } from "../../../store/base/sleep.ts";
 
 const inAWhile = () => new Promise((resolve) => setTimeout(resolve, 20, "still waiting"));
 
-Deno.test("A pause without an end lasts until its signal, one that is over takes a turn", async () => {
+Deno.test("A sleep without an end lasts until its signal, one that is over takes a turn", async () => {
   const ends = new AbortController();
   const waiting = sleep(Infinity, ends.signal).then(() => "over");
   assertEquals(await Promise.race([waiting, inAWhile()]), "still waiting");

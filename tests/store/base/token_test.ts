@@ -52,7 +52,7 @@ Deno.test("any two texts have two tokens", () => {
   );
 });
 
-Deno.test("decodeToken() takes nothing but what encodeToken() makes, or throws RangeError", () => {
+Deno.test("decodeToken() takes only tokens that encodeToken() makes, or throws RangeError", () => {
   const foreign = ["", "=", "=4", "=41", "=2a", "=ZZ", "=C3", "=FF", "a.b", "é", "*", "=ED=A0=80"];
   for (const token of foreign) assertThrows(() => decodeToken(token), RangeError);
   const text = fc.string({

@@ -48,7 +48,7 @@ Deno.test("a command whose turn does not come in time is rejected, and never run
   await assertOnce(store, ACTOR, ["first"]);
 });
 
-Deno.test("a decide() that never ends keeps the actor no longer than its deadline", async () => {
+Deno.test("a decide() that never ends holds the actor no longer than its deadline", async () => {
   await using store = new InMemoryEventStore();
   const stuck = { ...counter, decide: () => new Promise<never>(() => {}) };
   const forever = execute(store, ACTOR, stuck, {}, { timeout: 20 });
@@ -120,7 +120,7 @@ Deno.test("nothing is decided while an earlier decision may still land", async (
   await assertOnce(store, ACTOR, ["once"]);
 });
 
-Deno.test("an outcome that stays unknown is told, and can be settled later", async () => {
+Deno.test("an outcome that remains unknown is reported, and can be settled later", async () => {
   await using store = new Spied();
   let save: () => Promise<unknown> = () => Promise.resolve();
   const outcomes: SettledOutcome[] = ["unknown"];
@@ -136,7 +136,7 @@ Deno.test("an outcome that stays unknown is told, and can be settled later", asy
   assertEquals(await error.settle(), "saved");
 });
 
-Deno.test("of several tries without an answer, one that was stored settles them all", async () => {
+Deno.test("if several attempts have no answer, a stored one settles them all", async () => {
   await using store = new Spied();
   const outcomes: SettledOutcome[] = [
     "saved",
@@ -157,10 +157,10 @@ Deno.test("of several tries without an answer, one that was stored settles them 
   assertEquals(await error.settle(), "saved");
 });
 
-Deno.test("a store that is away is told at once where nothing is in doubt", async () => {
+Deno.test("a store out of reach is reported at once if no outcome is unknown", async () => {
   await using store = new Spied();
   store.onSave = () => Promise.reject(new StoreUnavailableError("Cannot save: away"));
   const commands = ["a", "b"].map((name) => execute(store, ACTOR, counter, add(name)));
   for (const command of commands) await assertRejects(() => command, StoreUnavailableError);
-  assertEquals(store.saves.length, 2);
+  assertEquals(store.saves.length, 1); // Of both together.
 });

@@ -1,12 +1,12 @@
 import { assertEquals } from "@std/assert";
 import { Child } from "../../support/child.ts";
 
-/** What came of the commands of one process. */
+/** The results of the commands of one process. */
 export interface WorkReport {
   readonly refusals: readonly string[];
-  /** Of one command, in ms. */
+  /** The time of one command, in ms. */
   readonly slowest: number;
-  /** Of all, in ms. */
+  /** The time of all, in ms. */
   readonly elapsed: number;
 }
 

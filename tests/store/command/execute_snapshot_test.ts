@@ -53,7 +53,7 @@ Deno.test("a snapshot that fails never fails the command, and is reported", asyn
   assertEquals(reports, [[broken, ACTOR], [broken, ACTOR]]);
 });
 
-Deno.test("a snapshot that takes for ever ends with the command's deadline", async () => {
+Deno.test("a snapshot that never ends ends with the command's deadline", async () => {
   await using store = new InMemoryEventStore();
   const shelf = new Shelf();
   shelf.beforeSave = () => new Promise(() => {});

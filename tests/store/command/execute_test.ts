@@ -23,7 +23,7 @@ import {
 import { Shelf } from "../../support/shelf.ts";
 import { ACTOR, meanwhile, Spied } from "./execute_bed.ts";
 
-Deno.test("execute() saves what the decider decides, and gives state, version and events", async () => {
+Deno.test("execute() saves the decider's events, and returns events, state and version", async () => {
   await using store = new InMemoryEventStore();
   const { state, version, events } = await execute(store, ACTOR, counter, {
     type: "add often",
@@ -69,7 +69,7 @@ Deno.test("decide() may be asynchronous", async () => {
   await assertOnce(store, ACTOR, commands);
 });
 
-Deno.test("what decide() and evolve() throw comes through as it is, and nothing is saved", async () => {
+Deno.test("an error of decide() or evolve() reaches the caller, and nothing is saved", async () => {
   await using store = new Spied();
   const thrown = new VersionConflictError("another", 1, 1);
   const fail = () => {
@@ -94,7 +94,7 @@ Deno.test("a decision that is no event is a TypeError", async () => {
   await assertRejects(() => execute(store, ACTOR, { ...counter, decide }, {}), TypeError);
 });
 
-Deno.test("a conflict is decided again on the state that has come about", async () => {
+Deno.test("after a conflict the command is decided again on the new state", async () => {
   await using store = new Spied();
   await execute(store, ACTOR, counter, add("first"));
   store.onSave = async (save) => {
@@ -172,8 +172,9 @@ Deno.test("more events than one save takes are saved in several, or refused", as
   );
   await Promise.all(commands);
   assertEquals(await store.getLatestVersion(ACTOR), 20 * times);
-  const many = execute(store, ACTOR, counter, { type: "add often", times: 1001 });
+  const many = execute(store, ACTOR, counter, { type: "add often", times: 256_001 });
   await assertRejects(() => many, RangeError);
+  assertEquals(await store.getLatestVersion(ACTOR), 20 * times);
 });
 
 Deno.test("actors do not wait for each other", async () => {
@@ -188,7 +189,7 @@ Deno.test("actors do not wait for each other", async () => {
   await slow;
 });
 
-Deno.test("what the caller changes later does not reach the actor's state", async () => {
+Deno.test("later changes by the caller do not reach the actor's state", async () => {
   type Listed = Event<"Listed", { items: { name: string }[] }>;
   const list: Decider<readonly { name: string }[], { items: { name: string }[] }, Listed> = {
     initialState: () => [],
@@ -239,7 +240,7 @@ Deno.test("a state is kept for the next command, unless it must not be", async (
   assertEquals(store.reads, 5);
 });
 
-Deno.test("a history that has lost what was seen is StreamRegressedError", async () => {
+Deno.test("a history that has lost a known event is StreamRegressedError", async () => {
   await using store = new Spied();
   await execute(store, ACTOR, counter, add("seen"));
   await using restored = new InMemoryEventStore();
@@ -301,7 +302,7 @@ Deno.test("types flow from the decider into commands, events and states", async 
   assert([wrong, unheardOf, mixed, command].every(Boolean));
 });
 
-Deno.test("a refusal can be told from errors of this library", async () => {
+Deno.test("a refusal is distinct from the errors of this library", async () => {
   await using store = new InMemoryEventStore();
   await execute(store, ACTOR, counter, { type: "close" });
   const error = await execute(store, ACTOR, counter, add("")).catch((error: unknown) => error);

@@ -131,7 +131,7 @@ Deno.test("rehydrate() takes functions of other shapes than a decider's", async 
   assertEquals((await rehydrate(store, "counter-1", versions)).state, "...");
 });
 
-Deno.test("what evolve() throws comes through as it is", async () => {
+Deno.test("an error of evolve() reaches the caller", async () => {
   await using store = new InMemoryEventStore();
   await fill(store, 1);
   const thrown = new Error("from evolve");

@@ -105,7 +105,7 @@ natsTest(
 );
 
 natsTest(
-  "A tenth of all messages lost in both directions: all that was told is true",
+  "A tenth of all messages lost in both directions: all reports are true",
   async (scene) => {
     await using lossy = await bed(scene, { timeout: 2_000 });
     const { proxy, store, check } = lossy;
@@ -157,7 +157,7 @@ natsTest("A save whose publish is lost is sent again and saved once", async (sce
 });
 
 natsTest(
-  "A publish lost for the whole deadline: settle() says never, until it is saved again",
+  "A publish lost for the whole deadline: settle() returns not-saved, until it is saved again",
   async (scene) => {
     await using lossy = await bed(scene, { timeout: 1_000 });
     const { proxy, store, isEvent, check } = lossy;
@@ -178,7 +178,7 @@ natsTest(
   },
 );
 
-natsTest("A conflict is told although its answer is eaten", async (scene) => {
+natsTest("A conflict is reported although its answer is eaten", async (scene) => {
   await using lossy = await bed(scene);
   const { proxy, store, other, check } = lossy;
   const outcomes = [await attempt(store, fact("order-1", 1))];

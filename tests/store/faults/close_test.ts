@@ -37,7 +37,7 @@ const ENDS: Record<string, (connection: NatsConnection) => Promise<void>> = {
 };
 
 for (const [name, end] of Object.entries(ENDS)) {
-  natsTest(`${name} under load: every save ends, and what was told is true`, async (scene) => {
+  natsTest(`${name} under load: every save ends, and all reports are true`, async (scene) => {
     const { namespace } = scene;
     const direct = await scene.connect();
     for (const started of [0, 1, 100]) {
@@ -63,7 +63,7 @@ for (const [name, end] of Object.entries(ENDS)) {
       const kinds = tally(outcomes);
       assertEquals(kinds.conflict ?? 0, 0, JSON.stringify(kinds));
       assertTruthful(outcomes, await storedIn(direct, store.stream));
-      // Saving again through another store tells what became of each.
+      // Saving again through another store settles each.
       await using other = await JetStreamEventStore.open(direct, { namespace: own });
       for (const { kind, events } of outcomes) {
         const again = (await attempt(other, ...events)).kind;
@@ -106,7 +106,7 @@ natsTest("Disposal while the connection drains ends well", async (scene) => {
   assertTruthful(outcomes, await storedIn(await scene.connect(), store.stream));
 });
 
-natsTest("Control: what ends with the connection was stored in part", async (scene) => {
+natsTest("Control: a batch that ends with the connection was stored in part", async (scene) => {
   // Else the tests above would see no save whose fate the store cannot know.
   const direct = await scene.connect();
   for (let round = 0;; round++) {

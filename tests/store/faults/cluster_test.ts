@@ -43,11 +43,11 @@ clusterTest("Reads right after writes, from all servers: none short, none stale"
   await dispose(stores);
 });
 
-clusterTest("What one store has saved and told, another reads", async (scene) => {
+clusterTest("Events saved and reported by one store are read by another", async (scene) => {
   const [one, two, three] = await openAll(scene);
   for (let version = 1; version <= 100; version++) {
     await one!.saveEvent(fact("order-1", version));
-    // A store that was told nothing may lag; a save of its own decides.
+    // A store that has heard of nothing may lag; a save of its own decides.
     const versions = await Promise.all(
       [two!, three!].map((store) => store.getLatestVersion("order-1", { fresh: true })),
     );
@@ -57,7 +57,7 @@ clusterTest("What one store has saved and told, another reads", async (scene) =>
 });
 
 clusterTest(
-  "The leader killed, stepping down and restarted under load: all told is true",
+  "The leader killed, stepping down and restarted under load: all reports are true",
   async (scene) => {
     const { cluster } = scene;
     const stores = await openAll(scene);
@@ -115,7 +115,7 @@ clusterTest(
   },
 );
 
-/** Reads what a load's stores have saved, all the time: never less than they were told. */
+/** Reads the saves of a load's stores, all the time: never less than the stores reported. */
 class Reads {
   readonly #work: Promise<void>;
   #stopped = false;

@@ -23,7 +23,7 @@ async function hasty(scene: Scene): Promise<JetStreamEventStore> {
   });
 }
 
-/** What `work` gives, and how many ms it took. */
+/** The result of `work`, and how many ms it took. */
 async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
   const start = performance.now();
   return [await work(), performance.now() - start];

@@ -35,7 +35,7 @@ natsTest(
       outcomes.push(await attempt(store, fact("order-1", version + 1), fact("order-3", version)));
       await scene.server.kill();
       await scene.server.restart();
-      // What `store` remembers of order-1 is outdated now.
+      // The cached head of order-1 in `store` is outdated now.
       outcomes.push(await attempt(other, fact("order-1", version + 2)));
       assertEquals((await store.getEvents("order-1")).length, version + 2);
       assertEquals(await store.getLatestVersion("order-2", { fresh: true }), version);
@@ -45,7 +45,7 @@ natsTest(
   },
 );
 
-natsTest("Killed and restarted during saves: all that was told is true", async (scene) => {
+natsTest("Killed and restarted during saves: all reports are true", async (scene) => {
   const stores = [await open(scene), await open(scene)];
   const load = new Load(stores, 20);
   for (let round = 0; round < 4; round++) {
@@ -61,7 +61,7 @@ natsTest("Killed and restarted during saves: all that was told is true", async (
   for (const store of stores) await store[Symbol.asyncDispose]();
 });
 
-natsTest("Down for longer than the deadline: all that was told is true", async (scene) => {
+natsTest("Down for longer than the deadline: all reports are true", async (scene) => {
   await using store = await open(scene, { timeout: 500 });
   const load = new Load([store], 20);
   await load.further(50);

@@ -22,17 +22,17 @@ import { assertTruthful, fact, type Outcome, storedIn, tampered } from "../../su
 import { clusterTest, natsTest, type Scene } from "../../support/fixture.ts";
 import { messagesOf } from "../../support/jetstream_api.ts";
 
-/** A node of a test, and what it was told. */
+/** A node of a test, and the reports that it got. */
 export interface Node extends AsyncDisposable {
   readonly store: FencedEventStore;
   readonly connection: NatsConnection;
-  /** The shards that it was told to have lost, in order. */
+  /** The shards that it has lost, as reported, in order. */
   readonly lost: number[];
 }
 
 /** How a node is opened. */
 export interface NodeInit extends Partial<FencedEventStoreOptions> {
-  /** What it connects through. @default {a connection of its own} */
+  /** Its connection. @default {a connection of its own} */
   readonly connection?: NatsConnection;
 }
 
@@ -57,7 +57,7 @@ export async function claimAll(
   await Promise.all(shards.map((shard) => store.claim(shard, mapVersion)));
 }
 
-/** An actor of the shard; `serial` tells it from others. */
+/** An actor of the shard; `serial` makes it unlike others. */
 export function actorIn(store: FencedEventStore, shard: number, serial = 0): string {
   for (let at = 0;; at++) {
     const actorId = `order-${serial}x${at}`;
@@ -93,6 +93,25 @@ export function tryOne(
   return tryToSave(store, [fact(actorId, version)]);
 }
 
+/**
+ * Saves so many events of one actor, each of which is a message: between two of them stands one
+ * of another actor.
+ */
+export async function saveApart(
+  store: Pick<FencedEventStore, "saveEvents">,
+  actorId: string,
+  count: number,
+  first: number,
+  gap = 1,
+): Promise<void> {
+  for (let start = 0; start < count; start += 400) {
+    const part = Array.from({ length: Math.min(400, count - start) }, (_, at) => start + at);
+    await store.saveEvents(
+      part.flatMap((at) => [fact(actorId, first + at * gap), fact(`${actorId}-apart`, at + 1)]),
+    );
+  }
+}
+
 /** The `FencedError` of an outcome; fails where it is another. */
 export function fencedBy({ kind, error }: Outcome): FencedError {
   if (isAetherError(error, "FencedError")) return error;
@@ -109,13 +128,13 @@ export function counts(outcomes: readonly Outcome[]): Record<string, number> {
   return found;
 }
 
-/** Events that were stored while another node's fence stood. */
+/** Events that were stored under another node's fence. */
 export interface ZombieWrite {
   readonly sequence: number;
   readonly shard: number;
   /** The fence that it was written under. */
   readonly fence: number;
-  /** The fence that stood. */
+  /** The fence at that time. */
   readonly standing: number;
 }
 
@@ -140,7 +159,7 @@ export async function zombieWrites(
   return found;
 }
 
-/** Checks that callers were told what is stored, and that no deposed owner has written. */
+/** Checks reports to callers against the stream, and that no deposed owner has written. */
 export async function assertFenced(
   connection: NatsConnection,
   { stream, namespace }: FencedEventStore,

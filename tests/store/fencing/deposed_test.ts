@@ -84,7 +84,7 @@ fencedTest(
 );
 
 fencedTest(
-  "Of a batch over five shards, one lost, the other four are saved",
+  "If one of five shards is lost, a batch saves on the other four",
   async (scene, options) => {
     await using a = await nodeOf(scene, "a", options);
     await using b = await nodeOf(scene, "b", options);
@@ -131,7 +131,7 @@ natsTest("Control: in optimistic mode a deposed owner writes on", async (scene) 
   // Until the new owner has written the actor.
   await b.store.saveEvent(fact("order-1", 3));
   assertEquals((await tryOne(a.store, "order-1", 3)).kind, "conflict");
-  // What is not owned by what is known here is refused all the same.
+  // A save on a shard that is not owned, as far as is known here, is still refused.
   await a.store.release(a.store.shardOf("order-1"));
   fencedBy(await tryOne(a.store, "order-1", 4));
 });

@@ -16,34 +16,37 @@ import { seededRandom } from "../../support/proxy.ts";
 
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 
-fencedTest("Lost acks of groups: each save is stored once, and told so", async (scene, options) => {
-  const proxy = scene.proxy();
-  const connection = await scene.connect({ servers: proxy.url });
-  const direct = await scene.connect();
-  await using a = await nodeOf(scene, "a", { connection, timeout: 5_000, ...options });
-  await claimAll(a, 1);
-  const random = seededRandom(7);
-  const meal = proxy.eatAcksWhere(() => random() < 0.3);
-  const outcomes: Outcome[] = [];
-  await Promise.all([...Array(20).keys()].map(async (actor) => {
-    for (let round = 1; round <= (LONG ? 60 : 10); round++) {
-      const events = [fact(`order-${actor}`, round)];
-      if (round % 3 === 0) {
-        events.push(fact(`bill-${actor}`, round), fact(`bill-${actor}`, round + 1));
+fencedTest(
+  "Lost acks of groups: each save is stored once, and reported so",
+  async (scene, options) => {
+    const proxy = scene.proxy();
+    const connection = await scene.connect({ servers: proxy.url });
+    const direct = await scene.connect();
+    await using a = await nodeOf(scene, "a", { connection, timeout: 5_000, ...options });
+    await claimAll(a, 1);
+    const random = seededRandom(7);
+    const meal = proxy.eatAcksWhere(() => random() < 0.3);
+    const outcomes: Outcome[] = [];
+    await Promise.all([...Array(20).keys()].map(async (actor) => {
+      for (let round = 1; round <= (LONG ? 60 : 10); round++) {
+        const events = [fact(`order-${actor}`, round)];
+        if (round % 3 === 0) {
+          events.push(fact(`bill-${actor}`, round), fact(`bill-${actor}`, round + 1));
+        }
+        outcomes.push(await tryToSave(a.store, events));
       }
-      outcomes.push(await tryToSave(a.store, events));
+    }));
+    meal.stop();
+    assert(meal.eaten.length > 2, `${meal.eaten.length} acks were eaten`);
+    for (const outcome of outcomes) {
+      if (outcome.kind === "unknown") assertEquals(await settled(outcome), "saved");
     }
-  }));
-  meal.stop();
-  assert(meal.eaten.length > 2, `${meal.eaten.length} acks were eaten`);
-  for (const outcome of outcomes) {
-    if (outcome.kind === "unknown") assertEquals(await settled(outcome), "saved");
-  }
-  const { saved = 0, unknown = 0, unavailable = 0, ...others } = counts(outcomes);
-  assertEquals(others, {});
-  assert(saved > outcomes.length * 0.9, `${saved} saved, ${unknown} unknown, ${unavailable} not`);
-  await assertFenced(direct, a.store, outcomes);
-});
+    const { saved = 0, unknown = 0, unavailable = 0, ...others } = counts(outcomes);
+    assertEquals(others, {});
+    assert(saved > outcomes.length * 0.9, `${saved} saved, ${unknown} unknown, ${unavailable} not`);
+    await assertFenced(direct, a.store, outcomes);
+  },
+);
 
 fencedTest("Any one message of a group lost: saved once, whole", async (scene, options) => {
   const proxy = scene.proxy();
@@ -68,7 +71,7 @@ fencedTest("Any one message of a group lost: saved once, whole", async (scene, o
 });
 
 fencedTest(
-  "An ack is lost and the shard is lost: stored before is told as saved",
+  "An ack and then the shard are lost: events stored before are reported as saved",
   async (scene, options) => {
     const proxy = scene.proxy();
     const connection = await scene.connect({ servers: proxy.url });
@@ -111,7 +114,7 @@ natsTest("A frozen server past the deadline: unknown, and settled truly", async 
     const saves = [...Array(30).keys()].map((at) =>
       tryOne(a.store, `order-${at % 10}`, round * 10 + 1 + Math.floor(at / 10))
     );
-    // What comes while the first group is under way never leaves.
+    // Saves that come while the first group is under way are never sent.
     await Promise.resolve();
     const late = [...Array(5).keys()].map((at) => tryOne(a.store, `late-${at}`, round));
     const ended = await Promise.all([...saves, ...late]);

@@ -7,6 +7,7 @@ import {
   JetStreamEventStore,
   type SaveOutcomeUnknownError,
   StoreUnavailableError,
+  streamSequenceOf,
 } from "../../../store/mod.ts";
 import { attempt, fact, settled } from "../../support/fault.ts";
 import {
@@ -17,11 +18,14 @@ import {
   fencedBy,
   fencedTest,
   nodeOf,
+  saveApart,
   Traffic,
   tryOne,
   tryToSave,
 } from "./bed.ts";
 import { natsTest, nextStatus } from "../../support/fixture.ts";
+
+const versionOf = ({ version }: Event): number => version;
 
 natsTest("What is not owned is refused before anything is sent", async (scene) => {
   await using a = await nodeOf(scene, "a");
@@ -74,7 +78,7 @@ natsTest("A signal ends a save in line at once, and one under way as unknown", a
   await assertFenced(direct, a.store, outcomes);
 });
 
-natsTest("Disposal waits for what is in line, and refuses what comes later", async (scene) => {
+natsTest("Disposal waits for queued saves, and refuses later ones", async (scene) => {
   const a = await nodeOf(scene, "a");
   await claimAll(a, 1);
   const saves = [...Array(1_500).keys()].map((at) => tryOne(a.store, `order-${at % 50}`, at + 1));
@@ -125,7 +129,7 @@ fencedTest("A barrier proves that a shard is owned, and reads reach it", async (
   await assertRejects(() => a.store.barrier(0), FencedError);
   assert(await a.store.barrier(1) > first);
   assertEquals(a.lost, [0]);
-  // Reads that are fenced: refused once the shard is lost, whoever believes what.
+  // Fenced reads: refused once the shard is lost, even if the node believes that it is its own.
   const actorId = actorIn(b.store, 0);
   assertEquals((await b.store.getEvents(actorId)).length, 1);
   await a.store.claim(0, 3);
@@ -135,7 +139,7 @@ fencedTest("A barrier proves that a shard is owned, and reads reach it", async (
   assertEquals(await b.store.getLatestVersion(actorId, { fresh: true }), 2);
 });
 
-natsTest("Saves of a command say so, and the commands are found again", async (scene) => {
+natsTest("Saves of a command carry its id, and are found by it", async (scene) => {
   await using a = await nodeOf(scene, "a");
   await claimAll(a, 1);
   const view = a.store.forCommand("pay 1");
@@ -159,12 +163,24 @@ natsTest("Saves of a command say so, and the commands are found again", async (s
     ],
   );
   assertEquals((await a.store.commandsOf("order-3")).size, 0);
+  // Commands whose saves went out as one message are told apart.
+  const grouped = await Promise.all([...Array(50).keys()].map((at) => {
+    const store = at % 3 === 2 ? a.store : a.store.forCommand(`buy-${at}`);
+    return store.saveEvents([fact("bill-1", 2 * at + 1), fact("bill-1", 2 * at + 2)]);
+  }));
+  const apart = await a.store.commandsOf("bill-1");
+  assertEquals(
+    [...apart].map(([id, { events, receipt }]) => [id, events.map(versionOf), receipt.sequence]),
+    grouped.flatMap(({ sequence }, at) =>
+      at % 3 === 2 ? [] : [[`buy-${at}`, [2 * at + 1, 2 * at + 2], sequence]]
+    ),
+  );
+  assert(new Set(grouped.map(({ sequence }) => streamSequenceOf(sequence))).size < 5);
   await assertRejects(() => Promise.resolve().then(() => a.store.forCommand("")), RangeError);
-  // Of a long history the last 1,000 events count, of one with gaps too.
+  // Of a long history the last 1,000 messages count, of one with gaps too.
   for (const [actorId, gap] of [["long-1", 1], ["long-2", 1_000]] as const) {
-    await a.store.forCommand("old").saveEvent(fact(actorId, 1));
-    const events = [...Array(999).keys()].map((at) => fact(actorId, 2 + at * gap));
-    await a.store.forCommand("new").saveEvents(events);
+    await a.store.forCommand("old").saveEvents([fact(actorId, 1), fact(actorId, 2)]);
+    await saveApart(a.store.forCommand("new"), actorId, 999, 3, gap);
     assertEquals([...(await a.store.commandsOf(actorId)).keys()], ["old", "new"]);
     await a.store.saveEvent(fact(actorId, 2_000_000));
     const found = await a.store.commandsOf(actorId);
@@ -204,7 +220,7 @@ natsTest("A plain store beside fenced ones keeps its own promises", async (scene
   assertEquals([saved, conflict, others], [200, 200, {}]);
 });
 
-natsTest("What was sent before a shard is claimed anew is stored no more", async (scene) => {
+natsTest("Saves sent before a shard is claimed again are stored no more", async (scene) => {
   const proxy = scene.proxy();
   const connection = await scene.connect({ servers: proxy.url });
   await using a = await nodeOf(scene, "a", { connection, timeout: 1000 });
@@ -234,7 +250,7 @@ natsTest("What was sent before a shard is claimed anew is stored no more", async
 });
 
 natsTest(
-  "A shard that was claimed anew by a try without an answer is owned still",
+  "A shard that an attempt without an answer claimed again is still owned",
   async (scene) => {
     const proxy = scene.proxy();
     const connection = await scene.connect({ servers: proxy.url });

@@ -6,31 +6,34 @@ import { fact } from "../../support/fault.ts";
 import { actorIn, claimAll, fencedBy, fencedTest, nodeOf, tryOne } from "./bed.ts";
 import { natsTest } from "../../support/fixture.ts";
 
-fencedTest("Of two nodes that claim under one map, one wins each shard", async (scene, options) => {
-  await using a = await nodeOf(scene, "a", options);
-  await using b = await nodeOf(scene, "b", options);
-  for (let round = 1; round <= 5; round++) {
-    const shards = Array.from({ length: 16 }, (_, shard) => shard);
-    const claims = await Promise.allSettled(
-      shards.flatMap((shard) => [a.store.claim(shard, round), b.store.claim(shard, round)]),
-    );
-    for (const shard of shards) {
-      const [ofA, ofB] = claims.slice(2 * shard, 2 * shard + 2) as [
-        PromiseSettledResult<FenceHolder>,
-        PromiseSettledResult<FenceHolder>,
-      ];
-      const [winner, won, lost] = ofA.status === "fulfilled" ? [a, ofA, ofB] : [b, ofB, ofA];
-      assert(won.status === "fulfilled" && lost.status === "rejected");
-      assert(lost.reason instanceof FencedError, String(lost.reason));
-      assertEquals(lost.reason.holder, won.value);
-      assertEquals(won.value.nodeId, winner.store.nodeId);
-      assertEquals(await a.store.fence(shard), won.value);
+fencedTest(
+  "When two nodes claim under one map, each shard goes to one of them",
+  async (scene, options) => {
+    await using a = await nodeOf(scene, "a", options);
+    await using b = await nodeOf(scene, "b", options);
+    for (let round = 1; round <= 5; round++) {
+      const shards = Array.from({ length: 16 }, (_, shard) => shard);
+      const claims = await Promise.allSettled(
+        shards.flatMap((shard) => [a.store.claim(shard, round), b.store.claim(shard, round)]),
+      );
+      for (const shard of shards) {
+        const [ofA, ofB] = claims.slice(2 * shard, 2 * shard + 2) as [
+          PromiseSettledResult<FenceHolder>,
+          PromiseSettledResult<FenceHolder>,
+        ];
+        const [winner, won, lost] = ofA.status === "fulfilled" ? [a, ofA, ofB] : [b, ofB, ofA];
+        assert(won.status === "fulfilled" && lost.status === "rejected");
+        assert(lost.reason instanceof FencedError, String(lost.reason));
+        assertEquals(lost.reason.holder, won.value);
+        assertEquals(won.value.nodeId, winner.store.nodeId);
+        assertEquals(await a.store.fence(shard), won.value);
+      }
+      for (const node of [a, b]) {
+        await Promise.all(node.store.owned.map((shard) => node.store.release(shard)));
+      }
     }
-    for (const node of [a, b]) {
-      await Promise.all(node.store.owned.map((shard) => node.store.release(shard)));
-    }
-  }
-});
+  },
+);
 
 natsTest("A claim under an older map is refused, one under a newer takes over", async (scene) => {
   await using a = await nodeOf(scene, "a");
@@ -64,7 +67,7 @@ natsTest("A claim under an older map is refused, one under a newer takes over", 
 });
 
 natsTest(
-  "A later life of a node takes over under the same map, an earlier never",
+  "A later incarnation of a node takes over under the same map, an earlier one never",
   async (scene) => {
     await using older = await nodeOf(scene, "a", { incarnation: "1" });
     await using newer = await nodeOf(scene, "a", { incarnation: "2" });
@@ -77,7 +80,7 @@ natsTest(
   },
 );
 
-natsTest("A claim of what is owned changes nothing, and shards are told apart", async (scene) => {
+natsTest("A claim of an owned shard changes nothing, and shards are independent", async (scene) => {
   await using a = await nodeOf(scene, "a");
   const claims = await Promise.all([1, 1, 2].map((shard) => a.store.claim(shard, 1)));
   assertEquals(claims[0], claims[1]);
@@ -91,7 +94,7 @@ natsTest("A claim of what is owned changes nothing, and shards are told apart", 
   assertEquals([...fences], [[1, claims[0]!], [2, claims[2]!]]);
 });
 
-natsTest("A release ends what is owned, and the next owner claims after it", async (scene) => {
+natsTest("A release ends ownership, and the next owner claims after it", async (scene) => {
   await using a = await nodeOf(scene, "a");
   await using b = await nodeOf(scene, "b");
   const actorId = actorIn(a.store, 0);
@@ -108,7 +111,7 @@ natsTest("A release ends what is owned, and the next owner claims after it", asy
   assert(claim.sequence > released!.sequence);
   assertEquals(await b.store.getLatestVersion(actorId), 50);
   assertEquals(a.lost, []);
-  // Given back under a newer map; and what was taken meanwhile is released without a word.
+  // Given back under a newer map; a claim made meanwhile is released silently.
   await a.store.claim(0, 3);
   const taken = await b.store.release(0);
   assertEquals(taken?.nodeId, "a");
@@ -131,55 +134,61 @@ natsTest("A claim and a release whose acks are lost are read back", async (scene
   }
 });
 
-natsTest("A claim without an answer is unavailable, and another call tells", async (scene) => {
-  const proxy = scene.proxy();
-  const connection = await scene.connect({ servers: proxy.url });
-  await using a = await nodeOf(scene, "a", { connection, timeout: 500 });
-  const meal = proxy.eatAcks(Infinity);
-  const answers = proxy.eatFromServer((frame) => frame.verb.endsWith("MSG"));
-  const error = await assertRejects(() => a.store.claim(0, 1));
-  assertEquals((error as Error).name, "StoreUnavailableError");
-  meal.stop();
-  answers.stop();
-  assert(!a.store.owns(0));
-  await a.store.claim(0, 1);
-  assert(a.store.owns(0));
-});
+natsTest(
+  "A claim without an answer is unavailable, and another call reports its outcome",
+  async (scene) => {
+    const proxy = scene.proxy();
+    const connection = await scene.connect({ servers: proxy.url });
+    await using a = await nodeOf(scene, "a", { connection, timeout: 500 });
+    const meal = proxy.eatAcks(Infinity);
+    const answers = proxy.eatFromServer((frame) => frame.verb.endsWith("MSG"));
+    const error = await assertRejects(() => a.store.claim(0, 1));
+    assertEquals((error as Error).name, "StoreUnavailableError");
+    meal.stop();
+    answers.stop();
+    assert(!a.store.owns(0));
+    await a.store.claim(0, 1);
+    assert(a.store.owns(0));
+  },
+);
 
-natsTest("A fence is written on what was seen of it, unless that is outdated", async (scene) => {
-  const proxy = scene.proxy();
-  const requests: string[] = [];
-  proxy.onClientFrame = ({ verb, subject }) => {
-    if (verb.endsWith("PUB")) requests.push(subject);
-    return "pass";
-  };
-  const connection = await scene.connect({ servers: proxy.url });
-  await using a = await nodeOf(scene, "a", { connection });
-  await using b = await nodeOf(scene, "b");
-  const fence = new Layout(scene.namespace).fence(3);
-  const get = `$JS.API.STREAM.MSG.GET.${a.store.stream}`;
-  const asked = async (work: () => Promise<unknown>) => {
-    requests.length = 0;
-    await work();
-    return requests.filter((subject) => subject === fence || subject === get);
-  };
-  assertEquals(await asked(() => a.store.fence(3)), [get]);
-  assertEquals(await asked(() => a.store.claim(3, 1)), [fence]);
-  assertEquals(await asked(() => a.store.release(3)), [fence]);
-  await b.store.claim(3, 2);
-  await b.store.release(3);
-  // Refused on what it has seen, it looks, and writes on that.
-  assertEquals(await asked(() => a.store.claim(3, 3)), [fence, get, fence]);
-  await b.store.claim(3, 4);
-  assertEquals(await asked(() => a.store.release(3)), [fence, get]);
-  assertEquals((await b.store.fence(3))?.nodeId, "b");
-  // What seems to forbid it is looked at first: it may be outdated.
-  await b.store.release(3);
-  assertEquals(await asked(() => assertRejects(() => a.store.claim(3, 3), FencedError)), [get]);
-  assertEquals(await asked(() => a.store.claim(3, 5)), [fence]);
-});
+natsTest(
+  "A fence is written over the fence that was read, unless that is outdated",
+  async (scene) => {
+    const proxy = scene.proxy();
+    const requests: string[] = [];
+    proxy.onClientFrame = ({ verb, subject }) => {
+      if (verb.endsWith("PUB")) requests.push(subject);
+      return "pass";
+    };
+    const connection = await scene.connect({ servers: proxy.url });
+    await using a = await nodeOf(scene, "a", { connection });
+    await using b = await nodeOf(scene, "b");
+    const fence = new Layout(scene.namespace).fence(3);
+    const get = `$JS.API.STREAM.MSG.GET.${a.store.stream}`;
+    const asked = async (work: () => Promise<unknown>) => {
+      requests.length = 0;
+      await work();
+      return requests.filter((subject) => subject === fence || subject === get);
+    };
+    assertEquals(await asked(() => a.store.fence(3)), [get]);
+    assertEquals(await asked(() => a.store.claim(3, 1)), [fence]);
+    assertEquals(await asked(() => a.store.release(3)), [fence]);
+    await b.store.claim(3, 2);
+    await b.store.release(3);
+    // Refused on what it has seen, it looks, and writes on that.
+    assertEquals(await asked(() => a.store.claim(3, 3)), [fence, get, fence]);
+    await b.store.claim(3, 4);
+    assertEquals(await asked(() => a.store.release(3)), [fence, get]);
+    assertEquals((await b.store.fence(3))?.nodeId, "b");
+    // An obstacle is read first: it may be outdated.
+    await b.store.release(3);
+    assertEquals(await asked(() => assertRejects(() => a.store.claim(3, 3), FencedError)), [get]);
+    assertEquals(await asked(() => a.store.claim(3, 5)), [fence]);
+  },
+);
 
-natsTest("What is no fence is nobody's: a claim goes over it", async (scene) => {
+natsTest("Data that is no fence has no owner: a claim overwrites it", async (scene) => {
   await using a = await nodeOf(scene, "a");
   const subject = new Layout(scene.namespace).fence(0);
   await a.store.claim(0, 1);
@@ -199,7 +208,7 @@ natsTest("What is no fence is nobody's: a claim goes over it", async (scene) => 
   assertEquals((await tryOne(a.store, actorIn(a.store, 0), 10)).kind, "saved");
 });
 
-natsTest("What onDeposed throws is told, and keeps nothing from going on", async (scene) => {
+natsTest("An error of onDeposed is reported, and stops nothing", async (scene) => {
   const { warn } = console;
   const warnings: unknown[] = [];
   const failure = new Error("not now");

@@ -24,18 +24,24 @@ natsTest(
     const { store } = a;
     const saves = [...Array(100).keys()].map((at) => tryOne(store, actorIn(store, at % 8, at), 1));
     const outcomes = await Promise.all(saves);
-    // One marker for each of the eight shards, for no actor has two events.
+    // One marker for each of the eight shards, for no actor has two messages.
     assertEquals([counts(outcomes), traffic.sizes], [{ saved: 100 }, [108]]);
     const actorId = actorIn(store, 3, 999);
     outcomes.push(
       ...await Promise.all([1, 2, 3].map((version) => tryOne(store, actorId, version))),
     );
-    // The guard rides on the second event of the actor.
-    assertEquals(traffic.sizes, [108, 3]);
-    outcomes.push(await tryOne(store, actorId, 4));
-    assertEquals(traffic.sizes, [108, 3, 2]);
-    const sequences = outcomes.slice(0, 100).map(({ sequence }) => sequence! - 17);
+    // The three are one message; the guard is on a marker.
+    assertEquals(traffic.sizes, [108, 2]);
+    const many = [...Array(300).keys()].map((at) => fact(actorId, at + 4));
+    outcomes.push(await tryToSave(store, many));
+    // The guard rides on the second message of the actor.
+    assertEquals(traffic.sizes, [108, 2, 2]);
+    outcomes.push(await tryOne(store, actorId, 304));
+    assertEquals(traffic.sizes, [108, 2, 2, 2]);
+    const sequences = outcomes.slice(0, 100).map(({ sequence }) => sequence! / 256 - 17);
     assertEquals(sequences, [...Array(100).keys()].map((at) => at + 1));
+    const last = outcomes.slice(100, 103).map(({ sequence }) => sequence! - 256 * 126);
+    assertEquals(last, [0, 1, 2]);
     await assertFenced(a.connection, store, outcomes);
   },
 );
@@ -57,44 +63,47 @@ natsTest("A save that leaves no room for its guards is a RangeError", async (sce
   const many = [...Array(985).keys()].map((at) => fact(`order-${at}`, 1));
   await assertRejects(() => a.store.saveEvents(many), RangeError);
   const outcome = await tryToSave(a.store, many.slice(0, 984));
-  const rest = await tryToSave(a.store, [...Array(1_000).keys()].map((at) => fact("b-1", at + 1)));
+  const rest = await tryToSave(a.store, [...Array(5_000).keys()].map((at) => fact("b-1", at + 1)));
   await assertFenced(a.connection, a.store, [outcome, rest]);
 });
 
-fencedTest("A conflict in a group is told to the save that it is about", async (scene, options) => {
-  await using a = await nodeOf(scene, "a", options);
-  await using plain = await JetStreamEventStore.open(await scene.connect(), {
-    namespace: scene.namespace,
-  });
-  await claimAll(a, 1);
-  await Promise.all(["x", "y", "z"].map((name) => a.store.saveEvent(fact(`order-${name}`, 1))));
-  // A store that takes no part in fencing: versions still hold between the two.
-  await plain.saveEvent(fact("order-x", 2));
-  await plain.saveEvent(fact("order-z", 2));
-  const again = fact("order-y", 1);
-  const stored = fact("order-w", 1);
-  await a.store.saveEvent(stored);
-  const outcomes = await Promise.all([
-    tryOne(a.store, "order-a", 1),
-    tryOne(a.store, "order-x", 2),
-    tryOne(a.store, "order-y", 2),
-    tryToSave(a.store, [fact("order-b", 1)], { expect: [{ actorId: "order-z", version: 1 }] }),
-    tryToSave(a.store, [fact("order-c", 1)], { expect: [{ actorId: "order-y", version: 2 }] }),
-    tryToSave(a.store, [again]),
-    tryToSave(a.store, [stored]),
-    tryOne(a.store, "order-x", 3),
-    tryToSave(a.store, [fact("order-d", 1), fact("order-x", 2)]),
-    tryOne(a.store, "order-a", 2),
-  ]);
-  assertEquals(outcomes.map(({ kind }) => kind), [
-    ...["saved", "conflict", "saved", "conflict", "saved", "conflict", "duplicate"],
-    ...["saved", "conflict", "saved"],
-  ]);
-  const conflict = outcomes[1]!.error as { actorId: string; currentVersion: number };
-  assertEquals([conflict.actorId, conflict.currentVersion], ["order-x", 2]);
-});
+fencedTest(
+  "A conflict in a group is reported to the save that it is about",
+  async (scene, options) => {
+    await using a = await nodeOf(scene, "a", options);
+    await using plain = await JetStreamEventStore.open(await scene.connect(), {
+      namespace: scene.namespace,
+    });
+    await claimAll(a, 1);
+    await Promise.all(["x", "y", "z"].map((name) => a.store.saveEvent(fact(`order-${name}`, 1))));
+    // A store that takes no part in fencing: versions still hold between the two.
+    await plain.saveEvent(fact("order-x", 2));
+    await plain.saveEvent(fact("order-z", 2));
+    const again = fact("order-y", 1);
+    const stored = fact("order-w", 1);
+    await a.store.saveEvent(stored);
+    const outcomes = await Promise.all([
+      tryOne(a.store, "order-a", 1),
+      tryOne(a.store, "order-x", 2),
+      tryOne(a.store, "order-y", 2),
+      tryToSave(a.store, [fact("order-b", 1)], { expect: [{ actorId: "order-z", version: 1 }] }),
+      tryToSave(a.store, [fact("order-c", 1)], { expect: [{ actorId: "order-y", version: 2 }] }),
+      tryToSave(a.store, [again]),
+      tryToSave(a.store, [stored]),
+      tryOne(a.store, "order-x", 3),
+      tryToSave(a.store, [fact("order-d", 1), fact("order-x", 2)]),
+      tryOne(a.store, "order-a", 2),
+    ]);
+    assertEquals(outcomes.map(({ kind }) => kind), [
+      ...["saved", "conflict", "saved", "conflict", "saved", "conflict", "duplicate"],
+      ...["saved", "conflict", "saved"],
+    ]);
+    const conflict = outcomes[1]!.error as { actorId: string; currentVersion: number };
+    assertEquals([conflict.actorId, conflict.currentVersion], ["order-x", 2]);
+  },
+);
 
-natsTest("Saves of one actor keep their order, whatever they have to wait for", async (scene) => {
+natsTest("Saves of one actor keep their order, whatever they wait for", async (scene) => {
   await using a = await nodeOf(scene, "a", {
     codec: {
       encode: (event: Event) => {
@@ -116,7 +125,7 @@ natsTest("Saves of one actor keep their order, whatever they have to wait for", 
 });
 
 natsTest(
-  "An actor that something else wrote to is told of, and harms no other save",
+  "A foreign write to an actor is reported, and harms no other save",
   async (scene) => {
     await using a = await nodeOf(scene, "a");
     await claimAll(a, 1);

@@ -11,7 +11,7 @@ import { seededRandom } from "../../support/proxy.ts";
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 const SHARDS = 8;
 
-/** Three nodes that write whatever they believe to own, behind proxies that lose acks. */
+/** Three nodes that write to all shards that they believe to own, behind proxies that lose acks. */
 class Storm implements AsyncDisposable {
   readonly outcomes: Outcome[] = [];
   readonly #nodes: Node[] = [];
@@ -59,7 +59,7 @@ class Storm implements AsyncDisposable {
     }
   }
 
-  /** Lets the saves under way end, and checks what was told against what is stored. */
+  /** Lets the saves under way end, and checks the reports against the stream. */
   async check(direct: NatsConnection): Promise<void> {
     this.#over = true;
     await this.#writing;
@@ -123,7 +123,7 @@ natsTest(
   },
 );
 
-/** Deposes, kills or freezes whoever leads the stream; it comes back. */
+/** Deposes, kills or freezes the stream's leader; it comes back. */
 async function harm(
   cluster: NatsCluster,
   direct: NatsConnection,
@@ -148,7 +148,7 @@ async function harm(
 }
 
 clusterTest(
-  "A storm of claims while leaders of the stream fall: only owners write, all told is true",
+  "A storm of claims while leaders of the stream fall: only owners write, all reports are true",
   async (scene) => {
     const { cluster } = scene;
     const direct = await scene.connect();

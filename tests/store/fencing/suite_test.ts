@@ -10,7 +10,7 @@ const SHARDS = 16;
 /** Runs the suite, or the part of it that `wanted` picks, on stores that own all shards. */
 function suite(title: string, own: Partial<FencedEventStoreOptions>, wanted = /./): void {
   let scene: Scene;
-  /** Of stores that one test opens, the last one has the shards. */
+  /** The last of the stores that one test opens has the shards. */
   let opened = 0;
   eventStoreSuite({
     test: (name, run) => {

@@ -6,11 +6,11 @@ import { api } from "../../support/jetstream_api.ts";
 import { type Config, configFor, create, refusal, snapshot } from "./open_streams.ts";
 
 interface Case {
-  /** What differs from the store's own configuration. */
+  /** Differences from the store's own configuration. */
   readonly set: (namespace: string) => Config;
   /** The problem that the error lists. */
   readonly problem: RegExp;
-  /** What is changed only after the stream was made. */
+  /** Changes after the stream was made. */
   readonly update?: Config;
 }
 
@@ -123,7 +123,7 @@ const CASES: Record<string, Case> = {
 };
 
 for (const [what, { set, problem, update }] of Object.entries(CASES)) {
-  natsTest(`open() refuses a stream ${what}, and leaves it as it is`, async (scene) => {
+  natsTest(`open() refuses a stream ${what}, and leaves it unchanged`, async (scene) => {
     const { namespace } = scene;
     const connection = await scene.connect();
     await create(connection, { name: "OTHER", subjects: ["other"], allow_direct: true });

@@ -5,7 +5,7 @@ import { natsTest, type Scene } from "../../support/fixture.ts";
 
 const STREAM = "AETHER_shop";
 
-/** What a store needs on a stream that stands: nothing of other namespaces, no consumers. */
+/** The permissions that a store needs on an existing stream: no other namespace, no consumers. */
 const STORE = [
   "aether.shop.>",
   `$JS.API.STREAM.INFO.${STREAM}`,
@@ -46,7 +46,7 @@ async function soon(work: () => Promise<unknown>): Promise<Error> {
 }
 
 natsTest(
-  "The permissions for one namespace suffice for a store, and for no other",
+  "The permissions for one namespace are enough for a store, and for no other namespace",
   async (scene) => {
     await using founder = await openAs(scene, "root");
     await using store = await openAs(scene, "shop");
@@ -73,7 +73,7 @@ natsTest("With consumers permitted too, versions can be looked up by one", async
   assertEquals(await store.getLatestVersion("order-2"), 0);
 }, { server: { config: users({ shop: { publish: [...STORE, ...CONSUMERS] } }) } });
 
-natsTest("What is not permitted is told at once and in plain words", async (scene) => {
+natsTest("A missing permission is reported at once and in plain words", async (scene) => {
   await using founder = await openAs(scene, "root");
   await founder.saveEvent(fact("order-1", 1));
   await using reader = await openAs(scene, "reader");
@@ -103,7 +103,7 @@ natsTest("What is not permitted is told at once and in plain words", async (scen
   },
 });
 
-natsTest("A batch of which one subject is not permitted is told at once", async (scene) => {
+natsTest("A batch with one subject that is not permitted is reported at once", async (scene) => {
   await using founder = await openAs(scene, "root");
   await founder.saveEvent(fact("order-1", 1));
   await using store = await openAs(scene, "orders");

@@ -100,7 +100,7 @@ natsTest("open() says that a single server cannot have three replicas", async (s
   assertMatch(problems.join(), /^the server refuses: replicas > 1 not supported/);
 });
 
-natsTest("open() is over within its timeout where there is no JetStream", async (scene) => {
+natsTest("open() ends within its timeout if there is no JetStream", async (scene) => {
   const connection = await scene.connect();
   const start = performance.now();
   const error = await assertRejects(() => JetStreamEventStore.open(connection, { timeout: 500 }));

@@ -22,7 +22,7 @@ async function nextOf(watch: AsyncGenerator<BucketEntry, void>): Promise<string>
   return done ? "end" : `${value.key}=${textOf(value) ?? "gone"}`;
 }
 
-natsTest("put() stores only where the expected revision stands", async (scene) => {
+natsTest("put() stores only on the expected revision", async (scene) => {
   const bucket = await openBucket(scene);
   assertEquals(await bucket.get("key"), { key: "key", revision: 0, value: undefined });
   assertEquals(await bucket.put("key", bytes("a"), { revision: 0 }), {
@@ -79,7 +79,7 @@ natsTest("update() loses no change of several writers", async (scene) => {
   for (const bucket of buckets) await bucket.close();
 });
 
-natsTest("watch() tells what stands, then changes, each key's latest", async (scene) => {
+natsTest("watch() yields present entries, then changes, each key's latest", async (scene) => {
   const bucket = await openBucket(scene);
   await bucket.put("a.1", bytes("x"), { revision: 0 });
   await bucket.put("b.1", bytes("x"), { revision: 0 });
@@ -96,7 +96,7 @@ natsTest("watch() tells what stands, then changes, each key's latest", async (sc
   await bucket.close();
 });
 
-natsTest("watch() does not tell what the caller knows, only what became of it", async (scene) => {
+natsTest("watch() yields only changes of the entries that the caller knows", async (scene) => {
   const bucket = await openBucket(scene);
   await bucket.put("a", bytes("1"), { revision: 0 });
   await bucket.put("b", bytes("1"), { revision: 0 });
@@ -119,7 +119,7 @@ natsTest("watch() ends when the bucket is closed", async (scene) => {
   assertEquals(await end, "end");
 });
 
-natsTest("watch() finds by comparing what was missed while cut off", async (scene) => {
+natsTest("watch() finds changes missed while cut off by comparing", async (scene) => {
   const writer = await openBucket(scene);
   await writer.put("gone", bytes("1"), { revision: 0 });
   await writer.put("kept", bytes("1"), { revision: 0 });
@@ -140,7 +140,7 @@ natsTest("watch() finds by comparing what was missed while cut off", async (scen
   await writer.close();
 });
 
-natsTest("a bucket that forgets, or keeps what has expired, is refused", async (scene) => {
+natsTest("a bucket that loses keys, or keeps expired ones, is refused", async (scene) => {
   const { jetstreamManager } = await import("@nats-io/jetstream");
   const connection = await scene.connect();
   const manager = await jetstreamManager(connection);

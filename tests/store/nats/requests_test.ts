@@ -60,7 +60,7 @@ natsTest("A request without an answer ends in time, and may have arrived", async
   assertEquals(await Promise.all(all), [300, 50, 200, 100]);
 });
 
-natsTest("An answer that comes too late reaches nobody", async (scene) => {
+natsTest("A late answer reaches no caller", async (scene) => {
   const connection = await scene.connect();
   const asked: (() => void)[] = [];
   const subscription = connection.subscribe("late", {
@@ -74,7 +74,7 @@ natsTest("An answer that comes too late reaches nobody", async (scene) => {
   subscription.unsubscribe();
 });
 
-natsTest("Nobody who listens: the request has reached nothing, and ends at once", async (scene) => {
+natsTest("No responders: the request has reached nothing, and ends at once", async (scene) => {
   using requests = open(await scene.connect());
   const failures = Array.from(
     { length: 100 },
@@ -104,7 +104,7 @@ natsTest("Several messages are one answer until the taker has the last", async (
 });
 
 natsTest(
-  "A break ends what is in flight; nothing is sent until the connection is back",
+  "A break ends requests in flight; nothing is sent until the connection is back",
   async (scene) => {
     const { proxy, connection } = await proxied(scene);
     const answering = await scene.connect();
@@ -138,7 +138,7 @@ natsTest(
 );
 
 for (const how of ["close", "drain"] as const) {
-  natsTest(`${how}() of the connection ends what is in flight`, async (scene) => {
+  natsTest(`${how}() of the connection ends requests in flight`, async (scene) => {
     const connection = await scene.connect();
     const other = await scene.connect();
     using _ = silence(other);
@@ -158,7 +158,7 @@ for (const how of ["close", "drain"] as const) {
   });
 }
 
-natsTest("close() while the connection is down ends those who wait for it", async (scene) => {
+natsTest("close() while the connection is down ends waiting requests", async (scene) => {
   const { proxy, connection } = await proxied(scene);
   const requests = new RequestMux(connection);
   const disconnected = nextStatus(connection, "disconnect");
@@ -193,7 +193,7 @@ natsTest("What is not permitted ends at once", async (scene) => {
   for (const failure of failures) assertEquals(await failure, ["denied", false]);
   assert(performance.now() - start < 5_000);
   assertEquals(await failureOf(requests.request("allowed", "", 60_000)), ["no responders", false]);
-  // Without an answer the refusal is told when the same is sent again.
+  // Without an answer the refusal is reported when the same is sent again.
   const nothing = new Uint8Array();
   requests.send("hidden", nothing, headers());
   assertEquals(await failureOf(requests.request("allowed", "", 60_000)), ["no responders", false]);
@@ -223,7 +223,7 @@ natsTest("Without permission for its inbox it ends at once", async (scene) => {
 });
 
 natsTest(
-  "A killed server ends what is in flight, and a restarted one answers again",
+  "A killed server ends requests in flight, and a restarted one answers again",
   async (scene) => {
     const connection = await scene.connect();
     using _ = silence(connection);

@@ -3,7 +3,7 @@ import { headers, type Msg } from "@nats-io/nats-core";
 import { natsTest } from "../../support/fixture.ts";
 import { headerIn, MessageText } from "../../../store/nats/stored_message.ts";
 
-/** What is read of a message, whichever way. */
+/** The fields read from a message, by any way. */
 function seen(message: Msg): unknown {
   const { headers, status, content, data } = new MessageText(message);
   const names = ["Aether-Id", "Aether-Version", "Nats-None", "Version"];

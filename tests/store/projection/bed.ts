@@ -23,7 +23,7 @@ import {
 } from "../../../store/mod.ts";
 import { natsTest } from "../../support/fixture.ts";
 
-/** What a test of projections works with. */
+/** The tools of a test of projections. */
 export interface Bed {
   readonly store: EventStore;
   readonly checkpoints: CheckpointStore<unknown>;

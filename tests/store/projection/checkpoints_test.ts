@@ -51,7 +51,7 @@ checkpointStoreSuite({
   capabilities: { reopen: true },
 });
 
-natsTest("A save whose answer is lost is told by loading", async (own) => {
+natsTest("A save whose answer is lost is settled by loading", async (own) => {
   const proxy = own.proxy();
   const connection = await own.connect({ servers: proxy.url });
   const options = { namespace: own.namespace, timeout: 1_000 };
@@ -101,8 +101,8 @@ class LastWins extends InMemoryCheckpointStore {
 }
 
 control("keeps what came last", () => new LastWins(), [
-  "a save follows on the revision that stands, or changes nothing",
-  "of many saves at one revision exactly one wins",
+  "a save needs the stored revision, or changes nothing",
+  "exactly one of many saves at one revision wins",
 ]);
 
 /** Looks first, and writes later. */
@@ -121,7 +121,7 @@ class LooksFirst extends InMemoryCheckpointStore {
 }
 
 control("compares in one step and saves in another", () => new LooksFirst(), [
-  "of many saves at one revision exactly one wins",
+  "exactly one of many saves at one revision wins",
 ]);
 
 /** Undoes nothing. */

@@ -14,7 +14,7 @@ const KILLS = LONG ? 50 : 8;
 const LIFE = 400;
 const ACTORS = range(1, 20).map((number) => `order-${number}`);
 
-/** Nobody deletes the consumers of a process that was killed but the server, after a while. */
+/** Only the server deletes the consumers of a killed process, after a while. */
 const KILLED = { leakCheck: false };
 
 /** Runs one worker after the other, each of which is killed at any time after its first event. */

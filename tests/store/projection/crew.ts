@@ -6,7 +6,7 @@ import type { Scene } from "../../support/fixture.ts";
 import { fact } from "./bed.ts";
 import type { ProcessOptions } from "./process.ts";
 
-/** What an event did, in the order in which it was done. */
+/** The effect of an event, in the order of effects. */
 export interface Effect {
   readonly sequence: number;
   readonly actor: string;

@@ -77,18 +77,18 @@ async function until(reached: () => boolean | Promise<boolean>): Promise<void> {
   while (!await reached()) await new Promise((resolve) => setTimeout(resolve));
 }
 
-Deno.test("Who was taken over has no effect any more", async () => {
+Deno.test("A worker whose partition was taken over has no more effect", async () => {
   const { counts, end } = await takenOver(new Ledgers());
   assert(counts.every((count) => count === 1), String(counts));
   assert(isAetherError(end, "CheckpointConflictError"), String(end));
 });
 
-Deno.test("Control: where saves compare nothing, events have two effects", async () => {
+Deno.test("Control: if saves compare nothing, events have two effects", async () => {
   const { counts } = await takenOver(new Unfenced());
   assert(counts.some((count) => count === 2), String(counts));
 });
 
-Deno.test("A commit that fails, or whose word is lost, has its effect once", async () => {
+Deno.test("A commit that fails, or whose answer is lost, has its effect once", async () => {
   await using store = new InMemoryEventStore();
   const checkpoints = new Ledgers();
   const errors: unknown[] = [];
@@ -109,7 +109,7 @@ Deno.test("A commit that fails, or whose word is lost, has its effect once", asy
   assert(errors.some((error) => String(error).includes("after")));
 });
 
-Deno.test("Who reads sees no event undone when a rebuilt version takes over", async () => {
+Deno.test("Readers see no event undone when a rebuilt version takes over", async () => {
   await using store = new InMemoryEventStore();
   const checkpoints = new Ledgers();
   const versions = new Map<number, Set<string>>([[1, new Set()], [2, new Set()]]);
@@ -132,7 +132,7 @@ Deno.test("Who reads sees no event undone when a rebuilt version takes over", as
       for (let turn = 0; turn < 50 && checkpoints.effects.length === before; turn++) {
         await new Promise((resolve) => setTimeout(resolve));
       }
-      // What was committed, and is not in the version that is read from now on.
+      // Effects that were committed, and are missing in the version that is read from now on.
       undone = checkpoints.effects.map(({ id }) => id).filter((id) => !versions.get(2)!.has(id));
       gate.resolve();
     },

@@ -18,7 +18,7 @@ import {
   ProjectionLeases,
 } from "../../../store/mod.ts";
 
-/** What the process is told. */
+/** The process's instructions. */
 export interface ProcessOptions {
   /** Where the SQLite database is; checkpoints are in KV where that is not said. */
   readonly database?: string;

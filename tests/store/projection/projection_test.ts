@@ -19,7 +19,7 @@ import {
 
 const ACTORS = ["order-1", "order-2", "stock-1"];
 
-projectionTest("A projection handles what is stored, then what is saved, in order", async (bed) => {
+projectionTest("A projection handles stored events, then new ones, in order", async (bed) => {
   const model = new Model();
   await fill(bed.store, ACTORS, 1, 40);
   await using run = new Run(quick(bed, { handler: model.handle }));
@@ -33,7 +33,7 @@ projectionTest("A projection handles what is stored, then what is saved, in orde
   assertEquals(await run.projection.lag(), { events: 0, seconds: 0 });
 });
 
-projectionTest("A projection goes on where it was, and nothing comes twice", async (bed) => {
+projectionTest("A projection resumes at its checkpoint, and nothing comes twice", async (bed) => {
   const model = new Model();
   for (const round of range(1, 5)) {
     await fill(bed.store, ACTORS, 10 * round - 9, 10 * round);
@@ -62,7 +62,7 @@ projectionTest("A projection stopped in the middle goes on with the next event",
   if (bed.checkpoints.transaction === undefined) assertWhole(model, ACTORS, 50);
 });
 
-projectionTest("Filters hold, and what they leave out is no lag", async (bed) => {
+projectionTest("Filters apply, and events that they leave out are no lag", async (bed) => {
   const { store } = bed;
   const model = new Model();
   const save = async (version: number): Promise<void> => {
@@ -144,7 +144,7 @@ function picky(bed: Bed, bad: Set<string>, model: Model, onPoison: "park" | "hal
 }
 
 projectionTest(
-  "A projection halts at an event that fails, and begins with it again",
+  "A projection halts at an event that fails, and resumes with it",
   async (bed) => {
     const model = new Model();
     const bad = new Set(["order-2 3"]);
@@ -326,7 +326,7 @@ Deno.test("Impossible options are refused", () => {
   }
 });
 
-Deno.test("A projection runs once at a time, and no more when disposed", async () => {
+Deno.test("A projection runs once at a time, and never after disposal", async () => {
   const bed = { store: new InMemoryEventStore(), checkpoints: new InMemoryCheckpointStore() };
   const run = new Run(quick(bed, { handler: () => {} }));
   await assertRejects(() => run.projection.run(), TypeError, "is running already");

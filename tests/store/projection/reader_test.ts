@@ -15,7 +15,7 @@ async function turns(most: number): Promise<void> {
   }
 }
 
-/** Sequences of a partition that a reader gave, whoever asked for them. */
+/** Sequences of a partition that a reader yielded, to any caller. */
 async function follow(
   reader: ProjectionReader<ReturnType<typeof fact>>,
   partition: number,
@@ -73,7 +73,7 @@ Deno.test("Partitions that come, go and lag are given each of their events once"
   }
 });
 
-Deno.test("A partition that does not come along holds nobody up for long", async () => {
+Deno.test("A slow partition delays the others no longer than a bound", async () => {
   await using store = new InMemoryEventStore();
   for (const version of range(1, 50)) {
     for (const actorId of ACTORS) await store.saveEvent(fact(actorId, version));

@@ -33,7 +33,7 @@ natsTest("A refused save never reaches bus, subscription or projection", async (
   const bed = { store, checkpoints: new InMemoryCheckpointStore() };
   await using run = new Run(quick(bed, { handler: model.handle }));
 
-  // What listens on the subjects themselves sees what is refused: the control.
+  // The control: a subscriber on the subjects themselves sees refused events.
   const heard = new Set<string>();
   const spy = await scene.connect();
   const ears = spy.subscribe(`aether.${namespace}.>`, {

@@ -52,7 +52,7 @@ async function assertRegressed(run: Run, model: Model, reason: RegExp): Promise<
   assertEquals(model.seen.length, 0, "Nothing is handled");
 }
 
-natsTest("A stream that was made anew by the same name halts a projection", async (scene) => {
+natsTest("A stream that was made again by the same name halts a projection", async (scene) => {
   const { run, model, done } = await harmed(scene, async (operator, stream, grow) => {
     await api(operator, `STREAM.DELETE.${stream}`);
     await grow(ACTORS, 1, 20);
@@ -115,7 +115,7 @@ natsTest("A stream exchanged under a running projection halts it", async (scene)
   assertEquals(model.seen.length, 10);
 });
 
-Deno.test("A projection takes no other store, and a rebuild makes it take the new one", async () => {
+Deno.test("A projection refuses another store, and a rebuild makes it take the new one", async () => {
   const checkpoints = new InMemoryCheckpointStore();
   await using lost = new InMemoryEventStore();
   await fill(lost, ACTORS, 1, 5);

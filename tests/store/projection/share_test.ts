@@ -120,7 +120,7 @@ natsTest("Impossible leases are refused", async (scene) => {
   }
 });
 
-Deno.test("Quotas are even, and leave what is left over to who has most", () => {
+Deno.test("Quotas are even, and the rest goes to workers that have most", () => {
   const quotas = (partitions: number, holdings: Record<string, number>) =>
     Object.fromEntries(quotasOf(partitions, new Map(Object.entries(holdings))));
   assertEquals(quotas(16, { a: 0 }), { a: 16 });

@@ -17,7 +17,7 @@ import type { ProcessOptions } from "./process.ts";
 
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 const ACTORS = range(1, 40).map((number) => `order-${number}`);
-/** Nobody deletes the consumers of a process that was killed but the server, after a while. */
+/** Only the server deletes the consumers of a killed process, after a while. */
 const KILLED = { leakCheck: false };
 const BATCH = 20;
 const PARTITIONS = 8;

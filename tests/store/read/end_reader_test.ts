@@ -1,15 +1,15 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { type StreamSequence, streamSequenceOf } from "../../../store/format/position.ts";
+import { messageSequenceOf } from "../../../store/format/position.ts";
 import { type Event, isAetherError, JetStreamEventStore } from "../../../store/mod.ts";
 import { fact } from "../../support/fault.ts";
 import { clusterTest, natsTest, type Scene } from "../../support/fixture.ts";
 
-/** What the servers that answer have not heard of yet. */
+/** Messages that the answering servers have not heard of yet. */
 interface Stale {
-  /** The last sequence of `order-1` that the leader knows, who was deposed. */
+  /** The last position of `order-1` that the leader knows, who was deposed. */
   leader?: number | undefined;
-  /** The sequence that the nearest replica stands at. */
+  /** The position that the nearest replica stands at. */
   replica?: number | undefined;
   /** Answers of the replica until it has caught up. @default {Infinity} */
   answers?: number;
@@ -26,14 +26,14 @@ function behind(connection: NatsConnection, stale: Stale): NatsConnection {
     }
     const query = JSON.parse(payload);
     if (stale.leader !== undefined && /\.order(-1|\.\*)$/.test(query.last_by_subj ?? "")) {
-      return JSON.stringify({ seq: stale.leader });
+      return JSON.stringify({ seq: messageSequenceOf(stale.leader) });
     }
     const { answers = Infinity } = stale;
     if (query.multi_last === undefined || stale.replica === undefined || answers <= 0) {
       return payload;
     }
     stale.answers = answers - 1;
-    return JSON.stringify({ ...query, up_to_seq: stale.replica });
+    return JSON.stringify({ ...query, up_to_seq: messageSequenceOf(stale.replica) });
   };
   return new Proxy(connection, {
     get(target, name): unknown {
@@ -50,8 +50,8 @@ interface Opened extends AsyncDisposable {
   readonly store: JetStreamEventStore;
   readonly cold: JetStreamEventStore;
   readonly stale: Stale;
-  /** The stream sequence of version 1. */
-  readonly old: StreamSequence;
+  /** The position of version 1. */
+  readonly old: number;
 }
 
 /**
@@ -68,8 +68,7 @@ async function open(
   const settings = { namespace, cacheSize: 1, ...options };
   const store = await JetStreamEventStore.open(connection, settings);
   const cold = await JetStreamEventStore.open(connection, settings);
-  const { sequence } = await store.saveEvent(fact("order-1", 1));
-  const old = streamSequenceOf(sequence);
+  const { sequence: old } = await store.saveEvent(fact("order-1", 1));
   await store.saveEvent(fact("order-1", 2));
   await store.saveEvent(fact("bill-1", 1));
   const stack = new AsyncDisposableStack();
@@ -93,7 +92,7 @@ clusterTest(
       assertEquals(await store.getLatestVersion("order-1", { fresh: true }), 2);
       assertEquals(await store.getLatestVersion("bill-1", { fresh: true }), 1);
     }
-    // The control: a store that nothing was told to believes what it hears.
+    // The control: a store that has heard of nothing believes the answer.
     assertEquals(await cold.getLatestVersion("order-1", { fresh: true }), 1);
   },
 );
@@ -110,7 +109,7 @@ clusterTest("A deposed leader makes no conflict of an expectation that is met", 
   assertEquals(error.currentVersion, 1);
 });
 
-natsTest("Of one server a single request gives the head, and proves it", async (scene) => {
+natsTest("With one server a single request gets the head, and proves it", async (scene) => {
   await using opened = await open(scene);
   const { store, stale, old } = opened;
   const connection = await scene.connect();
@@ -149,7 +148,7 @@ natsTest("Two servers that are behind make no read of a forgotten actor short", 
   }
 });
 
-natsTest("Where nobody has what was acknowledged, a read is an error in time", async (scene) => {
+natsTest("If no server has an acknowledged event, a read is an error in time", async (scene) => {
   await using opened = await open(scene, { timeout: 1000 });
   const { store, stale, old } = opened;
   const lookup = () => store.getLatestVersion("order-1", { fresh: true });
@@ -165,7 +164,7 @@ natsTest("Where nobody has what was acknowledged, a read is an error in time", a
       await store.getLatestVersion("bill-1", { fresh: true });
       if (remembered) assertEquals(await lookup(), 2);
       Object.assign(stale, { leader: old, replica: old });
-      // It is not lost: who answers is behind.
+      // It is not lost: the answering server is behind.
       const error = await assertRejects(read);
       assert(isAetherError(error, "StoreUnavailableError"), String(error));
     }
@@ -173,7 +172,7 @@ natsTest("Where nobody has what was acknowledged, a read is an error in time", a
 });
 
 natsTest(
-  "What was acknowledged and is lost is told, though the stream grew again",
+  "A lost acknowledged event is reported, though the stream grew again",
   async (scene) => {
     await using opened = await open(scene, { timeout: 1000 });
     const { store } = opened;

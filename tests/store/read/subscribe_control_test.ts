@@ -29,7 +29,7 @@ function misplacing(
   });
 }
 
-/** `connection`, where what consumers deliver is counted anew: a loss leaves no gap. */
+/** `connection` with the deliveries of consumers counted again: a loss leaves no gap. */
 function recounting(connection: NatsConnection): NatsConnection {
   const counts = new Map<string, number>();
   return replaced(connection, "subscribe", (subject: string, options: SubscriptionOptions) => {
@@ -62,7 +62,7 @@ function replaced<T extends object>(target: T, name: string, value: unknown): T 
   });
 }
 
-/** What a test does harm to. */
+/** The target of a test's harm. */
 interface Bed {
   readonly proxy: Between;
   /** The subscription's connection, through the proxy. */
@@ -72,7 +72,7 @@ interface Bed {
   readonly stream: string;
 }
 
-/** Of three events the first is seen before the harm, the second saved in it, the third after it. */
+/** Three events: the first is seen before the harm, the second saved in it, the third after it. */
 async function throughHarm(
   scene: Scene,
   tamper: (connection: NatsConnection) => NatsConnection,
@@ -141,7 +141,7 @@ natsTest(
   },
 );
 
-natsTest("A consumer that begins earlier than it was told repeats nothing", async (scene) => {
+natsTest("A consumer that begins earlier than it should repeats nothing", async (scene) => {
   let moved = 0;
   await awayForOne(scene, (connection) =>
     misplacing(connection, (config) => {
@@ -209,8 +209,8 @@ control("repeats an event", async function* (events) {
     if (++count === 2) yield event;
   }
 }, [
-  "subscribe() replays what is stored, then goes on with what is saved",
-  "what is saved while a subscription replays comes once, in order",
+  "subscribe() replays stored events, then goes on with new ones",
+  "events saved while a subscription replays come once, in order",
   "the events of a batch come whole and side by side",
 ]);
 
@@ -225,7 +225,7 @@ control("changes the order", async function* (events) {
     yield held;
     held = undefined;
   }
-}, ["what is saved while a subscription replays comes once, in order"]);
+}, ["events saved while a subscription replays come once, in order"]);
 
 control("throws at its end", async function* (events) {
   yield* events;
@@ -239,14 +239,14 @@ control("hides errors", async function* (events) {
   try {
     yield* events;
   } catch {
-    // Nobody is told.
+    // No report is made.
   }
 }, [
   "a start beyond the end is StreamRegressedError",
-  "subscribe() never throws; the iteration refuses what cannot be",
+  "subscribe() never throws; the iteration refuses impossible options",
   "an event that cannot be read ends the iteration at its place",
 ]);
 
 control("leaves out the sequence", async function* (events) {
   for await (const { sequence: _, ...event } of events) yield event as RecordedEvent;
-}, ["subscribe() replays what is stored, then goes on with what is saved"]);
+}, ["subscribe() replays stored events, then goes on with new ones"]);

@@ -128,7 +128,7 @@ natsTest("A new subscription sees that the store's own saves are gone", async (s
   await grow(facts("order-1", 1));
   const error = await new Watch(store.subscribe()).end();
   assert(isAetherError(error, "StreamRegressedError"), `It ended with ${error}`);
-  assertEquals([error.expectedSequence, error.actualSequence], [sequence, 512]);
+  assertEquals([error.expectedSequence, error.actualSequence], [sequence, 2 * 256]);
 });
 
 natsTest("Control: an ordered consumer beyond the end skips in silence", async (scene) => {

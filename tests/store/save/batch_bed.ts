@@ -28,7 +28,7 @@ export interface Bed extends AsyncDisposable {
   readonly other: JetStreamEventStore;
   /** Whether a client's frame is an event on its way. */
   isEvent(frame: Frame): boolean;
-  /** Checks what the callers were told against the stream. */
+  /** Checks reports to the callers against the stream. */
   check(outcomes: readonly Outcome[]): Promise<void>;
 }
 
@@ -51,7 +51,11 @@ export async function bedOf(
     store,
     other,
     isEvent: (frame) => frame.subject.startsWith(`aether.${namespace}.event.`),
-    check: async (outcomes) => assertTruthful(outcomes, await storedIn(direct, store.stream)),
+    check: async (outcomes) =>
+      assertTruthful(
+        outcomes,
+        await storedIn(direct, store.stream, { guarded: tamper === undefined }),
+      ),
     [Symbol.asyncDispose]: async () => {
       await store[Symbol.asyncDispose]();
       await other[Symbol.asyncDispose]();

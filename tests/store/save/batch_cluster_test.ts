@@ -7,7 +7,7 @@ import { assertGuarded } from "./guard_check.ts";
 
 const ROUNDS = Deno.env.get("AETHER_LONG") === undefined ? 1 : 4;
 
-/** Saves of all kinds from all servers, while `fault` does harm; then checks all that was told. */
+/** Saves of all kinds from all servers, while `fault` does harm; then checks all reports. */
 async function withstand(
   scene: ClusterScene,
   timeout: number,
@@ -51,7 +51,7 @@ async function withstand(
   for (const store of stores) await store[Symbol.asyncDispose]();
 }
 
-clusterTest("Leaders step down under queues of all kinds: all told is true", async (scene) => {
+clusterTest("Leaders step down under queues of all kinds: all reports are true", async (scene) => {
   const connection = await scene.connect();
   await withstand(scene, 10_000, async (stream) => {
     for (let round = 0; round < 5; round++) {
@@ -63,18 +63,21 @@ clusterTest("Leaders step down under queues of all kinds: all told is true", asy
   });
 });
 
-clusterTest("The leader is killed under queues of all kinds: all told is true", async (scene) => {
-  const { cluster } = scene;
-  await withstand(scene, 10_000, async (stream) => {
-    const leader = await cluster.leaderOf(stream);
-    await leader.kill();
-    await cluster.leaderOf(stream);
-    await leader.restart();
-  });
-});
+clusterTest(
+  "The leader is killed under queues of all kinds: all reports are true",
+  async (scene) => {
+    const { cluster } = scene;
+    await withstand(scene, 10_000, async (stream) => {
+      const leader = await cluster.leaderOf(stream);
+      await leader.kill();
+      await cluster.leaderOf(stream);
+      await leader.restart();
+    });
+  },
+);
 
 clusterTest(
-  "The leader is frozen past the deadline under queues of all kinds: all told is true",
+  "The leader is frozen past the deadline under queues of all kinds: all reports are true",
   async (scene) => {
     const { cluster } = scene;
     await withstand(scene, 2_000, async (stream) => {

@@ -25,7 +25,7 @@ async function check(store: EventStore): Promise<void> {
   const [a, b] = [fact("a-1", 4), fact("b-1", 7)];
   await store.saveEvents([a]);
   await store.saveEvents([b]);
-  // The one that has moved on, wherever it stands.
+  // The actor that has moved on, at any place in the batch.
   for (const version of [3, 7]) {
     const moved = await refused(store, fact("a-1", 5), fact("b-1", version));
     assertEquals(moved.names, ["b-1", version, 7]);
@@ -44,12 +44,12 @@ async function check(store: EventStore): Promise<void> {
   assertEquals((await store.saveEvents([a, b])).duplicate, true);
 }
 
-Deno.test("A batch's conflict on memory names who has moved on", async () => {
+Deno.test("A batch's conflict on memory names the actor that has moved on", async () => {
   await using store = new InMemoryEventStore();
   await check(store);
 });
 
-natsTest("A batch's conflict on JetStream names who has moved on", async (scene) => {
+natsTest("A batch's conflict on JetStream names the actor that has moved on", async (scene) => {
   const connection = await scene.connect();
   const { namespace } = scene;
   await using store = await JetStreamEventStore.open(connection, { namespace });

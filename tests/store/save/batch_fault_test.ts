@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { type Event, JetStreamEventStore } from "../../../store/mod.ts";
 import { attemptWith, bedOf, isAnswer } from "./batch_bed.ts";
@@ -14,6 +14,7 @@ import {
 } from "../../support/fault.ts";
 import { natsTest, nextStatus } from "../../support/fixture.ts";
 import { seededRandom } from "../../support/proxy.ts";
+import { assertVerified } from "../../support/verified.ts";
 
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 
@@ -80,7 +81,7 @@ natsTest("A guarded batch is lost and the guarded actor moves on: a conflict", a
   await check(outcomes);
 });
 
-natsTest("The unknown outcome of a guarded batch settles truly", async (scene) => {
+natsTest("The unknown outcome of a guarded batch settles correctly", async (scene) => {
   await using bed = await bedOf(scene, { timeout: 600 });
   const { proxy, store, other, check } = bed;
   const outcomes: Outcome[] = [];
@@ -100,28 +101,31 @@ natsTest("The unknown outcome of a guarded batch settles truly", async (scene) =
   await check(outcomes);
 });
 
-natsTest("Killed and restarted in mid batch: whole or absent, all told is true", async (scene) => {
-  const connection = await scene.connect();
-  const { namespace } = scene;
-  await using store = await JetStreamEventStore.open(connection, { namespace });
-  const outcomes: Outcome[] = [];
-  const rounds = LONG ? 25 : 6;
-  for (let round = 1; round <= rounds; round++) {
-    const saves = Array.from({ length: 6 }, (_, actor) => {
-      const events = Array.from(
-        { length: 200 },
-        (_, at) => fact(`order-${actor}`, round * 200 + at, "x".repeat(500)),
-      );
-      return attempt(store, ...events);
-    });
-    if (round % 3 > 0) await Promise.race(saves);
-    await scene.server.kill();
-    await scene.server.restart();
-    outcomes.push(...await Promise.all(saves));
-  }
-  assertEquals(tally(outcomes), { saved: rounds * 6 });
-  assertTruthful(outcomes, await storedIn(await scene.connect(), store.stream));
-});
+natsTest(
+  "Killed and restarted in mid batch: whole or absent, all reports are true",
+  async (scene) => {
+    const connection = await scene.connect();
+    const { namespace } = scene;
+    await using store = await JetStreamEventStore.open(connection, { namespace });
+    const outcomes: Outcome[] = [];
+    const rounds = LONG ? 25 : 6;
+    for (let round = 1; round <= rounds; round++) {
+      const saves = Array.from({ length: 6 }, (_, actor) => {
+        const events = Array.from(
+          { length: 200 },
+          (_, at) => fact(`order-${actor}`, round * 200 + at, "x".repeat(500)),
+        );
+        return attempt(store, ...events);
+      });
+      if (round % 3 > 0) await Promise.race(saves);
+      await scene.server.kill();
+      await scene.server.restart();
+      outcomes.push(...await Promise.all(saves));
+    }
+    assertEquals(tally(outcomes), { saved: rounds * 6 });
+    assertTruthful(outcomes, await storedIn(await scene.connect(), store.stream));
+  },
+);
 
 natsTest("The socket cut at each place of a batch: saved once, whole", async (scene) => {
   await using bed = await bedOf(scene);
@@ -165,7 +169,7 @@ natsTest("Batches and groups for a frozen server: unknown, settled as saved", as
       if (outcome.kind === "unknown") assertEquals(await settled(outcome), "saved");
     }
     outcomes.push(...ended);
-    // What the next round builds on.
+    // The base of the next round.
     const again = ended.filter(({ kind }) => kind === "unavailable");
     assert(again.length < ended.length, "Nothing was sent");
   }
@@ -173,7 +177,7 @@ natsTest("Batches and groups for a frozen server: unknown, settled as saved", as
 });
 
 for (const end of ["drain", "close"] as const) {
-  natsTest(`${end}() under a load of batches and groups: all told is true`, async (scene) => {
+  natsTest(`${end}() under a load of batches and groups: all reports are true`, async (scene) => {
     const direct = await scene.connect();
     for (const started of [0, 1, 60]) {
       const namespace = `${scene.namespace}-${started}`;
@@ -192,7 +196,7 @@ for (const end of ["drain", "close"] as const) {
       const outcomes = await Promise.all(saves);
       assertEquals(tally(outcomes).conflict ?? 0, 0);
       await store[Symbol.asyncDispose]();
-      // What was on its way when the connection ended is stored behind this.
+      // Messages on their way when the connection ended are stored behind this.
       await using other = await JetStreamEventStore.open(direct, { namespace });
       const again = await Promise.all(outcomes.map(({ events }) => attempt(other, ...events)));
       for (const [at, { kind }] of outcomes.entries()) {
@@ -233,7 +237,7 @@ natsTest(`A tenth of the acks of ${SAVES} saves eaten: each is saved once`, asyn
   await check(outcomes);
 });
 
-natsTest("Control: without batches what is cut is stored in part", async (scene) => {
+natsTest("Control: without batches a cut save is stored in part", async (scene) => {
   const proxy = scene.proxy();
   const direct = await scene.connect();
   const proxied = await scene.connect({ servers: proxy.url });
@@ -248,9 +252,10 @@ natsTest("Control: without batches what is cut is stored in part", async (scene)
   const meal = proxy.eatFromClient((frame) => frame.subject.includes(".event.") && ++seen >= 3);
   const outcome = await attempt(store, fact("a-1", 1), fact("b-1", 1), fact("c-1", 1));
   meal.stop();
-  const stored = await storedIn(direct, store.stream);
+  const stored = await storedIn(direct, store.stream, { guarded: false });
   assertEquals(stored.length, 2);
   assertThrows(() => assertTruthful([outcome], stored));
+  await assertRejects(() => assertVerified(direct, namespace), Error, "torn-commit");
 });
 
 /** Begins a batch on the event subject of nobody, and leaves it at that; gives the answer. */

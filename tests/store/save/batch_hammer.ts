@@ -9,7 +9,7 @@ import { attemptWith } from "./batch_bed.ts";
 import { fact, type Outcome } from "../../support/fault.ts";
 import type { Guarded } from "./guard_check.ts";
 
-/** What is saved. */
+/** The events to save. */
 export interface HammerOptions {
   /** How often each store fills its queue. */
   readonly rounds: number;

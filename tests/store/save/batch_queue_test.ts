@@ -20,7 +20,7 @@ class Server {
   /** Events in the order they were stored. */
   readonly log: { id: string; actorId: string; version: number }[] = [];
   readonly sizes: number[] = [];
-  /** What should not have come. */
+  /** Unexpected outcomes. */
   readonly wrong: string[] = [];
   readonly #busy = new Set<string>();
   readonly #random: () => number;
@@ -184,7 +184,7 @@ async function play(seed: number): Promise<number[]> {
   return server.sizes;
 }
 
-Deno.test("Random queues of saves: one at a time per actor, all told once and truly", async () => {
+Deno.test("Random queues of saves: one at a time per actor, each reported once and correctly", async () => {
   const rounds = Deno.env.get("AETHER_LONG") === undefined ? 200 : 5_000;
   let groups = 0;
   for (let seed = 1; seed <= rounds; seed++) {

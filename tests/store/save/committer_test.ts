@@ -3,11 +3,12 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Committer } from "../../../store/save/committer.ts";
 import type { Head } from "../../../store/read/heads.ts";
 import { HeadCache } from "../../../store/read/heads.ts";
+import { runsOf } from "../../../store/format/runs.ts";
 import type { Save } from "../../../store/save/messages.ts";
 import type { StoredMessage } from "../../../store/nats/stored_message.ts";
 import { isAetherError } from "../../../store/mod.ts";
 
-/** A message as a leader or a replica tells it. */
+/** A message as a leader or a replica reports it. */
 function message(actorId: string, sequence: number, op = "other"): StoredMessage {
   const header = (name: string) => name === "Aether-Op" ? op : "";
   return {
@@ -17,6 +18,7 @@ function message(actorId: string, sequence: number, op = "other"): StoredMessage
     text: "",
     time: "",
     header,
+    headerNames: () => [],
   };
 }
 
@@ -27,7 +29,7 @@ function message(actorId: string, sequence: number, op = "other"): StoredMessage
  */
 function commit(upTo: number, last: number): Promise<unknown> {
   const start: Head = { version: 1, sequence: asStreamSequence(3) };
-  const reader = {
+  const headReader = {
     subjectOf: (actorId: string) => actorId,
     read: (actorId: string) =>
       Promise.resolve(actorId === "b" && tries > 0 ? { version: 2, sequence: 9 } : start),
@@ -72,30 +74,33 @@ function commit(upTo: number, last: number): Promise<unknown> {
   const parts = {
     api,
     heads: new HeadCache(9),
-    headReader: reader,
+    headReader,
     check: { ensure: () => undefined, suspect: () => {} },
     publisher,
-    pause: 10,
     markerOf: () => "m",
   };
   const committer = new Committer(parts as never);
+  const events = [{
+    id: "id",
+    actorId: "a",
+    version: 2,
+    eventType: "A",
+    schema: 1,
+    timestamp: "",
+    metadata: undefined,
+    body: new Uint8Array(),
+  }];
   return committer.commit({
     op: "op",
-    events: [{
-      id: "id",
-      actorId: "a",
-      version: 2,
-      eventType: "A",
-      schema: 1,
-      body: new Uint8Array(),
-    }],
+    events,
+    runs: runsOf({ events }, 2 ** 20),
     actors: ["a"],
     expect: new Map([["b", 1]]),
     deadline: performance.now() + 100,
   } as unknown as Save);
 }
 
-Deno.test("A broken guard is a conflict where a replica proves that the save is absent", async () => {
+Deno.test("A broken guard is a conflict if a replica proves that the save is absent", async () => {
   const error = await assertRejects(() => commit(9, 3));
   assert(isAetherError(error, "VersionConflictError"));
   assertEquals(error.actorId, "b");

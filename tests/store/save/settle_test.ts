@@ -3,7 +3,7 @@ import { JetStreamEventStore } from "../../../store/mod.ts";
 import { attempt, fact, unknownError } from "../../support/fault.ts";
 import { natsTest } from "../../support/fixture.ts";
 
-natsTest("settle() says saved where the same events were saved again since", async (scene) => {
+natsTest("settle() returns saved if the same events were saved again since", async (scene) => {
   const { namespace } = scene;
   const proxy = scene.proxy();
   const connection = await scene.connect({ servers: proxy.url });
@@ -19,7 +19,7 @@ natsTest("settle() says saved where the same events were saved again since", asy
   for (const error of errors) assertEquals(await error.settle(), "saved");
 });
 
-natsTest("settle() says never where another event took the place", async (scene) => {
+natsTest("settle() returns not-saved if another event took the place", async (scene) => {
   const { namespace } = scene;
   const proxy = scene.proxy();
   const connection = await scene.connect({ servers: proxy.url });

@@ -78,7 +78,7 @@ natsTest("A codec carries and forgets states on JetStream", async (scene) => {
   const { namespace } = scene;
   const connection = await scene.connect();
   await check((codec) => JetStreamSnapshotStore.open(connection, { namespace, codec }));
-  // What a codec wrote is as good as lost for a store without it.
+  // A snapshot that a codec wrote is as good as lost for a store without it.
   await using plain = await JetStreamSnapshotStore.open(connection, { namespace });
   assertEquals(await plain.getLatestSnapshot("order-1", { schemaVersion: 1 }), undefined);
   assertEquals(await plain.saveSnapshot(taken(1, "plain")), true);

@@ -37,7 +37,7 @@ async function written(connection: NatsConnection, stream: string): Promise<numb
   return info.state.last_seq;
 }
 
-natsTest("A snapshot whose ack is eaten is kept once, and its writer is told so", async (scene) => {
+natsTest("A snapshot whose ack is eaten is kept once, and reported as kept", async (scene) => {
   const proxy = scene.proxy();
   await using store = await open(scene, await scene.connect({ servers: proxy.url }));
   for (const version of [1, 2, 3]) {
@@ -98,7 +98,7 @@ natsTest("Control: without the compare-and-set an older snapshot replaces it", a
   assertEquals(await overtake(scene, change), [true, 5]);
 });
 
-natsTest("Of 20 writers on connections of their own the highest version wins", async (scene) => {
+natsTest("The highest version of 20 writers on connections of their own wins", async (scene) => {
   const stores = await Promise.all(
     Array.from({ length: 20 }, async () => await open(scene, await scene.connect())),
   );
@@ -114,19 +114,22 @@ natsTest("Of 20 writers on connections of their own the highest version wins", a
   for (const store of stores) await store[Symbol.asyncDispose]();
 });
 
-natsTest("Killed and restarted during saves: what was told is kept, or newer", async (scene) => {
-  await using store = await open(scene, await scene.connect(), { timeout: 20_000 });
-  let version = 0;
-  for (let round = 0; round < 3; round++) {
-    const saves = Array.from({ length: 20 }, () => store.saveSnapshot(taken(++version)));
-    await scene.server.kill();
-    const reading = store.getLatestSnapshot("order-1", QUERY);
-    await scene.server.restart();
-    assertEquals(await Promise.all(saves), saves.map(() => true));
-    await reading;
-    assertEquals(await versionIn(store), version);
-  }
-});
+natsTest(
+  "Killed and restarted during saves: reported snapshots are kept, or newer ones",
+  async (scene) => {
+    await using store = await open(scene, await scene.connect(), { timeout: 20_000 });
+    let version = 0;
+    for (let round = 0; round < 3; round++) {
+      const saves = Array.from({ length: 20 }, () => store.saveSnapshot(taken(++version)));
+      await scene.server.kill();
+      const reading = store.getLatestSnapshot("order-1", QUERY);
+      await scene.server.restart();
+      assertEquals(await Promise.all(saves), saves.map(() => true));
+      await reading;
+      assertEquals(await versionIn(store), version);
+    }
+  },
+);
 
 natsTest("A server that is down or frozen is a StoreUnavailableError in time", async (scene) => {
   await using store = await open(scene, await scene.connect(), { timeout: 500 });
@@ -148,7 +151,7 @@ natsTest("A server that is down or frozen is a StoreUnavailableError in time", a
   await scene.server.pause();
   await inTime();
   scene.server.resume();
-  // What was on its way may have been kept or not; saving it again settles that.
+  // A save on its way may have been kept or not; saving it again settles that.
   await store.saveSnapshot(taken(3));
   assertEquals(await versionIn(store), 3);
   await scene.server.kill();
@@ -185,7 +188,7 @@ const GOOD = {
   timestamp: "2020-01-01",
 };
 
-/** What may lie in place of the last snapshot. */
+/** Bodies that may take the place of the last snapshot. */
 const CORRUPT: Record<string, string | Uint8Array> = {
   "nothing": "",
   "garbage": "garbage",
@@ -225,7 +228,7 @@ natsTest("Where the last snapshot is corrupt, the one before it is given", async
   }
 });
 
-natsTest("Where no snapshot can be read there is none, and a new one is kept", async (scene) => {
+natsTest("If no snapshot can be read there is none, and a new one is kept", async (scene) => {
   const connection = await scene.connect();
   for (const keep of [1, 2]) {
     const namespace = `${scene.namespace}-${keep}`;

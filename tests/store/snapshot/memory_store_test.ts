@@ -54,7 +54,7 @@ function control(broken: string, create: () => InMemorySnapshotStore, caughtBy: 
   });
 }
 
-/** Keeps whatever came last. */
+/** Keeps the last save, of any version. */
 class LastWins extends InMemorySnapshotStore {
   #inner = new InMemorySnapshotStore();
 
@@ -72,7 +72,7 @@ class LastWins extends InMemorySnapshotStore {
 
 control("keeps what came last", () => new LastWins(), [
   "an older snapshot, or one at the same version, changes nothing",
-  "of 20 concurrent writers the highest version wins",
+  "the highest version of 20 concurrent writers wins",
 ]);
 
 /** Gives out any schema's. */
@@ -87,9 +87,9 @@ class Blind extends InMemorySnapshotStore {
 }
 
 control("does not look at schemas", () => new Blind(), [
-  "a snapshot of another schema is never given out",
-  "old and new code side by side each find their own",
-  "ids, versions, schemas and timestamps that cannot be are refused",
+  "a snapshot of another schema is never returned",
+  "old and new code side by side each find their own snapshots",
+  "impossible ids, versions, schemas and timestamps are refused",
 ]);
 
 /** Keeps the caller's own object. */
@@ -108,8 +108,8 @@ class Aliasing extends InMemorySnapshotStore {
 }
 
 control("shares objects with the caller", () => new Aliasing(), [
-  "what the caller does to a snapshot after saving it changes nothing",
-  "what the caller does to a snapshot that was read changes nothing",
+  "changes to a snapshot after its save do not reach the store",
+  "changes to a snapshot that was read do not reach the store",
 ]);
 
 /** Takes no notice of its disposal. */

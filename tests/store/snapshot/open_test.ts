@@ -46,7 +46,7 @@ const TAKEN: Snapshot = {
 };
 
 natsTest(
-  "The stream of snapshots is what it always was, beside that of the events",
+  "The stream of snapshots does not change, beside that of the events",
   async (scene) => {
     const { namespace } = scene;
     const connection = await scene.connect();
@@ -74,7 +74,7 @@ natsTest(
 );
 
 natsTest(
-  "A stream that stands is used as it is, or refused with all that is wrong",
+  "An existing stream is used unchanged, or refused with all its problems",
   async (scene) => {
     const connection = await scene.connect();
     const wrong: Record<string, readonly [Config, RegExp]> = {
@@ -126,26 +126,30 @@ natsTest("Ten stores that open a new namespace at once all work", async (scene) 
   for (const store of stores) await store[Symbol.asyncDispose]();
 });
 
-natsTest("A size that the stream or the server limits is told before sending", async (scene) => {
-  const { namespace } = scene;
-  const connection = await scene.connect();
-  assertEquals(connection.info?.max_payload, 65_536);
-  const state = (bytes: number) => ({ ...TAKEN, state: "x".repeat(bytes) });
-  await create(connection, { ...configFor(`${namespace}-s`), max_msg_size: 10_000 });
-  await using small = await JetStreamSnapshotStore.open(connection, {
-    namespace: `${namespace}-s`,
-  });
-  await using store = await JetStreamSnapshotStore.open(connection, { namespace });
-  for (const [each, limit] of [[small, 10_000 - 2048], [store, 65_536 - 2048]] as const) {
-    const error = await assertRejects(() => each.saveSnapshot(state(limit)));
-    assert(isAetherError(error, "InvalidSnapshotError"), String(error));
-    assertMatch(error.reason, new RegExp(`takes \\d+ bytes, and ${limit} fit`));
-    assertEquals(await each.saveSnapshot(state(limit - 200)), true);
-    const memory = new InMemorySnapshotStore({ maxBytes: limit + 2048 });
-    const same = await assertRejects(() => memory.saveSnapshot(state(limit)));
-    assertEquals((same as Error).message, error.message);
-  }
-}, { server: { config: "max_payload: 65536" } });
+natsTest(
+  "A size that the stream or the server limits is reported before sending",
+  async (scene) => {
+    const { namespace } = scene;
+    const connection = await scene.connect();
+    assertEquals(connection.info?.max_payload, 65_536);
+    const state = (bytes: number) => ({ ...TAKEN, state: "x".repeat(bytes) });
+    await create(connection, { ...configFor(`${namespace}-s`), max_msg_size: 10_000 });
+    await using small = await JetStreamSnapshotStore.open(connection, {
+      namespace: `${namespace}-s`,
+    });
+    await using store = await JetStreamSnapshotStore.open(connection, { namespace });
+    for (const [each, limit] of [[small, 10_000 - 2048], [store, 65_536 - 2048]] as const) {
+      const error = await assertRejects(() => each.saveSnapshot(state(limit)));
+      assert(isAetherError(error, "InvalidSnapshotError"), String(error));
+      assertMatch(error.reason, new RegExp(`takes \\d+ bytes, and ${limit} fit`));
+      assertEquals(await each.saveSnapshot(state(limit - 200)), true);
+      const memory = new InMemorySnapshotStore({ maxBytes: limit + 2048 });
+      const same = await assertRejects(() => memory.saveSnapshot(state(limit)));
+      assertEquals((same as Error).message, error.message);
+    }
+  },
+  { server: { config: "max_payload: 65536" } },
+);
 
 const USER = "{ user: shop, password: p, permissions: " + JSON.stringify({
   publish: [
@@ -156,7 +160,7 @@ const USER = "{ user: shop, password: p, permissions: " + JSON.stringify({
   subscribe: ["_INBOX_shop.>"],
 }) + " }";
 
-natsTest("Four permissions suffice for a store, and for no other namespace's", async (scene) => {
+natsTest("Four permissions are enough for a store, and for no other namespace's", async (scene) => {
   const connect = (user: string) =>
     scene.connect({ user, pass: "p", inboxPrefix: `_INBOX_${user}` });
   await using _founder = await JetStreamSnapshotStore.open(await connect("root"), {

@@ -94,12 +94,12 @@ async function check(store: EventStore & { metrics: StoreMetrics }, uncached: 0 
   assertEquals(store.metrics.activeSaves, 0);
 }
 
-Deno.test("InMemoryEventStore counts what goes through it", async () => {
+Deno.test("InMemoryEventStore counts saves, reads and lookups", async () => {
   await using store = new InMemoryEventStore();
   await check(store, 0);
 });
 
-natsTest("JetStreamEventStore counts what goes through it", async (scene) => {
+natsTest("JetStreamEventStore counts saves, reads and lookups", async (scene) => {
   const { namespace } = scene;
   await using store = await JetStreamEventStore.open(await scene.connect(), { namespace });
   await check(store, 1);

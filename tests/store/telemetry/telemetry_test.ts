@@ -7,7 +7,7 @@ import { InMemoryEventStore } from "../../../store/memory/event_store.ts";
 import { natsTest, uniqueNamespace } from "../../support/fixture.ts";
 import { exported, inSpan, Telemetry } from "../../support/telemetry.ts";
 
-/** What another process does that has Deno's own OpenTelemetry. */
+/** The work of another process that has Deno's own OpenTelemetry. */
 async function emit(): Promise<void> {
   await using store = new InMemoryEventStore({ namespace: "shop" });
   await store.saveEvent(event(1));
@@ -117,7 +117,7 @@ Deno.test("a save is linked to all spans that made its events but its parent", a
   assertEquals(linked(active!.links), [OTHER]);
 });
 
-Deno.test("what is saved is as it was given, with an SDK too", async () => {
+Deno.test("saved events are unchanged, with an SDK too", async () => {
   await using store = new InMemoryEventStore();
   const given = [event(1), madeBy(ONE, 2)];
   await inSpan("request", () => store.saveEvents(given));

@@ -1,0 +1,47 @@
+import type { CommandLog } from "../command_log.ts";
+import { tokenProblem } from "../base/token.ts";
+import { timestampProblem } from "../format/decode.ts";
+import type { ExecuteOptions } from "./pending_command.ts";
+
+/**
+ * Refuses options that cannot be.
+ *
+ * @throws {RangeError} The command's id, its deadline or the expected version is impossible.
+ * @throws {TypeError} An option needs another one, or a store that keeps commands.
+ */
+export function checkCommand(options: ExecuteOptions, log: CommandLog | undefined): void {
+  const { timeout = 10_000, commandId, cause, expectedVersion, record } = options;
+  if (!(timeout >= 1 && timeout < 2 ** 31)) {
+    throw refused(RangeError, `timeout is ${timeout}, not from 1 to ${2 ** 31 - 1}`);
+  }
+  const isVersion = Number.isSafeInteger(expectedVersion) && expectedVersion! >= 0;
+  if (expectedVersion !== undefined && !isVersion) {
+    throw refused(
+      RangeError,
+      `expectedVersion is ${expectedVersion}, not a safe integer of 0 or more`,
+    );
+  }
+  if (commandId === undefined) {
+    if (cause === undefined && record !== true) return;
+    throw refused(TypeError, "cause and record need a commandId");
+  }
+  const problem = tokenProblem(commandId);
+  if (problem !== undefined) throw refused(RangeError, `its commandId ${problem}`);
+  if (log === undefined) {
+    throw refused(TypeError, "a commandId needs a store of this library, which keeps it");
+  }
+  if (cause !== undefined && causeProblem(cause)) {
+    throw refused(TypeError, "its cause is neither a date nor { identity, sequence, id }");
+  }
+}
+
+function causeProblem(cause: NonNullable<ExecuteOptions["cause"]>): boolean {
+  if (timestampProblem(cause) === undefined) return false;
+  const { identity, sequence, id } = cause as unknown as Record<string, unknown>;
+  return typeof identity !== "string" || !Number.isSafeInteger(sequence) ||
+    (sequence as number) < 0 || tokenProblem(id) !== undefined;
+}
+
+function refused(Class: new (message: string) => Error, reason: string): Error {
+  return new Class(`Cannot execute the command: ${reason}`);
+}

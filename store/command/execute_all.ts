@@ -1,0 +1,310 @@
+import { unlessAborted } from "../base/abort.ts";
+import { commandLogOf } from "../command_log.ts";
+import { isAetherError, type SaveOutcomeUnknownError, StoreUnavailableError } from "../errors.ts";
+import type { Event } from "../event.ts";
+import type { InnerSaveOptions } from "../format/save_options.ts";
+import { positionsIn } from "../format/save_options.ts";
+import type { SaveReceipt } from "../options.ts";
+import type { EventStore } from "../store.ts";
+import { type ActorState, advance } from "./actor_state.ts";
+import { checkCommand } from "./command_options.ts";
+import { ContentionWait } from "./contention_wait.ts";
+import type { Decider } from "./decider.ts";
+import { type CommandQueues, queuesOf } from "./command_queues.ts";
+import { HandledBefore } from "./handled_before.ts";
+import type { AnyDecider, ExecuteOptions, ExecuteResult } from "./pending_command.ts";
+import { decideOn, type PlannedResult } from "./plan.ts";
+import { load, policyOf, takeSnapshot } from "./rehydrate.ts";
+
+/** A command on one of the actors of {@linkcode executeAll}. */
+export interface ExecutePart<State = unknown, Command = unknown, E extends Event = Event> {
+  /** The actor to run the command on. */
+  readonly actorId: string;
+  /** The rules. */
+  readonly decider: Decider<State, Command, E>;
+  /** The command, for `decide`. */
+  readonly command: Command;
+}
+
+/** Options for {@linkcode executeAll}. */
+export type ExecuteAllOptions = Omit<ExecuteOptions, "expectedVersion" | "record">;
+
+/** The results of {@linkcode executeAll}, in the order of its parts. */
+export type ExecuteAllResults<Parts extends readonly unknown[]> = {
+  -readonly [At in keyof Parts]: Parts[At] extends
+    { readonly decider: Decider<infer State, infer _Command, infer E extends Event> }
+    ? ExecuteResult<State, E>
+    : ExecuteResult<unknown>;
+};
+
+/** First wait after a conflict, in ms, and the longest one. */
+const WAITS = [2, 64] as const;
+
+/**
+ * Runs commands on several actors together: all are decided on the actors' current states, and all
+ * of their events are saved at once, or none. A part that leads to no event takes part as a guard:
+ * its actor must still be at the version that it was decided on. Several parts may name one actor;
+ * each is decided on the state that those before it leave behind.
+ *
+ * Calls of one process that share an actor, and single commands on it, wait for each other instead
+ * of conflicting.
+ *
+ * @param store The store of the events. A cluster's store takes only actors of its own shards.
+ * @param parts The commands, at least one.
+ * @throws Any error that `decide` or `evolve` of a part throws, untouched; nothing was saved.
+ * @throws {VersionConflictError} Other writers were faster until the deadline; nothing was saved.
+ * @throws {StoreUnavailableError} The store could not be reached in time; nothing was saved.
+ * @throws {SaveOutcomeUnknownError} The store did not report in time whether the events are saved.
+ * @throws {FencedError} A shard of the actors is another node's; nothing was saved.
+ *
+ * @example Move money from one account to another
+ * ```ts
+ * import { type Decider, type Event, executeAll, InMemoryEventStore } from "@flowmade-one/aether";
+ *
+ * type Moved = Event<"Moved", { amount: number }>;
+ * const account: Decider<number, number, Moved> = {
+ *   initialState: () => 0,
+ *   evolve: (balance, { data }) => balance + data.amount,
+ *   decide: (amount, balance) => {
+ *     if (balance + amount < 0) throw new RangeError(`there is only ${balance}`);
+ *     return { eventType: "Moved", data: { amount } };
+ *   },
+ * };
+ *
+ * await using store = new InMemoryEventStore();
+ * await executeAll(store, [{ actorId: "account-1", decider: account, command: 100 }]);
+ * const [from, to] = await executeAll(store, [
+ *   { actorId: "account-1", decider: account, command: -30 },
+ *   { actorId: "account-2", decider: account, command: 30 },
+ * ]);
+ * console.log(from.state, to.state); // 70 30
+ * ```
+ */
+export async function executeAll<
+  // deno-lint-ignore no-explicit-any -- deciders of any types, each with its own
+  const Parts extends readonly ExecutePart<any, any, any>[],
+>(
+  store: EventStore,
+  parts: Parts,
+  options: ExecuteAllOptions = {},
+): Promise<ExecuteAllResults<Parts>> {
+  const { timeout = 10_000, signal, snapshots } = options;
+  signal?.throwIfAborted();
+  checkCommand(options, commandLogOf(store));
+  const all: readonly ExecutePart[] = parts;
+  if (!Array.isArray(parts) || all.length === 0) {
+    throw new RangeError("Cannot execute the commands: there are none");
+  }
+  if (snapshots !== undefined) policyOf(snapshots);
+  const queues = queuesOf(store);
+  const call = new JointCall(store, all, options, queues, performance.now() + timeout);
+  const actors = [...new Set(all.map(({ actorId }) => actorId))];
+  const turn = queues.turns.run(actors, () => call.run());
+  return await unlessAborted(signal, turn) as ExecuteAllResults<Parts>;
+}
+
+/** What the parts of a call make of their actors; nothing of it is saved yet. */
+interface JointPlan {
+  readonly results: readonly PlannedResult[];
+  readonly events: readonly Event[];
+  readonly originals: readonly Event[];
+  readonly ends: ReadonlyMap<string, ActorState>;
+  /** Whether `evolve` may have changed a state that a plan begins with. */
+  readonly isInPlace: boolean;
+}
+
+/** One call, from its turn to its end. */
+class JointCall {
+  readonly #store: EventStore;
+  readonly #parts: readonly ExecutePart[];
+  readonly #options: ExecuteAllOptions;
+  readonly #queues: CommandQueues;
+  readonly #deadline: number;
+  readonly #handled: ReadonlyMap<string, HandledBefore>;
+  readonly #waits = new ContentionWait(...WAITS);
+  #bases = new Map<string, ActorState>();
+
+  constructor(
+    store: EventStore,
+    parts: readonly ExecutePart[],
+    options: ExecuteAllOptions,
+    queues: CommandQueues,
+    deadline: number,
+  ) {
+    this.#store = store;
+    this.#parts = parts;
+    this.#options = options;
+    this.#queues = queues;
+    this.#deadline = deadline;
+    const log = commandLogOf(store);
+    this.#handled = new Map(
+      options.commandId === undefined
+        ? []
+        : parts.map(({ actorId }) =>
+          [actorId, new HandledBefore(store, log!, actorId, queues.memory!)] as const
+        ),
+    );
+  }
+
+  /** Decides and saves, again after a conflict. */
+  async run(): Promise<ExecuteResult<unknown>[]> {
+    let conflict: unknown;
+    let isFresh = false;
+    for (;;) {
+      this.#check(conflict);
+      await this.#loadAll();
+      const repeated = await this.#repeat();
+      if (repeated !== undefined) return repeated;
+      let plan: JointPlan | undefined;
+      try {
+        plan = await this.#plan();
+      } catch (error) {
+        // A refusal is told only for states that are known to be the present ones.
+        if (isFresh || !await this.#advanceAll()) throw error;
+        this.#bases.clear(); // `evolve` may have thrown halfway.
+        isFresh = true;
+        continue;
+      }
+      if (plan.events.length === 0) {
+        if (isFresh || !await this.#advanceAll()) return this.#results(plan, undefined);
+        isFresh = true;
+        continue;
+      }
+      const saved = await this.#save(plan);
+      if ("receipt" in saved) return this.#complete(plan, saved.receipt);
+      conflict = saved.conflict;
+      await this.#waits.wait([]);
+      await this.#advanceAll();
+      if (plan.isInPlace) this.#bases.clear();
+      isFresh = true;
+    }
+  }
+
+  #check(conflict: unknown): void {
+    this.#options.signal?.throwIfAborted();
+    if (performance.now() < this.#deadline) return;
+    throw conflict ?? new StoreUnavailableError(
+      "Cannot execute the commands: their turn did not end before the deadline; nothing was saved",
+    );
+  }
+
+  async #loadAll(): Promise<void> {
+    const { states } = this.#queues;
+    await Promise.all(this.#parts.map(async ({ actorId, decider }) => {
+      const rules = decider as AnyDecider;
+      const base = this.#bases.get(actorId) ??
+        (this.#options.cache === false ? undefined : states.get(actorId, rules)?.actor) ??
+        await load(this.#store, actorId, rules, this.#options.snapshots, this.#options.signal);
+      const handled = this.#handled.get(actorId);
+      this.#bases.set(
+        actorId,
+        handled === undefined ? base : await handled.meet([{ options: this.#options }], base),
+      );
+    }));
+  }
+
+  /** Reads what was stored since; true if that was anything. */
+  async #advanceAll(): Promise<boolean> {
+    let moved = false;
+    await Promise.all([...this.#bases].map(async ([actorId, base]) => {
+      this.#queues.states.delete(actorId);
+      if (await this.#handled.get(actorId)?.refresh()) moved = true;
+      const present = await advance(this.#store, actorId, base, this.#options.signal);
+      if (present.version !== base.version) moved = true;
+      this.#bases.set(actorId, present);
+    }));
+    return moved;
+  }
+
+  /** The results that the command had before, if it was handled. */
+  async #repeat(): Promise<ExecuteResult<unknown>[] | undefined> {
+    const job = { options: this.#options };
+    const places = this.#parts.map(({ actorId }) => this.#handled.get(actorId)?.find(job));
+    if (places.every((place) => place === undefined)) return undefined;
+    return await Promise.all(this.#parts.map(async ({ actorId, decider }, at) => {
+      const base = this.#bases.get(actorId)!;
+      const handled = this.#handled.get(actorId)!;
+      const place = places[at];
+      if (place !== undefined) return await handled.resultOf(this.#options, decider, place, base);
+      const { state, version } = base; // It was only looked at.
+      return { state, version, events: [], sequence: 0, duplicate: true };
+    }));
+  }
+
+  async #plan(): Promise<JointPlan> {
+    const ends = new Map(this.#bases);
+    const results: PlannedResult[] = [];
+    const events: Event[] = [];
+    const originals: Event[] = [];
+    let isInPlace = false;
+    for (const { actorId, decider, command } of this.#parts) {
+      const decided = await decideOn(
+        actorId,
+        ends.get(actorId)!,
+        decider as AnyDecider,
+        command,
+        this.#options.metadata,
+      );
+      ends.set(actorId, decided.end);
+      isInPlace ||= decided.isInPlace;
+      results.push(decided.result);
+      events.push(...decided.result.events);
+      originals.push(...decided.originals);
+    }
+    return { results, events, originals, ends, isInPlace };
+  }
+
+  async #save(
+    { results, events, originals }: JointPlan,
+  ): Promise<{ receipt: SaveReceipt } | { conflict: unknown }> {
+    const { commandId: command } = this.#options;
+    const ends = new Map([...this.#handled].map(([actorId, { end }]) => [actorId, end]));
+    const options: InnerSaveOptions = {
+      expect: [...this.#bases].map(([actorId, { version }]) => ({ actorId, version })),
+      parts: partsOf(results).map((part) => ({ ...part, command })),
+      ...(ends.size > 0 && { ends }),
+    };
+    let unknown: SaveOutcomeUnknownError | undefined;
+    for (;;) {
+      try {
+        const saved = unknown === undefined ? originals : events;
+        return { receipt: await this.#store.saveEvents(saved, options) };
+      } catch (error) {
+        if (isAetherError(error, "VersionConflictError")) return { conflict: error };
+        if (isAetherError(error, "SaveOutcomeUnknownError")) unknown = error;
+        else if (unknown === undefined) throw error;
+        const isOver = performance.now() >= this.#deadline || this.#options.signal?.aborted;
+        if (isOver) throw unknown;
+        await this.#waits.wait([]);
+      }
+    }
+  }
+
+  #complete(plan: JointPlan, receipt: SaveReceipt): ExecuteResult<unknown>[] {
+    const { states, memory } = this.#queues;
+    const { snapshots, cache } = this.#options;
+    for (const [actorId, end] of plan.ends) {
+      const base = this.#bases.get(actorId)!;
+      const usedAt = performance.now();
+      if (cache === false) states.delete(actorId);
+      else states.set(actorId, { actor: end, busySince: usedAt, usedAt, contendedAt: -Infinity });
+      if (end.version !== base.version) memory?.peek(actorId)?.forget();
+      if (snapshots !== undefined) void takeSnapshot(actorId, base.version, end, snapshots);
+    }
+    return this.#results(plan, receipt);
+  }
+
+  #results(plan: JointPlan, receipt: SaveReceipt | undefined): ExecuteResult<unknown>[] {
+    const positions = receipt === undefined ? [] : [...positionsIn(receipt, partsOf(plan.results))];
+    return plan.results.map((result) => ({
+      ...result,
+      sequence: result.events.length > 0 ? positions.shift()! : 0,
+      duplicate: false,
+    }));
+  }
+}
+
+function partsOf(results: readonly PlannedResult[]): { events: number }[] {
+  return results.filter(({ events }) => events.length > 0)
+    .map(({ events }) => ({ events: events.length }));
+}

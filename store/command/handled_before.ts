@@ -1,0 +1,200 @@
+import type { ActorEnd, CommandLog, CommandPlace } from "../command_log.ts";
+import { CommandRefusedError } from "../errors.ts";
+import { asStreamSequence, indexOf, messageSequenceOf, positionOf } from "../format/position.ts";
+import { positionsIn } from "../format/save_options.ts";
+import type { SaveReceipt } from "../options.ts";
+import type { EventStore } from "../store.ts";
+import type { Evolution } from "./decider.ts";
+import { type ActorState, advance } from "./actor_state.ts";
+import { KnownCommands } from "./known_commands.ts";
+import type {
+  CommandCause,
+  ExecuteOptions,
+  ExecuteResult,
+  PendingCommand,
+} from "./pending_command.ts";
+import type { CommandPlan } from "./plan.ts";
+import { type Outcome, readOutcome } from "./recorded_outcome.ts";
+import { load } from "./rehydrate.ts";
+
+/** Actors whose commands are remembered, for each store. */
+const KEPT_ACTORS = 1000;
+/** Causes that are remembered to be where they are said to be, for each store. */
+const KEPT_CAUSES = 1000;
+
+/** The commands that are known to be handled, by actor; the actors used last. */
+export class CommandMemory {
+  readonly #log: CommandLog;
+  readonly #actors = new Map<string, KnownCommands>();
+  readonly #causes = new Set<string>();
+
+  /** Reads from `log`. */
+  constructor(log: CommandLog) {
+    this.#log = log;
+  }
+
+  /** What is known of an actor. */
+  of(actorId: string): KnownCommands {
+    const known = this.#actors.get(actorId) ?? new KnownCommands(this.#log, actorId);
+    this.#actors.delete(actorId);
+    this.#actors.set(actorId, known);
+    if (this.#actors.size > KEPT_ACTORS) this.#actors.delete(this.#actors.keys().next().value!);
+    return known;
+  }
+
+  /** What is known of an actor, if that is anything. */
+  peek(actorId: string): KnownCommands | undefined {
+    return this.#actors.get(actorId);
+  }
+
+  /** Whether the store has the event of a cause where it is said to be. */
+  async holds({ sequence, id }: CommandCause): Promise<boolean> {
+    const key = `${sequence} ${id}`;
+    if (this.#causes.has(key)) return true;
+    if (!await this.#log.holds(sequence, id)) return false;
+    this.#causes.add(key);
+    if (this.#causes.size > KEPT_CAUSES) this.#causes.delete(this.#causes.keys().next().value!);
+    return true;
+  }
+}
+
+/** What is asked of a command with an id. */
+export interface CommandFacts {
+  readonly options: Pick<ExecuteOptions, "commandId" | "cause" | "snapshots" | "signal">;
+}
+
+/** The commands of one actor that have ids: finds those that were handled before. */
+export class HandledBefore {
+  readonly #store: EventStore;
+  readonly #log: CommandLog;
+  readonly #actorId: string;
+  readonly #memory: CommandMemory;
+  readonly #known: KnownCommands;
+
+  /** Looks in what `memory` knows of the actor, and in `log`. */
+  constructor(store: EventStore, log: CommandLog, actorId: string, memory: CommandMemory) {
+    this.#store = store;
+    this.#log = log;
+    this.#actorId = actorId;
+    this.#memory = memory;
+    this.#known = memory.of(actorId);
+  }
+
+  /** Where the actor ended when it was looked at last: saves depend on it. */
+  get end(): ActorEnd {
+    return this.#known.end;
+  }
+
+  /** Looks for commands, and brings the state to where the actor ended then. */
+  async meet(jobs: readonly CommandFacts[], base: ActorState): Promise<ActorState> {
+    for (const { options } of jobs) {
+      if (options.commandId === undefined || this.#known.get(options.commandId)) continue;
+      await this.#known.reach(await this.#boundOf(options.cause));
+    }
+    let state = base;
+    for (;;) {
+      const { version } = this.#known.end;
+      if (state.version === version) return state;
+      if (state.version > version) await this.#known.refresh();
+      else state = await advance(this.#store, this.#actorId, state);
+    }
+  }
+
+  /** Learns what was stored since; true if that was anything. */
+  refresh(): Promise<boolean> {
+    return this.#known.refresh();
+  }
+
+  /** Where the outcome of a command is, if it was handled before. */
+  find({ options: { commandId } }: CommandFacts): CommandPlace | undefined {
+    return commandId === undefined ? undefined : this.#known.get(commandId);
+  }
+
+  /** From which position on commands were looked for. */
+  get searchedFrom(): number {
+    const { since } = this.#known;
+    return since === 0 ? 0 : positionOf(asStreamSequence(since + 1));
+  }
+
+  /** Ends a command with the outcome that it had before. */
+  async repeat(job: PendingCommand, place: CommandPlace, base: ActorState): Promise<void> {
+    job.resolve(await this.resultOf(job.options, job.decider, place, base));
+  }
+
+  /**
+   * The result that a command had before.
+   *
+   * @throws {CommandRefusedError} It was refused.
+   */
+  async resultOf(
+    options: CommandFacts["options"],
+    decider: Evolution<unknown>,
+    place: CommandPlace,
+    base: ActorState,
+  ): Promise<ExecuteResult<unknown>> {
+    const { commandId = "", snapshots, signal } = options;
+    const { events, sequence, outcome } = await this.#log.outcome(this.#actorId, commandId, place);
+    const recorded = events.length > 0 ? undefined : readOutcome(outcome);
+    if (recorded?.kind === "refused") {
+      throw new CommandRefusedError(commandId, this.#actorId, recorded.failure);
+    }
+    const { state } = base.version === place.version ? base : await load(
+      this.#store,
+      this.#actorId,
+      decider,
+      snapshots,
+      signal,
+      place.version,
+    );
+    return {
+      ...{ state, version: place.version, events, sequence, duplicate: true },
+      searchedFrom: this.searchedFrom,
+    };
+  }
+
+  /** Stores the outcome of a command without events; gives the position of the receipt. */
+  async record(job: PendingCommand, outcome: Outcome): Promise<number> {
+    const { commandId = "", signal } = job.options;
+    const { end } = this;
+    const receipt = { actorId: this.#actorId, commandId, end, outcome };
+    const { sequence } = await this.#log.record(receipt, signal);
+    const message = messageSequenceOf(sequence);
+    const place = { messages: [message], version: end.version };
+    this.#known.add(new Map([[commandId, place]]), { version: end.version, sequence: message });
+    return sequence;
+  }
+
+  /** Takes note of what was saved, and where. */
+  saved(plan: CommandPlan, receipt: SaveReceipt): void {
+    notePlan(this.#known, plan, receipt);
+  }
+
+  async #boundOf(
+    cause: PendingCommand["options"]["cause"],
+  ): Promise<number | Date | undefined> {
+    if (cause === undefined || cause instanceof Date) return cause;
+    if (cause.identity !== this.#store.identity) return undefined;
+    return await this.#memory.holds(cause) ? messageSequenceOf(cause.sequence) : undefined;
+  }
+}
+
+/** Takes note of what was saved, and where, for commands of the actor to come. */
+export function notePlan(known: KnownCommands, plan: CommandPlan, receipt: SaveReceipt): void {
+  const saved = plan.commands.filter(({ outcome }) =>
+    "result" in outcome && outcome.result.events.length > 0
+  );
+  const parts = saved.map(({ outcome }) => ({
+    events: "result" in outcome ? outcome.result.events.length : 0,
+  }));
+  const places = new Map<string, CommandPlace>();
+  for (const [at, position] of positionsIn(receipt, parts).entries()) {
+    const { job: { options: { commandId } }, outcome } = saved[at]!;
+    // Over several messages: where the first ones are, a search finds out.
+    if (indexOf(position) + 1 < parts[at]!.events) return known.forget();
+    if (commandId === undefined || !("result" in outcome)) continue;
+    const messages = [messageSequenceOf(position)];
+    places.set(commandId, { messages, version: outcome.result.version });
+  }
+  const sequence = messageSequenceOf(receipt.sequence);
+  known.add(places, { version: plan.end.version, sequence });
+}

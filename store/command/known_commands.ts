@@ -1,0 +1,96 @@
+import type { ActorEnd, CommandLog, CommandPlace } from "../command_log.ts";
+
+/** Commands of an actor that are remembered at most. */
+const KEPT = 1000;
+
+/**
+ * The commands of one actor that are known to be handled, and where the actor ended when that was
+ * known. A save that names that end is refused if anything was stored since; so nothing has to be
+ * read again between two saves.
+ */
+export class KnownCommands {
+  readonly #log: CommandLog;
+  readonly #actorId: string;
+  #found = new Map<string, CommandPlace>();
+  #since = Infinity;
+  /** Whether it was looked for commands of which nothing says how old they are. */
+  #isDeep = false;
+  #end: ActorEnd | undefined;
+
+  /** Nothing is known to begin with. */
+  constructor(log: CommandLog, actorId: string) {
+    this.#log = log;
+    this.#actorId = actorId;
+  }
+
+  /** Where the actor ended when it was looked at last. */
+  get end(): ActorEnd {
+    return this.#end ?? { version: 0, sequence: 0 };
+  }
+
+  /** All commands are known that have a message behind this stream sequence. */
+  get since(): number {
+    return this.#since;
+  }
+
+  /** Where the outcome of a command is; `undefined` if it is not known to be handled. */
+  get(commandId: string): CommandPlace | undefined {
+    return this.#found.get(commandId);
+  }
+
+  /** Makes sure that all commands behind `after` are known. */
+  async reach(after: number | Date | undefined): Promise<void> {
+    if (typeof after === "number" && this.#since <= after) return;
+    if (after === undefined && this.#isDeep) return;
+    const { found, since, end } = await this.#log.search(this.#actorId, after);
+    if (after === undefined) this.#isDeep = true;
+    if (since >= this.#since) return; // All behind it is known.
+    // What became known here meanwhile is newer.
+    this.#found = new Map([...found, ...this.#found]);
+    this.#since = since;
+    if (this.#end === undefined || end.sequence > this.#end.sequence) this.#end = end;
+    this.#trim();
+  }
+
+  /** Learns what was stored since; true if that was anything. */
+  async refresh(): Promise<boolean> {
+    const before = this.end.sequence;
+    const { found, end } = await this.#log.search(this.#actorId, before);
+    for (const [id, place] of found) this.#add(id, place);
+    this.#end = end;
+    this.#since = Math.min(this.#since, before);
+    this.#trim();
+    return end.sequence !== before;
+  }
+
+  /** Nothing is known any more. */
+  forget(): void {
+    this.#found.clear();
+    this.#since = Infinity;
+    this.#isDeep = false;
+    this.#end = undefined;
+  }
+
+  /** Commands were handled here, the last of them at `end`. */
+  add(commands: ReadonlyMap<string, CommandPlace>, end: ActorEnd): void {
+    for (const [id, place] of commands) this.#add(id, place);
+    this.#end = end;
+    this.#trim();
+  }
+
+  #add(id: string, place: CommandPlace): void {
+    const before = this.#found.get(id)?.messages ?? [];
+    const messages = [...new Set([...before, ...place.messages])];
+    this.#found.delete(id);
+    this.#found.set(id, { ...place, messages });
+  }
+
+  /** Drops the oldest ones if there are too many: what is not behind them is not known then. */
+  #trim(): void {
+    for (const [id, { messages }] of this.#found) {
+      if (this.#found.size <= KEPT) return;
+      this.#found.delete(id);
+      this.#since = Math.max(this.#since, messages.at(-1)!);
+    }
+  }
+}

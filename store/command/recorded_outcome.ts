@@ -1,0 +1,41 @@
+import type { CommandFailure } from "../errors.ts";
+
+/** The outcome of a command without events, as its receipt keeps it. A format that stays. */
+export type Outcome =
+  /** `decide` threw. */
+  | { readonly kind: "refused"; readonly failure: CommandFailure }
+  /** It changed nothing. */
+  | { readonly kind: "unchanged" };
+
+/** How a receipt keeps an error that `decide` threw: its name, message and code, as text. */
+export function failureOf(error: unknown): CommandFailure {
+  const { name, message, code } = factsOf(error);
+  return {
+    name: typeof name === "string" ? name : "Error",
+    message: typeof message === "string" ? message : textOf(error),
+    ...(typeof code === "string" && { code }),
+  };
+}
+
+/** The outcome in a receipt; anything unknown counts as unchanged. */
+export function readOutcome(value: unknown): Outcome {
+  const { kind, failure } = (value ?? {}) as { kind?: unknown; failure?: unknown };
+  return kind === "refused" ? { kind, failure: failureOf(failure) } : { kind: "unchanged" };
+}
+
+function factsOf(error: unknown): { name?: unknown; message?: unknown; code?: unknown } {
+  try {
+    const { name, message, code } = error as Record<string, unknown>;
+    return { name, message, code };
+  } catch {
+    return {};
+  }
+}
+
+function textOf(error: unknown): string {
+  try {
+    return String(error);
+  } catch {
+    return "an error without text";
+  }
+}

@@ -1,0 +1,51 @@
+import {
+  type ActorEnd,
+  type CommandPlace,
+  type CommandSearch,
+  SEARCHED_EVENTS,
+} from "../command_log.ts";
+import { messageSequenceOf } from "../format/position.ts";
+import type { MemoryLog } from "./log.ts";
+
+/** Looks for commands as a store on JetStream does; see `CommandLog.search()`. */
+export function searchLog(log: MemoryLog, actorId: string, after?: number | Date): CommandSearch {
+  const end = log.endOf(actorId);
+  const entries = entriesOf(log, actorId);
+  const since = typeof after === "number" ? after : startOf(entries, end, after);
+  const found = new Map<string, CommandPlace>();
+  for (const { command, sequence, version } of entries) {
+    const message = messageSequenceOf(sequence);
+    if (command === undefined || message <= since) continue;
+    const before = found.get(command)?.messages.filter((it) => it !== message) ?? [];
+    found.delete(command);
+    found.set(command, { messages: [...before, message], version });
+  }
+  return { end, found, since };
+}
+
+/** The stream sequence behind which a search begins. */
+function startOf(entries: readonly Entry[], end: ActorEnd, after: Date | undefined): number {
+  const first = after === undefined
+    ? entries.find(({ version }) => version > end.version - SEARCHED_EVENTS)
+    : entries.find(({ time }) => time >= after.getTime());
+  if (after === undefined && end.version <= SEARCHED_EVENTS) return 0;
+  return first === undefined ? end.sequence : messageSequenceOf(first.sequence) - 1;
+}
+
+/** An event or a receipt, by what matters here. */
+interface Entry {
+  readonly sequence: number;
+  readonly time: number;
+  readonly version: number;
+  readonly command: string | undefined;
+}
+
+function entriesOf(log: MemoryLog, actorId: string): Entry[] {
+  const receipts = log.receiptsOf(actorId).map(({ commandId, ...rest }) => ({
+    ...rest,
+    command: commandId,
+  }));
+  return [...log.historyOf(actorId), ...receipts].sort((one, other) =>
+    one.sequence - other.sequence
+  );
+}

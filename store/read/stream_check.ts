@@ -1,6 +1,6 @@
+import { isOf } from "./message_facts.ts";
 import { jsonIn } from "../base/json.ts";
 import { StreamRegressedError } from "../errors.ts";
-import { OP } from "../format/headers.ts";
 import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
@@ -137,7 +137,7 @@ export class StreamCheck {
         // An answer that falls short may be of a leader that was elected or deposed just now.
         // An older one that is missing left a hole, which readers report; the last one is no hole.
         const moved = landmarks.findIndex(({ op }, at) =>
-          found[at] === undefined ? at === landmarks.length - 1 : found[at].header(OP) !== op
+          found[at] === undefined ? at === landmarks.length - 1 : !isOf(found[at], op)
         );
         const problem = this.#problemOf(genesis, last, landmarks[moved], found[moved]);
         if (problem === undefined) break;

@@ -35,6 +35,7 @@ export class Damaged implements AsyncDisposable {
   readonly namespace: string;
   readonly layout: Layout;
   store: JetStreamEventStore;
+  #deleted = 0;
   readonly #stack = new AsyncDisposableStack();
   readonly #options: JetStreamEventStoreOptions;
 
@@ -134,7 +135,8 @@ export class Damaged implements AsyncDisposable {
     await harm(stream);
     await api(connection, `STREAM.UPDATE.${stream}`, config);
     if (!reopen) return;
-    this.store = await JetStreamEventStore.open(connection, this.#options);
+    const options = { ...this.#options, acceptedLosses: this.#deleted };
+    this.store = await JetStreamEventStore.open(connection, options);
     this.#stack.use(this.store);
   }
 
@@ -144,6 +146,7 @@ export class Damaged implements AsyncDisposable {
       for (const seq of sequences) {
         await api(this.connection, `STREAM.MSG.DELETE.${stream}`, { seq });
       }
+      this.#deleted += sequences.length;
     }, options);
   }
 

@@ -168,7 +168,7 @@ function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
   const schema = schemaOf(encoding.upcasters, eventType);
   // In the order of the body: JSON writes the properties as they come.
   const body = encodeEvent({ ...facts, data, ...rest }, encoding);
-  return { ...facts, ...rest, schema, body };
+  return { ...facts, ...rest, schema, isJson: encoding.codec === undefined, body };
 }
 
 function checkToken(name: string, value: unknown): void {

@@ -37,6 +37,8 @@ export class Batch {
   readonly guarded = new Set<string>();
   /** Where each actor's history will end. */
   readonly #heads = new Map<string, Head>();
+  /** The ids of each actor's events in it: one that comes again is refused once these are stored. */
+  readonly #ids = new Map<string, Set<string>>();
   #runs = 0;
   #bytes = 0;
 
@@ -49,6 +51,7 @@ export class Batch {
     const depends = actors.some((actorId) => this.guarded.has(actorId)) ||
       guards.some((actorId) => this.#heads.has(actorId));
     if (depends) return "later";
+    if (save.events.some(({ actorId, id }) => this.#ids.get(actorId)?.has(id))) return "later";
     const heads = new Map<string, Head>();
     for (const actorId of [...actors, ...guards]) {
       const head = this.#heads.get(actorId) ?? this.expectedHeads.get(actorId) ?? headOf(actorId);
@@ -68,8 +71,11 @@ export class Batch {
       if (!this.expectedHeads.has(actorId)) this.expectedHeads.set(actorId, head);
     }
     for (const actorId of guards) this.guarded.add(actorId);
-    for (const { actorId, version } of save.events) {
+    for (const { actorId, version, id } of save.events) {
       this.#heads.set(actorId, { version, sequence: heads.get(actorId)!.sequence });
+      const ids = this.#ids.get(actorId);
+      if (ids === undefined) this.#ids.set(actorId, new Set([id]));
+      else ids.add(id);
     }
     return "in";
   }

@@ -1,5 +1,6 @@
 import { unlessAborted } from "../base/abort.ts";
 import { unavailable } from "../check/refusals.ts";
+import { idsOf } from "../check/repeats.ts";
 import { AetherError, SaveOutcomeUnknownError } from "../errors.ts";
 import {
   asStreamSequence,
@@ -230,7 +231,8 @@ export function raiseHeads(
   if (runs.length === 0) return positionOf(first);
   for (const [at, run] of runs.entries()) {
     sequence = asStreamSequence(first + at);
-    heads.raise(run.actorId, { version: versionBehind(run), sequence }, now);
+    const ids = idsOf(run.events);
+    heads.raise(run.actorId, { version: versionBehind(run), sequence, ids }, now);
   }
   return positionOf(sequence, Math.max(0, runs.at(-1)!.events.length - 1));
 }

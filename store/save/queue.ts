@@ -121,6 +121,7 @@ export class SaveQueue {
     let { version } = entry.checked.at(-1)!;
     let count = entry.checked.length;
     let bytes = sizeOf(entry.checked);
+    const ids = new Set(entry.checked.map(({ id }) => id));
     for (const next of behind) {
       if (next === undefined || !canGroup(next)) break;
       const expected = next.plan.expect.get(actorId) ?? version;
@@ -128,6 +129,9 @@ export class SaveQueue {
       bytes += sizeOf(next.checked);
       if (expected !== version || next.checked[0]!.version <= version) break;
       if (count > MAX_RUN || bytes > MAX_BODIES) break;
+      // An id that comes again is refused once the first event is stored.
+      if (next.checked.some(({ id }) => ids.has(id))) break;
+      for (const { id } of next.checked) ids.add(id);
       version = next.checked.at(-1)!.version;
       entries.push(next);
     }

@@ -7,7 +7,7 @@ import {
   type ExecuteResult,
   PendingCommand,
 } from "./pending_command.ts";
-import { policyOf } from "./rehydrate.ts";
+import { checkSnapshots } from "./rehydrate.ts";
 import { StateCache } from "./state_cache.ts";
 import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
@@ -91,7 +91,7 @@ export async function execute<State, Command, E extends Event = Event>(
       `Cannot execute the command: timeout is ${timeout}, not from 1 to ${2 ** 31 - 1}`,
     );
   }
-  if (snapshots !== undefined) policyOf(snapshots);
+  if (snapshots !== undefined) checkSnapshots(decider, snapshots);
   const rules = decider as unknown as AnyDecider;
   const job = new PendingCommand(actorId, rules, command, options, timeout);
   enqueue(queuesOf(store), store, job);

@@ -23,7 +23,7 @@ export interface JetStreamSnapshotStoreOptions {
   /** Copies of the stream, counted when it is made. Use 3 in production. @default {1} */
   readonly replicas?: number;
   /**
-   * How many snapshots the stream keeps of an actor in one schema, from 1 to 64, fixed when it is
+   * How many snapshots the stream keeps of an actor by one name and schema, from 1 to 64, fixed when it is
    * made. The store reads the ones before the last only if the last cannot be read. @default {2}
    */
   readonly keep?: number;
@@ -52,12 +52,12 @@ const REQUIRED = {
 
 /**
  * A {@linkcode SnapshotStore} on one JetStream stream, beside that of the events. The server
- * decides every save by compare-and-set on the subject of the actor and schema, so that an
+ * decides every save by compare-and-set on the subject of the actor, name and schema, so that an
  * older snapshot never replaces a newer one, whichever process writes; a read is one request.
  *
- * Snapshots of other schemas have other subjects: while old and new code run side by side, each
- * has its own. Snapshots of a schema that no code reads any more stay until an operator purges
- * them: `nats stream purge AETHER-SNAPSHOT_shop --subject "aether-snapshot.shop.1.*"`.
+ * Snapshots of other names and schemas have other subjects: while old and new code run side by
+ * side, each has its own. Snapshots that no code reads any more stay until an operator purges
+ * them: `nats stream purge AETHER-SNAPSHOT_shop --subject "aether-snapshot.shop.order.1.*"`.
  *
  * @example Keep a state, and find it again
  * ```ts ignore
@@ -68,12 +68,14 @@ const REQUIRED = {
  * await using store = await JetStreamSnapshotStore.open(connection, { namespace: "shop" });
  * await store.saveSnapshot({
  *   actorId: "order-123",
+ *   name: "order",
  *   version: 100,
  *   schemaVersion: 1,
  *   state: { total: 99.99 },
  *   timestamp: new Date(),
  * });
- * const snapshot = await store.getLatestSnapshot("order-123", { schemaVersion: 1 });
+ * const query = { name: "order", schemaVersion: 1 };
+ * const snapshot = await store.getLatestSnapshot("order-123", query);
  * ```
  */
 export class JetStreamSnapshotStore implements SnapshotStore {
@@ -153,13 +155,13 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
     const maxBytes = Math.min(max_payload, this.#maxMessage);
     const body = encodeSnapshot(snapshot, { maxBytes, codec: this.#codec });
-    const { actorId, version, schemaVersion } = snapshot;
-    const subject = this.#layout.snapshot(actorId, schemaVersion);
+    const { actorId, name, version, schemaVersion } = snapshot;
+    const subject = this.#layout.snapshot(actorId, name, schemaVersion);
     const deadline = performance.now() + this.#timeout;
     return await this.#lanes.run(
       [subject],
       async () => {
-        const save = { subject, actorId, version, schemaVersion, body: await body };
+        const save = { subject, actorId, name, version, schemaVersion, body: await body };
         return await this.#log.save(save, deadline);
       },
     );
@@ -173,13 +175,13 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     checkQuery(actorId, query);
     const what = `read the snapshot of "${actorId}"`;
     this.#checkOpen(what);
-    const { schemaVersion } = query;
-    const subject = this.#layout.snapshot(actorId, schemaVersion);
+    const { name, schemaVersion } = query;
+    const subject = this.#layout.snapshot(actorId, name, schemaVersion);
     const { snapshot } = await attempt(
       this.#requests,
       this.#timeout,
       what,
-      () => this.#log.read({ subject, actorId, schemaVersion }),
+      () => this.#log.read({ subject, actorId, name, schemaVersion }),
     );
     return snapshot as Snapshot<State> | undefined;
   }

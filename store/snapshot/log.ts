@@ -14,11 +14,12 @@ import { type Head, HeadCache } from "../read/heads.ts";
 import { decodeSnapshot } from "./body.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** The place of an actor's snapshots in one schema. */
+/** The place of an actor's snapshots of one name and schema. */
 export interface SnapshotPlace {
-  /** The exact subject of the actor and the schema. */
+  /** The exact subject of the actor, the name and the schema. */
   readonly subject: string;
   readonly actorId: string;
+  readonly name: string;
   readonly schemaVersion: number;
 }
 

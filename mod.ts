@@ -162,6 +162,7 @@ export {
   type SnapshotStore,
   type StoreLatency,
   type StoreMetrics,
+  StoreRefusedError,
   StoreUnavailableError,
   StreamConfigError,
   StreamRegressedError,

@@ -54,6 +54,7 @@ export {
   PoisonEventError,
   SaveOutcomeUnknownError,
   type SettledOutcome,
+  StoreRefusedError,
   StoreUnavailableError,
   StreamConfigError,
   StreamRegressedError,

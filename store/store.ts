@@ -59,6 +59,7 @@ export interface EventStore extends AsyncDisposable {
    * @throws {EventTooLargeError} The event is larger than the store takes.
    * @throws {SaveOutcomeUnknownError} The server did not answer before the deadline.
    * @throws {StoreUnavailableError} The store could not be reached; nothing was saved.
+   * @throws {StoreRefusedError} The server refuses, and would again; nothing was saved.
    */
   saveEvent(event: Event): Promise<SaveReceipt>;
 

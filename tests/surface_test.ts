@@ -96,6 +96,7 @@ const STORE = [
   "SnapshotStore",
   "StoreLatency",
   "StoreMetrics",
+  "StoreRefusedError",
   "StoreUnavailableError",
   "StreamConfigError",
   "StreamRegressedError",

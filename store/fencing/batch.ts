@@ -39,8 +39,15 @@ export class Batch {
   readonly #heads = new Map<string, Head>();
   /** The ids of each actor's events in it: one that comes again is refused once these are stored. */
   readonly #ids = new Map<string, Set<string>>();
+  /** Messages that the server takes in one batch. */
+  readonly #most: number;
   #runs = 0;
   #bytes = 0;
+
+  /** Begins empty; takes up to `most` messages, unless it is a single save. */
+  constructor(most: number = MAX_BATCH) {
+    this.#most = most;
+  }
 
   /** Adds `entry` if it can go along; `headOf` tells what is known of an actor. */
   add(entry: PendingSave, headOf: (actorId: string) => Head | undefined): Fit {
@@ -82,7 +89,7 @@ export class Batch {
 
   /** Whether no save more can be added. */
   get isFull(): boolean {
-    return this.#runs >= MAX_BATCH || this.#bytes >= GROUP_BYTES ||
+    return this.#runs >= this.#most || this.#bytes >= GROUP_BYTES ||
       this.entries[0]?.isAlone === true;
   }
 
@@ -97,7 +104,7 @@ export class Batch {
       this.#heads.size + actors,
       this.claims.size + claims + this.guarded.size + more,
     );
-    return messages <= MAX_BATCH && this.#bytes + entry.bytes <= GROUP_BYTES;
+    return messages <= this.#most && this.#bytes + entry.bytes <= GROUP_BYTES;
   }
 }
 

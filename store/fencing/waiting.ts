@@ -1,9 +1,9 @@
-import { unavailable } from "../check/refusals.ts";
 import { AetherError } from "../errors.ts";
 import { Batch } from "./batch.ts";
 import type { FencedParts } from "./parts.ts";
 import type { PendingSave } from "./pending_save.ts";
 import { backoff } from "../nats/backoff.ts";
+import { notSaved } from "../nats/failure.ts";
 import { isPassing } from "../nats/stream_api.ts";
 import { NO_HEAD } from "../read/message_facts.ts";
 import type { Head } from "../read/heads.ts";
@@ -110,7 +110,7 @@ export class WaitingSaves extends SaveLine {
 
   /** What can go out now; the saves of one actor stay in order. */
   gather(): Batch {
-    const group = new Batch();
+    const group = new Batch(this.#parts.publisher.limits.messages);
     const blocked = new Set<string>();
     let looked = 0;
     for (const entry of this) {
@@ -187,7 +187,7 @@ export class WaitingSaves extends SaveLine {
       } catch (error) {
         entry.cause = error;
         if (isPassing(error) && await retry(api.requests)) continue;
-        const told = error instanceof AetherError ? error : unavailable(entry.checked[0]!, error);
+        const told = error instanceof AetherError ? error : notSaved(entry.checked[0]!, error);
         this.end(entry, () => entry.reject(told));
       }
     }

@@ -1,7 +1,7 @@
 import { jsonIn } from "../base/json.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { prepareReadAll } from "../check/query.ts";
-import { StoreUnavailableError, StreamRegressedError } from "../errors.ts";
+import { StreamRegressedError } from "../errors.ts";
 import { ID, OP } from "../format/headers.ts";
 import {
   asStreamSequence,
@@ -11,6 +11,7 @@ import {
   streamSequenceOf,
 } from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
+import { failed } from "../nats/failure.ts";
 import { LiveConsumer } from "../nats/live_consumer.ts";
 import { RequestError } from "../nats/request_error.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
@@ -278,6 +279,5 @@ function identityIn({ data }: StoredMessage): unknown {
 
 function told(error: unknown): unknown {
   if (!(error instanceof ApiError || error instanceof RequestError)) return error;
-  const message = `Cannot go on with the subscription: ${error.message}`;
-  return new StoreUnavailableError(message, { cause: error });
+  return failed("go on with the subscription", error);
 }

@@ -1,7 +1,7 @@
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
 import { unavailable } from "../check/refusals.ts";
-import { SaveOutcomeUnknownError, StoreUnavailableError, VersionConflictError } from "../errors.ts";
+import { SaveOutcomeUnknownError } from "../errors.ts";
 import type { StoredNotifier } from "../event_stored.ts";
 import { type CheckedEvent, haveBodies, type PreparedEvent, withBodies } from "../format/encode.ts";
 import { MAX_BODIES } from "../format/layout.ts";
@@ -173,8 +173,8 @@ export class SaveQueue {
         resolve(await this.#told({ sequence, duplicate: false }, plan, events));
       }
     }, async (error) => {
-      const absent = error instanceof VersionConflictError ||
-        error instanceof StoreUnavailableError;
+      // What is certainly not stored, and may be for a reason of one of them.
+      const absent = !(error instanceof SaveOutcomeUnknownError);
       if (absent) return await this.#oneByOne(members);
       for (const { events, reject } of members) reject(errorFor(events, error));
     });

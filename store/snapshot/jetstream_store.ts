@@ -1,10 +1,10 @@
 import type { StreamConfig } from "@nats-io/jetstream";
 import { KeyedQueue } from "../base/keyed_queue.ts";
-import { MAX_BYTES } from "../check/events.ts";
+import { MAX_BYTES, roomProblem, roomProblems } from "../check/events.ts";
 import { checkRange } from "../check/query.ts";
 import type { Codec } from "../codec.ts";
 import type { Connection } from "../connection.ts";
-import { StoreUnavailableError, StreamConfigError } from "../errors.ts";
+import { InvalidSnapshotError, StoreUnavailableError, StreamConfigError } from "../errors.ts";
 import { SnapshotLayout } from "../format/layout.ts";
 import { ensureStream, opening, openRequests } from "../nats/open.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
@@ -135,7 +135,11 @@ export class JetStreamSnapshotStore implements SnapshotStore {
       const config = await opening(api, timeout, async () => {
         const found = await ensureStream(api, configOf(layout, replicas, keep ?? 2), timeout);
         const rules = { subjects: layout.subjects, required: REQUIRED, forbidden: FORBIDDEN };
-        const problems = [...problemsOf(found, rules), ...keepProblems(found, keep)];
+        const problems = [
+          ...problemsOf(found, rules),
+          ...keepProblems(found, keep),
+          ...roomProblems(requests.maxPayload, found),
+        ];
         if (problems.length > 0) throw new StreamConfigError(layout.stream, problems);
         return found;
       });
@@ -153,6 +157,8 @@ export class JetStreamSnapshotStore implements SnapshotStore {
   async saveSnapshot(snapshot: Snapshot): Promise<boolean> {
     this.#checkOpen("save snapshot");
     const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
+    const problem = roomProblem("max_payload of the server", max_payload);
+    if (problem !== undefined) throw new InvalidSnapshotError(problem);
     const maxBytes = Math.min(max_payload, this.#maxMessage);
     const body = encodeSnapshot(snapshot, { maxBytes, codec: this.#codec });
     const { actorId, name, version, schemaVersion } = snapshot;

@@ -2,11 +2,12 @@ import { headers } from "@nats-io/nats-core";
 import { isSameBytes } from "../base/bytes.ts";
 import { reasonOf } from "../base/reason.ts";
 import type { Codec } from "../codec.ts";
-import { StoreUnavailableError } from "../errors.ts";
+import { type StoreRefusedError, StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
 import type { StreamSequence } from "../format/position.ts";
 import { NO_HEAD } from "../read/message_facts.ts";
 import { backoff } from "../nats/backoff.ts";
+import { adviceAbout, failed } from "../nats/failure.ts";
 import { type Outgoing, Publisher } from "../nats/publisher.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { isPassing, type StreamApi, type StreamNames } from "../nats/stream_api.ts";
@@ -149,11 +150,13 @@ function snapshotUnavailable(
   { actorId, version }: SnapshotSave,
   isDoubtful: boolean,
   cause: unknown,
-): StoreUnavailableError {
+): StoreRefusedError | StoreUnavailableError {
   const reason = reasonOf(cause, "its turn did not come in time");
   const outcome = isDoubtful ? "it may be kept all the same" : "it was not kept";
+  const what = `save snapshot at version ${version} of "${actorId}"`;
+  if (adviceAbout(cause) !== undefined) return failed(what, cause, outcome);
   return new StoreUnavailableError(
-    `Cannot save snapshot at version ${version} of "${actorId}": ${reason}; ${outcome}`,
+    `Cannot ${what}: ${reason}; ${outcome}`,
     { cause },
   );
 }

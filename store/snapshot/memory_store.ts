@@ -1,5 +1,6 @@
 import { KeyedQueue } from "../base/keyed_queue.ts";
-import { MAX_BYTES } from "../check/events.ts";
+import { LEAST_MESSAGE, MAX_BYTES } from "../check/events.ts";
+import { checkRange } from "../check/query.ts";
 import type { Codec } from "../codec.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { checkQuery, decodeSnapshot, encodeSnapshot, type SnapshotEncoding } from "./body.ts";
@@ -48,6 +49,7 @@ export class InMemorySnapshotStore implements SnapshotStore {
 
   /** Begins empty. */
   constructor({ maxBytes = MAX_BYTES, codec }: InMemorySnapshotStoreOptions = {}) {
+    checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER);
     this.#encoding = { maxBytes, codec };
   }
 

@@ -177,7 +177,7 @@ natsTest("Four permissions suffice for a store, and for no other namespace's", a
   const error = await assertRejects(() =>
     JetStreamSnapshotStore.open(connection, { namespace: "billing", timeout: 1_000 })
   );
-  assert(isAetherError(error, "StoreUnavailableError"), String(error));
+  assert(isAetherError(error, "StoreRefusedError"), String(error));
 }, { server: { config: `authorization { users: [ { user: root, password: p }, ${USER} ] }` } });
 
 natsTest("open() refuses options out of their range, and a closed connection", async (scene) => {

@@ -168,6 +168,7 @@ export {
   type SnapshotStore,
   type StoreLatency,
   type StoreMetrics,
+  StoreRefusedError,
   StoreUnavailableError,
   StreamConfigError,
   StreamRegressedError,

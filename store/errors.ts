@@ -141,7 +141,10 @@ export class SaveOutcomeUnknownError extends AetherError {
   }
 }
 
-/** Thrown when the store could not be reached or refused; this call saved nothing. */
+/**
+ * Thrown when the store could not be reached or was busy; this call saved nothing. The same call
+ * may succeed later.
+ */
 export class StoreUnavailableError extends AetherError {
   /** Takes the whole message: what could not be done, and why. */
   constructor(message: string, options?: ErrorOptions) {
@@ -150,8 +153,31 @@ export class StoreUnavailableError extends AetherError {
 }
 
 /**
- * Thrown when a stream would lose events, or is not one of this library's: it is not opened. Also
- * thrown by a subscription that a limit of the stream forbids. No retry helps.
+ * Thrown when the server refuses what was asked, and would refuse it again: a limit is reached or a
+ * permission is missing. Nothing was saved. Somebody has to change a setting: see `advice`.
+ */
+export class StoreRefusedError extends AetherError {
+  /** What can be done. */
+  readonly advice: string;
+  /** The `err_code` of JetStream's answer; `undefined` if it was no answer of JetStream's. */
+  readonly serverCode: number | undefined;
+
+  /** Takes the whole message, the part of it that says what can be done, and the server's code. */
+  constructor(
+    message: string,
+    advice: string,
+    serverCode: number | undefined,
+    options?: ErrorOptions,
+  ) {
+    super("StoreRefusedError", message, options);
+    this.advice = advice;
+    this.serverCode = serverCode;
+  }
+}
+
+/**
+ * Thrown when a stream would lose events, or is not one of this library's: it is not opened. No
+ * retry helps.
  */
 export class StreamConfigError extends AetherError {
   /** The JetStream stream. */
@@ -560,6 +586,8 @@ export interface AetherErrors {
   SaveOutcomeUnknownError: SaveOutcomeUnknownError;
   /** See {@linkcode StoreUnavailableError}. */
   StoreUnavailableError: StoreUnavailableError;
+  /** See {@linkcode StoreRefusedError}. */
+  StoreRefusedError: StoreRefusedError;
   /** See {@linkcode StreamConfigError}. */
   StreamConfigError: StreamConfigError;
   /** See {@linkcode StreamRegressedError}. */

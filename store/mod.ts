@@ -61,6 +61,7 @@ export {
   PoisonEventError,
   SaveOutcomeUnknownError,
   type SettledOutcome,
+  StoreRefusedError,
   StoreUnavailableError,
   StreamConfigError,
   StreamRegressedError,

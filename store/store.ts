@@ -30,7 +30,9 @@ export interface EventsWithErrors<E extends Event = Event> {
  *    `VersionConflictError`.
  * 2. When any number of writers, in any number of processes, save one version of one actor,
  *    exactly one wins.
- * 3. Saving stored events again (same versions, same ids) resolves with `duplicate: true`.
+ * 3. Saving stored events again resolves with `duplicate: true`: same versions, ids, types and data.
+ *    Timestamps and metadata are not compared, as a caller that tries again makes them again; with a
+ *    codec neither is the data, as it may encode the same data in other bytes.
  * 4. The store settles a lost acknowledgement by reading back; a save is stored once or not at all.
  * 5. `saveEvents` stores all of its events or none, over several actors too.
  * 6. A read sees the events that this store has saved, complete and in order, or fails.
@@ -50,11 +52,14 @@ export interface EventStore extends AsyncDisposable {
   /**
    * Saves one event at its version.
    *
-   * @throws {VersionConflictError} The actor has this version or a newer one already.
-   * @throws {InvalidEventError} The event cannot be stored as it is.
+   * @throws {VersionConflictError} The actor has this version or a newer one already, also if the
+   * event there has the same id and other content.
+   * @throws {InvalidEventError} The event cannot be stored as it is, or its id is that of one of the
+   * last events of the actor at another version.
    * @throws {EventTooLargeError} The event is larger than the store takes.
    * @throws {SaveOutcomeUnknownError} The server did not answer before the deadline.
    * @throws {StoreUnavailableError} The store could not be reached; nothing was saved.
+   * @throws {StoreRefusedError} The server refuses, and would again; nothing was saved.
    */
   saveEvent(event: Event): Promise<SaveReceipt>;
 

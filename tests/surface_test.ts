@@ -101,6 +101,7 @@ const STORE = [
   "SnapshotStore",
   "StoreLatency",
   "StoreMetrics",
+  "StoreRefusedError",
   "StoreUnavailableError",
   "StreamConfigError",
   "StreamRegressedError",

@@ -6,6 +6,7 @@ import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { isPassing } from "../../store/nats/stream_api.ts";
+import { isOutOfReach } from "../../store/nats/failure.ts";
 
 /** Attempts that may have been stored: when each was sent, by its nonce. */
 export type UnknownClaims = Map<string, Instant>;
@@ -69,7 +70,7 @@ export async function sweepLease(
     await bucket.remove(LEADER_KEY, entry.revision, attempt);
   } catch (error) {
     // It expires by itself.
-    if (!isAetherError(error, "StoreUnavailableError")) throw error;
+    if (!isOutOfReach(error)) throw error;
   }
 }
 

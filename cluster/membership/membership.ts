@@ -8,10 +8,11 @@ import { decodeView, encodeStep } from "./view_json.ts";
 import type { ViewStore } from "./view_store.ts";
 import { coordinatorSubject } from "../subjects.ts";
 import type { Connection } from "../../store/connection.ts";
-import { isAetherError, NodeReplacedError, StoreUnavailableError } from "../../store/errors.ts";
+import { NodeReplacedError, StoreUnavailableError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
+import { isOutOfReach } from "../../store/nats/failure.ts";
 
 /** What a membership works with. */
 export interface MembershipParts {
@@ -107,7 +108,7 @@ export class Membership {
       try {
         return await this.join();
       } catch (error) {
-        if (!isAetherError(error, "StoreUnavailableError")) throw error;
+        if (!isOutOfReach(error)) throw error;
       }
     } while (await retry(requests));
   }

@@ -37,12 +37,17 @@ export class Batch {
   readonly guarded = new Set<string>();
   /** Where each actor's history will end. */
   readonly #heads = new Map<string, Head>();
+  /** The ids of each actor's events in it: one that comes again is refused once these are stored. */
+  readonly #ids = new Map<string, Set<string>>();
+  /** Messages that the server takes in one batch. */
+  readonly #most: number;
   readonly #mostGuards: number;
   #runs = 0;
   #bytes = 0;
 
-  /** Takes `mostGuards` guards at most, unless its first save needs more. */
-  constructor(mostGuards: number = Infinity) {
+  /** Takes up to `most` messages and `mostGuards` guards, unless its first save needs more. */
+  constructor(most: number = MAX_BATCH, mostGuards: number = Infinity) {
+    this.#most = most;
     this.#mostGuards = mostGuards;
   }
 
@@ -59,6 +64,7 @@ export class Batch {
     const depends = actors.some((actorId) => this.guarded.has(actorId)) ||
       guards.some((actorId) => this.#heads.has(actorId));
     if (depends) return "later";
+    if (save.events.some(({ actorId, id }) => this.#ids.get(actorId)?.has(id))) return "later";
     const heads = new Map<string, Head>();
     for (const actorId of [...actors, ...guards]) {
       const head = this.#heads.get(actorId) ?? this.expectedHeads.get(actorId) ?? headOf(actorId);
@@ -80,15 +86,18 @@ export class Batch {
     for (const actorId of guards) this.guarded.add(actorId);
     const { receipt } = entry.plan;
     if (receipt !== undefined) this.#heads.set(receipt.actorId, heads.get(receipt.actorId)!);
-    for (const { actorId, version } of save.events) {
+    for (const { actorId, version, id } of save.events) {
       this.#heads.set(actorId, { version, sequence: heads.get(actorId)!.sequence });
+      const ids = this.#ids.get(actorId);
+      if (ids === undefined) this.#ids.set(actorId, new Set([id]));
+      else ids.add(id);
     }
     return "in";
   }
 
   /** Whether no save more can be added. */
   get isFull(): boolean {
-    return this.#runs >= MAX_BATCH || this.#bytes >= GROUP_BYTES ||
+    return this.#runs >= this.#most || this.#bytes >= GROUP_BYTES ||
       this.entries[0]?.isAlone === true;
   }
 
@@ -105,7 +114,7 @@ export class Batch {
       this.#heads.size + actors,
       guarding,
     );
-    return messages <= MAX_BATCH && this.#bytes + entry.bytes <= GROUP_BYTES;
+    return messages <= this.#most && this.#bytes + entry.bytes <= GROUP_BYTES;
   }
 }
 

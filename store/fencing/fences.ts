@@ -5,6 +5,7 @@ import { AetherError, FencedError, type FenceHolder, StoreUnavailableError } fro
 import { EXPECT } from "../format/headers.ts";
 import { backoff } from "../nats/backoff.ts";
 import { readLastProved } from "../nats/direct_get.ts";
+import { adviceAbout, failed } from "../nats/failure.ts";
 import type { Publisher } from "../nats/publisher.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
@@ -215,6 +216,7 @@ export class Fences {
     }
     if (signal?.aborted) cause = signal.reason;
     const reason = reasonOf(cause, "others kept the fence busy");
+    if (adviceAbout(cause) !== undefined) throw failed(what, cause);
     throw new StoreUnavailableError(
       `Cannot ${what}: ${reason}; it may have happened all the same, try again`,
       { cause },

@@ -1,3 +1,4 @@
+import { batchTooLarge } from "../check/events.ts";
 import { AetherError } from "../errors.ts";
 import { type Attempt, Attempts } from "./attempts.ts";
 import { type Batch, guardsOfBatch } from "./batch.ts";
@@ -7,7 +8,7 @@ import { explainRejection } from "./rejection.ts";
 import { WaitingSaves } from "./waiting.ts";
 import { backoff } from "../nats/backoff.ts";
 import type { Outgoing } from "../nats/publisher.ts";
-import { isPassing } from "../nats/stream_api.ts";
+import { ApiError, isPassing, ServerCode } from "../nats/stream_api.ts";
 import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
 import { divide, type Member, membersOf, type Place, type Run } from "../format/runs.ts";
 import { notePositions } from "../format/save_options.ts";
@@ -223,12 +224,21 @@ export class GroupCommit {
     }
   }
 
-  /** Nothing can be stored together: each for itself, so that each hears of its own trouble. */
+  /**
+   * Nothing can be stored together: each for itself, so that each hears of its own trouble. What
+   * was only too much for one batch is gathered again, as much as the server takes.
+   */
   #part(group: Batch, live: readonly PendingSave[], cause: unknown): void {
+    const isTooLarge = cause instanceof ApiError && cause.code === ServerCode.BATCH_TOO_LARGE;
+    if (isTooLarge && live.length > 1) return this.#leave(group);
+    if (isTooLarge && live[0]!.save!.events.length > 0) {
+      cause = batchTooLarge(live[0]!.save!, this.#parts.publisher.limits.messages, cause);
+    }
     for (const entry of live) {
       if (live.length > 1) entry.isAlone = true;
-      else if (!(cause instanceof AetherError)) this.#giveUp(live, cause);
-      else this.#waiting.end(entry, () => entry.reject(cause));
+      else if (!(cause instanceof AetherError || cause instanceof RangeError)) {
+        this.#giveUp(live, cause);
+      } else this.#waiting.end(entry, () => entry.reject(cause));
     }
     this.#leave(group);
   }

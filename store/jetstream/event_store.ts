@@ -114,6 +114,7 @@ export class JetStreamEventStore implements EventStore {
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
     const parts = partsOf(api, opened, options, this.#notifier);
+    if (limit > 0) parts.publisher.limits.bytes = limit;
     const { heads, headReader, check, ends, events, queue, requestTimeout, timeout } = parts;
     this.#heads = heads;
     this.#reader = headReader;
@@ -133,7 +134,7 @@ export class JetStreamEventStore implements EventStore {
     this.#log = new Log(this.#parts);
     this.#planner = new SavePlanner(connection, {
       ...{ timeout, codec, upcasters, told: !this.#notifier.silent },
-      maxMessage: limit > 0 ? limit : Infinity,
+      limits: parts.publisher.limits,
     });
     this.#path = detour === undefined ? queue : detour(parts, queue);
     keepCommandLog(this, new StreamCommandLog(parts, this.#planner, this.#path));
@@ -147,6 +148,7 @@ export class JetStreamEventStore implements EventStore {
    * @throws {StreamConfigError} The stream would lose events, has lost more than `acceptedLosses`, or
    * has other shards than asked.
    * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {StoreRefusedError} There is no JetStream, or the user may not use it.
    * @throws {RangeError} An option is out of its range.
    */
   static open(

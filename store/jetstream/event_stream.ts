@@ -1,4 +1,5 @@
 import type { StreamConfig } from "@nats-io/jetstream";
+import { roomProblems } from "../check/events.ts";
 import { StreamConfigError } from "../errors.ts";
 import { DEFAULT_SHARDS, FORMAT, HASH, type Layout } from "../format/layout.ts";
 import { ensureStream, opening } from "../nats/open.ts";
@@ -52,6 +53,7 @@ export async function openStream(api: StreamApi, wishes: StreamRequest): Promise
   return await opening(api, wishes.timeout, async () => {
     const config = await ensureStream(api, configOf(api.layout, wishes.replicas), wishes.timeout);
     const problems = problemsOf(config, { subjects, required: SAFE, forbidden: UNSAFE });
+    problems.push(...roomProblems(api.requests.maxPayload, config));
     if (problems.length > 0) throw new StreamConfigError(stream, problems);
     const genesis = await ensureGenesis(api, wishes);
     const requestTimeout = requestTimeoutOf(wishes.timeout);

@@ -8,6 +8,7 @@ import { searchLog } from "./command_search.ts";
 import {
   checkReceipt,
   checkRoom,
+  LEAST_MESSAGE,
   MAX_BYTES,
   prepareEvents,
   prepareExpected,
@@ -16,6 +17,7 @@ import {
   checkActorId,
   checkCategory,
   checkNumber,
+  checkRange,
   prepareRange,
   prepareReadAll,
 } from "../check/query.ts";
@@ -52,7 +54,7 @@ import { unreadable } from "../upcast.ts";
 
 /** Options for {@linkcode InMemoryEventStore}. */
 export interface InMemoryEventStoreOptions extends EventStoreOptions {
-  /** Bytes that one event with its headers may take, as a server's `max_payload`. @default {1048576} */
+  /** Bytes that one event with its headers may take, as a server's `max_payload`; 2,304 or more. @default {1048576} */
   readonly maxBytes?: number;
 }
 
@@ -101,9 +103,7 @@ export class InMemoryEventStore implements EventStore {
   constructor(options: InMemoryEventStoreOptions = {}) {
     const { namespace = "default", maxBytes = MAX_BYTES, codec, upcasters = {} } = options;
     new Layout(namespace);
-    if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) {
-      throw new RangeError(`Cannot open the store: maxBytes is ${maxBytes}, not 1 or more`);
-    }
+    checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER);
     this.#monitor = new StoreMonitor({ "db.system.name": "aether", "db.namespace": namespace });
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);

@@ -1,6 +1,8 @@
 import { conflictOf, endMoved, expectationFailed } from "../check/refusals.ts";
+import { comesAgain, differenceOf, idsOf, isAmong, KNOWN_IDS } from "../check/repeats.ts";
 import type { ActorEnd } from "../command_log.ts";
 import type { Commit } from "../event.ts";
+import { contentOf } from "../format/decode.ts";
 import type { PreparedEvent } from "../format/encode.ts";
 import {
   asStreamSequence,
@@ -121,6 +123,8 @@ export class MemoryLog {
     for (const { actorId } of events) latest.set(actorId, this.latest(actorId));
     const isNew = ({ actorId, version }: PreparedEvent) => version > latest.get(actorId)!;
     if (events.every(isNew)) {
+      const known = events.find((event) => isAmong(this.#lastIds(event.actorId), event.id));
+      if (known !== undefined) throw comesAgain(known);
       for (const [actorId, expected] of expect) {
         const current = this.latest(actorId);
         if (current !== expected) throw expectationFailed(actorId, expected, current, events);
@@ -134,12 +138,14 @@ export class MemoryLog {
     let sequence = 0;
     for (const event of events) {
       const stored = this.#find(event);
-      if (stored?.id !== event.id) {
+      const difference = stored && differenceFrom(stored, event);
+      if (stored === undefined || difference !== undefined) {
         // Where nothing is stored, who has moved on is to blame, not who comes first.
         const moved = events.find((it) => !isNew(it))!;
-        const isOther = isNew(event) && this.#find(moved)?.id !== moved.id;
+        const isOther = isNew(event) && differenceFrom(this.#find(moved), moved) !== undefined;
         const culprit = isOther ? moved : event;
-        throw conflictOf(culprit, latest.get(culprit.actorId)!);
+        const current = latest.get(culprit.actorId)!;
+        throw conflictOf(culprit, current, culprit === event ? difference || undefined : undefined);
       }
       sequence = Math.max(sequence, stored.sequence);
     }
@@ -199,6 +205,13 @@ export class MemoryLog {
     return this.#end;
   }
 
+  /** The ids in the actor's last message, as a stream has them at hand. */
+  #lastIds(actorId: string): string | undefined {
+    const end = this.#ends.get(actorId);
+    const history = this.#actors.get(actorId) ?? [];
+    return idsOf(history.slice(-KNOWN_IDS).filter((it) => streamSequenceOf(it.sequence) === end));
+  }
+
   #find({ actorId, version }: PreparedEvent): KeptEvent | undefined {
     const history = this.#actors.get(actorId) ?? [];
     const found = history[firstAt(history, version)];
@@ -234,4 +247,11 @@ function firstWhere<T>(events: readonly T[], holds: (event: T) => boolean): numb
 function factsOf(op: string, { events, command }: Member): Pick<KeptEvent, "commit" | "command">[] {
   const { length: count } = events;
   return events.map((_, index) => ({ commit: { op, index, count }, command }));
+}
+
+/** How a stored event differs from `event`: `""` by its id; `undefined` if it is the same one. */
+function differenceFrom(stored: KeptEvent | undefined, event: PreparedEvent): string | undefined {
+  if (stored?.id !== event.id) return "";
+  const { eventType, schema, body } = stored;
+  return differenceOf(event, { eventType, schema, text: () => contentOf(body).text });
 }

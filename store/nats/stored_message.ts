@@ -40,7 +40,8 @@ export class FetchedMessage implements StoredMessage {
   readonly subject: string;
   readonly time: string;
   readonly #headers: string;
-  readonly #data: string;
+  /** In base64 until it is asked for. */
+  #data: string | Uint8Array;
 
   /** Takes the `message` of the answer. */
   constructor(
@@ -54,7 +55,11 @@ export class FetchedMessage implements StoredMessage {
   }
 
   get data(): Uint8Array {
-    return Uint8Array.from(atob(this.#data), (char) => char.charCodeAt(0));
+    // Asked for once for each event in it.
+    if (typeof this.#data === "string") {
+      this.#data = Uint8Array.from(atob(this.#data), (char) => char.charCodeAt(0));
+    }
+    return this.#data;
   }
 
   get text(): string {

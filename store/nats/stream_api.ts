@@ -5,20 +5,10 @@ import type { Layout } from "../format/layout.ts";
 import { isPassingInClient } from "./client_error.ts";
 import { RequestError } from "./request_error.ts";
 import type { RequestMux } from "./requests.ts";
+import { isPassingCode, ServerCode } from "./server_code.ts";
 import { FetchedMessage, type StoredMessage } from "./stored_message.ts";
 
-/** Server error codes that this library acts on. */
-export const ServerCode = {
-  NO_PEERS: 10005,
-  STREAM_NOT_FOUND: 10059,
-  STREAM_NAME_IN_USE: 10058,
-  CONSUMERS_LIMIT: 10026,
-  WRONG_LAST_SEQUENCE: 10071,
-  WRONG_LAST_SEQUENCE_CONSTANT: 10164,
-  NO_MESSAGE: 10037,
-  BATCH_INCOMPLETE: 10176,
-  BATCH_TOO_MANY_OPEN: 10210,
-} as const;
+export { ServerCode };
 
 /** Thrown when the JetStream API answers with an error. */
 export class ApiError extends Error {
@@ -168,7 +158,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
 
 /** Whether another try may succeed: the server was out of reach or in trouble for a moment. */
 export function isPassing(error: unknown): boolean {
-  if (error instanceof ApiError) return error.status === 503;
+  if (error instanceof ApiError) return isPassingCode(error.code, error.status);
   if (error instanceof RequestError) {
     return error.failure !== "closed" && error.failure !== "denied";
   }

@@ -206,5 +206,5 @@ export class PartitionOwner<Tx> {
 
 function isFinal(error: unknown): boolean {
   return isAetherError(error, "CheckpointConflictError") ||
-    isAetherError(error, "StreamRegressedError");
+    isAetherError(error, "StreamRegressedError") || isAetherError(error, "StoreRefusedError");
 }

@@ -6,6 +6,8 @@ export interface Head {
   readonly version: number;
   /** The stream sequence of its last message; 0 when it has none. */
   readonly sequence: StreamSequence;
+  /** The ids of the last events of that message, as `lastIds()` gives them; if they are known. */
+  readonly ids?: string | undefined;
 }
 
 /** A message that this store was told of. */
@@ -111,7 +113,7 @@ export class HeadCache {
         this.#entries.delete(this.#entries.keys().next().value!);
       }
     } else if (head.sequence >= entry.head.sequence) {
-      entry.head = head;
+      if (head.sequence > entry.head.sequence || head.ids !== undefined) entry.head = head;
       entry.at = Math.max(entry.at, at);
     }
   }

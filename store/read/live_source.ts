@@ -1,6 +1,6 @@
 import { unlessAborted } from "../base/abort.ts";
 import { prepareReadAll } from "../check/query.ts";
-import { StoreUnavailableError, StreamConfigError, StreamRegressedError } from "../errors.ts";
+import { StreamRegressedError } from "../errors.ts";
 import { ID, OP } from "../format/headers.ts";
 import {
   asStreamSequence,
@@ -10,6 +10,7 @@ import {
   type StreamSequence,
 } from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
+import { failed } from "../nats/failure.ts";
 import { LiveConsumer } from "../nats/live_consumer.ts";
 import { RequestError } from "../nats/request_error.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
@@ -95,7 +96,7 @@ export class LiveSource implements EventSource {
             yield this.#followed(messages, after, isWanted, complete);
           }
         } catch (error) {
-          if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw this.#told(error);
+          if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw told(error);
         }
       }
     } finally {
@@ -244,21 +245,9 @@ export class LiveSource implements EventSource {
       try {
         return await unlessAborted(signal, work());
       } catch (error) {
-        if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw this.#told(error);
+        if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw told(error);
       }
     }
-  }
-
-  #told(error: unknown): unknown {
-    if (!(error instanceof ApiError || error instanceof RequestError)) return error;
-    if (error instanceof ApiError && error.code === ServerCode.CONSUMERS_LIMIT) {
-      const problem =
-        "it has as many consumers as it may have (1,000 unless configured), and each " +
-        "subscription takes one; end some of the others, or share one subscription";
-      return new StreamConfigError(this.#parts.api.layout.stream, [problem], "subscribe to");
-    }
-    const message = `Cannot go on with the subscription: ${error.message}`;
-    return new StoreUnavailableError(message, { cause: error });
   }
 }
 
@@ -281,4 +270,9 @@ function lastPositionIn(message: StoredMessage): number {
   } catch {
     return positionOf(message.sequence);
   }
+}
+
+function told(error: unknown): unknown {
+  if (!(error instanceof ApiError || error instanceof RequestError)) return error;
+  return failed("go on with the subscription", error);
 }

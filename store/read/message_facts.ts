@@ -1,5 +1,6 @@
+import { lastIds } from "../check/repeats.ts";
 import { CorruptEventError } from "../errors.ts";
-import { COMMAND, OP, PREVIOUS, VERSION } from "../format/headers.ts";
+import { COMMAND, ID, OP, PREVIOUS, VERSION } from "../format/headers.ts";
 import { asStreamSequence, positionOf } from "../format/position.ts";
 import { numberIn, type StoredMessage } from "../nats/stored_message.ts";
 import type { Head } from "./heads.ts";
@@ -44,7 +45,14 @@ export const NO_HEAD: Head = { version: 0, sequence: asStreamSequence(0) };
 /** The head that an actor's last message stands for. */
 export function headIn(message: StoredMessage | undefined): Head {
   if (message === undefined) return NO_HEAD;
-  return { version: versionIn(message), sequence: message.sequence };
+  return { version: versionIn(message), sequence: message.sequence, ids: idsIn(message) };
+}
+
+/** The ids of the last events of `message`; `undefined` if it holds none. */
+export function idsIn(message: StoredMessage): string | undefined {
+  const ids = lastIds(message.header(ID).split(" "));
+  // Copied, because a part of a text keeps the whole text in memory.
+  return ids === "" ? undefined : [...ids].join("");
 }
 
 /**

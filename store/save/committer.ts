@@ -1,6 +1,8 @@
 import { unlessAborted } from "../base/abort.ts";
-import { unavailable } from "../check/refusals.ts";
-import { AetherError, SaveOutcomeUnknownError } from "../errors.ts";
+import { batchTooLarge, LEAST_MESSAGE } from "../check/events.ts";
+import { idsOf } from "../check/repeats.ts";
+import { AetherError, EventTooLargeError, SaveOutcomeUnknownError } from "../errors.ts";
+import { HEADER_ROOM } from "../format/layout.ts";
 import {
   asStreamSequence,
   type Position,
@@ -12,7 +14,8 @@ import { notePositions } from "../format/save_options.ts";
 import { backoff } from "../nats/backoff.ts";
 import { readLastProved } from "../nats/direct_get.ts";
 import type { Publisher, TryOutcome } from "../nats/publisher.ts";
-import { isPassing, type StreamApi } from "../nats/stream_api.ts";
+import { notSaved } from "../nats/failure.ts";
+import { ApiError, isPassing, ServerCode, type StreamApi } from "../nats/stream_api.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { HeadReader } from "../read/head_reader.ts";
 import type { Head, HeadCache } from "../read/heads.ts";
@@ -110,11 +113,15 @@ export class Committer {
             unsettled = expectedHeads;
             check.suspect();
           }
-          if (outcome.kind === "refused" && unsettled === undefined) break;
+          if (outcome.kind === "refused" && unsettled === undefined) {
+            await this.#checkSize(save, outcome.cause);
+            break;
+          }
         }
       } catch (error) {
         // A signal's reason may be an error of ours, and says nothing about the save.
-        if (error instanceof AetherError && error !== signal?.reason) throw error;
+        const isOurs = error instanceof AetherError || error instanceof RangeError;
+        if (isOurs && error !== signal?.reason) throw error;
         cause = error;
         if (!isPassing(error) && unsettled === undefined) break;
       }
@@ -123,7 +130,7 @@ export class Committer {
     }
     if (signal?.aborted) cause = signal.reason;
     throw unsettled === undefined
-      ? unavailable(subjectOfSave(save), cause)
+      ? notSaved(subjectOfSave(save), cause)
       : this.#unknown(save, unsettled, epoch, cause);
   }
 
@@ -132,6 +139,24 @@ export class Committer {
     const { publisher, requestTimeout, markerOf } = this.#parts;
     const messages = messagesOf(save, expectedHeads, this.#subjectOf, markerOf);
     return publisher.publish(messages, requestTimeout, save.deadline, save.signal);
+  }
+
+  /** Says of a save that the server has refused for its size what is too large, and for what. */
+  async #checkSize(save: Save, cause: unknown): Promise<void> {
+    if (!(cause instanceof ApiError)) return;
+    const { api, publisher: { limits }, requestTimeout } = this.#parts;
+    if (cause.code === ServerCode.BATCH_TOO_LARGE) {
+      throw batchTooLarge(save, limits.messages, cause);
+    }
+    if (cause.code !== ServerCode.MESSAGE_TOO_LARGE) return;
+    // Somebody has lowered the limit since the stream was opened: the next save goes by it.
+    const bytes = (await api.info(requestTimeout))?.config.max_msg_size ?? 0;
+    if (bytes < LEAST_MESSAGE) return;
+    limits.bytes = bytes;
+    const limit = bytes - HEADER_ROOM;
+    const large = save.events.find(({ body }) => body.length > limit);
+    if (large === undefined) return;
+    throw new EventTooLargeError(large.actorId, large.version, large.body.length, limit);
   }
 
   /** The head of the one actor that most saves write, where it is known. */
@@ -295,7 +320,8 @@ export function raiseHeads(
   if (runs.length === 0) return positionOf(first);
   for (const [at, run] of runs.entries()) {
     sequence = asStreamSequence(first + at);
-    heads.raise(run.actorId, { version: versionBehind(run), sequence }, now);
+    const ids = idsOf(run.events);
+    heads.raise(run.actorId, { version: versionBehind(run), sequence, ids }, now);
   }
   return positionOf(sequence, Math.max(0, runs.at(-1)!.events.length - 1));
 }

@@ -15,6 +15,8 @@ export interface VerifySnapshots {
   readonly store: SnapshotStore;
   /** The shape of their states. */
   readonly schemaVersion: number;
+  /** Their name: which state of its actor they are. */
+  readonly name: string;
   /** How events make up the states. */
   readonly evolution: VerifyEvolution;
   /** The kind of actors; all if left out. @default {undefined} */

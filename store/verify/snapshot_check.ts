@@ -31,11 +31,11 @@ export class SnapshotCheck {
 
   /** Compares the snapshots of those that were picked; gives how many there were. */
   async run(store: EventStore, findings: Findings, signal: AbortSignal): Promise<number> {
-    const { store: snapshots, schemaVersion } = this.#options;
+    const { store: snapshots, name, schemaVersion } = this.#options;
     let count = 0;
     for (const actorId of new Set(this.#picked)) {
       signal.throwIfAborted();
-      const snapshot = await snapshots.getLatestSnapshot(actorId, { schemaVersion });
+      const snapshot = await snapshots.getLatestSnapshot(actorId, { name, schemaVersion });
       if (snapshot === undefined) continue;
       count++;
       const problem = await this.#compare(store, snapshot, signal);

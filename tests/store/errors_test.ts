@@ -21,6 +21,7 @@ function all(module: typeof errors): errors.AetherError[] {
     new module.CorruptEventError(9, "its body is not JSON"),
     new module.SaveOutcomeUnknownError("order-7", 3, () => Promise.resolve("unknown")),
     new module.StoreUnavailableError("Cannot read: no answer"),
+    new module.StoreRefusedError("Cannot save: the stream is full", "raise max_bytes", 10077),
     new module.CheckpointConflictError("orders", 3),
     new module.PoisonEventError("orders", { sequence: 9, id: "e-1", actorId: "order-7" }, 5),
     new module.StreamConfigError("AETHER_shop", ["sealed is set", "max_age is 1"]),
@@ -84,6 +85,7 @@ Deno.test("messages name the failure and the present state", () => {
     'Cannot tell whether the event at version 3 of "order-7" was saved: the server did not ' +
     "answer in time; call settle(), or save the same events again",
     "Cannot read: no answer",
+    "Cannot save: the stream is full",
     'Cannot go on with partition 3 of projection "orders": another process has taken it over',
     'Cannot go on with projection "orders": event "e-1" of "order-7" at sequence 9 failed 5 times: ' +
     "undefined",

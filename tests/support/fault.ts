@@ -90,7 +90,9 @@ export async function attempt(store: JetStreamEventStore, ...events: Event[]): P
     return { events, kind: duplicate ? "duplicate" : "saved", sequence };
   } catch (error) {
     if (isAetherError(error, "VersionConflictError")) return { events, kind: "conflict", error };
-    if (isAetherError(error, "StoreUnavailableError")) {
+    if (
+      isAetherError(error, "StoreUnavailableError") || isAetherError(error, "StoreRefusedError")
+    ) {
       return { events, kind: "unavailable", error };
     }
     if (isAetherError(error, "SaveOutcomeUnknownError")) return { events, kind: "unknown", error };

@@ -262,7 +262,7 @@ Deno.test("impossible options are a RangeError, and nothing is read", async () =
       { timeout: 0 },
       { timeout: NaN },
       { timeout: 2 ** 31 },
-      { snapshots: { store: shelf, schemaVersion: 1, every: 0 } },
+      { snapshots: { store: shelf, name: "counter", schemaVersion: 1, every: 0 } },
     ]
   ) {
     await assertRejects(() => execute(store, ACTOR, counter, add(""), options), RangeError);

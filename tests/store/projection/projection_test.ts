@@ -320,6 +320,7 @@ Deno.test("Impossible options are refused", () => {
       { maxParked: 0 },
       { onPoison: "skip" as "park" },
       { filter: { category: "" } },
+      { filter: { category: "shopping-cart" } },
     ]
   ) {
     assertThrows(() => new Projection(quick(bed, { handler, ...wrong })), RangeError);

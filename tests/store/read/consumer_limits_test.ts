@@ -42,8 +42,8 @@ natsTest(
     }
     const subscription = store.subscribe();
     const error = await assertRejects(() => subscription[Symbol.asyncIterator]().next());
-    assert(isAetherError(error, "StreamConfigError"), String(error));
-    assert(/^Cannot subscribe to stream .*consumers/.test(error.message), error.message);
+    assert(isAetherError(error, "StoreRefusedError"), String(error));
+    assert(/max_consumers/.test(error.advice), error.message);
     // Control: one fewer, and it is taken.
     await api(connection, `CONSUMER.DELETE.${store.stream}.${names[0]}`);
     await using next = store.subscribe();

@@ -116,7 +116,13 @@ natsTest("A mirror of a bucket or of snapshots answers no read of theirs", async
   await using snapshots = await JetStreamSnapshotStore.open(connection, { namespace });
   const value = new TextEncoder().encode("1");
   for (const key of ["a", "b"]) await bucket.put(key, value, { revision: 0 });
-  const snapshot = { actorId: "order-1", schemaVersion: 1, state: {}, timestamp: new Date() };
+  const snapshot = {
+    actorId: "order-1",
+    name: "state",
+    schemaVersion: 1,
+    state: {},
+    timestamp: new Date(),
+  };
   for (const version of [1, 2]) await snapshots.saveSnapshot({ ...snapshot, version });
   await mirror(connection, `KV_${bucket.name}`, { filter_subject: `$KV.${bucket.name}.a` });
   await snapshots.saveSnapshot({ ...snapshot, actorId: "bill-1", version: 1 });

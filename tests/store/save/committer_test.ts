@@ -89,6 +89,7 @@ function commit(upTo: number, last: number): Promise<unknown> {
     timestamp: "",
     metadata: undefined,
     body: new Uint8Array(),
+    isJson: true,
   }];
   return committer.commit({
     op: "op",

@@ -153,13 +153,18 @@ const counter: Decider<{ sum: number }, number, Counted> = {
 };
 
 Deno.test("snapshots of a sample are compared with replays", async () => {
-  const snapshots = { store: new InMemorySnapshotStore(), schemaVersion: 1, every: 2 };
+  const snapshots = {
+    store: new InMemorySnapshotStore(),
+    name: "state",
+    schemaVersion: 1,
+    every: 2,
+  };
   await using store = new InMemoryEventStore();
   for (let at = 0; at < 10; at++) {
     for (const by of [1, 2, 3]) await execute(store, `counter-${at}`, counter, by, { snapshots });
   }
   await appendEvents(store, "other-1", 0, [{ eventType: "Other", data: null }]);
-  const check = { store: snapshots.store, schemaVersion: 1, evolution: counter };
+  const check = { store: snapshots.store, name: "state", schemaVersion: 1, evolution: counter };
   const all = await verify(store, { snapshots: { ...check, category: "counter" } });
   assertEquals(assertSound(all).snapshots, 10);
   const some = await verify(store, { snapshots: [{ ...check, sample: 3 }] });

@@ -42,11 +42,11 @@ storeTest(
     await store.saveEvents(facts("order-1", 1, 5));
     const snapshots = new InMemorySnapshotStore();
     const evolution = { initialState: () => 0, evolve: (count: number) => count + 1 };
-    const rest = { actorId: "order-1", schemaVersion: 1, timestamp: new Date() };
+    const rest = { actorId: "order-1", name: "state", schemaVersion: 1, timestamp: new Date() };
     const [last] = await store.getEvents("order-1", 5);
     const { id: lastEventId } = last!;
     await snapshots.saveSnapshot({ ...rest, version: 5, state: 5, lastEventId });
-    const options = { snapshots: { store: snapshots, schemaVersion: 1, evolution } };
+    const options = { snapshots: { store: snapshots, name: "state", schemaVersion: 1, evolution } };
     assertEquals(assertSound(await verify(store, options)).snapshots, 1);
     await restore(connection, store.stream, saved);
     const { store: restored } = await stores.open();

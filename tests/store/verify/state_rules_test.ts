@@ -30,10 +30,10 @@ Deno.test("snapshot: each way in which one can be wrong is told", async () => {
   };
   for (const [actorId, snapshot] of Object.entries(wrong)) {
     await store.saveEvents(facts(actorId, 1, 3));
-    const rest = { actorId, schemaVersion: 7, timestamp: new Date() };
+    const rest = { actorId, name: "state", schemaVersion: 7, timestamp: new Date() };
     await snapshots.saveSnapshot({ ...rest, ...snapshot });
   }
-  const check = { store: snapshots, schemaVersion: 7, evolution };
+  const check = { store: snapshots, name: "state", schemaVersion: 7, evolution };
   const { problems, snapshots: compared } = await verify(store, { snapshots: check });
   assertEquals(compared, 5);
   assertEquals(problems.map(({ rule, actorId }) => `${rule} ${actorId}`), [
@@ -45,7 +45,7 @@ Deno.test("snapshot: each way in which one can be wrong is told", async () => {
   assertMatch(problems[0]!.message, /is not the state that its events make up/);
   assertMatch(problems[1]!.message, /the last one has version 3/);
   assertMatch(problems[2]!.message, /is of event "other"/);
-  const other = { ...check, schemaVersion: 8 };
+  const other = { ...check, name: "state", schemaVersion: 8 };
   assertEquals(assertSound(await verify(store, { snapshots: other })).snapshots, 0);
 });
 

@@ -87,15 +87,34 @@ export class InvalidSnapshotError extends AetherError {
   }
 }
 
+/** The known facts of an event that cannot be read, from the subject and headers of its message. */
+export interface UnreadableEvent {
+  /** Its actor. */
+  readonly actorId: string;
+  /** Its version in the actor's history. */
+  readonly version?: number;
+  /** Its id. */
+  readonly id?: string;
+  /** Its type. */
+  readonly eventType?: string;
+}
+
 /** Thrown when a stored message is not an event, or a piece of an actor's history is missing. */
 export class CorruptEventError extends AetherError {
   /** The sequence of the message that cannot be read or does not follow on the one before. */
   readonly sequence: number;
+  /** What is known of the event; `undefined` for a message that belongs to no actor. */
+  readonly event: UnreadableEvent | undefined;
 
-  /** Keeps the sequence; `reason` says what is wrong there. */
-  constructor(sequence: number, reason: string, options?: ErrorOptions) {
+  /** Keeps the sequence; `reason` says what is wrong there; `options.event` is what is known. */
+  constructor(
+    sequence: number,
+    reason: string,
+    options?: ErrorOptions & { readonly event?: UnreadableEvent | undefined },
+  ) {
     super("CorruptEventError", `Cannot read the event at sequence ${sequence}: ${reason}`, options);
     this.sequence = sequence;
+    this.event = options?.event;
   }
 }
 
@@ -218,9 +237,17 @@ export class UnknownSchemaError extends AetherError {
   readonly schema: number;
   /** The newest schema that is known here. */
   readonly known: number;
+  /** What is known of the event. */
+  readonly event: UnreadableEvent | undefined;
 
-  /** Keeps the place and both schemas. */
-  constructor(sequence: number, eventType: string, schema: number, known: number) {
+  /** Keeps the place and both schemas; `event` is what is known of the event. */
+  constructor(
+    sequence: number,
+    eventType: string,
+    schema: number,
+    known: number,
+    event?: UnreadableEvent,
+  ) {
     super(
       "UnknownSchemaError",
       `Cannot read the event at sequence ${sequence}: "${eventType}" has schema ${schema}, and ` +
@@ -230,6 +257,7 @@ export class UnknownSchemaError extends AetherError {
     this.eventType = eventType;
     this.schema = schema;
     this.known = known;
+    this.event = event;
   }
 }
 

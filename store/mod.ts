@@ -58,6 +58,7 @@ export {
   StreamConfigError,
   StreamRegressedError,
   UnknownSchemaError,
+  type UnreadableEvent,
   UnsupportedServerError,
   VersionConflictError,
 } from "./errors.ts";
@@ -101,7 +102,7 @@ export type {
   ProjectionWaitOptions,
 } from "./projection/options.ts";
 export { Projection } from "./projection/projection.ts";
-export type { ParkedActor } from "./projection/state.ts";
+export type { ParkedActor, SkippedMessage } from "./projection/state.ts";
 export {
   JetStreamSnapshotStore,
   type JetStreamSnapshotStoreOptions,

@@ -195,5 +195,9 @@ function firstWhere(
 
 function factsOf(op: string, { events, command }: Member): Pick<KeptEvent, "commit" | "command">[] {
   const { length: count } = events;
-  return events.map((_, index) => ({ commit: { op, index, count }, command }));
+  return events.map((_, index) => {
+    // Frozen, for all readers are given the same one.
+    const commit = Object.freeze({ op, index, count });
+    return { commit, command };
+  });
 }

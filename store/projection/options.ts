@@ -7,6 +7,7 @@ import type { ProjectionHandler } from "./handler.ts";
 import type { ProjectionLeases } from "./leases.ts";
 import type { FailurePolicy } from "./partition.ts";
 import type { SharedParts } from "./runner.ts";
+import type { SkippedMessage } from "./state.ts";
 import type { EventStore } from "../store.ts";
 
 /** How an event is tried again after its handler has failed. */
@@ -44,7 +45,8 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
   /** How events are tried again. */
   readonly retry?: ProjectionRetry;
   /**
-   * What happens when the last try of an event fails. `"halt"`: `run()` rejects, and begins with the
+   * What happens when the last try of an event fails, or an event cannot be read: newer code saved
+   * it, or its upcaster, its codec or its message fails. `"halt"`: `run()` rejects, and begins with the
    * event when it is called again. `"park"`: the event and all later ones of its actor wait until
    * {@linkcode Projection.unpark}, while the events of other actors go on.
    *
@@ -94,6 +96,8 @@ export interface ProjectionStatus {
   readonly paused: boolean;
   /** The position of each partition of the active version: the last sequence handled or parked. */
   readonly positions: readonly number[];
+  /** The messages of no actor that it passes over; see {@linkcode Projection.skip}. */
+  readonly skipped: readonly SkippedMessage[];
 }
 
 /** How often it checks for changes by other processes, in ms. */

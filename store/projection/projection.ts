@@ -1,5 +1,6 @@
 import { Notifier } from "../base/notifier.ts";
 import type { Event } from "../event.ts";
+import { isUnreadable } from "./arrival.ts";
 import { type ProjectionLag, statesOf, unhandled } from "./lag.ts";
 import { leaseParts, type ProjectionLeases } from "./leases.ts";
 import { ProjectionCheckpoints } from "./checkpoints.ts";
@@ -25,8 +26,9 @@ import { ProjectionWorker } from "./worker.ts";
  * at least once: after a crash, those since the last save again, at most one batch; recognise
  * them by `event.sequence`.
  *
- * It never skips an event silently: one that cannot be handled halts the projection, or is parked
- * with the later ones of its actor, as `onPoison` says. If the store was restored, truncated or
+ * It never skips an event silently: one that cannot be handled, or read, halts the projection, or
+ * is parked with the later ones of its actor, as `onPoison` says. Events that its filter leaves out
+ * need not be readable. If the store was restored, truncated or
  * replaced, it throws `StreamRegressedError`.
  *
  * A call to one process (pause, resume, unpark, rebuild) holds for all that run the projection, now
@@ -106,7 +108,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    *
    * @throws {PoisonEventError} It has halted at an event that cannot be handled.
    * @throws {StreamRegressedError} The store has lost handled events, or is another one.
-   * @throws {CorruptEventError} A stored message is not an event.
+   * @throws {CorruptEventError} An event cannot be read, and is not parked; or a message belongs to
+   * no actor: see {@linkcode Projection.skip}.
+   * @throws {UnknownSchemaError} Newer code saved an event, and it is not parked.
    * @throws {CheckpointConflictError} Another process runs the projection, and it has no leases.
    * @throws {TypeError} It is running already, or disposed.
    */
@@ -161,9 +165,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
 
   /** The status of the projection, for all processes. */
   async status(): Promise<ProjectionStatus> {
-    const { active, next, paused } = await this.#control();
+    const { active, next, paused, skipped = [] } = await this.#control();
     const positions = (await statesOf(this.#parts, active)).map(({ sequence }) => sequence);
-    return { version: active.version, rebuilding: next?.version, paused, positions };
+    return { version: active.version, rebuilding: next?.version, paused, positions, skipped };
   }
 
   /**
@@ -213,6 +217,47 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
         return { ...control, retries: asked === request ? others : retries };
       });
     }
+  }
+
+  /**
+   * Passes over a message that belongs to no actor: something else wrote it to the stream, and
+   * `run()` has rejected with its position. Holds for all processes and versions, and
+   * {@linkcode Projection.status} lists it; then call `run()` again. It takes nothing else: an event
+   * that cannot be handled or read is parked with its actor, as `onPoison` says.
+   *
+   * @param sequence The message's position, as the error has it.
+   * @throws {RangeError} No such message is at this position.
+   */
+  async skip(sequence: number): Promise<void> {
+    const what = await this.#contentAt(sequence);
+    if (what !== undefined) {
+      throw new RangeError(
+        `Cannot skip sequence ${sequence} in projection "${this.name}": ${what}`,
+      );
+    }
+    await this.#change((control) => {
+      const { skipped = [] } = control;
+      if (skipped.some((it) => it.sequence === sequence)) return control;
+      const since = new Date().toISOString();
+      return { ...control, skipped: [...skipped, { sequence, since }] };
+    });
+  }
+
+  /** What is at a position, if that is no message that belongs to no actor. */
+  async #contentAt(sequence: number): Promise<string | undefined> {
+    const { store, filter } = this.#parts;
+    try {
+      for await (const event of store.readAll({ from: sequence, filter })) {
+        if (event.sequence !== sequence) break;
+        return `the event there belongs to "${event.actorId}"; it can be read`;
+      }
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      if (error.sequence === sequence) {
+        return error.event && `the event there belongs to "${error.event.actorId}"; park it`;
+      }
+    }
+    return "there is no message that its filter takes";
   }
 
   /**

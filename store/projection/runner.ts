@@ -58,6 +58,7 @@ export class Runner<Tx, E extends Event> {
   readonly #stop: AbortSignal;
   #poked = false;
   #retries: Readonly<Record<string, string>> = {};
+  #skipped: ReadonlySet<number> = new Set();
   #failure: { readonly error: unknown } | undefined;
 
   /** Ends with `stop`. */
@@ -112,6 +113,7 @@ export class Runner<Tx, E extends Event> {
   /** Begins and ends partitions until the wanted ones run. */
   async #reconcile(control: ProjectionControl): Promise<void> {
     this.#retries = control.retries;
+    this.#skipped = new Set(control.skipped?.map(({ sequence }) => sequence));
     const partitionIds = control.paused ? [] : partitionIdsOf(control);
     const held = [...this.#running.values()].map(({ partitionId }) => partitionId);
     const wanted = this.#share === undefined
@@ -153,8 +155,9 @@ export class Runner<Tx, E extends Event> {
   /** One for all partitions of a version. */
   #readerOf({ version, of }: PartitionId): ProjectionReader<E> {
     const { store, filter, batch } = this.#parts;
+    const isSkipped = (sequence: number) => this.#skipped.has(sequence);
     const reader = this.#readers.get(version) ??
-      new ProjectionReader<E>({ store, filter, of, size: batch });
+      new ProjectionReader<E>({ store, filter, of, size: batch, isSkipped });
     this.#readers.set(version, reader);
     return reader;
   }

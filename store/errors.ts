@@ -514,6 +514,55 @@ export class PoisonEventError extends AetherError {
   }
 }
 
+/** The event at which a rebuild was given up, if it was one. */
+export interface FailedEvent {
+  /** Its position. */
+  readonly sequence: number;
+  /** Its id. */
+  readonly eventId: string;
+  /** Its actor. */
+  readonly actorId: string;
+}
+
+/**
+ * Thrown by `rebuild()` of a projection when the new version was given up, at the first failure of
+ * its handler; the version before goes on. A handler that fails only in the new version may write
+ * both versions to one place: write each to a place of its own, by `context.version`.
+ */
+export class RebuildFailedError extends AetherError {
+  /** The projection's name. */
+  readonly projection: string;
+  /** The version that was given up. */
+  readonly version: number;
+  /** The event that its handler failed at; `undefined` if it was something else. */
+  readonly event: FailedEvent | undefined;
+
+  /** Keeps the facts; `cause` is the error, or its text if it failed in another process. */
+  constructor(
+    projection: string,
+    version: number,
+    reason: string,
+    options?: ErrorOptions & { readonly event?: FailedEvent | undefined },
+  ) {
+    const event = options?.event;
+    const place = event === undefined
+      ? ""
+      : `its handler failed at event "${event.eventId}" of "${event.actorId}" at sequence ` +
+        `${event.sequence}: `;
+    const advice = event === undefined
+      ? ""
+      : "; let the handler write each context.version to a place of its own, then rebuild again";
+    super(
+      "RebuildFailedError",
+      `Cannot rebuild projection "${projection}" as version ${version}: ${place}${reason}${advice}`,
+      options,
+    );
+    this.projection = projection;
+    this.version = version;
+    this.event = event;
+  }
+}
+
 /**
  * Thrown when another process has joined the cluster by the name of this node: a restarted
  * process replaces the one before. Give every process a name of its own.
@@ -579,6 +628,8 @@ export interface AetherErrors {
   CheckpointConflictError: CheckpointConflictError;
   /** See {@linkcode PoisonEventError}. */
   PoisonEventError: PoisonEventError;
+  /** See {@linkcode RebuildFailedError}. */
+  RebuildFailedError: RebuildFailedError;
   /** See {@linkcode NodeReplacedError}. */
   NodeReplacedError: NodeReplacedError;
 }

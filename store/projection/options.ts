@@ -110,7 +110,7 @@ const POLL = 1_000;
  */
 export function checkProjection<Tx, E extends Event>(
   options: ProjectionOptions<Tx, E>,
-): Omit<SharedParts<Tx, E>, "checkpoints" | "monitor" | "progress"> {
+): Omit<SharedParts<Tx, E>, "checkpoints" | "monitor" | "progress" | "givenUp"> {
   const { name, store, handler, filter = {}, partitions = 1, batch = 100, onSwitch } = options;
   const what = `projection "${name}"`;
   checkRange("partitions", partitions, 1, 256, what);

@@ -45,6 +45,8 @@ export interface PartitionParts<Tx, E extends Event> {
   readonly reader: ProjectionReader<E>;
   /** Actors to try again, each with the name of the request. */
   readonly retries: () => Readonly<Record<string, string>>;
+  /** Whether its version is built beside the active one. */
+  readonly isBuilt: () => boolean;
   /** Ends it, after the event at hand. */
   readonly signal: AbortSignal;
   readonly onError: (error: unknown, event?: RecordedEvent) => void;
@@ -178,7 +180,7 @@ export class PartitionRun<Tx, E extends Event> {
 
   /** Tries one event until it is handled or parked. */
   async #handleOne(event: Arrival<E>): Promise<void> {
-    const { name, owner, signal, failure, onError, monitor } = this.#parts;
+    const { name, owner, signal, failure, onError, monitor, isBuilt } = this.#parts;
     const nextWait = jitteredWaits(failure.delay, failure.maxDelay);
     for (let attempts = 1;; attempts++) {
       const failed = await this.#try(event, passed(owner.state, event));
@@ -186,8 +188,11 @@ export class PartitionRun<Tx, E extends Event> {
       if (signal.aborted) throw await this.#stopped();
       onError(failed.cause, failed.event);
       // What is wrong with its bytes stays wrong for as long as this code runs.
-      const isLast = attempts >= failure.attempts || failed.isUnreadable &&
-          (failure.onPoison === "halt" || !isCodecFailure(failed.cause));
+      // Nor is a version being built worth many tries: it costs nothing that is read.
+      const isLast = attempts >= failure.attempts ||
+        (failure.onPoison === "halt"
+          ? failed.isUnreadable || isBuilt()
+          : failed.isUnreadable && !isCodecFailure(failed.cause));
       if (isLast) {
         const isFull = owner.state.parked.length >= failure.maxParked;
         if (failure.onPoison === "halt" || isFull) {

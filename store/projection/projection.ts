@@ -1,4 +1,5 @@
 import { Notifier } from "../base/notifier.ts";
+import { RebuildFailedError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { isUnreadable } from "./arrival.ts";
 import { type ProjectionLag, statesOf, unhandled } from "./lag.ts";
@@ -93,6 +94,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       checkpoints: this.#checkpoints,
       monitor: this.#monitor,
       progress: this.#progress,
+      givenUp: new Map<number, unknown>(),
     };
     this.#parts = { ...checked, ...shared };
   }
@@ -269,7 +271,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * Any process that runs the projection takes part, and goes on with it even if this one ends. The
    * new version has the `partitions` of this process's options.
    *
-   * @throws {Error} The new version could not go on and was given up; the running one goes on.
+   * A failure of the handler in the new version is not tried again, unless events are parked: the
+   * first one gives the version up.
+   *
+   * @throws {RebuildFailedError} The new version was given up; the running one goes on.
    * @throws {TypeError} A rebuild is under way already.
    */
   async rebuild(
@@ -299,8 +304,14 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
         return this.#running?.runner.isRunningBefore(version) ? undefined : version;
       }
       if (next?.version === version) return undefined;
-      const why = failed?.version === version ? failed.reason : "another version replaced it";
-      throw new Error(`Cannot rebuild projection "${this.name}" as version ${version}: ${why}`);
+      if (failed?.version !== version) {
+        throw new RebuildFailedError(this.name, version, "another version replaced it");
+      }
+      const { reason, event } = failed;
+      const { givenUp } = this.#parts;
+      // What failed in another process is known by its text.
+      const cause = givenUp.has(version) ? givenUp.get(version) : new Error(reason);
+      throw new RebuildFailedError(this.name, version, reason, { cause, event });
     }, signal);
   }
 

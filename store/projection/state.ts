@@ -1,5 +1,6 @@
 import { textOf } from "../base/text.ts";
 import { encodeToken } from "../base/token.ts";
+import type { FailedEvent } from "../errors.ts";
 import type { EventFacts } from "./arrival.ts";
 
 /** An actor with an event that could not be handled: that event and all later ones wait. */
@@ -81,7 +82,12 @@ export interface ProjectionControl {
   /** Messages of no actor to pass over; none in a control that older code has saved. */
   readonly skipped?: readonly SkippedMessage[];
   /** Why the last rebuild was given up. */
-  readonly failed?: { readonly version: number; readonly reason: string };
+  readonly failed?: {
+    readonly version: number;
+    readonly reason: string;
+    /** The event that its handler failed at. */
+    readonly event?: FailedEvent;
+  };
   /** Differs at each save, so that a writer knows its own. */
   readonly nonce: string;
 }

@@ -57,7 +57,10 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
   readonly maxParked?: number;
   /**
    * Called for each failure that is followed by another try: of a handler, with its event; of the
-   * checkpoint store; also for a rebuild that was given up. @default {console.warn}
+   * checkpoint store; also for a rebuild that was given up, and once when {@linkcode
+   * Projection.caughtUp} waits and nobody seems to run the projection. What it throws is printed.
+   *
+   * @default {console.warn}
    */
   readonly onError?: (error: unknown, event?: RecordedEvent) => void;
   /**

@@ -2,6 +2,7 @@ import { Notifier } from "../base/notifier.ts";
 import { RebuildFailedError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { isUnreadable } from "./arrival.ts";
+import { IdleWatch } from "./idle_watch.ts";
 import { type ProjectionLag, statesOf, unhandled } from "./lag.ts";
 import { leaseParts, type ProjectionLeases } from "./leases.ts";
 import { ProjectionCheckpoints } from "./checkpoints.ts";
@@ -144,6 +145,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * Resolves when all events that were stored when you read this property are handled or parked,
    * by any process. Each read gives a new promise. Rejects when the projection is disposed. Nobody
    * needs to await it.
+   *
+   * If the projection is paused, or this process does not run it, and nothing is handled for 5 s,
+   * `onError` is called once; after a minute, the promise rejects with a `TimeoutError`.
    */
   get caughtUp(): Promise<void> {
     const caughtUp = this.#catchUp();
@@ -340,12 +344,28 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   async #catchUp(): Promise<void> {
     const { active } = await this.#control();
     const { last } = await unhandled(this.#parts, active, { signal: this.#stop.signal });
-    await this.#until(async () => {
-      const { active: { version } } = await this.#control();
-      if (version !== active.version) return await this.#catchUp().then(() => true);
-      const states = await statesOf(this.#parts, active);
-      return states.every(({ sequence }, at) => sequence >= last[at]!) || undefined;
-    });
+    const idle = new IdleWatch();
+    await this.#until(
+      async () => {
+        const { active: { version }, paused } = await this.#control();
+        if (version !== active.version) return await this.#catchUp().then(() => true);
+        const states = await statesOf(this.#parts, active);
+        if (states.every(({ sequence }, at) => sequence >= last[at]!)) return true;
+        const positions = states.map(({ sequence }) => sequence);
+        const outcome = idle.look(positions, this.#running === undefined || paused);
+        if (outcome === "warn") this.#parts.onError(this.#idle(paused));
+        if (outcome === "end") throw this.#idle(paused);
+        return undefined;
+      },
+    );
+  }
+
+  #idle(paused: boolean): DOMException {
+    const why = paused ? "it is paused" : "this process does not run it, and no other moves it";
+    return new DOMException(
+      `Projection "${this.name}" does not catch up: ${why}; call ${paused ? "resume" : "run"}()`,
+      "TimeoutError",
+    );
   }
 
   /** The first result of `look` that is not `undefined`; it looks at progress and every `poll` ms. */

@@ -1,3 +1,4 @@
+import { textOf } from "./base/text.ts";
 import type { SaveReceipt } from "./options.ts";
 
 /** Marks errors of this library across copies of it in one program, where `instanceof` fails. */
@@ -86,15 +87,34 @@ export class InvalidSnapshotError extends AetherError {
   }
 }
 
+/** The known facts of an event that cannot be read, from the subject and headers of its message. */
+export interface UnreadableEvent {
+  /** Its actor. */
+  readonly actorId: string;
+  /** Its version in the actor's history. */
+  readonly version?: number;
+  /** Its id. */
+  readonly id?: string;
+  /** Its type. */
+  readonly eventType?: string;
+}
+
 /** Thrown when a stored message is not an event, or a piece of an actor's history is missing. */
 export class CorruptEventError extends AetherError {
   /** The sequence of the message that cannot be read or does not follow on the one before. */
   readonly sequence: number;
+  /** What is known of the event; `undefined` for a message that belongs to no actor. */
+  readonly event: UnreadableEvent | undefined;
 
-  /** Keeps the sequence; `reason` says what is wrong there. */
-  constructor(sequence: number, reason: string, options?: ErrorOptions) {
+  /** Keeps the sequence; `reason` says what is wrong there; `options.event` is what is known. */
+  constructor(
+    sequence: number,
+    reason: string,
+    options?: ErrorOptions & { readonly event?: UnreadableEvent | undefined },
+  ) {
     super("CorruptEventError", `Cannot read the event at sequence ${sequence}: ${reason}`, options);
     this.sequence = sequence;
+    this.event = options?.event;
   }
 }
 
@@ -252,9 +272,17 @@ export class UnknownSchemaError extends AetherError {
   readonly schema: number;
   /** The newest schema that is known here. */
   readonly known: number;
+  /** What is known of the event. */
+  readonly event: UnreadableEvent | undefined;
 
-  /** Keeps the place and both schemas. */
-  constructor(sequence: number, eventType: string, schema: number, known: number) {
+  /** Keeps the place and both schemas; `event` is what is known of the event. */
+  constructor(
+    sequence: number,
+    eventType: string,
+    schema: number,
+    known: number,
+    event?: UnreadableEvent,
+  ) {
     super(
       "UnknownSchemaError",
       `Cannot read the event at sequence ${sequence}: "${eventType}" has schema ${schema}, and ` +
@@ -264,6 +292,7 @@ export class UnknownSchemaError extends AetherError {
     this.eventType = eventType;
     this.schema = schema;
     this.known = known;
+    this.event = event;
   }
 }
 
@@ -535,13 +564,62 @@ export class PoisonEventError extends AetherError {
     super(
       "PoisonEventError",
       `Cannot go on with projection "${projection}": event "${event.id}" of "${event.actorId}" ` +
-        `at sequence ${event.sequence} failed ${attempts} times: ${options?.cause}`,
+        `at sequence ${event.sequence} failed ${attempts} times: ${textOf(options?.cause)}`,
       options,
     );
     this.projection = projection;
     this.sequence = event.sequence;
     this.eventId = event.id;
     this.actorId = event.actorId;
+  }
+}
+
+/** The event at which a rebuild was given up, if it was one. */
+export interface FailedEvent {
+  /** Its position. */
+  readonly sequence: number;
+  /** Its id. */
+  readonly eventId: string;
+  /** Its actor. */
+  readonly actorId: string;
+}
+
+/**
+ * Thrown by `rebuild()` of a projection when the new version was given up, at the first failure of
+ * its handler; the version before goes on. A handler that fails only in the new version may write
+ * both versions to one place: write each to a place of its own, by `context.version`.
+ */
+export class RebuildFailedError extends AetherError {
+  /** The projection's name. */
+  readonly projection: string;
+  /** The version that was given up. */
+  readonly version: number;
+  /** The event that its handler failed at; `undefined` if it was something else. */
+  readonly event: FailedEvent | undefined;
+
+  /** Keeps the facts; `cause` is the error, or its text if it failed in another process. */
+  constructor(
+    projection: string,
+    version: number,
+    reason: string,
+    options?: ErrorOptions & { readonly event?: FailedEvent | undefined },
+  ) {
+    const event = options?.event;
+    const place = event === undefined
+      ? ""
+      : `its handler failed at event "${event.eventId}" of "${event.actorId}" at sequence ` +
+        `${event.sequence}: `;
+    const advice = event === undefined
+      ? ""
+      : "; let the handler write each context.version to a place of its own, then rebuild again";
+    super(
+      "RebuildFailedError",
+      `Cannot rebuild projection "${projection}" as version ${version}: ${place}${reason}${advice}`,
+      options,
+    );
+    this.projection = projection;
+    this.version = version;
+    this.event = event;
   }
 }
 
@@ -614,6 +692,8 @@ export interface AetherErrors {
   CheckpointConflictError: CheckpointConflictError;
   /** See {@linkcode PoisonEventError}. */
   PoisonEventError: PoisonEventError;
+  /** See {@linkcode RebuildFailedError}. */
+  RebuildFailedError: RebuildFailedError;
   /** See {@linkcode NodeReplacedError}. */
   NodeReplacedError: NodeReplacedError;
 }
@@ -641,6 +721,10 @@ export function isAetherError<Code extends AetherErrorCode = AetherErrorCode>(
   error: unknown,
   code?: Code,
 ): error is AetherErrors[Code] {
-  return typeof error === "object" && error !== null && BRAND in error &&
-    (code === undefined || (error as { code?: unknown }).code === code);
+  try {
+    return typeof error === "object" && error !== null && BRAND in error &&
+      (code === undefined || (error as { code?: unknown }).code === code);
+  } catch {
+    return false; // A proxy that throws.
+  }
 }

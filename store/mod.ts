@@ -49,6 +49,7 @@ export {
   CommandRefusedError,
   CorruptEventError,
   EventTooLargeError,
+  type FailedEvent,
   FencedError,
   type FenceFacts,
   type FenceHolder,
@@ -59,6 +60,7 @@ export {
   LeaseLostError,
   NodeReplacedError,
   PoisonEventError,
+  RebuildFailedError,
   SaveOutcomeUnknownError,
   type SettledOutcome,
   StoreRefusedError,
@@ -66,6 +68,7 @@ export {
   StreamConfigError,
   StreamRegressedError,
   UnknownSchemaError,
+  type UnreadableEvent,
   UnsupportedServerError,
   VersionConflictError,
 } from "./errors.ts";
@@ -109,7 +112,7 @@ export type {
   ProjectionWaitOptions,
 } from "./projection/options.ts";
 export { Projection } from "./projection/projection.ts";
-export type { ParkedActor } from "./projection/state.ts";
+export type { ParkedActor, SkippedMessage } from "./projection/state.ts";
 export {
   JetStreamSnapshotStore,
   type JetStreamSnapshotStoreOptions,

@@ -118,7 +118,7 @@ export interface EventStore extends AsyncDisposable {
    * store, or the stream was restored, truncated or replaced since it was opened.
    * @throws {CorruptEventError} When iterated: a stored message is not an event, or messages before
    * it are lost.
-   * @throws {StreamConfigError} When iterated: the stream takes no further subscription. Each takes
+   * @throws {StoreRefusedError} When iterated: the stream takes no further subscription. Each takes
    * a consumer of the server, which allows 1,000 of a stream unless it is configured otherwise.
    * @throws {RangeError} When iterated: `from` is not a sequence, or the filter is impossible.
    *

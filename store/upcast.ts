@@ -1,4 +1,5 @@
-import { CorruptEventError, UnknownSchemaError } from "./errors.ts";
+import { isThenable } from "./base/hook.ts";
+import { CorruptEventError, UnknownSchemaError, type UnreadableEvent } from "./errors.ts";
 import type { Event } from "./event.ts";
 import { reasonOf } from "./base/reason.ts";
 
@@ -52,27 +53,38 @@ export function upcast(
   const known = 1 + steps.length;
   if (schema === known) return event;
   if (schema > known) {
-    throw new UnknownSchemaError(facts.sequence, event.eventType, schema, known);
+    throw new UnknownSchemaError(facts.sequence, event.eventType, schema, known, factsOf(event));
   }
   let current = event;
   for (const [at, step] of steps.slice(schema - 1).entries()) {
     try {
-      current = { ...current, data: checkedData(step(current.data, current)) };
+      current = { ...current, data: checkedData(step(current.data, ownView(current))) };
     } catch (cause) {
       const reason = reasonOf(cause);
       throw new CorruptEventError(
         facts.sequence,
         `the upcaster of "${event.eventType}" from schema ${schema + at} failed: ${reason}`,
-        { cause },
+        { cause, event: factsOf(event) },
       );
     }
   }
   return current;
 }
 
+function factsOf({ actorId, version, id, eventType }: Event): UnreadableEvent {
+  return { actorId, version, id, eventType };
+}
+
+/** The event as a step sees it: what the step does to it, other than to the data, changes nothing. */
+function ownView(event: Event): Event {
+  const { timestamp, metadata } = event;
+  const own = metadata === undefined ? {} : { metadata: { ...metadata } };
+  return { ...event, timestamp: new Date(timestamp), ...own };
+}
+
 function checkedData(data: unknown): unknown {
   if (data === undefined) throw new TypeError("it gave undefined");
-  if (typeof (data as PromiseLike<unknown> | null)?.then === "function") {
+  if (isThenable(data)) {
     throw new TypeError("it gave a promise, and upcasters do not wait");
   }
   return data;
@@ -90,8 +102,8 @@ function stepsOf(upcasters: Upcasters, eventType: string): readonly Upcaster[] {
 export function unreadable(error: unknown): CorruptEventError {
   if (error instanceof CorruptEventError) return error;
   if (!(error instanceof UnknownSchemaError)) throw error;
-  const { sequence, eventType, schema, known } = error;
+  const { sequence, eventType, schema, known, event } = error;
   const reason = `newer code saved it: "${eventType}" has schema ${schema}, and ${known} is the ` +
     "newest that is known here; deploy the upcasters of the newer code";
-  return new CorruptEventError(sequence, reason, { cause: error });
+  return new CorruptEventError(sequence, reason, { cause: error, event });
 }

@@ -246,7 +246,11 @@ function firstWhere<T>(events: readonly T[], holds: (event: T) => boolean): numb
 
 function factsOf(op: string, { events, command }: Member): Pick<KeptEvent, "commit" | "command">[] {
   const { length: count } = events;
-  return events.map((_, index) => ({ commit: { op, index, count }, command }));
+  return events.map((_, index) => {
+    // Frozen, for all readers are given the same one.
+    const commit = Object.freeze({ op, index, count });
+    return { commit, command };
+  });
 }
 
 /** How a stored event differs from `event`: `""` by its id; `undefined` if it is the same one. */

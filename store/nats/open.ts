@@ -1,3 +1,4 @@
+import { reasonOf } from "../base/reason.ts";
 import type { StreamConfig } from "@nats-io/jetstream";
 import type { Connection } from "../connection.ts";
 import {

@@ -24,6 +24,7 @@ import {
   type EventSource,
   type Followed,
   isOfActor,
+  type PassedEvent,
   type SubscriptionStart,
 } from "../subscription.ts";
 
@@ -123,7 +124,7 @@ export class LiveSource implements EventSource {
         const sequence = run.positionAt(at);
         if (sequence <= after) continue;
         if (!isWanted(run, at)) {
-          yield { sequence, event: undefined };
+          yield { sequence, event: undefined, unwanted: new Unwanted(run, at, actorId) };
           continue;
         }
         const commit = run.commitAt(at);
@@ -248,6 +249,25 @@ export class LiveSource implements EventSource {
         if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw told(error);
       }
     }
+  }
+}
+
+/** An event that the filter leaves out; its id is decoded only for a reader that asks for it. */
+class Unwanted implements PassedEvent {
+  readonly sequence: number;
+  readonly actorId: string;
+  readonly #run: StoredRun;
+  readonly #index: number;
+
+  constructor(run: StoredRun, index: number, actorId: string) {
+    this.sequence = run.positionAt(index);
+    this.actorId = actorId;
+    this.#run = run;
+    this.#index = index;
+  }
+
+  get id(): string {
+    return this.#run.idAt(this.#index);
   }
 }
 

@@ -1,3 +1,4 @@
+import { reasonOf } from "../base/reason.ts";
 import { headers } from "@nats-io/nats-core";
 import { isAetherError, type SettledOutcome, StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
@@ -48,7 +49,7 @@ export async function settle(
   } catch (cause) {
     if (isAetherError(cause, "StreamRegressedError")) throw cause;
     throw new StoreUnavailableError(
-      `Cannot settle the save: ${(cause as Error).message}; try again, or save the same events ` +
+      `Cannot settle the save: ${reasonOf(cause)}; try again, or save the same events ` +
         "again through a store that is connected",
       { cause },
     );

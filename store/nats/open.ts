@@ -1,4 +1,3 @@
-import { reasonOf } from "../base/reason.ts";
 import type { StreamConfig } from "@nats-io/jetstream";
 import type { Connection } from "../connection.ts";
 import {

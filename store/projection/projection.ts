@@ -72,6 +72,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   readonly #partitions: number;
   readonly #progress = new Notifier();
   readonly #stop = new AbortController();
+  /** Why this process has stopped running it. */
+  #failure: { readonly error: unknown } | undefined;
   #running: { readonly runner: Runner<Tx, E>; readonly done: Promise<void> } | undefined;
 
   /**
@@ -126,8 +128,12 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     const runner = new Runner(this.#parts, share, stop);
     const done = runner.run();
     this.#running = { runner, done };
+    this.#failure = undefined;
     try {
       await done;
+    } catch (error) {
+      this.#failure = { error };
+      throw error;
     } finally {
       this.#running = undefined;
       this.#progress.notify();
@@ -136,8 +142,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
 
   /**
    * Resolves when all events that were stored when you read this property are handled or parked,
-   * by any process. Each read gives a new promise. Rejects when the projection is disposed. Nobody
-   * needs to await it.
+   * by any process. Each read gives a new promise. Rejects when the projection is disposed, and when
+   * `run()` of this process rejects, with its error. Nobody needs to await it.
    */
   get caughtUp(): Promise<void> {
     const caughtUp = this.#catchUp();
@@ -285,6 +291,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     const { active } = await this.#control();
     const { last } = await unhandled(this.#parts, active, { signal: this.#stop.signal });
     await this.#until(async () => {
+      if (this.#failure !== undefined) throw this.#failure.error;
       const { active: { version } } = await this.#control();
       if (version !== active.version) return await this.#catchUp().then(() => true);
       const states = await statesOf(this.#parts, active);

@@ -67,7 +67,7 @@ const queuesByStore = new WeakMap<EventStore, CommandQueues>();
  *   },
  * };
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * await execute(store, "account-1", account, { type: "deposit", amount: 100 });
  * const withdrawals = Array.from(
  *   { length: 20 },

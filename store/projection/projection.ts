@@ -44,7 +44,7 @@ import { ProjectionWorker } from "./worker.ts";
  *   Projection,
  * } from "@flowmade-one/aether";
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * let orders = 0;
  * await using projection = new Projection({
  *   name: "order-count",

@@ -213,6 +213,7 @@ const ROOT_CLUSTER = [
 const TESTING = [
   "CheckpointStoreCapabilities",
   "CheckpointStoreSuite",
+  "ConnectionFault",
   "DeciderGiven",
   "DeciderSpec",
   "DeciderWhen",
@@ -224,6 +225,8 @@ const TESTING = [
   "EventSubscriptionCapabilities",
   "EventSubscriptionSuite",
   "Expectation",
+  "FaultyConnection",
+  "FaultyConnectionOptions",
   "OpenedCheckpointStore",
   "SnapshotStoreCapabilities",
   "SnapshotStoreSuite",
@@ -232,6 +235,7 @@ const TESTING = [
   "eventBusSuite",
   "eventStoreSuite",
   "eventSubscriptionSuite",
+  "faultyConnection",
   "snapshotStoreSuite",
 ];
 

@@ -132,18 +132,18 @@ export class NodeSession {
    * @throws As {@linkcode FencedEventStore.open} does.
    */
   static async open(parts: NodeSessionParts): Promise<NodeSession> {
-    let session: NodeSession | undefined;
+    let opened: NodeSession | undefined;
     const { nodeId, incarnation } = parts.self;
     const store = await FencedEventStore.open(parts.connection, {
       ...parts.store,
       nodeId,
       incarnation,
       onDeposed: (shard, error) => {
-        session?.shards.deposed(shard);
+        opened?.shards.deposed(shard);
         parts.store.onDeposed?.(shard, error);
       },
     });
-    session = new NodeSession(parts, store);
+    const session = opened = new NodeSession(parts, store);
     try {
       await session.#checkHeard();
     } catch (error) {

@@ -6,7 +6,7 @@
  * ```ts
  * import { createEvent, InMemoryEventStore, LocalEventBus } from "@flowmade-one/aether";
  *
- * await using bus = new LocalEventBus();
+ * await using bus = new LocalEventBus(); // Deno, or Node 24 and newer
  * await using store = new InMemoryEventStore({ namespace: "shop", broadcaster: bus });
  * bus.on("shop", (event) => console.log(event.eventType, event.actorId, event.version));
  *

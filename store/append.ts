@@ -35,7 +35,7 @@ export interface AppendReceipt<E extends Event = Event> extends SaveReceipt {
  * ```ts
  * import { appendEvents, InMemoryEventStore } from "@flowmade-one/aether";
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * const { version } = await appendEvents(store, "order-123", 0, [
  *   { eventType: "OrderPlaced", data: { total: 99.99 } },
  *   { eventType: "OrderPaid", data: { method: "card" } },

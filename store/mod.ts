@@ -5,7 +5,7 @@
  * ```ts
  * import { createEvent, InMemoryEventStore, isAetherError } from "@flowmade-one/aether/store";
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * const placed = { eventType: "OrderPlaced", actorId: "order-123", version: 1, data: 99.99 };
  * await store.saveEvent(createEvent(placed));
  * try {

@@ -126,7 +126,7 @@ export interface EventStore extends AsyncDisposable {
    * ```ts
    * import { createEvent, InMemoryEventStore } from "@flowmade-one/aether";
    *
-   * await using store = new InMemoryEventStore();
+   * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
    * const order = { actorId: "order-123", data: { total: 99.99 } };
    * await store.saveEvent(createEvent({ ...order, eventType: "OrderPlaced", version: 1 }));
    * setTimeout(() =>

@@ -16,15 +16,31 @@ export type Upcaster = (data: unknown, event: Event) => unknown;
  *
  * @example Orders once had a total in cents, then no currency
  * ```ts
- * import { InMemoryEventStore, type Upcasters } from "@flowmade-one/aether";
+ * import { connect } from "@nats-io/transport-node";
+ * import { createEvent, JetStreamEventStore, type Upcasters } from "@flowmade-one/aether";
  *
+ * const connection = await connect({ servers: "localhost:4222" });
+ * const namespace = `upcasters-${crypto.randomUUID()}`;
+ *
+ * // The first release saved cents.
+ * const first = await JetStreamEventStore.open(connection, { namespace });
+ * const order = { eventType: "OrderPlaced", actorId: "order-1", version: 1 };
+ * await first.saveEvent(createEvent({ ...order, data: { cents: 9999 } }));
+ *
+ * // The third one reads what the first has saved.
  * const upcasters: Upcasters = {
  *   OrderPlaced: [
  *     (data) => ({ total: (data as { cents: number }).cents / 100 }),
  *     (data) => ({ ...(data as { total: number }), currency: "EUR" }),
  *   ],
  * };
- * await using store = new InMemoryEventStore({ upcasters });
+ * const third = await JetStreamEventStore.open(connection, { namespace, upcasters });
+ * const [event] = await third.getEvents("order-1");
+ * const { total, currency } = event!.data as { total: number; currency: string };
+ * console.log(total.toFixed(2), currency.toLowerCase()); // 99.99 eur
+ *
+ * for (const store of [first, third]) await store[Symbol.asyncDispose]();
+ * await connection.close();
  * ```
  */
 export interface Upcasters {

@@ -232,6 +232,7 @@ const ROOT_CLUSTER = [
 const TESTING = [
   "CheckpointStoreCapabilities",
   "CheckpointStoreSuite",
+  "ConnectionFault",
   "DeciderGiven",
   "DeciderSpec",
   "DeciderWhen",
@@ -243,6 +244,8 @@ const TESTING = [
   "EventSubscriptionCapabilities",
   "EventSubscriptionSuite",
   "Expectation",
+  "FaultyConnection",
+  "FaultyConnectionOptions",
   "OpenedCheckpointStore",
   "SnapshotStoreCapabilities",
   "SnapshotStoreSuite",
@@ -251,6 +254,7 @@ const TESTING = [
   "eventBusSuite",
   "eventStoreSuite",
   "eventSubscriptionSuite",
+  "faultyConnection",
   "snapshotStoreSuite",
 ];
 

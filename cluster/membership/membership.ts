@@ -12,7 +12,7 @@ import { NodeReplacedError, StoreUnavailableError } from "../../store/errors.ts"
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
-import { isOutOfReach } from "../../store/nats/failure.ts";
+import { isOutOfReach, notHeard } from "../../store/nats/failure.ts";
 
 /** What a membership works with. */
 export interface MembershipParts {
@@ -81,6 +81,7 @@ export class Membership {
           `Cannot join as "${node.nodeId}": the server takes no heartbeat; check that it is in reach`,
         );
       }
+      if (life.refused !== undefined) throw notHeard(life.refused);
       this.#life = life; // Set before it is in the view, where others see it.
       const description = { ...node, incarnation: life.incarnation };
       await this.#propose({ type: "join", node: description }, deadline);

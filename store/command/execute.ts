@@ -54,7 +54,7 @@ import type { EventStore } from "../store.ts";
  *   },
  * };
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * await execute(store, "account-1", account, { type: "deposit", amount: 100 });
  * const withdrawals = Array.from(
  *   { length: 20 },

@@ -80,7 +80,7 @@ export interface RehydrateResult<State> {
  *
  * type Deposited = Event<"Deposited", { amount: number }>;
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * await appendEvents<Deposited>(store, "account-1", 0, [
  *   { eventType: "Deposited", data: { amount: 5 } },
  *   { eventType: "Deposited", data: { amount: 7 } },

@@ -57,7 +57,7 @@ export let readerOf: (store: JetStreamEventStore) => ReaderParts;
  * import { createEvent, JetStreamEventStore } from "@flowmade-one/aether";
  *
  * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 });
- * await using store = await JetStreamEventStore.open(connection, { namespace: "shop" });
+ * await using store = await JetStreamEventStore.open(connection, { namespace: "shop" }); // Deno, or Node 24 and newer
  * await store.saveEvent(createEvent({
  *   eventType: "OrderPlaced",
  *   actorId: "order-123",

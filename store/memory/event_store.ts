@@ -75,7 +75,7 @@ export let memoryPartsOf: (store: InMemoryEventStore) => MemoryParts;
  * ```ts
  * import { createEvent, InMemoryEventStore } from "@flowmade-one/aether";
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * const order = { eventType: "OrderPlaced", actorId: "order-123", data: { total: 99.99 } };
  * await store.saveEvent(createEvent({ ...order, version: 1 }));
  * await store.saveEvent(createEvent({ ...order, version: 2 }));

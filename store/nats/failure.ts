@@ -56,7 +56,26 @@ function isViolation(error: unknown): boolean {
   return (error as { name?: unknown } | undefined)?.name === "PermissionViolationError";
 }
 
+/** The error of a node that may not subscribe to its own subjects: others could not reach it. */
+export function notHeard(cause: Error): StoreRefusedError {
+  const advice = "give the connection's user the right to subscribe to the node's subjects: see " +
+    "docs/permissions.md";
+  const message = `Cannot join: the node cannot be reached, ${cause.message}; ${advice}`;
+  return new StoreRefusedError(message, advice, undefined, { cause });
+}
+
 /** Whether the server did not do what was asked, for a while or until somebody changes a setting. */
 export function isOutOfReach(error: unknown): boolean {
   return isAetherError(error, "StoreUnavailableError") || isAetherError(error, "StoreRefusedError");
+}
+
+/** Whether something failed because the connection is closed or drained: nothing will bring it back. */
+export function isClosed(error: unknown): boolean {
+  for (let it = error, depth = 0; depth < 8 && typeof it === "object" && it !== null; depth++) {
+    const { name, failure, cause } = it as Record<"name" | "failure" | "cause", unknown>;
+    if (name === "RequestError" && failure === "closed") return true;
+    if (name === "ClosedConnectionError" || name === "DrainingConnectionError") return true;
+    it = cause;
+  }
+  return false;
 }

@@ -41,7 +41,7 @@ export function projectionBucket(namespace: string): string {
  * import { JetStreamEventStore, KvCheckpointStore, Projection } from "@flowmade-one/aether";
  *
  * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 });
- * await using store = await JetStreamEventStore.open(connection, { namespace: "shop" });
+ * await using store = await JetStreamEventStore.open(connection, { namespace: "shop" }); // Deno, or Node 24 and newer
  * await using checkpoints = await KvCheckpointStore.open(connection, { namespace: "shop" });
  * await using projection = new Projection({
  *   name: "mail",

@@ -48,7 +48,7 @@ import { ProjectionWorker } from "./worker.ts";
  *   Projection,
  * } from "@flowmade-one/aether";
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * let orders = 0;
  * await using projection = new Projection({
  *   name: "order-count",
@@ -76,6 +76,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   readonly #partitions: number;
   readonly #progress = new Notifier();
   readonly #stop = new AbortController();
+  /** Why this process has stopped running it. */
+  #failure: { readonly error: unknown } | undefined;
   #running: { readonly runner: Runner<Tx, E>; readonly done: Promise<void> } | undefined;
 
   /**
@@ -133,8 +135,12 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     const runner = new Runner(this.#parts, share, stop);
     const done = runner.run();
     this.#running = { runner, done };
+    this.#failure = undefined;
     try {
       await done;
+    } catch (error) {
+      this.#failure = { error };
+      throw error;
     } finally {
       this.#running = undefined;
       this.#progress.notify();
@@ -143,8 +149,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
 
   /**
    * Resolves when all events that were stored when you read this property are handled or parked,
-   * by any process. Each read gives a new promise. Rejects when the projection is disposed. Nobody
-   * needs to await it.
+   * by any process. Each read gives a new promise. Rejects when the projection is disposed, and when
+   * `run()` of this process rejects, with its error. Nobody needs to await it.
    *
    * If the projection is paused, or this process does not run it, and nothing is handled for 5 s,
    * `onError` is called once; after a minute, the promise rejects with a `TimeoutError`.
@@ -347,6 +353,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     const idle = new IdleWatch();
     await this.#until(
       async () => {
+        if (this.#failure !== undefined) throw this.#failure.error;
         const { active: { version }, paused } = await this.#control();
         if (version !== active.version) return await this.#catchUp().then(() => true);
         const states = await statesOf(this.#parts, active);

@@ -1,6 +1,7 @@
 import { Notifier } from "../base/notifier.ts";
 import { type FailedEvent, isAetherError, type PoisonEventError } from "../errors.ts";
 import type { Event } from "../event.ts";
+import { isClosed } from "../nats/failure.ts";
 import type { ProjectionCheckpoints } from "./checkpoints.ts";
 import { type PartitionParts, PartitionRun } from "./partition.ts";
 import { type PartitionId, PartitionOwner } from "./partition_owner.ts";
@@ -100,7 +101,10 @@ export class Runner<Tx, E extends Event> {
           await this.#reconcile(control);
           if (!control.paused) pause = await advanceRebuild(this.#parts, control) ?? poll;
         } catch (error) {
-          onError(error);
+          // Nothing will bring the connection back.
+          if (isClosed(error) || isAetherError(error, "StoreRefusedError")) {
+            this.#failure ??= { error };
+          } else onError(error);
         }
         if (!this.#poked && this.#failure === undefined) {
           await this.#changed.wait(pause, this.#stop);

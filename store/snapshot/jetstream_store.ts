@@ -65,7 +65,7 @@ const REQUIRED = {
  * import { JetStreamSnapshotStore } from "@flowmade-one/aether";
  *
  * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 });
- * await using store = await JetStreamSnapshotStore.open(connection, { namespace: "shop" });
+ * await using store = await JetStreamSnapshotStore.open(connection, { namespace: "shop" }); // Deno, or Node 24 and newer
  * await store.saveSnapshot({
  *   actorId: "order-123",
  *   name: "order",

@@ -32,7 +32,7 @@ interface Kept {
  * ```ts
  * import { InMemorySnapshotStore } from "@flowmade-one/aether";
  *
- * await using store = new InMemorySnapshotStore();
+ * await using store = new InMemorySnapshotStore(); // Deno, or Node 24 and newer
  * const order = { actorId: "order-123", name: "order", schemaVersion: 1, timestamp: new Date() };
  * console.log(await store.saveSnapshot({ ...order, version: 200, state: "shipped" })); // true
  * console.log(await store.saveSnapshot({ ...order, version: 100, state: "placed" })); // false

@@ -23,6 +23,7 @@ function all(module: typeof errors): errors.AetherError[] {
     new module.StoreUnavailableError("Cannot read: no answer"),
     new module.StoreRefusedError("Cannot save: the stream is full", "raise max_bytes", 10077),
     new module.CheckpointConflictError("orders", 3),
+    new module.RebuildFailedError("orders", 2, "its runner was stopped"),
     new module.PoisonEventError("orders", { sequence: 9, id: "e-1", actorId: "order-7" }, 5),
     new module.StreamConfigError("AETHER_shop", ["sealed is set", "max_age is 1"]),
     new module.StreamRegressedError('"order-7"', 9, 4),
@@ -87,6 +88,7 @@ Deno.test("messages name the failure and the present state", () => {
     "Cannot read: no answer",
     "Cannot save: the stream is full",
     'Cannot go on with partition 3 of projection "orders": another process has taken it over',
+    'Cannot rebuild projection "orders" as version 2: its runner was stopped',
     'Cannot go on with projection "orders": event "e-1" of "order-7" at sequence 9 failed 5 times: ' +
     "undefined",
     'Cannot open stream "AETHER_shop": sealed is set; max_age is 1',

@@ -126,7 +126,7 @@ natsTest("A mirror of a bucket or of snapshots answers no read of theirs", async
   for (const version of [1, 2]) await snapshots.saveSnapshot({ ...snapshot, version });
   await mirror(connection, `KV_${bucket.name}`, { filter_subject: `$KV.${bucket.name}.a` });
   await snapshots.saveSnapshot({ ...snapshot, actorId: "bill-1", version: 1 });
-  const bill = { filter_subject: `aether-snapshot.${namespace}.1.bill-1` };
+  const bill = { filter_subject: `aether-snapshot.${namespace}.state.1.bill-1` };
   await mirror(connection, snapshots.stream, bill);
   for (let reader = 0; reader < READERS; reader++) {
     const fresh = await Bucket.open(connection, { bucket: scene.namespace });

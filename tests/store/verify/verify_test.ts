@@ -138,13 +138,14 @@ Deno.test("rules are checked in memory as well", async () => {
   await using store = new InMemoryEventStore();
   const id = crypto.randomUUID();
   await store.saveEvents([{ ...fact("order-1", 1), id }]);
-  await store.saveEvents([{ ...fact("order-1", 2), id }]);
+  await store.saveEvent(fact("order-1", 2));
+  await store.saveEvents([{ ...fact("order-1", 3), id }]);
   // Past the store, which refuses both: a version again, and a body that is none.
   const { log } = memoryPartsOf(store);
   const [, kept] = log.events;
   const body = new TextEncoder().encode("{");
   const saves = [{ events: 1, count: 1, command: undefined }];
-  for (const version of [2, 3]) {
+  for (const version of [3, 4]) {
     const events = [{ ...kept!, id: `other-${version}`, version, body }];
     log.add("op", [{ events }], [{ actorId: "order-1", events, index: 0, saves }]);
   }

@@ -1,7 +1,7 @@
 import type { EventTooLargeError } from "../../store/errors.ts";
 import type { Event } from "../../store/event.ts";
 import { equal, ok, rejects } from "../assert.ts";
-import { take } from "../event_subscription/kit.ts";
+import { subscribed } from "../event_subscription/kit.ts";
 import { areCommits } from "./commits.ts";
 import { gather, holds, range, sample, samples, type StoreTest } from "./kit.ts";
 
@@ -44,8 +44,8 @@ export function bounds(test: StoreTest, maxBytes: number = Infinity): void {
       for (const at of [1, Math.floor(events.length / 2), events.length - 1]) {
         const from = all[at]!.sequence;
         equal(await gather(store.readAll({ from })), all.slice(at), `events from ${from}`);
-        await using subscription = store.subscribe({ from });
-        equal(await take(subscription, all.length - at), all.slice(at), `subscribed from ${from}`);
+        const come = await subscribed(store, { from }, all.length - at);
+        equal(come, all.slice(at), `subscribed from ${from}`);
       }
     });
 

@@ -2,7 +2,7 @@ import type { Event, RecordedEvent } from "../../store/event.ts";
 import type { ReadOptions } from "../../store/options.ts";
 import type { EventStore } from "../../store/store.ts";
 import { equal, ok } from "../assert.ts";
-import { take } from "../event_subscription/kit.ts";
+import { subscribed } from "../event_subscription/kit.ts";
 import {
   conflicts,
   gather,
@@ -98,8 +98,8 @@ export function commits(test: StoreTest, together: StoreTest): void {
         const filter = { eventTypes };
         equal(await gather(store.readAll({ filter, from })), rest, `events of ${eventTypes}`);
         if (rest.length === 0) continue;
-        await using subscription = store.subscribe({ filter, from });
-        equal(await take(subscription, rest.length), rest, `subscribed events of ${eventTypes}`);
+        const come = await subscribed(store, { filter, from }, rest.length);
+        equal(come, rest, `subscribed events of ${eventTypes}`);
       }
     }
   });
@@ -185,9 +185,12 @@ async function isReadFrom(
       equal(event, first, `the actor's first event from ${from}`);
       break;
     }
-    await using subscription = store.subscribe({ from });
     const wanted = rest.slice(0, TOGETHER + 2);
-    equal(await take(subscription, wanted.length), wanted, `subscribed events from ${from}`);
+    equal(
+      await subscribed(store, { from }, wanted.length),
+      wanted,
+      `subscribed events from ${from}`,
+    );
   }));
   const last = await gather(store.readAll({ from: own.at(-1)!.sequence + 1 }));
   equal(last.map(({ actorId }) => actorId), ["b-1", "b-1"], "actors behind the save");

@@ -237,7 +237,7 @@ natsTest(
 );
 
 natsTest("A signal of many saves has no listeners left when they have ended", async (scene) => {
-  await using bed = await bedOf(scene, { timeout: 1_000 });
+  await using bed = await bedOf(scene, { timeout: 5_000 });
   const { proxy, store } = bed;
   const { signal } = new AbortController();
   let added = 0;

@@ -6,7 +6,7 @@
  * ```ts
  * import { createEvent, InMemoryEventStore, LocalEventBus } from "@flowmade-one/aether";
  *
- * await using bus = new LocalEventBus();
+ * await using bus = new LocalEventBus(); // Deno, or Node 24 and newer
  * await using store = new InMemoryEventStore({ namespace: "shop", broadcaster: bus });
  * bus.on("shop", (event) => console.log(event.eventType, event.actorId, event.version));
  *
@@ -114,6 +114,7 @@ export {
   type ExecutePart,
   type ExecuteResult,
   type ExpectedVersion,
+  type FailedEvent,
   FencedError,
   type FenceFacts,
   type FenceHolder,
@@ -180,6 +181,7 @@ export {
   type ReactorOptions,
   type ReadAllOptions,
   type ReadOptions,
+  RebuildFailedError,
   type RecordedEvent,
   type RefusedCommand,
   rehydrate,
@@ -193,6 +195,7 @@ export {
   type SendCommand,
   type SendFacts,
   type SettledOutcome,
+  type SkippedMessage,
   type Snapshot,
   snapshotEvery,
   type SnapshotOptions,
@@ -201,13 +204,24 @@ export {
   type SnapshotStore,
   type StoreLatency,
   type StoreMetrics,
+  StoreRefusedError,
   StoreUnavailableError,
   StreamConfigError,
   StreamRegressedError,
   streamSequenceOf,
   UnknownSchemaError,
+  type UnreadableEvent,
   UnsupportedServerError,
   type Upcaster,
   type Upcasters,
+  verify,
+  type VerifyEvolution,
+  type VerifyOptions,
+  type VerifyProblem,
+  type VerifyProgress,
+  type VerifyProjection,
+  type VerifyReport,
+  type VerifyRule,
+  type VerifySnapshots,
   VersionConflictError,
 } from "./store/mod.ts";

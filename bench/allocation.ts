@@ -38,7 +38,7 @@ function used(): number {
 await using scene = await Scene.open();
 const { store } = scene;
 const cached = await scene.openStore({ cacheMaxAge: 3_600_000 });
-await fill(store, ACTOR, 1000);
+await fill(scene.connection, ACTOR, 1000);
 await cached.getLatestVersion(ACTOR);
 const subject = subjectOf(ACTOR);
 

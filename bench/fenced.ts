@@ -12,7 +12,7 @@ import { type Event, JetStreamEventStore } from "../mod.ts";
 import { Layout } from "../store/format/layout.ts";
 import { NatsCluster } from "../tools/nats_cluster.ts";
 import { NatsServer } from "../tools/nats_server.ts";
-import { eventOf, saveHeaders } from "./scene.ts";
+import { bodyOf, eventOf, saveHeaders } from "./scene.ts";
 
 const SECONDS = Number(/--seconds=(\d+)/.exec(Deno.args.join(" "))?.[1] ?? 3);
 const ACTORS = 500;
@@ -80,7 +80,7 @@ async function rawRate(
       }
       fields.set("Nats-Batch-Id", id);
       fields.set("Nats-Batch-Sequence", String(at + 1));
-      const body = JSON.stringify(event);
+      const body = bodyOf(event);
       if (at < events.length - 1) connection.publish(subject, body, { headers: fields });
       else {
         fields.set("Nats-Batch-Commit", "1");

@@ -18,7 +18,7 @@ const byConsumer = await scene.openStore({ versionLookup: "deliver-last" });
 for (const count of [10, 1_000, 100_000]) {
   const actorId = `order-${count}`;
   const subject = subjectOf(actorId);
-  await fill(store, actorId, count);
+  await fill(scene.connection, actorId, count);
   await cached.getLatestVersion(actorId);
 
   const group = `${count.toLocaleString("en")} events`;

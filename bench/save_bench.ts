@@ -4,7 +4,7 @@
  * against `js.publish`, as each actor's second event needs the ack of its first.
  */
 import type { Event } from "../mod.ts";
-import { eventOf, saveHeaders, Scene, subjectOf } from "./scene.ts";
+import { bodyOf, eventOf, saveHeaders, Scene, subjectOf } from "./scene.ts";
 
 const ACTORS = 500;
 const TIMEOUT = 30_000;
@@ -22,7 +22,7 @@ let sequence = 0;
 Deno.bench("raw publish", { group: "one at a time", baseline: true }, async () => {
   const event = eventOf("order-raw", ++rawVersion);
   const headers = saveHeaders(event, sequence);
-  const answer = await connection.request(subject, JSON.stringify(event), {
+  const answer = await connection.request(subject, bodyOf(event), {
     headers,
     timeout: TIMEOUT,
   });
@@ -56,7 +56,7 @@ Deno.bench("js.publish, 1,000 in flight", { ...many, baseline: true }, async (be
   bench.start();
   const publish = async ({ event, actor }: typeof events[number]) => {
     const headers = saveHeaders(event, actor.sequence);
-    const body = JSON.stringify(event);
+    const body = bodyOf(event);
     const ack = await js.publish(actor.subject, body, { headers, timeout: TIMEOUT });
     actor.sequence = ack.seq;
   };

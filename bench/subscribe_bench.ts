@@ -9,8 +9,8 @@ import { eventOf, fill, Scene, subjectOf } from "./scene.ts";
 const COUNT = 10_000;
 const actorId = `order-${COUNT}`;
 
-const { js, store } = await Scene.open();
-await fill(store, actorId, COUNT);
+const { connection, js, store } = await Scene.open();
+await fill(connection, actorId, COUNT);
 
 const group = "replay of 10,000";
 Deno.bench(`ordered consumer, ${group}`, { group, baseline: true }, async (bench) => {

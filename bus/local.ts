@@ -29,7 +29,7 @@ export interface LocalEventBusOptions extends EventBusOptions {
  * ```ts
  * import { createEvent, LocalEventBus } from "@flowmade-one/aether";
  *
- * await using bus = new LocalEventBus();
+ * await using bus = new LocalEventBus(); // Deno, or Node 24 and newer
  * bus.on("orders", (event) => console.log(event.actorId), { eventTypes: ["OrderPlaced"] });
  * await bus.publish(
  *   "orders",

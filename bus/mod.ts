@@ -7,7 +7,7 @@
  * ```ts
  * import { createEvent, InMemoryEventStore, LocalEventBus } from "@flowmade-one/aether";
  *
- * await using bus = new LocalEventBus();
+ * await using bus = new LocalEventBus(); // Deno, or Node 24 and newer
  * await using store = new InMemoryEventStore({ namespace: "orders", broadcaster: bus });
  *
  * bus.on("orders", ({ actorId, version }) => {

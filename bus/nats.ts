@@ -54,7 +54,7 @@ export interface NatsEventBusOptions extends EventBusOptions {
  * import { NatsEventBus } from "@flowmade-one/aether";
  *
  * const connection = await connect({ maxReconnectAttempts: -1 });
- * await using bus = new NatsEventBus(connection);
+ * await using bus = new NatsEventBus(connection); // Deno, or Node 24 and newer
  * for await (const event of bus.subscribe("orders")) console.log(event.actorId);
  * ```
  */

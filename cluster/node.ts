@@ -21,6 +21,7 @@ import { emptyShardMap, type ShardMap } from "./sharding/shard_map.ts";
 import type { ShardMember } from "./sharding/shard_plan.ts";
 import { clusterBucket, nodeSubject } from "./subjects.ts";
 import { ClusterTelemetry } from "./telemetry.ts";
+import { unlessAborted } from "../store/base/abort.ts";
 import { Notifier } from "../store/base/notifier.ts";
 import type { Connection } from "../store/connection.ts";
 import { isAetherError } from "../store/errors.ts";
@@ -37,6 +38,8 @@ export interface Handling {
 
 /** How long a member may take to answer with its status, in ms. */
 const STATUS = 1_000;
+/** The part of the time to leave that handing over may take; the rest is for the farewell. */
+const HAND_OVER = 0.8;
 /** How long to try to report to the others that this node has left, in ms; they find out anyway. */
 const GOODBYE = 2_000;
 
@@ -192,13 +195,39 @@ export class ClusterNode {
     ]);
   }
 
+  /** Leaves as well as can be within the time for that; what hangs then ends by itself later. */
   async #end(): Promise<void> {
-    const { discovery, election, limits, requests } = this;
+    const { leaveTimeout } = this.limits;
+    const over = new AbortController();
+    const timer = setTimeout(() => over.abort(), leaveTimeout);
+    const end = this.#endInTurn(HAND_OVER * leaveTimeout);
+    end.catch((error) => {
+      if (over.signal.aborted) this.#errors.report(error);
+    });
+    try {
+      await unlessAborted(over.signal, end);
+    } catch (error) {
+      if (!over.signal.aborted) throw error;
+      this.#halt.abort();
+      this.#session.mute();
+      this.requests.close();
+      this.changed.notify();
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #endInTurn(handOverTimeout: number): Promise<void> {
+    const { discovery, election, requests } = this;
     const patience = new AbortController();
-    const timer = setTimeout(() => patience.abort(), limits.leaveTimeout);
+    const timer = setTimeout(() => patience.abort(), handOverTimeout);
     const over = AbortSignal.any([patience.signal, discovery.signal]);
     try {
-      if (!discovery.signal.aborted && !requests.closed) await this.#handOver(over);
+      if (!discovery.signal.aborted && !requests.closed) {
+        await unlessAborted(over, this.#handOver(over)).catch((error) => {
+          if (!over.aborted) throw error;
+        });
+      }
     } finally {
       clearTimeout(timer);
       this.telemetry.end();

@@ -18,6 +18,7 @@ import type { ShardMap } from "./sharding/shard_map.ts";
 import { Shards } from "./sharding/shards.ts";
 import { nodeSubject } from "./subjects.ts";
 import type { ClusterTelemetry } from "./telemetry.ts";
+import { unlessAborted } from "../store/base/abort.ts";
 import { jsonProblem } from "../store/base/json_fidelity.ts";
 import type { Connection } from "../store/connection.ts";
 import { StoreUnavailableError } from "../store/errors.ts";
@@ -26,6 +27,7 @@ import {
   type FencedEventStoreOptions,
   handledIn,
 } from "../store/fencing/fenced_store.ts";
+import { notHeard } from "../store/nats/failure.ts";
 import type { RequestMux } from "../store/nats/requests.ts";
 
 /** What a session works with. */
@@ -66,6 +68,8 @@ export class NodeSession {
   readonly #subscriptions: readonly Subscription[];
   readonly #commands: Subscription;
   #map: ShardMap | undefined;
+  /** Why the server does not let it answer. */
+  #refused: Error | undefined;
   #end: Promise<void> | undefined;
 
   private constructor(parts: NodeSessionParts, store: FencedEventStore) {
@@ -112,6 +116,7 @@ export class NodeSession {
       connection.subscribe(nodeSubject(namespace, self, verb), {
         callback: (error, message) => {
           if (error === null) reply(message, answer(message));
+          else this.#refused ??= error;
         },
       });
     this.#commands = serve("command", (message) => this.#command(message));
@@ -127,18 +132,37 @@ export class NodeSession {
    * @throws As {@linkcode FencedEventStore.open} does.
    */
   static async open(parts: NodeSessionParts): Promise<NodeSession> {
-    let session: NodeSession | undefined;
+    let opened: NodeSession | undefined;
     const { nodeId, incarnation } = parts.self;
     const store = await FencedEventStore.open(parts.connection, {
       ...parts.store,
       nodeId,
       incarnation,
       onDeposed: (shard, error) => {
-        session?.shards.deposed(shard);
+        opened?.shards.deposed(shard);
         parts.store.onDeposed?.(shard, error);
       },
     });
-    return session = new NodeSession(parts, store);
+    const session = opened = new NodeSession(parts, store);
+    try {
+      await session.#checkHeard();
+    } catch (error) {
+      session.mute();
+      await session.close();
+      throw error;
+    }
+    return session;
+  }
+
+  /** Waits until the server has taken the subscriptions: it refuses one without an answer. */
+  async #checkHeard(): Promise<void> {
+    const { connection, store: { timeout = 10_000 } } = this.#parts;
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), timeout);
+    // If the server does not answer, the first request says so.
+    await unlessAborted(late.signal, connection.flush()).catch(() => {});
+    clearTimeout(timer);
+    if (this.#refused !== undefined) throw notHeard(this.#refused);
   }
 
   /** How far it has carried out the map. */

@@ -5,7 +5,10 @@ import type { EventStore } from "./store.ts";
 /** An event without a version yet: {@linkcode appendEvents} numbers it. */
 export type EventDraft<E extends Event = Event> = E extends Event ?
     & Pick<E, "eventType" | "data" | "metadata">
-    /** Give one so that a repeated append is recognised; otherwise each call makes a fresh id. */
+    /**
+     * Give one so that a repeated append at the same version is recognised, and one at the next
+     * version refused while it follows at once; otherwise each call makes a fresh id.
+     */
     & { readonly id?: string }
   : never;
 
@@ -32,7 +35,7 @@ export interface AppendReceipt<E extends Event = Event> extends SaveReceipt {
  * ```ts
  * import { appendEvents, InMemoryEventStore } from "@flowmade-one/aether";
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * const { version } = await appendEvents(store, "order-123", 0, [
  *   { eventType: "OrderPlaced", data: { total: 99.99 } },
  *   { eventType: "OrderPaid", data: { method: "card" } },

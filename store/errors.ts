@@ -1,4 +1,4 @@
-import { textOf } from "./base/reason.ts";
+import { textOf } from "./base/text.ts";
 import type { SaveReceipt } from "./options.ts";
 
 /** Marks errors of this library across copies of it in one program, where `instanceof` fails. */
@@ -87,15 +87,34 @@ export class InvalidSnapshotError extends AetherError {
   }
 }
 
+/** The known facts of an event that cannot be read, from the subject and headers of its message. */
+export interface UnreadableEvent {
+  /** Its actor. */
+  readonly actorId: string;
+  /** Its version in the actor's history. */
+  readonly version?: number;
+  /** Its id. */
+  readonly id?: string;
+  /** Its type. */
+  readonly eventType?: string;
+}
+
 /** Thrown when a stored message is not an event, or a piece of an actor's history is missing. */
 export class CorruptEventError extends AetherError {
   /** The sequence of the message that cannot be read or does not follow on the one before. */
   readonly sequence: number;
+  /** What is known of the event; `undefined` for a message that belongs to no actor. */
+  readonly event: UnreadableEvent | undefined;
 
-  /** Keeps the sequence; `reason` says what is wrong there. */
-  constructor(sequence: number, reason: string, options?: ErrorOptions) {
+  /** Keeps the sequence; `reason` says what is wrong there; `options.event` is what is known. */
+  constructor(
+    sequence: number,
+    reason: string,
+    options?: ErrorOptions & { readonly event?: UnreadableEvent | undefined },
+  ) {
     super("CorruptEventError", `Cannot read the event at sequence ${sequence}: ${reason}`, options);
     this.sequence = sequence;
+    this.event = options?.event;
   }
 }
 
@@ -142,7 +161,10 @@ export class SaveOutcomeUnknownError extends AetherError {
   }
 }
 
-/** Thrown when the store could not be reached or refused; this call saved nothing. */
+/**
+ * Thrown when the store could not be reached or was busy; this call saved nothing. The same call
+ * may succeed later.
+ */
 export class StoreUnavailableError extends AetherError {
   /** Takes the whole message: what could not be done, and why. */
   constructor(message: string, options?: ErrorOptions) {
@@ -150,18 +172,44 @@ export class StoreUnavailableError extends AetherError {
   }
 }
 
-/** Thrown when a stream would lose events, or is not one of this library's; it is not opened. */
+/**
+ * Thrown when the server refuses what was asked, and would refuse it again: a limit is reached or a
+ * permission is missing. Nothing was saved. Somebody has to change a setting: see `advice`.
+ */
+export class StoreRefusedError extends AetherError {
+  /** What can be done. */
+  readonly advice: string;
+  /** The `err_code` of JetStream's answer; `undefined` if it was no answer of JetStream's. */
+  readonly serverCode: number | undefined;
+
+  /** Takes the whole message, the part of it that says what can be done, and the server's code. */
+  constructor(
+    message: string,
+    advice: string,
+    serverCode: number | undefined,
+    options?: ErrorOptions,
+  ) {
+    super("StoreRefusedError", message, options);
+    this.advice = advice;
+    this.serverCode = serverCode;
+  }
+}
+
+/**
+ * Thrown when a stream would lose events, or is not one of this library's: it is not opened. No
+ * retry helps.
+ */
 export class StreamConfigError extends AetherError {
   /** The JetStream stream. */
   readonly stream: string;
   /** All problems, one sentence each. */
   readonly problems: readonly string[];
 
-  /** Lists the problems of the stream. */
-  constructor(stream: string, problems: readonly string[]) {
+  /** Lists the problems of the stream; `what` could not be done with it. */
+  constructor(stream: string, problems: readonly string[], what: string = "open") {
     super(
       "StreamConfigError",
-      `Cannot open stream "${stream}": ${problems.join("; ")}`,
+      `Cannot ${what} stream "${stream}": ${problems.join("; ")}`,
     );
     this.stream = stream;
     this.problems = problems;
@@ -189,19 +237,25 @@ export class StreamRegressedError extends AetherError {
   }
 }
 
-/** Thrown when the NATS server is too old to keep the promises; nothing was written. */
+/**
+ * Thrown when the NATS server is too old to keep the promises, all of them or those that a save with
+ * several guards needs; nothing was written.
+ */
 export class UnsupportedServerError extends AetherError {
   /** The server's version. */
   readonly version: string;
   /** The oldest version that is supported. */
   readonly required: string;
 
-  /** Keeps both versions. */
-  constructor(version: string, required: string) {
+  /** Keeps both versions; `reason` replaces the usual one in the message. */
+  constructor(
+    version: string,
+    required: string,
+    reason: string = "older ones ignore the checks that keep events safe",
+  ) {
     super(
       "UnsupportedServerError",
-      `Cannot use nats-server ${version}: ${required} or newer is needed, ` +
-        "because older ones ignore the checks that keep events safe",
+      `Cannot use nats-server ${version}: ${required} or newer is needed, because ${reason}`,
     );
     this.version = version;
     this.required = required;
@@ -218,9 +272,17 @@ export class UnknownSchemaError extends AetherError {
   readonly schema: number;
   /** The newest schema that is known here. */
   readonly known: number;
+  /** What is known of the event. */
+  readonly event: UnreadableEvent | undefined;
 
-  /** Keeps the place and both schemas. */
-  constructor(sequence: number, eventType: string, schema: number, known: number) {
+  /** Keeps the place and both schemas; `event` is what is known of the event. */
+  constructor(
+    sequence: number,
+    eventType: string,
+    schema: number,
+    known: number,
+    event?: UnreadableEvent,
+  ) {
     super(
       "UnknownSchemaError",
       `Cannot read the event at sequence ${sequence}: "${eventType}" has schema ${schema}, and ` +
@@ -230,6 +292,7 @@ export class UnknownSchemaError extends AetherError {
     this.eventType = eventType;
     this.schema = schema;
     this.known = known;
+    this.event = event;
   }
 }
 
@@ -511,6 +574,55 @@ export class PoisonEventError extends AetherError {
   }
 }
 
+/** The event at which a rebuild was given up, if it was one. */
+export interface FailedEvent {
+  /** Its position. */
+  readonly sequence: number;
+  /** Its id. */
+  readonly eventId: string;
+  /** Its actor. */
+  readonly actorId: string;
+}
+
+/**
+ * Thrown by `rebuild()` of a projection when the new version was given up, at the first failure of
+ * its handler; the version before goes on. A handler that fails only in the new version may write
+ * both versions to one place: write each to a place of its own, by `context.version`.
+ */
+export class RebuildFailedError extends AetherError {
+  /** The projection's name. */
+  readonly projection: string;
+  /** The version that was given up. */
+  readonly version: number;
+  /** The event that its handler failed at; `undefined` if it was something else. */
+  readonly event: FailedEvent | undefined;
+
+  /** Keeps the facts; `cause` is the error, or its text if it failed in another process. */
+  constructor(
+    projection: string,
+    version: number,
+    reason: string,
+    options?: ErrorOptions & { readonly event?: FailedEvent | undefined },
+  ) {
+    const event = options?.event;
+    const place = event === undefined
+      ? ""
+      : `its handler failed at event "${event.eventId}" of "${event.actorId}" at sequence ` +
+        `${event.sequence}: `;
+    const advice = event === undefined
+      ? ""
+      : "; let the handler write each context.version to a place of its own, then rebuild again";
+    super(
+      "RebuildFailedError",
+      `Cannot rebuild projection "${projection}" as version ${version}: ${place}${reason}${advice}`,
+      options,
+    );
+    this.projection = projection;
+    this.version = version;
+    this.event = event;
+  }
+}
+
 /**
  * Thrown when another process has joined the cluster by the name of this node: a restarted
  * process replaces the one before. Give every process a name of its own.
@@ -552,6 +664,8 @@ export interface AetherErrors {
   SaveOutcomeUnknownError: SaveOutcomeUnknownError;
   /** See {@linkcode StoreUnavailableError}. */
   StoreUnavailableError: StoreUnavailableError;
+  /** See {@linkcode StoreRefusedError}. */
+  StoreRefusedError: StoreRefusedError;
   /** See {@linkcode StreamConfigError}. */
   StreamConfigError: StreamConfigError;
   /** See {@linkcode StreamRegressedError}. */
@@ -578,6 +692,8 @@ export interface AetherErrors {
   CheckpointConflictError: CheckpointConflictError;
   /** See {@linkcode PoisonEventError}. */
   PoisonEventError: PoisonEventError;
+  /** See {@linkcode RebuildFailedError}. */
+  RebuildFailedError: RebuildFailedError;
   /** See {@linkcode NodeReplacedError}. */
   NodeReplacedError: NodeReplacedError;
 }
@@ -605,6 +721,10 @@ export function isAetherError<Code extends AetherErrorCode = AetherErrorCode>(
   error: unknown,
   code?: Code,
 ): error is AetherErrors[Code] {
-  return typeof error === "object" && error !== null && BRAND in error &&
-    (code === undefined || (error as { code?: unknown }).code === code);
+  try {
+    return typeof error === "object" && error !== null && BRAND in error &&
+      (code === undefined || (error as { code?: unknown }).code === code);
+  } catch {
+    return false; // A proxy that throws.
+  }
 }

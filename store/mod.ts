@@ -5,7 +5,7 @@
  * ```ts
  * import { createEvent, InMemoryEventStore, isAetherError } from "@flowmade-one/aether/store";
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * const placed = { eventType: "OrderPlaced", actorId: "order-123", version: 1, data: 99.99 };
  * await store.saveEvent(createEvent(placed));
  * try {
@@ -49,6 +49,7 @@ export {
   CommandRefusedError,
   CorruptEventError,
   EventTooLargeError,
+  type FailedEvent,
   FencedError,
   type FenceFacts,
   type FenceHolder,
@@ -59,12 +60,15 @@ export {
   LeaseLostError,
   NodeReplacedError,
   PoisonEventError,
+  RebuildFailedError,
   SaveOutcomeUnknownError,
   type SettledOutcome,
+  StoreRefusedError,
   StoreUnavailableError,
   StreamConfigError,
   StreamRegressedError,
   UnknownSchemaError,
+  type UnreadableEvent,
   UnsupportedServerError,
   VersionConflictError,
 } from "./errors.ts";
@@ -109,7 +113,7 @@ export type {
   ProjectionWaitOptions,
 } from "./projection/options.ts";
 export { Projection } from "./projection/projection.ts";
-export type { ParkedActor } from "./projection/state.ts";
+export type { ParkedActor, SkippedMessage } from "./projection/state.ts";
 export { type Effect, effect, type EffectContext } from "./process/effect.ts";
 export type {
   CalledEffect,
@@ -161,3 +165,11 @@ export type {
 export type { LookupCounts, SaveCounts, StoreLatency, StoreMetrics } from "./telemetry/metrics.ts";
 export type { DeadlineClock } from "./timer/clock.ts";
 export type { Upcaster, Upcasters } from "./upcast.ts";
+export type {
+  VerifyEvolution,
+  VerifyOptions,
+  VerifyProjection,
+  VerifySnapshots,
+} from "./verify/options.ts";
+export type { VerifyProblem, VerifyProgress, VerifyReport, VerifyRule } from "./verify/report.ts";
+export { verify } from "./verify/verify.ts";

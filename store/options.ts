@@ -41,7 +41,10 @@ export interface ReadOptions {
 
 /** Selects events of a store; an event has to meet all of the conditions. */
 export interface EventFilter {
-  /** Only actors whose id begins with this and a `-`, or is this; the server filters. */
+  /**
+   * Only actors whose id begins with this and a `-`, or is this; the server filters. The category
+   * ends at the first `-` of an id, so one with a `-` inside is refused by a `RangeError`.
+   */
   readonly category?: string;
   /** Only this actor; the server filters. */
   readonly actorId?: string;
@@ -61,7 +64,7 @@ export interface ReadAllOptions {
 
 /** Options for {@linkcode EventStore.listActors}. */
 export interface ListActorsOptions {
-  /** Only actors of this category. @default {all} */
+  /** Only actors of this category, as in {@linkcode EventFilter}. @default {all} */
   readonly category?: string;
 }
 

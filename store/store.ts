@@ -30,7 +30,9 @@ export interface EventsWithErrors<E extends Event = Event> {
  *    `VersionConflictError`.
  * 2. When any number of writers, in any number of processes, save one version of one actor,
  *    exactly one wins.
- * 3. Saving stored events again (same versions, same ids) resolves with `duplicate: true`.
+ * 3. Saving stored events again resolves with `duplicate: true`: same versions, ids, types and data.
+ *    Timestamps and metadata are not compared, as a caller that tries again makes them again; with a
+ *    codec neither is the data, as it may encode the same data in other bytes.
  * 4. The store settles a lost acknowledgement by reading back; a save is stored once or not at all.
  * 5. `saveEvents` stores all of its events or none, over several actors too.
  * 6. A read sees the events that this store has saved, complete and in order, or fails.
@@ -50,11 +52,14 @@ export interface EventStore extends AsyncDisposable {
   /**
    * Saves one event at its version.
    *
-   * @throws {VersionConflictError} The actor has this version or a newer one already.
-   * @throws {InvalidEventError} The event cannot be stored as it is.
+   * @throws {VersionConflictError} The actor has this version or a newer one already, also if the
+   * event there has the same id and other content.
+   * @throws {InvalidEventError} The event cannot be stored as it is, or its id is that of one of the
+   * last events of the actor at another version.
    * @throws {EventTooLargeError} The event is larger than the store takes.
    * @throws {SaveOutcomeUnknownError} The server did not answer before the deadline.
    * @throws {StoreUnavailableError} The store could not be reached; nothing was saved.
+   * @throws {StoreRefusedError} The server refuses, and would again; nothing was saved.
    */
   saveEvent(event: Event): Promise<SaveReceipt>;
 
@@ -100,7 +105,7 @@ export interface EventStore extends AsyncDisposable {
    * Reads the whole store in its one order, in constant memory, up to its end at the time when
    * the read begins. Sequences have gaps that mean nothing.
    *
-   * @throws {CorruptEventError} A stored message is not an event.
+   * @throws {CorruptEventError} A stored message is not an event, or messages before it are lost.
    */
   readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent>;
 
@@ -111,14 +116,17 @@ export interface EventStore extends AsyncDisposable {
    * @typeParam E The events of the store, as the caller declares them; nothing checks this.
    * @throws {StreamRegressedError} When iterated: `from` lies more than one past the end of the
    * store, or the stream was restored, truncated or replaced since it was opened.
-   * @throws {CorruptEventError} When iterated: a stored message is not an event.
+   * @throws {CorruptEventError} When iterated: a stored message is not an event, or messages before
+   * it are lost.
+   * @throws {StoreRefusedError} When iterated: the stream takes no further subscription. Each takes
+   * a consumer of the server, which allows 1,000 of a stream unless it is configured otherwise.
    * @throws {RangeError} When iterated: `from` is not a sequence, or the filter is impossible.
    *
    * @example Follow a store until a certain event
    * ```ts
    * import { createEvent, InMemoryEventStore } from "@flowmade-one/aether";
    *
-   * await using store = new InMemoryEventStore();
+   * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
    * const order = { actorId: "order-123", data: { total: 99.99 } };
    * await store.saveEvent(createEvent({ ...order, eventType: "OrderPlaced", version: 1 }));
    * setTimeout(() =>
@@ -167,7 +175,8 @@ export interface EventStoreOptions {
  * It reads a bounded number of events ahead, however slow its reader is, and waits for as long
  * as the server is out of reach. It ends quietly on `break`, on its `signal`, on disposal, and
  * on disposal of the store. It also ends when it throws, for example `CorruptEventError` (to pass
- * over it, subscribe again from its `sequence` + 1) or `StreamRegressedError`.
+ * over it, subscribe again from its `sequence` + 1, or from its `sequence` if messages before it are
+ * lost) or `StreamRegressedError`.
  */
 export interface EventSubscription<E extends Event = Event>
   extends AsyncIterable<E & RecordedEvent>, AsyncDisposable {

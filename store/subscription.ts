@@ -16,6 +16,26 @@ export interface SubscriptionStart {
 export interface Followed {
   readonly sequence: number;
   readonly event: RecordedEvent | undefined;
+  /** The event there, if the filter does not take it. */
+  readonly unwanted?: PassedEvent;
+}
+
+/** An event that a reader has passed without a look at its content. */
+export interface PassedEvent {
+  readonly sequence: number;
+  readonly id: string;
+  readonly actorId: string;
+}
+
+/**
+ * Calls `onPassed` with each event that the filter of `subscription` leaves out, in order with those
+ * that it yields. A subscription of a store that is not this library's reports none.
+ */
+export function watchPassed(
+  subscription: EventSubscription,
+  onPassed: (event: PassedEvent) => void,
+): void {
+  if (subscription instanceof SourceSubscription) subscription.onPassed = onPassed;
 }
 
 /** A store, as a subscription sees it. */
@@ -83,6 +103,8 @@ export class Subscriptions {
 /** A subscription to any source: begins, catches up, and ends in each of the ways. */
 class SourceSubscription implements EventSubscription {
   readonly caughtUp: Promise<void>;
+  /** See {@linkcode watchPassed}; must not throw. */
+  onPassed: ((event: PassedEvent) => void) | undefined;
   readonly #source: EventSource;
   readonly #start: Promise<SubscriptionStart>;
   readonly #caughtUp = Promise.withResolvers<void>();
@@ -137,7 +159,7 @@ class SourceSubscription implements EventSubscription {
       const { after, end } = await this.#start;
       for await (const part of this.#source.follow(after, signal)) {
         for (const followed of part) {
-          const { sequence, event } = followed instanceof Promise
+          const { sequence, event, unwanted } = followed instanceof Promise
             ? await unlessAborted(signal, followed)
             : followed;
           if (signal.aborted) return;
@@ -145,7 +167,7 @@ class SourceSubscription implements EventSubscription {
             if (event !== undefined) {
               this.#watch.deliver();
               yield event;
-            }
+            } else if (unwanted !== undefined) this.onPassed?.(unwanted);
           } finally {
             if (sequence >= end) this.#caughtUp.resolve();
           }

@@ -1,4 +1,5 @@
-import { CorruptEventError, UnknownSchemaError } from "./errors.ts";
+import { isThenable } from "./base/hook.ts";
+import { CorruptEventError, UnknownSchemaError, type UnreadableEvent } from "./errors.ts";
 import type { Event } from "./event.ts";
 import { reasonOf } from "./base/reason.ts";
 
@@ -15,15 +16,31 @@ export type Upcaster = (data: unknown, event: Event) => unknown;
  *
  * @example Orders once had a total in cents, then no currency
  * ```ts
- * import { InMemoryEventStore, type Upcasters } from "@flowmade-one/aether";
+ * import { connect } from "@nats-io/transport-node";
+ * import { createEvent, JetStreamEventStore, type Upcasters } from "@flowmade-one/aether";
  *
+ * const connection = await connect({ servers: "localhost:4222" });
+ * const namespace = `upcasters-${crypto.randomUUID()}`;
+ *
+ * // The first release saved cents.
+ * const first = await JetStreamEventStore.open(connection, { namespace });
+ * const order = { eventType: "OrderPlaced", actorId: "order-1", version: 1 };
+ * await first.saveEvent(createEvent({ ...order, data: { cents: 9999 } }));
+ *
+ * // The third one reads what the first has saved.
  * const upcasters: Upcasters = {
  *   OrderPlaced: [
  *     (data) => ({ total: (data as { cents: number }).cents / 100 }),
  *     (data) => ({ ...(data as { total: number }), currency: "EUR" }),
  *   ],
  * };
- * await using store = new InMemoryEventStore({ upcasters });
+ * const third = await JetStreamEventStore.open(connection, { namespace, upcasters });
+ * const [event] = await third.getEvents("order-1");
+ * const { total, currency } = event!.data as { total: number; currency: string };
+ * console.log(total.toFixed(2), currency.toLowerCase()); // 99.99 eur
+ *
+ * for (const store of [first, third]) await store[Symbol.asyncDispose]();
+ * await connection.close();
  * ```
  */
 export interface Upcasters {
@@ -52,27 +69,38 @@ export function upcast(
   const known = 1 + steps.length;
   if (schema === known) return event;
   if (schema > known) {
-    throw new UnknownSchemaError(facts.sequence, event.eventType, schema, known);
+    throw new UnknownSchemaError(facts.sequence, event.eventType, schema, known, factsOf(event));
   }
   let current = event;
   for (const [at, step] of steps.slice(schema - 1).entries()) {
     try {
-      current = { ...current, data: checkedData(step(current.data, current)) };
+      current = { ...current, data: checkedData(step(current.data, ownView(current))) };
     } catch (cause) {
       const reason = reasonOf(cause);
       throw new CorruptEventError(
         facts.sequence,
         `the upcaster of "${event.eventType}" from schema ${schema + at} failed: ${reason}`,
-        { cause },
+        { cause, event: factsOf(event) },
       );
     }
   }
   return current;
 }
 
+function factsOf({ actorId, version, id, eventType }: Event): UnreadableEvent {
+  return { actorId, version, id, eventType };
+}
+
+/** The event as a step sees it: what the step does to it, other than to the data, changes nothing. */
+function ownView(event: Event): Event {
+  const { timestamp, metadata } = event;
+  const own = metadata === undefined ? {} : { metadata: { ...metadata } };
+  return { ...event, timestamp: new Date(timestamp), ...own };
+}
+
 function checkedData(data: unknown): unknown {
   if (data === undefined) throw new TypeError("it gave undefined");
-  if (typeof (data as PromiseLike<unknown> | null)?.then === "function") {
+  if (isThenable(data)) {
     throw new TypeError("it gave a promise, and upcasters do not wait");
   }
   return data;
@@ -90,8 +118,8 @@ function stepsOf(upcasters: Upcasters, eventType: string): readonly Upcaster[] {
 export function unreadable(error: unknown): CorruptEventError {
   if (error instanceof CorruptEventError) return error;
   if (!(error instanceof UnknownSchemaError)) throw error;
-  const { sequence, eventType, schema, known } = error;
+  const { sequence, eventType, schema, known, event } = error;
   const reason = `newer code saved it: "${eventType}" has schema ${schema}, and ${known} is the ` +
     "newest that is known here; deploy the upcasters of the newer code";
-  return new CorruptEventError(sequence, reason, { cause: error });
+  return new CorruptEventError(sequence, reason, { cause: error, event });
 }

@@ -58,3 +58,9 @@ export {
   type SnapshotStoreSuite,
   snapshotStoreSuite,
 } from "./snapshot_store/suite.ts";
+export {
+  type ConnectionFault,
+  type FaultyConnection,
+  faultyConnection,
+  type FaultyConnectionOptions,
+} from "./faulty_connection.ts";

@@ -103,7 +103,13 @@ permissionTest(
 permissionTest("snapshots", ["Keep snapshots"], async (connection, admin) => {
   await using _founder = await JetStreamSnapshotStore.open(admin, { namespace: NAMESPACE });
   await using snapshots = await JetStreamSnapshotStore.open(connection, { namespace: NAMESPACE });
-  const snapshot = { actorId: "order-1", version: 3, schemaVersion: 1, state: { total: 1 } };
+  const snapshot = {
+    actorId: "order-1",
+    name: "order",
+    version: 3,
+    schemaVersion: 1,
+    state: { total: 1 },
+  };
   await snapshots.saveSnapshot({ ...snapshot, timestamp: new Date() });
   assertEquals((await snapshots.getLatestSnapshot("order-1", snapshot))?.version, 3);
 });

@@ -21,6 +21,8 @@ export interface NatsServerOptions {
   readonly storeDir?: string;
   /** The server's name, unique in a cluster. @default {a name that the server makes up} */
   readonly name?: string;
+  /** More of the `jetstream` block, for example `limits { … }`. @default {""} */
+  readonly jetstreamConfig?: string;
   /** More configuration, in nats-server's own syntax, for example an `authorization` block. @default {""} */
   readonly config?: string;
   /** Longest wait for the server to be ready, in ms. @default {10_000} */
@@ -197,12 +199,13 @@ export class NatsServer implements AsyncDisposable {
   #config(): string {
     const { jetstream = true, sync, storeDir = `${this.#folder}/data`, name, config } =
       this.#options;
+    const { jetstreamConfig = "" } = this.#options;
     const lines = [`listen: "127.0.0.1:${this.#port}"`, `http: "127.0.0.1:${this.#monitorPort}"`];
     if (name !== undefined) lines.push(`server_name: ${JSON.stringify(name)}`);
     if (jetstream) {
       const folder = JSON.stringify(storeDir.replaceAll("\\", "/"));
       const interval = sync === "always" ? ", sync_interval: always" : "";
-      lines.push(`jetstream { store_dir: ${folder}${interval} }`);
+      lines.push(`jetstream { store_dir: ${folder}${interval}\n${jetstreamConfig} }`);
     }
     if (config !== undefined) lines.push(config);
     return lines.join("\n") + "\n";

@@ -1,3 +1,4 @@
+import { textOf } from "../../store/base/text.ts";
 import { CommandStore } from "./command_store.ts";
 import { KnownCommands, type KnownCommandsParts } from "./known_commands.ts";
 import { type CommandAnswer, type CommandMessage, failureOf } from "./messages.ts";
@@ -337,7 +338,7 @@ function unread(error: unknown): CommandAnswer {
     isAetherError(error, "StreamRegressedError");
   return isLasting
     ? { kind: "failed", error: failureOf(error) }
-    : { kind: "retry", reason: String(error) };
+    : { kind: "retry", reason: textOf(error) };
 }
 
 function notHere(shard: number): CommandAnswer {

@@ -149,6 +149,10 @@ export class Router {
     let isDoubtful = false;
     let cause: unknown;
     while (!over.aborted) {
+      if (this.#parts.requests.closed) {
+        cause ??= new Error("the connection is closed");
+        break;
+      }
       const { count } = this.#parts.changed;
       const owner = this.#parts.ownerOf(actorId);
       let answer: AnswerMessage | undefined;

@@ -1,3 +1,4 @@
+import { reasonOf } from "../../store/base/reason.ts";
 import { elapsed, type Instant, instant } from "./clock.ts";
 import { HeldLease, type LeaseParts } from "./held_lease.ts";
 import { encodeLeaderClaim, LEADER_KEY, leaderClaimIn } from "./leader_key.ts";
@@ -6,6 +7,7 @@ import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { isPassing } from "../../store/nats/stream_api.ts";
+import { isOutOfReach } from "../../store/nats/failure.ts";
 
 /** Attempts that may have been stored: when each was sent, by its nonce. */
 export type UnknownClaims = Map<string, Instant>;
@@ -52,7 +54,7 @@ export async function takeLease(
     if (again) continue;
     const cause = outcome.kind === "stale" ? new Error("the connection is closed") : outcome.cause;
     throw new StoreUnavailableError(
-      `Cannot take the lease as "${nodeId}": ${(cause as Error).message}`,
+      `Cannot take the lease as "${nodeId}": ${reasonOf(cause)}`,
       { cause },
     );
   }
@@ -69,7 +71,7 @@ export async function sweepLease(
     await bucket.remove(LEADER_KEY, entry.revision, attempt);
   } catch (error) {
     // It expires by itself.
-    if (!isAetherError(error, "StoreUnavailableError")) throw error;
+    if (!isOutOfReach(error)) throw error;
   }
 }
 

@@ -3,15 +3,11 @@ import { encodeLeaderClaim, LEADER_KEY, leaderClaimIn, type Nonces } from "./lea
 import type { Lease } from "./lease.ts";
 import type { LeaseTimings } from "./lease_timings.ts";
 import { sleep } from "../../store/base/sleep.ts";
-import {
-  isAetherError,
-  type LeaseEnd,
-  LeaseLostError,
-  StoreUnavailableError,
-} from "../../store/errors.ts";
+import { type LeaseEnd, LeaseLostError, StoreUnavailableError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
 import { backoff } from "../../store/nats/backoff.ts";
+import { isOutOfReach } from "../../store/nats/failure.ts";
 
 /** What a held lease works with. */
 export interface LeaseParts {
@@ -80,7 +76,7 @@ export class HeldLease implements Lease {
       await this.resign();
     } catch (error) {
       // It is over here, and expires by itself on the server.
-      if (!isAetherError(error, "StoreUnavailableError")) throw error;
+      if (!isOutOfReach(error)) throw error;
     }
   }
 
@@ -151,7 +147,7 @@ export class HeldLease implements Lease {
     try {
       return await bucket.get(LEADER_KEY, 5 * attempt);
     } catch (error) {
-      if (!isAetherError(error, "StoreUnavailableError")) throw error;
+      if (!isOutOfReach(error)) throw error;
       this.#trouble = error;
       return undefined;
     }

@@ -16,6 +16,7 @@ import type { Connection } from "../../store/connection.ts";
 import { isAetherError } from "../../store/errors.ts";
 import { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
+import { isOutOfReach } from "../../store/nats/failure.ts";
 
 /**
  * Finds the nodes of a namespace, and reports when they come, leave, crash or hang. All nodes see
@@ -245,7 +246,7 @@ export class Discovery implements AsyncDisposable {
     try {
       await this.leave();
     } catch (error) {
-      if (!isAetherError(error, "StoreUnavailableError")) throw error;
+      if (!isOutOfReach(error)) throw error;
     }
   }
 

@@ -3,9 +3,9 @@ import type { NodeIncarnation } from "../incarnation.ts";
 import type { DiscoveryTimings } from "./timings.ts";
 import { heartbeatKey } from "../subjects.ts";
 import { sleep } from "../../store/base/sleep.ts";
-import { isAetherError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
+import { isOutOfReach } from "../../store/nats/failure.ts";
 
 /** The content of a heartbeat, as its node reports it. */
 export interface HeartbeatMessage extends NodeIncarnation {
@@ -116,7 +116,7 @@ export class Heartbeat {
       try {
         if (await this.#write()) return true;
       } catch (error) {
-        if (!isAetherError(error, "StoreUnavailableError")) throw error;
+        if (!isOutOfReach(error)) throw error;
       }
     } while (!this.#ended && await retry(requests));
     return false;

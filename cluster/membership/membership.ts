@@ -8,10 +8,11 @@ import { decodeView, encodeStep } from "./view_json.ts";
 import type { ViewStore } from "./view_store.ts";
 import { coordinatorSubject } from "../subjects.ts";
 import type { Connection } from "../../store/connection.ts";
-import { isAetherError, NodeReplacedError, StoreUnavailableError } from "../../store/errors.ts";
+import { NodeReplacedError, StoreUnavailableError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
+import { isOutOfReach, notHeard } from "../../store/nats/failure.ts";
 
 /** What a membership works with. */
 export interface MembershipParts {
@@ -80,6 +81,7 @@ export class Membership {
           `Cannot join as "${node.nodeId}": the server takes no heartbeat; check that it is in reach`,
         );
       }
+      if (life.refused !== undefined) throw notHeard(life.refused);
       this.#life = life; // Set before it is in the view, where others see it.
       const description = { ...node, incarnation: life.incarnation };
       await this.#propose({ type: "join", node: description }, deadline);
@@ -107,7 +109,7 @@ export class Membership {
       try {
         return await this.join();
       } catch (error) {
-        if (!isAetherError(error, "StoreUnavailableError")) throw error;
+        if (!isOutOfReach(error)) throw error;
       }
     } while (await retry(requests));
   }

@@ -28,6 +28,8 @@ export class Incarnation implements NodeIncarnation {
   readonly incarnation: string;
   /** Shows the others, in the bucket, that it is alive. */
   readonly heartbeat: Heartbeat;
+  /** Why the server does not let it answer; known once the heartbeat has begun. */
+  refused: Error | undefined;
   readonly #connection: Connection;
   readonly #subscription: Subscription;
   readonly #load: IncarnationParts["load"];
@@ -51,6 +53,7 @@ export class Incarnation implements NodeIncarnation {
     this.#subscription = connection.subscribe(nodeSubject(namespace, this, "ping"), {
       callback: (error, message) => {
         if (error === null) message.respond(encodeHeartbeat(this.content, 0));
+        else this.refused ??= error;
       },
     });
   }

@@ -66,11 +66,9 @@ interface Stored {
 }
 
 function mapProblem(value: unknown, count: number | undefined): string | undefined {
-  if (!isRecord(value)) {
-    return "it is no object";
-  }
+  if (!isRecord(value)) return "it is no object";
   const { format, version, owners, shards } = value;
-  if (format !== FORMAT) return `its format is ${show(format)}, and ${FORMAT} is known here`;
+  if (format !== FORMAT) return `its format is ${show(format)}, and this version reads ${FORMAT}`;
   if (!Number.isSafeInteger(version) || (version as number) < 0) {
     return `its version ${show(version)} is not a safe integer of 0 or more`;
   }

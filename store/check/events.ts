@@ -1,7 +1,8 @@
+import { reasonOf } from "../base/reason.ts";
 import { jsonProblem, TOO_MANY } from "../base/json_fidelity.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import { checkActorId } from "./query.ts";
-import { EventTooLargeError, InvalidEventError } from "../errors.ts";
+import { EventTooLargeError, InvalidEventError, isAetherError } from "../errors.ts";
 import type { Event, EventMetadata } from "../event.ts";
 import { timestampProblem } from "../format/decode.ts";
 import {
@@ -45,7 +46,7 @@ export function prepareEvents(events: readonly Event[], encoding: Encoding): Che
     try {
       return checkEvent(event, encoding);
     } catch (error) {
-      if (!(error instanceof InvalidEventError)) throw error;
+      if (!isAetherError(error, "InvalidEventError")) throw error;
       throw new InvalidEventError(`events[${at}]: ${error.reason}`, { cause: error.cause });
     }
   });
@@ -121,6 +122,43 @@ export function checkRoom(
   );
 }
 
+/** The error of a save that takes more messages than the server has been told to take in a batch. */
+export function batchTooLarge(
+  { events, actors }: {
+    readonly events: readonly CheckedEvent[];
+    readonly actors: readonly string[];
+  },
+  limit: number,
+  cause: unknown,
+): RangeError {
+  return new RangeError(
+    `Cannot save ${events.length} events of ${actors.length} actors at once: the server takes ` +
+      `${limit} messages in one batch; raise max_msgs in \`jetstream { limits { batch { … } } }\` ` +
+      "of the server, or save less at once",
+    { cause },
+  );
+}
+
+/** Bytes that one message has to take at least, so that there is room for an event in it. */
+export const LEAST_MESSAGE: number = HEADER_ROOM + 256;
+
+/** Why messages of `maxBytes` leave no room for an event; `undefined` if they do. */
+export function roomProblem(name: string, maxBytes: number): string | undefined {
+  return maxBytes >= LEAST_MESSAGE ? undefined : `${name} is ${maxBytes} bytes and must be at ` +
+    `least ${LEAST_MESSAGE}: ${HEADER_ROOM} are kept for headers`;
+}
+
+/** The limits of a server and its stream that leave no room for an event; one sentence each. */
+export function roomProblems(
+  maxPayload: number | undefined,
+  { max_msg_size: maxMessage = -1 }: { readonly max_msg_size?: number },
+): string[] {
+  return [
+    roomProblem("max_payload of the server", maxPayload ?? MAX_BYTES),
+    roomProblem("max_msg_size", maxMessage > 0 ? maxMessage : MAX_BYTES),
+  ].filter((problem) => problem !== undefined);
+}
+
 /** Checks and copies one event that will be sent as JSON; see {@linkcode prepareEvents}. */
 export function prepareEvent(event: Event, maxBytes: number): PreparedEvent {
   const json: Encoding = { maxBytes, codec: undefined, upcasters: {} };
@@ -146,6 +184,16 @@ export function checkReceipt(
 const LEAST_BYTES = 2;
 
 function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
+  try {
+    return checkFields(event, encoding);
+  } catch (cause) {
+    if (isAetherError(cause)) throw cause;
+    throw new InvalidEventError(`it cannot be read: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+/** Passes on whatever a getter or a proxy's trap throws. */
+function checkFields(event: Event, encoding: Encoding): CheckedEvent {
   if (typeof event !== "object" || event === null) {
     throw new InvalidEventError(`it is ${describe(event)}, not an event`);
   }
@@ -168,7 +216,7 @@ function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
   const schema = schemaOf(encoding.upcasters, eventType);
   // In the order of the body: JSON writes the properties as they come.
   const body = encodeEvent({ ...facts, data, ...rest }, encoding);
-  return { ...facts, ...rest, schema, body };
+  return { ...facts, ...rest, schema, isJson: encoding.codec === undefined, body };
 }
 
 function checkToken(name: string, value: unknown): void {

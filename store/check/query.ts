@@ -1,3 +1,4 @@
+import { categoryOf } from "../actor.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import type { Position } from "../format/position.ts";
 import type { EventFilter, ReadAllOptions, ReadOptions } from "../options.ts";
@@ -76,10 +77,20 @@ export function prepareReadAll(
   return { from: (from === "start" ? 1 : Math.max(1, from)) as Position, filter, signal };
 }
 
-/** Refuses a category that no actor can have. */
+/**
+ * Refuses a category that no actor can have: with it, a read would find nothing, in silence.
+ *
+ * @throws {RangeError} It is empty, too long, not well-formed, or goes on behind a dash.
+ */
 export function checkCategory(category: string): void {
-  const problem = tokenProblem(category);
+  const problem = tokenProblem(category) ?? dashProblem(category);
   if (problem !== undefined) {
     throw new RangeError(`Cannot read category ${describe(category)}: it ${problem}`);
   }
+}
+
+function dashProblem(category: string): string | undefined {
+  const possible = categoryOf(category);
+  return possible === category ? undefined : "has a dash inside, and the category of an actor is " +
+    `its id up to the first one: ${describe(possible)} is a category`;
 }

@@ -30,8 +30,16 @@ export function unavailable(
   );
 }
 
-/** The error of `event` when its actor is at version `current`. */
-export function conflictOf(event: CheckedEvent, current: number): VersionConflictError {
+/**
+ * The error of `event` when its actor is at version `current`.
+ *
+ * @param difference How it differs from the stored event of its id, if that is what is wrong.
+ */
+export function conflictOf(
+  event: CheckedEvent,
+  current: number,
+  difference?: string,
+): VersionConflictError {
   const { actorId, version } = event;
   return version > current
     ? new VersionConflictError(
@@ -40,7 +48,7 @@ export function conflictOf(event: CheckedEvent, current: number): VersionConflic
       current,
       `other events of its batch are stored already, this one is not; current version is ${current}`,
     )
-    : new VersionConflictError(actorId, version, current);
+    : new VersionConflictError(actorId, version, current, difference);
 }
 
 /** The conflict of a save with an actor that does not end any more where it was decided. */

@@ -53,7 +53,7 @@ export type Decision<E extends Event = Event> = readonly EventDraft<E>[] | Event
  *   },
  * };
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * await execute(store, "cart-7", cart, { type: "add", sku: "pen", price: 2 });
  * const { state, version } = await execute(store, "cart-7", cart, { type: "checkOut" });
  * console.log(state, version); // { total: 2, open: false } 2

@@ -8,7 +8,7 @@ import {
   type ExecuteResult,
   PendingCommand,
 } from "./pending_command.ts";
-import { policyOf } from "./rehydrate.ts";
+import { checkSnapshots } from "./rehydrate.ts";
 import { commandLogOf } from "../command_log.ts";
 import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
@@ -54,7 +54,7 @@ import type { EventStore } from "../store.ts";
  *   },
  * };
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * await execute(store, "account-1", account, { type: "deposit", amount: 100 });
  * const withdrawals = Array.from(
  *   { length: 20 },
@@ -74,7 +74,7 @@ export async function execute<State, Command, E extends Event = Event>(
   const { timeout = 10_000, signal, snapshots } = options;
   signal?.throwIfAborted();
   checkCommand(options, commandLogOf(store));
-  if (snapshots !== undefined) policyOf(snapshots);
+  if (snapshots !== undefined) checkSnapshots(decider, snapshots);
   const rules = decider as unknown as AnyDecider;
   const job = new PendingCommand(actorId, rules, command, options, timeout);
   enqueue(queuesOf(store), store, job);

@@ -1,4 +1,4 @@
-import { textOf } from "../base/reason.ts";
+import { textOf } from "../base/text.ts";
 import type { CommandFailure } from "../errors.ts";
 
 /** The outcome of a command without events, as its receipt keeps it. A format that stays. */

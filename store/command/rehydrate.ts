@@ -1,8 +1,11 @@
+import { callHook, print } from "../base/hook.ts";
 import { type ActorState, advance, initial } from "./actor_state.ts";
 import type { Evolution } from "./decider.ts";
+import { murmur3 } from "../base/murmur.ts";
 import type { Event } from "../event.ts";
 import { timestampProblem } from "../format/decode.ts";
 import { snapshotEvery, type SnapshotPolicy } from "../snapshot/policy.ts";
+import { nameProblem } from "../snapshot/body.ts";
 import type { SnapshotStore } from "../snapshot/snapshot.ts";
 import type { EventStore } from "../store.ts";
 
@@ -10,6 +13,15 @@ import type { EventStore } from "../store.ts";
 export interface SnapshotOptions {
   /** The store that keeps them. */
   readonly store: SnapshotStore;
+  /**
+   * Which state of the actor the snapshots are of. Two evolutions of one actor need two names; the
+   * same rules in several processes, one. Without a name, the source text of `initialState` and
+   * `evolve` makes one: each change of the text then begins without snapshots, and rules that a
+   * function makes from its arguments need names, because their texts are the same.
+   *
+   * @default {derived from the source text}
+   */
+  readonly name?: string;
   /** The shape of the state; raise it with each change to ignore older snapshots. */
   readonly schemaVersion: number;
   /**
@@ -49,7 +61,7 @@ export interface RehydrateResult<State> {
 }
 
 /**
- * The current state of an actor: its latest snapshot, if there is one of the schema asked for,
+ * The current state of an actor: its latest snapshot, if there is one of the name and schema,
  * and the events after it, folded one by one. A snapshot that is missing or cannot be read
  * makes the load longer, never wrong.
  *
@@ -58,6 +70,8 @@ export interface RehydrateResult<State> {
  * @param evolution How events make up the state; a `Decider` is one.
  * @throws {StreamRegressedError} The snapshot's last event is not stored any more.
  * @throws {CorruptEventError} A stored event cannot be read, or a piece is missing.
+ * @throws {RangeError} An option of the snapshots is out of its range.
+ * @throws {TypeError} The snapshots need a name, because `evolve` has no source text.
  * @throws Any error that `evolve` throws, untouched.
  *
  * @example The balance of an account
@@ -66,7 +80,7 @@ export interface RehydrateResult<State> {
  *
  * type Deposited = Event<"Deposited", { amount: number }>;
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * await appendEvents<Deposited>(store, "account-1", 0, [
  *   { eventType: "Deposited", data: { amount: 5 } },
  *   { eventType: "Deposited", data: { amount: 7 } },
@@ -86,6 +100,7 @@ export async function rehydrate<State, E extends Event = Event>(
 ): Promise<RehydrateResult<State>> {
   const { snapshots, signal, toVersion, at } = options;
   checkPast(toVersion, at);
+  if (snapshots !== undefined) checkSnapshots(evolution, snapshots);
   const { state, version } = at === undefined
     ? await load(store, actorId, evolution, snapshots, signal, toVersion)
     : await loadAt(store, actorId, evolution, at, toVersion, signal);
@@ -143,7 +158,7 @@ function checkPast(toVersion: number | undefined, at: Date | undefined): void {
 export async function takeSnapshot(
   actorId: string,
   before: number,
-  { state, version, lastId }: RehydrateResult<unknown> & { readonly lastId: string | undefined },
+  { evolution, state, version, lastId }: ActorState,
   options: SnapshotOptions,
 ): Promise<void> {
   const { store, schemaVersion } = options;
@@ -151,6 +166,7 @@ export async function takeSnapshot(
     if (!policyOf(options)(before, version)) return;
     await store.saveSnapshot({
       actorId,
+      name: nameOf(evolution, options),
       version,
       ...(lastId !== undefined && { lastEventId: lastId }),
       schemaVersion,
@@ -160,6 +176,52 @@ export async function takeSnapshot(
   } catch (error) {
     report(options, error, actorId);
   }
+}
+
+/**
+ * Refuses options that cannot be, before anything is read.
+ *
+ * @throws {RangeError} `every` or `name` is out of its range.
+ * @throws {TypeError} There is no name, and no source text to make one of.
+ */
+export function checkSnapshots(evolution: Rules, options: SnapshotOptions): void {
+  policyOf(options);
+  const { name } = options;
+  const problem = name === undefined ? undefined : nameProblem(name);
+  if (problem !== undefined) throw new RangeError(`Cannot use snapshots: ${problem}`);
+  if (name === undefined) sourceOf(evolution);
+}
+
+/** The functions that make up a state. */
+interface Rules {
+  readonly initialState: unknown;
+  readonly evolve: unknown;
+}
+
+/** Names that were made of source texts, by the rules that these are of. */
+const derived = new WeakMap<object, string>();
+
+/** The name of the snapshots of `evolution`: at once, for a snapshot is encoded before it can change. */
+function nameOf(evolution: Rules, { name }: SnapshotOptions): string {
+  if (name !== undefined) return name;
+  const known = derived.get(evolution);
+  if (known !== undefined) return known;
+  const source = sourceOf(evolution);
+  const parts = [1, 2, 3, 4].map((part) => murmur3(source, part));
+  const made = `source-${parts.map((it) => it.toString(16).padStart(8, "0")).join("")}`;
+  derived.set(evolution, made);
+  return made;
+}
+
+function sourceOf({ initialState, evolve }: Rules): string {
+  const texts = [initialState, evolve].map((it) => Function.prototype.toString.call(it));
+  if (texts.some((text) => text.endsWith("{ [native code] }"))) {
+    throw new TypeError(
+      "Cannot use snapshots: `initialState` or `evolve` has no source text that tells it from " +
+        "others; give the snapshots a name",
+    );
+  }
+  return texts.join("\n");
 }
 
 /**
@@ -178,7 +240,8 @@ async function fromSnapshot<State, E extends Event>(
 ): Promise<ActorState<State, E> | undefined> {
   const { store, schemaVersion } = options;
   try {
-    const snapshot = await store.getLatestSnapshot<State>(actorId, { schemaVersion });
+    const name = nameOf(evolution, options);
+    const snapshot = await store.getLatestSnapshot<State>(actorId, { name, schemaVersion });
     if (snapshot === undefined) return undefined;
     const { state, version, lastEventId } = snapshot;
     return { evolution, state, version, lastId: lastEventId };
@@ -193,13 +256,9 @@ function report(
   error: unknown,
   actorId: string,
 ): void {
-  try {
-    onError(error, actorId);
-  } catch (failure) {
-    console.warn(`Cannot report the failed snapshot of "${actorId}":`, failure);
-  }
+  callHook(`onError of snapshots of "${actorId}"`, () => onError(error, actorId));
 }
 
 function warnOfSnapshots(error: unknown, actorId: string): void {
-  console.warn(`Cannot use snapshots of "${actorId}":`, error);
+  print("warn", `Cannot use snapshots of "${actorId}":`, error);
 }

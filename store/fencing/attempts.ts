@@ -1,7 +1,7 @@
 import type { ShardClaim } from "./claims.ts";
 import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 import type { Place, Run } from "../format/runs.ts";
-import { readLast } from "../nats/direct_get.ts";
+import { readLastProved } from "../nats/direct_get.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
 import type { HeadReader } from "../read/head_reader.ts";
@@ -18,6 +18,8 @@ export interface Attempt<Member> {
   /** What the messages hold. */
   readonly runs: readonly Run[];
   readonly actors: ReadonlySet<string>;
+  /** The save that the last of these messages names; `undefined` if there is none. */
+  readonly op: string | undefined;
 }
 
 /** What has become of tries: one of them is stored, from sequence `first` on; or none. */
@@ -87,11 +89,7 @@ export class Attempts<Member> {
   async outcome(): Promise<AttemptsOutcome<Member>> {
     const { api, headReader, requestTimeout } = this.#parts;
     const expected = this.#expected();
-    const { messages } = await readLast(
-      api,
-      [...expected.keys(), api.layout.genesis],
-      requestTimeout,
-    );
+    const { messages } = await readLastProved(api, [...expected.keys()], requestTimeout);
     const moved = messages.filter(({ subject, sequence }) =>
       sequence > (expected.get(subject) ?? Infinity)
     );

@@ -37,8 +37,19 @@ export class Batch {
   readonly guarded = new Set<string>();
   /** Where each actor's history will end. */
   readonly #heads = new Map<string, Head>();
+  /** The ids of each actor's events in it: one that comes again is refused once these are stored. */
+  readonly #ids = new Map<string, Set<string>>();
+  /** Messages that the server takes in one batch. */
+  readonly #most: number;
+  readonly #mostGuards: number;
   #runs = 0;
   #bytes = 0;
+
+  /** Takes up to `most` messages and `mostGuards` guards, unless its first save needs more. */
+  constructor(most: number = MAX_BATCH, mostGuards: number = Infinity) {
+    this.#most = most;
+    this.#mostGuards = mostGuards;
+  }
 
   /** Adds `entry` if it can go along; `headOf` tells what is known of an actor. */
   add(entry: PendingSave, headOf: (actorId: string) => Head | undefined): Fit {
@@ -53,6 +64,7 @@ export class Batch {
     const depends = actors.some((actorId) => this.guarded.has(actorId)) ||
       guards.some((actorId) => this.#heads.has(actorId));
     if (depends) return "later";
+    if (save.events.some(({ actorId, id }) => this.#ids.get(actorId)?.has(id))) return "later";
     const heads = new Map<string, Head>();
     for (const actorId of [...actors, ...guards]) {
       const head = this.#heads.get(actorId) ?? this.expectedHeads.get(actorId) ?? headOf(actorId);
@@ -74,15 +86,18 @@ export class Batch {
     for (const actorId of guards) this.guarded.add(actorId);
     const { receipt } = entry.plan;
     if (receipt !== undefined) this.#heads.set(receipt.actorId, heads.get(receipt.actorId)!);
-    for (const { actorId, version } of save.events) {
+    for (const { actorId, version, id } of save.events) {
       this.#heads.set(actorId, { version, sequence: heads.get(actorId)!.sequence });
+      const ids = this.#ids.get(actorId);
+      if (ids === undefined) this.#ids.set(actorId, new Set([id]));
+      else ids.add(id);
     }
     return "in";
   }
 
   /** Whether no save more can be added. */
   get isFull(): boolean {
-    return this.#runs >= MAX_BATCH || this.#bytes >= GROUP_BYTES ||
+    return this.#runs >= this.#most || this.#bytes >= GROUP_BYTES ||
       this.entries[0]?.isAlone === true;
   }
 
@@ -91,13 +106,15 @@ export class Batch {
     const claims = entry.claims.filter((claim) => !this.claims.has(claim)).length;
     const more = guards.filter((actorId) => !this.guarded.has(actorId)).length;
     const actors = entry.plan.actors.filter((actorId) => !this.#heads.has(actorId)).length;
+    const guarding = this.claims.size + claims + this.guarded.size + more;
+    if (guarding > this.#mostGuards) return false;
     const runs = this.#runs + entry.save!.runs.length;
     const messages = messagesFor(
       runs,
       this.#heads.size + actors,
-      this.claims.size + claims + this.guarded.size + more,
+      guarding,
     );
-    return messages <= MAX_BATCH && this.#bytes + entry.bytes <= GROUP_BYTES;
+    return messages <= this.#most && this.#bytes + entry.bytes <= GROUP_BYTES;
   }
 }
 

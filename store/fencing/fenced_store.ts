@@ -77,6 +77,9 @@ export interface FenceOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The store that a fenced one reads with; not for users. */
+export let plainStoreOf: (store: FencedEventStore) => JetStreamEventStore;
+
 /** What a store and its views share. */
 interface Core {
   readonly store: JetStreamEventStore;
@@ -177,6 +180,7 @@ export class FencedEventStore implements EventStore {
 
   static {
     handledIn = (store) => new HandledCommands(store.#core.parts);
+    plainStoreOf = (store) => store.#core.store;
   }
 
   /** The name of this node. */

@@ -4,11 +4,13 @@ import { reasonOf } from "../base/reason.ts";
 import { AetherError, FencedError, type FenceHolder, StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
 import { backoff } from "../nats/backoff.ts";
-import { readLast } from "../nats/direct_get.ts";
+import { readLastProved } from "../nats/direct_get.ts";
+import { adviceAbout, failed } from "../nats/failure.ts";
 import type { Publisher } from "../nats/publisher.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { isPassing, type StreamApi } from "../nats/stream_api.ts";
+import type { StreamCheck } from "../read/stream_check.ts";
 
 /** Fences that one request asks for: the server gives no more than 1,024 at once. */
 const PAGE = 1000;
@@ -23,6 +25,7 @@ const UNREADABLE = {
 export interface FenceParts {
   readonly api: StreamApi;
   readonly publisher: Publisher;
+  readonly check: StreamCheck;
   readonly nodeId: string;
   /** Which life of the node; a later one sorts behind it. */
   readonly incarnation: string;
@@ -81,6 +84,8 @@ export class Fences {
 
   /** {@linkcode Fences.read}, once. */
   async look(shard: number): Promise<FenceHolder | undefined> {
+    const due = this.#parts.check.ensure();
+    if (due !== undefined) await due;
     const standing = await this.#read(shard);
     return standing && holderIn(standing);
   }
@@ -101,11 +106,7 @@ export class Fences {
     for (let from = 0; from < shards; from += PAGE) {
       const page = Array.from({ length: Math.min(PAGE, shards - from) }, (_, at) => from + at);
       const shardOf = new Map(page.map((shard) => [api.layout.fence(shard), shard]));
-      const { messages } = await readLast(
-        api,
-        [...shardOf.keys(), api.layout.genesis],
-        requestTimeout,
-      );
+      const { messages } = await readLastProved(api, [...shardOf.keys()], requestTimeout);
       for (const message of messages) {
         const shard = shardOf.get(message.subject);
         if (shard !== undefined) found.set(shard, fenceHolderIn(message));
@@ -175,7 +176,8 @@ export class Fences {
    * where nobody else has written the fence since. A try whose answer was lost is read back.
    */
   async #write(wish: FenceWrite): Promise<FenceHolder> {
-    const { api, publisher, nodeId, incarnation, requestTimeout, timeout } = this.#parts;
+    const { api, publisher, check: stream, nodeId, incarnation, requestTimeout, timeout } = this
+      .#parts;
     const { shard, what, mapVersion, state, check, signal } = wish;
     const deadline = performance.now() + timeout;
     const retry = backoff(deadline, signal);
@@ -187,6 +189,8 @@ export class Fences {
       const wasSeen = isSeen;
       isSeen = false;
       try {
+        const due = stream.ensure();
+        if (due !== undefined) await due;
         const standing = wasSeen ? this.#seen.get(shard) : await this.#read(shard);
         if (standing?.nonce === own.nonce) return holderIn(standing);
         check(standing);
@@ -212,6 +216,7 @@ export class Fences {
     }
     if (signal?.aborted) cause = signal.reason;
     const reason = reasonOf(cause, "others kept the fence busy");
+    if (adviceAbout(cause) !== undefined) throw failed(what, cause);
     throw new StoreUnavailableError(
       `Cannot ${what}: ${reason}; it may have happened all the same, try again`,
       { cause },

@@ -1,3 +1,4 @@
+import { batchTooLarge } from "../check/events.ts";
 import { AetherError } from "../errors.ts";
 import { type Attempt, Attempts } from "./attempts.ts";
 import { type Batch, guardsOfBatch } from "./batch.ts";
@@ -7,12 +8,16 @@ import { explainRejection } from "./rejection.ts";
 import { WaitingSaves } from "./waiting.ts";
 import { backoff } from "../nats/backoff.ts";
 import type { Outgoing } from "../nats/publisher.ts";
-import { isPassing } from "../nats/stream_api.ts";
+import { ApiError, isPassing, ServerCode } from "../nats/stream_api.ts";
 import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
 import { divide, type Member, membersOf, type Place, type Run } from "../format/runs.ts";
 import { notePositions } from "../format/save_options.ts";
 import { raiseHeads } from "../save/committer.ts";
+import { checkGuards, unexplained } from "../save/guards.ts";
 import { assemble, type Save } from "../save/messages.ts";
+
+/** Refusals of a group without a visible reason after which its saves go one by one. */
+const MOST_REFUSALS = 4;
 
 /**
  * Commits the saves of a node, those of all its shards together: while one batch is under way the
@@ -74,7 +79,7 @@ export class GroupCommit {
 
   /** Brings a group to its end: stored, or back in line with what was found out. */
   async #commit(group: Batch): Promise<void> {
-    const { api, publisher, requestTimeout } = this.#parts;
+    const { api, heads, check, publisher, requestTimeout } = this.#parts;
     const tries = new Attempts<PendingSave>(this.#parts, group.expectedHeads, group.claims);
     for (const entry of group.entries) entry.tries = tries;
     const retry = this.#retry();
@@ -83,6 +88,8 @@ export class GroupCommit {
       if (live.length === 0) return;
       let cause: unknown;
       try {
+        const due = check.ensure();
+        if (due !== undefined) await due;
         if (tries.unsettled) {
           const outcome = await tries.outcome();
           if (outcome === "not-saved") return this.#leave(group);
@@ -93,16 +100,26 @@ export class GroupCommit {
         // What only proves claims may be sent again without a doubt.
         if (tried.actors.size > 0) tries.add(id, tried);
         const { deadline } = live.at(-1)!.plan;
+        const known = heads.highest;
         const outcome = await publisher.publish(messages, requestTimeout, deadline, undefined, id);
-        if (outcome.kind === "stored") return this.#store(group, tried, outcome.first);
+        if (outcome.kind === "stored") {
+          check.follow(outcome.first, known);
+          return this.#store(group, tried, outcome.first);
+        }
+        if (outcome.kind === "unknown") check.suspect();
         if (outcome.kind !== "unknown") tries.delete(id);
         if (outcome.kind !== "stale") cause = outcome.cause;
-        if (!tries.unsettled && outcome.kind === "stale" && await this.#explain(group)) {
-          return this.#leave(group);
+        else if (!tries.unsettled) {
+          if (await this.#explain(group)) return this.#leave(group);
+          const times = Math.max(...live.map((entry) => ++entry.refusals));
+          const guards = group.claims.size + group.guarded.size;
+          cause = unexplained(times, guards, api.requests.serverVersion);
+          if (live.length > 1 && times >= MOST_REFUSALS) return this.#part(group, live, cause);
         }
         if (!tries.unsettled && outcome.kind === "refused") return this.#part(group, live, cause);
       } catch (error) {
         cause = error;
+        if (check.failure !== undefined) return this.#endAll(live, check.failure);
         if (!isPassing(error)) {
           return tries.unsettled ? this.#giveUp(live, cause) : this.#part(group, live, cause);
         }
@@ -152,6 +169,7 @@ export class GroupCommit {
     const { headReader, api: { layout } } = this.#parts;
     const subjectOf = (actorId: string) => headReader.subjectOf(actorId);
     const guards = guardsOfBatch(group, layout, subjectOf);
+    checkGuards(guards.length, this.#parts.api.requests.serverVersion);
     const messages = assemble(
       runs,
       (run) => saves.get(run)!,
@@ -159,13 +177,14 @@ export class GroupCommit {
       guards,
       subjectOf,
     );
-    return { tried: { places: lasts, runs, actors }, messages };
+    const op = runs.length > 0 ? saves.get(runs.at(-1)!)!.op : undefined;
+    return { tried: { places: lasts, runs, actors, op }, messages };
   }
 
   /** Tells all that are in a try that was stored. */
   #store(
     group: Batch,
-    { places, runs }: Attempt<PendingSave>,
+    { places, runs, op }: Attempt<PendingSave>,
     first: StreamSequence,
   ): void {
     const { heads, notifier } = this.#parts;
@@ -176,6 +195,7 @@ export class GroupCommit {
       heads.raise(actorId, group.expectedHeads.get(actorId)!, now);
     }
     raiseHeads(heads, runs, first, now);
+    if (op !== undefined) heads.mark(asStreamSequence(first + runs.length - 1), op, now);
     for (const entry of group.entries) {
       if (!places.has(entry)) {
         entry.outcome = "not-saved";
@@ -204,14 +224,30 @@ export class GroupCommit {
     }
   }
 
-  /** Nothing can be stored together: each for itself, so that each hears of its own trouble. */
+  /**
+   * Nothing can be stored together: each for itself, so that each hears of its own trouble. What
+   * was only too much for one batch is gathered again, as much as the server takes.
+   */
   #part(group: Batch, live: readonly PendingSave[], cause: unknown): void {
+    const isTooLarge = cause instanceof ApiError && cause.code === ServerCode.BATCH_TOO_LARGE;
+    if (isTooLarge && live.length > 1) return this.#leave(group);
+    if (isTooLarge && live[0]!.save!.events.length > 0) {
+      cause = batchTooLarge(live[0]!.save!, this.#parts.publisher.limits.messages, cause);
+    }
     for (const entry of live) {
       if (live.length > 1) entry.isAlone = true;
-      else if (!(cause instanceof AetherError)) this.#giveUp(live, cause);
-      else this.#waiting.end(entry, () => entry.reject(cause));
+      else if (!(cause instanceof AetherError || cause instanceof RangeError)) {
+        this.#giveUp(live, cause);
+      } else this.#waiting.end(entry, () => entry.reject(cause));
     }
     this.#leave(group);
+  }
+
+  /** Nothing can be saved any more, nor is it known what became of what was tried. */
+  #endAll(live: readonly PendingSave[], error: unknown): void {
+    for (const entry of live) {
+      if (!entry.isEnded) this.#waiting.end(entry, () => entry.reject(error));
+    }
   }
 
   #giveUp(live: readonly PendingSave[], cause: unknown): void {

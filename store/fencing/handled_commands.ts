@@ -23,7 +23,7 @@ const LAST = 1000;
 export interface HandledReceipts {
   /** By command, in the order they were handled, where the last event of each is. */
   readonly receipts: Map<string, SaveReceipt>;
-  /** All are there that have an event behind this position, of the last 1,000 messages. */
+  /** All are there that have a message behind the one of this position, of the last 1,000. */
   readonly since: number;
 }
 
@@ -57,8 +57,8 @@ export class HandledCommands {
   }
 
   /**
-   * Where the events of commands are, of those behind position `after`: one request if there are
-   * none. The events themselves are not looked at. The store knows the actor's version then.
+   * Where the events of commands are, of those behind the message of position `after`: one
+   * request if there are none. What is in that message was stored along with the position. The events themselves are not looked at. The store knows the actor's version then.
    */
   async receipts(actorId: string, after: number): Promise<HandledReceipts> {
     const { messages, since } = await this.#messages(actorId, after);
@@ -70,7 +70,7 @@ export class HandledCommands {
   }
 
   /**
-   * The events of one command behind position `after`.
+   * The events of one command behind the message of position `after`.
    *
    * @throws {CorruptEventError} One of them cannot be read.
    */
@@ -86,12 +86,14 @@ export class HandledCommands {
   /** Whether the stream has the event of a log position where it is said to be. */
   async holds({ sequence, id }: LogPosition): Promise<boolean> {
     const { api, requestTimeout, timeout } = this.#parts;
+    const place = messageSequenceOf(sequence);
+    if (place < 1) return false;
     const what = `look for event "${id}" at position ${sequence}`;
     const message = await attempt(
       api.requests,
       timeout,
       what,
-      () => api.get({ seq: messageSequenceOf(sequence) }, requestTimeout),
+      () => api.get({ seq: place }, requestTimeout),
     );
     return message !== undefined && new StoredRun(message).hasIdAt(indexOf(sequence), id);
   }

@@ -1,9 +1,9 @@
 import { reasonOf } from "../base/reason.ts";
-import { unavailable } from "../check/refusals.ts";
 import { SaveOutcomeUnknownError, StoreUnavailableError } from "../errors.ts";
 import type { Attempts } from "./attempts.ts";
 import type { ShardClaim } from "./claims.ts";
 import type { CheckedEvent, PreparedEvent } from "../format/encode.ts";
+import { adviceAbout, failed, notSaved } from "../nats/failure.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { Head } from "../read/heads.ts";
 import type { Save } from "../save/messages.ts";
@@ -43,6 +43,8 @@ export class PendingSave {
   isEnded = false;
   /** Whether it has to be committed without others, for a group with it was refused for good. */
   isAlone = false;
+  /** How often it was refused, and nothing showed why. */
+  refusals = 0;
   /** What the last failure was. */
   cause: unknown;
   /** Attempts that it was in. */
@@ -112,11 +114,12 @@ export class PendingSave {
     const first = this.subject;
     if (first === undefined) {
       const reason = reasonOf(cause, "its turn did not come in time");
-      return this.reject(
-        new StoreUnavailableError(`Cannot ${this.what}: ${reason}`, { cause }),
-      );
+      const error = adviceAbout(cause) === undefined
+        ? new StoreUnavailableError(`Cannot ${this.what}: ${reason}`, { cause })
+        : failed(this.what, cause);
+      return this.reject(error);
     }
-    if (this.tries?.has(this) !== true) return this.reject(unavailable(first, cause));
+    if (this.tries?.has(this) !== true) return this.reject(notSaved(first, cause));
     const { actorId, version } = first;
     this.reject(new SaveOutcomeUnknownError(actorId, version, this.#settle(this), { cause }));
   }

@@ -3,7 +3,7 @@ import type { Batch } from "./batch.ts";
 import type { ShardClaim } from "./claims.ts";
 import { fenceHolderIn } from "./fences.ts";
 import type { FencedParts } from "./parts.ts";
-import { readLast } from "../nats/direct_get.ts";
+import { readLastProved } from "../nats/direct_get.ts";
 import type { Head } from "../read/heads.ts";
 import { headIn } from "../read/message_facts.ts";
 
@@ -28,10 +28,10 @@ export async function explainRejection(parts: FencedParts, group: Batch): Promis
   for (const actorId of group.expectedHeads.keys()) {
     actors.set(headReader.subjectOf(actorId), actorId);
   }
-  const subjects = [...fences.keys(), ...actors.keys(), api.layout.genesis];
+  const subjects = [...fences.keys(), ...actors.keys()];
   const moved = new Map<string, Head>();
   let isFenced = false;
-  for (const message of (await readLast(api, subjects, requestTimeout)).messages) {
+  for (const message of (await readLastProved(api, subjects, requestTimeout)).messages) {
     const claim = fences.get(message.subject);
     if (claim !== undefined && claims.observe(claim, fenceHolderIn(message))) isFenced = true;
     const actorId = actors.get(message.subject);

@@ -85,6 +85,8 @@ export class FencedPath implements SavePath {
     const { actorId } = entry.subject!;
     const outcomeNow = async (): Promise<SaveOutcome> => {
       if (entry.outcome !== "unknown") return entry.outcome;
+      const due = this.#parts.check.ensure();
+      if (due !== undefined) await due;
       const outcome = await tries.outcome();
       if (typeof outcome === "string") return outcome;
       return outcome.landed.places.has(entry) ? "saved" : "not-saved";

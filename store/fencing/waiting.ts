@@ -1,9 +1,10 @@
-import { unavailable } from "../check/refusals.ts";
 import { AetherError } from "../errors.ts";
 import { Batch } from "./batch.ts";
 import type { FencedParts } from "./parts.ts";
 import type { PendingSave } from "./pending_save.ts";
 import { backoff } from "../nats/backoff.ts";
+import { neededForGuards } from "../nats/server_version.ts";
+import { notSaved } from "../nats/failure.ts";
 import { isPassing } from "../nats/stream_api.ts";
 import { NO_HEAD } from "../read/message_facts.ts";
 import type { Head } from "../read/heads.ts";
@@ -110,7 +111,10 @@ export class WaitingSaves extends SaveLine {
 
   /** What can go out now; the saves of one actor stay in order. */
   gather(): Batch {
-    const group = new Batch();
+    // A server that mixes up guards gets one in each batch.
+    const { publisher, api: { requests: { serverVersion } } } = this.#parts;
+    const guards = neededForGuards(serverVersion) === undefined ? Infinity : 1;
+    const group = new Batch(publisher.limits.messages, guards);
     const blocked = new Set<string>();
     let looked = 0;
     for (const entry of this) {
@@ -187,7 +191,7 @@ export class WaitingSaves extends SaveLine {
       } catch (error) {
         entry.cause = error;
         if (isPassing(error) && await retry(api.requests)) continue;
-        const told = error instanceof AetherError ? error : unavailable(entry.subject!, error);
+        const told = error instanceof AetherError ? error : notSaved(entry.subject!, error);
         this.end(entry, () => entry.reject(told));
       }
     }

@@ -1,7 +1,9 @@
+import { isThenable } from "../base/hook.ts";
 import { reasonOf } from "../base/reason.ts";
+import { textOf } from "../base/text.ts";
 import { describe } from "../base/token.ts";
 import { type Codec, FORGOTTEN } from "../codec.ts";
-import { CorruptEventError } from "../errors.ts";
+import { CorruptEventError, type UnreadableEvent } from "../errors.ts";
 import type { Event } from "../event.ts";
 import type { Position } from "./position.ts";
 import { upcast, type Upcasters } from "../upcast.ts";
@@ -51,14 +53,12 @@ export class EventDecoder {
     try {
       decoded = this.#codec.decode(content.data.slice()); // The codec's own, to do with as it likes.
     } catch (cause) {
-      throw undecodable(facts.sequence, cause);
+      throw undecodable(facts, cause);
     }
-    if (typeof (decoded as PromiseLike<unknown>)?.then !== "function") {
-      return this.#finish(copied(decoded), facts);
-    }
+    if (!isThenable(decoded)) return this.#finish(copied(decoded, facts), facts);
     const event = Promise.resolve(decoded).then(
-      (value) => this.#finish(copied(value), facts),
-      (cause) => Promise.reject(undecodable(facts.sequence, cause)),
+      (value) => this.#finish(copied(value, facts), facts),
+      (cause) => Promise.reject(undecodable(facts, cause)),
     );
     event.catch(() => {}); // Awaited by the reader, unless another event of its page fails first.
     return event;
@@ -74,14 +74,43 @@ export class EventDecoder {
   }
 }
 
-/** What a codec gives may be frozen, or given twice. */
-function copied(value: unknown): unknown {
-  return typeof value === "object" && value !== null ? { ...value } : value;
+/** What a codec gives may be frozen, or given twice; a getter or a trap in it may throw. */
+function copied(value: unknown, facts: StoredFacts): unknown {
+  try {
+    return typeof value === "object" && value !== null ? { ...value } : value;
+  } catch (cause) {
+    throw undecodable(facts, cause);
+  }
 }
 
-function undecodable(sequence: Position, cause: unknown): CorruptEventError {
-  const reason = reasonOf(cause);
-  return new CorruptEventError(sequence, `the codec failed: ${reason}`, { cause });
+/** Errors of codecs: they may ask others, such as a keeper of keys, who may be back later. */
+const codecFailures = new WeakSet<object>();
+
+/** Whether a codec has failed: unlike what is wrong with the bytes, that may pass. */
+export function isCodecFailure(error: unknown): boolean {
+  return typeof error === "object" && error !== null && codecFailures.has(error);
+}
+
+function undecodable(facts: StoredFacts, cause: unknown): CorruptEventError {
+  const error = corrupt(facts, `the codec failed: ${reasonOf(cause)}`, cause);
+  codecFailures.add(error);
+  return error;
+}
+
+function corrupt(facts: StoredFacts, reason: string, cause?: unknown): CorruptEventError {
+  const options = { event: knownOf(facts), ...(cause !== undefined && { cause }) };
+  return new CorruptEventError(facts.sequence, reason, options);
+}
+
+/** What the headers say of an event whose body cannot be read. */
+function knownOf(facts: StoredFacts): UnreadableEvent {
+  const { actorId, version } = facts;
+  try {
+    const { id, eventType } = facts.rest();
+    return { actorId, version, id, eventType };
+  } catch {
+    return { actorId, version };
+  }
 }
 
 /** The content in `data`; as text only where it is asked for. */
@@ -100,13 +129,13 @@ function parse(content: Content, facts: StoredFacts): unknown {
     const { text } = content;
     return JSON.parse(text.includes("\uFFFD") ? strict.decode(content.data) : text);
   } catch (cause) {
-    throw new CorruptEventError(facts.sequence, "its body is not JSON in UTF-8", { cause });
+    throw corrupt(facts, "its body is not JSON in UTF-8", cause);
   }
 }
 
 function checked(value: unknown, facts: StoredFacts): Event {
   if (typeof value !== "object" || value === null) {
-    throw new CorruptEventError(facts.sequence, `its body is ${describe(value)}, not an event`);
+    throw corrupt(facts, `its body is ${describe(value)}, not an event`);
   }
   const { actorId, version } = facts;
   const event = value as Record<string, unknown>;
@@ -125,16 +154,10 @@ function checked(value: unknown, facts: StoredFacts): Event {
     ? "metadata"
     : undefined;
   if (wrong !== undefined) {
-    throw new CorruptEventError(
-      facts.sequence,
-      `it is not an event of ${describe(actorId)}: its ${wrong} is wrong`,
-    );
+    throw corrupt(facts, `it is not an event of ${describe(actorId)}: its ${wrong} is wrong`);
   }
   if (event.version !== version) {
-    throw new CorruptEventError(
-      facts.sequence,
-      `its body says version ${event.version}, its header ${version}`,
-    );
+    throw corrupt(facts, `its body says version ${textOf(event.version)}, its header ${version}`);
   }
   event.timestamp = timestamp;
   return value as Event;

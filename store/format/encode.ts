@@ -95,6 +95,8 @@ export interface CheckedEvent {
   readonly metadata: EventMetadata | undefined;
   /** Which shape its data has. */
   readonly schema: number;
+  /** Whether its body is JSON, so that it can be compared with a stored one. */
+  readonly isJson: boolean;
   /** The event as it is stored. */
   readonly body: Uint8Array | Promise<Uint8Array>;
 }

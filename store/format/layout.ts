@@ -3,8 +3,8 @@ import { decodeToken, describe, encodeToken } from "../base/token.ts";
 
 /**
  * Names of one namespace's stream of snapshots and its subjects; no namespace's events have
- * such names. A schema is a token of its own, in front, so that snapshots of different schemas
- * never meet and those of a schema that no code reads any more can be purged at once.
+ * such names. Name and schema are tokens of their own, in front, so that snapshots of different
+ * ones never meet and those that no code reads any more can be purged at once.
  * A format for ever: see docs/design/storage-format.md.
  */
 export class SnapshotLayout {
@@ -23,12 +23,12 @@ export class SnapshotLayout {
     const token = encodeNamespace(namespace);
     this.stream = `AETHER-SNAPSHOT_${token}`;
     this.#prefix = `aether-snapshot.${token}`;
-    this.subjects = [`${this.#prefix}.*.*`];
+    this.subjects = [`${this.#prefix}.*.*.*`];
   }
 
-  /** The exact subject of one actor's snapshots of one schema. */
-  snapshot(actorId: string, schemaVersion: number): string {
-    return `${this.#prefix}.${schemaVersion}.${encodeToken(actorId)}`;
+  /** The exact subject of one actor's snapshots of one name and schema. */
+  snapshot(actorId: string, name: string, schemaVersion: number): string {
+    return `${this.#prefix}.${encodeToken(name)}.${schemaVersion}.${encodeToken(actorId)}`;
   }
 }
 

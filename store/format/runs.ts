@@ -109,7 +109,7 @@ export function runsOf(member: Member, maxBytes: number): readonly Run[] {
  * 48 KiB of headers, about 64 KiB of bodies, and no message over `maxBytes`.
  */
 export function divide(members: readonly Member[], maxBytes: number): Division {
-  const runs: Run[] = [];
+  const runs: GrowingRun[] = [];
   const places: { first: Place; last: Place }[] = [];
   /** How large the last run is, if another whole save may join it. */
   let size: Size | undefined;
@@ -119,12 +119,13 @@ export function divide(members: readonly Member[], maxBytes: number): Division {
     const before = runs.at(-1);
     const both = parts.length === 1 && size !== undefined ? added(size, part!.size) : undefined;
     if (both !== undefined && before!.actorId === part!.run.actorId && fits(both, maxBytes)) {
-      const events = [...before!.events, ...part!.run.events];
       const run = runs.length - 1;
-      runs[run] = { ...before!, events, saves: [...before!.saves, ...part!.run.saves] };
+      const { length } = before!.events;
+      before!.events.push(...part!.run.events);
+      before!.saves.push(...part!.run.saves);
       places.push({
-        first: { run, index: before!.events.length },
-        last: { run, index: events.length - 1 },
+        first: { run, index: length },
+        last: { run, index: before!.events.length - 1 },
       });
       size = both;
     } else {
@@ -139,6 +140,12 @@ export function divide(members: readonly Member[], maxBytes: number): Division {
   return { runs, places };
 }
 
+/** A run that whole saves may still join. */
+interface GrowingRun extends Run {
+  readonly events: PreparedEvent[];
+  readonly saves: RunSave[];
+}
+
 /** The one run of most saves. */
 function lone({ events, command }: Member): Run {
   const { actorId } = events[0]!;
@@ -149,13 +156,13 @@ function lone({ events, command }: Member): Run {
 function partsOf(
   { events, command, receipt }: Member,
   maxBytes: number,
-): { run: Run; size: Size }[] {
+): { run: GrowingRun; size: Size }[] {
   if (receipt !== undefined) {
     const saves = [{ events: 0, count: 0, command }];
-    const run = { actorId: receipt.actorId, events, index: 0, saves, receipt };
+    const run = { actorId: receipt.actorId, events: [], index: 0, saves, receipt };
     return [{ run, size: { events: MAX_RUN, headers: 0, bodies: receipt.body.length } }];
   }
-  const parts: { run: Run; size: Size }[] = [];
+  const parts: { run: GrowingRun; size: Size }[] = [];
   const count = events.length;
   for (let start = 0; start < count;) {
     const { actorId } = events[start]!;

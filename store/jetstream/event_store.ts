@@ -27,8 +27,9 @@ import { lastByConsumer } from "../read/deliver_last.ts";
 import type { HeadReader } from "../read/head_reader.ts";
 import type { HeadCache } from "../read/heads.ts";
 import { History } from "../read/history.ts";
-import { type LiveParts, LiveSource } from "../read/live_source.ts";
+import { LiveSource } from "../read/live_source.ts";
 import { Log } from "../read/log.ts";
+import type { ReaderParts } from "../read/pages.ts";
 import { salvage } from "../read/salvage.ts";
 import type { SavePath, SavePathFactory } from "../save/path.ts";
 import { SavePlanner } from "../save/planner.ts";
@@ -44,6 +45,9 @@ export let openByDetour: (
   detour: SavePathFactory,
 ) => Promise<JetStreamEventStore>;
 
+/** What a store reads with; not for users. */
+export let readerOf: (store: JetStreamEventStore) => ReaderParts;
+
 /**
  * An {@linkcode EventStore} on one JetStream stream. The server decides every save by
  * compare-and-set on the actor's exact subject; there is no lock, no index and no table beside
@@ -55,7 +59,7 @@ export let openByDetour: (
  * import { createEvent, JetStreamEventStore } from "@flowmade-one/aether";
  *
  * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 });
- * await using store = await JetStreamEventStore.open(connection, { namespace: "shop" });
+ * await using store = await JetStreamEventStore.open(connection, { namespace: "shop" }); // Deno, or Node 24 and newer
  * await store.saveEvent(createEvent({
  *   eventType: "OrderPlaced",
  *   actorId: "order-123",
@@ -80,7 +84,7 @@ export class JetStreamEventStore implements EventStore {
   readonly #reader: HeadReader;
   readonly #planner: SavePlanner;
   readonly #path: SavePath;
-  readonly #parts: LiveParts;
+  readonly #parts: ReaderParts;
   readonly #history: History;
   readonly #log: Log;
   readonly #monitor: StoreMonitor;
@@ -96,7 +100,7 @@ export class JetStreamEventStore implements EventStore {
     detour: SavePathFactory | undefined,
   ) {
     const { namespace = "default", cacheMaxAge = 1000, codec, upcasters = {} } = options;
-    const { genesis: { shards, identity }, config: { max_msg_size: limit = -1 } } = opened;
+    const { genesis: { shards }, identity, config: { max_msg_size: limit = -1 } } = opened;
     this.namespace = namespace;
     this.stream = api.layout.stream;
     this.identity = identity;
@@ -112,7 +116,8 @@ export class JetStreamEventStore implements EventStore {
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
     const parts = partsOf(api, opened, options, this.#notifier);
-    const { heads, headReader, ends, events, queue, requestTimeout, timeout } = parts;
+    if (limit > 0) parts.publisher.limits.bytes = limit;
+    const { heads, headReader, check, ends, events, queue, requestTimeout, timeout } = parts;
     this.#heads = heads;
     this.#reader = headReader;
     this.#parts = {
@@ -121,16 +126,17 @@ export class JetStreamEventStore implements EventStore {
       timeout,
       heads,
       headReader,
+      check,
+      losses: opened.losses,
       shards: parts.shards,
       ends,
       events,
-      identity,
     };
     this.#history = new History(this.#parts);
     this.#log = new Log(this.#parts);
     this.#planner = new SavePlanner(connection, {
       ...{ timeout, codec, upcasters, told: !this.#notifier.silent },
-      maxMessage: limit > 0 ? limit : Infinity,
+      limits: parts.publisher.limits,
     });
     this.#path = detour === undefined ? queue : detour(parts, queue);
     keepCommandLog(this, new StreamCommandLog(parts, this.#planner, this.#path));
@@ -142,8 +148,10 @@ export class JetStreamEventStore implements EventStore {
    * stands is verified and never changed. The connection stays the caller's to close.
    *
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
-   * @throws {StreamConfigError} The stream would lose events, or has other shards than asked.
+   * @throws {StreamConfigError} The stream would lose events, has lost more than `acceptedLosses`, or
+   * has other shards than asked.
    * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {StoreRefusedError} There is no JetStream, or the user may not use it.
    * @throws {RangeError} An option is out of its range.
    */
   static open(
@@ -155,6 +163,7 @@ export class JetStreamEventStore implements EventStore {
 
   static {
     openByDetour = JetStreamEventStore.#open;
+    readerOf = (store) => store.#parts;
   }
 
   static async #open(
@@ -162,13 +171,14 @@ export class JetStreamEventStore implements EventStore {
     options: JetStreamEventStoreOptions,
     detour?: SavePathFactory,
   ): Promise<JetStreamEventStore> {
-    const { namespace = "default", replicas = 1, shards, timeout = 10_000 } = options;
+    const { namespace = "default", replicas = 1, shards, timeout = 10_000, acceptedLosses } =
+      options;
     const layout = new Layout(namespace);
     checkOptions(options);
     const requests = openRequests(connection);
     try {
       const api = new StreamApi(requests, layout, "$JS.API");
-      const opened = await openStream(api, { replicas, shards, timeout });
+      const opened = await openStream(api, { replicas, shards, timeout, acceptedLosses });
       return new JetStreamEventStore(connection, api, opened, options, detour);
     } catch (error) {
       requests.close();
@@ -275,7 +285,7 @@ export class JetStreamEventStore implements EventStore {
   async getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
     if (options?.fresh !== true) {
       const head = this.#heads.getSince(actorId, performance.now() - this.#cacheMaxAge);
-      if (head !== undefined && !this.#disposed) {
+      if (head !== undefined && !this.#disposed && this.#parts.check.ensure() === undefined) {
         this.#monitor.hit();
         return head.version;
       }
@@ -337,5 +347,7 @@ export class JetStreamEventStore implements EventStore {
 
   #checkOpen(what: string): void {
     if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
+    const { failure } = this.#parts.check;
+    if (failure !== undefined) throw failure;
   }
 }

@@ -1,10 +1,13 @@
 import type { StreamConfig } from "@nats-io/jetstream";
+import { roomProblems } from "../check/events.ts";
 import { StreamConfigError } from "../errors.ts";
 import { DEFAULT_SHARDS, FORMAT, HASH, type Layout } from "../format/layout.ts";
 import { ensureStream, opening } from "../nats/open.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import { ApiError, type StreamApi } from "../nats/stream_api.ts";
 import { FORBIDDEN, problemsOf } from "../nats/stream_config.ts";
+import { holesIn, listHoles, Losses, lostIn } from "../read/losses.ts";
+import { identityOf } from "../read/stream_check.ts";
 
 const decoder = new TextDecoder();
 
@@ -22,8 +25,11 @@ export interface Genesis {
 
 /** An opened stream. */
 export interface OpenedStream {
+  /** See `EventStore.identity`: the genesis's, and the last epoch's behind a `+` if there is one. */
+  readonly identity: string;
   readonly genesis: Genesis;
   readonly config: StreamConfig;
+  readonly losses: Losses;
 }
 
 /** What is asked of a stream. */
@@ -31,6 +37,8 @@ export interface StreamRequest {
   readonly replicas: number;
   readonly shards: number | undefined;
   readonly timeout: number;
+  /** Messages that it may have lost. @default {0} */
+  readonly acceptedLosses?: number | undefined;
 }
 
 /**
@@ -45,15 +53,38 @@ export async function openStream(api: StreamApi, wishes: StreamRequest): Promise
   return await opening(api, wishes.timeout, async () => {
     const config = await ensureStream(api, configOf(api.layout, wishes.replicas), wishes.timeout);
     const problems = problemsOf(config, { subjects, required: SAFE, forbidden: UNSAFE });
+    problems.push(...roomProblems(api.requests.maxPayload, config));
     if (problems.length > 0) throw new StreamConfigError(stream, problems);
     const genesis = await ensureGenesis(api, wishes);
+    const requestTimeout = requestTimeoutOf(wishes.timeout);
+    const epoch = await api.get({ last_by_subj: api.layout.epoch }, requestTimeout);
+    const identity = identityOf(genesis.identity, epoch);
     if (wishes.shards !== undefined && wishes.shards !== genesis.shards) {
       throw new StreamConfigError(stream, [
         `it has ${genesis.shards} shards for ever, not ${wishes.shards}`,
       ]);
     }
-    return { genesis, config };
+    return { genesis, identity, config, losses: await lossesOf(api, wishes) };
   });
+}
+
+/** What the stream has lost until now. */
+async function lossesOf(
+  api: StreamApi,
+  { timeout, acceptedLosses = 0 }: StreamRequest,
+): Promise<Losses> {
+  const requestTimeout = requestTimeoutOf(timeout);
+  const info = await api.info(requestTimeout);
+  const lost = info === undefined ? 0 : lostIn(info.state);
+  const holes = info === undefined ? [] : await holesIn(api, info.state, requestTimeout);
+  if (lost <= acceptedLosses) return new Losses(api, holes, lost, requestTimeout);
+  throw new StreamConfigError(api.layout.stream, [
+    `it has lost ${lost} of its messages (stream sequences ${
+      listHoles(holes)
+    }), by a limit that was ` +
+    `set for a while or on a damaged disk; find out what they were, and open it with ` +
+    `acceptedLosses: ${lost} to read what is left, or to go on without them`,
+  ]);
 }
 
 async function ensureGenesis(api: StreamApi, wishes: StreamRequest): Promise<Genesis> {
@@ -80,6 +111,14 @@ async function ensureGenesis(api: StreamApi, wishes: StreamRequest): Promise<Gen
   if (first === undefined || first.subject === layout.genesis) {
     throw new ApiError({ code: 503, description: "others make the stream at the moment" });
   }
+  if (state.first_seq > 1) {
+    throw new StreamConfigError(layout.stream, [
+      `it has lost its first messages, up to stream sequence ${
+        state.first_seq - 1
+      }, and with them ` +
+      "what says what it is: a limit was set for a while, or a disk was damaged; restore a backup",
+    ]);
+  }
   throw new StreamConfigError(layout.stream, [
     "it holds messages, yet none that says what it is: it was not made by this library",
   ]);
@@ -99,7 +138,7 @@ function readGenesis(text: string, layout: Layout): Genesis {
     ? `its shard count is ${JSON.stringify(shards)}`
     : hash !== HASH
     ? `its shard hash is ${JSON.stringify(hash)}, and ${HASH} is what this version computes`
-    : typeof identity !== "string"
+    : typeof identity !== "string" || identity.includes("+")
     ? "it has no identity"
     : undefined;
   if (problem !== undefined) throw new StreamConfigError(layout.stream, [problem]);

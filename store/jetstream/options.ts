@@ -18,6 +18,15 @@ export interface JetStreamEventStoreOptions extends EventStoreOptions {
   readonly versionLookup?: "last-message" | "deliver-last";
   /** Actors whose latest version is kept in memory. @default {100_000} */
   readonly cacheSize?: number;
+  /**
+   * How many messages the stream may have lost. This library deletes none, so a stream that misses
+   * some was given a limit for a while, or has lost them on a disk; opening it is refused. Give the
+   * number that the error names to read what is left, or to go on without them; readers then pass
+   * over what was lost until now, and fail at whatever is lost later. `Infinity` takes any number.
+   *
+   * @default {0}
+   */
+  readonly acceptedLosses?: number;
   /** How long `getLatestVersion` answers from memory, in ms since the server's word. @default {1_000} */
   readonly cacheMaxAge?: number;
 }
@@ -34,6 +43,10 @@ export function checkOptions(options: JetStreamEventStoreOptions): void {
   checkRange("timeout", timeout, 1, 2 ** 31 - 1);
   checkRange("cacheSize", cacheSize, 1, Number.MAX_SAFE_INTEGER);
   checkRange("cacheMaxAge", cacheMaxAge, 0, Number.MAX_SAFE_INTEGER);
+  const { acceptedLosses = 0 } = options;
+  if (acceptedLosses !== Infinity) {
+    checkRange("acceptedLosses", acceptedLosses, 0, Number.MAX_SAFE_INTEGER);
+  }
   const { versionLookup: lookup = "last-message" } = options;
   if (lookup === "last-message" || lookup === "deliver-last") return;
   throw new RangeError(

@@ -10,6 +10,7 @@ import { EndReader } from "../read/end_reader.ts";
 import { EventReader } from "../read/event_reader.ts";
 import { HeadReader } from "../read/head_reader.ts";
 import { HeadCache } from "../read/heads.ts";
+import { StreamCheck } from "../read/stream_check.ts";
 import { Committer } from "../save/committer.ts";
 import type { StoreInternals } from "../save/path.ts";
 import { SaveQueue } from "../save/queue.ts";
@@ -24,7 +25,7 @@ export interface OwnParts extends StoreInternals {
 /** Puts the parts of a store on the opened stream together. */
 export function partsOf(
   api: StreamApi,
-  { genesis: { shards }, config: { num_replicas } }: OpenedStream,
+  { genesis: { shards }, identity, config: { num_replicas } }: OpenedStream,
   options: JetStreamEventStoreOptions,
   notifier: StoredNotifier,
 ): OwnParts {
@@ -32,15 +33,18 @@ export function partsOf(
   const requestTimeout = requestTimeoutOf(timeout);
   const replicated = num_replicas > 1;
   const heads = new HeadCache(cacheSize);
-  const ends = new EndReader(api, heads, requestTimeout, replicated);
-  const headReader = new HeadReader(api, heads, ends, shards, requestTimeout);
+  const check = new StreamCheck({ api, heads, identity, requestTimeout });
+  const ends = new EndReader(api, heads, check, requestTimeout, replicated);
+  const headReader = new HeadReader(api, heads, ends, check, shards, requestTimeout);
   const publisher = new Publisher(api);
   const markerOf = (actorId: string) => api.layout.commit(shardOf(actorId, shards));
-  const committer = new Committer({ api, heads, headReader, publisher, requestTimeout, markerOf });
+  const committer = new Committer({
+    ...{ api, heads, headReader, check, publisher, requestTimeout, markerOf },
+  });
   const queue = new SaveQueue(committer, notifier);
   const events = new EventReader(new EventDecoder(codec, upcasters));
   return {
-    ...{ api, heads, headReader, ends, events, publisher, committer, queue, notifier },
+    ...{ api, heads, headReader, check, ends, events, publisher, committer, queue, notifier },
     ...{ shards, requestTimeout, timeout },
   };
 }

@@ -10,6 +10,7 @@ import type { BucketEntry, PutOptions } from "./entry.ts";
 import { type Listing, watchBucket, type WatchOptions } from "./watch.ts";
 import { backoff } from "../nats/backoff.ts";
 import { readLast } from "../nats/direct_get.ts";
+import { adviceAbout, failed } from "../nats/failure.ts";
 import { openRequests } from "../nats/open.ts";
 import { Publisher, type TryOutcome } from "../nats/publisher.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
@@ -191,6 +192,7 @@ export class Bucket {
     }
     const reason = reasonOf(cause, "others write it all the time");
     const fate = doubtful === undefined ? "it was not written" : "it may have been written";
+    if (adviceAbout(cause) !== undefined) throw failed(`write key "${key}"`, cause, fate);
     throw new StoreUnavailableError(`Cannot write key "${key}": ${reason}; ${fate}`, { cause });
   }
 

@@ -9,6 +9,7 @@ import { searchLog } from "./command_search.ts";
 import {
   checkReceipt,
   checkRoom,
+  LEAST_MESSAGE,
   MAX_BYTES,
   prepareEvents,
   prepareExpected,
@@ -17,6 +18,7 @@ import {
   checkActorId,
   checkCategory,
   checkNumber,
+  checkRange,
   prepareRange,
   prepareReadAll,
 } from "../check/query.ts";
@@ -53,9 +55,18 @@ import { unreadable } from "../upcast.ts";
 
 /** Options for {@linkcode InMemoryEventStore}. */
 export interface InMemoryEventStoreOptions extends EventStoreOptions {
-  /** Bytes that one event with its headers may take, as a server's `max_payload`. @default {1048576} */
+  /** Bytes that one event with its headers may take, as a server's `max_payload`; 2,304 or more. @default {1048576} */
   readonly maxBytes?: number;
 }
+
+/** What a store in memory keeps, and how it reads that. */
+export interface MemoryParts {
+  readonly log: MemoryLog;
+  readonly decoder: EventDecoder;
+}
+
+/** The parts of a store in memory; not for users. */
+export let memoryPartsOf: (store: InMemoryEventStore) => MemoryParts;
 
 /**
  * An {@linkcode EventStore} in memory: quick, gone with the process. It accepts and refuses
@@ -65,7 +76,7 @@ export interface InMemoryEventStoreOptions extends EventStoreOptions {
  * ```ts
  * import { createEvent, InMemoryEventStore } from "@flowmade-one/aether";
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * const order = { eventType: "OrderPlaced", actorId: "order-123", data: { total: 99.99 } };
  * await store.saveEvent(createEvent({ ...order, version: 1 }));
  * await store.saveEvent(createEvent({ ...order, version: 2 }));
@@ -85,13 +96,15 @@ export class InMemoryEventStore implements EventStore {
   #saves = 0;
   #disposed = false;
 
+  static {
+    memoryPartsOf = (store) => ({ log: store.#log, decoder: store.#decoder });
+  }
+
   /** Begins empty. */
   constructor(options: InMemoryEventStoreOptions = {}) {
     const { namespace = "default", maxBytes = MAX_BYTES, codec, upcasters = {} } = options;
     new Layout(namespace);
-    if (!Number.isSafeInteger(maxBytes) || maxBytes < 1) {
-      throw new RangeError(`Cannot open the store: maxBytes is ${maxBytes}, not 1 or more`);
-    }
+    checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER);
     this.#monitor = new StoreMonitor({ "db.system.name": "aether", "db.namespace": namespace });
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);

@@ -53,9 +53,9 @@ export class MemoryFollower implements EventSource {
       while (at >= events.length) await unlessAborted(signal, this.#log.grown);
       const stored = events[at]!;
       if (!isOfActor(filter, stored.actorId)) continue;
-      const { sequence, commit, eventType } = stored;
+      const { sequence, commit, eventType, id, actorId } = stored;
       if (types !== undefined && !types.has(eventType)) {
-        yield [{ sequence, event: undefined }];
+        yield [{ sequence, event: undefined, unwanted: { sequence, id, actorId } }];
         continue;
       }
       const event = await unlessAborted(signal, Promise.resolve(this.#decode(stored)));

@@ -1,12 +1,15 @@
 import { conflictOf, endMoved, expectationFailed } from "../check/refusals.ts";
+import { comesAgain, differenceOf, idsOf, isAmong, KNOWN_IDS } from "../check/repeats.ts";
 import type { ActorEnd } from "../command_log.ts";
 import type { Commit } from "../event.ts";
+import { contentOf } from "../format/decode.ts";
 import type { PreparedEvent } from "../format/encode.ts";
 import {
   asStreamSequence,
   type Position,
   positionOf,
   type StreamSequence,
+  streamSequenceOf,
 } from "../format/position.ts";
 import type { Member, Run } from "../format/runs.ts";
 
@@ -22,6 +25,7 @@ export interface KeptEvent extends PreparedEvent {
 
 /** A receipt as it is kept. */
 export interface KeptReceipt {
+  readonly actorId: string;
   readonly sequence: Position;
   readonly version: number;
   readonly commandId: string;
@@ -40,11 +44,18 @@ export class MemoryLog {
   /** The last message of each actor that has one. */
   readonly #ends = new Map<string, StreamSequence>();
   readonly #receipts = new Map<string, KeptReceipt[]>();
+  /** The receipts of all actors. */
+  readonly #allReceipts: KeptReceipt[] = [];
   #grown = Promise.withResolvers<void>();
 
   /** All events in the order of the store; only ever grows. */
   get events(): readonly KeptEvent[] {
     return this.#events;
+  }
+
+  /** All receipts in the order of the store; only ever grows. */
+  get receipts(): readonly KeptReceipt[] {
+    return this.#allReceipts;
   }
 
   /** The last position that is taken. */
@@ -76,6 +87,14 @@ export class MemoryLog {
   /** Where the actor ends, receipts included. */
   endOf(actorId: string): ActorEnd {
     return { version: this.latest(actorId), sequence: this.#ends.get(actorId) ?? 0 };
+  }
+
+  /** Where the actor ended before `sequence`, receipts included. */
+  endBefore(actorId: string, sequence: Position): ActorEnd {
+    const event = lastBefore(this.#actors.get(actorId) ?? [], sequence);
+    const receipt = lastBefore(this.#receipts.get(actorId) ?? [], sequence);
+    const last = Math.max(event?.sequence ?? 0, receipt?.sequence ?? 0);
+    return { version: event?.version ?? 0, sequence: streamSequenceOf(last) };
   }
 
   /** The receipts of an actor, in order. */
@@ -110,6 +129,8 @@ export class MemoryLog {
     for (const { actorId } of events) latest.set(actorId, this.latest(actorId));
     const isNew = ({ actorId, version }: PreparedEvent) => version > latest.get(actorId)!;
     if (events.every(isNew)) {
+      const known = events.find((event) => isAmong(this.#lastIds(event.actorId), event.id));
+      if (known !== undefined) throw comesAgain(known);
       for (const [actorId, expected] of expect) {
         const current = this.latest(actorId);
         if (current !== expected) throw expectationFailed(actorId, expected, current, events);
@@ -123,12 +144,14 @@ export class MemoryLog {
     let sequence = 0;
     for (const event of events) {
       const stored = this.#find(event);
-      if (stored?.id !== event.id) {
+      const difference = stored && differenceFrom(stored, event);
+      if (stored === undefined || difference !== undefined) {
         // Where nothing is stored, who has moved on is to blame, not who comes first.
         const moved = events.find((it) => !isNew(it))!;
-        const isOther = isNew(event) && this.#find(moved)?.id !== moved.id;
+        const isOther = isNew(event) && differenceFrom(this.#find(moved), moved) !== undefined;
         const culprit = isOther ? moved : event;
-        throw conflictOf(culprit, latest.get(culprit.actorId)!);
+        const current = latest.get(culprit.actorId)!;
+        throw conflictOf(culprit, current, culprit === event ? difference || undefined : undefined);
       }
       sequence = Math.max(sequence, stored.sequence);
     }
@@ -180,8 +203,19 @@ export class MemoryLog {
     const receipts = this.#receipts.get(actorId) ?? [];
     this.#receipts.set(actorId, receipts);
     const version = this.latest(actorId);
-    receipts.push({ sequence: this.#end, version, commandId, body, time: Date.now() });
+    const receipt = {
+      ...{ actorId, sequence: this.#end, version, commandId, body, time: Date.now() },
+    };
+    receipts.push(receipt);
+    this.#allReceipts.push(receipt);
     return this.#end;
+  }
+
+  /** The ids in the actor's last message, as a stream has them at hand. */
+  #lastIds(actorId: string): string | undefined {
+    const end = this.#ends.get(actorId);
+    const history = this.#actors.get(actorId) ?? [];
+    return idsOf(history.slice(-KNOWN_IDS).filter((it) => streamSequenceOf(it.sequence) === end));
   }
 
   #find({ actorId, version }: PreparedEvent): KeptEvent | undefined {
@@ -196,11 +230,16 @@ function firstAt(history: readonly KeptEvent[], version: number): number {
   return firstWhere(history, (event) => event.version >= version);
 }
 
+/** The last one before a position. */
+function lastBefore<T extends { readonly sequence: Position }>(
+  kept: readonly T[],
+  sequence: Position,
+): T | undefined {
+  return kept[firstWhere(kept, (it) => it.sequence >= sequence) - 1];
+}
+
 /** A binary search, for versions and sequences have gaps. */
-function firstWhere(
-  events: readonly KeptEvent[],
-  holds: (event: KeptEvent) => boolean,
-): number {
+function firstWhere<T>(events: readonly T[], holds: (event: T) => boolean): number {
   let low = 0;
   let high = events.length;
   while (low < high) {
@@ -213,5 +252,16 @@ function firstWhere(
 
 function factsOf(op: string, { events, command }: Member): Pick<KeptEvent, "commit" | "command">[] {
   const { length: count } = events;
-  return events.map((_, index) => ({ commit: { op, index, count }, command }));
+  return events.map((_, index) => {
+    // Frozen, for all readers are given the same one.
+    const commit = Object.freeze({ op, index, count });
+    return { commit, command };
+  });
+}
+
+/** How a stored event differs from `event`: `""` by its id; `undefined` if it is the same one. */
+function differenceFrom(stored: KeptEvent | undefined, event: PreparedEvent): string | undefined {
+  if (stored?.id !== event.id) return "";
+  const { eventType, schema, body } = stored;
+  return differenceOf(event, { eventType, schema, text: () => contentOf(body).text });
 }

@@ -4,8 +4,11 @@ import { ApiError } from "./stream_api.ts";
 /** Bytes that one pull may take, so that large events do not fill the memory. */
 export const PULL_BYTES = 4 * 1024 * 1024;
 
+/** Matches all messages of a stream. */
+export const EVERYTHING = ">";
+
 /**
- * The configuration of a consumer that reads `subject` behind the sequence `after`, for one reader
+ * The configuration of a consumer that reads `subject` (`">"` is all of the stream) behind the sequence `after`, for one reader
  * that acknowledges nothing. The server drops it when nobody has pulled for `kept` ms.
  */
 export function consumerOf(
@@ -19,7 +22,7 @@ export function consumerOf(
     deliver_policy: "by_start_sequence",
     opt_start_seq: after + 1,
     ack_policy: "none",
-    filter_subjects: [subject],
+    ...(subject !== EVERYTHING && { filter_subjects: [subject] }),
     inactive_threshold: nanos(kept),
     mem_storage: true,
     num_replicas: 1,

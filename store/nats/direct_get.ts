@@ -1,6 +1,23 @@
 import { DirectMessage, headerIn, MessageText } from "./stored_message.ts";
 import { ApiError, type StreamApi, type StreamNames } from "./stream_api.ts";
 
+/** How often a request is sent again at once if another stream has answered it. */
+const TRIES = 5;
+
+/**
+ * The error of an answer that is another stream's: a mirror answers direct requests in the place
+ * of the stream that it copies, and may have a part of it only.
+ */
+export class OtherStreamError extends ApiError {
+  /** `other` has answered a request to `stream`. */
+  constructor(stream: string, other?: string) {
+    const reason = other === undefined
+      ? `an answer has not even the first message of "${stream}"; if the stream has a mirror`
+      : `stream "${other}" has answered in the place of "${stream}"; if it is a mirror of that one`;
+    super({ code: 503, description: `${reason}, turn "mirror_direct" off in the mirror` });
+  }
+}
+
 /** Bytes that one page may take, so that large events do not fill the memory. */
 const PAGE_BYTES = 4 * 1024 * 1024;
 
@@ -13,7 +30,16 @@ export interface Page {
   readonly upTo: number;
 }
 
-/** The first `batch` messages of `subject` at `sequence` or after, as the nearest replica has them. */
+/** An answer that proves to be the stream's. */
+export interface ProvedPage extends Page {
+  /** The stream's first message. */
+  readonly genesis: DirectMessage | undefined;
+}
+
+/**
+ * The first `batch` messages of `subject` at `sequence` or after, as the nearest replica has them. An
+ * empty page proves nothing: a mirror may have given it.
+ */
 export function readPage(
   api: StreamApi,
   subject: string,
@@ -27,7 +53,7 @@ export function readPage(
 
 /**
  * The last message of each of `subjects` whose last is at sequence `from` or after, and how far the
- * replica that answers has come.
+ * replica that answers has come: 0 if it has none of them, which proves nothing.
  */
 export function readLast(
   api: StreamApi<StreamNames>,
@@ -38,17 +64,59 @@ export function readLast(
   return readDirect(api, { multi_last: subjects, seq: from }, idle);
 }
 
-/** Each part of the answer names the one before, so that a part lost on its way is noticed. */
+/**
+ * Like {@linkcode readLast}, by a replica that proves to be one of the stream of events: it has the
+ * genesis, which is always there. Only with `from` the answer may be without it.
+ */
+export async function readLastProved(
+  api: StreamApi,
+  subjects: readonly string[],
+  idle: number,
+  from?: number,
+): Promise<ProvedPage> {
+  const { genesis: anchor } = api.layout;
+  const query = { multi_last: [...subjects, anchor], seq: from };
+  const { messages, ...page } = await readDirect(api, query, idle, (from ?? 0) <= 1);
+  const genesis = messages.find(({ subject }) => subject === anchor);
+  return { ...page, genesis, messages: messages.filter((message) => message !== genesis) };
+}
+
+/** Sends the request again at once if another stream has answered: next time this one may. */
 async function readDirect(
   api: StreamApi<StreamNames>,
   query: unknown,
   idle: number,
+  isProof = false,
 ): Promise<Page> {
+  for (let tries = 1;; tries++) {
+    try {
+      const page = await readOnce(api, query, idle);
+      if (isProof && page.messages.length === 0) throw new OtherStreamError(api.layout.stream);
+      return page;
+    } catch (error) {
+      if (!(error instanceof OtherStreamError) || tries === TRIES) throw error;
+    }
+  }
+}
+
+/**
+ * Each message of the answer names the stream that it is in, and each part names the one before, so
+ * that a part lost on its way is noticed. The status of an answer without messages names no
+ * stream: it proves nothing.
+ */
+async function readOnce(
+  api: StreamApi<StreamNames>,
+  query: unknown,
+  idle: number,
+): Promise<Page> {
+  const { stream } = api.layout;
   const messages: DirectMessage[] = [];
   let end = "";
   await api.requests.collect(api.direct, JSON.stringify(query), idle, (message) => {
     const text = new MessageText(message);
     const { headers, status: code } = text;
+    const origin = headerIn(headers, "Nats-Stream");
+    if (code === 0 && origin !== stream) throw new OtherStreamError(stream, origin);
     if (code !== 0 && code !== 204 && code !== 404) {
       throw new ApiError({ code, description: message.headers?.description ?? "" });
     }

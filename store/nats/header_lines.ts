@@ -19,6 +19,11 @@ export class HeaderLines implements MsgHdrs {
     this.#lines += `${name}: ${value}\r\n`;
   }
 
+  /** Characters of the lines so far. */
+  get length(): number {
+    return this.#lines.length;
+  }
+
   /** The bytes that are sent. */
   encode(): Uint8Array {
     return this.#apart?.encode() ?? utf8(`${this.#lines}\r\n`);

@@ -1,8 +1,18 @@
 import type { StreamConfig } from "@nats-io/jetstream";
 import type { Connection } from "../connection.ts";
-import { StoreUnavailableError, StreamConfigError, UnsupportedServerError } from "../errors.ts";
+import {
+  AetherError,
+  StoreRefusedError,
+  StoreUnavailableError,
+  StreamConfigError,
+  UnsupportedServerError,
+} from "../errors.ts";
 import { backoff } from "./backoff.ts";
+import { failed } from "./failure.ts";
+import { RequestError } from "./request_error.ts";
+import { adviceFor } from "./server_code.ts";
 import { RequestMux } from "./requests.ts";
+import { isAtLeast } from "./server_version.ts";
 import { ApiError, isPassing, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
 import { requestTimeoutOf } from "./request_timeout.ts";
 
@@ -42,6 +52,7 @@ export function openRequests(connection: Connection, what = "the store"): Reques
  * Does `work`, which opens a stream; repeats it after passing trouble until `timeout` ms are over.
  *
  * @throws {StreamConfigError} `work` threw it, or the server refuses.
+ * @throws {StoreRefusedError} There is no JetStream, or the connection's user may not use it.
  * @throws {StoreUnavailableError} No answer within the timeout.
  */
 export async function opening<T>(
@@ -53,20 +64,42 @@ export async function opening<T>(
     try {
       return await work();
     } catch (error) {
+      const without = withoutJetStream(error, requests.hasJetStream);
+      if (without !== undefined) {
+        const message = `Cannot open stream "${stream}": ${without}`;
+        const advice = "turn JetStream on: see `jetstream` in the server's configuration";
+        throw new StoreRefusedError(`${message}; ${advice}`, advice, codeOf(error), {
+          cause: error,
+        });
+      }
       // A cluster that has just started, or misses a server for a moment, has no peers at first.
       const isUnplaced = error instanceof ApiError && error.code === ServerCode.NO_PEERS;
       if ((isPassing(error) || isUnplaced) && await retry(requests)) continue;
       if (error instanceof ApiError && error.status !== 503) {
-        throw new StreamConfigError(stream, [`the server refuses: ${error.message}`]);
+        const advice = adviceFor(error.code);
+        throw new StreamConfigError(stream, [`the server refuses: ${error.message}`, advice]);
       }
-      if (error instanceof StreamConfigError) throw error;
-      throw new StoreUnavailableError(
-        `Cannot open stream "${stream}": ${(error as Error).message}; ` +
-          "see that the server runs with JetStream and permits its API",
-        { cause: error },
-      );
+      if (error instanceof AetherError) throw error;
+      const advice = "see that the server runs with JetStream and permits its API";
+      throw failed(`open stream "${stream}"`, error, advice);
     }
   }
+}
+
+/** Why there is no JetStream behind the connection, nor will be without a change of its setup. */
+function withoutJetStream(error: unknown, hasJetStream: boolean): string | undefined {
+  const code = codeOf(error);
+  if (code === ServerCode.NOT_ENABLED_FOR_ACCOUNT) return "the account has no JetStream";
+  if (code === ServerCode.NOT_ENABLED) return "the server has no JetStream";
+  // A server without it may be joined to others that have it: then these answer.
+  const isUnheard = error instanceof RequestError && error.failure === "no responders";
+  return isUnheard && !hasJetStream
+    ? "the server has no JetStream, and no other answers"
+    : undefined;
+}
+
+function codeOf(error: unknown): number | undefined {
+  return error instanceof ApiError ? error.code : undefined;
 }
 
 /** The configuration of the existing stream, or of one that it makes by `config`. */
@@ -89,14 +122,4 @@ export async function ensureStream(
     throw new ApiError({ code: 503, description: "the stream was gone as soon as it was made" });
   }
   return made.config;
-}
-
-function isAtLeast(version: string, required: string): boolean {
-  const actual = version.split(/[.-]/).map(Number);
-  const wanted = required.split(".").map(Number);
-  for (const [at, number] of wanted.entries()) {
-    const own = actual[at] ?? 0;
-    if (own !== number) return own > number;
-  }
-  return true;
 }

@@ -1,9 +1,10 @@
 import type { Msg } from "@nats-io/nats-core";
 import type { MsgHdrs } from "@nats-io/nats-core";
 import { unlessAborted } from "../base/abort.ts";
+import { MAX_BATCH } from "../format/layout.ts";
 import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 import { RequestError } from "./request_error.ts";
-import { ApiError, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
+import { ApiError, isPassing, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
 
 const decoder = new TextDecoder();
 
@@ -29,6 +30,8 @@ export type TryOutcome =
 
 /** Stores messages, all or none: a single one as a plain publish, several as an atomic batch. */
 export class Publisher {
+  /** What the server takes, as far as it is known; a refusal lowers it. */
+  readonly limits: PublishLimits = { messages: MAX_BATCH, bytes: Infinity };
   readonly #api: StreamApi<StreamNames>;
   readonly #waiting: (() => void)[] = [];
   #open = 0;
@@ -151,7 +154,14 @@ export class Publisher {
     } catch {
       // Not the server's: reported below.
     }
-    if (ack.error !== undefined) return tryOutcomeOf(new ApiError(ack.error));
+    if (ack.error !== undefined) {
+      const error = new ApiError(ack.error);
+      if (error.code === ServerCode.BATCH_TOO_LARGE) {
+        const { messages } = this.limits;
+        this.limits.messages = Math.min(messages, batchLimitIn(error.message, count));
+      }
+      return tryOutcomeOf(error);
+    }
     const { stream, seq } = ack;
     const whole = count === 1 || ack.count === count;
     if (stream !== this.#api.layout.stream || !Number.isSafeInteger(seq) || seq! < 1 || !whole) {
@@ -194,8 +204,22 @@ function tryOutcomeOf(cause: unknown): TryOutcome {
     case ServerCode.BATCH_TOO_MANY_OPEN:
       return { kind: "absent", cause: new Error(DROPPED, { cause }) };
     default:
-      return { kind: cause.status === 503 && cause.code !== 10077 ? "absent" : "refused", cause };
+      return { kind: isPassing(cause) ? "absent" : "refused", cause };
   }
+}
+
+/** What the server takes. */
+export interface PublishLimits {
+  /** Messages of one batch. */
+  messages: number;
+  /** Bytes of one message, where the stream has a limit of its own. */
+  bytes: number;
+}
+
+/** The limit in `atomic publish batch is too large: 100`; else half of what was refused. */
+function batchLimitIn(description: string, refused: number): number {
+  const named = Number(/(\d+)\D*$/.exec(description)?.[1] ?? NaN);
+  return named >= 1 && named < refused ? named : Math.max(1, Math.floor(refused / 2));
 }
 
 /** One message to publish. */

@@ -23,6 +23,8 @@ export class RequestMux {
   #lastToken = 0;
   #connected = true;
   #closed = false;
+  /** What has closed it, if that was an error. */
+  #cause: unknown;
   #epoch = 0;
   /** A message without an answer that the server has refused: reported when it is sent again. */
   #denied: { readonly subject: string; readonly cause: Error } | undefined;
@@ -48,6 +50,21 @@ export class RequestMux {
   /** Whether it is closed: no request can be sent any more. */
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** The version of the server that the connection is to; `"unknown"` if it is not known. */
+  get serverVersion(): string {
+    return this.#connection.info?.version ?? "unknown";
+  }
+
+  /** Bytes that the server takes in one message; `undefined` while there is no connection. */
+  get maxPayload(): number | undefined {
+    return this.#connection.info?.max_payload;
+  }
+
+  /** Whether the server that the connection is to has JetStream itself. */
+  get hasJetStream(): boolean {
+    return this.#connection.info?.jetstream === true;
   }
 
   /** Counts the breaks of the connection: messages sent in one epoch arrive in order. */
@@ -157,7 +174,9 @@ export class RequestMux {
   }
 
   #checkOpen(subject: string): void {
-    if (this.#closed) throw new RequestError("closed", subject, false);
+    if (this.#closed) {
+      throw new RequestError("closed", subject, false, { cause: this.#cause });
+    }
     if (!this.#connected) throw new RequestError("disconnected", subject, false);
   }
 
@@ -210,6 +229,7 @@ export class RequestMux {
   #end(cause?: unknown): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#cause = cause;
     this.#waiters.failAll("closed", cause);
     this.#resume();
   }

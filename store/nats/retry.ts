@@ -1,5 +1,6 @@
-import { AetherError, StoreUnavailableError } from "../errors.ts";
+import { AetherError } from "../errors.ts";
 import { backoff } from "./backoff.ts";
+import { failed } from "./failure.ts";
 import type { RequestMux } from "./requests.ts";
 import { isPassing } from "./stream_api.ts";
 
@@ -7,7 +8,8 @@ import { isPassing } from "./stream_api.ts";
  * Does a read; repeats it after passing trouble until `timeout` ms are over.
  *
  * @param what The work, as the error names it: `Cannot ${what}`.
- * @throws {StoreUnavailableError} The server does not answer, or refuses.
+ * @throws {StoreUnavailableError} The server does not answer.
+ * @throws {StoreRefusedError} It refuses, and no other try can help.
  */
 export async function attempt<T>(
   requests: RequestMux,
@@ -21,7 +23,7 @@ export async function attempt<T>(
     } catch (cause) {
       if (cause instanceof AetherError) throw cause;
       if (isPassing(cause) && await retry(requests)) continue;
-      throw new StoreUnavailableError(`Cannot ${what}: ${(cause as Error).message}`, { cause });
+      throw failed(what, cause);
     }
   }
 }

@@ -30,6 +30,8 @@ export interface StoredMessage {
   readonly time: string;
   /** The value of a header; `""` if there is none. */
   header(name: string): string;
+  /** The names of all headers. */
+  headerNames(): string[];
 }
 
 /** A message as `$JS.API.STREAM.MSG.GET` returns it; its data is decoded when asked for. */
@@ -38,7 +40,8 @@ export class FetchedMessage implements StoredMessage {
   readonly subject: string;
   readonly time: string;
   readonly #headers: string;
-  readonly #data: string;
+  /** In base64 until it is asked for. */
+  #data: string | Uint8Array;
 
   /** Takes the `message` of the answer. */
   constructor(
@@ -52,7 +55,11 @@ export class FetchedMessage implements StoredMessage {
   }
 
   get data(): Uint8Array {
-    return Uint8Array.from(atob(this.#data), (char) => char.charCodeAt(0));
+    // Asked for once for each event in it.
+    if (typeof this.#data === "string") {
+      this.#data = Uint8Array.from(atob(this.#data), (char) => char.charCodeAt(0));
+    }
+    return this.#data;
   }
 
   get text(): string {
@@ -61,6 +68,10 @@ export class FetchedMessage implements StoredMessage {
 
   header(name: string): string {
     return headerIn(this.#headers, name);
+  }
+
+  headerNames(): string[] {
+    return headerNamesIn(this.#headers);
   }
 }
 
@@ -91,6 +102,10 @@ export abstract class ReceivedMessage implements StoredMessage {
 
   header(name: string): string {
     return headerIn(this.#text.headers, name);
+  }
+
+  headerNames(): string[] {
+    return headerNamesIn(this.#text.headers);
   }
 }
 
@@ -176,6 +191,19 @@ export function headerIn(headers: string, name: string): string {
   const at = headers.indexOf(beginning);
   if (at < 0) return "";
   return headers.slice(at + beginning.length, headers.indexOf("\r\n", at + 2)).trim();
+}
+
+/** The names of the headers in the text of all. */
+export function headerNamesIn(headers: string): string[] {
+  const names: string[] = [];
+  for (let at = headers.indexOf("\r\n"); at >= 0;) {
+    const end = headers.indexOf("\r\n", at + 2);
+    const colon = headers.indexOf(":", at);
+    if (end < 0 || colon < 0) break;
+    if (colon < end) names.push(headers.slice(at + 2, colon));
+    at = end;
+  }
+  return names;
 }
 
 /** A header's value as a safe integer of 0 or more; `undefined` if it is not one. */

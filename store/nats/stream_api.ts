@@ -2,21 +2,13 @@ import type { ConsumerConfig, StreamConfig, StreamInfo } from "@nats-io/jetstrea
 import { headers, type Msg } from "@nats-io/nats-core";
 import { decodeJson, encodeJson } from "../base/json.ts";
 import type { Layout } from "../format/layout.ts";
+import { isPassingInClient } from "./client_error.ts";
 import { RequestError } from "./request_error.ts";
 import type { RequestMux } from "./requests.ts";
+import { isPassingCode, ServerCode } from "./server_code.ts";
 import { FetchedMessage, type StoredMessage } from "./stored_message.ts";
 
-/** Server error codes that this library acts on. */
-export const ServerCode = {
-  NO_PEERS: 10005,
-  STREAM_NOT_FOUND: 10059,
-  STREAM_NAME_IN_USE: 10058,
-  WRONG_LAST_SEQUENCE: 10071,
-  WRONG_LAST_SEQUENCE_CONSTANT: 10164,
-  NO_MESSAGE: 10037,
-  BATCH_INCOMPLETE: 10176,
-  BATCH_TOO_MANY_OPEN: 10210,
-} as const;
+export { ServerCode };
 
 /** Thrown when the JetStream API answers with an error. */
 export class ApiError extends Error {
@@ -40,12 +32,14 @@ export interface StreamNames {
   readonly stream: string;
 }
 
-/** Asks for the stream's subjects too, a page at a time. */
+/** Asks for more: for the stream's subjects, a page at a time, or for what is lost. */
 export interface InfoQuery {
   /** Which subjects. */
   readonly subjects_filter?: string;
   /** How many of them to skip. */
   readonly offset?: number;
+  /** Asks for the sequences that are lost. */
+  readonly deleted_details?: boolean;
 }
 
 /** The JetStream API of one stream. */
@@ -164,6 +158,9 @@ export class StreamApi<Names extends StreamNames = Layout> {
 
 /** Whether another try may succeed: the server was out of reach or in trouble for a moment. */
 export function isPassing(error: unknown): boolean {
-  if (error instanceof ApiError) return error.status === 503;
-  return error instanceof RequestError && error.failure !== "closed" && error.failure !== "denied";
+  if (error instanceof ApiError) return isPassingCode(error.code, error.status);
+  if (error instanceof RequestError) {
+    return error.failure !== "closed" && error.failure !== "denied";
+  }
+  return isPassingInClient(error);
 }

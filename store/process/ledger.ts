@@ -1,5 +1,5 @@
 import type { EventDraft } from "../append.ts";
-import { textOf } from "../base/reason.ts";
+import { textOf } from "../base/text.ts";
 import type { Evolution } from "../command/decider.ts";
 import type { CommandFailure } from "../errors.ts";
 

@@ -1,9 +1,13 @@
+import { reasonOf } from "../base/reason.ts";
 import { decodeUtf8, utf8 } from "../base/utf8.ts";
 import type { Connection } from "../connection.ts";
-import { StoreUnavailableError } from "../errors.ts";
+import { type AetherError, StoreRefusedError } from "../errors.ts";
 import { encodeNamespace } from "../format/layout.ts";
 import { Bucket, bucketToken } from "../kv/bucket.ts";
 import type { BucketEntry } from "../kv/entry.ts";
+import { adviceAbout, failed } from "../nats/failure.ts";
+import { RequestError } from "../nats/request_error.ts";
+import { ApiError, ServerCode } from "../nats/stream_api.ts";
 import type { CheckpointStore, SavedCheckpoint } from "./checkpoint_store.ts";
 
 /** Options for {@linkcode KvCheckpointStore.open}. */
@@ -15,6 +19,11 @@ export interface KvCheckpointStoreOptions {
   /** Deadline of one call in ms; each try waits at most a fifth of it. @default {10_000} */
   readonly timeout?: number;
 }
+
+/** What to do about a checkpoint that is too large. */
+const TOO_LARGE =
+  "unpark actors or lower maxParked, or raise max_msg_size of the bucket's stream " +
+  "and max_payload of the server";
 
 /** The bucket of a namespace's projections. */
 export function projectionBucket(namespace: string): string {
@@ -32,7 +41,7 @@ export function projectionBucket(namespace: string): string {
  * import { JetStreamEventStore, KvCheckpointStore, Projection } from "@flowmade-one/aether";
  *
  * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 });
- * await using store = await JetStreamEventStore.open(connection, { namespace: "shop" });
+ * await using store = await JetStreamEventStore.open(connection, { namespace: "shop" }); // Deno, or Node 24 and newer
  * await using checkpoints = await KvCheckpointStore.open(connection, { namespace: "shop" });
  * await using projection = new Projection({
  *   name: "mail",
@@ -101,10 +110,23 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
     }
     this.#seen.delete(key);
     if (outcome.kind === "stale") return false;
-    const { message } = outcome.cause as Error;
-    throw new StoreUnavailableError(`Cannot save checkpoint "${key}": ${message}`, {
-      cause: outcome.cause,
-    });
+    throw this.#failed(key, value, outcome.cause);
+  }
+
+  /** A checkpoint grows with the actors that are parked, and may outgrow its store. */
+  #failed(key: string, value: Uint8Array, cause: unknown): AetherError {
+    const isTooLarge = adviceAbout(cause) !== undefined &&
+      (!(cause instanceof ApiError) || cause.code === ServerCode.MESSAGE_TOO_LARGE) &&
+      !(cause instanceof RequestError);
+    const what = `save checkpoint "${key}" of ${value.length} bytes`;
+    return isTooLarge
+      ? new StoreRefusedError(
+        `Cannot ${what}: ${reasonOf(cause)}; ${TOO_LARGE}`,
+        TOO_LARGE,
+        cause instanceof ApiError ? cause.code : undefined,
+        { cause },
+      )
+      : failed(what, cause);
   }
 
   /** Ends requests under way; the connection stays open. */

@@ -1,4 +1,5 @@
 import { shardOf } from "../actor.ts";
+import { readArrivals } from "./arrival.ts";
 import { StreamRegressedError } from "../errors.ts";
 import type { EventFilter } from "../options.ts";
 import type { ProjectionCheckpoints } from "./checkpoints.ts";
@@ -66,12 +67,13 @@ export async function unhandled<Tx>(
   let events = 0;
   let oldest: Date | undefined;
   const from = Math.min(...states.map(({ sequence }) => sequence)) + 1;
-  for await (const event of store.readAll({ from, filter, ...(signal && { signal }) })) {
+  for await (const event of readArrivals(store, { from, filter, ...(signal && { signal }) })) {
     if (event.sequence > upTo) break;
     const partition = states.length === 1 ? 0 : shardOf(event.actorId, states.length);
     if (event.sequence <= states[partition]!.sequence) continue;
     last[partition] = event.sequence;
-    oldest ??= event.timestamp;
+    // An event that cannot be read does not say when it happened.
+    oldest ??= event.event?.timestamp;
     events++;
   }
   return { events, oldest, last };

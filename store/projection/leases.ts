@@ -47,7 +47,7 @@ let leaseStoreOf: (leases: ProjectionLeases) => LeaseStore;
  *
  * const namespace = "shop";
  * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 });
- * await using store = await JetStreamEventStore.open(connection, { namespace });
+ * await using store = await JetStreamEventStore.open(connection, { namespace }); // Deno, or Node 24 and newer
  * await using checkpoints = await KvCheckpointStore.open(connection, { namespace });
  * await using leases = await ProjectionLeases.open(connection, { namespace });
  * await using projection = new Projection({

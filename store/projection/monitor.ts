@@ -6,6 +6,7 @@ import {
   SpanKind,
 } from "@opentelemetry/api";
 import type { RecordedEvent } from "../event.ts";
+import type { EventFacts } from "./arrival.ts";
 import type { PartitionId } from "./state.ts";
 import { installedMeter } from "../telemetry/instruments.ts";
 import { endSpan, errorType, type Spanned, Spans } from "../telemetry/spans.ts";
@@ -62,6 +63,8 @@ export class ProjectionMonitor {
     work: () => void | Promise<void>,
   ): Promise<void> {
     const spanned = this.#spans.installed ? this.#span(event, partitionId) : undefined;
+    // Before the call: the handler may change the event.
+    const attributes = this.#instruments && this.#attributes(event);
     const begun = performance.now();
     let failure: { readonly error: unknown } | undefined;
     try {
@@ -76,13 +79,13 @@ export class ProjectionMonitor {
         this.#duration += took;
       } else this.#failed++;
       const type = failure && { "error.type": errorType(failure.error) };
-      this.#instruments?.duration.record(took / 1000, { ...this.#attributes(event), ...type });
+      this.#instruments?.duration.record(took / 1000, { ...attributes, ...type });
       if (spanned !== undefined) endSpan(spanned.span, failure);
     }
   }
 
   /** An event was parked as the first of its actor. */
-  park(event: RecordedEvent): void {
+  park(event: EventFacts): void {
     this.#parked++;
     this.#instruments?.parked.add(1, this.#attributes(event));
   }
@@ -103,7 +106,7 @@ export class ProjectionMonitor {
     });
   }
 
-  #attributes({ eventType }: RecordedEvent): Attributes {
+  #attributes({ eventType }: Pick<EventFacts, "eventType">): Attributes {
     return { "aether.projection.name": this.#name, "aether.event.type": eventType };
   }
 }

@@ -1,4 +1,5 @@
-import { textOf } from "../base/reason.ts";
+import { callHook, print } from "../base/hook.ts";
+import { textOf } from "../base/text.ts";
 import { checkRange, prepareReadAll } from "../check/query.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { timestampProblem } from "../format/decode.ts";
@@ -8,7 +9,7 @@ import type { ProjectionHandler } from "./handler.ts";
 import type { ProjectionLeases } from "./leases.ts";
 import type { FailurePolicy, HeldPartition } from "./partition.ts";
 import type { SharedParts } from "./runner.ts";
-import type { ProjectionBeginning } from "./state.ts";
+import type { ProjectionBeginning, SkippedMessage } from "./state.ts";
 import type { EventStore } from "../store.ts";
 import { positionsOf } from "../store_positions.ts";
 
@@ -58,7 +59,8 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
   /** How events are tried again. */
   readonly retry?: ProjectionRetry;
   /**
-   * What happens when the last try of an event fails. `"halt"`: `run()` rejects, and begins with the
+   * What happens when the last try of an event fails, or an event cannot be read: newer code saved
+   * it, or its upcaster, its codec or its message fails. `"halt"`: `run()` rejects, and begins with the
    * event when it is called again. `"park"`: the event and all later ones of its actor wait until
    * {@linkcode Projection.unpark}, while the events of other actors go on.
    *
@@ -69,7 +71,10 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
   readonly maxParked?: number;
   /**
    * Called for each failure that is followed by another try: of a handler, with its event; of the
-   * checkpoint store; also for a rebuild that was given up. @default {console.warn}
+   * checkpoint store; also for a rebuild that was given up, and once when {@linkcode
+   * Projection.caughtUp} waits and nobody seems to run the projection. What it throws is printed.
+   *
+   * @default {console.warn}
    */
   readonly onError?: (error: unknown, event?: RecordedEvent) => void;
   /**
@@ -114,6 +119,8 @@ export interface ProjectionStatus {
   readonly paused: boolean;
   /** The position of each partition of the active version: the last sequence handled or parked. */
   readonly positions: readonly number[];
+  /** The messages of no actor that it passes over; see {@linkcode Projection.skip}. */
+  readonly skipped: readonly SkippedMessage[];
 }
 
 /** How often it checks for changes by other processes, in ms. */
@@ -126,7 +133,7 @@ const POLL = 1_000;
  */
 export function checkProjection<Tx, E extends Event>(
   options: InnerProjectionOptions<Tx, E>,
-): Omit<SharedParts<Tx, E>, "checkpoints" | "monitor" | "progress"> {
+): Omit<SharedParts<Tx, E>, "checkpoints" | "monitor" | "progress" | "givenUp"> {
   const { name, store, handler, filter = {}, partitions = 1, batch = 100, onSwitch } = options;
   const what = `projection "${name}"`;
   checkRange("partitions", partitions, 1, 256, what);
@@ -134,7 +141,9 @@ export function checkProjection<Tx, E extends Event>(
   const failure = checkFailure(options, what);
   prepareReadAll({ filter });
   checkStart(options.from, what);
-  const { onError = (error) => console.warn(error) } = options;
+  const { onError: hook = warn } = options;
+  const onError = (error: unknown, event?: RecordedEvent) =>
+    callHook(`onError of ${what}`, () => hook(error, event));
   return {
     ...{ name, store, handler, filter, partitions, batch, failure, onError, poll: POLL },
     onSwitch: onSwitch ?? (() => {}),
@@ -178,4 +187,8 @@ function checkStart(from: ProjectionStart = "start", what: string): void {
   throw new RangeError(
     `Cannot open ${what}: from is ${textOf(from)}, not "start", "now", a position or a date`,
   );
+}
+
+function warn(error: unknown): void {
+  print("warn", "A projection goes on after a failure:", error);
 }

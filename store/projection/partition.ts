@@ -1,10 +1,12 @@
 import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
-import { PoisonEventError, StreamRegressedError } from "../errors.ts";
+import { isAetherError, PoisonEventError, StreamRegressedError } from "../errors.ts";
+import { isCodecFailure } from "../format/decode.ts";
+import { type Arrival, type EventFacts, readArrivals } from "./arrival.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import type { EventFilter } from "../options.ts";
 import type { ProjectionHandler } from "./handler.ts";
-import { type PartitionBuffer, SIGHT } from "./partition_buffer.ts";
+import { type PartitionBuffer, type SeenEvent, SIGHT } from "./partition_buffer.ts";
 import type { ProjectionMonitor } from "./monitor.ts";
 import { HandlerFailure, type PartitionOwner } from "./partition_owner.ts";
 import type { ProjectionReader } from "./reader.ts";
@@ -52,6 +54,8 @@ export interface PartitionParts<Tx, E extends Event> {
   readonly reader: ProjectionReader<E>;
   /** Actors to try again, each with the name of the request. */
   readonly retries: () => Readonly<Record<string, string>>;
+  /** Whether its version is built beside the active one. */
+  readonly isBuilt: () => boolean;
   /** Ends it, after the event at hand. */
   readonly signal: AbortSignal;
   readonly onError: (error: unknown, event?: RecordedEvent) => void;
@@ -98,9 +102,16 @@ export class PartitionRun<Tx, E extends Event> {
     if (eventId === "") return; // It has seen no event yet.
     const deadline = performance.now() + PATIENCE;
     for (;;) {
-      let found: RecordedEvent | undefined;
-      for await (found of store.readAll({ from: sequence, filter: { actorId }, signal })) break;
-      if (found?.sequence === sequence && found.id === eventId) return;
+      const found = await firstOf(readArrivals(store, {
+        from: sequence,
+        filter: { actorId },
+        signal,
+      }));
+      // Where the message does not say an id, its place has to be enough.
+      const isSame = found?.failure === undefined
+        ? found?.id === eventId
+        : [eventId, ""].includes(found.id);
+      if (found?.sequence === sequence && isSame) return;
       const isOther = found?.sequence === sequence;
       if (!isOther && performance.now() < deadline) {
         await sleep(PATIENCE / 10, signal);
@@ -142,7 +153,7 @@ export class PartitionRun<Tx, E extends Event> {
   }
 
   /** Moves on to `seen`; a position after an unwanted event is saved only now and then. */
-  #see({ sequence, id: eventId, actorId }: RecordedEvent): void {
+  #see({ sequence, id: eventId, actorId }: SeenEvent): void {
     const { owner } = this.#parts;
     if (sequence <= owner.state.sequence) return;
     const state = { ...owner.state, sequence, eventId, actorId };
@@ -150,9 +161,11 @@ export class PartitionRun<Tx, E extends Event> {
     else owner.note(state);
   }
 
-  async #handle(events: readonly (E & RecordedEvent)[]): Promise<void> {
+  async #handle(events: readonly Arrival<E>[]): Promise<void> {
     const { owner, signal } = this.#parts;
-    if (owner.transactional && events.length > 1 && await this.#handleTogether(events)) return;
+    const isTogether = owner.transactional && events.length > 1 &&
+      events.every(({ failure }) => failure === undefined);
+    if (isTogether && await this.#handleTogether(events)) return;
     for (const event of events) {
       if (signal.aborted) return;
       if (this.#isParked(event.actorId)) owner.state = passed(owner.state, event);
@@ -161,7 +174,7 @@ export class PartitionRun<Tx, E extends Event> {
   }
 
   /** Handles all in one transaction; false if one of them fails, so that none is handled. */
-  async #handleTogether(events: readonly (E & RecordedEvent)[]): Promise<boolean> {
+  async #handleTogether(events: readonly Arrival<E>[]): Promise<boolean> {
     const { owner, signal } = this.#parts;
     const after = events.reduce(passed, owner.state);
     try {
@@ -179,18 +192,25 @@ export class PartitionRun<Tx, E extends Event> {
   }
 
   /** Tries one event until it is handled or parked. */
-  async #handleOne(event: E & RecordedEvent): Promise<void> {
-    const { name, owner, signal, failure, onError, monitor } = this.#parts;
+  async #handleOne(event: Arrival<E>): Promise<void> {
+    const { name, owner, signal, failure, onError, monitor, isBuilt } = this.#parts;
     const nextWait = jitteredWaits(failure.delay, failure.maxDelay);
     for (let attempts = 1;; attempts++) {
       const failed = await this.#try(event, passed(owner.state, event));
       if (failed === undefined) return;
       if (signal.aborted) throw await this.#stopped();
-      onError(failed.cause, event);
-      if (attempts >= failure.attempts) {
+      onError(failed.cause, failed.event);
+      // What is wrong with its bytes stays wrong for as long as this code runs.
+      // Nor is a version being built worth many tries: it costs nothing that is read.
+      const isLast = attempts >= failure.attempts ||
+        (failure.onPoison === "halt"
+          ? failed.isUnreadable || isBuilt()
+          : failed.isUnreadable && !isCodecFailure(failed.cause));
+      if (isLast) {
         const isFull = owner.state.parked.length >= failure.maxParked;
         if (failure.onPoison === "halt" || isFull) {
           await owner.save();
+          if (failed.isUnreadable) throw failed.cause;
           throw new PoisonEventError(name, event, attempts, { cause: failed.cause });
         }
         owner.state = park(owner.state, event, failed.cause, attempts);
@@ -204,36 +224,80 @@ export class PartitionRun<Tx, E extends Event> {
 
   /** Handles an event and moves on to `after`; returns the failure if it fails. */
   async #try(
-    event: E & RecordedEvent,
+    arrival: Arrival<E>,
     after: PartitionOwner<Tx>["state"],
-  ): Promise<{ readonly cause: unknown } | undefined> {
+  ): Promise<Failed | undefined> {
     const { owner } = this.#parts;
+    const readable = await this.#readable(arrival).catch(async (error) => {
+      throw error === STOPPED ? await this.#stopped() : error;
+    });
+    if (readable.failure !== undefined) {
+      return { cause: readable.failure.error, isUnreadable: true, event: undefined };
+    }
+    const { event } = readable;
     if (!owner.transactional) {
       try {
-        await this.#call(event, undefined as Tx);
+        await this.#call(readable, undefined as Tx);
       } catch (cause) {
-        return { cause };
+        return { cause, isUnreadable: false, event };
       }
       owner.state = after;
       return undefined;
     }
     try {
-      await owner.commit(after, (tx) => this.#call(event, tx));
+      await owner.commit(after, (tx) => this.#call(readable, tx));
       return undefined;
     } catch (error) {
-      if (error instanceof HandlerFailure) return { cause: error.cause };
+      if (error instanceof HandlerFailure) {
+        return { cause: error.cause, isUnreadable: false, event };
+      }
       throw error;
     }
   }
 
-  async #call(event: E & RecordedEvent, tx: Tx): Promise<void> {
+  async #call(arrival: Arrival<E>, tx: Tx): Promise<void> {
     const { partitionId, signal, handler, monitor } = this.#parts;
     const { version, partition } = partitionId;
+    const { event, failure } = await this.#readable(arrival);
+    if (failure !== undefined) throw failure.error;
+    arrival.event = undefined;
     await monitor.handle(
-      event,
+      event!,
       partitionId,
-      () => handler(event, { tx, version, partition, signal }),
+      () => handler(event!, { tx, version, partition, signal }),
     );
+  }
+
+  /**
+   * The arrival with an event that no handler was given yet: a handler may have changed the one that
+   * it was given, so for another call the event is read again.
+   */
+  async #readable(arrival: Arrival<E>): Promise<Arrival<E>> {
+    const { store, signal, onError } = this.#parts;
+    if (arrival.event !== undefined || arrival.failure !== undefined && !arrival.isTried) {
+      arrival.isTried = true;
+      return arrival;
+    }
+    const { sequence, actorId } = arrival;
+    const nextWait = jitteredWaits(PATIENCE / 10, 10 * PATIENCE);
+    for (;;) {
+      try {
+        const options = { from: sequence, filter: { actorId }, signal };
+        const found = await firstOf(readArrivals<E>(store, options));
+        if (found?.sequence === sequence) return found;
+        throw new StreamRegressedError(
+          `projection "${this.#parts.name}"`,
+          sequence,
+          found?.sequence ?? 0,
+          `its event "${arrival.id}" at sequence ${sequence} is gone`,
+        );
+      } catch (error) {
+        if (signal.aborted) throw STOPPED;
+        if (!isAetherError(error, "StoreUnavailableError")) throw error;
+        onError(error);
+        await sleep(nextWait(), signal);
+      }
+    }
   }
 
   /** Saves the position; returns the error to throw. */
@@ -260,17 +324,17 @@ export class PartitionRun<Tx, E extends Event> {
     const { store, filter, owner, signal, onError } = this.#parts;
     const own = owner.state.parked.find((it) => it.actorId === actorId)!;
     const wanted = { ...filter, actorId };
-    for await (const event of store.readAll({ from: own.sequence, filter: wanted })) {
+    for await (const event of readArrivals<E>(store, { from: own.sequence, filter: wanted })) {
       if (event.sequence > owner.state.sequence) break;
       const after = reparked(owner.state, actorId, (it) => ({
         ...it,
         sequence: event.sequence + 1,
         events: it.events - 1,
       }));
-      const failed = await this.#try(event as E & RecordedEvent, after);
+      const failed = await this.#try(event, after);
       if (failed !== undefined) {
         if (!signal.aborted) {
-          onError(failed.cause, event);
+          onError(failed.cause, failed.event);
           this.#parkAgain(event, answered, failed.cause);
         }
         return await owner.save();
@@ -282,14 +346,28 @@ export class PartitionRun<Tx, E extends Event> {
     await owner.save();
   }
 
-  #parkAgain(event: RecordedEvent, answered: string, error: unknown): void {
+  #parkAgain(event: EventFacts, answered: string, error: unknown): void {
     const { owner } = this.#parts;
     const { sequence, id: eventId, eventType, version, actorId } = event;
     const reason = shortReason(error);
     owner.state = reparked(owner.state, actorId, (it) => ({
       ...it,
       ...{ sequence, eventId, eventType, version, reason, answered },
-      attempts: it.eventId === eventId ? it.attempts + 1 : 1,
+      attempts: it.sequence === sequence ? it.attempts + 1 : 1,
     }));
   }
+}
+
+/** Why an event was not handled. */
+interface Failed {
+  readonly cause: unknown;
+  /** Whether it could not be read. */
+  readonly isUnreadable: boolean;
+  /** The event as its handler left it. */
+  readonly event: RecordedEvent | undefined;
+}
+
+async function firstOf<T>(values: AsyncIterable<T>): Promise<T | undefined> {
+  for await (const value of values) return value;
+  return undefined;
 }

@@ -1,5 +1,6 @@
 import { Notifier } from "../base/notifier.ts";
-import type { Event, RecordedEvent } from "../event.ts";
+import type { Arrival, EventFacts } from "./arrival.ts";
+import type { Event } from "../event.ts";
 
 /** How often the position is saved while no event is wanted, in ms. */
 export const SIGHT = 1_000;
@@ -7,15 +8,18 @@ export const SIGHT = 1_000;
 /** The position of a reading that several partitions share. */
 export interface SharedPosition {
   /** The last event read, of any partition. */
-  last: RecordedEvent | undefined;
+  last: SeenEvent | undefined;
 }
+
+/** An event that was read, or passed without a look at its content. */
+export type SeenEvent = Pick<EventFacts, "sequence" | "id" | "actorId">;
 
 /** The next work of a partition. */
 export interface HandlerBatch<E extends Event> {
   /** Events to handle, in order. */
-  readonly events: readonly (E & RecordedEvent)[];
+  readonly events: readonly Arrival<E>[];
   /** The last event that was read, wanted or not: there are no others up to it. */
-  readonly seen: RecordedEvent | undefined;
+  readonly seen: SeenEvent | undefined;
 }
 
 /** The events that wait in one partition; those that wait together are handled together. */
@@ -23,12 +27,11 @@ export class PartitionBuffer<E extends Event> {
   /** The partition. */
   readonly partition: number;
   readonly #size: number;
-  readonly #wanted: (event: E) => boolean;
   readonly #changed = new Notifier();
-  #events: (E & RecordedEvent)[] = [];
+  #events: Arrival<E>[] = [];
   /** The sequence up to which it knows all events. */
   #position: number;
-  #seen: RecordedEvent | undefined;
+  #seen: SeenEvent | undefined;
   #shared: SharedPosition | undefined;
   #given = 0;
   #taken = 0;
@@ -38,15 +41,10 @@ export class PartitionBuffer<E extends Event> {
   #ended = false;
 
   /** Begins after sequence `after`; gives out `size` events at once. */
-  constructor(
-    partition: number,
-    after: number,
-    { size, wanted }: { readonly size: number; readonly wanted: (event: E) => boolean },
-  ) {
+  constructor(partition: number, after: number, size: number) {
     this.partition = partition;
     this.#position = after;
     this.#size = size;
-    this.#wanted = wanted;
   }
 
   /** The last sequence that it knows of, or the one that it began after. */
@@ -76,17 +74,16 @@ export class PartitionBuffer<E extends Event> {
   }
 
   /** Adds the next event of the partition. */
-  give(event: E & RecordedEvent): void {
+  give(event: Arrival<E>): void {
     if (event.sequence <= this.#position) return;
     this.show(event);
-    if (!this.#wanted(event)) return;
     this.#events.push(event);
     this.#given++;
     this.#changed.notify();
   }
 
   /** Notes an event of any partition as read. */
-  show(event: RecordedEvent): void {
+  show(event: SeenEvent): void {
     if (event.sequence <= this.#position) return;
     this.#position = event.sequence;
     this.#seen = event;

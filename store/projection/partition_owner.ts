@@ -2,6 +2,7 @@ import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
 import type { Notifier } from "../base/notifier.ts";
 import { CheckpointConflictError, isAetherError, StreamRegressedError } from "../errors.ts";
+import { isClosed } from "../nats/failure.ts";
 import type { SavedCheckpoint } from "./checkpoint_store.ts";
 import type { ProjectionCheckpoints } from "./checkpoints.ts";
 import type { PartitionId, PartitionState } from "./state.ts";
@@ -183,7 +184,7 @@ export class PartitionOwner<Tx> {
       try {
         return await work();
       } catch (error) {
-        if (error instanceof HandlerFailure || isFinal(error)) throw error;
+        if (error instanceof HandlerFailure || isFinal(error) || isClosed(error)) throw error;
         if (signal.aborted) throw signal.reason;
         onError(error);
         await sleep(nextWait(), signal);
@@ -194,5 +195,5 @@ export class PartitionOwner<Tx> {
 
 function isFinal(error: unknown): boolean {
   return isAetherError(error, "CheckpointConflictError") ||
-    isAetherError(error, "StreamRegressedError");
+    isAetherError(error, "StreamRegressedError") || isAetherError(error, "StoreRefusedError");
 }

@@ -1,5 +1,8 @@
 import { Notifier } from "../base/notifier.ts";
+import { RebuildFailedError } from "../errors.ts";
 import type { Event } from "../event.ts";
+import { isUnreadable } from "./arrival.ts";
+import { IdleWatch } from "./idle_watch.ts";
 import { type ProjectionLag, statesOf, unhandled } from "./lag.ts";
 import { leaseParts, type ProjectionLeases } from "./leases.ts";
 import { ProjectionCheckpoints } from "./checkpoints.ts";
@@ -35,8 +38,9 @@ export let restartAfter: <Tx, E extends Event>(
  * at least once: after a crash, those since the last save again, at most one batch; recognise
  * them by `event.sequence`.
  *
- * It never skips an event silently: one that cannot be handled halts the projection, or is parked
- * with the later ones of its actor, as `onPoison` says. If the store was restored, truncated or
+ * It never skips an event silently: one that cannot be handled, or read, halts the projection, or
+ * is parked with the later ones of its actor, as `onPoison` says. Events that its filter leaves out
+ * need not be readable. If the store was restored, truncated or
  * replaced, it throws `StreamRegressedError`.
  *
  * A call to one process (pause, resume, unpark, rebuild) holds for all that run the projection, now
@@ -54,7 +58,7 @@ export let restartAfter: <Tx, E extends Event>(
  *   Projection,
  * } from "@flowmade-one/aether";
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * let orders = 0;
  * await using projection = new Projection({
  *   name: "order-count",
@@ -82,6 +86,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   readonly #partitions: number;
   readonly #progress = new Notifier();
   readonly #stop = new AbortController();
+  /** Why this process has stopped running it. */
+  #failure: { readonly error: unknown } | undefined;
   #running: { readonly runner: Runner<Tx, E>; readonly done: Promise<void> } | undefined;
 
   /**
@@ -105,6 +111,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       checkpoints: this.#checkpoints,
       monitor: this.#monitor,
       progress: this.#progress,
+      givenUp: new Map<number, unknown>(),
     };
     this.#parts = { ...checked, ...shared };
   }
@@ -132,7 +139,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    *
    * @throws {PoisonEventError} It has halted at an event that cannot be handled.
    * @throws {StreamRegressedError} The store has lost handled events, or is another one.
-   * @throws {CorruptEventError} A stored message is not an event.
+   * @throws {CorruptEventError} An event cannot be read, and is not parked; or a message belongs to
+   * no actor: see {@linkcode Projection.skip}.
+   * @throws {UnknownSchemaError} Newer code saved an event, and it is not parked.
    * @throws {CheckpointConflictError} Another process runs the projection, and it has no leases.
    * @throws {TypeError} It is running already, or disposed.
    */
@@ -152,8 +161,12 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     const runner = new Runner(this.#parts, share, stop);
     const done = runner.run();
     this.#running = { runner, done };
+    this.#failure = undefined;
     try {
       await done;
+    } catch (error) {
+      this.#failure = { error };
+      throw error;
     } finally {
       this.#running = undefined;
       this.#progress.notify();
@@ -162,8 +175,11 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
 
   /**
    * Resolves when all events that were stored when you read this property are handled or parked,
-   * by any process. Each read gives a new promise. Rejects when the projection is disposed. Nobody
-   * needs to await it.
+   * by any process. Each read gives a new promise. Rejects when the projection is disposed, and when
+   * `run()` of this process rejects, with its error. Nobody needs to await it.
+   *
+   * If the projection is paused, or this process does not run it, and nothing is handled for 5 s,
+   * `onError` is called once; after a minute, the promise rejects with a `TimeoutError`.
    */
   get caughtUp(): Promise<void> {
     const caughtUp = this.#catchUp();
@@ -187,9 +203,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
 
   /** The status of the projection, for all processes. */
   async status(): Promise<ProjectionStatus> {
-    const { active, next, paused } = await this.#control();
+    const { active, next, paused, skipped = [] } = await this.#control();
     const positions = (await statesOf(this.#parts, active)).map(({ sequence }) => sequence);
-    return { version: active.version, rebuilding: next?.version, paused, positions };
+    return { version: active.version, rebuilding: next?.version, paused, positions, skipped };
   }
 
   /**
@@ -242,6 +258,47 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   }
 
   /**
+   * Passes over a message that belongs to no actor: something else wrote it to the stream, and
+   * `run()` has rejected with its position. Holds for all processes and versions, and
+   * {@linkcode Projection.status} lists it; then call `run()` again. It takes nothing else: an event
+   * that cannot be handled or read is parked with its actor, as `onPoison` says.
+   *
+   * @param sequence The message's position, as the error has it.
+   * @throws {RangeError} No such message is at this position.
+   */
+  async skip(sequence: number): Promise<void> {
+    const what = await this.#contentAt(sequence);
+    if (what !== undefined) {
+      throw new RangeError(
+        `Cannot skip sequence ${sequence} in projection "${this.name}": ${what}`,
+      );
+    }
+    await this.#change((control) => {
+      const { skipped = [] } = control;
+      if (skipped.some((it) => it.sequence === sequence)) return control;
+      const since = new Date().toISOString();
+      return { ...control, skipped: [...skipped, { sequence, since }] };
+    });
+  }
+
+  /** What is at a position, if that is no message that belongs to no actor. */
+  async #contentAt(sequence: number): Promise<string | undefined> {
+    const { store, filter } = this.#parts;
+    try {
+      for await (const event of store.readAll({ from: sequence, filter })) {
+        if (event.sequence !== sequence) break;
+        return `the event there belongs to "${event.actorId}"; it can be read`;
+      }
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      if (error.sequence === sequence) {
+        return error.event && `the event there belongs to "${error.event.actorId}"; park it`;
+      }
+    }
+    return "there is no message that its filter takes";
+  }
+
+  /**
    * Builds a new version from the store's first event, beside the one that runs: the handler gets
    * the new version's number, so that it can write somewhere else. When the new version has caught
    * up, it replaces the running one, and `onSwitch` is called. Resolves with the number of the
@@ -250,7 +307,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * Any process that runs the projection takes part, and goes on with it even if this one ends. The
    * new version has the `partitions` of this process's options.
    *
-   * @throws {Error} The new version could not go on and was given up; the running one goes on.
+   * A failure of the handler in the new version is not tried again, unless events are parked: the
+   * first one gives the version up.
+   *
+   * @throws {RebuildFailedError} The new version was given up; the running one goes on.
    * @throws {TypeError} A rebuild is under way already.
    */
   async rebuild(
@@ -280,8 +340,14 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
         return this.#running?.runner.isRunningBefore(version) ? undefined : version;
       }
       if (next?.version === version) return undefined;
-      const why = failed?.version === version ? failed.reason : "another version replaced it";
-      throw new Error(`Cannot rebuild projection "${this.name}" as version ${version}: ${why}`);
+      if (failed?.version !== version) {
+        throw new RebuildFailedError(this.name, version, "another version replaced it");
+      }
+      const { reason, event } = failed;
+      const { givenUp } = this.#parts;
+      // What failed in another process is known by its text.
+      const cause = givenUp.has(version) ? givenUp.get(version) : new Error(reason);
+      throw new RebuildFailedError(this.name, version, reason, { cause, event });
     }, signal);
   }
 
@@ -310,12 +376,29 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   async #catchUp(): Promise<void> {
     const { active } = await this.#control();
     const { last } = await unhandled(this.#parts, active, { signal: this.#stop.signal });
-    await this.#until(async () => {
-      const { active: { version } } = await this.#control();
-      if (version !== active.version) return await this.#catchUp().then(() => true);
-      const states = await statesOf(this.#parts, active);
-      return states.every(({ sequence }, at) => sequence >= last[at]!) || undefined;
-    });
+    const idle = new IdleWatch();
+    await this.#until(
+      async () => {
+        if (this.#failure !== undefined) throw this.#failure.error;
+        const { active: { version }, paused } = await this.#control();
+        if (version !== active.version) return await this.#catchUp().then(() => true);
+        const states = await statesOf(this.#parts, active);
+        if (states.every(({ sequence }, at) => sequence >= last[at]!)) return true;
+        const positions = states.map(({ sequence }) => sequence);
+        const outcome = idle.look(positions, this.#running === undefined || paused);
+        if (outcome === "warn") this.#parts.onError(this.#idle(paused));
+        if (outcome === "end") throw this.#idle(paused);
+        return undefined;
+      },
+    );
+  }
+
+  #idle(paused: boolean): DOMException {
+    const why = paused ? "it is paused" : "this process does not run it, and no other moves it";
+    return new DOMException(
+      `Projection "${this.name}" does not catch up: ${why}; call ${paused ? "resume" : "run"}()`,
+      "TimeoutError",
+    );
   }
 
   /** The first result of `look` that is not `undefined`; it looks at progress and every `poll` ms. */

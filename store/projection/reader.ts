@@ -1,10 +1,12 @@
 import { sleep } from "../base/sleep.ts";
 import { shardOf } from "../actor.ts";
+import type { Arrival } from "./arrival.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import type { EventFilter } from "../options.ts";
-import { PartitionBuffer, type SharedPosition, SIGHT } from "./partition_buffer.ts";
-import type { EventStore, EventSubscription } from "../store.ts";
+import { PartitionBuffer, type SeenEvent, type SharedPosition, SIGHT } from "./partition_buffer.ts";
+import { Reading, type ReadingParts } from "./reading.ts";
+import type { EventStore } from "../store.ts";
 
 /** How long a common reading waits for partitions that begin at the same time, in ms. */
 const GATHER = 20;
@@ -17,25 +19,27 @@ export interface ReaderOptions {
   readonly of: number;
   /** Events that a partition takes at once. */
   readonly size: number;
+  /** Whether a message that belongs to no actor is to be passed over. @default {none is} */
+  readonly isSkipped?: (sequence: number) => boolean;
   /** How long the others wait for a partition that is too slow, in ms. @default {1_000} */
   readonly patience?: number;
 }
 
-/** A subscription that several partitions share. */
+/** A reading that several partitions share. */
 interface Common<E extends Event> extends SharedPosition {
   /** By partition. */
   readonly buffers: Map<number, PartitionBuffer<E>>;
   /** Resolves when it is over. */
   done: Promise<void>;
-  subscription: EventSubscription<E> | undefined;
+  reading: Reading<E> | undefined;
   /** Sequence of its last event, or the one before its first; `undefined` before it begins. */
   at: number | undefined;
   caughtUp: boolean;
 }
 
-/** A subscription that one partition has for itself. */
+/** A reading that one partition has for itself. */
 interface Lone<E extends Event> {
-  readonly subscription: EventSubscription<E>;
+  readonly reading: Reading<E>;
   readonly done: Promise<void>;
 }
 
@@ -47,25 +51,18 @@ interface Lone<E extends Event> {
  */
 export class ProjectionReader<E extends Event> {
   readonly #options: ReaderOptions;
-  readonly #filter: EventFilter;
-  readonly #wanted: (event: E) => boolean;
   readonly #lone = new Map<PartitionBuffer<E>, Lone<E>>();
   #common: Common<E> | undefined;
 
   /** Reads nothing yet. */
   constructor(options: ReaderOptions) {
-    const { eventTypes, ...filter } = options.filter;
-    const types = eventTypes && new Set<string>(eventTypes);
     this.#options = options;
-    this.#filter = filter;
-    // It filters types itself, because unwanted events move the position too.
-    this.#wanted = types === undefined ? () => true : ({ eventType }) => types.has(eventType);
   }
 
   /** Begins to read for a partition after sequence `after`. */
   join(partition: number, after: number): PartitionBuffer<E> {
     const { size } = this.#options;
-    const buffer = new PartitionBuffer<E>(partition, after, { size, wanted: this.#wanted });
+    const buffer = new PartitionBuffer<E>(partition, after, size);
     const { at } = this.#common ?? {};
     if (at !== undefined && after < at) this.#readAlone(buffer);
     else this.#attach(buffer);
@@ -77,14 +74,14 @@ export class ProjectionReader<E extends Event> {
     buffer.end();
     const lone = this.#lone.get(buffer);
     if (lone !== undefined) {
-      await Promise.all([lone.subscription[Symbol.asyncDispose](), lone.done]);
+      await Promise.all([lone.reading.end(), lone.done]);
     }
     const common = this.#common;
     if (common?.buffers.get(buffer.partition) !== buffer) return;
     common.buffers.delete(buffer.partition);
     if (common.buffers.size > 0) return;
     this.#common = undefined;
-    await Promise.all([common.subscription?.[Symbol.asyncDispose](), common.done]);
+    await Promise.all([common.reading?.end(), common.done]);
   }
 
   #attach(buffer: PartitionBuffer<E>): void {
@@ -92,7 +89,7 @@ export class ProjectionReader<E extends Event> {
       const common: Common<E> = this.#common = {
         buffers: new Map(),
         done: Promise.resolve(),
-        subscription: undefined,
+        reading: undefined,
         at: undefined,
         last: undefined,
         caughtUp: false,
@@ -106,37 +103,45 @@ export class ProjectionReader<E extends Event> {
   }
 
   async #readTogether(common: Common<E>): Promise<void> {
-    const { store, of } = this.#options;
+    const { of } = this.#options;
     const { buffers } = common;
     try {
       await sleep(of > 1 ? GATHER : 0);
       if (buffers.size === 0) return;
       common.at = Math.min(...[...buffers.values()].map(({ position }) => position));
-      const subscription = store.subscribe<E>({ from: common.at + 1, filter: this.#filter });
-      common.subscription = subscription;
-      subscription.caughtUp.then(() => {
-        common.caughtUp = true;
-        for (const buffer of buffers.values()) buffer.reach();
-      }, () => {});
       let pokedAt = performance.now();
-      for await (const event of subscription) {
+      const onPassed = (event: SeenEvent): void => {
         common.at = event.sequence;
         common.last = event;
-        const buffer = buffers.get(this.#partitionOf(event));
-        if (buffer !== undefined) {
-          buffer.give(event);
-          if (buffer.full) await this.#waitFor(buffer, common);
-        }
         const now = performance.now();
-        if (now - pokedAt < SIGHT) continue;
+        if (now - pokedAt < SIGHT) return;
         pokedAt = now;
         for (const buffer of buffers.values()) buffer.poke();
-      }
+      };
+      const onArrival = (arrival: Arrival<E>): Promise<void> | undefined => {
+        const buffer = buffers.get(this.#partitionOf(arrival));
+        buffer?.give(arrival);
+        onPassed(seen(arrival));
+        return buffer?.full ? this.#waitFor(buffer, common) : undefined;
+      };
+      const onCaughtUp = (): void => {
+        common.caughtUp = true;
+        for (const buffer of buffers.values()) buffer.reach();
+      };
+      common.reading = this.#reading({ onArrival, onPassed, onCaughtUp });
+      await common.reading.run(common.at + 1);
       throw ended();
     } catch (error) {
       for (const buffer of buffers.values()) buffer.fail(error);
       if (this.#common === common) this.#common = undefined;
     }
+  }
+
+  #reading(
+    parts: Pick<ReadingParts<E>, "onArrival" | "onPassed" | "onCaughtUp">,
+  ): Reading<E> {
+    const { store, filter, isSkipped = () => false } = this.#options;
+    return new Reading({ store, filter, isSkipped, ...parts });
   }
 
   /** Waits until the partition takes more; if that takes long, the others go on without it. */
@@ -149,32 +154,41 @@ export class ProjectionReader<E extends Event> {
 
   #readAlone(buffer: PartitionBuffer<E>): void {
     buffer.shared = undefined;
-    const { store } = this.#options;
-    const subscription = store.subscribe<E>({ from: buffer.position + 1, filter: this.#filter });
-    subscription.caughtUp.then(() => buffer.reach(), () => {});
-    const done = this.#catchUp(buffer, subscription);
-    this.#lone.set(buffer, { subscription, done });
-  }
-
-  async #catchUp(buffer: PartitionBuffer<E>, subscription: EventSubscription<E>): Promise<void> {
-    try {
-      for await (const event of subscription) {
-        if (buffer.ended) return;
-        if (this.#partitionOf(event) === buffer.partition) buffer.give(event);
-        else buffer.show(event);
-        await buffer.room();
-        if (buffer.ended) return;
-        if (this.#isTogether(buffer)) {
-          this.#lone.delete(buffer);
-          return this.#attach(buffer);
-        }
-      }
-      throw ended();
-    } catch (error) {
-      buffer.fail(error);
-    } finally {
+    let isAttached = false;
+    /** At once, before the others read on: from here on their reading is the buffer's. */
+    const attach = (): void => {
+      if (isAttached || buffer.ended || !this.#isTogether(buffer)) return;
+      isAttached = true;
       this.#lone.delete(buffer);
-    }
+      this.#attach(buffer);
+    };
+    const reading = this.#reading({
+      onArrival: async (arrival) => {
+        if (isAttached || buffer.ended) return reading.stop();
+        if (this.#partitionOf(arrival) === buffer.partition) buffer.give(arrival);
+        else buffer.show(seen(arrival));
+        await buffer.room();
+        attach();
+        if (isAttached || buffer.ended) reading.stop();
+      },
+      onPassed: (event) => {
+        if (isAttached) return;
+        buffer.show(event);
+        attach();
+        if (isAttached) reading.end().catch(() => {}); // What fails there ends with it.
+      },
+      onCaughtUp: () => {
+        if (!isAttached) buffer.reach();
+      },
+    });
+    const done = reading.run(buffer.position + 1).then(() => {
+      if (!isAttached && !buffer.ended) throw ended();
+    }).catch((error) => {
+      if (!isAttached) buffer.fail(error);
+    }).finally(() => {
+      if (this.#lone.get(buffer)?.reading === reading) this.#lone.delete(buffer);
+    });
+    this.#lone.set(buffer, { reading, done });
   }
 
   /** Whether it has come as far as the others, so that it can share their next events. */
@@ -183,10 +197,15 @@ export class ProjectionReader<E extends Event> {
     return at === undefined || position >= at;
   }
 
-  #partitionOf({ actorId }: Event): number {
+  #partitionOf({ actorId }: SeenEvent): number {
     const { of } = this.#options;
     return of === 1 ? 0 : shardOf(actorId, of);
   }
+}
+
+/** Without the event: it must not be kept in memory, and its handler may change it. */
+function seen({ sequence, id, actorId }: SeenEvent): SeenEvent {
+  return { sequence, id, actorId };
 }
 
 function ended(): StoreUnavailableError {

@@ -1,6 +1,7 @@
 import { Notifier } from "../base/notifier.ts";
-import { isAetherError } from "../errors.ts";
+import { type FailedEvent, isAetherError, type PoisonEventError } from "../errors.ts";
 import type { Event } from "../event.ts";
+import { isClosed } from "../nats/failure.ts";
 import type { ProjectionCheckpoints } from "./checkpoints.ts";
 import { type PartitionParts, PartitionRun } from "./partition.ts";
 import { PartitionOwner } from "./partition_owner.ts";
@@ -12,7 +13,7 @@ import { type PartitionId, type ProjectionControl, shortReason } from "./state.t
 export type SharedParts<Tx, E extends Event> =
   & Omit<
     PartitionParts<Tx, E>,
-    "partitionId" | "owner" | "reader" | "retries" | "signal" | "onCaughtUp"
+    "partitionId" | "owner" | "reader" | "retries" | "isBuilt" | "signal" | "onCaughtUp"
   >
   & {
     readonly checkpoints: ProjectionCheckpoints<Tx>;
@@ -25,6 +26,8 @@ export type SharedParts<Tx, E extends Event> =
     /** Notified of all changes that callers may wait for. */
     readonly progress: Notifier;
     readonly onSwitch: (version: number, tx: Tx) => void | Promise<void>;
+    /** Why versions were given up in this process. */
+    readonly givenUp: Map<number, unknown>;
   };
 
 /** Decides which partitions this process runs. */
@@ -58,6 +61,9 @@ export class Runner<Tx, E extends Event> {
   readonly #stop: AbortSignal;
   #poked = false;
   #retries: Readonly<Record<string, string>> = {};
+  #skipped: ReadonlySet<number> = new Set();
+  /** The version that is built beside the active one. */
+  #built: number | undefined;
   #failure: { readonly error: unknown } | undefined;
 
   /** Ends with `stop`. */
@@ -95,7 +101,10 @@ export class Runner<Tx, E extends Event> {
           await this.#reconcile(control);
           if (!control.paused) pause = await advanceRebuild(this.#parts, control) ?? poll;
         } catch (error) {
-          onError(error);
+          // Nothing will bring the connection back.
+          if (isClosed(error) || isAetherError(error, "StoreRefusedError")) {
+            this.#failure ??= { error };
+          } else onError(error);
         }
         if (!this.#poked && this.#failure === undefined) {
           await this.#changed.wait(pause, this.#stop);
@@ -112,6 +121,8 @@ export class Runner<Tx, E extends Event> {
   /** Begins and ends partitions until the wanted ones run. */
   async #reconcile(control: ProjectionControl): Promise<void> {
     this.#retries = control.retries;
+    this.#built = control.next?.version;
+    this.#skipped = new Set(control.skipped?.map(({ sequence }) => sequence));
     const partitionIds = control.paused ? [] : partitionIdsOf(control);
     const held = [...this.#running.values()].map(({ partitionId }) => partitionId);
     const wanted = this.#share === undefined
@@ -142,9 +153,10 @@ export class Runner<Tx, E extends Event> {
       progress,
     });
     const retries = () => this.#retries;
+    const isBuilt = () => this.#built === partitionId.version;
     const onCaughtUp = () => this.poke();
     const reader = this.#readerOf(partitionId);
-    const own = { partitionId, owner, reader, retries, signal, onCaughtUp };
+    const own = { partitionId, owner, reader, retries, isBuilt, signal, onCaughtUp };
     const run = new PartitionRun({ ...this.#parts, ...own });
     const done = run.run().catch((error) => this.#failed(key, partitionId, error));
     this.#running.set(key, { partitionId, run, stop, done });
@@ -153,8 +165,9 @@ export class Runner<Tx, E extends Event> {
   /** One for all partitions of a version. */
   #readerOf({ version, of }: PartitionId): ProjectionReader<E> {
     const { store, filter, batch } = this.#parts;
+    const isSkipped = (sequence: number) => this.#skipped.has(sequence);
     const reader = this.#readers.get(version) ??
-      new ProjectionReader<E>({ store, filter, of, size: batch });
+      new ProjectionReader<E>({ store, filter, of, size: batch, isSkipped });
     this.#readers.set(version, reader);
     return reader;
   }
@@ -188,8 +201,15 @@ export class Runner<Tx, E extends Event> {
       }
       onError(error);
       // A failure of the version being built does not stop the running one.
+      const isPoison = isAetherError(error, "PoisonEventError");
+      const cause = isPoison ? error.cause : error;
+      this.#parts.givenUp.set(partitionId.version, cause);
       await checkpoints.change(partitions, ({ next, ...control }) => {
-        const failed = { version: partitionId.version, reason: shortReason(error) };
+        const failed = {
+          version: partitionId.version,
+          reason: shortReason(cause),
+          ...(isPoison && { event: placeOf(error) }),
+        };
         if (next === undefined) return control;
         return next.version === partitionId.version ? { ...control, failed } : { ...control, next };
       });
@@ -208,6 +228,10 @@ function partitionIdsOf({ active, next }: ProjectionControl): PartitionId[] {
   return [active, ...(next === undefined ? [] : [next])].flatMap(({ partitions: of, ...version }) =>
     Array.from({ length: of }, (_, partition) => ({ ...version, partition, of }))
   );
+}
+
+function placeOf({ sequence, eventId, actorId }: PoisonEventError): FailedEvent {
+  return { sequence, eventId, actorId };
 }
 
 function partitionKey({ version, partition }: PartitionId): string {

@@ -1,6 +1,7 @@
+import { textOf } from "../base/text.ts";
 import { encodeToken } from "../base/token.ts";
-import { textOf } from "../base/reason.ts";
-import type { RecordedEvent } from "../event.ts";
+import type { FailedEvent } from "../errors.ts";
+import type { EventFacts } from "./arrival.ts";
 
 /** An actor with an event that could not be handled: that event and all later ones wait. */
 export interface ParkedActor {
@@ -8,17 +9,17 @@ export interface ParkedActor {
   readonly actorId: string;
   /** Position of the first event of the next try. */
   readonly sequence: number;
-  /** The id of the event that failed. */
+  /** The id of the event that failed; `""` if its message does not say. */
   readonly eventId: string;
-  /** Its type. */
+  /** Its type; `""` if its message does not say. */
   readonly eventType: string;
-  /** Its version. */
+  /** Its version; 0 if its message does not say. */
   readonly version: number;
   /** How many events of the actor wait, including the one that failed. */
   readonly events: number;
   /** How often that one was tried. */
   readonly attempts: number;
-  /** The last error of its handler, as text. */
+  /** The last error of its handler, or of reading it, as text. */
   readonly reason: string;
   /** When it was parked, as ISO 8601. */
   readonly since: string;
@@ -78,6 +79,14 @@ export interface ProjectionBeginning {
   readonly sequence: number;
 }
 
+/** A message that a projection passes over, on purpose; see {@linkcode Projection.skip}. */
+export interface SkippedMessage {
+  /** Its position. */
+  readonly sequence: number;
+  /** When that was asked for, as ISO 8601. */
+  readonly since: string;
+}
+
 /** The control of a projection, shared by all processes that run it. */
 export interface ProjectionControl {
   /** The version that is read. */
@@ -90,8 +99,15 @@ export interface ProjectionControl {
   readonly paused: boolean;
   /** Actors to try again, each with the name of the request. */
   readonly retries: Readonly<Record<string, string>>;
+  /** Messages of no actor to pass over; none in a control that older code has saved. */
+  readonly skipped?: readonly SkippedMessage[];
   /** Why the last rebuild was given up. */
-  readonly failed?: { readonly version: number; readonly reason: string };
+  readonly failed?: {
+    readonly version: number;
+    readonly reason: string;
+    /** The event that its handler failed at. */
+    readonly event?: FailedEvent;
+  };
   /** Differs at each save, so that a writer knows its own. */
   readonly nonce: string;
 }
@@ -135,7 +151,10 @@ export function beginning({ identity, sequence }: ProjectionBeginning): Partitio
 }
 
 /** The state after `event` is handled; if its actor is parked, the event waits too. */
-export function passed(state: PartitionState, event: RecordedEvent): PartitionState {
+export function passed(
+  state: PartitionState,
+  event: Pick<EventFacts, "sequence" | "id" | "actorId">,
+): PartitionState {
   const { sequence, id: eventId, actorId } = event;
   if (state.parked.length === 0) return { ...state, sequence, eventId, actorId };
   const parked = state.parked.map((it) =>
@@ -147,7 +166,7 @@ export function passed(state: PartitionState, event: RecordedEvent): PartitionSt
 /** The state after `event` is parked, the first of its actor. */
 export function park(
   state: PartitionState,
-  event: RecordedEvent,
+  event: EventFacts,
   error: unknown,
   attempts: number,
 ): PartitionState {
@@ -180,5 +199,5 @@ export function reparked(
 
 /** An error as short text. */
 export function shortReason(error: unknown): string {
-  return textOf(error).slice(0, 500);
+  return textOf(error, 500);
 }

@@ -37,6 +37,6 @@ export async function lastByConsumer(
     }
     return { version, sequence };
   } finally {
-    await consumer.delete();
+    await consumer.delete().catch(() => {}); // It ends by itself when idle.
   }
 }

@@ -1,10 +1,12 @@
 import { StreamRegressedError } from "../errors.ts";
+import { OP } from "../format/headers.ts";
 import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
-import { readLast } from "../nats/direct_get.ts";
+import { OtherStreamError, readLastProved } from "../nats/direct_get.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { ApiError, type StreamApi } from "../nats/stream_api.ts";
 import type { HeadCache } from "./heads.ts";
+import type { StreamCheck } from "./stream_check.ts";
 
 /** The status of an answer that would be of more subjects than the server gives at once. */
 const TOO_MANY = 413;
@@ -39,13 +41,21 @@ interface Answer {
 export class EndReader {
   readonly #api: StreamApi;
   readonly #heads: HeadCache;
+  readonly #check: StreamCheck;
   readonly #requestTimeout: number;
   readonly #replicated: boolean;
 
   /** `requestTimeout`: how long one request may take, in ms; `replicated`: whether there are followers. */
-  constructor(api: StreamApi, heads: HeadCache, requestTimeout: number, replicated: boolean) {
+  constructor(
+    api: StreamApi,
+    heads: HeadCache,
+    check: StreamCheck,
+    requestTimeout: number,
+    replicated: boolean,
+  ) {
     this.#api = api;
     this.#heads = heads;
+    this.#check = check;
     this.#requestTimeout = requestTimeout;
     this.#replicated = replicated;
   }
@@ -53,16 +63,24 @@ export class EndReader {
   /**
    * The last message of the subject, of all that this store was told of and perhaps newer.
    *
-   * @throws {StreamRegressedError} The stream ends before what was acknowledged.
+   * @throws {StreamRegressedError} The stream ends before what was acknowledged, or is another one.
    */
   async last(query: EndQuery): Promise<StoredMessage | undefined> {
     const { name, known } = query;
+    const due = this.#check.ensure();
+    if (due !== undefined) await due;
     const needed = this.#heads.highest;
     for (const retry = backoff(performance.now() + this.#requestTimeout);;) {
       const { message, reached } = await this.#ask(query, needed);
       const sequence = sequenceOf(message);
-      if (Math.max(sequence, reached) >= needed && sequence >= known) return message;
+      if (Math.max(sequence, reached) >= needed && sequence >= known) {
+        if (message !== undefined) {
+          this.#heads.mark(sequence, message.header(OP), performance.now());
+        }
+        return message;
+      }
       if (await retry(this.#api.requests)) continue;
+      this.#check.suspect();
       if (reached < needed) throw await this.#behind(needed);
       throw new StreamRegressedError(name, positionOf(known), positionOf(sequence));
     }
@@ -70,7 +88,7 @@ export class EndReader {
 
   #ask(query: EndQuery, needed: StreamSequence): Promise<Answer> {
     if (isPattern(query.subject)) return this.#askForMany(query, needed);
-    // Alone, the one replica is the leader; where nothing is to be proved, the leader's word does.
+    // Alone, the one replica is the leader; a store that was told of nothing takes its answer as it is.
     const leads = query.latest && (this.#replicated || needed === 0);
     return leads ? this.#askLeader(query, needed) : this.#askNearest(query, needed);
   }
@@ -87,9 +105,16 @@ export class EndReader {
 
   /** The nearest replica; where that one falls short, the leader too. */
   async #askNearest({ subject, known }: EndQuery, needed: StreamSequence): Promise<Answer> {
-    const { message, reached } = await this.#prove(subject);
-    if (reached >= needed && sequenceOf(message) >= known) return { message, reached };
-    return { message: newer(await this.#lead(subject), message), reached };
+    try {
+      const { message, reached } = await this.#prove(subject);
+      if (reached >= needed && sequenceOf(message) >= known) return { message, reached };
+      return { message: newer(await this.#lead(subject), message), reached };
+    } catch (error) {
+      // Alone, the leader's answer is a proof too: nobody can have deposed it.
+      if (!(error instanceof OtherStreamError) || this.#replicated) throw error;
+      const message = await this.#lead(subject);
+      return { message, reached: await this.#reached() };
+    }
   }
 
   /**
@@ -103,7 +128,8 @@ export class EndReader {
       const { message, reached } = await this.#prove(subject, sequenceOf(led));
       return { message: newer(led, message), reached };
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== TOO_MANY) throw error;
+      const isTooMany = error instanceof ApiError && error.status === TOO_MANY;
+      if (!isTooMany && (!(error instanceof OtherStreamError) || this.#replicated)) throw error;
       return { message: led, reached: await this.#reached() };
     }
   }
@@ -114,10 +140,9 @@ export class EndReader {
 
   /** By the nearest replica. The genesis is always there, so that there always is an answer. */
   async #prove(subject: string, from?: StreamSequence): Promise<Answer> {
-    const { genesis } = this.#api.layout;
-    const page = await readLast(this.#api, [subject, genesis], this.#requestTimeout, from);
-    const message = page.messages.findLast((message) => message.subject !== genesis);
-    return { message, reached: asStreamSequence(page.upTo) };
+    const page = await readLastProved(this.#api, [subject], this.#requestTimeout, from);
+    this.#check.see(page.genesis);
+    return { message: page.messages.at(-1), reached: asStreamSequence(page.upTo) };
   }
 
   async #reached(): Promise<StreamSequence> {

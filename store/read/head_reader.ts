@@ -8,6 +8,7 @@ import type { EndReader } from "./end_reader.ts";
 import type { Head, HeadCache } from "./heads.ts";
 import { headIn, NO_HEAD, previousOf, versionIn } from "./message_facts.ts";
 import { StoredRun } from "./stored_run.ts";
+import type { StreamCheck } from "./stream_check.ts";
 
 /** One event of a message. */
 export interface StoredEvent {
@@ -21,6 +22,7 @@ export class HeadReader {
   readonly #api: StreamApi;
   readonly #heads: HeadCache;
   readonly #ends: EndReader;
+  readonly #check: StreamCheck;
   readonly #shards: number;
   readonly #requestTimeout: number;
 
@@ -29,12 +31,14 @@ export class HeadReader {
     api: StreamApi,
     heads: HeadCache,
     ends: EndReader,
+    check: StreamCheck,
     shards: number,
     requestTimeout: number,
   ) {
     this.#api = api;
     this.#heads = heads;
     this.#ends = ends;
+    this.#check = check;
     this.#shards = shards;
     this.#requestTimeout = requestTimeout;
   }
@@ -73,6 +77,8 @@ export class HeadReader {
   }
 
   async #lastBy(last: (subject: string) => Promise<Head>, actorId: string): Promise<Head> {
+    const due = this.#check.ensure();
+    if (due !== undefined) await due;
     const known = this.#heads.get(actorId)?.sequence ?? asStreamSequence(0);
     for (const retry = backoff(performance.now() + this.#requestTimeout);;) {
       const head = await last(this.subjectOf(actorId));

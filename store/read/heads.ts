@@ -6,7 +6,22 @@ export interface Head {
   readonly version: number;
   /** The stream sequence of its last message; 0 when it has none. */
   readonly sequence: StreamSequence;
+  /** The ids of the last events of that message, as `lastIds()` gives them; if they are known. */
+  readonly ids?: string | undefined;
 }
+
+/** A message that this store was told of. */
+export interface Landmark {
+  readonly sequence: StreamSequence;
+  /** The save that it is of. */
+  readonly op: string;
+  /** When this store was told, by the monotonic clock, in ms. */
+  readonly at: number;
+}
+
+/** The time between two landmarks that are kept, in ms, and how many are. */
+const SPACING = 1_000;
+const MOST_LANDMARKS = 64;
 
 interface CachedHead {
   head: Head;
@@ -28,6 +43,7 @@ export class HeadCache {
   /** Where the stream has come by what was told of other messages than events. */
   #reached = asStreamSequence(0);
   #last = asStreamSequence(0);
+  #landmarks: Landmark[] = [];
 
   /** Keeps at most `capacity` actors. */
   constructor(capacity: number) {
@@ -42,6 +58,38 @@ export class HeadCache {
   /** The highest sequence of an event that the server told this store of. */
   get last(): StreamSequence {
     return this.#last;
+  }
+
+  /**
+   * Messages that this store was told of, in order: about one for each second since it was last
+   * proved that they are in their places, and the newest.
+   */
+  get landmarks(): readonly Landmark[] {
+    return this.#landmarks;
+  }
+
+  /** Notes which save the message at `sequence` is of, told at `at`. */
+  mark(sequence: StreamSequence, op: string, at: number): void {
+    const marks = this.#landmarks;
+    const { length } = marks;
+    if (length > 0 && sequence <= marks[length - 1]!.sequence) return;
+    const isClose = length > 1 && at - marks[length - 2]!.at < SPACING;
+    if (isClose) marks.length--;
+    else if (length >= MOST_LANDMARKS) this.#landmarks = marks.filter((_, at) => at % 2 === 0);
+    this.#landmarks.push({ sequence, op, at });
+  }
+
+  /** Notes that all landmarks up to `sequence` are in their places. */
+  settle(sequence: StreamSequence): void {
+    this.#landmarks = this.#landmarks.filter((mark) => mark.sequence >= sequence);
+  }
+
+  /** Forgets all: it is of another stream. */
+  clear(): void {
+    this.#entries.clear();
+    this.#reached = asStreamSequence(0);
+    this.#last = asStreamSequence(0);
+    this.#landmarks = [];
   }
 
   /** What is known of the actor, at any age. */
@@ -65,7 +113,7 @@ export class HeadCache {
         this.#entries.delete(this.#entries.keys().next().value!);
       }
     } else if (head.sequence >= entry.head.sequence) {
-      entry.head = head;
+      if (head.sequence > entry.head.sequence || head.ids !== undefined) entry.head = head;
       entry.at = Math.max(entry.at, at);
     }
   }

@@ -1,7 +1,6 @@
-import { jsonIn } from "../base/json.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { prepareReadAll } from "../check/query.ts";
-import { StoreUnavailableError, StreamRegressedError } from "../errors.ts";
+import { StreamRegressedError } from "../errors.ts";
 import { ID, OP } from "../format/headers.ts";
 import {
   asStreamSequence,
@@ -11,29 +10,26 @@ import {
   type StreamSequence,
 } from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
+import { failed } from "../nats/failure.ts";
 import { LiveConsumer } from "../nats/live_consumer.ts";
 import { RequestError } from "../nats/request_error.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { ApiError, isPassing, ServerCode } from "../nats/stream_api.ts";
 import type { EventFilter, EventSubscriptionOptions } from "../options.ts";
 import type { ReaderParts } from "./pages.ts";
+import type { LossReader } from "./losses.ts";
 import { openRunFrom, typeFilter } from "./run_filter.ts";
 import { StoredRun } from "./stored_run.ts";
 import {
   type EventSource,
   type Followed,
   isOfActor,
+  type PassedEvent,
   type SubscriptionStart,
 } from "../subscription.ts";
 
 /** The shortest heartbeat that the server takes, in ms. */
 const SHORTEST_HEARTBEAT = 100;
-
-/** What subscriptions of one store share. */
-export interface LiveParts extends ReaderParts {
-  /** Tells the stream that was opened from any other of its name. */
-  readonly identity: string;
-}
 
 /**
  * The events of a stream, those that are stored and those that come, by one feed after another.
@@ -41,7 +37,7 @@ export interface LiveParts extends ReaderParts {
  * is believed only once the stream has proved to be the same one, with that event in that place.
  */
 export class LiveSource implements EventSource {
-  readonly #parts: LiveParts;
+  readonly #parts: ReaderParts;
   readonly #options: EventSubscriptionOptions;
   /**
    * Consumers that may be on the server, and how often it has to deny that: one that it did not
@@ -52,7 +48,7 @@ export class LiveSource implements EventSource {
   #making: Promise<LiveConsumer> | undefined;
 
   /** Follows what `options` ask for. */
-  constructor(parts: LiveParts, options: EventSubscriptionOptions) {
+  constructor(parts: ReaderParts, options: EventSubscriptionOptions) {
     this.#parts = parts;
     this.#options = options;
   }
@@ -67,8 +63,11 @@ export class LiveSource implements EventSource {
     });
     return this.#persist(signal, async () => {
       const before = messageSequenceOf(first - 1);
-      const needed = before > heads.highest ? before : heads.highest;
-      const reached = await this.#verify(needed, first - 1, requestTimeout, signal);
+      const { highest } = heads;
+      const [needed, position] = before >= highest
+        ? [before, first - 1]
+        : [highest, positionOf(highest)];
+      const reached = await this.#verify(needed, position, requestTimeout, signal);
       if (from === "now") return { after: positionOf(reached, MAX_RUN - 1), end: 0 };
       if (before === reached) await this.#checkEnd(first - 1, reached);
       const last = await api.get({ last_by_subj: this.#subjectOf(filter) }, requestTimeout);
@@ -83,6 +82,8 @@ export class LiveSource implements EventSource {
   ): AsyncGenerator<Iterable<Followed | Promise<Followed>>, void> {
     const isWanted = matcher(this.#options.filter);
     const begin = asStreamSequence(Math.max(0, messageSequenceOf(after + 1) - 1));
+    const { losses } = this.#parts;
+    const complete = losses.follow(begin, this.#options.filter?.actorId !== undefined);
     let last: StoredMessage | undefined;
     try {
       for (let retry = forever(signal);;) {
@@ -92,7 +93,8 @@ export class LiveSource implements EventSource {
             const messages = await unlessAborted(signal, consumer.next());
             retry = forever(signal);
             last = messages.at(-1);
-            yield this.#followed(messages, after, isWanted);
+            losses.glance();
+            yield this.#followed(messages, after, isWanted, complete);
           }
         } catch (error) {
           if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw told(error);
@@ -109,18 +111,20 @@ export class LiveSource implements EventSource {
     messages: readonly StoredMessage[],
     after: number,
     isWanted: (run: StoredRun, index: number) => boolean,
+    complete: LossReader,
   ): Generator<Followed | Promise<Followed>, void> {
     const { events } = this.#parts;
     for (const message of messages) {
       const opened = openRunFrom(this.#parts, message, after + 1);
       if (opened === undefined) continue;
       const { run, actorId } = opened;
+      complete.take(run, actorId);
       if (run.count === 0) yield { sequence: run.positionAt(0), event: undefined };
       for (let at = 0; at < run.count; at++) {
         const sequence = run.positionAt(at);
         if (sequence <= after) continue;
         if (!isWanted(run, at)) {
-          yield { sequence, event: undefined };
+          yield { sequence, event: undefined, unwanted: new Unwanted(run, at, actorId) };
           continue;
         }
         const commit = run.commitAt(at);
@@ -138,7 +142,7 @@ export class LiveSource implements EventSource {
     last: StoredMessage | undefined,
     signal: AbortSignal,
   ): Promise<LiveConsumer> {
-    const { api, heads, requestTimeout, timeout } = this.#parts;
+    const { api, heads, check, requestTimeout, timeout } = this.#parts;
     const { filter = {} } = this.#options;
     return this.#persist(signal, async () => {
       await this.#discard();
@@ -160,34 +164,31 @@ export class LiveSource implements EventSource {
       // Only now: what the consumer stands on cannot be exchanged any more without its end.
       const needed = after > heads.highest ? after : heads.highest;
       await this.#verify(needed, positionOf(needed), timeout, signal);
+      await check.prove();
       if (last !== undefined) await this.#find(last);
       if (feed !== undefined) return feed;
       throw new ApiError({ code: 503, description: "the stream was out of reach for a moment" });
     });
   }
 
-  /** Proves that the stream is the one that was opened and has come to `needed`; gives its end. */
+  /** Proves that the stream has come to `needed`; gives its end. */
   async #verify(
     needed: StreamSequence,
     position: number,
     patience: number,
     signal: AbortSignal,
   ): Promise<StreamSequence> {
-    const { api, identity, requestTimeout } = this.#parts;
-    const { stream, genesis } = api.layout;
+    const { api, check, losses, requestTimeout } = this.#parts;
+    const { stream } = api.layout;
     for (const retry = backoff(performance.now() + patience, signal);;) {
-      const reached = asStreamSequence((await api.info(requestTimeout))?.state.last_seq ?? 0);
+      const info = await api.info(requestTimeout);
+      const reached = asStreamSequence(info?.state.last_seq ?? 0);
       if (reached >= needed && reached > 0) {
-        const found = await api.get({ last_by_subj: genesis }, requestTimeout);
-        if (found !== undefined && identityIn(found) === identity) return reached;
-        throw new StreamRegressedError(
-          `stream "${stream}"`,
-          position,
-          positionOf(reached),
-          `it is another one than was opened, whose identity was ${identity}`,
-        );
+        await losses.see(info!.state);
+        return reached;
       }
       if (!await retry(api.requests)) {
+        check.suspect();
         throw new StreamRegressedError(`stream "${stream}"`, position, positionOf(reached));
       }
     }
@@ -251,6 +252,25 @@ export class LiveSource implements EventSource {
   }
 }
 
+/** An event that the filter leaves out; its id is decoded only for a reader that asks for it. */
+class Unwanted implements PassedEvent {
+  readonly sequence: number;
+  readonly actorId: string;
+  readonly #run: StoredRun;
+  readonly #index: number;
+
+  constructor(run: StoredRun, index: number, actorId: string) {
+    this.sequence = run.positionAt(index);
+    this.actorId = actorId;
+    this.#run = run;
+    this.#index = index;
+  }
+
+  get id(): string {
+    return this.#run.idAt(this.#index);
+  }
+}
+
 /** Waits between tries that only `signal` ends. */
 function forever(signal: AbortSignal): ReturnType<typeof backoff> {
   return backoff(Infinity, signal);
@@ -272,12 +292,7 @@ export function lastPositionIn(message: StoredMessage): number {
   }
 }
 
-function identityIn({ data }: StoredMessage): unknown {
-  return (jsonIn(data) as { identity?: unknown } | null | undefined)?.identity;
-}
-
 function told(error: unknown): unknown {
   if (!(error instanceof ApiError || error instanceof RequestError)) return error;
-  const message = `Cannot go on with the subscription: ${error.message}`;
-  return new StoreUnavailableError(message, { cause: error });
+  return failed("go on with the subscription", error);
 }

@@ -37,20 +37,25 @@ export class Log {
     signal: AbortSignal | undefined,
     count: () => void,
   ): AsyncGenerator<RecordedEvent, void> {
-    const { headReader, events, api: { layout } } = this.#parts;
+    const { headReader, events, losses, api: { layout } } = this.#parts;
     const { actorId, category, eventTypes } = filter;
     if (actorId !== undefined && category !== undefined && categoryOf(actorId) !== category) return;
     const subject = actorId === undefined ? layout.events(category) : headReader.subjectOf(actorId);
-    const end = await unlessAborted(signal, this.#end(subject, filter));
+    const [end] = await unlessAborted(
+      signal,
+      Promise.all([this.#end(subject, filter), this.#prove("read the store"), this.#look()]),
+    );
     const first = messageSequenceOf(from);
     if (end < first) return;
     const isWanted = typeFilter(eventTypes);
     const after = asStreamSequence(Math.max(0, first - 1));
+    const complete = losses.follow(after, actorId !== undefined);
     for await (const page of readPages(this.#parts, { subject, after, end, signal })) {
       for (const message of page) {
         const opened = openRunFrom(this.#parts, message, from);
         if (opened === undefined) continue;
         const { run, actorId } = opened;
+        complete.take(run, actorId);
         for (let at = 0; at < run.count; at++) {
           if (run.positionAt(at) < from || !isWanted(run, at)) continue;
           const event = await unlessAborted(signal, events.eventAt(run, at, actorId));
@@ -60,6 +65,9 @@ export class Log {
         }
       }
     }
+    // What was lost meanwhile may have been passed over.
+    await unlessAborted(signal, this.#look());
+    if (actorId === undefined) losses.follow(after, false).end(end);
     signal?.throwIfAborted();
   }
 
@@ -69,6 +77,7 @@ export class Log {
    */
   async *actors(category: string | undefined): AsyncGenerator<string, void> {
     const { layout } = this.#parts.api;
+    await this.#prove("list actors");
     const unborn = new Set<string>();
     for await (const subject of this.#subjects(layout.allUnborn(category))) {
       const actorId = layout.unbornActorOf(subject);
@@ -81,6 +90,18 @@ export class Log {
         if (!unborn.has(actorId) || await this.#hasEvents(actorId)) yield actorId;
       }
     }
+  }
+
+  /** Proves that the stream is the one that was opened: no answer about many actors says so. */
+  #prove(what: string): Promise<void> {
+    const { api, check, timeout } = this.#parts;
+    return attempt(api.requests, timeout, what, () => check.prove());
+  }
+
+  /** Asks what is lost. */
+  #look(): Promise<void> {
+    const { api, losses, timeout } = this.#parts;
+    return attempt(api.requests, timeout, "read the store", () => losses.look());
   }
 
   /** Whether the actor has events, and not only receipts of commands that led to none. */
@@ -126,13 +147,14 @@ export class Log {
 
   /** The stream as a leader tells it that has all that this store was told of. */
   async #info(query?: InfoQuery): Promise<StreamInfo & { total?: number }> {
-    const { api, requestTimeout } = this.#parts;
+    const { api, check, requestTimeout } = this.#parts;
     const needed = this.#parts.heads.highest;
     for (const retry = backoff(performance.now() + requestTimeout);;) {
       const info = await api.info(requestTimeout, query);
       const reached = info?.state.last_seq ?? 0;
       if (info !== undefined && reached >= needed) return info;
       if (!await retry(api.requests)) {
+        check.suspect();
         throw new StreamRegressedError(
           `stream "${api.layout.stream}"`,
           positionOf(needed),

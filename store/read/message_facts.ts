@@ -1,5 +1,6 @@
+import { lastIds } from "../check/repeats.ts";
 import { CorruptEventError } from "../errors.ts";
-import { COMMAND, OP, PREVIOUS, VERSION } from "../format/headers.ts";
+import { COMMAND, ID, OP, PREVIOUS, VERSION } from "../format/headers.ts";
 import { asStreamSequence, positionOf } from "../format/position.ts";
 import { numberIn, type StoredMessage } from "../nats/stored_message.ts";
 import type { Head } from "./heads.ts";
@@ -16,11 +17,19 @@ export function notGrowing(
   );
 }
 
+/** Says in an error which actor it is about, if that is known. */
+export function aboutActor(
+  actorId: string | undefined,
+): { readonly event?: { readonly actorId: string } } {
+  return actorId === undefined ? {} : { event: { actorId } };
+}
+
 /** The version of the actor's event before the one in `message`. */
-export function previousOf(message: StoredMessage): number {
+export function previousOf(message: StoredMessage, actorId?: string): number {
   const previous = numberIn(message, PREVIOUS);
   if (previous === undefined) {
-    throw new CorruptEventError(positionOf(message.sequence), `it has no ${PREVIOUS} header`);
+    const reason = `it has no ${PREVIOUS} header`;
+    throw new CorruptEventError(positionOf(message.sequence), reason, aboutActor(actorId));
   }
   return previous;
 }
@@ -44,7 +53,14 @@ export const NO_HEAD: Head = { version: 0, sequence: asStreamSequence(0) };
 /** The head that an actor's last message stands for. */
 export function headIn(message: StoredMessage | undefined): Head {
   if (message === undefined) return NO_HEAD;
-  return { version: versionIn(message), sequence: message.sequence };
+  return { version: versionIn(message), sequence: message.sequence, ids: idsIn(message) };
+}
+
+/** The ids of the last events of `message`; `undefined` if it holds none. */
+export function idsIn(message: StoredMessage): string | undefined {
+  const ids = lastIds(message.header(ID).split(" "));
+  // Copied, because a part of a text keeps the whole text in memory.
+  return ids === "" ? undefined : [...ids].join("");
 }
 
 /**
@@ -52,7 +68,7 @@ export function headIn(message: StoredMessage | undefined): Head {
  *
  * @throws {CorruptEventError} The message was not written by this library.
  */
-export function versionIn(message: StoredMessage): number {
+export function versionIn(message: StoredMessage, actorId?: string): number {
   const version = numberIn(message, VERSION);
   // A receipt may say that the actor has no event yet.
   const least = version === 0 && message.header(COMMAND) !== "" ? 0 : 1;
@@ -62,6 +78,7 @@ export function versionIn(message: StoredMessage): number {
       `it has no ${VERSION} header, so something else wrote it to "${message.subject}"; ` +
         "revoke that writer's permission, read what is sound by getEventsWithErrors(), and go on " +
         "under another actor id: an event cannot be taken out of the stream",
+      aboutActor(actorId),
     );
   }
   return version;

@@ -2,7 +2,7 @@ import type { StreamSequence } from "../format/position.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { BulkConsumer } from "../nats/bulk_consumer.ts";
-import { type Page, readPage } from "../nats/direct_get.ts";
+import { OtherStreamError, type Page, readPage } from "../nats/direct_get.ts";
 import { RequestError } from "../nats/request_error.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
@@ -11,6 +11,8 @@ import type { EndReader } from "./end_reader.ts";
 import type { EventReader } from "./event_reader.ts";
 import type { HeadReader } from "./head_reader.ts";
 import type { HeadCache } from "./heads.ts";
+import type { Losses } from "./losses.ts";
+import type { StreamCheck } from "./stream_check.ts";
 
 /** Messages that are asked for at once, unless fewer will do. */
 const PAGE = 512;
@@ -35,6 +37,8 @@ export interface ReaderParts extends ReadParts {
   readonly shards: number;
   readonly heads: HeadCache;
   readonly headReader: HeadReader;
+  readonly check: StreamCheck;
+  readonly losses: Losses;
   readonly ends: EndReader;
   readonly events: EventReader;
 }
@@ -130,9 +134,14 @@ class Source {
   #direct(after: StreamSequence, size: number): Promise<SourcePage> {
     const { api, requestTimeout } = this.#parts;
     let tries = 0;
-    return this.#attempt(() => {
+    return this.#attempt(async () => {
       const patience = Math.min(requestTimeout, PATIENCE * 2 ** Math.floor(tries++ / 3));
-      return readPage(api, this.#subject, after + 1, size, patience);
+      try {
+        return await readPage(api, this.#subject, after + 1, size, patience);
+      } catch (error) {
+        if (!(error instanceof OtherStreamError)) throw error;
+        return { messages: [], pending: 0 }; // The leader helps out.
+      }
     });
   }
 

@@ -20,7 +20,7 @@ export function openRun(
     const reason = `its subject "${subject}" is not one that this library writes`;
     throw new CorruptEventError(positionOf(sequence), reason);
   }
-  return { run: new StoredRun(message), actorId };
+  return { run: new StoredRun(message, actorId), actorId };
 }
 
 /**
@@ -32,10 +32,15 @@ export function openRunFrom(
   message: StoredMessage,
   from: number,
 ): { readonly run: StoredRun; readonly actorId: string } | undefined {
-  if (positionOf(message.sequence) >= from) return openRun(parts, message);
+  if (positionOf(message.sequence) >= from) {
+    const opened = openRun(parts, message);
+    // A lone event is checked when it is read. Without events it is a receipt, or no message of ours.
+    if (opened.run.count !== 1) opened.run.checkWhole();
+    return opened;
+  }
   try {
     const opened = openRun(parts, message);
-    opened.run.check();
+    opened.run.checkWhole();
     return opened;
   } catch {
     return undefined;

@@ -6,7 +6,7 @@ import { COMMAND, COUNT, ID, INDEX, NONE, OP, SCHEMA, SIZES, TYPE } from "../for
 import { VERSIONS } from "../format/headers.ts";
 import { MAX_RUN, type Position, positionOf } from "../format/position.ts";
 import { numberIn, type StoredMessage } from "../nats/stored_message.ts";
-import { previousOf, versionIn } from "./message_facts.ts";
+import { aboutActor, previousOf, versionIn } from "./message_facts.ts";
 
 /** A save that a message holds, or the part of it that the message holds. */
 export interface StoredSave extends Commit {
@@ -27,21 +27,24 @@ export class StoredRun {
   readonly message: StoredMessage;
   /** How many events there are; 0 in a receipt. */
   readonly count: number;
+  readonly #actorId: string | undefined;
   readonly #sizes: readonly number[] | undefined;
   #versions: readonly number[] | undefined;
   #ids: readonly string[] | undefined;
   #types: readonly string[] | undefined;
+  #schemas: readonly string[] | undefined;
   #saves: readonly StoredSave[] | undefined;
   #offsets: readonly number[] | undefined;
   #text: string | undefined;
 
   /**
-   * Takes the message.
+   * Takes the message, of `actorId` if that is known.
    *
    * @throws {CorruptEventError} Its list of sizes is none.
    */
-  constructor(message: StoredMessage) {
+  constructor(message: StoredMessage, actorId?: string) {
     this.message = message;
+    this.#actorId = actorId;
     const sizes = message.header(SIZES);
     if (sizes === "") {
       this.count = message.header(ID) === "" ? 0 : 1;
@@ -55,12 +58,12 @@ export class StoredRun {
 
   /** The version of its last event; of a receipt, the actor's. */
   get version(): number {
-    return versionIn(this.message);
+    return versionIn(this.message, this.#actorId);
   }
 
   /** The version of the actor's event before its first. */
   get previous(): number {
-    return previousOf(this.message);
+    return previousOf(this.message, this.#actorId);
   }
 
   /** The position of the event with this index. */
@@ -94,26 +97,26 @@ export class StoredRun {
 
   /** The id of the event with this index. */
   idAt(index: number): string {
-    return this.#decode(ID, this.#idsIn()[index]!);
+    return this.#decode(ID, this.#idsIn()[index]!, index);
   }
 
   /** The type of the event with this index. */
   typeAt(index: number): string {
-    return this.#decode(TYPE, this.typeTokenAt(index));
+    return this.#decode(TYPE, this.typeTokenAt(index), index);
   }
 
   /** The same as its header has it. */
   typeTokenAt(index: number): string {
-    return (this.#types ??= this.#listOf(TYPE))[index]!;
+    return this.#typesIn()[index]!;
   }
 
   /** The schema that the data of the event with this index was saved with. */
   schemaAt(index: number): number {
     const text = this.message.header(SCHEMA);
     if (text === "") return 1;
-    const schema = Number(this.#listOf(SCHEMA)[index]);
+    const schema = Number(this.#schemasIn()[index]);
     if (!Number.isSafeInteger(schema) || schema < 1) {
-      throw this.#corrupt(`its ${SCHEMA} header is no schema`);
+      throw this.#corrupt(`its ${SCHEMA} header is no schema`, index);
     }
     return schema;
   }
@@ -155,17 +158,33 @@ export class StoredRun {
    * @throws {CorruptEventError} The lists do not add up.
    */
   check(): void {
-    void this.version;
-    void this.previous;
-    void this.saves;
-    if (this.count === 0) return;
-    if (this.count > 1) this.#versionsIn();
-    else if (this.version <= this.previous) throw this.#corrupt("its version does not grow");
+    this.checkWhole();
     for (let index = 0; index < this.count; index++) {
       this.idAt(index);
       this.typeAt(index);
       this.schemaAt(index);
     }
+  }
+
+  /**
+   * Checks what the headers say of the message as a whole: if this holds, each of its events can be
+   * read, or not, by itself.
+   *
+   * @throws {CorruptEventError} The lists do not add up, or something else wrote the message.
+   */
+  checkWhole(): void {
+    void this.version;
+    void this.previous;
+    if (this.count === 0 && this.message.header(COMMAND) === "") {
+      throw this.#corrupt(`it has no ${ID} header, so something else wrote it`);
+    }
+    void this.saves;
+    if (this.count === 0) return;
+    if (this.count > 1) this.#versionsIn();
+    else if (this.version <= this.previous) throw this.#corrupt("its version does not grow");
+    this.#idsIn();
+    this.#typesIn();
+    if (this.message.header(SCHEMA) !== "") this.#schemasIn();
     if (this.#sizes !== undefined) this.#offsetsIn(this.message.data);
   }
 
@@ -196,11 +215,19 @@ export class StoredRun {
     if (text === "") return [];
     const tokens = text.split(" ");
     if (tokens.length !== length) throw this.#corrupt(`its ${COMMAND} header does not add up`);
-    return tokens.map((token) => token === NONE ? undefined : this.#decode(COMMAND, token));
+    return tokens.map((token) => token === NONE ? undefined : this.#decode(COMMAND, token, 0));
   }
 
   #idsIn(): readonly string[] {
     return this.#ids ??= this.#listOf(ID);
+  }
+
+  #typesIn(): readonly string[] {
+    return this.#types ??= this.#listOf(TYPE);
+  }
+
+  #schemasIn(): readonly string[] {
+    return this.#schemas ??= this.#listOf(SCHEMA);
   }
 
   #versionsIn(): readonly number[] {
@@ -242,16 +269,18 @@ export class StoredRun {
     throw this.#corrupt(`its ${name} header has ${list.length} values for ${this.count} events`);
   }
 
-  #decode(name: string, token: string): string {
+  #decode(name: string, token: string, index: number): string {
     try {
       return decodeToken(token);
     } catch (cause) {
-      throw this.#corrupt(`its ${name} header is no text`, { cause });
+      throw this.#corrupt(`its ${name} header is no text`, index, { cause });
     }
   }
 
-  #corrupt(reason: string, options?: ErrorOptions): CorruptEventError {
-    return new CorruptEventError(this.positionAt(0), reason, options);
+  /** The error of the event with this index; of the first one if the whole message is wrong. */
+  #corrupt(reason: string, index = 0, options?: ErrorOptions): CorruptEventError {
+    const about = { ...options, ...aboutActor(this.#actorId) };
+    return new CorruptEventError(this.positionAt(index), reason, about);
   }
 }
 

@@ -1,7 +1,13 @@
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { Head } from "./heads.ts";
-import { NO_HEAD } from "./message_facts.ts";
-import { missingBefore, notGrowing, previousOf, versionIn } from "./message_facts.ts";
+import {
+  idsIn,
+  missingBefore,
+  NO_HEAD,
+  notGrowing,
+  previousOf,
+  versionIn,
+} from "./message_facts.ts";
 import { StoredRun } from "./stored_run.ts";
 
 /** Where a history begins. */
@@ -58,7 +64,9 @@ export class VersionChain {
       before = version;
     }
     const last = page.at(-1);
-    if (last !== undefined) this.head = { version: before, sequence: last.sequence };
+    if (last !== undefined) {
+      this.head = { version: before, sequence: last.sequence, ids: idsIn(last) };
+    }
     return wanted;
   }
 }

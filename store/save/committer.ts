@@ -1,6 +1,8 @@
 import { unlessAborted } from "../base/abort.ts";
-import { unavailable } from "../check/refusals.ts";
-import { AetherError, SaveOutcomeUnknownError } from "../errors.ts";
+import { batchTooLarge, LEAST_MESSAGE } from "../check/events.ts";
+import { idsOf } from "../check/repeats.ts";
+import { AetherError, EventTooLargeError, SaveOutcomeUnknownError } from "../errors.ts";
+import { HEADER_ROOM } from "../format/layout.ts";
 import {
   asStreamSequence,
   type Position,
@@ -10,22 +12,29 @@ import {
 import { type Run, versionBehind } from "../format/runs.ts";
 import { notePositions } from "../format/save_options.ts";
 import { backoff } from "../nats/backoff.ts";
-import { readLast } from "../nats/direct_get.ts";
+import { readLastProved } from "../nats/direct_get.ts";
 import type { Publisher, TryOutcome } from "../nats/publisher.ts";
-import { isPassing, type StreamApi } from "../nats/stream_api.ts";
+import { notSaved } from "../nats/failure.ts";
+import { ApiError, isPassing, ServerCode, type StreamApi } from "../nats/stream_api.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { HeadReader } from "../read/head_reader.ts";
 import type { Head, HeadCache } from "../read/heads.ts";
 import { isOf, NO_HEAD } from "../read/message_facts.ts";
+import type { StreamCheck } from "../read/stream_check.ts";
+import { checkGuards, unexplained } from "./guards.ts";
 import { type ExpectedHeads, messagesOf, type Save, subjectOfSave } from "./messages.ts";
 import { beginsAtOne, decide, isNew, outcomeOfEvents } from "./outcome.ts";
 import { type SaveOutcome, settle } from "./settle.ts";
+
+/** Refusals without a visible reason that may be a matter of time. */
+const MOST_REFUSALS = 8;
 
 /** What the commit path works with. */
 export interface CommitterParts {
   readonly api: StreamApi;
   readonly heads: HeadCache;
   readonly headReader: HeadReader;
+  readonly check: StreamCheck;
   readonly publisher: Publisher;
   /** How long one try may wait for its answer, in ms. */
   readonly requestTimeout: number;
@@ -53,7 +62,7 @@ export class Committer {
 
   /** Stores the events of `save`, all or none. */
   async commit(save: Save): Promise<SaveReceipt> {
-    const { api } = this.#parts;
+    const { api, heads, check } = this.#parts;
     const { signal } = save;
     let retry: ReturnType<typeof backoff> | undefined;
     /** The heads of tries whose outcome is unknown, and the connection's epoch at the first. */
@@ -61,9 +70,14 @@ export class Committer {
     let epoch = api.requests.epoch;
     let fresh = false;
     let cause: unknown;
+    const refusals = new Refusals();
+    const guards = [...save.expect.keys()].filter((it) => !save.actors.includes(it)).length;
+    checkGuards(guards, api.requests.serverVersion);
     // A save whose turn comes too late, behind others of its actor, asks the server nothing.
     while (performance.now() < save.deadline) {
       try {
+        const due = check.ensure();
+        if (due !== undefined) await unlessAborted(signal, due);
         if (unsettled !== undefined) {
           const outcome = await unlessAborted(signal, this.#outcomeOf(save, unsettled));
           if (typeof outcome === "object") return this.#stored(save, unsettled, outcome.first);
@@ -79,20 +93,35 @@ export class Committer {
           }
         }
         if (unsettled === undefined) epoch = api.requests.epoch;
+        const known = heads.highest;
         const outcome = await this.#try(save, expectedHeads);
-        if (outcome.kind === "stored") return this.#stored(save, expectedHeads, outcome.first);
+        if (outcome.kind === "stored") {
+          check.follow(outcome.first, known);
+          return this.#stored(save, expectedHeads, outcome.first);
+        }
         if (outcome.kind === "stale") {
           const outdated = !fresh;
           fresh = true;
           if (outdated) continue;
+          const times = refusals.count(save, expectedHeads);
+          if (times > 1) check.suspect();
+          if (times > 1) cause = unexplained(times, guards, api.requests.serverVersion);
+          if (guards > 1 && refusals.last(this.#parts.requestTimeout)) break;
         } else {
           cause = outcome.cause;
-          if (outcome.kind === "unknown") unsettled = expectedHeads;
-          if (outcome.kind === "refused" && unsettled === undefined) break;
+          if (outcome.kind === "unknown") {
+            unsettled = expectedHeads;
+            check.suspect();
+          }
+          if (outcome.kind === "refused" && unsettled === undefined) {
+            await this.#checkSize(save, outcome.cause);
+            break;
+          }
         }
       } catch (error) {
         // A signal's reason may be an error of ours, and says nothing about the save.
-        if (error instanceof AetherError && error !== signal?.reason) throw error;
+        const isOurs = error instanceof AetherError || error instanceof RangeError;
+        if (isOurs && error !== signal?.reason) throw error;
         cause = error;
         if (!isPassing(error) && unsettled === undefined) break;
       }
@@ -101,7 +130,7 @@ export class Committer {
     }
     if (signal?.aborted) cause = signal.reason;
     throw unsettled === undefined
-      ? unavailable(subjectOfSave(save), cause)
+      ? notSaved(subjectOfSave(save), cause)
       : this.#unknown(save, unsettled, epoch, cause);
   }
 
@@ -110,6 +139,24 @@ export class Committer {
     const { publisher, requestTimeout, markerOf } = this.#parts;
     const messages = messagesOf(save, expectedHeads, this.#subjectOf, markerOf);
     return publisher.publish(messages, requestTimeout, save.deadline, save.signal);
+  }
+
+  /** Says of a save that the server has refused for its size what is too large, and for what. */
+  async #checkSize(save: Save, cause: unknown): Promise<void> {
+    if (!(cause instanceof ApiError)) return;
+    const { api, publisher: { limits }, requestTimeout } = this.#parts;
+    if (cause.code === ServerCode.BATCH_TOO_LARGE) {
+      throw batchTooLarge(save, limits.messages, cause);
+    }
+    if (cause.code !== ServerCode.MESSAGE_TOO_LARGE) return;
+    // Somebody has lowered the limit since the stream was opened: the next save goes by it.
+    const bytes = (await api.info(requestTimeout))?.config.max_msg_size ?? 0;
+    if (bytes < LEAST_MESSAGE) return;
+    limits.bytes = bytes;
+    const limit = bytes - HEADER_ROOM;
+    const large = save.events.find(({ body }) => body.length > limit);
+    if (large === undefined) return;
+    throw new EventTooLargeError(large.actorId, large.version, large.body.length, limit);
   }
 
   /** The head of the one actor that most saves write, where it is known. */
@@ -170,7 +217,7 @@ export class Committer {
         actorId,
       ) => [this.#subjectOf(actorId), expectedHeads.get(actorId)!.sequence]),
     );
-    const page = await readLast(api, [...expected.keys(), api.layout.genesis], requestTimeout);
+    const page = await readLastProved(api, [...expected.keys()], requestTimeout);
     return page.upTo >= end &&
       page.messages.every(({ subject, sequence }) =>
         sequence <= (expected.get(subject) ?? Infinity)
@@ -181,6 +228,7 @@ export class Committer {
     const { heads } = this.#parts;
     const now = performance.now();
     const last = raiseHeads(heads, save.runs, first, now);
+    heads.mark(asStreamSequence(first + Math.max(0, save.runs.length - 1)), save.op, now);
     for (const actorId of save.expect.keys()) {
       if (!save.actors.includes(actorId)) heads.raise(actorId, expectedHeads.get(actorId)!, now);
     }
@@ -213,10 +261,37 @@ export class Committer {
 
   /** The outcome as its owner means it: who saved the same events again has saved them. */
   async #outcomeFor(save: Save, expectedHeads: ExpectedHeads): Promise<SaveOutcome> {
+    // Another stream shows nothing of what became of the save.
+    const due = this.#parts.check.ensure();
+    if (due !== undefined) await due;
     const outcome = await this.#outcomeOf(save, expectedHeads);
     return outcome === "not-saved"
       ? await outcomeOfEvents(save.events, this.#parts.headReader)
       : outcome;
+  }
+}
+
+/** Refusals in a row of a save whose expectations, asked of the server each time, do not change. */
+class Refusals {
+  #seen = "";
+  #times = 0;
+  #since = 0;
+
+  /** Counts one of a try on `expectedHeads`. */
+  count(save: Save, expectedHeads: ExpectedHeads): number {
+    const seen = [...save.actors, ...save.expect.keys()]
+      .map((actorId) => expectedHeads.get(actorId)!.sequence).join(" ");
+    if (seen !== this.#seen) {
+      this.#seen = seen;
+      this.#times = 0;
+      this.#since = performance.now();
+    }
+    return ++this.#times;
+  }
+
+  /** Whether they are so many, over more than `patience` ms, that no deposed leader explains them. */
+  last(patience: number): boolean {
+    return this.#times >= MOST_REFUSALS && performance.now() - this.#since > patience;
   }
 }
 
@@ -245,7 +320,8 @@ export function raiseHeads(
   if (runs.length === 0) return positionOf(first);
   for (const [at, run] of runs.entries()) {
     sequence = asStreamSequence(first + at);
-    heads.raise(run.actorId, { version: versionBehind(run), sequence }, now);
+    const ids = idsOf(run.events);
+    heads.raise(run.actorId, { version: versionBehind(run), sequence, ids }, now);
   }
   return positionOf(sequence, Math.max(0, runs.at(-1)!.events.length - 1));
 }

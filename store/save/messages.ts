@@ -6,7 +6,6 @@ import {
   COMMAND,
   COUNT,
   EXPECT,
-  EXPECT_SUBJECT,
   FENCE,
   ID,
   INDEX,
@@ -24,6 +23,7 @@ import { type Run, versionBehind } from "../format/runs.ts";
 import { HeaderLines } from "../nats/header_lines.ts";
 import type { Outgoing } from "../nats/publisher.ts";
 import type { Head } from "../read/heads.ts";
+import { GuardPlaces } from "./guards.ts";
 
 /** One save on its way to the stream, or several that go together. */
 export interface Save {
@@ -119,6 +119,7 @@ export function assemble(
   subjectOf: (actorId: string) => string,
 ): Outgoing[] {
   const messages: Outgoing[] = [];
+  const places = new GuardPlaces(guards.length);
   const isBatch = runs.length > 1;
   const previous = isBatch ? new Map<string, number>() : undefined;
   const ops = isBatch ? opsOf(runs, saveOf) : undefined;
@@ -134,16 +135,16 @@ export function assemble(
       expectSequence(headers, head.sequence);
     } else {
       const guard = guards[carried++];
-      if (guard !== undefined) expectSequence(headers, guard.sequence, guard.subject);
+      if (guard !== undefined) addGuard(headers, guard, places);
     }
     previous?.set(actorId, versionBehind(run));
     messages.push({ subject: subjectOf(actorId), headers, body: bodyOf(run) });
   }
-  for (const { subject, sequence, marker } of guards.slice(carried)) {
+  for (const guard of guards.slice(carried)) {
     const headers = new HeaderLines();
     if (runs.length > 0) headers.add(OP, saveOf(runs[0]!).op);
-    expectSequence(headers, sequence, subject);
-    messages.push({ subject: marker, headers, body: EMPTY });
+    addGuard(headers, guard, places);
+    messages.push({ subject: guard.marker, headers, body: EMPTY });
   }
   return messages;
 }
@@ -218,10 +219,14 @@ function listOf<T>(items: readonly T[], valueOf: (item: T) => string | number): 
 }
 
 /** The server takes an odd value for no check at all, so none is ever sent. */
-function expectSequence(headers: HeaderLines, sequence: StreamSequence, subject?: string): void {
+function expectSequence(headers: HeaderLines, sequence: StreamSequence): void {
   if (!Number.isSafeInteger(sequence) || sequence < 0) {
     throw new TypeError(`Cannot expect sequence ${sequence}: it is not a safe integer`);
   }
   headers.add(EXPECT, sequence);
-  if (subject !== undefined) headers.add(EXPECT_SUBJECT, subject);
+}
+
+function addGuard(headers: HeaderLines, { sequence, subject }: Guard, places: GuardPlaces): void {
+  expectSequence(headers, sequence);
+  places.add(headers, subject);
 }

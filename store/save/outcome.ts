@@ -1,14 +1,19 @@
 import { conflictOf, endMoved, expectationFailed } from "../check/refusals.ts";
+import { comesAgain, differenceOf, isAmong } from "../check/repeats.ts";
 import type { PreparedEvent } from "../format/encode.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { HeadReader, StoredEvent } from "../read/head_reader.ts";
 import type { StoredRun } from "../read/stored_run.ts";
 import type { ExpectedHeads, Save } from "./messages.ts";
 
-/** Whether all events are newer than their actors' heads, and all expectations are met. */
+/**
+ * Whether all events are newer than their actors' heads and none of those by their ids, and all
+ * expectations are met.
+ */
 export function isNew(save: Save, expectedHeads: ExpectedHeads): boolean {
-  for (const { actorId, version } of save.events) {
-    if (version <= expectedHeads.get(actorId)!.version) return false;
+  for (const { actorId, version, id } of save.events) {
+    const head = expectedHeads.get(actorId)!;
+    if (version <= head.version || isAmong(head.ids, id)) return false;
   }
   for (const [actorId, expected] of save.expect) {
     if (expectedHeads.get(actorId)!.version !== expected) return false;
@@ -36,6 +41,10 @@ export async function decide(
   reader: HeadReader,
 ): Promise<SaveReceipt> {
   if (save.events.every(({ actorId, version }) => version > expectedHeads.get(actorId)!.version)) {
+    const known = save.events.find(({ actorId, id }) =>
+      isAmong(expectedHeads.get(actorId)!.ids, id)
+    );
+    if (known !== undefined) throw comesAgain(known);
     for (const [actorId, expected] of save.expect) {
       const { version } = expectedHeads.get(actorId)!;
       if (version !== expected) {
@@ -50,14 +59,16 @@ export async function decide(
   const near = new Map<string, StoredRun>();
   let sequence = 0;
   for (const event of save.events) {
-    const { actorId, version, id } = event;
+    const { actorId, version } = event;
     const head = expectedHeads.get(actorId)!;
     const stored = await reader.at(actorId, version, head, near.get(actorId));
-    if (stored === undefined || !isEvent(stored, id)) {
+    const difference = stored && differenceFrom(stored, event);
+    if (stored === undefined || difference !== undefined) {
       const culprit = version > head.version
         ? await culpritOf(save, expectedHeads, event, reader)
         : event;
-      throw conflictOf(culprit, expectedHeads.get(culprit.actorId)!.version);
+      const current = expectedHeads.get(culprit.actorId)!.version;
+      throw conflictOf(culprit, current, culprit === event ? difference || undefined : undefined);
     }
     near.set(actorId, stored.run);
     sequence = Math.max(sequence, stored.run.positionAt(stored.index));
@@ -74,9 +85,9 @@ async function culpritOf(
 ): Promise<PreparedEvent> {
   const headOf = ({ actorId }: PreparedEvent) => expectedHeads.get(actorId)!;
   const moved = save.events.find((it) => it.version <= headOf(it).version)!;
-  const { actorId, version, id } = moved;
+  const { actorId, version } = moved;
   const stored = await reader.at(actorId, version, headOf(moved));
-  return stored !== undefined && isEvent(stored, id) ? event : moved;
+  return stored !== undefined && differenceFrom(stored, moved) === undefined ? event : moved;
 }
 
 /** Whether the events are stored, whoever saved them, once their own save never will be. */
@@ -85,15 +96,22 @@ export async function outcomeOfEvents(
   reader: HeadReader,
 ): Promise<"saved" | "not-saved"> {
   const near = new Map<string, StoredRun>();
-  for (const { actorId, version, id } of events) {
+  for (const event of events) {
+    const { actorId, version } = event;
     const head = await reader.read(actorId);
     const stored = await reader.at(actorId, version, head, near.get(actorId));
-    if (stored === undefined || !isEvent(stored, id)) return "not-saved";
+    if (stored === undefined || differenceFrom(stored, event) !== undefined) return "not-saved";
     near.set(actorId, stored.run);
   }
   return "saved";
 }
 
-function isEvent({ run, index }: StoredEvent, id: string): boolean {
-  return run.hasIdAt(index, id);
+/** How a stored event differs from `event`: `""` by its id; `undefined` if it is the same one. */
+function differenceFrom({ run, index }: StoredEvent, event: PreparedEvent): string | undefined {
+  if (!run.hasIdAt(index, event.id)) return "";
+  return differenceOf(event, {
+    eventType: run.typeAt(index),
+    schema: run.schemaAt(index),
+    text: () => run.contentAt(index).text,
+  });
 }

@@ -6,6 +6,7 @@ import type { SaveReceipt } from "../options.ts";
 import type { EventReader } from "../read/event_reader.ts";
 import type { HeadReader } from "../read/head_reader.ts";
 import type { HeadCache } from "../read/heads.ts";
+import type { StreamCheck } from "../read/stream_check.ts";
 import type { Committer } from "./committer.ts";
 import type { SavePlan } from "./plan.ts";
 
@@ -22,6 +23,7 @@ export interface StoreInternals {
   readonly api: StreamApi;
   readonly heads: HeadCache;
   readonly headReader: HeadReader;
+  readonly check: StreamCheck;
   readonly events: EventReader;
   readonly publisher: Publisher;
   readonly committer: Committer;

@@ -1,16 +1,24 @@
 import { context } from "@opentelemetry/api";
 import type { ActorEnd } from "../command_log.ts";
-import { checkReceipt, MAX_BYTES, prepareEvents, prepareExpected } from "../check/events.ts";
+import {
+  checkReceipt,
+  MAX_BYTES,
+  prepareEvents,
+  prepareExpected,
+  roomProblem,
+} from "../check/events.ts";
 import type { Connection } from "../connection.ts";
+import { StoreRefusedError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import type { CheckedEvent, Encoding } from "../format/encode.ts";
 import { type InnerSaveOptions, partsOf } from "../format/save_options.ts";
+import type { PublishLimits } from "../nats/publisher.ts";
 import type { SavePlan } from "./plan.ts";
 
 /** What a planner goes by. */
 export interface PlannerOptions extends Omit<Encoding, "maxBytes"> {
-  /** Bytes that a message of the stream may have. */
-  readonly maxMessage: number;
+  /** What the stream takes. */
+  readonly limits: Pick<PublishLimits, "bytes">;
   /** Deadline of one save, in ms. */
   readonly timeout: number;
   /** Whether somebody is told of what is stored. */
@@ -86,7 +94,11 @@ export class SavePlanner {
   /** Bytes that one message may have. */
   get #maxBytes(): number {
     const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
-    return Math.min(max_payload, this.#options.maxMessage);
+    // The server's configuration may have changed since the stream was opened.
+    const problem = roomProblem("max_payload of the server", max_payload);
+    if (problem === undefined) return Math.min(max_payload, this.#options.limits.bytes);
+    const advice = "raise max_payload of the server";
+    throw new StoreRefusedError(`Cannot save events: ${problem}; ${advice}`, advice, undefined);
   }
 
   #nextOp(): string {

@@ -1,7 +1,7 @@
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
 import { unavailable } from "../check/refusals.ts";
-import { SaveOutcomeUnknownError, StoreUnavailableError, VersionConflictError } from "../errors.ts";
+import { SaveOutcomeUnknownError } from "../errors.ts";
 import type { StoredNotifier } from "../event_stored.ts";
 import { type CheckedEvent, haveBodies, type PreparedEvent, withBodies } from "../format/encode.ts";
 import { MAX_BODIES } from "../format/layout.ts";
@@ -121,6 +121,7 @@ export class SaveQueue {
     let { version } = entry.checked.at(-1)!;
     let count = entry.checked.length;
     let bytes = sizeOf(entry.checked);
+    const ids = new Set(entry.checked.map(({ id }) => id));
     for (const next of behind) {
       if (next === undefined || !canGroup(next)) break;
       const expected = next.plan.expect.get(actorId) ?? version;
@@ -128,6 +129,9 @@ export class SaveQueue {
       bytes += sizeOf(next.checked);
       if (expected !== version || next.checked[0]!.version <= version) break;
       if (count > MAX_RUN || bytes > MAX_BODIES) break;
+      // An id that comes again is refused once the first event is stored.
+      if (next.checked.some(({ id }) => ids.has(id))) break;
+      for (const { id } of next.checked) ids.add(id);
       version = next.checked.at(-1)!.version;
       entries.push(next);
     }
@@ -169,8 +173,8 @@ export class SaveQueue {
         resolve(await this.#told({ sequence, duplicate: false }, plan, events));
       }
     }, async (error) => {
-      const absent = error instanceof VersionConflictError ||
-        error instanceof StoreUnavailableError;
+      // What is certainly not stored, and may be for a reason of one of them.
+      const absent = !(error instanceof SaveOutcomeUnknownError);
       if (absent) return await this.#oneByOne(members);
       for (const { events, reject } of members) reject(errorFor(events, error));
     });

@@ -1,5 +1,6 @@
+import { reasonOf } from "../base/reason.ts";
 import { headers } from "@nats-io/nats-core";
-import { type SettledOutcome, StoreUnavailableError } from "../errors.ts";
+import { isAetherError, type SettledOutcome, StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
 import type { StreamSequence } from "../format/position.ts";
 import { type ApiError, ServerCode, type StreamApi } from "../nats/stream_api.ts";
@@ -28,6 +29,7 @@ export interface Barrier {
  * Over another connection nothing follows, and the answer is `"unknown"`.
  *
  * @throws {StoreUnavailableError} The server does not answer.
+ * @throws {StreamRegressedError} The stream is not the one any more that the save was sent to.
  */
 export async function settle(
   { api, subject, expected, epoch, requestTimeout }: Barrier,
@@ -45,8 +47,9 @@ export async function settle(
     if (after !== "unknown") return after;
     return lastIn(error.description) === expected ? "not-saved" : "unknown";
   } catch (cause) {
+    if (isAetherError(cause, "StreamRegressedError")) throw cause;
     throw new StoreUnavailableError(
-      `Cannot settle the save: ${(cause as Error).message}; try again, or save the same events ` +
+      `Cannot settle the save: ${reasonOf(cause)}; try again, or save the same events ` +
         "again through a store that is connected",
       { cause },
     );

@@ -1,7 +1,7 @@
 import { decodeJson, encodeJson } from "../base/json.ts";
 import { jsonProblem, TOO_MANY } from "../base/json_fidelity.ts";
 import { reasonOf } from "../base/reason.ts";
-import { describe, tokenProblem } from "../base/token.ts";
+import { describe, encodeToken, tokenProblem } from "../base/token.ts";
 import { versionProblem } from "../check/events.ts";
 import { checkActorId } from "../check/query.ts";
 import type { Codec } from "../codec.ts";
@@ -31,10 +31,11 @@ export function encodeSnapshot(
   if (typeof snapshot !== "object" || snapshot === null) {
     throw new InvalidSnapshotError(`it is ${describe(snapshot)}, not a snapshot`);
   }
-  const { actorId, version, schemaVersion, state, timestamp, lastEventId } = snapshot;
+  const { actorId, name, version, schemaVersion, state, timestamp, lastEventId } = snapshot;
   const idProblem = tokenProblem(actorId);
   const problem = (idProblem && `actorId ${describe(actorId)} ${idProblem}`) ??
-    lastEventIdProblem(lastEventId) ?? versionProblem(version) ?? schemaProblem(schemaVersion) ??
+    nameProblem(name) ?? lastEventIdProblem(lastEventId) ?? versionProblem(version) ??
+    schemaProblem(schemaVersion) ??
     timestampProblem(timestamp) ??
     (codec === undefined ? jsonProblem(state, "state", maxBytes) : undefined);
   if (problem === TOO_MANY) {
@@ -43,6 +44,7 @@ export function encodeSnapshot(
   if (problem !== undefined) throw new InvalidSnapshotError(problem);
   const copy: Snapshot = {
     actorId,
+    name,
     version,
     ...(lastEventId !== undefined && { lastEventId }),
     schemaVersion,
@@ -68,7 +70,10 @@ async function encode(
 ): Promise<Uint8Array> {
   if (codec === undefined) return encodeJson(snapshot);
   try {
-    return await codec.encode(snapshot);
+    const bytes: unknown = await codec.encode(snapshot);
+    // A copy, for the codec may use its bytes again.
+    if (bytes instanceof Uint8Array) return bytes.slice();
+    throw new TypeError(`it gave ${describe(bytes)}, not a Uint8Array`);
   } catch (cause) {
     const reason = reasonOf(cause);
     throw new InvalidSnapshotError(`the codec failed: ${reason}`, { cause });
@@ -76,12 +81,11 @@ async function encode(
 }
 
 /**
- * The snapshot in the stored `body`; `undefined` if it is not one of this actor and schema, or was
- * forgotten: an unreadable snapshot counts as lost, because the events are still there.
+ * The snapshot in the stored `body`; `undefined` if it is not one of this place, or was forgotten: an unreadable snapshot counts as lost, because the events are still there.
  */
 export async function decodeSnapshot(
   body: Uint8Array,
-  { actorId, schemaVersion }: Pick<Snapshot, "actorId" | "schemaVersion">,
+  { actorId, name, schemaVersion }: Pick<Snapshot, "actorId" | "name" | "schemaVersion">,
   codec: Codec<Snapshot> | undefined,
 ): Promise<Snapshot | undefined> {
   let value: unknown;
@@ -96,12 +100,14 @@ export async function decodeSnapshot(
   const timestamp = typeof found.timestamp === "string"
     ? new Date(found.timestamp)
     : found.timestamp;
-  const isWhole = found.actorId === actorId && found.schemaVersion === schemaVersion &&
+  const isWhole = found.actorId === actorId && found.name === name &&
+    found.schemaVersion === schemaVersion &&
     versionProblem(version) === undefined && timestampProblem(timestamp) === undefined &&
     lastEventIdProblem(lastEventId) === undefined && state !== undefined;
   if (!isWhole) return undefined;
   return {
     actorId,
+    name,
     version: version as number,
     ...(lastEventId !== undefined && { lastEventId: lastEventId as string }),
     schemaVersion,
@@ -113,14 +119,27 @@ export async function decodeSnapshot(
 /**
  * Refuses a query that no snapshot can match.
  *
- * @throws {RangeError} The actor id or the schema version is impossible.
+ * @throws {RangeError} The actor id, the name or the schema version is impossible.
  */
-export function checkQuery(actorId: string, { schemaVersion }: SnapshotQuery): void {
+export function checkQuery(actorId: string, { name, schemaVersion }: SnapshotQuery): void {
   checkActorId(actorId);
-  const problem = schemaProblem(schemaVersion);
+  const problem = nameProblem(name) ?? schemaProblem(schemaVersion);
   if (problem !== undefined) {
     throw new RangeError(`Cannot look up the snapshot of ${describe(actorId)}: ${problem}`);
   }
+}
+
+/** Bytes of an encoded name, so that no subject is longer than 512 bytes. */
+const MAX_NAME_BYTES = 80;
+
+/** Why `name` cannot be a snapshot's; `undefined` if it can. */
+export function nameProblem(name: unknown): string | undefined {
+  const problem = tokenProblem(name);
+  if (problem !== undefined) return `name ${describe(name)} ${problem}`;
+  const { length } = encodeToken(name as string);
+  return length <= MAX_NAME_BYTES
+    ? undefined
+    : `name ${describe(name)} takes ${length} bytes when encoded, and ${MAX_NAME_BYTES} fit`;
 }
 
 function lastEventIdProblem(id: unknown): string | undefined {

@@ -1,10 +1,10 @@
 import type { StreamConfig } from "@nats-io/jetstream";
 import { KeyedQueue } from "../base/keyed_queue.ts";
-import { MAX_BYTES } from "../check/events.ts";
+import { MAX_BYTES, roomProblem, roomProblems } from "../check/events.ts";
 import { checkRange } from "../check/query.ts";
 import type { Codec } from "../codec.ts";
 import type { Connection } from "../connection.ts";
-import { StoreUnavailableError, StreamConfigError } from "../errors.ts";
+import { InvalidSnapshotError, StoreUnavailableError, StreamConfigError } from "../errors.ts";
 import { SnapshotLayout } from "../format/layout.ts";
 import { ensureStream, opening, openRequests } from "../nats/open.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
@@ -23,7 +23,7 @@ export interface JetStreamSnapshotStoreOptions {
   /** Copies of the stream, counted when it is made. Use 3 in production. @default {1} */
   readonly replicas?: number;
   /**
-   * How many snapshots the stream keeps of an actor in one schema, from 1 to 64, fixed when it is
+   * How many snapshots the stream keeps of an actor by one name and schema, from 1 to 64, fixed when it is
    * made. The store reads the ones before the last only if the last cannot be read. @default {2}
    */
   readonly keep?: number;
@@ -52,12 +52,12 @@ const REQUIRED = {
 
 /**
  * A {@linkcode SnapshotStore} on one JetStream stream, beside that of the events. The server
- * decides every save by compare-and-set on the subject of the actor and schema, so that an
+ * decides every save by compare-and-set on the subject of the actor, name and schema, so that an
  * older snapshot never replaces a newer one, whichever process writes; a read is one request.
  *
- * Snapshots of other schemas have other subjects: while old and new code run side by side, each
- * has its own. Snapshots of a schema that no code reads any more stay until an operator purges
- * them: `nats stream purge AETHER-SNAPSHOT_shop --subject "aether-snapshot.shop.1.*"`.
+ * Snapshots of other names and schemas have other subjects: while old and new code run side by
+ * side, each has its own. Snapshots that no code reads any more stay until an operator purges
+ * them: `nats stream purge AETHER-SNAPSHOT_shop --subject "aether-snapshot.shop.order.1.*"`.
  *
  * @example Keep a state, and find it again
  * ```ts ignore
@@ -65,15 +65,17 @@ const REQUIRED = {
  * import { JetStreamSnapshotStore } from "@flowmade-one/aether";
  *
  * const connection = await connect({ servers: "127.0.0.1:4222", maxReconnectAttempts: -1 });
- * await using store = await JetStreamSnapshotStore.open(connection, { namespace: "shop" });
+ * await using store = await JetStreamSnapshotStore.open(connection, { namespace: "shop" }); // Deno, or Node 24 and newer
  * await store.saveSnapshot({
  *   actorId: "order-123",
+ *   name: "order",
  *   version: 100,
  *   schemaVersion: 1,
  *   state: { total: 99.99 },
  *   timestamp: new Date(),
  * });
- * const snapshot = await store.getLatestSnapshot("order-123", { schemaVersion: 1 });
+ * const query = { name: "order", schemaVersion: 1 };
+ * const snapshot = await store.getLatestSnapshot("order-123", query);
  * ```
  */
 export class JetStreamSnapshotStore implements SnapshotStore {
@@ -133,7 +135,11 @@ export class JetStreamSnapshotStore implements SnapshotStore {
       const config = await opening(api, timeout, async () => {
         const found = await ensureStream(api, configOf(layout, replicas, keep ?? 2), timeout);
         const rules = { subjects: layout.subjects, required: REQUIRED, forbidden: FORBIDDEN };
-        const problems = [...problemsOf(found, rules), ...keepProblems(found, keep)];
+        const problems = [
+          ...problemsOf(found, rules),
+          ...keepProblems(found, keep),
+          ...roomProblems(requests.maxPayload, found),
+        ];
         if (problems.length > 0) throw new StreamConfigError(layout.stream, problems);
         return found;
       });
@@ -151,15 +157,17 @@ export class JetStreamSnapshotStore implements SnapshotStore {
   async saveSnapshot(snapshot: Snapshot): Promise<boolean> {
     this.#checkOpen("save snapshot");
     const { max_payload = MAX_BYTES } = this.#connection.info ?? {};
+    const problem = roomProblem("max_payload of the server", max_payload);
+    if (problem !== undefined) throw new InvalidSnapshotError(problem);
     const maxBytes = Math.min(max_payload, this.#maxMessage);
     const body = encodeSnapshot(snapshot, { maxBytes, codec: this.#codec });
-    const { actorId, version, schemaVersion } = snapshot;
-    const subject = this.#layout.snapshot(actorId, schemaVersion);
+    const { actorId, name, version, schemaVersion } = snapshot;
+    const subject = this.#layout.snapshot(actorId, name, schemaVersion);
     const deadline = performance.now() + this.#timeout;
     return await this.#lanes.run(
       [subject],
       async () => {
-        const save = { subject, actorId, version, schemaVersion, body: await body };
+        const save = { subject, actorId, name, version, schemaVersion, body: await body };
         return await this.#log.save(save, deadline);
       },
     );
@@ -173,13 +181,13 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     checkQuery(actorId, query);
     const what = `read the snapshot of "${actorId}"`;
     this.#checkOpen(what);
-    const { schemaVersion } = query;
-    const subject = this.#layout.snapshot(actorId, schemaVersion);
+    const { name, schemaVersion } = query;
+    const subject = this.#layout.snapshot(actorId, name, schemaVersion);
     const { snapshot } = await attempt(
       this.#requests,
       this.#timeout,
       what,
-      () => this.#log.read({ subject, actorId, schemaVersion }),
+      () => this.#log.read({ subject, actorId, name, schemaVersion }),
     );
     return snapshot as Snapshot<State> | undefined;
   }

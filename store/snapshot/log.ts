@@ -2,11 +2,12 @@ import { headers } from "@nats-io/nats-core";
 import { isSameBytes } from "../base/bytes.ts";
 import { reasonOf } from "../base/reason.ts";
 import type { Codec } from "../codec.ts";
-import { StoreUnavailableError } from "../errors.ts";
+import { type StoreRefusedError, StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
 import type { StreamSequence } from "../format/position.ts";
 import { NO_HEAD } from "../read/message_facts.ts";
 import { backoff } from "../nats/backoff.ts";
+import { adviceAbout, failed } from "../nats/failure.ts";
 import { type Outgoing, Publisher } from "../nats/publisher.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { isPassing, type StreamApi, type StreamNames } from "../nats/stream_api.ts";
@@ -14,11 +15,12 @@ import { type Head, HeadCache } from "../read/heads.ts";
 import { decodeSnapshot } from "./body.ts";
 import type { Snapshot } from "./snapshot.ts";
 
-/** The place of an actor's snapshots in one schema. */
+/** The place of an actor's snapshots of one name and schema. */
 export interface SnapshotPlace {
-  /** The exact subject of the actor and the schema. */
+  /** The exact subject of the actor, the name and the schema. */
   readonly subject: string;
   readonly actorId: string;
+  readonly name: string;
   readonly schemaVersion: number;
 }
 
@@ -148,11 +150,13 @@ function snapshotUnavailable(
   { actorId, version }: SnapshotSave,
   isDoubtful: boolean,
   cause: unknown,
-): StoreUnavailableError {
+): StoreRefusedError | StoreUnavailableError {
   const reason = reasonOf(cause, "its turn did not come in time");
   const outcome = isDoubtful ? "it may be kept all the same" : "it was not kept";
+  const what = `save snapshot at version ${version} of "${actorId}"`;
+  if (adviceAbout(cause) !== undefined) return failed(what, cause, outcome);
   return new StoreUnavailableError(
-    `Cannot save snapshot at version ${version} of "${actorId}": ${reason}; ${outcome}`,
+    `Cannot ${what}: ${reason}; ${outcome}`,
     { cause },
   );
 }

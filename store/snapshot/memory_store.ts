@@ -1,5 +1,6 @@
 import { KeyedQueue } from "../base/keyed_queue.ts";
-import { MAX_BYTES } from "../check/events.ts";
+import { LEAST_MESSAGE, MAX_BYTES } from "../check/events.ts";
+import { checkRange } from "../check/query.ts";
 import type { Codec } from "../codec.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { checkQuery, decodeSnapshot, encodeSnapshot, type SnapshotEncoding } from "./body.ts";
@@ -24,23 +25,23 @@ interface Kept {
 }
 
 /**
- * A {@linkcode SnapshotStore} in memory: the newest snapshot of each actor and schema, gone with
- * the process. It accepts and refuses the same snapshots as the JetStream one.
+ * A {@linkcode SnapshotStore} in memory: the newest snapshot of each actor, name and schema, gone
+ * with the process. It accepts and refuses the same snapshots as the JetStream one.
  *
  * @example An older snapshot never replaces a newer one
  * ```ts
  * import { InMemorySnapshotStore } from "@flowmade-one/aether";
  *
- * await using store = new InMemorySnapshotStore();
- * const order = { actorId: "order-123", schemaVersion: 1, timestamp: new Date() };
+ * await using store = new InMemorySnapshotStore(); // Deno, or Node 24 and newer
+ * const order = { actorId: "order-123", name: "order", schemaVersion: 1, timestamp: new Date() };
  * console.log(await store.saveSnapshot({ ...order, version: 200, state: "shipped" })); // true
  * console.log(await store.saveSnapshot({ ...order, version: 100, state: "placed" })); // false
- * const snapshot = await store.getLatestSnapshot("order-123", { schemaVersion: 1 });
+ * const snapshot = await store.getLatestSnapshot("order-123", { name: "order", schemaVersion: 1 });
  * console.log(snapshot?.version, snapshot?.state); // 200 shipped
  * ```
  */
 export class InMemorySnapshotStore implements SnapshotStore {
-  /** By schema and actor. */
+  /** By name, schema and actor. */
   readonly #kept = new Map<string, Kept>();
   readonly #encoding: SnapshotEncoding;
   readonly #lanes = new KeyedQueue();
@@ -48,6 +49,7 @@ export class InMemorySnapshotStore implements SnapshotStore {
 
   /** Begins empty. */
   constructor({ maxBytes = MAX_BYTES, codec }: InMemorySnapshotStoreOptions = {}) {
+    checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER);
     this.#encoding = { maxBytes, codec };
   }
 
@@ -55,8 +57,8 @@ export class InMemorySnapshotStore implements SnapshotStore {
   async saveSnapshot(snapshot: Snapshot): Promise<boolean> {
     this.#checkOpen("save snapshot");
     const encoding = encodeSnapshot(snapshot, this.#encoding);
-    const { actorId, version, schemaVersion } = snapshot;
-    const key = snapshotKey(actorId, schemaVersion);
+    const { actorId, name, version, schemaVersion } = snapshot;
+    const key = snapshotKey(actorId, name, schemaVersion);
     return await this.#lanes.run([key], async () => {
       const body = await encoding;
       const isNewest = version > (this.#kept.get(key)?.version ?? 0);
@@ -72,9 +74,10 @@ export class InMemorySnapshotStore implements SnapshotStore {
   ): Promise<Snapshot<State> | undefined> {
     checkQuery(actorId, query);
     this.#checkOpen(`read the snapshot of "${actorId}"`);
-    const kept = this.#kept.get(snapshotKey(actorId, query.schemaVersion));
+    const { name, schemaVersion } = query;
+    const kept = this.#kept.get(snapshotKey(actorId, name, schemaVersion));
     if (kept === undefined) return undefined;
-    const place = { actorId, schemaVersion: query.schemaVersion };
+    const place = { actorId, name, schemaVersion };
     const snapshot = await decodeSnapshot(kept.body, place, this.#encoding.codec);
     return snapshot as Snapshot<State> | undefined;
   }
@@ -90,6 +93,6 @@ export class InMemorySnapshotStore implements SnapshotStore {
   }
 }
 
-function snapshotKey(actorId: string, schemaVersion: number): string {
-  return `${schemaVersion}.${actorId}`;
+function snapshotKey(actorId: string, name: string, schemaVersion: number): string {
+  return JSON.stringify([name, schemaVersion, actorId]);
 }

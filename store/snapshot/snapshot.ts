@@ -2,6 +2,11 @@
 export interface Snapshot<State = unknown> {
   /** The actor whose state it is. */
   readonly actorId: string;
+  /**
+   * Which state of the actor it is, for there may be several: the name of the rules that folded
+   * it. An id of at most 80 bytes when encoded.
+   */
+  readonly name: string;
   /** The version of the last event that is folded into `state`; that event has to be stored. */
   readonly version: number;
   /**
@@ -19,6 +24,8 @@ export interface Snapshot<State = unknown> {
 
 /** The query of {@linkcode SnapshotStore.getLatestSnapshot}. */
 export interface SnapshotQuery {
+  /** Which state of the actor: see {@linkcode Snapshot.name}. */
+  readonly name: string;
   /** The shape of state that the caller understands: a safe integer of 0 or more. */
   readonly schemaVersion: number;
 }
@@ -27,18 +34,19 @@ export interface SnapshotQuery {
  * Keeps snapshots: a cache of states, never the truth. For a snapshot that is lost or cannot be
  * read the store returns `undefined`, and the caller replays the events.
  *
- * 1. An older snapshot of an actor never replaces a newer one of the same schema, across any
- *    number of processes.
- * 2. Schemas are separate: a query or save of one schema never returns, replaces or is hindered by
- *    a snapshot of another. Old and new code that run side by side each find their own.
+ * 1. An older snapshot of an actor never replaces a newer one of the same name and schema, across
+ *    any number of processes.
+ * 2. Names and schemas are separate: a query or save of one never returns, replaces or is hindered
+ *    by a snapshot of another. Two evolutions of one actor, and old and new code that run side by
+ *    side, each find their own.
  * 3. The caller's state and the store's share no objects.
  *
  * Methods reject; they never throw synchronously.
  */
 export interface SnapshotStore extends AsyncDisposable {
   /**
-   * Keeps a snapshot; true if it is the newest one of its schema now, false if one at least as
-   * new exists.
+   * Keeps a snapshot; true if it is the newest one of its name and schema now, false if one at
+   * least as new exists.
    *
    * @throws {InvalidSnapshotError} The snapshot cannot be stored as it is, or is too large.
    * @throws {StoreUnavailableError} The store could not be reached: the snapshot may be kept or
@@ -47,11 +55,11 @@ export interface SnapshotStore extends AsyncDisposable {
   saveSnapshot(snapshot: Snapshot): Promise<boolean>;
 
   /**
-   * The newest readable snapshot of the actor in the schema asked for; `undefined` if there is
-   * none.
+   * The newest readable snapshot of the actor of the name and schema asked for; `undefined` if
+   * there is none.
    *
    * @throws {StoreUnavailableError} The store could not be reached, or is disposed.
-   * @throws {RangeError} The actor id or the schema version is impossible.
+   * @throws {RangeError} The actor id, the name or the schema version is impossible.
    */
   getLatestSnapshot<State = unknown>(
     actorId: string,

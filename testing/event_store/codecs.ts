@@ -33,6 +33,17 @@ export function codecs(test: StoreTest): void {
     }
   });
 
+  test("with a codec a repeated save is known by id and type", async ({ open }) => {
+    // Each encoding has other bytes, as with a cipher's nonce.
+    const store = await open({ codec: new NonceCodec() });
+    const event = sample({ data: "first" });
+    const { sequence } = await store.saveEvent(event);
+    equal(await store.saveEvent(event), { sequence, duplicate: true }, "receipt");
+    const other = { ...event, eventType: "Other" };
+    await rejects(() => store.saveEvent(other), "VersionConflictError");
+    await holds(store, [event]);
+  });
+
   test("a codec does not make up for data that is missing", async ({ open }) => {
     const store = await open({ codec: new JsonCodec() });
     const save = () => store.saveEvent(sample({ data: undefined }));
@@ -277,5 +288,18 @@ class ScratchCodec extends JsonCodec {
   override decode(bytes: Uint8Array): Event | Promise<Event> {
     for (const [at, byte] of bytes.entries()) bytes[at] = byte ^ 0xff;
     return super.decode(bytes);
+  }
+}
+
+/** JSON that differs with each call. */
+class NonceCodec extends JsonCodec {
+  override encode(event: Event): Uint8Array {
+    const json = JSON.stringify({ ...event, data: { value: event.data, nonce: Math.random() } });
+    return new TextEncoder().encode(json);
+  }
+
+  override decode(bytes: Uint8Array): Event {
+    const event = JSON.parse(new TextDecoder().decode(bytes));
+    return { ...event, data: event.data.value };
   }
 }

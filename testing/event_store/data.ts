@@ -2,6 +2,7 @@ import type { EventTooLargeError, InvalidEventError } from "../../store/errors.t
 import type { Event } from "../../store/event.ts";
 import type { EventStore } from "../../store/store.ts";
 import { equal, ok, rejects } from "../assert.ts";
+import { filled } from "./bounds.ts";
 import { holds, Recorder, sample, type StoreTest } from "./kit.ts";
 import {
   faithfulValues,
@@ -10,8 +11,6 @@ import {
   WRONG_TIMESTAMPS,
   WRONG_VERSIONS,
 } from "../values.ts";
-
-const encoder = new TextEncoder();
 
 /** Data comes back as it was saved, or is refused. */
 export function faithfulness(test: StoreTest): void {
@@ -156,13 +155,6 @@ export function sizes(test: StoreTest, maxBytes: number): void {
     await store.saveEvents(events, { expect });
     await holds(store, events);
   });
-}
-
-/** `event` with data that makes it just `bytes` long. */
-function filled(event: Event, bytes: number): Event {
-  const start = typeof event.data === "string" ? event.data : "";
-  const length = encoder.encode(JSON.stringify({ ...event, data: start })).length;
-  return { ...event, data: start + "x".repeat(bytes - length) };
 }
 
 async function isUntouched(store: EventStore): Promise<void> {

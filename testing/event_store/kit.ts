@@ -1,6 +1,6 @@
 import type { Codec } from "../../store/codec.ts";
 import type { VersionConflictError } from "../../store/errors.ts";
-import { createEvent, type Event } from "../../store/event.ts";
+import { createEvent, type Event, type RecordedEvent } from "../../store/event.ts";
 import type { EventStored } from "../../store/event_stored.ts";
 import type { Broadcaster, EventStore, EventStoreOptions } from "../../store/store.ts";
 import { equal, rejects } from "../assert.ts";
@@ -49,6 +49,20 @@ export async function gather<T>(iterable: AsyncIterable<T>): Promise<T[]> {
 export async function nextOf<T>(iterable: AsyncIterable<T>): Promise<T> {
   for await (const item of iterable) return item;
   throw new Error("Expected that there is something to read");
+}
+
+/** Positions at the edges of all events: theirs, those beside them, and the first of all. */
+export function placesAround(events: readonly RecordedEvent[]): number[] {
+  const around = events.flatMap(({ sequence }) => [sequence - 1, sequence, sequence + 1]);
+  return [...new Set([0, 1, ...around])].sort((one, two) => one - two);
+}
+
+/** A recorded event without what says which it was saved with. */
+export function withoutCommit({ commit: _, ...event }: RecordedEvent): Omit<
+  RecordedEvent,
+  "commit"
+> {
+  return event;
 }
 
 /** One way to read the events of an actor. */

@@ -1,7 +1,9 @@
 import type { EventStore, EventStoreOptions } from "../../store/store.ts";
 import { batches, expectations } from "./batches.ts";
+import { bounds, tooLarge } from "./bounds.ts";
 import { broadcasting, disposal } from "./broadcasting.ts";
 import { codecs } from "./codecs.ts";
+import { commits } from "./commits.ts";
 import { faithfulness, refusals, sizes } from "./data.ts";
 import { identifiers } from "./identifiers.ts";
 import { identities } from "./identity.ts";
@@ -81,8 +83,13 @@ export function eventStoreSuite(suite: EventStoreSuite): void {
   copies(test);
   faithfulness(test);
   refusals(test);
+  commits(test, together);
+  bounds(test, maxBytes);
   if (maxBytes === undefined) skip("an event's size", "there is no limit");
-  else sizes(test, maxBytes);
+  else {
+    sizes(test, maxBytes);
+    tooLarge(test, maxBytes);
+  }
   identifiers(test);
   identities(test, together);
   codecs(test);

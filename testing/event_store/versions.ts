@@ -1,7 +1,8 @@
 import { isAetherError } from "../../store/errors.ts";
+import type { InvalidEventError } from "../../store/errors.ts";
 import type { Event } from "../../store/event.ts";
 import type { EventStore } from "../../store/store.ts";
-import { equal, ok } from "../assert.ts";
+import { equal, ok, rejects } from "../assert.ts";
 import { conflicts, holds, range, sample, samples, type StoreTest } from "./kit.ts";
 
 /** Promise 1: strictly increasing. */
@@ -109,13 +110,77 @@ export function duplicates(test: StoreTest, together: StoreTest): void {
     await holds(store, events);
   });
 
-  test("ids are compared, not contents: the first event stored remains", async ({ open }) => {
+  test("the id of a stored event at its version with other content is a conflict", async ({ open }) => {
     const store = await open();
-    const event = sample({ data: "first" });
-    await store.saveEvent(event);
-    const { duplicate } = await store.saveEvent({ ...event, data: "second", eventType: "Other" });
-    equal(duplicate, true, "duplicate");
+    const events = [
+      sample({ version: 1, data: { rate: 3, of: [1, { deep: null }] } }),
+      sample({ version: 2, data: "text" }),
+      sample({ version: 3, data: ["a"] }),
+    ];
+    await store.saveEvent(events[0]!);
+    await store.saveEvents(events.slice(1));
+    const others: [number, Partial<Event>][] = [
+      [1, { eventType: "OrderDeclined" }],
+      [1, { data: { rate: 9, of: [1, { deep: null }] } }],
+      [1, { data: { rate: 3, of: [1, { deep: null }], more: 1 } }],
+      [1, { data: { rate: 3, of: [1, { deep: 0 }] } }],
+      [1, { data: null }],
+      [2, { data: "texts" }],
+      [3, { data: { 0: "a" } }],
+      [3, { data: ["a", "a"] }],
+    ];
+    for (const [version, other] of others) {
+      const event = { ...events[version - 1]!, ...other };
+      await conflicts(() => store.saveEvent(event), "order-1", version, 3);
+      const batch = [...events.slice(0, version - 1), event];
+      await conflicts(() => store.saveEvents(batch), "order-1", version, 3);
+    }
+    await holds(store, events);
+  });
+
+  test("a save is made again with another timestamp, metadata and order of keys", async ({ open }) => {
+    const store = await open();
+    const event = sample({ data: { a: 1, b: [{ c: 2, d: 3 }] } });
+    const { sequence } = await store.saveEvent(event);
+    const again = {
+      ...event,
+      data: { b: [{ d: 3, c: 2 }], a: 1 },
+      timestamp: new Date(event.timestamp.getTime() + 1000),
+      metadata: { traceparent: "other" },
+    };
+    equal(await store.saveEvent(again), { sequence, duplicate: true }, "receipt");
     await holds(store, [event]);
+  });
+
+  test("an id that the actor's last message holds is refused at another version", async ({ open }) => {
+    const store = await open();
+    const events = samples("order-1", [1, 2, 3]);
+    await store.saveEvents(events);
+    for (const { id } of events) {
+      const again = () =>
+        store.saveEvents([sample({ version: 4, data: 4 }), sample({ version: 5, id })]);
+      const error = await rejects<InvalidEventError>(again, "InvalidEventError");
+      ok(error.reason.includes("is stored already"), error.reason);
+    }
+    await holds(store, events);
+    const { id } = events[0]!;
+    // The id of another actor's event, as one that no save can see, is taken.
+    const elsewhere = sample({ actorId: "order-2", id });
+    await store.saveEvent(elsewhere);
+    await holds(store, [elsewhere]);
+  });
+
+  test("of saves at once whose events have one id, one stores", async ({ open }) => {
+    const store = await open();
+    const { id } = sample();
+    const events = range(1, 5).map((version) => sample({ version, id, data: version }));
+    const outcomes = await Promise.allSettled(events.map((event) => store.saveEvent(event)));
+    const stored = events.filter((_, at) => outcomes[at]!.status === "fulfilled");
+    equal(stored.length, 1, "number of saves that stored");
+    for (const outcome of outcomes) {
+      if (outcome.status === "rejected") ok(isAetherError(outcome.reason), "the others are told");
+    }
+    await holds(store, stored);
   });
 
   test("saving a whole batch again is a duplicate, also after newer events", async ({ open }) => {

@@ -20,6 +20,20 @@ export async function take(
   return events;
 }
 
+/** The first `count` events that come to a new subscription, which it ends. */
+export async function subscribed(
+  store: EventStore,
+  options: ReadAllOptions,
+  count: number,
+): Promise<RecordedEvent[]> {
+  const subscription = store.subscribe(options);
+  try {
+    return await take(subscription, count);
+  } finally {
+    await subscription[Symbol.asyncDispose]();
+  }
+}
+
 /** Passes if the subscription has ended, without an error. */
 export async function ended(subscription: EventSubscription): Promise<void> {
   const { done } = await within(iterator(subscription).next(), "the end of the subscription");

@@ -89,6 +89,7 @@ export function marks(test: StoreTest): void {
       { from: "end" as never },
       { filter: { actorId: "" } },
       { filter: { category: "\udc00" } },
+      { filter: { category: "shopping-cart" } },
     ];
     for (const options of wrong) {
       const subscription = store.subscribe(options);

@@ -8,15 +8,17 @@ export type SnapshotTest = (
   run: (stage: Stage<SnapshotStore>) => Promise<void>,
 ) => void;
 
-/** A snapshot of `order-1` at version 1 in schema 1, with the test's own fields. */
+/** A snapshot of `order-1`, name `order`, at version 1 in schema 1, with the test's own fields. */
 export function sample(init: Partial<Snapshot> = {}): Snapshot {
   const timestamp = new Date(1_700_000_000_123);
-  return { actorId: "order-1", version: 1, schemaVersion: 1, state: null, timestamp, ...init };
+  const place = { actorId: "order-1", name: "order", schemaVersion: 1 };
+  return { ...place, version: 1, state: null, timestamp, ...init };
 }
 
-/** Passes if the store returns `expected` for its actor and schema. */
+/** Passes if the store returns `expected` for its actor, name and schema. */
 export async function stands(store: SnapshotStore, expected: Snapshot): Promise<void> {
-  const { actorId, schemaVersion } = expected;
-  const found = await store.getLatestSnapshot(actorId, { schemaVersion });
-  equal(found, expected, `the snapshot of ${JSON.stringify(actorId)} in schema ${schemaVersion}`);
+  const { actorId, name, schemaVersion } = expected;
+  const found = await store.getLatestSnapshot(actorId, { name, schemaVersion });
+  const what = `the snapshot "${name}" of ${JSON.stringify(actorId)} in schema ${schemaVersion}`;
+  equal(found, expected, what);
 }

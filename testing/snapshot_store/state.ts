@@ -33,6 +33,7 @@ export function copies(test: SnapshotTest): void {
     const store = await open();
     await store.saveSnapshot(sample({ state: { items: [1] } }));
     const read = await store.getLatestSnapshot<{ items: number[] }>("order-1", {
+      name: "order",
       schemaVersion: 1,
     });
     read!.state.items.push(2);
@@ -62,7 +63,7 @@ export function faithfulness(test: SnapshotTest): void {
       const { reason } = await rejects<InvalidSnapshotError>(action, "InvalidSnapshotError", place);
       ok(reason.startsWith("state"), `the reason begins with the place: ${reason}`);
     }
-    equal(await store.getLatestSnapshot("order-1", { schemaVersion: 1 }), undefined);
+    equal(await store.getLatestSnapshot("order-1", { name: "order", schemaVersion: 1 }), undefined);
   });
 
   test("times come back to the millisecond", async ({ open }) => {
@@ -82,6 +83,7 @@ export function refusals(test: SnapshotTest): void {
     const schemas = [-1, 0.5, NaN, Infinity, 2 ** 53, "1", null, undefined, 1n, "*", ">"];
     const wrong: Record<string, readonly unknown[]> = {
       actorId: WRONG_IDS,
+      name: [...WRONG_IDS, undefined, "x".repeat(81)],
       version: WRONG_VERSIONS,
       schemaVersion: schemas,
       timestamp: WRONG_TIMESTAMPS,
@@ -103,10 +105,14 @@ export function refusals(test: SnapshotTest): void {
       await rejects(() => store.saveSnapshot(snapshot as never), "InvalidSnapshotError");
     }
     for (const schemaVersion of schemas) {
-      const query = { schemaVersion: schemaVersion as number };
+      const query = { name: "order", schemaVersion: schemaVersion as number };
       await rejects(() => store.getLatestSnapshot("order-1", query), "RangeError");
     }
-    equal(await store.getLatestSnapshot("order-1", { schemaVersion: 1 }), undefined);
+    for (const name of ["", "\ud800", undefined as never]) {
+      const query = { name, schemaVersion: 1 };
+      await rejects(() => store.getLatestSnapshot("order-1", query), "RangeError");
+    }
+    equal(await store.getLatestSnapshot("order-1", { name: "order", schemaVersion: 1 }), undefined);
   });
 
   test("a hostile actor id reaches its own snapshot and no other", async ({ open }) => {
@@ -119,7 +125,10 @@ export function refusals(test: SnapshotTest): void {
     for (const snapshot of snapshots) await stands(store, snapshot);
     for (const actorId of IMPOSSIBLE) {
       await rejects(() => store.saveSnapshot(sample({ actorId })), "InvalidSnapshotError");
-      await rejects(() => store.getLatestSnapshot(actorId, { schemaVersion: 1 }), "RangeError");
+      await rejects(
+        () => store.getLatestSnapshot(actorId, { name: "order", schemaVersion: 1 }),
+        "RangeError",
+      );
     }
   });
 }

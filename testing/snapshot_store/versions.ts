@@ -6,9 +6,9 @@ import { sample, type SnapshotTest, stands } from "./kit.ts";
 export function newest(test: SnapshotTest): void {
   test("getLatestSnapshot() returns undefined if there is no snapshot", async ({ open }) => {
     const store = await open();
-    equal(await store.getLatestSnapshot("order-1", { schemaVersion: 1 }), undefined);
+    equal(await store.getLatestSnapshot("order-1", { name: "order", schemaVersion: 1 }), undefined);
     await store.saveSnapshot(sample());
-    equal(await store.getLatestSnapshot("order-2", { schemaVersion: 1 }), undefined);
+    equal(await store.getLatestSnapshot("order-2", { name: "order", schemaVersion: 1 }), undefined);
   });
 
   test("a newer snapshot takes the place of an older one", async ({ open }) => {
@@ -76,7 +76,10 @@ export function together(test: SnapshotTest): void {
       let isOver = false;
       const reading = (async () => {
         for (let seen = 0; !isOver;) {
-          const found = await stores[3]!.getLatestSnapshot(actorId, { schemaVersion: 1 });
+          const found = await stores[3]!.getLatestSnapshot(actorId, {
+            name: "order",
+            schemaVersion: 1,
+          });
           const version = found?.version ?? 0;
           ok(version >= seen, `version ${version} is not read after version ${seen}`);
           seen = version;
@@ -103,9 +106,22 @@ export function schemas(test: SnapshotTest): void {
     const store = await open();
     await store.saveSnapshot(sample({ version: 5, schemaVersion: 2 }));
     for (const schemaVersion of [0, 1, 3, 22, Number.MAX_SAFE_INTEGER]) {
-      const found = await store.getLatestSnapshot("order-1", { schemaVersion });
+      const found = await store.getLatestSnapshot("order-1", { name: "order", schemaVersion });
       equal(found, undefined, `the snapshot in schema ${schemaVersion}`);
     }
+  });
+
+  test("two evolutions of one actor each find their own", async ({ open }) => {
+    const store = await open();
+    const names = ["order", "order-1", "1", "Order", "total.order", "total order", "*", ">"];
+    const last = names.map((name, at) => sample({ name, version: 100 - at, state: name }));
+    for (const snapshot of last) {
+      const { name } = snapshot;
+      const query = { name, schemaVersion: 1 };
+      equal(await store.getLatestSnapshot("order-1", query), undefined, `before "${name}"`);
+      equal(await store.saveSnapshot(snapshot), true, `"${name}" is the newest`);
+    }
+    for (const snapshot of last) await stands(store, snapshot);
   });
 
   test("old and new code side by side each find their own snapshots", async ({ open }) => {
@@ -145,7 +161,7 @@ export function disposal(test: SnapshotTest): void {
     const save = () => store.saveSnapshot(sample({ version: 2 }));
     await rejects(save, "StoreUnavailableError", "saveSnapshot()");
     for (const actorId of ["order-1", "nobody"]) {
-      const read = () => store.getLatestSnapshot(actorId, { schemaVersion: 1 });
+      const read = () => store.getLatestSnapshot(actorId, { name: "order", schemaVersion: 1 });
       await rejects(read, "StoreUnavailableError", `getLatestSnapshot() of "${actorId}"`);
     }
   });

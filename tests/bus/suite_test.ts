@@ -83,7 +83,7 @@ class ForgetfulBus extends LocalEventBus {
 }
 
 const MUTANTS: [string, () => LocalEventBus, string][] = [
-  ["shares objects", () => new SharingBus(), "alters no other's"],
+  ["shares objects", () => new SharingBus(), "reach no other copy"],
   ["publishes to wildcards", () => new WildPublishBus(), "a namespace made of wildcards"],
   ["takes namespaces for prefixes", () => new PrefixBus(), "subscribers of one namespace"],
   ["delivers twice", () => new EchoBus(), "subscribe() is active"],

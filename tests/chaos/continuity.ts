@@ -12,6 +12,7 @@ import { Owners } from "./owners.ts";
 import type { Chaos, Findings, Scenario } from "./scenario.ts";
 import { type Pace, Sender } from "./senders.ts";
 import { checkLog, readLog } from "./stored_log.ts";
+import { assertVerified } from "../support/verified.ts";
 
 const NODES = ["a", "b", "c"];
 const NAMESPACE = "chaos";
@@ -46,6 +47,7 @@ export async function continuity(chaos: Chaos, restarts: number): Promise<Findin
   const seconds = (performance.now() - start) / 1000;
   await Promise.all(NODES.map((nodeId) => owners.leave(nodeId)));
   const log = await readLog(sender.connection, NAMESPACE);
+  await assertVerified(sender.connection, NAMESPACE);
   const { acked, failed, doubts } = sender;
   await sender[Symbol.asyncDispose]();
   const { problems, counts } = checkLog(log, NAMESPACE, acked);

@@ -11,6 +11,7 @@ import { distribution, longestGap } from "./gaps.ts";
 import { Owners } from "./owners.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "./scenario.ts";
 import { type Pace, Sender } from "./senders.ts";
+import { assertVerified } from "../support/verified.ts";
 
 const NODES = ["a", "b", "c"];
 const NAMESPACE = "chaos";
@@ -112,6 +113,7 @@ export async function failovers(
   sender.stop();
   await Promise.all(sending);
   await Promise.all(NODES.map((nodeId) => owners.leave(nodeId)));
+  await assertVerified(sender.connection, NAMESPACE);
   return found;
 }
 

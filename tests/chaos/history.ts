@@ -12,6 +12,7 @@ import { Owners } from "./owners.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "./scenario.ts";
 import { Sender } from "./senders.ts";
 import { checkLog, readLog } from "./stored_log.ts";
+import { assertVerified } from "../support/verified.ts";
 
 const NODES = ["a", "b", "c", "d", "e"];
 const NAMESPACE = "chaos";
@@ -144,6 +145,7 @@ async function run(chaos: Chaos): Promise<Findings> {
   await nats.waitHealthy();
   const acked = senders.flatMap(({ acked }) => acked);
   const log = await readLog(senders[0]!.connection, NAMESPACE);
+  await assertVerified(senders[0]!.connection, NAMESPACE);
   const { problems, counts } = checkLog(log, NAMESPACE, acked);
   const failed = senders.flatMap(({ failed }) => Object.entries(failed));
   for (const sender of senders) await sender[Symbol.asyncDispose]();

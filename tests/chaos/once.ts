@@ -11,6 +11,7 @@ import { Owners } from "./owners.ts";
 import type { Chaos, Findings, Scenario } from "./scenario.ts";
 import { Sender } from "./senders.ts";
 import { checkLog, readLog } from "./stored_log.ts";
+import { assertVerified } from "../support/verified.ts";
 
 const NODES = ["a", "b", "c", "d"];
 const NAMESPACE = "chaos";
@@ -71,6 +72,7 @@ export async function once(chaos: Chaos, times: number): Promise<Findings> {
   }
   await Promise.all(NODES.map((nodeId) => owners.leave(nodeId)));
   const log = await readLog(sender.connection, NAMESPACE);
+  await assertVerified(sender.connection, NAMESPACE);
   const { acked, failed } = sender;
   await sender[Symbol.asyncDispose]();
   const { problems, counts } = checkLog(log, NAMESPACE, acked);

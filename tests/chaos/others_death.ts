@@ -13,6 +13,7 @@ import { Hall, viewIs } from "../cluster/membership/discovery_bed.ts";
 import { NodeProcess } from "../cluster/membership/discovery_process.ts";
 import { Scene } from "../support/fixture.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "./scenario.ts";
+import { assertVerified } from "../support/verified.ts";
 
 /** How often in a minute a server is killed: as often as the cluster gets whole again. */
 const KILLS = 4;
@@ -74,6 +75,7 @@ export async function othersDeath(
   }
   busy.abort();
   const saved = (await Promise.all(loads)).reduce((sum, count) => sum + count, 0);
+  await assertVerified(connections[0]!, `${namespace}-load`);
   for (const discovery of discoveries) {
     const view = await viewIs(discovery, ({ members }) => members.length === lives.length);
     check(view);

@@ -11,6 +11,7 @@ import { distribution } from "./gaps.ts";
 import { type OwnerNote, Owners } from "./owners.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "./scenario.ts";
 import { Sender } from "./senders.ts";
+import { assertVerified } from "../support/verified.ts";
 
 const NODES = ["a", "b", "c"];
 const NAMESPACE = "chaos";
@@ -64,6 +65,7 @@ export async function takeovers(
   }
   await sender.owned(...NODES);
   await Promise.all(NODES.map((nodeId) => owners.leave(nodeId)));
+  await assertVerified(sender.connection, NAMESPACE);
   return found;
 }
 

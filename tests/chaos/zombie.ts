@@ -14,6 +14,7 @@ import { type Order, type OwnerNote, Owners } from "./owners.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "./scenario.ts";
 import { Sender } from "./senders.ts";
 import { checkLog, readLog } from "./stored_log.ts";
+import { assertVerified } from "../support/verified.ts";
 
 const NODES = ["a", "b", "c", "d"];
 const NAMESPACE = "chaos";
@@ -102,6 +103,7 @@ export async function zombies(
   }
   await Promise.all(NODES.map((nodeId) => owners.leave(nodeId)));
   const log = await readLog(sender.connection, NAMESPACE);
+  if (mode === "fenced") await assertVerified(sender.connection, NAMESPACE);
   await sender[Symbol.asyncDispose]();
   const { problems } = checkLog(log, NAMESPACE, sender.acked, { many: true });
   return { owners: stopped, shards, ends, problems };

@@ -4,6 +4,7 @@ import { CommandFailedError, StoreUnavailableError } from "../../store/errors.ts
 import { JetStreamEventStore } from "../../store/jetstream/event_store.ts";
 import { join, problemsOf, QUICK, settled } from "./bed.ts";
 import { clusterTest, natsTest, nextStatus } from "../support/fixture.ts";
+import { assertVerified } from "../support/verified.ts";
 
 natsTest("one node serves all, and commands reach the actors one at a time", async (scene) => {
   const node = await join(scene, "a");
@@ -83,6 +84,7 @@ natsTest(
       assertEquals(problemsOf(events), []);
       assertEquals(events.length, count);
     }
+    await assertVerified(await scene.connect(), scene.namespace);
     await first.leave();
   },
 );

@@ -9,6 +9,7 @@ import { createEvent } from "../../store/event.ts";
 import { JetStreamEventStore } from "../../store/jetstream/event_store.ts";
 import { join, problemsOf, settled } from "./bed.ts";
 import { natsTest } from "../support/fixture.ts";
+import { assertVerified } from "../support/verified.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -129,6 +130,7 @@ natsTest(
       const events = await store.getEvents(actorId);
       assertEquals([events.length, problemsOf(events)], [3, []]);
     }
+    await assertVerified(await scene.connect(), scene.namespace);
     await sender.leave();
     await b.leave();
   },

@@ -21,7 +21,9 @@ function all(module: typeof errors): errors.AetherError[] {
     new module.CorruptEventError(9, "its body is not JSON"),
     new module.SaveOutcomeUnknownError("order-7", 3, () => Promise.resolve("unknown")),
     new module.StoreUnavailableError("Cannot read: no answer"),
+    new module.StoreRefusedError("Cannot save: the stream is full", "raise max_bytes", 10077),
     new module.CheckpointConflictError("orders", 3),
+    new module.RebuildFailedError("orders", 2, "its runner was stopped"),
     new module.PoisonEventError("orders", { sequence: 9, id: "e-1", actorId: "order-7" }, 5),
     new module.StreamConfigError("AETHER_shop", ["sealed is set", "max_age is 1"]),
     new module.StreamRegressedError('"order-7"', 9, 4),
@@ -84,7 +86,9 @@ Deno.test("messages name the failure and the present state", () => {
     'Cannot tell whether the event at version 3 of "order-7" was saved: the server did not ' +
     "answer in time; call settle(), or save the same events again",
     "Cannot read: no answer",
+    "Cannot save: the stream is full",
     'Cannot go on with partition 3 of projection "orders": another process has taken it over',
+    'Cannot rebuild projection "orders" as version 2: its runner was stopped',
     'Cannot go on with projection "orders": event "e-1" of "order-7" at sequence 9 failed 5 times: ' +
     "undefined",
     'Cannot open stream "AETHER_shop": sealed is set; max_age is 1',
@@ -105,6 +109,7 @@ Deno.test("messages name the failure and the present state", () => {
     'Cannot handle command "c-1" of "a": no',
     'Cannot tell whether command "c-1" of "a" was handled: no answer came in time; send it again ' +
     "under the same commandId",
+    'Cannot execute command "c-1" on "a": it was refused before, and the refusal is final: no',
     'Cannot take part as node "a": another process has joined by that name since; give every ' +
     "process a name of its own",
   ]);

@@ -24,7 +24,12 @@ const counter: Decider<number, number, Counted> = {
 };
 
 Deno.test("a snapshot of a history that was replaced is reported", async () => {
-  const snapshots = { store: new InMemorySnapshotStore(), schemaVersion: 1, every: 1 };
+  const snapshots = {
+    store: new InMemorySnapshotStore(),
+    name: "counter",
+    schemaVersion: 1,
+    every: 1,
+  };
   await using lost = new InMemoryEventStore();
   await execute(lost, "counter-1", counter, 5, { snapshots });
   assertEquals((await rehydrate(lost, "counter-1", counter, { snapshots })).state, 5);

@@ -1,5 +1,10 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { isAetherError, JetStreamEventStore, type Upcasters } from "../../store/mod.ts";
+import {
+  isAetherError,
+  JetStreamEventStore,
+  streamSequenceOf,
+  type Upcasters,
+} from "../../store/mod.ts";
 import { schemaOf, upcast } from "../../store/upcast.ts";
 import { eventStoreSuite } from "../../testing/event_store/suite.ts";
 import { fact } from "../support/fault.ts";
@@ -45,8 +50,8 @@ natsTest("What older code saved lies in the stream byte by byte as it was", asyn
   const upcasters = { Happened: [(data: unknown) => ({ ...data as object, more: 1 })] };
   await using older = await JetStreamEventStore.open(connection, { namespace });
   const { sequence } = await older.saveEvent(fact("order-1", 1));
-  const lies = async (seq: number) => {
-    const query = JSON.stringify({ seq });
+  const lies = async (sequence: number) => {
+    const query = JSON.stringify({ seq: streamSequenceOf(sequence) });
     const answer = await connection.request(`$JS.API.STREAM.MSG.GET.${older.stream}`, query);
     const { message } = answer.json<{ message: { hdrs: string; data: string } }>();
     return { headers: atob(message.hdrs), body: atob(message.data) };
@@ -61,6 +66,12 @@ natsTest("What older code saved lies in the stream byte by byte as it was", asyn
   assertEquals(/Aether-Schema/.test(before.headers), false);
   const own = await newer.saveEvent(fact("order-1", 2));
   assertEquals(/\r\nAether-Schema: *2\r\n/.test((await lies(own.sequence)).headers), true);
+  // One message may hold events of several schemas.
+  const mixed = await newer.saveEvents([3, 4, 5].map((version) => {
+    return { ...fact("order-1", version), eventType: version === 4 ? "Happened" : "Other" };
+  }));
+  const written = await lies(mixed.sequence);
+  assertEquals(/\r\nAether-Schema: *1 2 1\r\n/.test(written.headers), true);
   const error = await assertRejects(() => older.getEvents("order-1"));
   assertEquals(isAetherError(error, "UnknownSchemaError"), true);
 });

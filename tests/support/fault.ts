@@ -15,8 +15,10 @@ import {
   type SaveOutcomeUnknownError,
   type SettledOutcome,
 } from "../../store/mod.ts";
+import { Layout } from "../../store/format/layout.ts";
 import type { NatsServer } from "../../tools/nats_server.ts";
 import { type LoggedMessage, messagesOf } from "./jetstream_api.ts";
+import { assertVerified, namespaceOf } from "./verified.ts";
 
 /** How a call of `saveEvents` ended. */
 export interface Outcome {
@@ -44,6 +46,43 @@ export function fact(actorId: string, version: number, data: unknown = { version
   return createEvent({ eventType: "Happened", actorId, version, data });
 }
 
+/** Events of one actor, from version `first` on. */
+export function facts(actorId: string, first: number, count: number): Event[] {
+  return Array.from({ length: count }, (_, at) => fact(actorId, first + at));
+}
+
+/**
+ * Stores events past the store, each in a message of its own as single saves would. Each follows
+ * on the version one less.
+ */
+export async function storeApart(
+  connection: NatsConnection,
+  { namespace, shards }: JetStreamEventStore,
+  events: readonly Event[],
+): Promise<void> {
+  const layout = new Layout(namespace);
+  for (let start = 0; start < events.length; start += 1_000) {
+    await Promise.all(
+      events.slice(start, start + 1_000).map(async (event) => {
+        const fields = headers();
+        fields.set("Aether-Op", crypto.randomUUID());
+        fields.set("Aether-Id", event.id);
+        fields.set("Aether-Type", event.eventType);
+        fields.set("Aether-Version", String(event.version));
+        fields.set("Aether-Previous", String(event.version - 1));
+        fields.set("Aether-Count", "1");
+        const subject = layout.event(event.actorId, shards);
+        const body = `${JSON.stringify(event)}\n`;
+        const answer = await connection.request(subject, body, {
+          headers: fields,
+          timeout: 10_000,
+        });
+        assertEquals(answer.json<{ error?: unknown }>().error, undefined);
+      }),
+    );
+  }
+}
+
 /** Saves `events` and says how it ended; what is none of the promised ends is thrown. */
 export async function attempt(store: JetStreamEventStore, ...events: Event[]): Promise<Outcome> {
   try {
@@ -51,7 +90,9 @@ export async function attempt(store: JetStreamEventStore, ...events: Event[]): P
     return { events, kind: duplicate ? "duplicate" : "saved", sequence };
   } catch (error) {
     if (isAetherError(error, "VersionConflictError")) return { events, kind: "conflict", error };
-    if (isAetherError(error, "StoreUnavailableError")) {
+    if (
+      isAetherError(error, "StoreUnavailableError") || isAetherError(error, "StoreRefusedError")
+    ) {
       return { events, kind: "unavailable", error };
     }
     if (isAetherError(error, "SaveOutcomeUnknownError")) return { events, kind: "unknown", error };
@@ -90,13 +131,19 @@ export async function forgotten(server: NatsServer, cid: number | undefined): Pr
 
 /**
  * All events of `stream` in its order, by the leader's word. A batch that the server is just
- * storing is waited for: a publish that must fail is answered behind it.
+ * storing is waited for: a publish that must fail is answered behind it. What is stored has to keep
+ * all rules of the format, except where a control has taken a guard off.
  */
-export async function storedIn(connection: NatsConnection, stream: string): Promise<Stored[]> {
+export async function storedIn(
+  connection: NatsConnection,
+  stream: string,
+  { guarded = true }: { readonly guarded?: boolean } = {},
+): Promise<Stored[]> {
   const barrier = headers();
   barrier.set("Nats-Expected-Last-Subject-Sequence", String(Number.MAX_SAFE_INTEGER));
   const subject = `aether.${stream.slice("AETHER_".length)}.commit.0`;
   await connection.request(subject, "", { headers: barrier, timeout: 10_000 });
+  if (guarded) await assertVerified(connection, namespaceOf(stream));
   return (await messagesOf(connection, stream))
     .filter((message) => /^aether\.[^.]+\.event\./.test(message.subject))
     .flatMap((message) => eventsOf(message));

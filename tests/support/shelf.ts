@@ -18,11 +18,13 @@ export class Shelf implements SnapshotStore {
 
   async getLatestSnapshot<State>(
     actorId: string,
-    { schemaVersion }: SnapshotQuery,
+    { name, schemaVersion }: SnapshotQuery,
   ): Promise<Snapshot<State> | undefined> {
     this.asked++;
     const found = this.saved
-      .filter((it) => it.actorId === actorId && it.schemaVersion === schemaVersion)
+      .filter((it) =>
+        it.actorId === actorId && it.name === name && it.schemaVersion === schemaVersion
+      )
       .sort((one, two) => one.version - two.version)
       .at(-1);
     return await Promise.resolve(structuredClone(found) as Snapshot<State> | undefined);

@@ -157,6 +157,14 @@ logging(
 );
 
 logging(
+  "finds nothing in a category that no actor can have",
+  ["a category that no actor can have is refused by all that take one"],
+  async function* (sound, options) {
+    if (!/.-/.test(options.filter?.category ?? "")) yield* sound(options);
+  },
+);
+
+logging(
   "reads on to the end as it is now",
   ["readAll() ends where the store ended when it began"],
   async function* (sound, options) {

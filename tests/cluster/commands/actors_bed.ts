@@ -64,7 +64,9 @@ export class Node {
         return Promise.resolve((receipt?.sequence ?? 0) > after ? [...events] : []);
       },
       holds: async ({ sequence, id }) => {
-        for await (const event of this.store.readAll({ from: sequence })) return event.id === id;
+        for await (const event of this.store.readAll({ from: sequence })) {
+          return event.sequence === sequence && event.id === id;
+        }
         return false;
       },
       shardOf: (actorId) => actorId.length,

@@ -74,7 +74,13 @@ Deno.test("data that shares objects too often to be written is too large", async
   const large = createEvent({ ...event, version: 2, data: shared(400) });
   const error = await assertRejects(() => store.saveEvent(large));
   assert(isAetherError(error, "EventTooLargeError"), String(error));
-  const facts = { actorId: "order-1", version: 1, schemaVersion: 1, timestamp: new Date() };
+  const facts = {
+    actorId: "order-1",
+    name: "order",
+    version: 1,
+    schemaVersion: 1,
+    timestamp: new Date(),
+  };
   const refusal = await assertRejects(() =>
     snapshots.saveSnapshot({ ...facts, state: shared(400) })
   );

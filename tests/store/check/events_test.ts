@@ -19,7 +19,7 @@ function reasonOf(event: unknown): string {
   return assertThrows(() => prepareJson([event as Event], LIMIT), InvalidEventError).reason;
 }
 
-Deno.test("a prepared event is the JSON that other languages read", () => {
+Deno.test("a prepared event is a line of the JSON that other languages read", () => {
   const timestamp = new Date("2020-01-02T03:04:05.678Z");
   const data = { total: 99.99, gone: undefined };
   const event = sample({ id: "e", timestamp, data, metadata: { userId: "ü" } });
@@ -27,7 +27,7 @@ Deno.test("a prepared event is the JSON that other languages read", () => {
   assertEquals(
     new TextDecoder().decode(prepared!.body),
     '{"id":"e","eventType":"A","actorId":"a-1","version":1,"data":{"total":99.99},' +
-      '"timestamp":"2020-01-02T03:04:05.678Z","metadata":{"userId":"ü"}}',
+      '"timestamp":"2020-01-02T03:04:05.678Z","metadata":{"userId":"ü"}}\n',
   );
 });
 
@@ -60,11 +60,11 @@ Deno.test("an object that only looks like a Date is refused, and a Date of anoth
   );
 });
 
-Deno.test("an event's size is that of its JSON in bytes, and headers have their room", () => {
+Deno.test("an event's size is that of its JSON in bytes without the line end, and headers have their room", () => {
   const bytes = JSON.stringify(sample({ data: "" })).length;
   const limit = bytes + 10 + HEADER_ROOM;
   const [fits] = prepareJson([sample({ data: "ü".repeat(5) })], limit);
-  assertEquals(fits!.body.length, bytes + 10);
+  assertEquals(fits!.body.length, bytes + 10 + 1);
   const action = () => prepareJson([sample({ data: `x${"ü".repeat(5)}` })], limit);
   const error = assertThrows(action, EventTooLargeError);
   assertEquals([error.size, error.limit], [bytes + 11, bytes + 10]);

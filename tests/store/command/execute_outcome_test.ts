@@ -1,7 +1,10 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
 import {
+  type Decider,
+  type EventStore,
   execute,
   InMemoryEventStore,
+  InvalidEventError,
   SaveOutcomeUnknownError,
   type SettledOutcome,
   StoreUnavailableError,
@@ -9,6 +12,7 @@ import {
 } from "../../../store/mod.ts";
 import { turns } from "../../../testing/event_store/kit.ts";
 import { add, assertOnce, counter } from "../../support/counter.ts";
+import { storeTest } from "../../support/stores.ts";
 import { ACTOR, meanwhile, Spied } from "./execute_bed.ts";
 
 function unknown(settle: () => Promise<SettledOutcome>): SaveOutcomeUnknownError {
@@ -162,5 +166,39 @@ Deno.test("a store out of reach is reported at once if no outcome is unknown", a
   store.onSave = () => Promise.reject(new StoreUnavailableError("Cannot save: away"));
   const commands = ["a", "b"].map((name) => execute(store, ACTOR, counter, add(name)));
   for (const command of commands) await assertRejects(() => command, StoreUnavailableError);
-  assertEquals(store.saves.length, 2);
+  assertEquals(store.saves.length, 1); // Of both together.
+});
+
+const deposits: Decider<number, { id: string }> = {
+  initialState: () => 0,
+  evolve: (count) => count + 1,
+  decide: ({ id }) => ({ id, eventType: "Deposited", data: 5 }),
+};
+
+async function executesOnce(store: EventStore): Promise<void> {
+  const again = () => execute(store, "a-1", deposits, { id: "evt-42" });
+  await again();
+  await assertRejects(again, InvalidEventError, "is stored already");
+  const ends = await Promise.allSettled(
+    [1, 2, 3].map(() => execute(store, "a-2", deposits, { id: "evt-43" })),
+  );
+  assertEquals(ends.filter(({ status }) => status === "fulfilled").length, 1);
+  for (const actorId of ["a-1", "a-2"]) assertEquals(await store.getLatestVersion(actorId), 1);
+}
+
+Deno.test("execute() refuses an event whose id the actor's last one has, in memory", async () => {
+  await using store = new InMemoryEventStore();
+  await executesOnce(store);
+});
+
+storeTest("execute() refuses an event whose id the actor's last one has", async (stores) => {
+  const { store } = await stores.open();
+  await executesOnce(store);
+  // Another process, which has read the actor.
+  const { store: other } = await stores.open();
+  await assertRejects(
+    () => execute(other, "a-1", deposits, { id: "evt-42" }),
+    InvalidEventError,
+    "is stored already",
+  );
 });

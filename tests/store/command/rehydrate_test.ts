@@ -53,7 +53,7 @@ function tests(
 
   test(`${title}: events after the snapshot are folded, those in it are not`, async (store) => {
     await fill(store, 10);
-    const snapshots = { store: new Shelf(), schemaVersion: 1 };
+    const snapshots = { store: new Shelf(), name: "counter", schemaVersion: 1 };
     await snapshots.store.saveSnapshot(snapshotAt(8));
     const own = counting();
     const { state, version } = await rehydrate(store, "counter-1", own, { snapshots });
@@ -62,7 +62,7 @@ function tests(
 
   test(`${title}: a snapshot at the last event leaves nothing to fold`, async (store) => {
     await fill(store, 4);
-    const snapshots = { store: new Shelf(), schemaVersion: 1 };
+    const snapshots = { store: new Shelf(), name: "counter", schemaVersion: 1 };
     await snapshots.store.saveSnapshot(snapshotAt(4));
     const own = counting();
     const { state, version } = await rehydrate(store, "counter-1", own, { snapshots });
@@ -71,7 +71,7 @@ function tests(
 
   test(`${title}: a snapshot ahead of the events is StreamRegressedError`, async (store) => {
     await fill(store, 4);
-    const snapshots = { store: new Shelf(), schemaVersion: 1 };
+    const snapshots = { store: new Shelf(), name: "counter", schemaVersion: 1 };
     await snapshots.store.saveSnapshot(snapshotAt(6));
     const load = () => rehydrate(store, "counter-1", counter, { snapshots });
     const error = await assertRejects(load, StreamRegressedError);
@@ -100,7 +100,7 @@ Deno.test("a snapshot of another schema is passed over", async () => {
   const shelf = new Shelf();
   await shelf.saveSnapshot(snapshotAt(3));
   const load = async (schemaVersion: number) => {
-    const snapshots = { store: shelf, schemaVersion };
+    const snapshots = { store: shelf, name: "counter", schemaVersion };
     return (await rehydrate(store, "counter-1", counter, { snapshots })).state.total;
   };
   assertEquals([await load(1), await load(2)], [1001, 4]);
@@ -158,7 +158,7 @@ Deno.test("rehydrate() takes no snapshots", async () => {
   await using store = new InMemoryEventStore();
   await fill(store, 300);
   const shelf = new Shelf();
-  const snapshots = { store: shelf, schemaVersion: 1, every: 1 };
+  const snapshots = { store: shelf, name: "counter", schemaVersion: 1, every: 1 };
   await rehydrate(store, "counter-1", counter, { snapshots });
   assert(shelf.saved.length === 0);
 });
@@ -166,5 +166,12 @@ Deno.test("rehydrate() takes no snapshots", async () => {
 /** A snapshot whose state is not what the events say, so that its use shows. */
 function snapshotAt(version: number): Snapshot {
   const state = { total: 1000, open: true };
-  return { actorId: "counter-1", version, schemaVersion: 1, state, timestamp: new Date() };
+  return {
+    actorId: "counter-1",
+    name: "counter",
+    version,
+    schemaVersion: 1,
+    state,
+    timestamp: new Date(),
+  };
 }

@@ -93,6 +93,25 @@ export function tryOne(
   return tryToSave(store, [fact(actorId, version)]);
 }
 
+/**
+ * Saves so many events of one actor, each of which is a message: between two of them stands one
+ * of another actor.
+ */
+export async function saveApart(
+  store: Pick<FencedEventStore, "saveEvents">,
+  actorId: string,
+  count: number,
+  first: number,
+  gap = 1,
+): Promise<void> {
+  for (let start = 0; start < count; start += 400) {
+    const part = Array.from({ length: Math.min(400, count - start) }, (_, at) => start + at);
+    await store.saveEvents(
+      part.flatMap((at) => [fact(actorId, first + at * gap), fact(`${actorId}-apart`, at + 1)]),
+    );
+  }
+}
+
 /** The `FencedError` of an outcome; fails where it is another. */
 export function fencedBy({ kind, error }: Outcome): FencedError {
   if (isAetherError(error, "FencedError")) return error;

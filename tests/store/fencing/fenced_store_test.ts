@@ -7,6 +7,7 @@ import {
   JetStreamEventStore,
   type SaveOutcomeUnknownError,
   StoreUnavailableError,
+  streamSequenceOf,
 } from "../../../store/mod.ts";
 import { attempt, fact, settled } from "../../support/fault.ts";
 import {
@@ -17,11 +18,14 @@ import {
   fencedBy,
   fencedTest,
   nodeOf,
+  saveApart,
   Traffic,
   tryOne,
   tryToSave,
 } from "./bed.ts";
 import { natsTest, nextStatus } from "../../support/fixture.ts";
+
+const versionOf = ({ version }: Event): number => version;
 
 natsTest("What is not owned is refused before anything is sent", async (scene) => {
   await using a = await nodeOf(scene, "a");
@@ -159,12 +163,24 @@ natsTest("Saves of a command carry its id, and are found by it", async (scene) =
     ],
   );
   assertEquals((await a.store.commandsOf("order-3")).size, 0);
+  // Commands whose saves went out as one message are told apart.
+  const grouped = await Promise.all([...Array(50).keys()].map((at) => {
+    const store = at % 3 === 2 ? a.store : a.store.forCommand(`buy-${at}`);
+    return store.saveEvents([fact("bill-1", 2 * at + 1), fact("bill-1", 2 * at + 2)]);
+  }));
+  const apart = await a.store.commandsOf("bill-1");
+  assertEquals(
+    [...apart].map(([id, { events, receipt }]) => [id, events.map(versionOf), receipt.sequence]),
+    grouped.flatMap(({ sequence }, at) =>
+      at % 3 === 2 ? [] : [[`buy-${at}`, [2 * at + 1, 2 * at + 2], sequence]]
+    ),
+  );
+  assert(new Set(grouped.map(({ sequence }) => streamSequenceOf(sequence))).size < 5);
   await assertRejects(() => Promise.resolve().then(() => a.store.forCommand("")), RangeError);
-  // The last 1,000 events of a long history count, of one with gaps too.
+  // Of a long history the last 1,000 messages count, of one with gaps too.
   for (const [actorId, gap] of [["long-1", 1], ["long-2", 1_000]] as const) {
-    await a.store.forCommand("old").saveEvent(fact(actorId, 1));
-    const events = [...Array(999).keys()].map((at) => fact(actorId, 2 + at * gap));
-    await a.store.forCommand("new").saveEvents(events);
+    await a.store.forCommand("old").saveEvents([fact(actorId, 1), fact(actorId, 2)]);
+    await saveApart(a.store.forCommand("new"), actorId, 999, 3, gap);
     assertEquals([...(await a.store.commandsOf(actorId)).keys()], ["old", "new"]);
     await a.store.saveEvent(fact(actorId, 2_000_000));
     const found = await a.store.commandsOf(actorId);

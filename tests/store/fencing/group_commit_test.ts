@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { MsgHdrs } from "@nats-io/transport-node";
-import { appendEvents, type Event, JetStreamEventStore } from "../../../store/mod.ts";
+import {
+  appendEvents,
+  type Event,
+  JetStreamEventStore,
+  streamSequenceOf,
+} from "../../../store/mod.ts";
 import { attemptWith } from "../save/batch_bed.ts";
 import {
   assertTruthful,
@@ -11,23 +16,26 @@ import {
   tally,
   tampered,
 } from "../../support/fault.ts";
-import { clusterTest, natsTest, type Scene } from "../../support/fixture.ts";
+import { natsTest, type Scene } from "../../support/fixture.ts";
+import { fencedTest } from "./bed.ts";
 
-/** Counts what goes out: messages by batch, and those that are in none. */
+/** Counts what goes out: the events of each message, by batch, and of those that are in none. */
 class Traffic {
-  readonly batches = new Map<string, number>();
-  plain = 0;
+  readonly #batches = new Map<string, number[]>();
+  /** Events of each message that is in no batch, in order. */
+  readonly plain: number[] = [];
 
   readonly count = (fields: MsgHdrs): void => {
     if (!fields.has("Aether-Op")) return;
     const id = fields.get("Nats-Batch-Id");
-    if (id === "") this.plain++;
-    else this.batches.set(id, (this.batches.get(id) ?? 0) + 1);
+    const events = fields.get("Aether-Id").split(" ").filter(Boolean).length;
+    if (id === "") this.plain.push(events);
+    else this.#batches.set(id, [...this.#batches.get(id) ?? [], events]);
   };
 
-  /** Sizes of the batches, in order. */
-  get sizes(): number[] {
-    return [...this.batches.values()];
+  /** Events of each message of each batch, in order; 0 for what only carries a guard. */
+  get batches(): number[][] {
+    return [...this.#batches.values()];
   }
 }
 
@@ -61,62 +69,86 @@ async function check(
   assertTruthful(outcomes, await storedIn(await scene.connect(), store.stream));
 }
 
-natsTest("Saves that queue up go out in one batch, each with its own receipt", async (scene) => {
+natsTest("Saves that queue up go out in one message, each with its own receipt", async (scene) => {
   await using open = await counted(scene);
   const { store, traffic } = open;
   const outcomes = await Promise.all(queue(store, "order-1", 1, 200));
   assertEquals(tally(outcomes), { saved: 200 });
-  assertEquals(traffic.plain, 1);
-  assertEquals(traffic.sizes, [199]);
-  const first = outcomes[0]!.sequence!;
-  assertEquals(outcomes.map(({ sequence }) => sequence! - first), [...outcomes.keys()]);
+  assertEquals([traffic.plain, traffic.batches], [[1, 199], []]);
+  const [first, second] = outcomes.map(({ sequence }) => sequence!) as [number, number];
+  assertEquals(streamSequenceOf(second), streamSequenceOf(first) + 1);
+  const positions = outcomes.slice(1).map(({ sequence }) => sequence! - second);
+  assertEquals(positions, [...Array(199).keys()]);
   assertEquals(await store.getLatestVersion("order-1"), 200);
   await check(scene, store, outcomes);
 });
 
-natsTest("On one server 31 saves that wait go one at a time, 32 together", async (scene) => {
-  await using open = await counted(scene);
-  const { store, traffic } = open;
-  const outcomes = await Promise.all(queue(store, "order-1", 1, 32));
-  assertEquals([traffic.plain, traffic.sizes], [32, []]);
-  outcomes.push(...await Promise.all(queue(store, "order-1", 33, 65)));
-  assertEquals([traffic.plain, traffic.sizes], [33, [32]]);
-  await check(scene, store, outcomes);
-});
-
-clusterTest("On replicas two saves that wait go together, one goes alone", async (scene) => {
-  await using open = await counted(scene, { replicas: 3 });
+fencedTest("Two saves that wait go together, one goes alone", async (scene, { replicas }) => {
+  await using open = await counted(scene, { replicas });
   const { store, traffic } = open;
   const outcomes = await Promise.all(queue(store, "order-1", 1, 2));
-  assertEquals([traffic.plain, traffic.sizes], [2, []]);
+  assertEquals([traffic.plain, traffic.batches], [[1, 1], []]);
   outcomes.push(...await Promise.all(queue(store, "order-1", 3, 5)));
-  assertEquals([traffic.plain, traffic.sizes], [3, [2]]);
+  assertEquals([traffic.plain, traffic.batches], [[1, 1, 1, 2], []]);
   assertEquals(tally(outcomes), { saved: 5 });
   await check(scene, store, outcomes);
 });
 
-natsTest("Over 1,000 events that wait go in batches of 1,000 at most", async (scene) => {
+natsTest(
+  "What waits goes in messages of 256 events at most, and no save is torn",
+  async (scene) => {
+    await using open = await counted(scene);
+    const { store, traffic } = open;
+    const many = (from: number, count: number) =>
+      attempt(store, ...Array.from({ length: count }, (_, at) => fact("order-1", from + at)));
+    const outcomes = await Promise.all([
+      ...queue(store, "order-1", 1, 100),
+      many(101, 200),
+      ...queue(store, "order-1", 301, 356),
+      many(357, 300),
+      ...queue(store, "order-1", 657, 1_256),
+    ]);
+    assertEquals(tally(outcomes), { saved: outcomes.length });
+    // 99 wait, and 200 are too many beside them; 56 more fit beside these.
+    assertEquals(traffic.plain, [1, 99, 256, 256, 256, 88]);
+    // More than fit in one message go alone.
+    assertEquals(traffic.batches, [[256, 44]]);
+    await check(scene, store, outcomes);
+  },
+);
+
+natsTest("What waits goes in messages of about 64 KiB of bodies", async (scene) => {
   await using open = await counted(scene);
   const { store, traffic } = open;
-  const outcomes = await Promise.all([
-    ...queue(store, "order-1", 1, 900),
-    attempt(store, ...Array.from({ length: 300 }, (_, at) => fact("order-1", 901 + at))),
-    ...queue(store, "order-1", 1_201, 2_500),
-  ]);
-  assertEquals(tally(outcomes), { saved: outcomes.length });
-  assertEquals([traffic.plain, traffic.sizes], [1, [899, 1_000, 600]]);
+  const saves = (from: number, count: number, bytes: number) =>
+    Array.from({ length: count }, (_, at) => {
+      return attempt(store, fact("order-1", from + at, "x".repeat(bytes)));
+    });
+  const outcomes = await Promise.all([...saves(1, 15, 10_000), ...saves(16, 3, 100_000)]);
+  assertEquals(tally(outcomes), { saved: 18 });
+  assertEquals([traffic.plain, traffic.batches], [[1, 6, 6, 2, 1, 1, 1], []]);
   await check(scene, store, outcomes);
 });
 
-natsTest("A group is no larger than 8 MiB", async (scene) => {
-  await using open = await counted(scene);
-  const { store, traffic } = open;
-  const data = "x".repeat(100_000);
-  const outcomes = await Promise.all(
-    Array.from({ length: 201 }, (_, at) => attempt(store, fact("order-1", at + 1, data))),
-  );
-  assertEquals(tally(outcomes), { saved: 201 });
-  assertEquals(traffic.sizes.slice(0, 2), [83, 83]);
+natsTest("What waits goes in messages of 48 KiB of headers at most", async (scene) => {
+  const sizes: number[] = [];
+  const { namespace } = scene;
+  const connection = tampered(await scene.connect(), (fields) => {
+    if (!fields.has("Aether-Op")) return;
+    const lines = [...fields.keys()].map((name) => `${name}: ${fields.get(name)}\r\n`);
+    sizes.push(lines.join("").length);
+  });
+  await using store = await JetStreamEventStore.open(connection, { namespace });
+  const outcomes = await Promise.all(Array.from({ length: 256 }, (_, at) => {
+    const event = fact("order-1", at + 1);
+    const [id, eventType] = ["i", "t"].map((letter) => letter.repeat(197) + (at + 100));
+    return attempt(store, { ...event, id: id!, eventType: eventType! });
+  }));
+  assertEquals(tally(outcomes), { saved: 256 });
+  // One went alone, and the last message has what was left.
+  const [, ...full] = sizes.slice(0, -1);
+  assert(full.length > 1 && Math.max(...full) < 48 * 1024, `${sizes} bytes`);
+  assert(Math.min(...full) > 36 * 1024, `${sizes} bytes`);
   await check(scene, store, outcomes);
 });
 
@@ -175,7 +207,7 @@ natsTest("Expected versions of the own actor hold within a group", async (scene)
     Array.from({ length: 50 }, (_, at) => save(at + 1, at)),
   );
   assertEquals(tally(chained), { saved: 50 });
-  assertEquals([traffic.plain, traffic.sizes], [1, [49]]);
+  assertEquals([traffic.plain, traffic.batches], [[1, 49], []]);
   // One that expects what never comes: it is refused, and those that build on it.
   const broken = await Promise.all([
     ...Array.from({ length: 40 }, (_, at) => save(at + 51, at + 50)),
@@ -206,7 +238,9 @@ natsTest("Saves of several actors keep their place in line", async (scene) => {
   ];
   const outcomes = await Promise.all(saves);
   assertEquals(tally(outcomes), { saved: saves.length });
-  assertEquals(traffic.sizes.map((size) => size > 3), [true, false, true, true, false, true]);
+  // Those of different actors go side by side.
+  assertEquals(traffic.plain.toSorted((a, b) => a - b), [1, 39, 49, 49, 59]);
+  assertEquals(traffic.batches, [[1, 1], [1, 1, 1]]);
   await check(scene, store, outcomes);
   // Later saves for a group of the same actor are behind it in the store.
   const events = await store.getEvents("a-1");
@@ -223,7 +257,7 @@ natsTest("Saves with a signal, or a guard on another actor, go alone", async (sc
       (_, at) => attemptWith(store, [fact("order-1", at + 1)], { signal }),
     ),
   );
-  assertEquals([traffic.plain, traffic.sizes], [40, []]);
+  assertEquals([traffic.plain, traffic.batches], [Array(40).fill(1), []]);
   const expect = [{ actorId: "stock-1", version: 0 }];
   outcomes.push(
     ...await Promise.all(
@@ -233,7 +267,7 @@ natsTest("Saves with a signal, or a guard on another actor, go alone", async (sc
       ),
     ),
   );
-  assertEquals(traffic.sizes, Array(40).fill(2));
+  assertEquals(traffic.batches, Array(40).fill([1, 0]));
   assertEquals(tally(outcomes), { saved: 80 });
   await check(scene, store, outcomes);
 });
@@ -249,9 +283,9 @@ natsTest("A save aborted in line does not keep those behind it from grouping", a
   controller.abort();
   const outcomes = await Promise.all([first, aborted, ...rest]);
   assertEquals(tally(outcomes), { saved: 51, unavailable: 1 });
-  assertEquals([traffic.plain, traffic.sizes], [1, [50]]);
+  assertEquals([traffic.plain, traffic.batches], [[1, 50], []]);
   outcomes.push(...await Promise.all(queue(store, "order-1", 53, 100)));
-  assertEquals([traffic.plain, traffic.sizes], [2, [50, 47]]);
+  assertEquals([traffic.plain, traffic.batches], [[1, 50, 1, 47], []]);
   await check(scene, store, outcomes);
 });
 
@@ -272,7 +306,8 @@ natsTest("Each event of a group is told of once, in order, refused ones never", 
     ...queue(store, "order-1", 63, 120),
   ]);
   assertEquals(tally(outcomes), { saved: 119, conflict: 1 });
-  assert(traffic.sizes.length >= 2, String(traffic.sizes));
+  // The refused one was in the second group, whose others then went one at a time.
+  assertEquals([traffic.plain, traffic.batches], [[1, 59, 2, ...Array(58).fill(1)], []]);
   await store[Symbol.asyncDispose]();
   assertEquals(told, Array.from({ length: 120 }, (_, at) => at + 1));
   await check(scene, store, outcomes);
@@ -293,7 +328,7 @@ natsTest("Bodies that come late go in their turn, beside groups", async (scene) 
   const { store, traffic } = open;
   const outcomes = await Promise.all(queue(store, "order-1", 1, 150));
   assertEquals(tally(outcomes), { saved: 150 });
-  assertEquals([traffic.plain, traffic.sizes], [4, [48, 49, 49]]);
+  assertEquals([traffic.plain, traffic.batches], [[1, 48, 1, 49, 1, 49, 1], []]);
   assertEquals((await store.getEvents("order-1")).length, 150);
   await check(scene, store, outcomes);
 });

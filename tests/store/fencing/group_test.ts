@@ -24,18 +24,24 @@ natsTest(
     const { store } = a;
     const saves = [...Array(100).keys()].map((at) => tryOne(store, actorIn(store, at % 8, at), 1));
     const outcomes = await Promise.all(saves);
-    // One marker for each of the eight shards, for no actor has two events.
+    // One marker for each of the eight shards, for no actor has two messages.
     assertEquals([counts(outcomes), traffic.sizes], [{ saved: 100 }, [108]]);
     const actorId = actorIn(store, 3, 999);
     outcomes.push(
       ...await Promise.all([1, 2, 3].map((version) => tryOne(store, actorId, version))),
     );
-    // The guard rides on the second event of the actor.
-    assertEquals(traffic.sizes, [108, 3]);
-    outcomes.push(await tryOne(store, actorId, 4));
-    assertEquals(traffic.sizes, [108, 3, 2]);
-    const sequences = outcomes.slice(0, 100).map(({ sequence }) => sequence! - 17);
+    // The three are one message; the guard is on a marker.
+    assertEquals(traffic.sizes, [108, 2]);
+    const many = [...Array(300).keys()].map((at) => fact(actorId, at + 4));
+    outcomes.push(await tryToSave(store, many));
+    // The guard rides on the second message of the actor.
+    assertEquals(traffic.sizes, [108, 2, 2]);
+    outcomes.push(await tryOne(store, actorId, 304));
+    assertEquals(traffic.sizes, [108, 2, 2, 2]);
+    const sequences = outcomes.slice(0, 100).map(({ sequence }) => sequence! / 256 - 17);
     assertEquals(sequences, [...Array(100).keys()].map((at) => at + 1));
+    const last = outcomes.slice(100, 103).map(({ sequence }) => sequence! - 256 * 126);
+    assertEquals(last, [0, 1, 2]);
     await assertFenced(a.connection, store, outcomes);
   },
 );
@@ -57,7 +63,7 @@ natsTest("A save that leaves no room for its guards is a RangeError", async (sce
   const many = [...Array(985).keys()].map((at) => fact(`order-${at}`, 1));
   await assertRejects(() => a.store.saveEvents(many), RangeError);
   const outcome = await tryToSave(a.store, many.slice(0, 984));
-  const rest = await tryToSave(a.store, [...Array(1_000).keys()].map((at) => fact("b-1", at + 1)));
+  const rest = await tryToSave(a.store, [...Array(5_000).keys()].map((at) => fact("b-1", at + 1)));
   await assertFenced(a.connection, a.store, [outcome, rest]);
 });
 

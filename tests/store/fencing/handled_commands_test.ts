@@ -1,10 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { handledIn } from "../../../store/fencing/fenced_store.ts";
 import { fact } from "../../support/fault.ts";
-import { claimAll, nodeOf } from "./bed.ts";
+import { claimAll, nodeOf, saveApart } from "./bed.ts";
 import { clusterTest, natsTest } from "../../support/fixture.ts";
 
-natsTest("Where commands' events are is found from a sequence on", async (scene) => {
+natsTest("Where commands' events are is found from a message on", async (scene) => {
   await using a = await nodeOf(scene, "a");
   await claimAll(a, 1);
   const handled = handledIn(a.store);
@@ -18,8 +18,10 @@ natsTest("Where commands' events are is found from a sequence on", async (scene)
     return { since, at: [...receipts].map(([id, { sequence }]) => [id, sequence]) };
   };
   assertEquals(await places(0), { since: 0, at: [["first", first], ["second", second]] });
-  assertEquals(await places(first - 1), {
-    since: first - 1,
+  // What is in the same message as the position was stored with it, so it is no outcome of it.
+  assertEquals(await places(first - 1), { since: first - 1, at: [["second", second]] });
+  assertEquals(await places(first - 2), {
+    since: first - 2,
     at: [["first", first], ["second", second]],
   });
   assertEquals(await places(first), { since: first, at: [["second", second]] });
@@ -33,15 +35,13 @@ natsTest("Where commands' events are is found from a sequence on", async (scene)
   assertEquals(await versions("second", first), [3]);
 });
 
-natsTest("Only the last 1,000 of more events behind a sequence count", async (scene) => {
+natsTest("Of more messages behind a position only the last 1,000 count", async (scene) => {
   await using a = await nodeOf(scene, "a");
   await claimAll(a, 1);
   const handled = handledIn(a.store);
   const { sequence } = await a.store.forCommand("begun").saveEvent(fact("order-1", 1));
   await a.store.forCommand("old").saveEvent(fact("order-1", 2));
-  await a.store.forCommand("new").saveEvents(
-    [...Array(999).keys()].map((at) => fact("order-1", at + 3)),
-  );
+  await saveApart(a.store.forCommand("new"), "order-1", 999, 3);
   const all = await handled.receipts("order-1", sequence);
   assertEquals([[...all.receipts.keys()], all.since], [["old", "new"], sequence]);
   await a.store.forCommand("newest").saveEvent(fact("order-1", 1002));
@@ -54,19 +54,18 @@ natsTest("A landmark exists only where its event is", async (scene) => {
   await using a = await nodeOf(scene, "a");
   await claimAll(a, 1);
   const handled = handledIn(a.store);
-  const events = [fact("order-1", 1), fact("order-2", 1)];
+  const events = [fact("order-1", 1), fact("order-2", 1), fact("order-2", 2)];
+  const [first, second, third] = events.map(({ id }) => id) as [string, string, string];
   const { sequence } = await a.store.saveEvents(events);
-  const [first, second] = events.map(({ id }) => id) as [string, string];
-  assert(await handled.holds({ sequence, id: second }));
-  assert(await handled.holds({ sequence: sequence - 1, id: first }));
-  for (
-    const landmark of [
-      { sequence, id: first },
-      { sequence: sequence - 1, id: second },
-      { sequence: 1, id: first }, // The genesis.
-      { sequence: sequence + 100, id: second },
-    ]
-  ) assert(!await handled.holds(landmark));
+  // Each of the two actors has a message; the second one's has two events.
+  const places = { [first]: sequence - 257, [second]: sequence - 1, [third]: sequence };
+  for (const [id, place] of Object.entries(places)) {
+    assert(await handled.holds({ sequence: place, id }));
+    for (const other of [...Object.values(places), sequence + 1, sequence + 100 * 256, 256, 1, 0]) {
+      // 256 is the genesis.
+      if (other !== place) assert(!await handled.holds({ sequence: other, id }), `${other}`);
+    }
+  }
 });
 
 clusterTest("An actor without new events costs no page of events", async (scene) => {

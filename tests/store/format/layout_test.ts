@@ -19,6 +19,7 @@ Deno.test("the names of a stream and its subjects do not change", () => {
   assertEquals(layout.event("a.b-*", 256), "aether.shop.event.246.a=2Eb.a=2Eb-=2A");
   assertEquals(layout.event("solo", 1), "aether.shop.event.0.solo.solo");
   assertEquals(layout.unborn("order-123", 256), "aether.shop.unborn.189.order.order-123");
+  assertEquals(layout.allUnborn("a.b", 3), "aether.shop.unborn.3.a=2Eb.*");
   assertEquals(layout.epoch, "aether.shop.epoch");
   assertEquals(layout.commit(7), "aether.shop.commit.7");
   assertEquals(layout.events(), "aether.shop.event.*.*.*");
@@ -53,6 +54,9 @@ Deno.test("actorOf() finds the actor in the subject of an event, and in no other
   const layout = new Layout("shop");
   for (const actorId of ["order-1", "*", ">", "a.b", "..", " ", "漢字-1", "-", "x".repeat(200)]) {
     assertEquals(layout.actorOf(layout.event(actorId, 256)), actorId);
+    assertEquals(layout.unbornActorOf(layout.unborn(actorId, 256)), actorId);
+    assertEquals(layout.actorOf(layout.unborn(actorId, 256)), undefined);
+    assertEquals(layout.unbornActorOf(layout.event(actorId, 256)), undefined);
   }
   const others = [
     layout.genesis,
@@ -64,13 +68,18 @@ Deno.test("actorOf() finds the actor in the subject of an event, and in no other
     "aether.shop.event.0.order.",
     "",
   ];
-  for (const subject of others) assertEquals(layout.actorOf(subject), undefined);
+  for (const subject of [...others, layout.epoch]) {
+    assertEquals(layout.actorOf(subject), undefined);
+    assertEquals(layout.unbornActorOf(subject.replace(".event.", ".unborn.")), undefined);
+  }
 });
 
 Deno.test("the longest namespace and id make a subject of at most 512 bytes", () => {
   const layout = new Layout("n".repeat(80));
-  assert(layout.event("x".repeat(200), 65_536).length <= 512);
-  assert(layout.event(`${"c".repeat(198)}-1`, 65_536).length <= 512);
+  for (const actorId of ["x".repeat(200), `${"c".repeat(198)}-1`]) {
+    assert(layout.event(actorId, 65_536).length <= 512);
+    assert(layout.unborn(actorId, 65_536).length <= 512);
+  }
 });
 
 Deno.test("a namespace that cannot be encoded in 80 bytes is a RangeError", () => {

@@ -3,8 +3,16 @@ import type { JetStreamEventStoreOptions } from "../../../store/jetstream/option
 import { eventStoreSuite } from "../../../testing/event_store/suite.ts";
 import { natsTest, type Scene } from "../../support/fixture.ts";
 
-/** Runs the suite, or the part of it that `wanted` picks, with a nats-server for each test. */
-function suite(title: string, own: JetStreamEventStoreOptions, wanted = /./): void {
+/**
+ * Runs the suite, or the part of it that `wanted` picks, with a nats-server for each test that
+ * takes messages of `maxPayload` bytes.
+ */
+function suite(
+  title: string,
+  own: JetStreamEventStoreOptions,
+  wanted = /./,
+  maxPayload = 1024 * 1024,
+): void {
   let scene: Scene;
   eventStoreSuite({
     test: (name, run) => {
@@ -12,16 +20,22 @@ function suite(title: string, own: JetStreamEventStoreOptions, wanted = /./): vo
       natsTest(`${title}: ${name}`, (own) => {
         scene = own;
         return run();
-      });
+      }, { server: { config: `max_payload: ${maxPayload}` } });
     },
     // Each store has a connection of its own, as it would in another process.
     create: async (options) =>
       await JetStreamEventStore.open(await scene.connect(), { ...own, ...options }),
-    capabilities: { reopen: true, maxBytes: 1024 * 1024 - 2048 },
+    capabilities: { reopen: true, maxBytes: maxPayload - 2048 },
   });
 }
 
 suite("JetStreamEventStore", {});
+/** What depends on the bytes that one message has room for. */
+const EDGES =
+  /a save of \d+ events|message is stored|none torn|largest event|too large|EventTooLarge/;
+for (const bytes of [16_384, 65_536]) {
+  suite(`JetStreamEventStore, max_payload ${bytes}`, {}, EDGES, bytes);
+}
 suite("JetStreamEventStore, one shard", { shards: 1 }, /hostile|share|order all/);
 suite("JetStreamEventStore, no cache to speak of", { cacheSize: 1 }, /batch|version|expect/);
 suite(

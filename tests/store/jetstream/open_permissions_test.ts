@@ -41,7 +41,7 @@ async function soon(work: () => Promise<unknown>): Promise<Error> {
   const error = await assertRejects(work);
   const ms = performance.now() - start;
   assert(ms < 1_500, `It took ${ms} ms`);
-  assert(isAetherError(error, "StoreUnavailableError"), String(error));
+  assert(isAetherError(error, "StoreRefusedError"), String(error));
   return error;
 }
 

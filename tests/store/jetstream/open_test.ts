@@ -1,6 +1,13 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { jetstreamManager, type StreamConfig } from "@nats-io/jetstream";
-import { isAetherError, JetStreamEventStore } from "../../../store/mod.ts";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { Cluster } from "../../../cluster/mod.ts";
+import {
+  isAetherError,
+  JetStreamEventStore,
+  JetStreamSnapshotStore,
+  KvCheckpointStore,
+} from "../../../store/mod.ts";
 import { fact } from "../../support/fault.ts";
 import { clusterTest, natsTest } from "../../support/fixture.ts";
 import { oldServerTest } from "../../support/old_server.ts";
@@ -100,15 +107,44 @@ natsTest("open() says that a single server cannot have three replicas", async (s
   assertMatch(problems.join(), /^the server refuses: replicas > 1 not supported/);
 });
 
-natsTest("open() ends within its timeout if there is no JetStream", async (scene) => {
-  const connection = await scene.connect();
-  const start = performance.now();
-  const error = await assertRejects(() => JetStreamEventStore.open(connection, { timeout: 500 }));
-  assert(isAetherError(error, "StoreUnavailableError"), String(error));
-  assertMatch(error.message, /see that the server runs with JetStream/);
-  const ms = performance.now() - start;
-  assert(ms < 1_500, `It took ${ms} ms`);
+/** Two accounts, of which only one has JetStream. */
+const ACCOUNTS = `
+accounts {
+  FULL { jetstream: enabled, users: [{ user: full, password: p }] }
+  PLAIN { users: [{ user: plain, password: p }] }
+  SYS { users: [{ user: sys, password: p }] }
+}
+system_account: SYS
+`;
+
+/** Passes if opening anything tells within a second, of ten, that there is no JetStream. */
+async function tellsNoJetStream(connection: NatsConnection, why: RegExp): Promise<void> {
+  for (
+    const open of [
+      () => JetStreamEventStore.open(connection),
+      () => JetStreamSnapshotStore.open(connection),
+      () => KvCheckpointStore.open(connection),
+      () => Cluster.join(connection),
+    ]
+  ) {
+    const start = performance.now();
+    const error = await assertRejects(open);
+    const ms = performance.now() - start;
+    assert(isAetherError(error, "StoreRefusedError"), String(error));
+    assertMatch(error.message, why);
+    assertMatch(error.advice, /turn JetStream on/);
+    assert(ms < 1_000, `It took ${ms} ms`);
+  }
+}
+
+natsTest("open() and join() tell at once that the server has no JetStream", async (scene) => {
+  await tellsNoJetStream(await scene.connect(), /the server has no JetStream/);
 }, { server: { jetstream: false } });
+
+natsTest("open() and join() tell at once that the account has no JetStream", async (scene) => {
+  const connection = await scene.connect({ user: "plain", pass: "p" });
+  await tellsNoJetStream(connection, /the account has no JetStream/);
+}, { server: { config: ACCOUNTS } });
 
 oldServerTest(
   "open() refuses nats-server 2.10, which Debian has, before it writes anything",

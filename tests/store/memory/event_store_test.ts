@@ -1,6 +1,20 @@
 import { InMemoryEventStore } from "../../../store/memory/event_store.ts";
 import { eventStoreSuite } from "../../../testing/event_store/suite.ts";
 
+/** What depends on the bytes that one message has room for. */
+const EDGES =
+  /a save of \d+ events|message is stored|none torn|largest event|too large|EventTooLarge/;
+
+for (const maxBytes of [16_384, 65_536]) {
+  eventStoreSuite({
+    test: (name, run) => {
+      if (EDGES.test(name)) Deno.test(`InMemoryEventStore, ${maxBytes} bytes: ${name}`, run);
+    },
+    create: (options) => new InMemoryEventStore({ ...options, maxBytes }),
+    capabilities: { reopen: false, maxBytes: maxBytes - 2048 },
+  });
+}
+
 eventStoreSuite({
   test: (name, run) => Deno.test(`InMemoryEventStore: ${name}`, run),
   skip: (name, reason) =>

@@ -1,15 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
-import { type Event, type EventStore, JetStreamEventStore } from "../../../store/mod.ts";
-import { fact } from "../../support/fault.ts";
+import { type Event, JetStreamEventStore } from "../../../store/mod.ts";
+import { facts, storeApart } from "../../support/fault.ts";
 import { natsTest } from "../../support/fixture.ts";
-import { type Stores, storeTest } from "../../support/stores.ts";
+import { type Opened, type Stores, storeTest } from "../../support/stores.ts";
 
 const COUNT = 3000;
 
-async function fill(store: EventStore): Promise<void> {
-  for (let version = 1; version <= COUNT; version += 1000) {
-    await store.saveEvents(Array.from({ length: 1000 }, (_, at) => fact("order-1", version + at)));
-  }
+/** A history of so many messages, each of one event. */
+async function fill({ store, connection }: Opened): Promise<void> {
+  await storeApart(connection, store, facts("order-1", 1, COUNT));
 }
 
 function checkWhole(events: readonly Event[]): void {
@@ -29,10 +28,14 @@ async function watched(stores: Stores) {
 }
 
 storeTest("A long history is read through a consumer, a short one is not", async (stores) => {
-  await fill((await stores.open()).store);
+  await fill(await stores.open());
   const { store, made } = await watched(stores);
-  await store.saveEvents(Array.from({ length: 500 }, (_, at) => fact("order-2", at + 1)));
+  const connection = await stores.scene.connect();
+  await storeApart(connection, store, facts("order-2", 1, 500));
   assertEquals((await store.getEvents("order-2")).length, 500);
+  // Many events in few messages are no long history.
+  await store.saveEvents(facts("order-3", 1, 5_000));
+  assertEquals((await store.getEvents("order-3")).length, 5_000);
   assertEquals(
     (await Array.fromAsync(store.readEvents("order-1", { toVersion: 500 }))).length,
     500,
@@ -46,7 +49,7 @@ storeTest("A long history is read through a consumer, a short one is not", async
 });
 
 storeTest("A cancelled read leaves no consumer", async (stores) => {
-  await fill((await stores.open()).store);
+  await fill(await stores.open());
   const { store, made } = await watched(stores);
   for await (const { version } of store.readEvents("order-1")) if (version === 200) break;
   assertEquals(made.length, 1);
@@ -54,7 +57,7 @@ storeTest("A cancelled read leaves no consumer", async (stores) => {
 });
 
 storeTest("A read does without its consumer when that is gone", async (stores) => {
-  await fill((await stores.open()).store);
+  await fill(await stores.open());
   const { store, connection, made } = await watched(stores);
   const events: Event[] = [];
   for await (const event of store.readEvents("order-1")) {
@@ -69,8 +72,9 @@ storeTest("A read does without its consumer when that is gone", async (stores) =
 
 natsTest("A message that a consumer loses on its way is read again", async (scene) => {
   const { namespace } = scene;
-  await using store = await JetStreamEventStore.open(await scene.connect(), { namespace });
-  await fill(store);
+  const connection = await scene.connect();
+  await using store = await JetStreamEventStore.open(connection, { namespace });
+  await fill({ store, connection });
   const proxy = scene.proxy();
   await using reader = await JetStreamEventStore.open(
     await scene.connect({ servers: proxy.url }),
@@ -90,7 +94,7 @@ natsTest("A message that a consumer loses on its way is read again", async (scen
 storeTest(
   "Where consumers are not answered for, long histories are read without",
   async (stores) => {
-    await fill((await stores.open()).store);
+    await fill(await stores.open());
     const proxy = stores.scene.proxy();
     const meal = proxy.eatFromClient(({ subject }) =>
       subject.startsWith("$JS.API.CONSUMER.CREATE.")
@@ -107,7 +111,7 @@ natsTest("If no consumer may be made, a long history is read without", async (sc
   const { namespace } = scene;
   const founder = await scene.connect({ user: "root", pass: "p" });
   await using store = await JetStreamEventStore.open(founder, { namespace });
-  await fill(store);
+  await fill({ store, connection: founder });
   const connection = await scene.connect({ user: "reader", pass: "p" });
   const denials: unknown[] = [];
   const statuses = connection.status();

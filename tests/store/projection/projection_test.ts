@@ -4,6 +4,7 @@ import {
   InMemoryEventStore,
   isAetherError,
   Projection,
+  RebuildFailedError,
 } from "../../../store/mod.ts";
 import {
   assertWhole,
@@ -286,11 +287,53 @@ projectionTest("A rebuild that cannot go on leaves the running version alone", a
     },
   }));
   await run.projection.caughtUp;
-  await assertRejects(() => run.projection.rebuild(), Error, "version 2 is bad");
+  await assertRejects(() => run.projection.rebuild(), RebuildFailedError, "version 2 is bad");
   await fill(bed.store, ACTORS, 6, 10);
   await run.projection.caughtUp;
   assertWhole(model, ACTORS, 10);
   assertEquals(await run.projection.rebuild(), 3);
+});
+
+projectionTest(
+  "A rebuild ends at the first failure of a handler that ignores versions",
+  async (bed) => {
+    const rows = new Set<string>();
+    await fill(bed.store, ACTORS, 1, 5);
+    const options = quick(bed, {
+      retry: {}, // Ten tries, which take half a minute.
+      handler: ({ id }) => {
+        if (rows.has(id)) throw Object.assign(Object.create(null), { id });
+        rows.add(id);
+      },
+    });
+    await using run = new Run(options);
+    await run.projection.caughtUp;
+    const begun = performance.now();
+    const error = await assertRejects(() => run.projection.rebuild(), RebuildFailedError);
+    assert(performance.now() - begun < 5_000, "It is not tried again");
+    assertEquals([error.projection, error.version], ["model", 2]);
+    const { event, cause } = error;
+    assertEquals([event?.actorId, (cause as { id: string }).id], ["order-1", event?.eventId]);
+    assert(error.message.includes("context.version"), error.message);
+    assertEquals((await run.projection.status()).rebuilding, undefined);
+    // Another process knows the failure by its text.
+    await using other = new Projection({ ...options, handler: () => {} });
+    const failing = assertRejects(() => other.rebuild(), RebuildFailedError, "without text");
+    assert((await failing).cause instanceof Error);
+    await fill(bed.store, ACTORS, 6, 7);
+    await run.projection.caughtUp;
+    assertEquals(rows.size, 21, "The version that is read goes on");
+  },
+);
+
+projectionTest("A rebuild with parking parks what fails, and takes over", async (bed) => {
+  const model = new Model();
+  await fill(bed.store, ACTORS, 1, 3);
+  const bad = new Set(["order-2 2"]);
+  await using run = new Run(picky(bed, bad, model, "park"));
+  await run.projection.caughtUp;
+  assertEquals(await run.projection.rebuild(), 2);
+  assertEquals((await run.projection.parked()).map(({ actorId }) => actorId), ["order-2"]);
 });
 
 Deno.test("A projection that is taken over ends, and says so", async () => {
@@ -320,6 +363,7 @@ Deno.test("Impossible options are refused", () => {
       { maxParked: 0 },
       { onPoison: "skip" as "park" },
       { filter: { category: "" } },
+      { filter: { category: "shopping-cart" } },
     ]
   ) {
     assertThrows(() => new Projection(quick(bed, { handler, ...wrong })), RangeError);

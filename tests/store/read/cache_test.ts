@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { isAetherError } from "../../../store/mod.ts";
 import { turns } from "../../../testing/event_store/kit.ts";
-import { fact } from "../../support/fault.ts";
+import { fact, facts, storeApart } from "../../support/fault.ts";
 import { type Opened, storeTest } from "../../support/stores.ts";
 
 /** Requests that a lookup of the actor's version takes. */
@@ -30,13 +30,23 @@ storeTest("What another store saves makes a cached version stale, fresh is not",
   }
 });
 
-storeTest("A read that ends early proves nothing about the latest version", async (stores) => {
-  const { store: writer } = await stores.open();
-  await writer.saveEvents(Array.from({ length: 900 }, (_, at) => fact("order-1", at + 1)));
-  for (const options of [{ limit: 10 }, { toVersion: 5 }, { fromVersion: 300, limit: 1 }]) {
+storeTest("A read that ends early is no word on the latest version", async (stores) => {
+  const { store: writer, connection } = await stores.open();
+  await storeApart(connection, writer, facts("order-1", 1, 900));
+  await writer.saveEvents(facts("order-1", 901, 900));
+  for (
+    const options of [
+      { limit: 10 },
+      { toVersion: 5 },
+      { fromVersion: 300, limit: 1 },
+      { fromVersion: 901, limit: 1 },
+      { fromVersion: 1799, limit: 1 },
+      { toVersion: 1799 },
+    ]
+  ) {
     const { store } = await stores.open({ cacheMaxAge: 1_000_000 });
     await Array.fromAsync(store.readEvents("order-1", options));
-    assertEquals(await store.getLatestVersion("order-1"), 900, JSON.stringify(options));
+    assertEquals(await store.getLatestVersion("order-1"), 1800, JSON.stringify(options));
   }
 });
 

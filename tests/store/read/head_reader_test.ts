@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
+import type { StreamCheck } from "../../../store/read/stream_check.ts";
 import type { EndReader } from "../../../store/read/end_reader.ts";
 import { HeadReader } from "../../../store/read/head_reader.ts";
 import { versionIn } from "../../../store/read/message_facts.ts";
@@ -38,7 +39,14 @@ function open(steps: Steps): { reader: HeadReader; history: FetchedMessage[]; as
     return Promise.resolve(history[low]);
   };
   const api = { get, layout: new Layout("x") } as unknown as StreamApi;
-  const reader = new HeadReader(api, new HeadCache(1), undefined as unknown as EndReader, 1, 1000);
+  const reader = new HeadReader(
+    api,
+    new HeadCache(1),
+    undefined as unknown as EndReader,
+    undefined as unknown as StreamCheck,
+    1,
+    1000,
+  );
   return { reader, history, asked: () => asked };
 }
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Event, EventStore } from "../../../store/mod.ts";
-import { fact } from "../../support/fault.ts";
+import { fact, facts, storeApart } from "../../support/fault.ts";
 import { type ClusterScene, clusterTest } from "../../support/fixture.ts";
 import { type Opened, Stores } from "../../support/stores.ts";
 
@@ -78,9 +78,7 @@ clusterTest("A follower that is frozen during a read makes none short", async (s
 async function readAroundFrozen(scene: ClusterScene): Promise<void> {
   await using stores = new Stores(scene);
   const writer = await stores.open({ replicas: 3 });
-  for (let version = 1; version <= 3000; version += 1000) {
-    await writer.store.saveEvents(upTo(1000).map((at) => fact("order-1", version + at - 1)));
-  }
+  await storeApart(writer.connection, writer.store, facts("order-1", 1, 3000));
   const leader = await scene.cluster.leaderOf(writer.store.stream);
   const [frozen, other] = scene.servers.filter((server) => server !== leader);
   for (const server of [leader, other!]) {
@@ -101,7 +99,7 @@ async function readAroundFrozen(scene: ClusterScene): Promise<void> {
   // Messages that it missed while it was frozen are not missing in a read through it.
   await frozen!.pause();
   const behind = await stores.open({}, leader.url);
-  await behind.store.saveEvents(upTo(500).map((at) => fact("order-1", 3000 + at)));
+  await behind.store.saveEvents(facts("order-1", 3001, 500));
   frozen!.resume();
   const { store } = await stores.open({}, frozen!.url);
   const latest = await store.getLatestVersion("order-1", { fresh: true });

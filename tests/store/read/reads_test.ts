@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Event, EventStore } from "../../../store/mod.ts";
-import { fact } from "../../support/fault.ts";
+import { fact, facts, storeApart } from "../../support/fault.ts";
 import { idle, type Opened, type Stores, storeTest } from "../../support/stores.ts";
 
 /** Also runs what takes minutes. */
@@ -9,22 +9,30 @@ const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 const PAGE = 512;
 const TRACE = { direction: "backwards", limit: 10 } as const;
 
-/** Saves versions 1 to `count` of `order-1`; with others between them where `between` says so. */
+/** Where else the events of an actor are than each in a message of its own. */
+type Place =
+  /** Each is a message, and between two of them stands one of another actor. */
+  | "among others"
+  /** Those of one save are in as few messages as there can be. */
+  | "in large saves";
+
+/** Stores versions 1 to `count` of `order-1`. */
 async function fill(
   stores: Stores,
   count: number,
-  between = false,
+  place?: Place,
   namespace = stores.namespace,
 ): Promise<void> {
-  const { store } = await stores.open({ namespace });
-  const own = between ? 500 : 1000;
+  const { store, connection } = await stores.open({ namespace });
+  if (place === undefined) return await storeApart(connection, store, facts("order-1", 1, count));
+  const own = place === "among others" ? 500 : 1000;
   for (let version = 1; version <= count; version += own) {
-    const length = Math.min(own, count - version + 1);
-    const events = Array.from({ length }, (_, at): Event[] => {
-      const event = fact("order-1", version + at);
-      return between ? [event, fact(`bill-${at}`, version)] : [event];
-    });
-    await store.saveEvents(events.flat());
+    const events = facts("order-1", version, Math.min(own, count - version + 1));
+    await store.saveEvents(
+      place === "in large saves"
+        ? events
+        : events.flatMap((event, at) => [event, fact(`bill-${at}`, version)]),
+    );
   }
 }
 
@@ -53,12 +61,16 @@ function upTo(last: number, first = 1): number[] {
   return Array.from({ length: last - first + 1 }, (_, at) => first + at);
 }
 
-for (const [count, between] of [[200_000, false], [LONG ? 200_000 : 20_000, true]] as const) {
-  const where = between ? "among those of others" : "in one go";
+const PLACES: [number, Place | undefined, number][] = [
+  [50_000, undefined, 4],
+  [200_000, "in large saves", 2 * Math.log2(800) + 4],
+  [LONG ? 200_000 : 20_000, "among others", 2 * Math.log2(20_000) + 4],
+];
+for (const [count, place, most] of PLACES) {
   storeTest(
-    `Of ${count} events that were saved ${where} the last ten are read with no other`,
+    `Of ${count} events ${place ?? "on end"} the last ten are read with no other`,
     async (stores) => {
-      await fill(stores, count, between);
+      await fill(stores, count, place);
       const cold = await stores.open();
       const { result, sent, received } = await counted(
         cold,
@@ -66,7 +78,7 @@ for (const [count, between] of [[200_000, false], [LONG ? 200_000 : 20_000, true
       );
       assertEquals(result, upTo(count, count - 9).reverse());
       // One request for the end, some to find the place, one for the page.
-      assert(sent <= (between ? 2 * Math.log2(count) + 4 : 4), `${sent} requests`);
+      assert(sent <= most, `${sent} requests`);
       assert(received <= sent + 14, `${received} messages`);
     },
   );
@@ -76,7 +88,7 @@ storeTest(
   "The last events are caught up with in few requests, among many others",
   async (stores) => {
     const count = 20_000;
-    await fill(stores, count, true);
+    await fill(stores, count, "among others");
     const warm = await stores.open();
     const { store } = warm;
     assertEquals(await store.getLatestVersion("order-1"), count);
@@ -98,9 +110,9 @@ storeTest(
 );
 
 storeTest("Reading backwards fetches little that it does not give", async (stores) => {
-  for (const [count, between] of [[10_000, false], [5_000, true]] as const) {
+  for (const [count, place] of [[10_000, undefined], [5_000, "among others"]] as const) {
     const namespace = `${stores.namespace}-${count}`;
-    await fill(stores, count, between, namespace);
+    await fill(stores, count, place, namespace);
     const cold = await stores.open({ namespace });
     const { result, received } = await counted(
       cold,

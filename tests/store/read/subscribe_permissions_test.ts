@@ -58,7 +58,7 @@ for (const user of ["plain", "half"]) {
     await using store = await openAs(scene, user);
     const start = performance.now();
     const error = await new Watch(store.subscribe()).end();
-    assert(isAetherError(error, "StoreUnavailableError"), `It ended with ${error}`);
+    assert(isAetherError(error, "StoreRefusedError"), `It ended with ${error}`);
     assert(performance.now() - start < 1_500);
   }, { server: { config } });
 }

@@ -51,7 +51,11 @@ export async function bedOf(
     store,
     other,
     isEvent: (frame) => frame.subject.startsWith(`aether.${namespace}.event.`),
-    check: async (outcomes) => assertTruthful(outcomes, await storedIn(direct, store.stream)),
+    check: async (outcomes) =>
+      assertTruthful(
+        outcomes,
+        await storedIn(direct, store.stream, { guarded: tamper === undefined }),
+      ),
     [Symbol.asyncDispose]: async () => {
       await store[Symbol.asyncDispose]();
       await other[Symbol.asyncDispose]();

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { type Event, JetStreamEventStore } from "../../../store/mod.ts";
 import { attemptWith, bedOf, isAnswer } from "./batch_bed.ts";
@@ -14,6 +14,7 @@ import {
 } from "../../support/fault.ts";
 import { natsTest, nextStatus } from "../../support/fixture.ts";
 import { seededRandom } from "../../support/proxy.ts";
+import { assertVerified } from "../../support/verified.ts";
 
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 
@@ -251,9 +252,10 @@ natsTest("Control: without batches a cut save is stored in part", async (scene) 
   const meal = proxy.eatFromClient((frame) => frame.subject.includes(".event.") && ++seen >= 3);
   const outcome = await attempt(store, fact("a-1", 1), fact("b-1", 1), fact("c-1", 1));
   meal.stop();
-  const stored = await storedIn(direct, store.stream);
+  const stored = await storedIn(direct, store.stream, { guarded: false });
   assertEquals(stored.length, 2);
   assertThrows(() => assertTruthful([outcome], stored));
+  await assertRejects(() => assertVerified(direct, namespace), Error, "torn-commit");
 });
 
 /** Begins a batch on the event subject of nobody, and leaves it at that; gives the answer. */

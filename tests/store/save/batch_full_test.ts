@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { JetStreamEventStore } from "../../../store/mod.ts";
+import { isAetherError, JetStreamEventStore } from "../../../store/mod.ts";
 import { attemptWith } from "./batch_bed.ts";
 import {
   assertTruthful,
@@ -41,8 +41,9 @@ natsTest("A group for a full stream: each save is refused, and absent", async (s
   const { saved = 0, unavailable = 0, ...others } = tally(outcomes);
   assertEquals(others, {});
   assert(saved > 0 && unavailable > 0, `${saved} saved, ${unavailable} unavailable`);
-  const { message } = outcomes.at(-1)!.error as Error;
-  assert(message.includes("maximum bytes"), message);
+  const { error } = outcomes.at(-1)!;
+  assert(isAetherError(error, "StoreRefusedError"), String(error));
+  assertEquals([error.serverCode, error.message.includes("maximum bytes")], [10077, true]);
   assertTruthful(outcomes, await storedIn(connection, `AETHER_${namespace}`));
 });
 

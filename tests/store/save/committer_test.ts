@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Committer } from "../../../store/save/committer.ts";
 import type { Head } from "../../../store/read/heads.ts";
 import { HeadCache } from "../../../store/read/heads.ts";
+import { runsOf } from "../../../store/format/runs.ts";
 import type { Save } from "../../../store/save/messages.ts";
 import type { StoredMessage } from "../../../store/nats/stored_message.ts";
 import { isAetherError } from "../../../store/mod.ts";
@@ -17,6 +18,7 @@ function message(actorId: string, sequence: number, op = "other"): StoredMessage
     text: "",
     time: "",
     header,
+    headerNames: () => [],
   };
 }
 
@@ -27,7 +29,7 @@ function message(actorId: string, sequence: number, op = "other"): StoredMessage
  */
 function commit(upTo: number, last: number): Promise<unknown> {
   const start: Head = { version: 1, sequence: asStreamSequence(3) };
-  const reader = {
+  const headReader = {
     subjectOf: (actorId: string) => actorId,
     read: (actorId: string) =>
       Promise.resolve(actorId === "b" && tries > 0 ? { version: 2, sequence: 9 } : start),
@@ -54,33 +56,45 @@ function commit(upTo: number, last: number): Promise<unknown> {
         const headers = { status: "", keys: () => keys, get: (name: string) => fields[name] };
         return { data: new Uint8Array(), subject: "", headers };
       };
-      take(part(["Nats-Sequence: " + last, "Nats-Subject: a", "Nats-Last-Sequence: 0"]));
+      take(
+        part([
+          "Nats-Stream: S",
+          "Nats-Sequence: " + last,
+          "Nats-Subject: a",
+          "Nats-Last-Sequence: 0",
+        ]),
+      );
       const end = part(["Nats-Last-Sequence: " + last, "Nats-UpTo-Sequence: " + upTo]);
       end.headers.status = "204 EOB";
       take(end);
       return Promise.resolve();
     },
   };
-  const api = { requests, direct: "direct", layout: { genesis: "genesis" } };
+  const api = { requests, direct: "direct", layout: { genesis: "genesis", stream: "S" } };
   const parts = {
     api,
     heads: new HeadCache(9),
-    headReader: reader,
+    headReader,
+    check: { ensure: () => undefined, suspect: () => {} },
     publisher,
-    pause: 10,
     markerOf: () => "m",
   };
   const committer = new Committer(parts as never);
+  const events = [{
+    id: "id",
+    actorId: "a",
+    version: 2,
+    eventType: "A",
+    schema: 1,
+    timestamp: "",
+    metadata: undefined,
+    body: new Uint8Array(),
+    isJson: true,
+  }];
   return committer.commit({
     op: "op",
-    events: [{
-      id: "id",
-      actorId: "a",
-      version: 2,
-      eventType: "A",
-      schema: 1,
-      body: new Uint8Array(),
-    }],
+    events,
+    runs: runsOf({ events }, 2 ** 20),
     actors: ["a"],
     expect: new Map([["b", 1]]),
     deadline: performance.now() + 100,

@@ -36,7 +36,7 @@ class MapCodec implements Codec<Snapshot> {
 }
 
 function taken(version: number, state: unknown, actorId = "order-1"): Snapshot {
-  return { actorId, version, schemaVersion: 1, state, timestamp: new Date(version) };
+  return { actorId, name: "order", version, schemaVersion: 1, state, timestamp: new Date(version) };
 }
 
 async function check(
@@ -44,7 +44,7 @@ async function check(
 ): Promise<void> {
   const codec = new MapCodec();
   await using store = await open(codec);
-  const query = { schemaVersion: 1 };
+  const query = { name: "order", schemaVersion: 1 };
   const state = new Map([["a", 1]]);
   const saving = store.saveSnapshot(taken(2, state));
   state.set("b", 2);
@@ -80,6 +80,9 @@ natsTest("A codec carries and forgets states on JetStream", async (scene) => {
   await check((codec) => JetStreamSnapshotStore.open(connection, { namespace, codec }));
   // A snapshot that a codec wrote is as good as lost for a store without it.
   await using plain = await JetStreamSnapshotStore.open(connection, { namespace });
-  assertEquals(await plain.getLatestSnapshot("order-1", { schemaVersion: 1 }), undefined);
+  assertEquals(
+    await plain.getLatestSnapshot("order-1", { name: "order", schemaVersion: 1 }),
+    undefined,
+  );
   assertEquals(await plain.saveSnapshot(taken(1, "plain")), true);
 });

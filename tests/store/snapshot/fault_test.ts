@@ -11,11 +11,19 @@ import { natsTest, nextStatus, type Scene } from "../../support/fixture.ts";
 import { api } from "../../support/jetstream_api.ts";
 import type { Verdict } from "../../support/proxy.ts";
 
-const QUERY = { schemaVersion: 1 };
+const QUERY = { name: "order", schemaVersion: 1 };
 
 function taken(version: number, init: Partial<Snapshot> = {}): Snapshot {
   const timestamp = new Date(version);
-  return { actorId: "order-1", version, schemaVersion: 1, state: { version }, timestamp, ...init };
+  return {
+    actorId: "order-1",
+    name: "order",
+    version,
+    schemaVersion: 1,
+    state: { version },
+    timestamp,
+    ...init,
+  };
 }
 
 async function open(
@@ -182,6 +190,7 @@ natsTest("A store that is disposed, or whose connection is closed, says so", asy
 
 const GOOD = {
   actorId: "order-1",
+  name: "order",
   version: 9,
   schemaVersion: 1,
   state: 9,
@@ -199,6 +208,7 @@ const CORRUPT: Record<string, string | Uint8Array> = {
   "a number": "7",
   "another actor's": JSON.stringify({ ...GOOD, actorId: "order-2" }),
   "another schema's": JSON.stringify({ ...GOOD, schemaVersion: 2 }),
+  "another name's": JSON.stringify({ ...GOOD, name: "total" }),
   "without version": JSON.stringify({ ...GOOD, version: undefined }),
   "of version 0": JSON.stringify({ ...GOOD, version: 0 }),
   "of version 1e30": JSON.stringify({ ...GOOD, version: 1e30 }),
@@ -211,7 +221,7 @@ natsTest("Where the last snapshot is corrupt, the one before it is given", async
   const connection = await scene.connect();
   await using store = await open(scene, connection, { keep: 3 });
   await using other = await open(scene, await scene.connect());
-  const subject = `aether-snapshot.${scene.namespace}.1.order-1`;
+  const subject = `aether-snapshot.${scene.namespace}.order.1.order-1`;
   let version = 1;
   for (const [what, body] of Object.entries(CORRUPT)) {
     await store.saveSnapshot(taken(++version));
@@ -235,7 +245,7 @@ natsTest("If no snapshot can be read there is none, and a new one is kept", asyn
     await using store = await open(scene, connection, { namespace, keep });
     await store.saveSnapshot(taken(7));
     for (let at = 0; at < keep; at++) {
-      await connection.request(`aether-snapshot.${namespace}.1.order-1`, "garbage");
+      await connection.request(`aether-snapshot.${namespace}.order.1.order-1`, "garbage");
     }
     assertEquals(await store.getLatestSnapshot("order-1", QUERY), undefined);
     assertEquals(await store.saveSnapshot(taken(5)), true);
@@ -248,11 +258,11 @@ natsTest("Snapshots that were purged are gone, and new ones are kept", async (sc
   await using store = await open(scene, connection);
   await store.saveSnapshot(taken(7));
   await store.saveSnapshot(taken(7, { schemaVersion: 2 }));
-  const filter = `aether-snapshot.${scene.namespace}.1.*`;
+  const filter = `aether-snapshot.${scene.namespace}.order.1.*`;
   await api(connection, `STREAM.PURGE.${store.stream}`, { filter });
   assertEquals(await versionIn(store), 0);
   assertEquals(await store.saveSnapshot(taken(5)), true);
   assertEquals(await versionIn(store), 5);
-  const other = await store.getLatestSnapshot("order-1", { schemaVersion: 2 });
+  const other = await store.getLatestSnapshot("order-1", { name: "order", schemaVersion: 2 });
   assertEquals(other?.version, 7);
 });

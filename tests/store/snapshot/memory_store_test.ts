@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { InMemorySnapshotStore, type Snapshot, snapshotEvery } from "../../../store/mod.ts";
+import {
+  InMemorySnapshotStore,
+  type Snapshot,
+  snapshotEvery,
+  type SnapshotQuery,
+} from "../../../store/mod.ts";
 import { snapshotStoreSuite } from "../../../testing/snapshot_store/suite.ts";
 
 snapshotStoreSuite({
@@ -82,9 +87,29 @@ class Blind extends InMemorySnapshotStore {
   }
 
   override getLatestSnapshot<State>(actorId: string): Promise<Snapshot<State> | undefined> {
-    return super.getLatestSnapshot(actorId, { schemaVersion: 1 });
+    return super.getLatestSnapshot(actorId, { name: "order", schemaVersion: 1 });
   }
 }
+
+/** Gives out any name's. */
+class Nameless extends InMemorySnapshotStore {
+  override saveSnapshot(snapshot: Snapshot): Promise<boolean> {
+    return super.saveSnapshot({ ...snapshot, name: "any" });
+  }
+
+  override async getLatestSnapshot<State>(
+    actorId: string,
+    { name, schemaVersion }: SnapshotQuery,
+  ): Promise<Snapshot<State> | undefined> {
+    const query = { name: "any", schemaVersion };
+    const found = await super.getLatestSnapshot<State>(actorId, query);
+    return found && { ...found, name };
+  }
+}
+
+control("does not look at names", () => new Nameless(), [
+  "two evolutions of one actor each find their own",
+]);
 
 control("does not look at schemas", () => new Blind(), [
   "a snapshot of another schema is never returned",

@@ -19,7 +19,7 @@ import { type Config, create, snapshot as frozen } from "../jetstream/open_strea
 function configFor(namespace: string): Config {
   return {
     name: `AETHER-SNAPSHOT_${namespace}`,
-    subjects: [`aether-snapshot.${namespace}.*.*`],
+    subjects: [`aether-snapshot.${namespace}.*.*.*`],
     retention: "limits",
     storage: "file",
     discard: "old",
@@ -40,6 +40,7 @@ async function refusal(
 const TAKEN: Snapshot = {
   actorId: "order-1",
   version: 1,
+  name: "order",
   schemaVersion: 1,
   state: "state",
   timestamp: new Date(0),
@@ -55,14 +56,14 @@ natsTest(
     assertEquals([store.namespace, store.stream], [namespace, `AETHER-SNAPSHOT_${namespace}`]);
     await events.saveEvent(fact("order-1", 1));
     await store.saveSnapshot(TAKEN);
-    await store.saveSnapshot({ ...TAKEN, actorId: "a.b", schemaVersion: 7 });
+    await store.saveSnapshot({ ...TAKEN, actorId: "a.b", name: "c.d", schemaVersion: 7 });
     assertEquals((await events.getEvents("order-1")).length, 1);
     const { config } = await api<StreamInfo>(connection, `STREAM.INFO.${store.stream}`, {});
     const found = config as unknown as Config;
     for (const [name, value] of Object.entries(configFor(namespace))) {
       assertEquals(found[name], value, name);
     }
-    for (const subject of [`${namespace}.1.order-1`, `${namespace}.7.a=2Eb`]) {
+    for (const subject of [`${namespace}.order.1.order-1`, `${namespace}.c=2Ed.7.a=2Eb`]) {
       const { message } = await api<{ message: { data: string } }>(
         connection,
         `STREAM.MSG.GET.${store.stream}`,
@@ -109,7 +110,10 @@ natsTest("What is kept of an actor is fixed when the stream is made", async (sce
   await using _first = await JetStreamSnapshotStore.open(connection, { namespace, keep: 3 });
   for (const options of [{}, { keep: 3 }, { replicas: 3 }]) {
     await using again = await JetStreamSnapshotStore.open(connection, { namespace, ...options });
-    assertEquals(await again.getLatestSnapshot("order-1", { schemaVersion: 1 }), undefined);
+    assertEquals(
+      await again.getLatestSnapshot("order-1", { name: "order", schemaVersion: 1 }),
+      undefined,
+    );
   }
   const { problems } = await refusal(connection, { namespace, keep: 2 });
   assertEquals(problems, ["max_msgs_per_subject is 3 and must be 2, the value of keep"]);
@@ -153,7 +157,7 @@ natsTest(
 
 const USER = "{ user: shop, password: p, permissions: " + JSON.stringify({
   publish: [
-    "aether-snapshot.shop.*.*",
+    "aether-snapshot.shop.*.*.*",
     "$JS.API.STREAM.INFO.AETHER-SNAPSHOT_shop",
     "$JS.API.STREAM.MSG.GET.AETHER-SNAPSHOT_shop",
   ],
@@ -170,11 +174,14 @@ natsTest("Four permissions are enough for a store, and for no other namespace's"
   await using store = await JetStreamSnapshotStore.open(connection, { namespace: "shop" });
   assertEquals(await store.saveSnapshot(TAKEN), true);
   assertEquals(await store.saveSnapshot(TAKEN), false);
-  assertEquals(await store.getLatestSnapshot("order-1", { schemaVersion: 1 }), TAKEN);
+  assertEquals(
+    await store.getLatestSnapshot("order-1", { name: "order", schemaVersion: 1 }),
+    TAKEN,
+  );
   const error = await assertRejects(() =>
     JetStreamSnapshotStore.open(connection, { namespace: "billing", timeout: 1_000 })
   );
-  assert(isAetherError(error, "StoreUnavailableError"), String(error));
+  assert(isAetherError(error, "StoreRefusedError"), String(error));
 }, { server: { config: `authorization { users: [ { user: root, password: p }, ${USER} ] }` } });
 
 natsTest("open() refuses options out of their range, and a closed connection", async (scene) => {

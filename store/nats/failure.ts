@@ -1,0 +1,81 @@
+import { reasonOf } from "../base/reason.ts";
+import { unavailable } from "../check/refusals.ts";
+import { isAetherError, StoreRefusedError, StoreUnavailableError } from "../errors.ts";
+import { RequestError } from "./request_error.ts";
+import { ApiError } from "./stream_api.ts";
+import { adviceFor, isPassingCode } from "./server_code.ts";
+
+/**
+ * The error of a call that has failed for `cause`: a {@linkcode StoreRefusedError} if no other try
+ * can help, with what can; else a {@linkcode StoreUnavailableError}.
+ *
+ * @param what What could not be done: `Cannot ${what}`.
+ * @param outcome What that means for the caller: whether anything was saved.
+ */
+export function failed(
+  what: string,
+  cause: unknown,
+  outcome?: string,
+): StoreRefusedError | StoreUnavailableError {
+  const advice = adviceAbout(cause);
+  const end = outcome === undefined ? "" : `; ${outcome}`;
+  const message = `Cannot ${what}: ${reasonOf(cause)}`;
+  if (advice === undefined) return new StoreUnavailableError(`${message}${end}`, { cause });
+  const code = cause instanceof ApiError && cause.code > 0 ? cause.code : undefined;
+  return new StoreRefusedError(`${message}${end}; ${advice}`, advice, code, { cause });
+}
+
+/** The same for a save that is certainly not stored; `event` is its first. */
+export function notSaved(
+  event: { readonly actorId: string; readonly version: number },
+  cause: unknown,
+): StoreRefusedError | StoreUnavailableError {
+  if (adviceAbout(cause) === undefined) return unavailable(event, cause);
+  const what = `save event at version ${event.version} of "${event.actorId}"`;
+  return failed(what, cause, "nothing was saved");
+}
+
+/** What to do about a failure that no other try can cure; `undefined` if one may. */
+export function adviceAbout(cause: unknown): string | undefined {
+  if (cause instanceof RequestError) {
+    return cause.failure === "denied" || isViolation(cause.cause)
+      ? "give the connection's user that permission: see docs/permissions.md"
+      : undefined;
+  }
+  if (cause instanceof ApiError) {
+    return isPassingCode(cause.code, cause.status) ? undefined : adviceFor(cause.code);
+  }
+  // Thrown by nats.js before it sends: the payload is larger than the server takes.
+  return (cause as { name?: unknown } | undefined)?.name === "InvalidArgumentError"
+    ? "raise max_payload of the server, or send less in one message"
+    : undefined;
+}
+
+/** Whether the server has told the client that it may not do this. */
+function isViolation(error: unknown): boolean {
+  return (error as { name?: unknown } | undefined)?.name === "PermissionViolationError";
+}
+
+/** The error of a node that may not subscribe to its own subjects: others could not reach it. */
+export function notHeard(cause: Error): StoreRefusedError {
+  const advice = "give the connection's user the right to subscribe to the node's subjects: see " +
+    "docs/permissions.md";
+  const message = `Cannot join: the node cannot be reached, ${cause.message}; ${advice}`;
+  return new StoreRefusedError(message, advice, undefined, { cause });
+}
+
+/** Whether the server did not do what was asked, for a while or until somebody changes a setting. */
+export function isOutOfReach(error: unknown): boolean {
+  return isAetherError(error, "StoreUnavailableError") || isAetherError(error, "StoreRefusedError");
+}
+
+/** Whether something failed because the connection is closed or drained: nothing will bring it back. */
+export function isClosed(error: unknown): boolean {
+  for (let it = error, depth = 0; depth < 8 && typeof it === "object" && it !== null; depth++) {
+    const { name, failure, cause } = it as Record<"name" | "failure" | "cause", unknown>;
+    if (name === "RequestError" && failure === "closed") return true;
+    if (name === "ClosedConnectionError" || name === "DrainingConnectionError") return true;
+    it = cause;
+  }
+  return false;
+}

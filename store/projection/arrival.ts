@@ -1,0 +1,75 @@
+import { isAetherError, type UnreadableEvent } from "../errors.ts";
+import type { Event, RecordedEvent } from "../event.ts";
+import type { ReadAllOptions } from "../options.ts";
+import type { EventStore } from "../store.ts";
+
+/** What a projection keeps of an event: copies, for its handler may change the event. */
+export interface EventFacts {
+  readonly sequence: number;
+  /** `""` if it cannot be read. */
+  readonly id: string;
+  readonly actorId: string;
+  /** `""` if it cannot be read. */
+  readonly eventType: string;
+  /** 0 if it cannot be read. */
+  readonly version: number;
+}
+
+/** The next event of a partition, or the error of one that cannot be read. */
+export interface Arrival<E extends Event> extends EventFacts {
+  /** The event as it was read, for one call of the handler; `undefined` once that was made. */
+  event: (E & RecordedEvent) | undefined;
+  /** Why it cannot be read. */
+  readonly failure: { readonly error: unknown } | undefined;
+  /** Whether `failure` was seen: another try reads the event again. */
+  isTried?: boolean;
+}
+
+/** The arrival of an event that was read. */
+export function arrived<E extends Event>(event: E & RecordedEvent): Arrival<E> {
+  const { sequence, id, actorId, eventType, version } = event;
+  return { sequence, id, actorId, eventType, version, event, failure: undefined };
+}
+
+/** An error that says that one event cannot be read. */
+export interface UnreadableError extends Error {
+  readonly sequence: number;
+  /** `undefined` for a message that belongs to no actor. */
+  readonly event: UnreadableEvent | undefined;
+}
+
+/** Whether `error` is about one event that cannot be read: behind it, reading goes on. */
+export function isUnreadable(error: unknown): error is UnreadableError {
+  return isAetherError(error, "CorruptEventError") || isAetherError(error, "UnknownSchemaError");
+}
+
+/** The arrival of an event that cannot be read; `undefined` for a message of no actor. */
+export function unreadableArrival<E extends Event>(error: UnreadableError): Arrival<E> | undefined {
+  if (error.event === undefined) return undefined;
+  const { actorId, id = "", eventType = "", version = 0 } = error.event;
+  const { sequence } = error;
+  return { sequence, id, actorId, eventType, version, event: undefined, failure: { error } };
+}
+
+/**
+ * Reads as `readAll()` does, and goes on behind events that cannot be read. Messages that belong to
+ * no actor are passed over: whoever subscribes notices them.
+ */
+export async function* readArrivals<E extends Event>(
+  store: EventStore,
+  options: ReadAllOptions & { readonly from: number },
+): AsyncGenerator<Arrival<E>, void> {
+  for (let { from } = options;;) {
+    try {
+      for await (const event of store.readAll({ ...options, from })) {
+        yield arrived(event as E & RecordedEvent);
+      }
+      return;
+    } catch (error) {
+      if (!isUnreadable(error) || error.sequence < from) throw error;
+      const arrival = unreadableArrival<E>(error);
+      if (arrival !== undefined) yield arrival;
+      from = error.sequence + 1;
+    }
+  }
+}

@@ -1,0 +1,206 @@
+import type { StreamState } from "@nats-io/jetstream";
+import { CorruptEventError } from "../errors.ts";
+import { positionOf, type StreamSequence } from "../format/position.ts";
+import type { StreamApi } from "../nats/stream_api.ts";
+import { missingBefore } from "./message_facts.ts";
+import type { StoredRun } from "./stored_run.ts";
+
+/** Lost messages whose places are asked for; of more, all of the stream counts as one hole. */
+const MOST_LISTED = 50_000;
+
+/** The shortest time between two looks that nobody waits for, in ms. */
+const REST = 1_000;
+
+/** Stream sequences that are lost, from one to another. */
+interface Hole {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** How many messages a stream has lost: this library deletes none. */
+export function lostIn({ last_seq, messages }: StreamState): number {
+  return last_seq - messages;
+}
+
+/** The places of lost messages, in order. */
+export async function holesIn(
+  api: StreamApi,
+  state: StreamState,
+  requestTimeout: number,
+): Promise<readonly Hole[]> {
+  const { first_seq, last_seq } = state;
+  if (lostIn(state) === 0) return [];
+  if (lostIn(state) > MOST_LISTED) return [{ first: 1, last: last_seq }];
+  const info = await api.info(requestTimeout, { deleted_details: true });
+  const holes: Hole[] = first_seq > 1 ? [{ first: 1, last: first_seq - 1 }] : [];
+  for (const sequence of [...info?.state.deleted ?? []].sort((one, other) => one - other)) {
+    const before = holes.at(-1);
+    if (before?.last === sequence - 1) holes.splice(-1, 1, { ...before, last: sequence });
+    else holes.push({ first: sequence, last: sequence });
+  }
+  return holes;
+}
+
+/** Holes in words. */
+export function listHoles(holes: readonly Hole[]): string {
+  const few = holes.slice(0, 3).map(({ first, last }) =>
+    first === last ? `${first}` : `${first} to ${last}`
+  );
+  return `${few.join(", ")}${holes.length > few.length ? ", and more" : ""}`;
+}
+
+/** Whether a place between two sequences is in a hole. */
+function holeBetween(holes: readonly Hole[], after: number, before: number): Hole | undefined {
+  return holes.find(({ first, last }) => last > after && first < before);
+}
+
+/**
+ * What the stream has lost. Those losses that its opener has accepted are passed over; a reader
+ * that comes to any other fails there.
+ */
+export class Losses {
+  readonly #api: StreamApi;
+  readonly #requestTimeout: number;
+  readonly #accepted: readonly Hole[];
+  /** Messages that are lost, as far as their places are known. */
+  #count: number;
+  #holes: readonly Hole[] = [];
+  #lookedAt = performance.now();
+
+  /** `accepted` are the holes at the time of the opening, `count` messages together. */
+  constructor(
+    api: StreamApi,
+    accepted: readonly Hole[],
+    count: number,
+    requestTimeout: number,
+  ) {
+    this.#api = api;
+    this.#accepted = accepted;
+    this.#count = count;
+    this.#requestTimeout = requestTimeout;
+  }
+
+  /** Asks the leader what is lost. */
+  async look(): Promise<void> {
+    this.#lookedAt = performance.now();
+    const info = await this.#api.info(this.#requestTimeout);
+    if (info !== undefined) await this.see(info.state);
+  }
+
+  /** Asks beside what is under way, if that was not done a moment ago. */
+  glance(): void {
+    if (performance.now() - this.#lookedAt < REST) return;
+    this.look().catch(() => {}); // The next one finds it.
+  }
+
+  /** Takes what the leader says of the stream. */
+  async see(state: StreamState): Promise<void> {
+    const lost = lostIn(state);
+    if (lost === this.#count) return;
+    const holes = await holesIn(this.#api, state, this.#requestTimeout);
+    this.#holes = holes.flatMap((hole) => without(hole, this.#accepted));
+    this.#count = lost;
+  }
+
+  /**
+   * Follows messages in their order, from behind the sequence `after`.
+   *
+   * @param isOfActor Whether they are all of one actor, whose versions tell what is missing.
+   */
+  follow(after: number, isOfActor: boolean): LossReader {
+    return new LossReader(this, after, isOfActor);
+  }
+
+  /** A hole between two sequences that nobody has accepted. */
+  between(after: number, before: number): Hole | undefined {
+    return this.#holes.length === 0 ? undefined : holeBetween(this.#holes, after, before);
+  }
+
+  /** Whether a hole between two sequences was accepted. */
+  isAccepted(after: number, before: number): boolean {
+    return holeBetween(this.#accepted, after, before) !== undefined;
+  }
+}
+
+/** The parts of `hole` that are not in `others`, which are in order. */
+function without(hole: Hole, others: readonly Hole[]): Hole[] {
+  const left: Hole[] = [];
+  let { first } = hole;
+  for (const other of others) {
+    if (other.last < first || other.first > hole.last) continue;
+    if (other.first > first) left.push({ first, last: other.first - 1 });
+    first = other.last + 1;
+  }
+  if (first <= hole.last) left.push({ first, last: hole.last });
+  return left;
+}
+
+/** Actors whose last version a reader remembers. */
+const MOST_ACTORS = 10_000;
+
+/**
+ * Notices what is missing before a message: by the holes that are known, and by the versions of its
+ * actor, which each message names the one before of.
+ */
+class LossReader {
+  readonly #losses: Losses;
+  readonly #isOfActor: boolean;
+  readonly #ends = new Map<string, { readonly version: number; readonly sequence: number }>();
+  /** Whether an actor that was not seen yet has nothing before: all was read from the beginning. */
+  #isWhole: boolean;
+  #after: number;
+
+  constructor(losses: Losses, after: number, isOfActor: boolean) {
+    this.#losses = losses;
+    this.#after = after;
+    this.#isOfActor = isOfActor;
+    this.#isWhole = after <= 1;
+  }
+
+  /**
+   * Takes the next message.
+   *
+   * @throws {CorruptEventError} Messages before it are lost.
+   */
+  take({ message, previous, version }: StoredRun, actorId: string): void {
+    const { sequence } = message;
+    const end = this.#ends.get(actorId);
+    const before = end ?? (this.#isWhole ? { version: 0, sequence: 0 } : undefined);
+    if (before !== undefined && before.version !== previous) {
+      const isAccepted = this.#losses.isAccepted(before.sequence, sequence);
+      if (!isAccepted) throw missingBefore(message, actorId, before.version);
+    }
+    // The versions of one actor say all that there is to say of it.
+    if (!this.#isOfActor || before === undefined) this.end(sequence);
+    this.#after = sequence;
+    if (end !== undefined) this.#ends.delete(actorId);
+    this.#ends.set(actorId, { version, sequence });
+    if (this.#ends.size > MOST_ACTORS) {
+      this.#ends.delete(this.#ends.keys().next().value!);
+      this.#isWhole = false;
+    }
+  }
+
+  /**
+   * Has come to `sequence`.
+   *
+   * @throws {CorruptEventError} Messages before it are lost.
+   */
+  end(sequence: StreamSequence): void {
+    const hole = this.#losses.between(this.#after, sequence);
+    if (hole !== undefined) throw lostBefore(sequence, hole);
+    this.#after = sequence;
+  }
+}
+
+export type { LossReader };
+
+function lostBefore(sequence: StreamSequence, hole: Hole): CorruptEventError {
+  return new CorruptEventError(
+    positionOf(sequence),
+    `stream sequences ${
+      listHoles([hole])
+    } before it are lost, and events with them; find out what ` +
+      "they were, then read on from here",
+  );
+}

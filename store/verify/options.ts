@@ -1,0 +1,62 @@
+import type { CheckpointStore } from "../projection/checkpoint_store.ts";
+import type { SnapshotStore } from "../snapshot/snapshot.ts";
+
+/** How events make up states, of any kind of actor: a `Decider` or an `Evolution` is one. */
+export interface VerifyEvolution {
+  /** Returns the state of an actor without events. */
+  readonly initialState: () => unknown;
+  /** Returns the state after an event. */
+  readonly evolve: (state: never, event: never) => unknown;
+}
+
+/** Snapshots that {@linkcode verify} compares with replays. */
+export interface VerifySnapshots {
+  /** The store that keeps them. */
+  readonly store: SnapshotStore;
+  /** The shape of their states. */
+  readonly schemaVersion: number;
+  /** Their name: which state of its actor they are. */
+  readonly name: string;
+  /** How events make up the states. */
+  readonly evolution: VerifyEvolution;
+  /** The kind of actors; all if left out. @default {undefined} */
+  readonly category?: string;
+  /** How many actors, picked at random, are replayed. @default {100} */
+  readonly sample?: number;
+}
+
+/** A projection whose checkpoints {@linkcode verify} compares with the store. */
+export interface VerifyProjection {
+  /** The projection's name. */
+  readonly name: string;
+  /** The store that keeps its checkpoints; they are only read. */
+  readonly checkpoints: Pick<CheckpointStore<never>, "load">;
+}
+
+/** Options for {@linkcode verify}. */
+export interface VerifyOptions {
+  /**
+   * Begins here rather than at the first message: the `next` of a report or of progress. What was
+   * stored before is looked up where a rule needs it.
+   *
+   * @default {0}
+   */
+  readonly from?: number;
+  /** Stops after about so many messages, at the end of a commit. @default {Infinity} */
+  readonly maxMessages?: number;
+  /** How many problems the report keeps; all are counted. @default {100} */
+  readonly limit?: number;
+  /**
+   * Actors whose last version is remembered; one more costs a request when it is met again. Twice
+   * as many ids of events are remembered to find duplicates.
+   *
+   * @default {100_000}
+   */
+  readonly cacheSize?: number;
+  /** Snapshots to compare with replays, of one kind of actor or of several. @default {[]} */
+  readonly snapshots?: VerifySnapshots | readonly VerifySnapshots[];
+  /** Projections whose checkpoints are compared with the store. @default {[]} */
+  readonly projections?: readonly VerifyProjection[];
+  /** Ends the verification: it rejects with the signal's reason. @default {undefined} */
+  readonly signal?: AbortSignal;
+}

@@ -27,7 +27,7 @@ natsTest(
     for (const id of ids) await place(plain, `order-${id}`);
     const proxy = scene.proxy();
     const connection = await scene.connect({ servers: proxy.url });
-    await using store = await JetStreamEventStore.open(connection, { namespace, timeout: 500 });
+    await using store = await JetStreamEventStore.open(connection, { namespace, timeout: 2_000 });
     await using checkpoints = await KvCheckpointStore.open(direct, { namespace });
     const meal = proxy.eatAcks(8);
     const manager = new ProcessManager({

@@ -25,7 +25,7 @@ natsTest("a command has its events once when acks are lost and connections cut",
   for (let at = 0; at < 20; at++) await place(plain, `order-${at}`);
   const proxy = scene.proxy();
   const connection = await scene.connect({ servers: proxy.url });
-  await using store = await JetStreamEventStore.open(connection, { namespace, timeout: 500 });
+  await using store = await JetStreamEventStore.open(connection, { namespace, timeout: 2_000 });
   await using checkpoints = await KvCheckpointStore.open(direct, { namespace });
   proxy.eatAcks(5);
   await using run = new Run(

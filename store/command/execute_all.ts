@@ -71,7 +71,7 @@ const WAITS = [2, 64] as const;
  *   },
  * };
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * await executeAll(store, [{ actorId: "account-1", decider: account, command: 100 }]);
  * const [from, to] = await executeAll(store, [
  *   { actorId: "account-1", decider: account, command: -30 },

@@ -72,7 +72,7 @@ import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
  *   },
  * };
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * await using manager = new ProcessManager({
  *   process: order,
  *   store,

@@ -131,7 +131,7 @@ export interface ReactorOptions<E extends Event = Event> {
  *   decide: ({ take }) => ({ eventType: "Taken", data: { pieces: take } }),
  * };
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * await using reactor = new Reactor<OrderPlaced>({
  *   name: "reserve",
  *   store,

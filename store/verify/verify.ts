@@ -34,7 +34,7 @@ import { Walk } from "./walk.ts";
  * ```ts
  * import { appendEvents, InMemoryEventStore, verify } from "@flowmade-one/aether";
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * await appendEvents(store, "order-1", 0, [
  *   { eventType: "OrderPlaced", data: { total: 99.99 } },
  *   { eventType: "OrderPaid", data: { method: "card" } },
@@ -47,7 +47,7 @@ import { Walk } from "./walk.ts";
  * ```ts
  * import { InMemoryEventStore, verify } from "@flowmade-one/aether";
  *
- * await using store = new InMemoryEventStore();
+ * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
  * const verification = verify(store);
  * for await (const { messages, rate } of verification) console.log(messages, rate);
  * const { problems } = await verification;

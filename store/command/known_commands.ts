@@ -1,6 +1,6 @@
 import type { ActorEnd, CommandLog, CommandPlace } from "../command_log.ts";
 
-/** Commands of an actor that are remembered at most. */
+/** Commands of an actor that are remembered at most, beside those that a search has found. */
 const KEPT = 1000;
 
 /**
@@ -16,6 +16,8 @@ export class KnownCommands {
   /** Whether it was looked for commands of which nothing says how old they are. */
   #isDeep = false;
   #end: ActorEnd | undefined;
+  /** How many are kept: none that a caller has just searched for may be dropped. */
+  #most = KEPT;
 
   /** Nothing is known to begin with. */
   constructor(log: CommandLog, actorId: string) {
@@ -49,17 +51,17 @@ export class KnownCommands {
     this.#found = new Map([...found, ...this.#found]);
     this.#since = since;
     if (this.#end === undefined || end.sequence > this.#end.sequence) this.#end = end;
-    this.#trim();
+    this.#most = Math.max(this.#most, this.#found.size + KEPT);
   }
 
   /** Learns what was stored since; true if that was anything. */
   async refresh(): Promise<boolean> {
     const before = this.end.sequence;
     const { found, end } = await this.#log.search(this.#actorId, before);
+    this.#trim();
     for (const [id, place] of found) this.#add(id, place);
     this.#end = end;
     this.#since = Math.min(this.#since, before);
-    this.#trim();
     return end.sequence !== before;
   }
 
@@ -69,6 +71,7 @@ export class KnownCommands {
     this.#since = Infinity;
     this.#isDeep = false;
     this.#end = undefined;
+    this.#most = KEPT;
   }
 
   /** Commands were handled here, the last of them at `end`. */
@@ -88,7 +91,7 @@ export class KnownCommands {
   /** Drops the oldest ones if there are too many: what is not behind them is not known then. */
   #trim(): void {
     for (const [id, { messages }] of this.#found) {
-      if (this.#found.size <= KEPT) return;
+      if (this.#found.size <= this.#most) return;
       this.#found.delete(id);
       this.#since = Math.max(this.#since, messages.at(-1)!);
     }

@@ -159,7 +159,7 @@ class JointCall {
       try {
         plan = await this.#plan();
       } catch (error) {
-        // A refusal is told only for states that are known to be the present ones.
+        // The caller hears of a refusal only if the states are known to be the present ones.
         if (isFresh || !await this.#advanceAll()) throw error;
         this.#bases.clear(); // `evolve` may have thrown halfway.
         isFresh = true;

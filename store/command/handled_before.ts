@@ -33,7 +33,7 @@ export class CommandMemory {
     this.#log = log;
   }
 
-  /** What is known of an actor. */
+  /** The known commands of an actor. */
   of(actorId: string): KnownCommands {
     const known = this.#actors.get(actorId) ?? new KnownCommands(this.#log, actorId);
     this.#actors.delete(actorId);
@@ -42,7 +42,7 @@ export class CommandMemory {
     return known;
   }
 
-  /** What is known of an actor, if that is anything. */
+  /** The known commands of an actor, if there are any. */
   peek(actorId: string): KnownCommands | undefined {
     return this.#actors.get(actorId);
   }
@@ -58,7 +58,7 @@ export class CommandMemory {
   }
 }
 
-/** What is asked of a command with an id. */
+/** The facts of a command that a search for its id needs. */
 export interface CommandFacts {
   readonly options: Pick<ExecuteOptions, "commandId" | "cause" | "snapshots" | "signal">;
 }

@@ -12,12 +12,10 @@ import {
   type EventStore,
   execute,
   type ExecuteOptions,
-  InMemoryEventStore,
   isAetherError,
-  JetStreamEventStore,
   rehydrate,
 } from "../../../mod.ts";
-import { natsTest } from "../../support/fixture.ts";
+import { both } from "./both.ts";
 
 type Moved = Event<"Moved", { by: number }>;
 
@@ -38,21 +36,6 @@ const A = "account-1";
 /** Runs a command as another process does: nothing is known of those before. */
 function run(store: EventStore, by: number, options: ExecuteOptions = {}, account = new Account()) {
   return execute(store, A, account, by, options);
-}
-
-type Open = () => Promise<EventStore>;
-
-function both(name: string, body: (open: Open) => Promise<void>): void {
-  Deno.test(`${name}, in memory`, async () => {
-    await using store = new InMemoryEventStore();
-    await body(() => Promise.resolve(store));
-  });
-  natsTest(`${name}, on JetStream`, async (scene) => {
-    await using stack = new AsyncDisposableStack();
-    const connection = await scene.connect();
-    const { namespace } = scene;
-    await body(async () => stack.use(await JetStreamEventStore.open(connection, { namespace })));
-  });
 }
 
 both("the same command again gets the first one's outcome", async (open) => {

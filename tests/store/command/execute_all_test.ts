@@ -12,12 +12,10 @@ import {
   type EventStore,
   execute,
   executeAll,
-  InMemoryEventStore,
   isAetherError,
-  JetStreamEventStore,
   rehydrate,
 } from "../../../mod.ts";
-import { natsTest } from "../../support/fixture.ts";
+import { both } from "./both.ts";
 
 type Moved = Event<"Moved", { by: number }>;
 
@@ -34,21 +32,6 @@ const part = (actorId: string, command: number) => ({ actorId, decider: account,
 
 async function balance(store: EventStore, actorId: string): Promise<number> {
   return (await rehydrate(store, actorId, account)).state;
-}
-
-type Open = () => Promise<EventStore>;
-
-function both(name: string, body: (open: Open) => Promise<void>): void {
-  Deno.test(`${name}, in memory`, async () => {
-    await using store = new InMemoryEventStore();
-    await body(() => Promise.resolve(store));
-  });
-  natsTest(`${name}, on JetStream`, async (scene) => {
-    await using stack = new AsyncDisposableStack();
-    const connection = await scene.connect();
-    const { namespace } = scene;
-    await body(async () => stack.use(await JetStreamEventStore.open(connection, { namespace })));
-  });
 }
 
 both("commands on several actors are saved all or none, in one commit", async (open) => {

@@ -195,9 +195,6 @@ function tryOutcomeOf(cause: unknown): TryOutcome {
   switch (cause.code) {
     case ServerCode.WRONG_LAST_SEQUENCE:
       return { kind: "stale" };
-    // Another message on the subject is in flight, perhaps an earlier try of this one: no decision.
-    case ServerCode.WRONG_LAST_SEQUENCE_CONSTANT:
-      return { kind: "absent", cause };
     // The server refuses a batch that is one too many at its first message, which asks for no
     // answer; it then answers the last one that the batch is incomplete.
     case ServerCode.BATCH_INCOMPLETE:

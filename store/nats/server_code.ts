@@ -49,8 +49,14 @@ const ADVICE: Readonly<Record<number, string>> = {
   10166: "allow_msg_ttl of the stream is off: turn it on",
 };
 
-/** Codes that pass though their status is that of a refusal: the cluster is moving or not ready. */
+/**
+ * Codes that pass though their status is that of a refusal: the cluster is moving or not ready, or
+ * the write met another one.
+ */
 const PASSING: ReadonlySet<number> = new Set([
+  ServerCode.WRONG_LAST_SEQUENCE_CONSTANT, // another message on the subject is in flight
+  ServerCode.BATCH_INCOMPLETE, // dropped by a change of leaders, or one batch too many
+  ServerCode.BATCH_TOO_MANY_OPEN,
   10006, // the cluster is not active
   10007, // not assigned
   10009, // not the leader

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { errors, RequestError as ClientRequestError } from "@nats-io/nats-core";
 import { JetStreamApiError } from "@nats-io/jetstream";
+import { failed } from "../../../store/nats/failure.ts";
 import { RequestError } from "../../../store/nats/request_error.ts";
 import { ApiError, isPassing } from "../../../store/nats/stream_api.ts";
 
@@ -27,6 +28,9 @@ const PASSING: Record<string, unknown> = {
     description: "",
   }),
   "an API out of reach": jetStream("JetStreamNotEnabled"),
+  "another write of the subject in flight": new ApiError({ code: 400, err_code: 10164 }),
+  "a batch that was dropped": new ApiError({ code: 400, err_code: 10176 }),
+  "a batch too many": new ApiError({ code: 400, err_code: 10210 }),
 };
 
 const cyclic = new Error("cyclic");
@@ -48,6 +52,15 @@ const FINAL: Record<string, unknown> = {
 Deno.test("Passing trouble is known by names and codes, also as the cause of another error", () => {
   for (const [what, error] of Object.entries(PASSING)) assertEquals(isPassing(error), true, what);
   for (const [what, error] of Object.entries(FINAL)) assertEquals(isPassing(error), false, what);
+});
+
+Deno.test("Passing trouble is never told as a refusal, and lasting trouble of the server is", () => {
+  for (const [what, error] of Object.entries(PASSING)) {
+    assertEquals(failed("save", error).name, "StoreUnavailableError", what);
+  }
+  for (const error of [new ApiError({ code: 400, err_code: 10026 }), new ApiError({ code: 400 })]) {
+    assertEquals(failed("save", error).name, "StoreRefusedError");
+  }
 });
 
 Deno.test("Control: a copy of nats.js that has other classes is known all the same", () => {

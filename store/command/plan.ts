@@ -1,4 +1,6 @@
 import { textOf } from "../base/text.ts";
+import { freshCopy, handOut } from "../base/fresh.ts";
+import { isThenable, refusePromise } from "../base/hook.ts";
 import type { EventDraft } from "../append.ts";
 import type { ActorState } from "./actor_state.ts";
 import type { Decision } from "./decider.ts";
@@ -28,6 +30,8 @@ export interface CommandPlan {
   readonly originals: readonly Event[];
   /** Whether `evolve` returned the state that it was given, and so may have changed `base`. */
   readonly isInPlace: boolean;
+  /** Whether a state was given away that cannot be copied, and so may be changed by others. */
+  readonly isShared: boolean;
   /** Whether `evolve` threw, and may have left the state of `end` half changed. */
   readonly isSpoiled: boolean;
 }
@@ -48,13 +52,17 @@ export async function plan(
   let end = base;
   let isInPlace = false;
   let isSpoiled = false;
+  let isShared = false;
   for (const job of jobs) {
     if (isSpoiled) break;
     if (job.isSettled) continue;
     let isEvolving = false;
     if (commands.length > 0 && performance.now() > until) break;
     try {
-      const decision = job.decider.decide(job.command, end.state);
+      // Copies: what a decider does to them must not reach another decision, or the caller.
+      const given = handOut(end.state);
+      isShared ||= !given.isSafe;
+      const decision = job.decider.decide(freshCopy(job.command), given.value);
       const drafts = draftsOf(
         // Nobody waits for a decision that does not come in time.
         isPromise(decision) ? await Promise.race([decision, never(job)]) : decision,
@@ -64,11 +72,12 @@ export async function plan(
       const made = drafts.map((draft, at) =>
         eventOf(draft, actorId, end.version + at + 1, job.options.metadata)
       );
-      const copies = made.map((event) => ({ ...event, data: ownCopy(event.data) }));
+      const copies = made.map(ownEvent);
       let { state, version, lastId } = end;
       isEvolving = true;
       for (const event of copies) {
-        const next = job.decider.evolve(state, event);
+        const next = job.decider.evolve(state, ownEvent(event));
+        refusePromise(next, "evolve()");
         isInPlace ||= next === state && typeof next === "object" && next !== null;
         state = next;
         ({ version, id: lastId } = event);
@@ -76,13 +85,14 @@ export async function plan(
       end = { ...end, state, version, lastId };
       events.push(...copies);
       originals.push(...made);
-      commands.push({ job, outcome: { result: { state, version, events: copies } } });
+      const result = { state: freshCopy(state), version, events: copies };
+      commands.push({ job, outcome: { result } });
     } catch (error) {
       isSpoiled = isEvolving;
       if (!job.isSettled) commands.push({ job, outcome: { error } });
     }
   }
-  return { base, end, commands, events, originals, isInPlace, isSpoiled };
+  return { base, end, commands, events, originals, isInPlace, isSpoiled, isShared };
 }
 
 function draftsOf(decision: Decision): readonly EventDraft[] {
@@ -110,32 +120,18 @@ function eventOf(
   return id === undefined ? event : { ...event, id };
 }
 
+/** The event as a replay would return it, which shares nothing with the caller or the rules. */
+function ownEvent(event: Event): Event {
+  const { timestamp, metadata, data } = event;
+  const own = metadata === undefined ? {} : { metadata: { ...metadata } };
+  return { ...event, data: freshCopy(data), timestamp: new Date(timestamp), ...own };
+}
+
 /** Rejects when the command's time is over; never resolves. */
 function never(job: PendingCommand): Promise<never> {
   return job.promise as Promise<never>;
 }
 
 function isPromise(value: Decision | Promise<Decision>): value is Promise<Decision> {
-  return typeof (value as Partial<Promise<Decision>> | undefined)?.then === "function";
-}
-
-/**
- * A copy of plain data, as a replay would return it: later changes by the caller to its command
- * must not reach a state that is kept. Other data stays as it is; the store refuses it, unless a
- * codec takes it.
- */
-function ownCopy(data: unknown): unknown {
-  try {
-    return copy(data);
-  } catch {
-    return data; // Cyclic, or with getters that throw: the store reports it.
-  }
-}
-
-function copy(value: unknown): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map(copy);
-  const prototype = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copy(item)]));
+  return isThenable(value);
 }

@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { AetherError } from "../errors.ts";
 import { type Attempt, Attempts } from "./attempts.ts";
 import { type Batch, guardsOfBatch } from "./batch.ts";
@@ -204,7 +205,7 @@ export class GroupCommit {
   #part(group: Batch, live: readonly PendingSave[], cause: unknown): void {
     for (const entry of live) {
       if (live.length > 1) entry.isAlone = true;
-      else if (!(cause instanceof AetherError)) this.#giveUp(live, cause);
+      else if (!isInstance(cause, AetherError)) this.#giveUp(live, cause);
       else this.#waiting.end(entry, () => entry.reject(cause));
     }
     this.#leave(group);

@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { unavailable } from "../check/refusals.ts";
 import { AetherError } from "../errors.ts";
 import { Batch } from "./batch.ts";
@@ -187,7 +188,7 @@ export class WaitingSaves extends SaveLine {
       } catch (error) {
         entry.cause = error;
         if (isPassing(error) && await retry(api.requests)) continue;
-        const told = error instanceof AetherError ? error : unavailable(entry.checked[0]!, error);
+        const told = isInstance(error, AetherError) ? error : unavailable(entry.checked[0]!, error);
         this.end(entry, () => entry.reject(told));
       }
     }

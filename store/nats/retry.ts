@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { reasonOf } from "../base/reason.ts";
 import { AetherError, StoreUnavailableError } from "../errors.ts";
 import { backoff } from "./backoff.ts";
@@ -20,7 +21,7 @@ export async function attempt<T>(
     try {
       return await work();
     } catch (cause) {
-      if (cause instanceof AetherError) throw cause;
+      if (isInstance(cause, AetherError)) throw cause;
       if (isPassing(cause) && await retry(requests)) continue;
       throw new StoreUnavailableError(`Cannot ${what}: ${reasonOf(cause)}`, { cause });
     }

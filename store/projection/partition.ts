@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
 import { isAetherError, PoisonEventError, StreamRegressedError } from "../errors.ts";
@@ -173,7 +174,7 @@ export class PartitionRun<Tx, E extends Event> {
       });
       return true;
     } catch (error) {
-      if (error instanceof HandlerFailure) return false; // Then each by itself.
+      if (isInstance(error, HandlerFailure)) return false; // Then each by itself.
       throw error;
     }
   }
@@ -235,7 +236,7 @@ export class PartitionRun<Tx, E extends Event> {
       await owner.commit(after, (tx) => this.#call(readable, tx));
       return undefined;
     } catch (error) {
-      if (error instanceof HandlerFailure) {
+      if (isInstance(error, HandlerFailure)) {
         return { cause: error.cause, isUnreadable: false, event };
       }
       throw error;

@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { StreamRegressedError } from "../errors.ts";
 import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
@@ -103,7 +104,7 @@ export class EndReader {
       const { message, reached } = await this.#prove(subject, sequenceOf(led));
       return { message: newer(led, message), reached };
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== TOO_MANY) throw error;
+      if (!isInstance(error, ApiError) || error.status !== TOO_MANY) throw error;
       return { message: led, reached: await this.#reached() };
     }
   }

@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { jsonIn } from "../base/json.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { prepareReadAll } from "../check/query.ts";
@@ -156,7 +157,9 @@ export class LiveSource implements EventSource {
         feed = await this.#making;
         this.#consumers.set(name, 1);
       } catch (error) {
-        if (!(error instanceof ApiError && error.code === ServerCode.STREAM_NOT_FOUND)) throw error;
+        if (!(isInstance(error, ApiError) && error.code === ServerCode.STREAM_NOT_FOUND)) {
+          throw error;
+        }
       }
       // Only now: what the consumer stands on cannot be exchanged any more without its end.
       const needed = after > heads.highest ? after : heads.highest;
@@ -297,7 +300,7 @@ function identityIn({ data }: StoredMessage): unknown {
 }
 
 function told(error: unknown): unknown {
-  if (!(error instanceof ApiError || error instanceof RequestError)) return error;
+  if (!(isInstance(error, ApiError) || isInstance(error, RequestError))) return error;
   const message = `Cannot go on with the subscription: ${error.message}`;
   return new StoreUnavailableError(message, { cause: error });
 }

@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { unavailable } from "../check/refusals.ts";
 import { AetherError, SaveOutcomeUnknownError } from "../errors.ts";
@@ -91,7 +92,7 @@ export class Committer {
         }
       } catch (error) {
         // A signal's reason may be an error of ours, and says nothing about the save.
-        if (error instanceof AetherError && error !== signal?.reason) throw error;
+        if (isInstance(error, AetherError) && error !== signal?.reason) throw error;
         cause = error;
         if (!isPassing(error) && unsettled === undefined) break;
       }

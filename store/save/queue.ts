@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
 import { unavailable } from "../check/refusals.ts";
@@ -96,7 +97,7 @@ export class SaveQueue {
   async #encoded(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
     let events: readonly PreparedEvent[];
     try {
-      events = await unlessAborted(plan.signal, withBodies(checked));
+      events = await unlessAborted(plan.signal, withBodies(checked, plan.deadline));
     } catch (error) {
       throw plan.signal?.aborted
         ? unavailable(subjectOfPlan(plan, checked), plan.signal.reason)
@@ -169,8 +170,8 @@ export class SaveQueue {
         resolve(await this.#told({ sequence, duplicate: false }, plan, events));
       }
     }, async (error) => {
-      const absent = error instanceof VersionConflictError ||
-        error instanceof StoreUnavailableError;
+      const absent = isInstance(error, VersionConflictError) ||
+        isInstance(error, StoreUnavailableError);
       if (absent) return await this.#oneByOne(members);
       for (const { events, reject } of members) reject(errorFor(events, error));
     });
@@ -220,7 +221,7 @@ function sizeOf(events: readonly CheckedEvent[]): number {
 
 /** An unknown outcome names the save that it is told to. */
 function errorFor([event]: readonly PreparedEvent[], error: unknown): unknown {
-  if (!(error instanceof SaveOutcomeUnknownError)) return error;
+  if (!isInstance(error, SaveOutcomeUnknownError)) return error;
   const { actorId, version } = event!;
   return new SaveOutcomeUnknownError(actorId, version, () => error.settle(), {
     cause: error.cause,

@@ -15,8 +15,9 @@ export type Forgotten = typeof FORGOTTEN;
  */
 export interface Codec<Value> {
   /**
-   * The bytes of `value`. The store calls it before the save returns its promise; an asynchronous
-   * codec copies the value first. An error that it throws fails the save; nothing is stored.
+   * The bytes of `value`. The store calls it before the save returns its promise, with a copy of
+   * plain data; an asynchronous codec copies instances of classes first. An error that it throws, or
+   * no bytes before the save's deadline, fail the save; nothing is stored.
    */
   encode(value: Value): Uint8Array | Promise<Uint8Array>;
   /**

@@ -1,5 +1,6 @@
 import { callHook, isThenable, print } from "./base/hook.ts";
 import { type Context, context } from "@opentelemetry/api";
+import { sleep } from "./base/sleep.ts";
 import { causedBy, createEvent, type Event, type EventMetadata } from "./event.ts";
 import type { Broadcaster, EventStoreOptions } from "./store.ts";
 
@@ -37,6 +38,8 @@ export type EventStored = Event<typeof EVENT_STORED, EventStoredData>;
 const MAX_WAITING = 1000;
 /** Actors that may have one notification under way; more are refused. */
 const MAX_UNDER_WAY = 10_000;
+/** How long the end of a store waits for a broadcaster that gives no sign, in ms. */
+const GRACE = 5_000;
 /** Turns of the microtask queue without progress after which the broadcaster counts as slow. */
 const PATIENCE = 16;
 
@@ -89,9 +92,18 @@ export class StoredNotifier {
     }
   }
 
-  /** Resolves when nothing waits any more. */
+  /** Resolves when nothing waits any more, or the broadcaster gives no sign for 5 s. */
   async settled(): Promise<void> {
-    while (this.#tails.size > 0) await Promise.all(this.#tails.values());
+    while (this.#tails.size > 0) {
+      const before = this.#settled;
+      const over = new AbortController();
+      const done = Promise.all(this.#tails.values()).finally(() => over.abort());
+      await Promise.race([done, sleep(GRACE, over.signal)]);
+      if (over.signal.aborted || this.#settled !== before) continue;
+      over.abort();
+      const left = this.#tails.size + this.#waiting;
+      return console.warn(`${left} notifications were not published: the broadcaster is stuck`);
+    }
   }
 
   /** Publishes at once if nothing of the actor is under way; returns the promise still to await. */

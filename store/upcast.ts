@@ -1,4 +1,4 @@
-import { isThenable } from "./base/hook.ts";
+import { refusePromise } from "./base/hook.ts";
 import { CorruptEventError, UnknownSchemaError, type UnreadableEvent } from "./errors.ts";
 import type { Event } from "./event.ts";
 import { reasonOf } from "./base/reason.ts";
@@ -100,9 +100,7 @@ function ownView(event: Event): Event {
 
 function checkedData(data: unknown): unknown {
   if (data === undefined) throw new TypeError("it gave undefined");
-  if (isThenable(data)) {
-    throw new TypeError("it gave a promise, and upcasters do not wait");
-  }
+  refusePromise(data, "it");
   return data;
 }
 

@@ -39,3 +39,14 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   const isObject = typeof value === "object" ? value !== null : typeof value === "function";
   return isObject && typeof (value as { then?: unknown }).then === "function";
 }
+
+/**
+ * Refuses a promise where none is awaited, and handles its rejection, which nobody else would.
+ *
+ * @throws {TypeError} `value` is a promise; the message begins with `what`.
+ */
+export function refusePromise(value: unknown, what: string): void {
+  if (!isThenable(value)) return;
+  Promise.resolve(value).then(undefined, () => {});
+  throw new TypeError(`${what} gave a promise, and nobody waits for it`);
+}

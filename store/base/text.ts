@@ -26,8 +26,16 @@ export function nameOf(value: unknown): string {
 
 /** Whether `value` is an error, for a value that anything may be. */
 export function isError(value: unknown): value is Error {
+  return isInstance(value, Error);
+}
+
+/** `instanceof`, for a value that anything may be: the reason of a signal, an error of a hook. */
+export function isInstance<T>(
+  value: unknown,
+  type: abstract new (...args: never[]) => T,
+): value is T {
   try {
-    return value instanceof Error;
+    return value instanceof type;
   } catch {
     return false; // A proxy that throws.
   }

@@ -99,10 +99,18 @@ export class ActorQueue {
       let planned: CommandPlan | undefined;
       let isSaving = false;
       try {
-        base ??= await load(this.#store, this.#actorId, first.decider, first.options.snapshots);
+        base ??= await unlessLate(
+          load(this.#store, this.#actorId, first.decider, first.options.snapshots),
+          jobs,
+        );
+        if (base === undefined) continue;
         const handled = this.#handledFor(jobs);
         if (handled !== undefined) {
-          base = await handled.meet(jobs, base);
+          base = await unlessLate(handled.meet(jobs, base), jobs);
+          if (base === undefined) {
+            base = this.#forget();
+            continue;
+          }
           if (await this.#repeat(handled, jobs, base)) continue;
         }
         planned = await plan(this.#actorId, base, jobs);
@@ -118,7 +126,12 @@ export class ActorQueue {
             isSearched = true;
             if (await handled.refresh()) continue;
           } else if (!isPresent && handled === undefined) {
-            const present: ActorState = await advance(this.#store, this.#actorId, base);
+            const reading = advance(this.#store, this.#actorId, base);
+            const present: ActorState | undefined = await unlessLate(reading, jobs);
+            if (present === undefined) {
+              base = this.#forget();
+              continue;
+            }
             isPresent = true;
             if (present.version !== base.version) {
               base = present;
@@ -142,8 +155,12 @@ export class ActorQueue {
         }
         await contention.wait(jobs);
         busySince = performance.now();
-        if (planned.isInPlace || jobs.every((job) => job.isSettled)) base = this.#forget();
-        else base = await advance(this.#store, this.#actorId, base);
+        if (planned.isInPlace || planned.isShared || jobs.every((job) => job.isSettled)) {
+          base = this.#forget();
+        } else {
+          const reading = advance(this.#store, this.#actorId, base);
+          base = await unlessLate(reading, jobs) ?? this.#forget();
+        }
       } catch (error) {
         base = this.#forget();
         const failed = planned?.commands.map(({ job }) => job) ?? jobs;
@@ -199,14 +216,14 @@ export class ActorQueue {
   }
 
   #complete(
-    { base, end, commands, isSpoiled }: CommandPlan,
+    { base, end, commands, isSpoiled, isShared }: CommandPlan,
     busySince: number,
     contendedAt: number,
   ): void {
     const taker = commands.findLast(({ job: { options } }) => options.snapshots !== undefined);
     const snapshots = taker?.job.options.snapshots;
     const taken = snapshots && takeSnapshot(this.#actorId, base.version, end, snapshots);
-    if (!isSpoiled && commands.every(({ job }) => job.options.cache !== false)) {
+    if (!isSpoiled && !isShared && commands.every(({ job }) => job.options.cache !== false)) {
       const usedAt = performance.now();
       this.#parts.states.set(this.#actorId, { actor: end, busySince, usedAt, contendedAt });
     } else {
@@ -334,4 +351,14 @@ function isWaiting(command: PlannedCommand, doubt: UnknownSaves, error: unknown)
   if (reason === undefined) return true;
   job.reject(doubt.errorFor(command, job.options.signal?.aborted ? reason.cause : error));
   return false;
+}
+
+/** The result of a read, unless nobody waits for it any more: a codec or a store may never answer. */
+async function unlessLate<T>(
+  read: Promise<T>,
+  jobs: readonly PendingCommand[],
+): Promise<T | undefined> {
+  read.catch(() => {});
+  const late = Promise.allSettled(jobs.map((job) => job.promise)).then(() => undefined);
+  return await Promise.race([read, late]);
 }

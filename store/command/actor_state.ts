@@ -1,3 +1,5 @@
+import { freshCopy } from "../base/fresh.ts";
+import { refusePromise } from "../base/hook.ts";
 import type { Evolution } from "./decider.ts";
 import { StreamRegressedError } from "../errors.ts";
 import type { Event } from "../event.ts";
@@ -21,7 +23,10 @@ export interface ActorState<State = unknown, E extends Event = Event> {
 export function initial<State, E extends Event>(
   evolution: Evolution<State, E>,
 ): ActorState<State, E> {
-  const state = evolution.initialState();
+  // A copy, for it may be the same object at each call.
+  const given = evolution.initialState();
+  refusePromise(given, "initialState()");
+  const state = freshCopy(given);
   return { evolution, state, version: 0, lastId: undefined };
 }
 
@@ -44,6 +49,7 @@ export async function advance<State, E extends Event>(
   for await (const event of eventsFrom<E>(store, actorId, version, signal, toVersion)) {
     if (isJoined) {
       state = evolution.evolve(state, event);
+      refusePromise(state, "evolve()");
     } else if (event.version !== version || (lastId !== undefined && event.id !== lastId)) {
       break;
     }

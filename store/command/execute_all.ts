@@ -1,3 +1,4 @@
+import { freshCopy } from "../base/fresh.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { commandLogOf } from "../command_log.ts";
 import { isAetherError, type SaveOutcomeUnknownError, StoreUnavailableError } from "../errors.ts";
@@ -111,6 +112,8 @@ interface JointPlan {
   readonly ends: ReadonlyMap<string, ActorState>;
   /** Whether `evolve` may have changed a state that a plan begins with. */
   readonly isInPlace: boolean;
+  /** Whether a state was given away that cannot be copied. */
+  readonly isShared: boolean;
 }
 
 /** One call, from its turn to its end. */
@@ -175,7 +178,7 @@ class JointCall {
       conflict = saved.conflict;
       await this.#waits.wait([]);
       await this.#advanceAll();
-      if (plan.isInPlace) this.#bases.clear();
+      if (plan.isInPlace || plan.isShared) this.#bases.clear();
       isFresh = true;
     }
   }
@@ -227,7 +230,7 @@ class JointCall {
       const place = places[at];
       if (place !== undefined) return await handled.resultOf(this.#options, decider, place, base);
       const { state, version } = base; // It was only looked at.
-      return { state, version, events: [], sequence: 0, duplicate: true };
+      return { state: freshCopy(state), version, events: [], sequence: 0, duplicate: true };
     }));
   }
 
@@ -237,6 +240,7 @@ class JointCall {
     const events: Event[] = [];
     const originals: Event[] = [];
     let isInPlace = false;
+    let isShared = false;
     for (const { actorId, decider, command } of this.#parts) {
       const decided = await decideOn(
         actorId,
@@ -247,11 +251,12 @@ class JointCall {
       );
       ends.set(actorId, decided.end);
       isInPlace ||= decided.isInPlace;
+      isShared ||= decided.isShared;
       results.push(decided.result);
       events.push(...decided.result.events);
       originals.push(...decided.originals);
     }
-    return { results, events, originals, ends, isInPlace };
+    return { results, events, originals, ends, isInPlace, isShared };
   }
 
   async #save(
@@ -286,7 +291,7 @@ class JointCall {
     for (const [actorId, end] of plan.ends) {
       const base = this.#bases.get(actorId)!;
       const usedAt = performance.now();
-      if (cache === false) states.delete(actorId);
+      if (cache === false || plan.isShared) states.delete(actorId);
       else states.set(actorId, { actor: end, busySince: usedAt, usedAt, contendedAt: -Infinity });
       if (end.version !== base.version) memory?.peek(actorId)?.forget();
       if (snapshots !== undefined) void takeSnapshot(actorId, base.version, end, snapshots);

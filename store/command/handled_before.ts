@@ -1,3 +1,4 @@
+import { freshCopy } from "../base/fresh.ts";
 import type { ActorEnd, CommandLog, CommandPlace } from "../command_log.ts";
 import { CommandRefusedError } from "../errors.ts";
 import { asStreamSequence, indexOf, messageSequenceOf, positionOf } from "../format/position.ts";
@@ -147,7 +148,7 @@ export class HandledBefore {
       place.version,
     );
     return {
-      ...{ state, version: place.version, events, sequence, duplicate: true },
+      ...{ state: freshCopy(state), version: place.version, events, sequence, duplicate: true },
       searchedFrom: this.searchedFrom,
     };
   }

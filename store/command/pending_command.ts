@@ -188,7 +188,10 @@ export interface CommandCause {
 
 /** The result of {@linkcode execute}. */
 export interface ExecuteResult<State, E extends Event = Event> {
-  /** The actor's state after the command. Do not change it: the next command may build on it. */
+  /**
+   * The actor's state after the command: the caller's own copy, unless it is frozen or an instance
+   * of a class.
+   */
   readonly state: State;
   /** The actor's version after the command. */
   readonly version: number;

@@ -1,4 +1,6 @@
 import { textOf } from "../base/text.ts";
+import { freshCopy, handOut } from "../base/fresh.ts";
+import { isThenable, refusePromise } from "../base/hook.ts";
 import type { EventDraft } from "../append.ts";
 import type { ActorState } from "./actor_state.ts";
 import type { Decision } from "./decider.ts";
@@ -32,6 +34,8 @@ export interface CommandPlan {
   readonly originals: readonly Event[];
   /** Whether `evolve` returned the state that it was given, and so may have changed `base`. */
   readonly isInPlace: boolean;
+  /** Whether a state was given away that cannot be copied, and so may be changed by others. */
+  readonly isShared: boolean;
   /** Whether `evolve` threw, and may have left the state of `end` half changed. */
   readonly isSpoiled: boolean;
   /** Whether its one command led to no event, and its outcome is to be recorded. */
@@ -56,6 +60,7 @@ export async function plan(
   let isInPlace = false;
   let isSpoiled = false;
   let records = false;
+  let isShared = false;
   for (const job of jobs) {
     if (isSpoiled || records) break;
     if (job.isSettled) continue;
@@ -67,7 +72,9 @@ export async function plan(
     let outcome: PlannedCommand["outcome"];
     try {
       checkVersion(actorId, expectedVersion, end.version);
-      const decision = job.decider.decide(job.command, end.state);
+      const decided = decide(job.decider, job.command, end.state);
+      const { decision } = decided;
+      isShared ||= decided.isShared;
       const drafts = draftsOf(
         // Nobody waits for a decision that does not come in time.
         isPromise(decision) ? await Promise.race([decision, never(job)]) : decision,
@@ -75,9 +82,10 @@ export async function plan(
       if (job.isSettled) continue;
       if (events.length > 0 && events.length + drafts.length > MAX_RUN) break;
       isEvolving = true;
-      const evolved = evolveBy(actorId, end, job.decider, drafts, metadata);
+      const evolved = evolveBy(actorId, end, job.decider, drafts, metadata, decided.isShared);
       outcome = { result: evolved.result };
       isInPlace ||= evolved.isInPlace;
+      isShared ||= evolved.isShared;
       end = evolved.end;
       events.push(...evolved.result.events);
       originals.push(...evolved.originals);
@@ -95,7 +103,7 @@ export async function plan(
     if (commandId !== undefined) ids.add(commandId);
     commands.push({ job, outcome });
   }
-  return { base, end, commands, events, originals, isInPlace, isSpoiled, records };
+  return { base, end, commands, events, originals, isInPlace, isShared, isSpoiled, records };
 }
 
 /** What one decision makes of an actor. */
@@ -106,6 +114,8 @@ export interface Evolved {
   readonly end: ActorState;
   /** Whether `evolve` returned the state that it was given. */
   readonly isInPlace: boolean;
+  /** Whether a state was given away that cannot be copied. */
+  readonly isShared: boolean;
 }
 
 /** Lets a decider decide on one state; throws what it throws. */
@@ -116,8 +126,18 @@ export async function decideOn(
   command: unknown,
   metadata: EventMetadata | undefined,
 ): Promise<Evolved> {
-  const drafts = draftsOf(await decider.decide(command, base.state));
-  return evolveBy(actorId, base, decider, drafts, metadata);
+  const { decision, isShared } = decide(decider, command, base.state);
+  return evolveBy(actorId, base, decider, draftsOf(await decision), metadata, isShared);
+}
+
+/** Gives the decider copies: its changes must not reach another decision, or the caller. */
+function decide(
+  decider: AnyDecider,
+  command: unknown,
+  state: unknown,
+): { readonly decision: Decision | Promise<Decision>; readonly isShared: boolean } {
+  const { value, isSafe } = handOut(state);
+  return { decision: decider.decide(freshCopy(command), value), isShared: !isSafe };
 }
 
 function evolveBy(
@@ -126,21 +146,25 @@ function evolveBy(
   decider: AnyDecider,
   drafts: readonly EventDraft[],
   metadata: EventMetadata | undefined,
+  isShared: boolean,
 ): Evolved {
   const originals = drafts.map((draft, at) =>
     eventOf(draft, actorId, base.version + at + 1, metadata)
   );
-  const events = originals.map((event) => ({ ...event, data: ownCopy(event.data) }));
+  const events = originals.map(ownEvent);
   let { state, version, lastId } = base;
   let isInPlace = false;
   for (const event of events) {
-    const next = decider.evolve(state, event);
+    const next = decider.evolve(state, ownEvent(event));
+    refusePromise(next, "evolve()");
     isInPlace ||= next === state && typeof next === "object" && next !== null;
     state = next;
     ({ version, id: lastId } = event);
   }
   const end = { ...base, state, version, lastId };
-  return { result: { state, version, events }, originals, end, isInPlace };
+  const given = handOut(state);
+  const result = { state: given.value, version, events };
+  return { result, originals, end, isInPlace, isShared: isShared || !given.isSafe };
 }
 
 /** Whether the command led to no event. */
@@ -179,6 +203,13 @@ function eventOf(
   return id === undefined ? event : { ...event, id };
 }
 
+/** The event as a replay would return it, which shares nothing with the caller or the rules. */
+function ownEvent(event: Event): Event {
+  const { timestamp, metadata, data } = event;
+  const own = metadata === undefined ? {} : { metadata: { ...metadata } };
+  return { ...event, data: freshCopy(data), timestamp: new Date(timestamp), ...own };
+}
+
 /** Rejects when the command's time is over; never resolves. */
 function never(job: PendingCommand): Promise<never> {
   return job.promise as Promise<never>;
@@ -186,26 +217,5 @@ function never(job: PendingCommand): Promise<never> {
 
 /** Whether a decision is still to come. */
 export function isPromise(value: Decision | Promise<Decision>): value is Promise<Decision> {
-  return typeof (value as Partial<Promise<Decision>> | undefined)?.then === "function";
-}
-
-/**
- * A copy of plain data, as a replay would return it: later changes by the caller to its command
- * must not reach a state that is kept. Other data stays as it is; the store refuses it, unless a
- * codec takes it.
- */
-function ownCopy(data: unknown): unknown {
-  try {
-    return copy(data);
-  } catch {
-    return data; // Cyclic, or with getters that throw: the store reports it.
-  }
-}
-
-function copy(value: unknown): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map(copy);
-  const prototype = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copy(item)]));
+  return isThenable(value);
 }

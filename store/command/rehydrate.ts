@@ -1,4 +1,6 @@
-import { callHook, print } from "../base/hook.ts";
+import { freshCopy } from "../base/fresh.ts";
+import { callHook, print, refusePromise } from "../base/hook.ts";
+import { versionProblem } from "../check/events.ts";
 import { type ActorState, advance, initial } from "./actor_state.ts";
 import type { Evolution } from "./decider.ts";
 import { murmur3 } from "../base/murmur.ts";
@@ -104,7 +106,8 @@ export async function rehydrate<State, E extends Event = Event>(
   const { state, version } = at === undefined
     ? await load(store, actorId, evolution, snapshots, signal, toVersion)
     : await loadAt(store, actorId, evolution, at, toVersion, signal);
-  return { state, version };
+  // A copy, for `evolve` may give the same object for many actors.
+  return { state: freshCopy(state), version };
 }
 
 /** Loads like {@linkcode rehydrate}, and returns a state from which the next load or save goes on. */
@@ -163,14 +166,16 @@ export async function takeSnapshot(
 ): Promise<void> {
   const { store, schemaVersion } = options;
   try {
-    if (!policyOf(options)(before, version)) return;
+    const due: unknown = policyOf(options)(before, version);
+    refusePromise(due, "the policy for snapshots");
+    if (!due) return;
     await store.saveSnapshot({
       actorId,
       name: nameOf(evolution, options),
       version,
       ...(lastId !== undefined && { lastEventId: lastId }),
       schemaVersion,
-      state,
+      state: freshCopy(state),
       timestamp: new Date(),
     });
   } catch (error) {
@@ -244,7 +249,9 @@ async function fromSnapshot<State, E extends Event>(
     const snapshot = await store.getLatestSnapshot<State>(actorId, { name, schemaVersion });
     if (snapshot === undefined) return undefined;
     const { state, version, lastEventId } = snapshot;
-    return { evolution, state, version, lastId: lastEventId };
+    const problem = state === undefined ? "it has no state" : versionProblem(version);
+    if (problem !== undefined) throw new TypeError(`Cannot begin at the snapshot: ${problem}`);
+    return { evolution, state: freshCopy(state), version, lastId: lastEventId };
   } catch (error) {
     report(options, error, actorId);
     return undefined;

@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { headers } from "@nats-io/nats-core";
 import { encodeJson, jsonIn } from "../base/json.ts";
 import { reasonOf } from "../base/reason.ts";
@@ -208,7 +209,7 @@ export class Fences {
         else if (wasSeen) continue;
         if (outcome.kind === "refused") break;
       } catch (error) {
-        if (error instanceof AetherError && error !== signal?.reason) throw error;
+        if (isInstance(error, AetherError) && error !== signal?.reason) throw error;
         cause = error;
         if (!isPassing(error)) break;
       }

@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { batchTooLarge } from "../check/events.ts";
 import { AetherError } from "../errors.ts";
 import { type Attempt, Attempts } from "./attempts.ts";
@@ -236,7 +237,7 @@ export class GroupCommit {
     }
     for (const entry of live) {
       if (live.length > 1) entry.isAlone = true;
-      else if (!(cause instanceof AetherError || cause instanceof RangeError)) {
+      else if (!(isInstance(cause, AetherError) || isInstance(cause, RangeError))) {
         this.#giveUp(live, cause);
       } else this.#waiting.end(entry, () => entry.reject(cause));
     }

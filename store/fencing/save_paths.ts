@@ -71,7 +71,7 @@ export class FencedPath implements SavePath {
 
   async #encode(entry: PendingSave): Promise<void> {
     try {
-      entry.prepare(await withBodies(entry.checked));
+      entry.prepare(await withBodies(entry.checked, entry.plan.deadline));
       this.#commits.kick();
     } catch (error) {
       this.#commits.fail(entry, error);

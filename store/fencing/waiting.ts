@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { AetherError } from "../errors.ts";
 import { Batch } from "./batch.ts";
 import type { FencedParts } from "./parts.ts";
@@ -191,7 +192,7 @@ export class WaitingSaves extends SaveLine {
       } catch (error) {
         entry.cause = error;
         if (isPassing(error) && await retry(api.requests)) continue;
-        const told = error instanceof AetherError ? error : notSaved(entry.subject!, error);
+        const told = isInstance(error, AetherError) ? error : notSaved(entry.subject!, error);
         this.end(entry, () => entry.reject(told));
       }
     }

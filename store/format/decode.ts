@@ -50,12 +50,14 @@ export class EventDecoder {
   decode(content: Content, facts: StoredFacts): Event | Promise<Event> {
     if (this.#codec === undefined) return this.#finish(parse(content, facts), facts);
     let decoded: ReturnType<Codec<Event>["decode"]>;
+    let isLater: boolean;
     try {
       decoded = this.#codec.decode(content.data.slice()); // The codec's own, to do with as it likes.
+      isLater = isThenable(decoded);
     } catch (cause) {
       throw undecodable(facts, cause);
     }
-    if (!isThenable(decoded)) return this.#finish(copied(decoded, facts), facts);
+    if (!isLater) return this.#finish(copied(decoded, facts), facts);
     const event = Promise.resolve(decoded).then(
       (value) => this.#finish(copied(value, facts), facts),
       (cause) => Promise.reject(undecodable(facts, cause)),

@@ -1,8 +1,10 @@
+import { unlessAborted } from "../base/abort.ts";
+import { freshCopy } from "../base/fresh.ts";
 import { reasonOf } from "../base/reason.ts";
 import { describe } from "../base/token.ts";
 import { utf8 } from "../base/utf8.ts";
 import type { Codec } from "../codec.ts";
-import { EventTooLargeError, InvalidEventError } from "../errors.ts";
+import { EventTooLargeError, InvalidEventError, StoreUnavailableError } from "../errors.ts";
 import type { Event, EventMetadata } from "../event.ts";
 import { HEADER_ROOM } from "./layout.ts";
 import type { Upcasters } from "../upcast.ts";
@@ -29,19 +31,39 @@ export function encodeEvent(
     return fitting(utf8(JSON.stringify(event) + "\n"), event, maxBytes, 1);
   }
   const encoded = encodeWith(codec, event);
-  if (encoded instanceof Uint8Array) return fitting(encoded.slice(), event, maxBytes);
+  if (isBytes(encoded)) return fitting(encoded.slice(), event, maxBytes);
   const body = Promise.resolve(encoded).then(
     // A copy, for the codec may use its bytes again.
-    (bytes) => fitting(bytes instanceof Uint8Array ? bytes.slice() : bytes, event, maxBytes),
+    (bytes) => fitting(isBytes(bytes) ? bytes.slice() : bytes, event, maxBytes),
     (cause) => Promise.reject(codecFailed(cause)),
   );
   body.catch(() => {}); // Told when the save's turn comes.
   return body;
 }
 
-/** The events with their bodies at hand. */
-export async function withBodies(events: readonly CheckedEvent[]): Promise<PreparedEvent[]> {
-  return await Promise.all(events.map(async (event) => ({ ...event, body: await event.body })));
+/**
+ * The events with their bodies at hand.
+ *
+ * @param deadline When to give up, by the monotonic clock, in ms.
+ * @throws {StoreUnavailableError} The codec has not given a body by then.
+ */
+export async function withBodies(
+  events: readonly CheckedEvent[],
+  deadline: number,
+): Promise<PreparedEvent[]> {
+  const { actorId, version } = events[0]!;
+  const late = new AbortController();
+  const timer = setTimeout(() => {
+    const what = `Cannot save event at version ${version} of "${actorId}"`;
+    const reason = "the codec did not give its bytes in time; nothing was saved";
+    late.abort(new StoreUnavailableError(`${what}: ${reason}`));
+  }, deadline - performance.now());
+  try {
+    const bodies = events.map(async (event) => ({ ...event, body: await event.body }));
+    return await unlessAborted(late.signal, Promise.all(bodies));
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Whether all bodies are at hand already. */
@@ -51,16 +73,26 @@ export function haveBodies(events: readonly CheckedEvent[]): events is readonly 
 
 function encodeWith(
   codec: Codec<Event>,
-  { timestamp, metadata, ...facts }: EventRecord,
+  { timestamp, metadata, data, ...facts }: EventRecord,
 ): Uint8Array | Promise<Uint8Array> {
   try {
     return codec.encode({
       ...facts,
+      data: freshCopy(data),
       timestamp: new Date(timestamp),
       ...(metadata && { metadata }),
     });
   } catch (cause) {
     throw codecFailed(cause);
+  }
+}
+
+/** For a value that anything may be: a proxy may throw. */
+function isBytes(value: unknown): value is Uint8Array {
+  try {
+    return value instanceof Uint8Array;
+  } catch {
+    return false;
   }
 }
 
@@ -75,7 +107,7 @@ function fitting(
   maxBytes: number,
   end = 0,
 ): Uint8Array {
-  if (!(body instanceof Uint8Array)) {
+  if (!isBytes(body)) {
     throw new InvalidEventError(`the codec gave ${describe(body)}, not a Uint8Array`);
   }
   const limit = maxBytes - HEADER_ROOM;

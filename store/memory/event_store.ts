@@ -53,6 +53,9 @@ import type { StoreMetrics } from "../telemetry/metrics.ts";
 import { StoreMonitor } from "../telemetry/monitor.ts";
 import { unreadable } from "../upcast.ts";
 
+/** How long a codec may take, in ms: as long as a save on a server, unless its options differ. */
+const CODEC_TIMEOUT = 10_000;
+
 /** Options for {@linkcode InMemoryEventStore}. */
 export interface InMemoryEventStoreOptions extends EventStoreOptions {
   /** Bytes that one event with its headers may take, as a server's `max_payload`; 2,304 or more. @default {1048576} */
@@ -147,7 +150,9 @@ export class InMemoryEventStore implements EventStore {
     const actors = [...new Set(checked.map(({ actorId }) => actorId))];
     const parts = partsOf(options, checked.length);
     return await this.#lanes.run(actors, async () => {
-      const prepared = haveBodies(checked) ? checked : await withBodies(checked);
+      const prepared = haveBodies(checked)
+        ? checked
+        : await withBodies(checked, performance.now() + CODEC_TIMEOUT);
       if (signal?.aborted) throw unavailable(checked[0]!, signal.reason);
       const members = membersOf(parts, prepared);
       const { runs } = divide(members, this.#encoding.maxBytes);

@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import type { Msg } from "@nats-io/nats-core";
 import { consumerOf, lost, PULL_BYTES } from "./consumer_config.ts";
 import { DeliveredMessage } from "./delivered_message.ts";
@@ -47,7 +48,7 @@ export class BulkConsumer {
       await api.consume(name, consumerOf(name, subject, after, KEPT), patience);
     } catch (error) {
       // A server that does not answer may still make it later: delete it, and do not wait for that.
-      if (error instanceof RequestError && error.maybeSent) consumer.close();
+      if (isInstance(error, RequestError) && error.maybeSent) consumer.close();
       throw error;
     }
     return consumer;

@@ -71,11 +71,15 @@ export function isOutOfReach(error: unknown): boolean {
 
 /** Whether something failed because the connection is closed or drained: nothing will bring it back. */
 export function isClosed(error: unknown): boolean {
-  for (let it = error, depth = 0; depth < 8 && typeof it === "object" && it !== null; depth++) {
-    const { name, failure, cause } = it as Record<"name" | "failure" | "cause", unknown>;
-    if (name === "RequestError" && failure === "closed") return true;
-    if (name === "ClosedConnectionError" || name === "DrainingConnectionError") return true;
-    it = cause;
+  try {
+    for (let it = error, depth = 0; depth < 8 && typeof it === "object" && it !== null; depth++) {
+      const { name, failure, cause } = it as Record<"name" | "failure" | "cause", unknown>;
+      if (name === "RequestError" && failure === "closed") return true;
+      if (name === "ClosedConnectionError" || name === "DrainingConnectionError") return true;
+      it = cause;
+    }
+  } catch {
+    // A getter or a proxy that throws: no error of a client.
   }
   return false;
 }

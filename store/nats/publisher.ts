@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import type { Msg } from "@nats-io/nats-core";
 import type { MsgHdrs } from "@nats-io/nats-core";
 import { unlessAborted } from "../base/abort.ts";
@@ -186,12 +187,12 @@ function unlessUnknown(
 }
 
 function tryOutcomeOf(cause: unknown): TryOutcome {
-  if (cause instanceof RequestError) {
+  if (isInstance(cause, RequestError)) {
     if (cause.maybeSent) return { kind: "unknown", cause };
     const final = cause.failure === "denied" || cause.failure === "closed";
     return { kind: final ? "refused" : "absent", cause };
   }
-  if (!(cause instanceof ApiError)) return { kind: "refused", cause };
+  if (!isInstance(cause, ApiError)) return { kind: "refused", cause };
   switch (cause.code) {
     case ServerCode.WRONG_LAST_SEQUENCE:
       return { kind: "stale" };

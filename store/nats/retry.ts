@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { AetherError } from "../errors.ts";
 import { backoff } from "./backoff.ts";
 import { failed } from "./failure.ts";
@@ -21,7 +22,7 @@ export async function attempt<T>(
     try {
       return await work();
     } catch (cause) {
-      if (cause instanceof AetherError) throw cause;
+      if (isInstance(cause, AetherError)) throw cause;
       if (isPassing(cause) && await retry(requests)) continue;
       throw failed(what, cause);
     }

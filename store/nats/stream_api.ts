@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import type { ConsumerConfig, StreamConfig, StreamInfo } from "@nats-io/jetstream";
 import { headers, type Msg } from "@nats-io/nats-core";
 import { decodeJson, encodeJson } from "../base/json.ts";
@@ -64,7 +65,9 @@ export class StreamApi<Names extends StreamNames = Layout> {
     try {
       return await this.#call("STREAM.INFO", query, timeout);
     } catch (error) {
-      if (error instanceof ApiError && error.code === ServerCode.STREAM_NOT_FOUND) return undefined;
+      if (isInstance(error, ApiError) && error.code === ServerCode.STREAM_NOT_FOUND) {
+        return undefined;
+      }
       throw error;
     }
   }
@@ -93,7 +96,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
       );
       return new FetchedMessage(answer.message);
     } catch (error) {
-      if (error instanceof ApiError && error.code === ServerCode.NO_MESSAGE) return undefined;
+      if (isInstance(error, ApiError) && error.code === ServerCode.NO_MESSAGE) return undefined;
       throw error;
     }
   }
@@ -124,7 +127,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
       await this.#call("CONSUMER.DELETE", {}, timeout, name);
       return true;
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 404) throw error;
+      if (!isInstance(error, ApiError) || error.status !== 404) throw error;
       return false;
     }
   }
@@ -158,8 +161,8 @@ export class StreamApi<Names extends StreamNames = Layout> {
 
 /** Whether another try may succeed: the server was out of reach or in trouble for a moment. */
 export function isPassing(error: unknown): boolean {
-  if (error instanceof ApiError) return isPassingCode(error.code, error.status);
-  if (error instanceof RequestError) {
+  if (isInstance(error, ApiError)) return isPassingCode(error.code, error.status);
+  if (isInstance(error, RequestError)) {
     return error.failure !== "closed" && error.failure !== "denied";
   }
   return isPassingInClient(error);

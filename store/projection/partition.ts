@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
 import { isAetherError, PoisonEventError, StreamRegressedError } from "../errors.ts";
@@ -186,7 +187,7 @@ export class PartitionRun<Tx, E extends Event> {
       });
       return true;
     } catch (error) {
-      if (error instanceof HandlerFailure) return false; // Then each by itself.
+      if (isInstance(error, HandlerFailure)) return false; // Then each by itself.
       throw error;
     }
   }
@@ -248,7 +249,7 @@ export class PartitionRun<Tx, E extends Event> {
       await owner.commit(after, (tx) => this.#call(readable, tx));
       return undefined;
     } catch (error) {
-      if (error instanceof HandlerFailure) {
+      if (isInstance(error, HandlerFailure)) {
         return { cause: error.cause, isUnreadable: false, event };
       }
       throw error;

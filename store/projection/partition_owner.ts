@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
 import type { Notifier } from "../base/notifier.ts";
@@ -184,7 +185,7 @@ export class PartitionOwner<Tx> {
       try {
         return await work();
       } catch (error) {
-        if (error instanceof HandlerFailure || isFinal(error) || isClosed(error)) throw error;
+        if (isInstance(error, HandlerFailure) || isFinal(error) || isClosed(error)) throw error;
         if (signal.aborted) throw signal.reason;
         onError(error);
         await sleep(nextWait(), signal);

@@ -1,3 +1,4 @@
+import { unlessAborted } from "../base/abort.ts";
 import { Notifier } from "../base/notifier.ts";
 import { type FailedEvent, isAetherError, type PoisonEventError } from "../errors.ts";
 import type { Event } from "../event.ts";
@@ -8,6 +9,9 @@ import { PartitionOwner } from "./partition_owner.ts";
 import { ProjectionReader } from "./reader.ts";
 import { advanceRebuild } from "./rebuild.ts";
 import { type PartitionId, type ProjectionControl, shortReason } from "./state.ts";
+
+/** How long a checkpoint store, or `onSwitch`, may hold up a stop, in ms. */
+const GRACE = 2_000;
 
 /** The parts that all partitions of a projection share. */
 export type SharedParts<Tx, E extends Event> =
@@ -97,10 +101,14 @@ export class Runner<Tx, E extends Event> {
         this.#poked = false;
         let pause = poll;
         try {
-          const control = await checkpoints.control(partitions);
+          // A checkpoint store, or onSwitch, may never answer.
+          const control = await this.#unlessStuck(checkpoints.control(partitions));
           await this.#reconcile(control);
-          if (!control.paused) pause = await advanceRebuild(this.#parts, control) ?? poll;
+          if (!control.paused) {
+            pause = await this.#unlessStuck(advanceRebuild(this.#parts, control)) ?? poll;
+          }
         } catch (error) {
+          if (this.#stop.aborted && error === this.#stop.reason) break;
           // Nothing will bring the connection back.
           if (isClosed(error) || isAetherError(error, "StoreRefusedError")) {
             this.#failure ??= { error };
@@ -116,6 +124,24 @@ export class Runner<Tx, E extends Event> {
       progress.notify();
     }
     if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** The result of `work`; after a stop it has only some time to come. */
+  async #unlessStuck<T>(work: Promise<T>): Promise<T> {
+    const stop = this.#stop;
+    const late = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const begin = (): void => {
+      timer = setTimeout(() => late.abort(stop.reason), GRACE);
+    };
+    if (stop.aborted) begin();
+    else stop.addEventListener("abort", begin, { once: true });
+    try {
+      return await unlessAborted(late.signal, work);
+    } finally {
+      clearTimeout(timer);
+      stop.removeEventListener("abort", begin);
+    }
   }
 
   /** Begins and ends partitions until the wanted ones run. */

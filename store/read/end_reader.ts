@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { StreamRegressedError } from "../errors.ts";
 import { OP } from "../format/headers.ts";
 import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
@@ -128,8 +129,8 @@ export class EndReader {
       const { message, reached } = await this.#prove(subject, sequenceOf(led));
       return { message: newer(led, message), reached };
     } catch (error) {
-      const isTooMany = error instanceof ApiError && error.status === TOO_MANY;
-      if (!isTooMany && (!(error instanceof OtherStreamError) || this.#replicated)) throw error;
+      const isTooMany = isInstance(error, ApiError) && error.status === TOO_MANY;
+      if (!isTooMany && (!isInstance(error, OtherStreamError) || this.#replicated)) throw error;
       return { message: led, reached: await this.#reached() };
     }
   }

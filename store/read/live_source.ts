@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { prepareReadAll } from "../check/query.ts";
 import { StreamRegressedError } from "../errors.ts";
@@ -159,7 +160,9 @@ export class LiveSource implements EventSource {
         feed = await this.#making;
         this.#consumers.set(name, 1);
       } catch (error) {
-        if (!(error instanceof ApiError && error.code === ServerCode.STREAM_NOT_FOUND)) throw error;
+        if (!(isInstance(error, ApiError) && error.code === ServerCode.STREAM_NOT_FOUND)) {
+          throw error;
+        }
       }
       // Only now: what the consumer stands on cannot be exchanged any more without its end.
       const needed = after > heads.highest ? after : heads.highest;
@@ -293,6 +296,6 @@ export function lastPositionIn(message: StoredMessage): number {
 }
 
 function told(error: unknown): unknown {
-  if (!(error instanceof ApiError || error instanceof RequestError)) return error;
+  if (!(isInstance(error, ApiError) || isInstance(error, RequestError))) return error;
   return failed("go on with the subscription", error);
 }

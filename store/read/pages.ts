@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import type { StreamSequence } from "../format/position.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { StoreUnavailableError } from "../errors.ts";
@@ -156,7 +157,7 @@ class Source {
       if (messages.length > 0) return { messages, pending: 0 };
     } catch (error) {
       // As where there is nothing: the reader knows where the end is.
-      if (error instanceof RequestError && error.failure === "timeout") this.#rest(error);
+      if (isInstance(error, RequestError) && error.failure === "timeout") this.#rest(error);
     }
     await this.close();
     return await this.#direct(after, size);
@@ -172,7 +173,7 @@ class Source {
 
   /** No consumer for a while: where a server hangs, each would cost its reader the patience. */
   #rest(error: unknown): void {
-    const isDenied = error instanceof RequestError && error.failure === "denied";
+    const isDenied = isInstance(error, RequestError) && error.failure === "denied";
     this.#parts.api.consumersFrom = isDenied ? Infinity : performance.now() + REST;
   }
 

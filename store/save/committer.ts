@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { batchTooLarge, LEAST_MESSAGE } from "../check/events.ts";
 import { idsOf } from "../check/repeats.ts";
@@ -120,7 +121,7 @@ export class Committer {
         }
       } catch (error) {
         // A signal's reason may be an error of ours, and says nothing about the save.
-        const isOurs = error instanceof AetherError || error instanceof RangeError;
+        const isOurs = isInstance(error, AetherError) || isInstance(error, RangeError);
         if (isOurs && error !== signal?.reason) throw error;
         cause = error;
         if (!isPassing(error) && unsettled === undefined) break;

@@ -1,3 +1,4 @@
+import { isInstance } from "../base/text.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
 import { unavailable } from "../check/refusals.ts";
@@ -96,7 +97,7 @@ export class SaveQueue {
   async #encoded(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
     let events: readonly PreparedEvent[];
     try {
-      events = await unlessAborted(plan.signal, withBodies(checked));
+      events = await unlessAborted(plan.signal, withBodies(checked, plan.deadline));
     } catch (error) {
       throw plan.signal?.aborted
         ? unavailable(subjectOfPlan(plan, checked), plan.signal.reason)
@@ -174,7 +175,7 @@ export class SaveQueue {
       }
     }, async (error) => {
       // What is certainly not stored, and may be for a reason of one of them.
-      const absent = !(error instanceof SaveOutcomeUnknownError);
+      const absent = !isInstance(error, SaveOutcomeUnknownError);
       if (absent) return await this.#oneByOne(members);
       for (const { events, reject } of members) reject(errorFor(events, error));
     });
@@ -224,7 +225,7 @@ function sizeOf(events: readonly CheckedEvent[]): number {
 
 /** An unknown outcome names the save that it is told to. */
 function errorFor([event]: readonly PreparedEvent[], error: unknown): unknown {
-  if (!(error instanceof SaveOutcomeUnknownError)) return error;
+  if (!isInstance(error, SaveOutcomeUnknownError)) return error;
   const { actorId, version } = event!;
   return new SaveOutcomeUnknownError(actorId, version, () => error.settle(), {
     cause: error.cause,

@@ -6,7 +6,9 @@ import {
   type EventStore,
   execute,
   InMemoryEventStore,
+  InMemorySnapshotStore,
   isAetherError,
+  StoreUnavailableError,
   StreamRegressedError,
   VersionConflictError,
 } from "../../../store/mod.ts";
@@ -224,6 +226,58 @@ Deno.test("an evolve() that changes the state it is given is right after a confl
   };
   const { state } = await execute(store, ACTOR, inPlace, { type: "look" });
   assertEquals(state.total, 12);
+});
+
+Deno.test("commands that are saved together each give their own state, if evolve() works in place", async () => {
+  await using store = new Spied();
+  const inPlace: Decider<{ total: number }, CounterCommand, CounterEvent> = {
+    ...counter,
+    initialState: () => ({ total: 0 }),
+    evolve: (state, event) => {
+      if (event.eventType === "Added") state.total += event.data.by;
+      return state;
+    },
+    decide: ({ type }) => {
+      assertEquals(type, "add");
+      return { eventType: "Added", data: { by: 1, command: "it" } };
+    },
+  };
+  const commands = Array.from({ length: 20 }, () => execute(store, ACTOR, inPlace, add("it")));
+  const totals = (await Promise.all(commands)).map(({ state }) => state.total);
+  assertEquals(totals, Array.from({ length: 20 }, (_, at) => at + 1));
+});
+
+Deno.test("a frozen state is handed out as it is; an instance of a class is not kept", async () => {
+  class Total {
+    total = 0;
+  }
+  const evolving = <State extends { total: number }>(make: (total: number) => State) => ({
+    initialState: () => make(0),
+    evolve: ({ total }: State, _event: CounterEvent) => make(total + 1),
+    decide: () => ({ eventType: "Added" as const, data: { by: 1, command: "it" } }),
+  });
+  await using store = new Spied();
+  const frozen = evolving((total) => Object.freeze({ total, own: {} }));
+  for (let total = 1; total <= 3; total++) {
+    const { state } = await execute(store, ACTOR, frozen, null);
+    assertEquals([state.total, Object.isFrozen(state.own), store.reads], [total, true, 1]);
+  }
+  const instance = evolving((total) => Object.assign(new Total(), { total }));
+  for (let total = 4; total <= 6; total++) {
+    const { state } = await execute(store, ACTOR, instance, null);
+    assertEquals([state.total, state instanceof Total], [total, true]);
+    state.total = 100;
+  }
+});
+
+Deno.test("a read that never ends holds no later command", async () => {
+  await using store = new Spied();
+  const kept = new InMemorySnapshotStore();
+  kept.getLatestSnapshot = () => new Promise(() => {});
+  const snapshots = { store: kept, schemaVersion: 1 };
+  const late = execute(store, ACTOR, counter, add("late"), { snapshots, timeout: 20 });
+  await assertRejects(() => late, StoreUnavailableError);
+  assertEquals((await execute(store, ACTOR, counter, add("next"))).version, 1);
 });
 
 Deno.test("a state is kept for the next command, unless it must not be", async () => {

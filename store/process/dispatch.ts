@@ -1,3 +1,4 @@
+import { freshCopy } from "../base/fresh.ts";
 import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
 import type { Decider } from "../command/decider.ts";
@@ -67,7 +68,7 @@ export async function executeRecorded(
   decider: AnyDecider,
   { actorId, command, commandId, cause, metadata, signal }: DispatchedCommand,
 ): Promise<DispatchOutcome> {
-  const given: Given = { command, refusal: undefined };
+  const given = new Given(command);
   const options = { commandId, cause, metadata, signal, record: true };
   let result: ExecuteResult<unknown>;
   try {
@@ -104,10 +105,17 @@ export function metadataBy(event: Event): EventMetadata {
   return causedBy({ ...event, metadata: {} }, event).metadata!;
 }
 
-/** A command, and how `decide` refused it. */
-interface Given {
+/**
+ * A command, and how `decide` refused it. An instance of a class: the decider gets it as it is, and
+ * no copy of it, as it would of a plain object.
+ */
+class Given {
   readonly command: unknown;
   refusal: { readonly error: unknown } | undefined;
+
+  constructor(command: unknown) {
+    this.command = command;
+  }
 }
 
 const refusingOnes = new WeakMap<AnyDecider, Decider<unknown, Given>>();
@@ -126,7 +134,7 @@ function refusing(decider: AnyDecider): Decider<unknown, Given> {
       };
       given.refusal = undefined;
       try {
-        const decision = decider.decide(given.command, state);
+        const decision = decider.decide(freshCopy(given.command), state);
         return isPromise(decision) ? Promise.resolve(decision).catch(note) : decision;
       } catch (error) {
         return note(error);

@@ -239,10 +239,14 @@ export function checkTarget(
 
 /** Whether the store has refused an effect's end because of its result. */
 function isOfResult(error: unknown, result: unknown): boolean {
-  if (isAetherError(error, "InvalidEventError")) return jsonProblem(result, "it") !== undefined;
-  return isAetherError(error, "EventTooLargeError") &&
-    (jsonProblem(result, "it", MANY) !== undefined ||
-      encodeJson(result).length > error.limit - MARGIN);
+  const isTooLarge = isAetherError(error, "EventTooLargeError");
+  if (!isTooLarge && !isAetherError(error, "InvalidEventError")) return false;
+  try {
+    if (jsonProblem(result, "it", MANY) !== undefined) return true;
+    return isTooLarge && encodeJson(result).length > error.limit - MARGIN;
+  } catch {
+    return true; // It throws when it is read.
+  }
 }
 
 function deciderOf({ deciders = {} }: Targets, target: string): AnyDecider | undefined {

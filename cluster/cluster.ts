@@ -1,4 +1,5 @@
-import type { CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
+import type { CommandMessage } from "./commands/messages.ts";
+import type { CommandHandler, ReplyToDuplicate } from "./commands/handler.ts";
 import { type Destination, Router, type SendOptions } from "./commands/router.ts";
 import type { ClusterDescription } from "./description.ts";
 import type { Leader } from "./election/leader_key.ts";
@@ -12,6 +13,7 @@ import { nodeSubject } from "./subjects.ts";
 import { jsonProblem } from "../store/base/json_fidelity.ts";
 import { encodeToken } from "../store/base/token.ts";
 import { uuidv7 } from "../store/base/uuid.ts";
+import { causeProblem } from "../store/command/command_options.ts";
 import type { Connection } from "../store/connection.ts";
 import { isAetherError, StoreUnavailableError } from "../store/errors.ts";
 
@@ -201,13 +203,18 @@ export class Cluster implements AsyncDisposable {
    * again under its `commandId`.
    * @throws {StoreUnavailableError} It was certainly not handled: no owner could be reached in
    * time, or too many commands are under way.
-   * @throws {TypeError} JSON would change the command.
+   * @throws {TypeError} JSON would change the command, or its cause is none.
    * @throws {RangeError} It is larger than the server takes, or an id is impossible.
    */
   async send(actorId: string, command: unknown, options: SendOptions = {}): Promise<unknown> {
-    const { commandId, commandId: id = uuidv7() } = options;
+    const { commandId, commandId: id = uuidv7(), cause } = options;
     encodeToken(actorId);
     encodeToken(id);
+    if (cause !== undefined && causeProblem(cause)) {
+      throw new TypeError(
+        "Cannot send the command: its cause is neither a date nor { identity, sequence, id }",
+      );
+    }
     const problem = jsonProblem(command, "command");
     if (problem !== undefined) throw new TypeError(`Cannot send the command: ${problem}`);
     if (this.#node.isLeaving) {
@@ -217,10 +224,8 @@ export class Cluster implements AsyncDisposable {
     }
     const { max_payload = Infinity } = this.#connection.info ?? {};
     const limits = { ...options, maxBytes: max_payload };
-    // This node cannot tell whether, or when, the caller sent its own id before.
-    const landmark = commandId === undefined ? this.#router.landmark : undefined;
     return await this.#node.telemetry.send(
-      { id, actorId, command, ...(landmark !== undefined && { landmark }) },
+      { id, actorId, command, ...this.#boundOf(commandId, cause) },
       (message) => this.#router.send(message, limits),
     );
   }
@@ -255,6 +260,25 @@ export class Cluster implements AsyncDisposable {
   /** See {@linkcode Cluster.leave}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.leave();
+  }
+
+  /** Says how far back the owner has to look for a command that it may have handled. */
+  #boundOf(
+    commandId: string | undefined,
+    cause: SendOptions["cause"],
+  ): Pick<CommandMessage, "isDoubtful" | "isGiven" | "landmark" | "since"> {
+    if (cause instanceof Date) return { since: cause.getTime() };
+    if (cause?.identity === this.#node.session.store.identity) {
+      const { sequence, id } = cause;
+      // Somebody may have sent it before; so the owner looks whether it has the event.
+      return { landmark: { sequence, id }, isDoubtful: true };
+    }
+    const { landmark } = this.#router;
+    return {
+      ...(landmark !== undefined && { landmark }),
+      // This node cannot tell whether, or when, the caller sent its own id before.
+      ...(commandId !== undefined && { isGiven: true }),
+    };
   }
 
   #destinationOf(actorId: string): Destination | undefined {

@@ -1,6 +1,6 @@
 import { decodeJson } from "../store/base/json.ts";
 import type { NodeIncarnation } from "./incarnation.ts";
-import type { CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
+import type { CommandHandler, ReplyToDuplicate } from "./commands/handler.ts";
 import { Departures } from "./commands/departures.ts";
 import { Election } from "./election/election.ts";
 import type { Leader } from "./election/leader_key.ts";

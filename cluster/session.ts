@@ -1,7 +1,8 @@
 import type { Msg, Subscription } from "@nats-io/nats-core";
 import { decodeJson, encodeJson } from "../store/base/json.ts";
 import { isSameIncarnation, type NodeIncarnation } from "./incarnation.ts";
-import { Actors, type CommandHandler, type ReplyToDuplicate } from "./commands/actors.ts";
+import { Actors } from "./commands/actors.ts";
+import type { CommandHandler, ReplyToDuplicate } from "./commands/handler.ts";
 import type { Departures } from "./commands/departures.ts";
 import {
   type AnswerMessage,
@@ -19,13 +20,10 @@ import { Shards } from "./sharding/shards.ts";
 import { nodeSubject } from "./subjects.ts";
 import type { ClusterTelemetry } from "./telemetry.ts";
 import { jsonProblem } from "../store/base/json_fidelity.ts";
+import { commandLogOf } from "../store/command_log.ts";
 import type { Connection } from "../store/connection.ts";
 import { StoreUnavailableError } from "../store/errors.ts";
-import {
-  FencedEventStore,
-  type FencedEventStoreOptions,
-  handledIn,
-} from "../store/fencing/fenced_store.ts";
+import { FencedEventStore, type FencedEventStoreOptions } from "../store/fencing/fenced_store.ts";
 import type { RequestMux } from "../store/nats/requests.ts";
 
 /** What a session works with. */
@@ -72,16 +70,13 @@ export class NodeSession {
     const { connection, namespace, self, drainTimeout, isMember, idle, maxActors } = parts;
     this.#parts = parts;
     this.store = store;
-    const handled = handledIn(store);
     const actors: Actors = this.actors = new Actors({
       requests: parts.requests,
       nodeId: self.nodeId,
       handler: parts.handler,
       onDuplicate: parts.onDuplicate,
       storeFor: (commandId) => store.forCommand(commandId),
-      receiptsOf: (actorId, after) => handled.receipts(actorId, after),
-      eventsOf: (actorId, commandId, after) => handled.events(actorId, commandId, after),
-      holds: (landmark) => handled.holds(landmark),
+      log: commandLogOf(store)!,
       shardOf: (actorId) => store.shardOf(actorId),
       serves: (shard) => this.shards.serves(shard),
       isOthers: (shard) => {

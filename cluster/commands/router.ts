@@ -16,6 +16,7 @@ import {
   CommandOutcomeUnknownError,
   StoreUnavailableError,
 } from "../../store/errors.ts";
+import type { CommandCause } from "../../store/command/pending_command.ts";
 import { later, type LogPosition } from "../../store/fencing/log_position.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
 import type { RequestMux } from "../../store/nats/requests.ts";
@@ -55,13 +56,21 @@ export interface SendOptions {
   readonly signal?: AbortSignal;
   /**
    * The command's id: give the same one when you send the command again, from any process, and its
-   * events are stored once. At most 200 bytes when encoded. If you pass an id, an owner new to the
-   * actor has to search its last 1,000 events for it. If you leave it out, the owner knows where to
-   * start, and is faster.
+   * events are stored once. At most 200 bytes when encoded. If you pass an id without a `cause`, an
+   * owner new to the actor has to search its last 1,000 events for it. If you leave it out, the
+   * owner knows where to start, and is faster.
    *
    * @default {a UUIDv7}
    */
   readonly commandId?: string;
+  /**
+   * The event that led to the command, or a time before it was sent first. The owner searches all
+   * that the actor has stored since, however much that is, and nothing before. An event of a store
+   * with another `identity` is no bound.
+   *
+   * @default {none}
+   */
+  readonly cause?: CommandCause | Date;
 }
 
 /** A command on its way. */
@@ -115,9 +124,10 @@ export class Router {
       );
     }
     const body = bodyOf(message, maxBytes);
-    if (body.length > maxBytes) {
+    const { length } = bodyOf({ ...message, isDoubtful: true }, maxBytes);
+    if (length > maxBytes) {
       throw new RangeError(
-        `Cannot send the command: it takes ${body.length} bytes, and the server takes ${maxBytes}`,
+        `Cannot send the command: it takes ${length} bytes, and the server takes ${maxBytes}`,
       );
     }
     const { capacity } = this.#parts;
@@ -204,11 +214,11 @@ export class Router {
 }
 
 /**
- * The body of a command. Leaves out the landmark, which only spares its owner a read, if it does
- * not fit.
+ * The body of a command. Leaves out what only bounds its owner's search, if it does not fit: in
+ * doubt the owner then reads all of the actor.
  */
 function bodyOf(message: CommandMessage, maxBytes: number): Uint8Array {
   const body = encodeMessage(message);
   if (body.length <= maxBytes) return body;
-  return encodeMessage({ ...message, landmark: undefined, isDoubtful: undefined });
+  return encodeMessage({ ...message, landmark: undefined, since: undefined, isGiven: undefined });
 }

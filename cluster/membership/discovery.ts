@@ -1,3 +1,4 @@
+import { MACHINE_CLOCK } from "../election/clock.ts";
 import type { Leader } from "../election/leader_key.ts";
 import { changesBetween, type ClusterChange } from "./changes.ts";
 import { FailureWatch } from "./failure_watch.ts";
@@ -66,6 +67,7 @@ export class Discovery implements AsyncDisposable {
 
   private constructor(connection: Connection, bucket: Bucket, options: DiscoveryOptions) {
     const { namespace = "default", load, timeout = 10_000, onError = console.warn } = options;
+    const { clock = MACHINE_CLOCK } = options;
     const node = readNode(options);
     const timings = discoveryTimings(options);
     const store = new ViewStore(bucket, crypto.randomUUID());
@@ -83,6 +85,7 @@ export class Discovery implements AsyncDisposable {
       bucket,
       store,
       timings,
+      clock,
       node,
       load: () => load?.(),
       timeout,
@@ -92,6 +95,7 @@ export class Discovery implements AsyncDisposable {
       connection,
       bucket,
       timings,
+      clock,
       changed,
       subjectOf: (life) => nodeSubject(namespace, life, "ping"),
       steadySince: () => this.#membership.life?.heartbeat.steadySince ?? Infinity,

@@ -1,4 +1,5 @@
 import type { NodeIncarnation } from "../incarnation.ts";
+import type { Clock } from "../election/clock.ts";
 import { Incarnation, nextIncarnation } from "./node_life.ts";
 import type { NodeOptions } from "./options.ts";
 import type { DiscoveryTimings } from "./timings.ts";
@@ -20,6 +21,7 @@ export interface MembershipParts {
   readonly bucket: Bucket;
   readonly store: ViewStore;
   readonly timings: DiscoveryTimings;
+  readonly clock: Clock;
   readonly node: NodeOptions;
   readonly load: () => number | undefined;
   /** Deadline of joining and leaving, in ms. */
@@ -64,7 +66,8 @@ export class Membership {
    * @throws {StoreUnavailableError} The server does not answer in time.
    */
   async join(): Promise<void> {
-    const { store, node, timings, timeout, connection, namespace, bucket, load } = this.#parts;
+    const { store, node, timings, clock, timeout, connection, namespace, bucket, load } =
+      this.#parts;
     const deadline = performance.now() + timeout;
     const view = await store.refresh(timeout);
     this.#last = nextIncarnation(view, node.nodeId, this.#last);
@@ -72,7 +75,7 @@ export class Membership {
       await store.refresh();
       return this.#isIn(life);
     };
-    const parts = { connection, namespace, bucket, timings, load, isMember };
+    const parts = { connection, namespace, bucket, timings, clock, load, isMember };
     const life = new Incarnation(parts, node.nodeId, this.#last);
     try {
       if (!await life.begin(timeout)) {

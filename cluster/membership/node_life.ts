@@ -1,5 +1,6 @@
 import type { Subscription } from "@nats-io/nats-core";
 import type { NodeIncarnation } from "../incarnation.ts";
+import type { Clock } from "../election/clock.ts";
 import { encodeHeartbeat, Heartbeat, type HeartbeatMessage } from "./heartbeat.ts";
 import type { DiscoveryTimings } from "./timings.ts";
 import type { ClusterView } from "./view.ts";
@@ -14,6 +15,7 @@ export interface IncarnationParts {
   readonly namespace: string;
   readonly bucket: Bucket;
   readonly timings: DiscoveryTimings;
+  readonly clock: Clock;
   /** How busy the node is. */
   readonly load: () => number | undefined;
   /** Asks the server whether this incarnation is a member. */
@@ -37,7 +39,7 @@ export class Incarnation implements NodeIncarnation {
 
   /** Answers pings from now on. */
   constructor(parts: IncarnationParts, nodeId: string, incarnation: string) {
-    const { connection, namespace, bucket, timings, load, isMember } = parts;
+    const { connection, namespace, bucket, timings, clock, load, isMember } = parts;
     this.nodeId = nodeId;
     this.incarnation = incarnation;
     this.#connection = connection;
@@ -45,6 +47,7 @@ export class Incarnation implements NodeIncarnation {
     this.heartbeat = new Heartbeat({
       bucket,
       timings,
+      clock,
       content: () => this.content,
       isMember: () => isMember(this),
     });

@@ -85,6 +85,10 @@ export class Cluster implements AsyncDisposable {
       requests: node.requests,
       ownerOf: (actorId) => this.#destinationOf(actorId),
       isThere: ({ nodeId, incarnation }) => memberOf(this.view, nodeId, incarnation) !== undefined,
+      hasLeft: ({ nodeId, incarnation }) =>
+        this.view.departed.some((other) =>
+          other.nodeId === nodeId && other.incarnation === incarnation && other.how === "left"
+        ),
       runHere: (message) => node.session.run(message),
       changed: node.changed,
       capacity: node.limits.maxCommands,
@@ -199,6 +203,8 @@ export class Cluster implements AsyncDisposable {
    * events cannot be read, a {@linkcode CorruptEventError} or {@linkcode StreamRegressedError}:
    * then it is unknown whether the command was handled before.
    * @throws {CommandAlreadyHandledError} It was handled before, and its reply is no longer known.
+   * @throws {CommandCrashedOwnersError} Two owners crashed or hung while they had it; no other node
+   * gets it.
    * @throws {CommandOutcomeUnknownError} It was sent, and no owner has answered in time: send it
    * again under its `commandId`.
    * @throws {StoreUnavailableError} It was certainly not handled: no owner could be reached in

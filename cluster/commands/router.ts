@@ -1,5 +1,5 @@
 import { reasonOf } from "../../store/base/reason.ts";
-import type { NodeIncarnation } from "../incarnation.ts";
+import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import { Departures } from "./departures.ts";
 import {
   type AnswerMessage,
@@ -12,6 +12,7 @@ import { jitteredWaits } from "../../store/base/jitter.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import {
   CommandAlreadyHandledError,
+  CommandCrashedOwnersError,
   CommandFailedError,
   CommandOutcomeUnknownError,
   StoreUnavailableError,
@@ -34,6 +35,8 @@ export interface RouterParts {
   readonly ownerOf: (actorId: string) => Destination | undefined;
   /** Whether a node is a member, as far as is known here. */
   readonly isThere: (life: NodeIncarnation) => boolean;
+  /** Whether a node that is no longer a member has left in good order. */
+  readonly hasLeft: (life: NodeIncarnation) => boolean;
   /** Runs a command, as it travels, on this node. */
   readonly runHere: (message: Uint8Array) => Promise<AnswerMessage>;
   /** Changes of owners and members. */
@@ -83,6 +86,11 @@ interface PendingSend {
   readonly signal: AbortSignal | undefined;
 }
 
+/**
+ * How many owners may crash or hang while they have one command: one may crash by chance, and a
+ * command that brings its owner down must not go from node to node until none is left.
+ */
+const MAX_CRASHES = 2;
 /** The first wait between attempts and the longest, in ms. */
 const WAITS = [5, 250] as const;
 
@@ -158,7 +166,11 @@ export class Router {
     /** Whether an attempt may have run, or may still run. */
     let isDoubtful = false;
     let cause: unknown;
+    const asked = new AskedOwners(this.#parts);
     while (!over.aborted) {
+      if (asked.crashed.length >= MAX_CRASHES) {
+        throw new CommandCrashedOwnersError(id, actorId, asked.crashed, { cause });
+      }
       const { count } = this.#parts.changed;
       const owner = this.#parts.ownerOf(actorId);
       let answer: AnswerMessage | undefined;
@@ -173,12 +185,16 @@ export class Router {
         } catch (error) {
           cause = error;
           const isLost = over.aborted || (error instanceof RequestError && error.maybeSent);
-          if (isLost) isDoubtful = true;
+          if (isLost) {
+            isDoubtful = true;
+            asked.add(owner);
+          }
           if (!(error instanceof RequestError)) {
             if (!over.aborted) throw error;
           } else if (error.failure === "closed" || error.failure === "denied") break;
         }
       }
+      if (answer !== undefined) asked.delete(owner!);
       this.#landmark = later(answer?.landmark, this.#landmark);
       switch (answer?.kind) {
         case "reply":
@@ -210,6 +226,37 @@ export class Router {
     const answer = decodeAnswer(data);
     if (answer === undefined) throw new RequestError("timeout", subject, true);
     return answer;
+  }
+}
+
+/** The owners that have a command and have not answered. */
+class AskedOwners {
+  readonly #parts: Pick<RouterParts, "hasLeft" | "isThere">;
+  readonly #open = new Map<string, NodeIncarnation>();
+  readonly #crashed: string[] = [];
+
+  constructor(parts: Pick<RouterParts, "hasLeft" | "isThere">) {
+    this.#parts = parts;
+  }
+
+  /** Takes note of an owner whose answer is missing. */
+  add(owner: NodeIncarnation): void {
+    this.#open.set(incarnationKey(owner), owner);
+  }
+
+  /** Takes note of an answer. */
+  delete(owner: NodeIncarnation): void {
+    this.#open.delete(incarnationKey(owner));
+  }
+
+  /** Those that are gone by now, and have not left in good order. */
+  get crashed(): readonly string[] {
+    for (const [key, owner] of this.#open) {
+      if (this.#parts.isThere(owner)) continue;
+      this.#open.delete(key);
+      if (!this.#parts.hasLeft(owner)) this.#crashed.push(owner.nodeId);
+    }
+    return this.#crashed;
   }
 }
 

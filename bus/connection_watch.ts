@@ -1,3 +1,4 @@
+import { isError } from "../store/base/text.ts";
 import type { Status } from "@nats-io/nats-core";
 import type { Connection } from "../store/connection.ts";
 
@@ -52,7 +53,7 @@ export class ConnectionWatch {
     }
     if (this.#stopped) return;
     const reason = await this.#connection.closed();
-    if (!this.#stopped) this.#hooks.closed(reason instanceof Error ? reason : undefined);
+    if (!this.#stopped) this.#hooks.closed(isError(reason) ? reason : undefined);
   }
 }
 

@@ -1,3 +1,4 @@
+import { callHook, print } from "../store/base/hook.ts";
 import type {
   DropReport,
   EventBusOptions,
@@ -131,12 +132,8 @@ export class Hub {
   }
 
   /** An error of the user's hook must not reach callers that it does not concern. */
-  guard(hook: () => void): void {
-    try {
-      hook();
-    } catch (error) {
-      complain(error);
-    }
+  guard(hook: () => unknown): void {
+    callHook("A hook of the event bus", hook, "error");
   }
 }
 
@@ -149,5 +146,5 @@ function warnOfDrops({ pattern, overflow, capacity }: DropReport): void {
 
 function complain(error: unknown, event?: Event): void {
   const of = event === undefined ? "" : ` ${event.eventType} of "${event.actorId}"`;
-  console.error(`Event bus: handling${of} failed:`, error);
+  print("error", `Event bus: handling${of} failed:`, error);
 }

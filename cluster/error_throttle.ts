@@ -1,3 +1,5 @@
+import { textOf } from "../store/base/text.ts";
+
 /** How long a repeated problem is not reported again, in ms. */
 const QUIET = 600_000;
 /** How many problems are remembered. */
@@ -15,7 +17,7 @@ export class ErrorThrottle {
 
   /** Reports `error`, unless the same problem was reported in the last ten minutes. */
   report(error: unknown): void {
-    const problem = String(error);
+    const problem = textOf(error);
     const now = performance.now();
     if (now - (this.#reported.get(problem) ?? -Infinity) < QUIET) return;
     this.#reported.delete(problem);

@@ -1,3 +1,4 @@
+import { textOf } from "./base/text.ts";
 import type { SaveReceipt } from "./options.ts";
 
 /** Marks errors of this library across copies of it in one program, where `instanceof` fails. */
@@ -534,7 +535,7 @@ export class PoisonEventError extends AetherError {
     super(
       "PoisonEventError",
       `Cannot go on with projection "${projection}": event "${event.id}" of "${event.actorId}" ` +
-        `at sequence ${event.sequence} failed ${attempts} times: ${options?.cause}`,
+        `at sequence ${event.sequence} failed ${attempts} times: ${textOf(options?.cause)}`,
       options,
     );
     this.projection = projection;
@@ -640,6 +641,10 @@ export function isAetherError<Code extends AetherErrorCode = AetherErrorCode>(
   error: unknown,
   code?: Code,
 ): error is AetherErrors[Code] {
-  return typeof error === "object" && error !== null && BRAND in error &&
-    (code === undefined || (error as { code?: unknown }).code === code);
+  try {
+    return typeof error === "object" && error !== null && BRAND in error &&
+      (code === undefined || (error as { code?: unknown }).code === code);
+  } catch {
+    return false; // A proxy that throws.
+  }
 }

@@ -1,3 +1,4 @@
+import { callHook, isThenable, print } from "./base/hook.ts";
 import { type Context, context } from "@opentelemetry/api";
 import { causedBy, createEvent, type Event, type EventMetadata } from "./event.ts";
 import type { Broadcaster, EventStoreOptions } from "./store.ts";
@@ -125,7 +126,7 @@ export class StoredNotifier {
   #publish(event: EventStored): Promise<void> | undefined {
     try {
       const published = this.#broadcaster!.publish(this.#namespace, event);
-      if (typeof published?.then !== "function") return undefined;
+      if (!isThenable(published)) return undefined;
       return Promise.resolve(published).catch((error) => this.#report(error, event));
     } catch (error) {
       this.#report(error, event);
@@ -135,11 +136,7 @@ export class StoredNotifier {
 
   /** A hook that throws must not fail a save that is done. */
   #report(error: unknown, event: Event): void {
-    try {
-      this.#onError(error, event);
-    } catch (second) {
-      warnOfUnpublished(second, event);
-    }
+    callHook("onBroadcastError", () => this.#onError(error, event));
   }
 }
 
@@ -155,5 +152,5 @@ function storedEvent(saved: SavedEvent): EventStored {
 }
 
 function warnOfUnpublished(error: unknown, event: Event): void {
-  console.warn(`${event.eventType} of "${event.actorId}" was not published:`, error);
+  print("warn", `${event.eventType} of "${event.actorId}" was not published:`, error);
 }

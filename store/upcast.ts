@@ -1,3 +1,4 @@
+import { isThenable } from "./base/hook.ts";
 import { CorruptEventError, UnknownSchemaError } from "./errors.ts";
 import type { Event } from "./event.ts";
 import { reasonOf } from "./base/reason.ts";
@@ -72,7 +73,7 @@ export function upcast(
 
 function checkedData(data: unknown): unknown {
   if (data === undefined) throw new TypeError("it gave undefined");
-  if (typeof (data as PromiseLike<unknown> | null)?.then === "function") {
+  if (isThenable(data)) {
     throw new TypeError("it gave a promise, and upcasters do not wait");
   }
   return data;

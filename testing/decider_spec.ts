@@ -1,3 +1,4 @@
+import { textOf } from "../store/base/text.ts";
 import type { EventDraft } from "../store/append.ts";
 import type { Decider, Decision } from "../store/command/decider.ts";
 import { createEvent, type Event } from "../store/event.ts";
@@ -155,7 +156,9 @@ function checkEvents<E extends Event>(
 function checkError<E extends Event>(error: unknown, expected: Expectation<E>): void {
   if (typeof expected !== "function" && !(expected instanceof Error)) {
     const events = JSON.stringify(listed(expected));
-    throw new Error(`Expected events ${events}, but decide() threw ${error}`, { cause: error });
+    throw new Error(`Expected events ${events}, but decide() threw ${textOf(error)}`, {
+      cause: error,
+    });
   }
   const isRight = expected instanceof Error
     ? isLike(error, expected)
@@ -163,7 +166,9 @@ function checkError<E extends Event>(error: unknown, expected: Expectation<E>): 
     ? error instanceof expected
     : expected(error);
   if (!isRight) {
-    throw new Error(`Expected ${nameOf(expected)}, but decide() threw ${error}`, { cause: error });
+    throw new Error(`Expected ${nameOf(expected)}, but decide() threw ${textOf(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -10,6 +10,7 @@ import {
 import { KnownCommands } from "./known_commands.ts";
 import { type CommandAnswer, type CommandMessage, failureOf } from "./messages.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
+import { textOf } from "../../store/base/text.ts";
 import { KeyedQueue } from "../../store/base/keyed_queue.ts";
 import type { CommandLog } from "../../store/command_log.ts";
 import { isAetherError } from "../../store/errors.ts";
@@ -195,7 +196,7 @@ function unread(error: unknown): CommandAnswer {
     isAetherError(error, "StreamRegressedError");
   return isLasting
     ? { kind: "failed", error: failureOf(error) }
-    : { kind: "retry", reason: String(error) };
+    : { kind: "retry", reason: textOf(error) };
 }
 
 /** Drops the oldest entries if there are too many. */

@@ -1,3 +1,4 @@
+import { isError, messageOf, nameOf, textOf } from "../../store/base/text.ts";
 import { encodeJson, jsonIn } from "../../store/base/json.ts";
 import type { CommandFailure } from "../../store/errors.ts";
 import { type LogPosition, logPositionIn } from "../../store/fencing/log_position.ts";
@@ -83,8 +84,15 @@ export function decodeAnswer(data: Uint8Array): AnswerMessage | undefined {
 
 /** The part of `error` that travels to other nodes. */
 export function failureOf(error: unknown): CommandFailure {
-  if (!(error instanceof Error)) return { name: "Error", message: String(error) };
-  const { name, message } = error;
-  const { code } = error as { code?: unknown };
-  return { name, message, ...(typeof code === "string" && { code }) };
+  if (!isError(error)) return { name: "Error", message: textOf(error) };
+  return { name: nameOf(error), message: messageOf(error), ...codeOf(error) };
+}
+
+function codeOf(error: Error): { readonly code?: string } {
+  try {
+    const { code } = error as { code?: unknown };
+    return typeof code === "string" ? { code } : {};
+  } catch {
+    return {}; // A getter that throws.
+  }
 }

@@ -1,3 +1,4 @@
+import { reasonOf } from "../../store/base/reason.ts";
 import { elapsed, type Instant, instant } from "./clock.ts";
 import { HeldLease, type LeaseParts } from "./held_lease.ts";
 import { encodeLeaderClaim, LEADER_KEY, leaderClaimIn } from "./leader_key.ts";
@@ -52,7 +53,7 @@ export async function takeLease(
     if (again) continue;
     const cause = outcome.kind === "stale" ? new Error("the connection is closed") : outcome.cause;
     throw new StoreUnavailableError(
-      `Cannot take the lease as "${nodeId}": ${(cause as Error).message}`,
+      `Cannot take the lease as "${nodeId}": ${reasonOf(cause)}`,
       { cause },
     );
   }

@@ -1,4 +1,6 @@
-/** Why something failed, for a message: what an error says, and `otherwise` if it was no error. */
+import { messageOf } from "./text.ts";
+
+/** Why something failed, for a message; `otherwise` if there is no cause. */
 export function reasonOf(cause: unknown, otherwise?: string): string {
-  return cause instanceof Error ? cause.message : otherwise ?? String(cause);
+  return cause === undefined && otherwise !== undefined ? otherwise : messageOf(cause);
 }

@@ -1,7 +1,8 @@
+import { reasonOf } from "../base/reason.ts";
 import { jsonProblem, TOO_MANY } from "../base/json_fidelity.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import { checkActorId } from "./query.ts";
-import { EventTooLargeError, InvalidEventError } from "../errors.ts";
+import { EventTooLargeError, InvalidEventError, isAetherError } from "../errors.ts";
 import type { Event, EventMetadata } from "../event.ts";
 import { timestampProblem } from "../format/decode.ts";
 import {
@@ -45,7 +46,7 @@ export function prepareEvents(events: readonly Event[], encoding: Encoding): Che
     try {
       return checkEvent(event, encoding);
     } catch (error) {
-      if (!(error instanceof InvalidEventError)) throw error;
+      if (!isAetherError(error, "InvalidEventError")) throw error;
       throw new InvalidEventError(`events[${at}]: ${error.reason}`, { cause: error.cause });
     }
   });
@@ -146,6 +147,16 @@ export function checkReceipt(
 const LEAST_BYTES = 2;
 
 function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
+  try {
+    return checkFields(event, encoding);
+  } catch (cause) {
+    if (isAetherError(cause)) throw cause;
+    throw new InvalidEventError(`it cannot be read: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+/** Passes on whatever a getter or a proxy's trap throws. */
+function checkFields(event: Event, encoding: Encoding): CheckedEvent {
   if (typeof event !== "object" || event === null) {
     throw new InvalidEventError(`it is ${describe(event)}, not an event`);
   }

@@ -1,3 +1,4 @@
+import { textOf } from "../base/text.ts";
 import type { EventDraft } from "../append.ts";
 import type { ActorState } from "./actor_state.ts";
 import type { Decision } from "./decider.ts";
@@ -156,7 +157,9 @@ function draftsOf(decision: Decision): readonly EventDraft[] {
   const drafts = Array.isArray(decision) ? decision as readonly EventDraft[] : [decision];
   for (const draft of drafts) {
     if (typeof draft !== "object" || draft === null) {
-      throw new TypeError(`Cannot execute the command: decide() returned ${draft}, not an event`);
+      throw new TypeError(
+        `Cannot execute the command: decide() returned ${textOf(draft)}, not an event`,
+      );
     }
   }
   return drafts as readonly EventDraft[];

@@ -1,3 +1,4 @@
+import { callHook, print } from "../base/hook.ts";
 import { type ActorState, advance, initial } from "./actor_state.ts";
 import type { Evolution } from "./decider.ts";
 import type { Event } from "../event.ts";
@@ -193,13 +194,9 @@ function report(
   error: unknown,
   actorId: string,
 ): void {
-  try {
-    onError(error, actorId);
-  } catch (failure) {
-    console.warn(`Cannot report the failed snapshot of "${actorId}":`, failure);
-  }
+  callHook(`onError of snapshots of "${actorId}"`, () => onError(error, actorId));
 }
 
 function warnOfSnapshots(error: unknown, actorId: string): void {
-  console.warn(`Cannot use snapshots of "${actorId}":`, error);
+  print("warn", `Cannot use snapshots of "${actorId}":`, error);
 }

@@ -1,3 +1,4 @@
+import { callHook } from "../base/hook.ts";
 import { shardOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
@@ -174,10 +175,8 @@ export class Claims {
     const mapVersion = fence.mapVersion - (isReleased(holder) ? 1 : 0);
     this.#lost.set(shard, { mapVersion, holder });
     const error = new FencedError(`go on with shard ${shard}`, { shard, nodeId, holder });
-    try {
-      onDeposed?.(shard, error);
-    } catch (failure) {
-      console.warn(`What was to be told of the loss of shard ${shard} has thrown:`, failure);
+    if (onDeposed !== undefined) {
+      callHook(`onDeposed of shard ${shard}`, () => onDeposed(shard, error));
     }
     return true;
   }

@@ -1,3 +1,4 @@
+import { reasonOf } from "../base/reason.ts";
 import type { StreamConfig } from "@nats-io/jetstream";
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError, StreamConfigError, UnsupportedServerError } from "../errors.ts";
@@ -61,7 +62,7 @@ export async function opening<T>(
       }
       if (error instanceof StreamConfigError) throw error;
       throw new StoreUnavailableError(
-        `Cannot open stream "${stream}": ${(error as Error).message}; ` +
+        `Cannot open stream "${stream}": ${reasonOf(error)}; ` +
           "see that the server runs with JetStream and permits its API",
         { cause: error },
       );

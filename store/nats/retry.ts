@@ -1,3 +1,4 @@
+import { reasonOf } from "../base/reason.ts";
 import { AetherError, StoreUnavailableError } from "../errors.ts";
 import { backoff } from "./backoff.ts";
 import type { RequestMux } from "./requests.ts";
@@ -21,7 +22,7 @@ export async function attempt<T>(
     } catch (cause) {
       if (cause instanceof AetherError) throw cause;
       if (isPassing(cause) && await retry(requests)) continue;
-      throw new StoreUnavailableError(`Cannot ${what}: ${(cause as Error).message}`, { cause });
+      throw new StoreUnavailableError(`Cannot ${what}: ${reasonOf(cause)}`, { cause });
     }
   }
 }

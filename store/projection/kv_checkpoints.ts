@@ -1,3 +1,4 @@
+import { reasonOf } from "../base/reason.ts";
 import { decodeUtf8, utf8 } from "../base/utf8.ts";
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError } from "../errors.ts";
@@ -101,8 +102,8 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
     }
     this.#seen.delete(key);
     if (outcome.kind === "stale") return false;
-    const { message } = outcome.cause as Error;
-    throw new StoreUnavailableError(`Cannot save checkpoint "${key}": ${message}`, {
+    const reason = reasonOf(outcome.cause);
+    throw new StoreUnavailableError(`Cannot save checkpoint "${key}": ${reason}`, {
       cause: outcome.cause,
     });
   }

@@ -1,3 +1,4 @@
+import { callHook, print } from "../base/hook.ts";
 import { checkRange, prepareReadAll } from "../check/query.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import type { EventFilter } from "../options.ts";
@@ -112,7 +113,9 @@ export function checkProjection<Tx, E extends Event>(
   checkRange("batch", batch, 1, 10_000, what);
   const failure = checkFailure(options, what);
   prepareReadAll({ filter });
-  const { onError = (error) => console.warn(error) } = options;
+  const { onError: hook = warn } = options;
+  const onError = (error: unknown, event?: RecordedEvent) =>
+    callHook(`onError of ${what}`, () => hook(error, event));
   return {
     ...{ name, store, handler, filter, partitions, batch, failure, onError, poll: POLL },
     onSwitch: onSwitch ?? (() => {}),
@@ -134,4 +137,8 @@ function checkFailure<Tx, E extends Event>(
     );
   }
   return { attempts, delay, maxDelay, onPoison, maxParked };
+}
+
+function warn(error: unknown): void {
+  print("warn", "A projection goes on after a failure:", error);
 }

@@ -1,3 +1,4 @@
+import { textOf } from "../base/text.ts";
 import { encodeToken } from "../base/token.ts";
 import type { RecordedEvent } from "../event.ts";
 
@@ -159,5 +160,5 @@ export function reparked(
 
 /** An error as short text. */
 export function shortReason(error: unknown): string {
-  return String(error).slice(0, 500);
+  return textOf(error, 500);
 }

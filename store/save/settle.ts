@@ -1,3 +1,4 @@
+import { reasonOf } from "../base/reason.ts";
 import { headers } from "@nats-io/nats-core";
 import { type SettledOutcome, StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
@@ -46,7 +47,7 @@ export async function settle(
     return lastIn(error.description) === expected ? "not-saved" : "unknown";
   } catch (cause) {
     throw new StoreUnavailableError(
-      `Cannot settle the save: ${(cause as Error).message}; try again, or save the same events ` +
+      `Cannot settle the save: ${reasonOf(cause)}; try again, or save the same events ` +
         "again through a store that is connected",
       { cause },
     );

@@ -68,7 +68,10 @@ async function encode(
 ): Promise<Uint8Array> {
   if (codec === undefined) return encodeJson(snapshot);
   try {
-    return await codec.encode(snapshot);
+    const bytes: unknown = await codec.encode(snapshot);
+    // A copy, for the codec may use its bytes again.
+    if (bytes instanceof Uint8Array) return bytes.slice();
+    throw new TypeError(`it gave ${describe(bytes)}, not a Uint8Array`);
   } catch (cause) {
     const reason = reasonOf(cause);
     throw new InvalidSnapshotError(`the codec failed: ${reason}`, { cause });

@@ -1,3 +1,5 @@
+import { nameOf } from "../base/text.ts";
+
 /** Durations of successful calls, in ms. */
 export interface StoreLatency {
   /** Calls measured. */
@@ -114,7 +116,7 @@ export function addTo(latency: StoreCounts["saveLatency"], ms: number): void {
 
 /** The outcome of a save that rejected with `error`, by its name, which all copies share. */
 export function failedSaveOutcome(error: unknown): keyof SaveCounts {
-  switch (error instanceof Error ? error.name : undefined) {
+  switch (nameOf(error)) {
     case "VersionConflictError":
       return "conflict";
     case "InvalidEventError":

@@ -1,3 +1,4 @@
+import { nameOf, textOf } from "../base/text.ts";
 import {
   type Attributes,
   type Context,
@@ -82,14 +83,14 @@ export function endSpan(span: Span, failure?: { readonly error: unknown }): void
   if (failure !== undefined) {
     const { error } = failure;
     span.setAttribute("error.type", errorType(error));
-    span.setStatus({ code: SpanStatusCode.ERROR, message: String(error) });
+    span.setStatus({ code: SpanStatusCode.ERROR, message: textOf(error) });
   }
   span.end();
 }
 
 /** The name of an error in telemetry. */
 export function errorType(error: unknown): string {
-  return error instanceof Error ? error.name : typeof error;
+  return nameOf(error);
 }
 
 /** `span` as W3C trace context, for the metadata of events made in it. */

@@ -58,8 +58,8 @@ export interface ClusterOptions
   /** How many actors are active at most; the longest idle go first. @default {10_000} */
   readonly maxActors?: number;
   /**
-   * Gets errors of the background work that are not transient; the same one every ten minutes at
-   * most.
+   * Gets errors of the background work that are not transient, and those that `load` throws; the
+   * same one every ten minutes at most. What it throws is printed.
    *
    * @default {console.warn}
    */

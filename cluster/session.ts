@@ -19,12 +19,14 @@ import type { ShardMap } from "./sharding/shard_map.ts";
 import { Shards } from "./sharding/shards.ts";
 import { nodeSubject } from "./subjects.ts";
 import type { ClusterTelemetry } from "./telemetry.ts";
+import { messageOf } from "../store/base/text.ts";
 import { jsonProblem } from "../store/base/json_fidelity.ts";
 import { commandLogOf } from "../store/command_log.ts";
 import type { Connection } from "../store/connection.ts";
 import { StoreUnavailableError } from "../store/errors.ts";
 import { FencedEventStore, type FencedEventStoreOptions } from "../store/fencing/fenced_store.ts";
 import type { RequestMux } from "../store/nats/requests.ts";
+import { total } from "../store/nats/total.ts";
 
 /** What a session works with. */
 export interface NodeSessionParts {
@@ -105,9 +107,9 @@ export class NodeSession {
     });
     const serve = (verb: string, answer: (message: Msg) => Promise<Uint8Array>) =>
       connection.subscribe(nodeSubject(namespace, self, verb), {
-        callback: (error, message) => {
+        callback: total(`answering "${verb}"`, (error, message) => {
           if (error === null) reply(message, answer(message));
-        },
+        }),
       });
     this.#commands = serve("command", (message) => this.#command(message));
     this.#subscriptions = [
@@ -249,10 +251,15 @@ function reply(message: Msg, answer: Promise<Uint8Array>): void {
 
 /** Reports a reply that JSON would change as an error of the handler, to the sender. */
 function encodeAnswer(answer: AnswerMessage): Uint8Array {
-  const problem = answer.kind === "reply" && answer.reply !== undefined
-    ? jsonProblem(answer.reply, "reply")
-    : undefined;
-  if (problem === undefined) return encodeMessage(answer);
+  let problem: string | undefined;
+  try {
+    if (answer.kind === "reply" && answer.reply !== undefined) {
+      problem = jsonProblem(answer.reply, "reply");
+    }
+    if (problem === undefined) return encodeMessage(answer);
+  } catch (error) {
+    problem = messageOf(error); // A getter that throws.
+  }
   const error = new TypeError(`it was handled, and its reply cannot be sent: ${problem}`);
   return encodeMessage({ kind: "failed", error: failureOf(error) });
 }

@@ -1,8 +1,10 @@
+import { ErrorThrottle } from "../error_throttle.ts";
 import { MACHINE_CLOCK } from "../election/clock.ts";
 import type { Leader } from "../election/leader_key.ts";
 import { changesBetween, type ClusterChange } from "./changes.ts";
 import { FailureWatch } from "./failure_watch.ts";
 import { decodeHeartbeat } from "./heartbeat.ts";
+import { safeLoad } from "./load.ts";
 import { Membership } from "./membership.ts";
 import { type DiscoveryOptions, type Leadership, readNode } from "./options.ts";
 import { Role, type RoleWork } from "./role.ts";
@@ -77,8 +79,9 @@ export class Discovery implements AsyncDisposable {
     this.#bucket = bucket;
     this.#store = store;
     this.#changed = changed;
-    this.#report = onError;
-    this.#role = new Role(onError);
+    const errors = new ErrorThrottle(onError);
+    const report = this.#report = (error: unknown): void => errors.report(error);
+    this.#role = new Role(report);
     this.#membership = new Membership({
       connection,
       namespace,
@@ -87,7 +90,8 @@ export class Discovery implements AsyncDisposable {
       timings,
       clock,
       node,
-      load: () => load?.(),
+      load: safeLoad(load, report),
+      report,
       timeout,
       viewCoordinator: () => this.#viewCoordinator,
     });
@@ -109,7 +113,7 @@ export class Discovery implements AsyncDisposable {
         store,
         failureWatch,
         changed,
-        report: onError,
+        report,
       };
       const viewCoordinator = new ViewCoordinator(parts, this.#membership.life!);
       this.#viewCoordinator = viewCoordinator;
@@ -322,7 +326,7 @@ export class Discovery implements AsyncDisposable {
     do {
       try {
         for await (const leader of leadership.changes({ signal })) {
-          this.#leader = leader;
+          this.#leader = leader ?? undefined;
           this.#changed.notify();
         }
       } catch (error) {

@@ -28,6 +28,8 @@ export interface HeartbeatParts {
    * that the key is written again. Otherwise the heartbeat ends.
    */
   readonly isMember: () => Promise<boolean>;
+  /** Gets errors that are not transient; the heartbeat goes on. */
+  readonly report: (error: unknown) => void;
 }
 
 /** How much earlier the heartbeat ends for its writer than for the server, as a share of its time. */
@@ -107,7 +109,8 @@ export class Heartbeat {
     const { bucket: { requests }, timings: { heartbeat } } = this.#parts;
     while (!signal.aborted && !requests.closed && !this.#ended) {
       await sleep(heartbeat, signal);
-      if (!signal.aborted) await this.#beatOnce(heartbeat, signal);
+      if (signal.aborted) return;
+      await this.#beatOnce(heartbeat, signal).catch(this.#parts.report);
     }
   }
 

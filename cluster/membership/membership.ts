@@ -23,7 +23,10 @@ export interface MembershipParts {
   readonly timings: DiscoveryTimings;
   readonly clock: Clock;
   readonly node: NodeOptions;
+  /** How busy the node is; never throws. */
   readonly load: () => number | undefined;
+  /** Gets errors that are not transient. */
+  readonly report: (error: unknown) => void;
   /** Deadline of joining and leaving, in ms. */
   readonly timeout: number;
   /** The coordinator in this process, if any. */
@@ -66,7 +69,7 @@ export class Membership {
    * @throws {StoreUnavailableError} The server does not answer in time.
    */
   async join(): Promise<void> {
-    const { store, node, timings, clock, timeout, connection, namespace, bucket, load } =
+    const { store, node, timings, clock, timeout, connection, namespace, bucket, load, report } =
       this.#parts;
     const deadline = performance.now() + timeout;
     const view = await store.refresh(timeout);
@@ -75,7 +78,7 @@ export class Membership {
       await store.refresh();
       return this.#isIn(life);
     };
-    const parts = { connection, namespace, bucket, timings, clock, load, isMember };
+    const parts = { connection, namespace, bucket, timings, clock, load, report, isMember };
     const life = new Incarnation(parts, node.nodeId, this.#last);
     try {
       if (!await life.begin(timeout)) {

@@ -8,6 +8,7 @@ import { nodeSubject } from "../subjects.ts";
 import { uuidv7 } from "../../store/base/uuid.ts";
 import type { Connection } from "../../store/connection.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
+import { total } from "../../store/nats/total.ts";
 
 /** What one incarnation of a node works with. */
 export interface IncarnationParts {
@@ -16,8 +17,10 @@ export interface IncarnationParts {
   readonly bucket: Bucket;
   readonly timings: DiscoveryTimings;
   readonly clock: Clock;
-  /** How busy the node is. */
+  /** How busy the node is; never throws. */
   readonly load: () => number | undefined;
+  /** Gets errors that are not transient. */
+  readonly report: (error: unknown) => void;
   /** Asks the server whether this incarnation is a member. */
   readonly isMember: (life: NodeIncarnation) => Promise<boolean>;
 }
@@ -39,7 +42,7 @@ export class Incarnation implements NodeIncarnation {
 
   /** Answers pings from now on. */
   constructor(parts: IncarnationParts, nodeId: string, incarnation: string) {
-    const { connection, namespace, bucket, timings, clock, load, isMember } = parts;
+    const { connection, namespace, bucket, timings, clock, load, isMember, report } = parts;
     this.nodeId = nodeId;
     this.incarnation = incarnation;
     this.#connection = connection;
@@ -50,11 +53,12 @@ export class Incarnation implements NodeIncarnation {
       clock,
       content: () => this.content,
       isMember: () => isMember(this),
+      report,
     });
     this.#subscription = connection.subscribe(nodeSubject(namespace, this, "ping"), {
-      callback: (error, message) => {
+      callback: total("answering a ping", (error, message) => {
         if (error === null) message.respond(encodeHeartbeat(this.content, 0));
-      },
+      }),
     });
   }
 

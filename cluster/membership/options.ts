@@ -69,7 +69,12 @@ export interface DiscoveryOptions {
   readonly clock?: Clock;
   /** Deadline of joining and leaving, in ms. @default {10_000} */
   readonly timeout?: number;
-  /** Gets errors of the background work that are not transient. @default {console.warn} */
+  /**
+   * Gets errors of the background work that are not transient, and those that `load` throws; the
+   * same one every ten minutes at most. What it throws is printed.
+   *
+   * @default {console.warn}
+   */
   readonly onError?: (error: unknown) => void;
 }
 

@@ -39,6 +39,7 @@ Deno.test("a heartbeat is valid from before it was sent, and by the clock that s
     clock,
     content: () => ({ nodeId: "a", incarnation: "1", server: undefined, load: undefined }),
     isMember: () => Promise.resolve(true),
+    report: () => {},
   });
   assertEquals(heartbeat.validFor, 0);
   const { signal } = new AbortController();

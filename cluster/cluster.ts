@@ -5,6 +5,7 @@ import type { ClusterDescription } from "./description.ts";
 import type { Leader } from "./election/leader_key.ts";
 import type { Lease } from "./election/lease.ts";
 import { changesBetween, type ClusterChange } from "./membership/changes.ts";
+import { throwFailure } from "./membership/discovery.ts";
 import { type ClusterView, memberOf } from "./membership/view.ts";
 import { ClusterNode } from "./node.ts";
 import type { ClusterOptions } from "./options.ts";
@@ -15,7 +16,7 @@ import { encodeToken } from "../store/base/token.ts";
 import { uuidv7 } from "../store/base/uuid.ts";
 import { causeProblem } from "../store/command/command_options.ts";
 import type { Connection } from "../store/connection.ts";
-import { isAetherError, StoreUnavailableError } from "../store/errors.ts";
+import { StoreUnavailableError } from "../store/errors.ts";
 
 /** How commands are handled; see {@linkcode Cluster.handle}. */
 export interface HandleOptions {
@@ -90,6 +91,7 @@ export class Cluster implements AsyncDisposable {
           other.nodeId === nodeId && other.incarnation === incarnation && other.how === "left"
         ),
       runHere: (message) => node.session.run(message),
+      signal: node.discovery.signal,
       changed: node.changed,
       capacity: node.limits.maxCommands,
       requestTimeout: TRY,
@@ -144,8 +146,9 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * Aborted when this node no longer takes part: because it has left, or because another process
-   * has joined by its name; then the reason is a {@linkcode NodeReplacedError}.
+   * Aborted when this node no longer takes part: because it has left; because another process has
+   * joined by its name, then the reason is a {@linkcode NodeReplacedError}; or because the connection
+   * is closed, then it is a {@linkcode StoreUnavailableError}. End the process then, or join again.
    */
   get signal(): AbortSignal {
     return this.#node.discovery.signal;
@@ -241,6 +244,7 @@ export class Cluster implements AsyncDisposable {
    * the difference only. Ends with `signal`, or when this node no longer takes part.
    *
    * @throws {NodeReplacedError} Another process has joined by the name of this node.
+   * @throws {StoreUnavailableError} The connection is closed.
    */
   changes(
     { signal }: { readonly signal?: AbortSignal } = {},
@@ -314,8 +318,7 @@ export class Cluster implements AsyncDisposable {
         yield { type: "moved", mapVersion: now.map.version, moves };
       }
       seen = now;
-      const { reason } = this.signal;
-      if (isAetherError(reason, "NodeReplacedError")) throw reason;
+      throwFailure(this.signal);
       if (ends.aborted) return;
       await changed.wait(IDLE, ends, count);
     }

@@ -147,7 +147,7 @@ export class ClusterNode {
 
   /** The leader, as this node knows it. */
   get leader(): Leader | undefined {
-    return this.#leader;
+    return this.discovery.signal.aborted ? undefined : this.#leader;
   }
 
   /** Whether this node has left, or is about to. */

@@ -39,6 +39,8 @@ export interface RouterParts {
   readonly hasLeft: (life: NodeIncarnation) => boolean;
   /** Runs a command, as it travels, on this node. */
   readonly runHere: (message: Uint8Array) => Promise<AnswerMessage>;
+  /** Aborted when this node takes no part any more: then no answer can come. */
+  readonly signal: AbortSignal;
   /** Changes of owners and members. */
   readonly changed: Notifier;
   /** Commands that may be on their way at once. */
@@ -206,6 +208,11 @@ export class Router {
         case "retry":
           if (answer.isDoubtful === true) isDoubtful = true;
           cause = new Error(answer.reason);
+      }
+      const { signal: ended } = this.#parts;
+      if (ended.aborted) {
+        cause = ended.reason;
+        break;
       }
       await this.#parts.changed.wait(nextWait(), over, count);
     }

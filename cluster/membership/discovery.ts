@@ -16,7 +16,7 @@ import { ViewStore } from "./view_store.ts";
 import { clusterBucket, nodeSubject } from "../subjects.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import type { Connection } from "../../store/connection.ts";
-import { isAetherError } from "../../store/errors.ts";
+import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
 import { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 
@@ -152,6 +152,12 @@ export class Discovery implements AsyncDisposable {
       throw error;
     }
     discovery.#begin(options.leadership);
+    // A connection may live longer than its nodes, and must not keep them all.
+    const joined = new WeakRef(discovery);
+    connection.closed().then((error) => {
+      const discovery = joined.deref();
+      if (discovery !== undefined) discovery.#lose(error);
+    });
     return discovery;
   }
 
@@ -181,8 +187,9 @@ export class Discovery implements AsyncDisposable {
   }
 
   /**
-   * Aborted when this node no longer takes part: because it has left, or because another process
-   * has joined by its name; then the reason is a {@linkcode NodeReplacedError}.
+   * Aborted when this node no longer takes part: because it has left; because another process has
+   * joined by its name, then the reason is a {@linkcode NodeReplacedError}; or because the connection
+   * is closed, then it is a {@linkcode StoreUnavailableError}.
    */
   get signal(): AbortSignal {
     return this.#ends.signal;
@@ -193,6 +200,7 @@ export class Discovery implements AsyncDisposable {
    * between. Ends with `signal`, or with this node's membership.
    *
    * @throws {NodeReplacedError} Another process has joined by the name of this node.
+   * @throws {StoreUnavailableError} The connection is closed.
    */
   changes(
     { signal }: { readonly signal?: AbortSignal } = {},
@@ -264,6 +272,20 @@ export class Discovery implements AsyncDisposable {
       this.#steer(signal),
       ...(leadership === undefined ? [] : [this.#follow(leadership, signal)]),
     ]);
+  }
+
+  /** Ends this node, whose connection is closed for good: nothing can be said or heard any more. */
+  #lose(cause: unknown): void {
+    if (this.#leave !== undefined || this.signal.aborted) return;
+    const error = new StoreUnavailableError(
+      `Cannot take part as node "${this.nodeId}": its connection is closed for good; join again`,
+      { cause },
+    );
+    this.#halt.abort();
+    this.#role.set(false);
+    this.#ends.abort(error);
+    this.#changed.notify();
+    this.#report(error);
   }
 
   async #end(timeout?: number): Promise<void> {
@@ -341,12 +363,16 @@ export class Discovery implements AsyncDisposable {
       const { view } = this;
       yield* changesBetween(seen, view);
       if (view === seen) {
-        const { reason } = this.signal;
-        if (isAetherError(reason, "NodeReplacedError")) throw reason;
+        throwFailure(this.signal);
         if (ends.aborted) return;
         await this.#changed.wait(Infinity, ends, count);
       }
       seen = view;
     }
   }
+}
+
+/** Throws what has ended a node, unless it has left. */
+export function throwFailure({ aborted, reason }: AbortSignal): void {
+  if (aborted && isAetherError(reason)) throw reason;
 }

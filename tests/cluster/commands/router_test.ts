@@ -45,6 +45,7 @@ function routerOf(
     isThere: () => true,
     hasLeft: () => false,
     runHere: () => Promise.resolve({ kind: "reply", reply: "here" }),
+    signal: new AbortController().signal,
     changed: new Notifier(),
     capacity: 10,
     requestTimeout: 1000,

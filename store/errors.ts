@@ -329,7 +329,7 @@ export class LeaseLostError extends AetherError {
   readonly term: number;
   /**
    * `"expired"`: the server acknowledged no renewal in time, and another node may lead by now;
-   * `"deposed"`: the server reported that the lease is gone or belongs to another node;
+   * `"deposed"`: the server reported that the lease was removed, or belongs to another node;
    * `"resigned"`: this node gave it up.
    */
   readonly reason: LeaseEnd;

@@ -13,9 +13,10 @@ import {
   encodeMessage,
   failureOf,
 } from "./commands/messages.ts";
+import { Ability } from "./sharding/ability.ts";
 import type { HandoffAnswer } from "./sharding/handoff.ts";
-import type { ShardStatus } from "./sharding/shard_coordinator.ts";
 import type { ShardMap } from "./sharding/shard_map.ts";
+import type { ShardStatus } from "./sharding/shard_status.ts";
 import { Shards } from "./sharding/shards.ts";
 import { nodeSubject } from "./subjects.ts";
 import type { ClusterTelemetry } from "./telemetry.ts";
@@ -43,6 +44,8 @@ export interface NodeSessionParts {
   /** Ms for which the others certainly count this incarnation as a member; 0 if that is unknown. */
   readonly validFor: () => number;
   readonly telemetry: ClusterTelemetry;
+  /** Gets errors that are not transient. */
+  readonly report: (error: unknown) => void;
   readonly drainTimeout: number;
   readonly idle: number;
   readonly maxActors: number;
@@ -63,6 +66,7 @@ export class NodeSession {
   /** Its actors. */
   readonly actors: Actors;
   readonly #parts: NodeSessionParts;
+  readonly #ability: Ability;
   readonly #subscriptions: readonly Subscription[];
   readonly #commands: Subscription;
   #map: ShardMap | undefined;
@@ -72,6 +76,7 @@ export class NodeSession {
     const { connection, namespace, self, drainTimeout, isMember, idle, maxActors } = parts;
     this.#parts = parts;
     this.store = store;
+    const ability = this.#ability = new Ability(self.nodeId, parts.report);
     const actors: Actors = this.actors = new Actors({
       requests: parts.requests,
       nodeId: self.nodeId,
@@ -86,6 +91,10 @@ export class NodeSession {
         return owner !== undefined && !isSameIncarnation(owner, self) && isMember(owner);
       },
       confirm: (shard) => this.#confirm(shard),
+      saved: (shard, failure) => {
+        if (failure === undefined) ability.ended(shard);
+        else ability.failed(shard, failure.error);
+      },
       renew: (shard) => store.renew(shard),
       idle,
       capacity: maxActors,
@@ -101,6 +110,7 @@ export class NodeSession {
       },
       ask: (holder, shard, mapVersion) => this.#ask(holder, shard, mapVersion),
       isMember,
+      ability,
       drained: (shard) => actors.drained(shard),
       forget: (shard) => actors.forget(shard),
       drainTimeout,
@@ -140,7 +150,9 @@ export class NodeSession {
 
   /** How far it has carried out the map. */
   get status(): ShardStatus {
-    return { mapVersion: this.shards.mapVersion, unsettled: this.shards.unsettled };
+    const { mapVersion, unsettled } = this.shards;
+    const { problem: unable } = this.#ability;
+    return { mapVersion, unsettled, ...(unable !== undefined && { unable }) };
   }
 
   /** Takes a map. */

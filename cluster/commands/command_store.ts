@@ -20,6 +20,8 @@ export interface CommandStoreHooks {
   readonly check: () => void;
   /** Takes note of events of an actor that are stored. */
   readonly saved: (actorId: string, receipt: SaveReceipt) => void;
+  /** Takes note of the error of a save that failed. */
+  readonly failed: (error: unknown) => void;
 }
 
 /**
@@ -91,6 +93,7 @@ export class CommandStore implements EventStore {
       }
       return receipt;
     } catch (error) {
+      this.#hooks.failed(error);
       if (isAetherError(error, "SaveOutcomeUnknownError")) {
         this.unknownSaves.push(error);
         for (const actorId of actorsOf(events)) this.unknownActors.add(actorId);

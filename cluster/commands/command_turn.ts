@@ -23,6 +23,8 @@ export interface CommandTurnParts {
   readonly isOthers: (shard: number) => boolean;
   /** Proves, before an answer that saved nothing, that the shard still belongs to this node. */
   readonly confirm: (shard: number) => Promise<void>;
+  /** Told of each save of a command of the shard, and of the error if it failed. */
+  readonly saved: (shard: number, failure?: { readonly error: unknown }) => void;
   /** Makes sure that nothing more is stored of what was sent for the shard until now. */
   readonly renew: (shard: number) => Promise<void>;
 }
@@ -74,7 +76,9 @@ export async function runTurn(
   }
   const store = new CommandStore(parts.storeFor(id), {
     check: () => checkPresent(parts, actor),
+    failed: (error) => parts.saved(shard, { error }),
     saved: (savedId, receipt) => {
+      parts.saved(shard);
       if (savedId === actorId) commands.add(id, receipt);
       else hooks.saved(savedId, id, receipt);
     },

@@ -64,6 +64,7 @@ export class Node {
         this.confirmations++;
         return Promise.resolve();
       },
+      saved: () => {},
       renew: () => Promise.resolve(void this.renewals++),
       idle: 60_000,
       capacity: 1000,

@@ -1,10 +1,7 @@
 import { asStreamSequence } from "../../../store/format/position.ts";
 import { assertEquals } from "@std/assert";
-import {
-  coordinateShards,
-  mapIn,
-  type ShardStatus,
-} from "../../../cluster/sharding/shard_coordinator.ts";
+import { coordinateShards, mapIn } from "../../../cluster/sharding/shard_coordinator.ts";
+import type { ShardStatus } from "../../../cluster/sharding/shard_status.ts";
 import { Notifier } from "../../../store/base/notifier.ts";
 import { ErrorThrottle } from "../../../cluster/error_throttle.ts";
 import {
@@ -70,7 +67,8 @@ class Bed {
         if (this.silent.has(nodeId)) return Promise.reject(new Error("no responders"));
         return Promise.resolve({ mapVersion: Infinity, unsettled: this.unsettled });
       },
-      newestFence: () => Promise.resolve(0),
+      known: () => emptyShardMap(SHARDS),
+      takenVersion: () => Promise.resolve(0),
       maxMoves: 4,
       report: (error) => this.reports.push(error),
     }, this.ends.signal);

@@ -279,7 +279,7 @@ export class Discovery implements AsyncDisposable {
     if (this.#leave !== undefined || this.signal.aborted) return;
     const error = new StoreUnavailableError(
       `Cannot take part as node "${this.nodeId}": its connection is closed for good; join again`,
-      { cause },
+      { ...(cause !== undefined && { cause }) },
     );
     this.#halt.abort();
     this.#role.set(false);

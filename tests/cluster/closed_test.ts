@@ -8,12 +8,10 @@ import { natsTest } from "../support/fixture.ts";
 
 /** Reads changes until they end; resolves with the error that ends them. */
 async function endOf(changes: AsyncIterable<unknown>): Promise<unknown> {
-  try {
+  const read = async () => {
     for await (const _ of changes);
-    return undefined;
-  } catch (error) {
-    return error;
-  }
+  };
+  return await read().catch((error) => error);
 }
 
 natsTest(

@@ -76,6 +76,7 @@ export {
   type Codec,
   CommandAlreadyHandledError,
   type CommandCause,
+  CommandCrashedOwnersError,
   CommandFailedError,
   type CommandFailure,
   CommandOutcomeUnknownError,

@@ -15,6 +15,7 @@ const STORE = [
   "Codec",
   "Commit",
   "CommandAlreadyHandledError",
+  "CommandCrashedOwnersError",
   "CommandCause",
   "CommandFailedError",
   "CommandFailure",

@@ -63,7 +63,8 @@ natsTest(
   "without its guards a store over a faulty connection is not truthful: the control",
   async (scene) => {
     const outcomes = await storm(scene, { seed: 4, loseAck: 0.3, double: 0.3 }, false);
-    const stored = await storedIn(await scene.connect(), `AETHER_${scene.namespace}`);
+    const connection = await scene.connect();
+    const stored = await storedIn(connection, `AETHER_${scene.namespace}`, { guarded: false });
     assertThrows(() => assertTruthful(outcomes, stored));
   },
   { leakCheck: false },

@@ -15,13 +15,17 @@ export interface CommandMessage {
   /** The sender's span, as W3C trace context. */
   readonly trace?: Readonly<Record<string, string>>;
   /**
-   * An event that was stored before the command was first sent: none of the command's events can be
-   * at or before it. The same on every attempt; left out if the command may be older than its
-   * sender knows.
+   * An event that was stored before this sender sent the command first, or the event that led to
+   * the command: none of the events that came of it since can be at or before it. The same on every
+   * attempt; left out if the sender knows of none.
    */
   readonly landmark?: LogPosition | undefined;
+  /** A time before the command was first sent, in Unix ms, instead of a landmark. */
+  readonly since?: number | undefined;
   /** Whether an earlier attempt may have been handled. */
   readonly isDoubtful?: boolean | undefined;
+  /** Whether its id may be older than the landmark: another process may have sent it before. */
+  readonly isGiven?: boolean | undefined;
 }
 
 /** The outcome of a command at a node. */
@@ -53,14 +57,20 @@ export function encodeMessage(message: CommandMessage | AnswerMessage): Uint8Arr
 export function decodeCommand(data: Uint8Array): CommandMessage | undefined {
   const message = jsonIn(data) as Partial<CommandMessage> | null | undefined;
   if (typeof message?.id !== "string" || typeof message.actorId !== "string") return undefined;
-  const { id, actorId, command, trace, isDoubtful } = message;
+  const { id, actorId, command, trace, since, isDoubtful, isGiven } = message;
   const landmark = logPositionIn(message.landmark);
   return {
     ...{ id, actorId, command },
     ...(typeof trace === "object" && trace !== null && { trace }),
     ...(landmark !== undefined && { landmark }),
+    ...(isTime(since) && { since }),
     ...(isDoubtful === true && { isDoubtful }),
+    ...(isGiven === true && { isGiven }),
   };
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === "number" && Math.abs(value) <= 8.64e15;
 }
 
 /** The answer in `data`; `undefined` if there is none. */

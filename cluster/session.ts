@@ -12,6 +12,7 @@ import {
   decodeCommand,
   encodeMessage,
   failureOf,
+  refusalOf,
 } from "./commands/messages.ts";
 import { Ability } from "./sharding/ability.ts";
 import type { HandoffAnswer } from "./sharding/handoff.ts";
@@ -227,7 +228,9 @@ export class NodeSession {
     return this.#parts.telemetry.handle(message, async () => {
       const shard = this.store.shardOf(message.actorId);
       if (!this.shards.serves(shard)) await this.shards.comes(shard, COMING);
-      return await this.actors.run(message);
+      const answer = await this.actors.run(message);
+      if (answer.kind !== "retry" || answer.refusal !== undefined) return answer;
+      return { ...answer, ...refusalOf(this.#ability.refusalOf(shard)) };
     });
   }
 

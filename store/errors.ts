@@ -459,11 +459,18 @@ export class CommandFailedError extends AetherError {
   /** The error that the handler threw. */
   readonly failure: CommandFailure;
 
-  /** Keeps the facts. */
-  constructor(commandId: string, actorId: string, nodeId: string, failure: CommandFailure) {
+  /** Keeps the facts; `options.cause` is what the server has refused, if the failure is that. */
+  constructor(
+    commandId: string,
+    actorId: string,
+    nodeId: string,
+    failure: CommandFailure,
+    options?: ErrorOptions,
+  ) {
     super(
       "CommandFailedError",
       `Cannot handle command "${commandId}" of "${actorId}": ${failure.message}`,
+      options?.cause === undefined ? undefined : options,
     );
     this.commandId = commandId;
     this.actorId = actorId;

@@ -2,6 +2,7 @@ import {
   type CommandTurnParts,
   confirmed,
   notHere,
+  retryAfter,
   runTurn,
   type TurnActor,
   type TurnHooks,
@@ -10,7 +11,6 @@ import {
 import { KnownCommands } from "./known_commands.ts";
 import { type CommandAnswer, type CommandMessage, failureOf } from "./messages.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
-import { textOf } from "../../store/base/text.ts";
 import { KeyedQueue } from "../../store/base/keyed_queue.ts";
 import type { CommandLog } from "../../store/command_log.ts";
 import { isAetherError } from "../../store/errors.ts";
@@ -194,9 +194,7 @@ const MOST_LOOKED_AT = 32;
 function unread(error: unknown): CommandAnswer {
   const isLasting = isAetherError(error, "CorruptEventError") ||
     isAetherError(error, "StreamRegressedError");
-  return isLasting
-    ? { kind: "failed", error: failureOf(error) }
-    : { kind: "retry", reason: textOf(error) };
+  return isLasting ? { kind: "failed", error: failureOf(error) } : retryAfter(error);
 }
 
 /** Drops the oldest entries if there are too many. */

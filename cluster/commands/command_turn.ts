@@ -1,10 +1,12 @@
 import { CommandStore } from "./command_store.ts";
 import type { CommandHandler, ReplyToDuplicate } from "./handler.ts";
 import type { KnownCommands } from "./known_commands.ts";
-import { type CommandAnswer, type CommandMessage, failureOf } from "./messages.ts";
+import { type CommandAnswer, type CommandMessage, failureOf, refusalOf } from "./messages.ts";
+import { messageOf } from "../../store/base/text.ts";
 import { FencedError, isAetherError } from "../../store/errors.ts";
 import type { LogPosition } from "../../store/fencing/log_position.ts";
 import { backoff } from "../../store/nats/backoff.ts";
+import { isForbidden } from "../../store/nats/failure.ts";
 import type { RequestMux } from "../../store/nats/requests.ts";
 import type { SaveReceipt } from "../../store/options.ts";
 import type { EventStore } from "../../store/store.ts";
@@ -114,7 +116,7 @@ export async function confirmed(
   try {
     await confirm(shard);
   } catch (error) {
-    return retryFor(error instanceof Error ? error.message : String(error));
+    return retryAfter(error);
   }
   // Other nodes may have had the shard since.
   return isActive() ? answer : notHere(shard);
@@ -141,9 +143,12 @@ function answerTo(
       ? { kind: "failed", error: failureOf(error) }
       : retryFor(error.message);
   }
-  // An error of a store out of reach, not of the actor's rules.
-  if (isAetherError(error, "StoreUnavailableError")) return retryFor(error.message);
-  return { kind: "failed", error: failureOf(error) };
+  // An error of a store out of reach, not of the actor's rules; or another node may do what the
+  // server does not let this one do.
+  if (isAetherError(error, "StoreUnavailableError") || isForbidden(error)) {
+    return retryAfter(error);
+  }
+  return { kind: "failed", error: failureOf(error), ...refusalOf(error) };
 }
 
 /**
@@ -234,6 +239,11 @@ function replyOf(reply: unknown): CommandAnswer {
 
 function retryFor(reason: string): CommandAnswer {
   return { kind: "retry", reason };
+}
+
+/** The answer if something failed here that may succeed in another attempt, most often elsewhere. */
+export function retryAfter(error: unknown): CommandAnswer {
+  return { ...retryFor(messageOf(error)), ...refusalOf(error) };
 }
 
 function proved(answer: CommandAnswer): TurnResult {

@@ -1,6 +1,6 @@
 import { isError, messageOf, nameOf, textOf } from "../../store/base/text.ts";
-import { encodeJson, jsonIn } from "../../store/base/json.ts";
-import type { CommandFailure } from "../../store/errors.ts";
+import { encodeJson, isRecord, jsonIn } from "../../store/base/json.ts";
+import { type CommandFailure, isAetherError, StoreRefusedError } from "../../store/errors.ts";
 import { type LogPosition, logPositionIn } from "../../store/fencing/log_position.ts";
 import type { SaveReceipt } from "../../store/options.ts";
 
@@ -28,19 +28,31 @@ export interface CommandMessage {
   readonly isGiven?: boolean | undefined;
 }
 
+/** What the server refuses, and would again. */
+export interface Refusal {
+  readonly message: string;
+  readonly advice: string;
+  readonly serverCode?: number | undefined;
+}
+
 /** The outcome of a command at a node. */
 export type CommandAnswer =
   /** It was handled, now or before. */
   | { readonly kind: "reply"; readonly reply?: unknown }
   /** Its handler has refused it. */
-  | { readonly kind: "failed"; readonly error: CommandFailure }
+  | { readonly kind: "failed"; readonly error: CommandFailure; readonly refusal?: Refusal }
   /** It was handled before, and its reply is no longer known. */
   | { readonly kind: "handled"; readonly receipt: SaveReceipt }
   /**
    * This node did not finish it: another attempt, most often elsewhere, may. If `isDoubtful`,
-   * events of it may be stored.
+   * events of it may be stored. `refusal` is what keeps the node from finishing it, if that lasts.
    */
-  | { readonly kind: "retry"; readonly reason: string; readonly isDoubtful?: boolean };
+  | {
+    readonly kind: "retry";
+    readonly reason: string;
+    readonly isDoubtful?: boolean;
+    readonly refusal?: Refusal;
+  };
 
 /** An answer as it travels. */
 export type AnswerMessage = CommandAnswer & {
@@ -80,6 +92,24 @@ export function decodeAnswer(data: Uint8Array): AnswerMessage | undefined {
   if (!answer || !kinds.includes(answer.kind)) return undefined;
   const { landmark, ...rest } = answer;
   return landmark === undefined ? rest : { ...rest, landmark: logPositionIn(landmark) };
+}
+
+/** The part of a refusal that travels to other nodes; nothing if `error` is none. */
+export function refusalOf(error: unknown): { readonly refusal?: Refusal } {
+  if (!isAetherError(error, "StoreRefusedError")) return {};
+  const { message, advice, serverCode } = error;
+  return { refusal: { message, advice, serverCode } };
+}
+
+/** The error of a refusal at another node; `undefined` if `refusal` is none. */
+export function refusedBy(refusal: unknown): StoreRefusedError | undefined {
+  const { message, advice, serverCode } = isRecord(refusal) ? refusal : {};
+  if (typeof message !== "string" || typeof advice !== "string") return undefined;
+  return new StoreRefusedError(
+    message,
+    advice,
+    typeof serverCode === "number" ? serverCode : undefined,
+  );
 }
 
 /** The part of `error` that travels to other nodes. */

@@ -6,6 +6,7 @@ import {
   type CommandMessage,
   decodeAnswer,
   encodeMessage,
+  refusedBy,
 } from "./messages.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
 import { jitteredWaits } from "../../store/base/jitter.ts";
@@ -206,12 +207,14 @@ export class Router {
         case "reply":
           return answer.reply;
         case "failed":
-          throw new CommandFailedError(id, actorId, owner!.nodeId, answer.error);
+          throw new CommandFailedError(id, actorId, owner!.nodeId, answer.error, {
+            cause: refusedBy(answer.refusal),
+          });
         case "handled":
           throw new CommandAlreadyHandledError(id, answer.receipt);
         case "retry":
           if (answer.isDoubtful === true) isDoubtful = true;
-          cause = new Error(answer.reason);
+          cause = refusedBy(answer.refusal) ?? new Error(answer.reason);
       }
       const { signal: ended } = this.#parts;
       if (ended.aborted) {

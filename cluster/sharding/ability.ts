@@ -1,5 +1,10 @@
 import { messageOf } from "../../store/base/text.ts";
-import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
+import {
+  isAetherError,
+  type StoreRefusedError,
+  StoreUnavailableError,
+} from "../../store/errors.ts";
+import { isTooLarge } from "../../store/nats/failure.ts";
 import { isPassing } from "../../store/nats/stream_api.ts";
 
 /**
@@ -15,6 +20,8 @@ interface Failure {
   readonly since: number;
   last: number;
   reason: string | undefined;
+  /** What the server refuses, and would again. */
+  refusal: StoreRefusedError | undefined;
 }
 
 /**
@@ -42,17 +49,26 @@ export class Ability {
     return undefined;
   }
 
+  /** What the server refuses of the shard's writes, and would again; `undefined` if nothing. */
+  refusalOf(shard: number): StoreRefusedError | undefined {
+    return this.#failures.get(shard)?.refusal;
+  }
+
   /** A claim of the shard, or a save in it, has failed. */
   failed(shard: number, error: unknown): void {
-    if (!isAetherError(error, "StoreUnavailableError")) return;
+    const isLasting = isAetherError(error, "StoreRefusedError");
+    if (isLasting ? isTooLarge(error) : !isPassingFailure(error)) return;
     const now = performance.now();
-    const failure = this.#failures.get(shard) ?? { since: now, last: now, reason: undefined };
+    const before = this.#failures.get(shard);
+    const failure = before === undefined || now - before.last > FORGET
+      ? { since: now, last: now, reason: undefined, refusal: undefined }
+      : before;
     failure.last = now;
+    if (isLasting) failure.refusal = error;
     this.#failures.set(shard, failure);
-    const isLasting = error.cause !== undefined && !isPassing(error.cause);
     if (failure.reason !== undefined || (!isLasting && now - failure.since < PATIENCE)) return;
     const isKnown = this.problem !== undefined;
-    failure.reason = messageOf(error.cause ?? error);
+    failure.reason = messageOf((error as Error).cause ?? error);
     if (isKnown) return;
     this.#report(
       new StoreUnavailableError(
@@ -67,4 +83,10 @@ export class Ability {
   ended(shard: number): void {
     this.#failures.delete(shard);
   }
+}
+
+/** Whether the store was out of reach: a save that its caller has given up says nothing. */
+function isPassingFailure(error: unknown): boolean {
+  return isAetherError(error, "StoreUnavailableError") &&
+    (error.cause === undefined || isPassing(error.cause));
 }

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Cluster } from "../../../cluster/cluster.ts";
 import { Ability } from "../../../cluster/sharding/ability.ts";
 import { UnableMembers } from "../../../cluster/sharding/unable_members.ts";
-import { StoreUnavailableError } from "../../../store/errors.ts";
+import { StoreRefusedError, StoreUnavailableError } from "../../../store/errors.ts";
 import { RequestError } from "../../../store/nats/request_error.ts";
 import { count, QUICK, settled } from "../bed.ts";
 import { natsTest } from "../../support/fixture.ts";
@@ -55,18 +55,23 @@ for (
   });
 }
 
-const denied = new StoreUnavailableError("Cannot claim", {
+const denied = new StoreRefusedError("Cannot claim", "give the right", undefined, {
   cause: new RequestError("denied", "aether.x", false, { cause: new Error("no right") }),
 });
 const passing = new StoreUnavailableError("Cannot claim", {
   cause: new RequestError("timeout", "aether.x", true),
 });
 
+const tooLarge = new StoreRefusedError("Cannot save", "save less", 10199);
+const givenUp = new StoreUnavailableError("Cannot save", { cause: new Error("by its caller") });
+
 Deno.test("a failure that lasts counts at once, one that passes does not, and success ends it", () => {
   const errors: unknown[] = [];
   const ability = new Ability("a", (error) => errors.push(error));
   ability.failed(1, passing);
   ability.failed(2, new Error("of the handler"));
+  ability.failed(2, tooLarge);
+  ability.failed(2, givenUp);
   assertEquals([ability.problem, errors], [undefined, []]);
   ability.failed(1, denied);
   ability.failed(1, denied);

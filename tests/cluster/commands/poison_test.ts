@@ -18,12 +18,16 @@ for (const harm of ["die", "hang"]) {
       );
       await Promise.all(nodes.map((node) => node.line()));
       const sender = await join(scene, "sender", { ...quick, capacity: 0 });
-      const owners = () =>
-        new Set(Array.from({ length: 100 }, (_, at) => sender.ownerOf(`x-${at}`)?.nodeId));
-      while (owners().size < NODES.length || owners().has(undefined)) {
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-      const bystander = sender.send("y-1", "reply");
+      const isShared = () => {
+        const { owned, shards } = sender.describe().map;
+        return NODES.every((nodeId) => owned.get(nodeId) === shards / NODES.length);
+      };
+      while (!isShared()) await new Promise((resolve) => setTimeout(resolve, 10));
+      await Promise.all(Array.from({ length: 100 }, (_, at) => sender.send(`y-${at}`, "reply")));
+      // Another node has it: a command beside the deadly one is lost with its owner, too.
+      const aside = Array.from({ length: 100 }, (_, at) => `y-${at}`)
+        .find((actorId) => sender.ownerOf(actorId)?.nodeId !== sender.ownerOf("x-1")?.nodeId)!;
+      const bystander = sender.send(aside, "reply");
       const { nodes: gone } = await assertRejects(
         () => sender.send("x-1", harm),
         CommandCrashedOwnersError,

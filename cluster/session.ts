@@ -227,7 +227,8 @@ export class NodeSession {
   #run(message: CommandMessage): Promise<CommandAnswer> {
     return this.#parts.telemetry.handle(message, async () => {
       const shard = this.store.shardOf(message.actorId);
-      if (!this.shards.serves(shard)) await this.shards.comes(shard, COMING);
+      const isRefused = this.#ability.refusalOf(shard) !== undefined;
+      if (!this.shards.serves(shard) && !isRefused) await this.shards.comes(shard, COMING);
       const answer = await this.actors.run(message);
       if (answer.kind !== "retry" || answer.refusal !== undefined) return answer;
       return { ...answer, ...refusalOf(this.#ability.refusalOf(shard)) };

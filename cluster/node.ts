@@ -171,9 +171,15 @@ export class ClusterNode {
     return isAetherError(this.#trouble, "StoreRefusedError") ? this.#trouble : undefined;
   }
 
-  /** The leader, as this node knows it. */
+  /**
+   * The leader, as this node knows it. One that is no longer a member does not lead, though its lease
+   * has not expired.
+   */
   get leader(): Leader | undefined {
-    return this.discovery.signal.aborted ? undefined : this.#leader;
+    const { signal, view } = this.discovery;
+    const leader = this.#leader;
+    if (signal.aborted || leader === undefined) return undefined;
+    return memberOf(view, leader.nodeId) === undefined ? undefined : leader;
   }
 
   /** Whether this node has left, or is about to. */

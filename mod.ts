@@ -77,6 +77,7 @@ export {
   type Codec,
   CommandAlreadyHandledError,
   type CommandCause,
+  CommandCrashedOwnersError,
   CommandFailedError,
   type CommandFailure,
   CommandOutcomeUnknownError,

@@ -43,6 +43,7 @@ export {
   type AetherErrors,
   CheckpointConflictError,
   CommandAlreadyHandledError,
+  CommandCrashedOwnersError,
   CommandFailedError,
   type CommandFailure,
   CommandOutcomeUnknownError,

@@ -16,6 +16,7 @@ const STORE = [
   "Codec",
   "Commit",
   "CommandAlreadyHandledError",
+  "CommandCrashedOwnersError",
   "CommandCause",
   "CommandFailedError",
   "CommandFailure",

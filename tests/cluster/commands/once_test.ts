@@ -78,7 +78,7 @@ for (const reads of ["lease", "fenced"] as const) {
           counts.set(key, version);
           return version;
           // On a busy machine the answer to a first try may come too late.
-        }, { onDuplicate: (_, { actorId, store }) => store.getLatestVersion(actorId) });
+        }, { onDuplicate: (events) => events.at(-1)!.version });
       const options = { reads, timeout: 1_000 };
       const a = await join(scene, "a", options, proxy, handle);
       const b = await join(scene, "b", {}, undefined, handle);

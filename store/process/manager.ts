@@ -295,7 +295,12 @@ export class ProcessManager<
     return await this.#takeFrom(next, id, false, stop) !== undefined;
   }
 
-  /** Ends a process by hand: later inputs are taken without effect. Open commands still go out. */
+  /**
+   * Ends a process by hand: later inputs are taken without effect. Open commands still go out. While
+   * the store is out of reach, it waits.
+   *
+   * @throws {StoreUnavailableError} The connection is closed.
+   */
   async end(id: string, { reason }: { readonly reason?: string } = {}): Promise<void> {
     const change: LedgerChange = { kind: "end", ...(reason !== undefined && { reason }) };
     await this.#intake.change(id, change, this.#stop.signal);

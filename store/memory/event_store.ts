@@ -19,6 +19,7 @@ import {
   checkCategory,
   checkNumber,
   checkRange,
+  prepareActors,
   prepareRange,
   prepareReadAll,
 } from "../check/query.ts";
@@ -207,6 +208,25 @@ export class InMemoryEventStore implements EventStore {
     });
   }
 
+  /** See {@linkcode EventStore.getEventsOf}. */
+  async getEventsOf<E extends Event = Event>(
+    actorIds: readonly string[],
+  ): Promise<Map<string, E[]>> {
+    return await this.#monitor.read("getEventsOf", undefined, async (reading) => {
+      const actors = prepareActors(actorIds);
+      this.#checkOpen("read events");
+      // Taken before anything is awaited.
+      const histories = actors.map((actorId) => this.#log.historyOf(actorId));
+      const found = new Map<string, E[]>();
+      for (const [at, actorId] of actors.entries()) {
+        const events = await this.#decodeAll(histories[at]!);
+        reading.events += events.length;
+        found.set(actorId, events as E[]);
+      }
+      return found;
+    });
+  }
+
   /** See {@linkcode EventStore.readEvents}. */
   readEvents<E extends Event = Event>(
     actorId: string,
@@ -287,6 +307,17 @@ export class InMemoryEventStore implements EventStore {
     this.#checkOpen("look up the latest version");
     this.#monitor.hit();
     return await Promise.resolve(this.#log.latest(actorId));
+  }
+
+  /** See {@linkcode EventStore.getLatestVersions}. */
+  async getLatestVersions(
+    actorIds: readonly string[],
+    _options?: LatestVersionOptions,
+  ): Promise<Map<string, number>> {
+    const actors = prepareActors(actorIds);
+    this.#checkOpen("look up latest versions");
+    this.#monitor.hit(actors.length);
+    return await Promise.resolve(new Map(actors.map((id) => [id, this.#log.latest(id)])));
   }
 
   /** Ends subscriptions, waits for saves and notifications under way; later calls are refused. */

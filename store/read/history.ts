@@ -1,4 +1,5 @@
 import { unlessAborted } from "../base/abort.ts";
+import { forEachOf } from "../base/several.ts";
 import type { Range } from "../check/query.ts";
 import type { Event } from "../event.ts";
 import { asStreamSequence, MAX_RUN, type StreamSequence } from "../format/position.ts";
@@ -12,6 +13,12 @@ import { BEGINNING, type RunSlice, VersionChain } from "./version_chain.ts";
 
 /** Messages of the first page: most actors end within it. */
 const GLANCE = 128;
+
+/** Actors whose pages are under way at once, in a read of several. */
+const ACTORS = 64;
+
+/** A history whole. */
+const ALL: Range = { from: 0, to: Number.MAX_SAFE_INTEGER, limit: Number.MAX_SAFE_INTEGER };
 
 /** Versions that a backward read takes at once, to begin with. */
 const BACK = 256;
@@ -35,8 +42,47 @@ export class History {
     this.#parts = parts;
   }
 
-  /** Yields events of the range in ascending order, a page at a time. */
-  async *forwards(actorId: string, range: Range): AsyncGenerator<Event[], void> {
+  /** The events of each of these actors, in the order of the actors. */
+  async ofMany(actorIds: readonly string[]): Promise<Map<string, Event[]>> {
+    const { api, timeout, manyEnds } = this.#parts;
+    const what = `read events of ${actorIds.length} actors`;
+    const ends = await attempt(
+      api.requests,
+      timeout,
+      what,
+      () => manyEnds.last(actorIds, false),
+    );
+    const histories = new Map<string, Event[]>(actorIds.map((actorId) => [actorId, []]));
+    await forEachOf(actorIds, ACTORS, async (actorId) => {
+      const last = ends.get(actorId);
+      if (last === undefined && ends.has(actorId)) return;
+      histories.set(actorId, await this.#whole(actorId, last));
+    });
+    return histories;
+  }
+
+  /** All events of an actor whose last message is at hand, if that was found. */
+  async #whole(actorId: string, last: StoredMessage | undefined): Promise<Event[]> {
+    if (last !== undefined && previousOf(last, actorId) === 0) {
+      const chain = new VersionChain(actorId, ALL.from, BEGINNING);
+      const events = await this.#decode(chain.follow([last], ALL.to), actorId, undefined);
+      this.#parts.heads.raise(actorId, chain.head, NEVER);
+      return events;
+    }
+    const end = last === undefined ? this.#last(actorId) : Promise.resolve(last);
+    const events: Event[] = [];
+    for await (const page of this.forwards(actorId, ALL, end)) {
+      for (const event of page) events.push(event);
+    }
+    return events;
+  }
+
+  /** Yields events of the range in ascending order, a page at a time; `end` as it may be known. */
+  async *forwards(
+    actorId: string,
+    range: Range,
+    end?: Promise<StoredMessage | undefined>,
+  ): AsyncGenerator<Event[], void> {
     const { from, to, limit, signal } = range;
     if (to < from) return;
     const { heads, headReader } = this.#parts;
@@ -49,7 +95,7 @@ export class History {
     const after = known !== undefined && known.version < from ? known : BEGINNING;
     const skips = from > after.version + 1;
     const first = Math.min(GLANCE, limit + 1);
-    const last = this.#last(actorId);
+    const last = end ?? this.#last(actorId);
     const chain = new VersionChain(actorId, from, after);
     for await (
       const page of readPages(this.#parts, {

@@ -13,6 +13,7 @@ import type { EventReader } from "./event_reader.ts";
 import type { HeadReader } from "./head_reader.ts";
 import type { HeadCache } from "./heads.ts";
 import type { Losses } from "./losses.ts";
+import type { ManyEnds } from "./many_ends.ts";
 import type { StreamCheck } from "./stream_check.ts";
 
 /** Messages that are asked for at once, unless fewer will do. */
@@ -41,6 +42,7 @@ export interface ReaderParts extends ReadParts {
   readonly check: StreamCheck;
   readonly losses: Losses;
   readonly ends: EndReader;
+  readonly manyEnds: ManyEnds;
   readonly events: EventReader;
 }
 

@@ -139,6 +139,7 @@ export class JetStreamEventStore implements EventStore {
       heads,
       headReader,
       check,
+      replicated: parts.replicated,
       losses: opened.losses,
       shards: parts.shards,
       ends,
@@ -383,6 +384,7 @@ export class JetStreamEventStore implements EventStore {
     await this.#subscriptions.end();
     await this.#path.idle();
     await this.#notifier.settled();
+    await this.#parts.api.ended();
     this.#parts.api.requests.close();
   }
 

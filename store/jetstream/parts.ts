@@ -60,6 +60,6 @@ export function partsOf(
       queue,
       notifier,
     },
-    ...{ shards, requestTimeout, timeout },
+    ...{ shards, requestTimeout, timeout, replicated },
   };
 }

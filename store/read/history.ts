@@ -7,12 +7,14 @@ import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { Head } from "./heads.ts";
 import { headIn, missingBefore, NO_HEAD, previousOf, versionIn } from "./message_facts.ts";
-import { type ReaderParts, readPages } from "./pages.ts";
+import { isLong, type PagesQuery, type ReaderParts, readPages } from "./pages.ts";
 import { StoredRun } from "./stored_run.ts";
 import { BEGINNING, type RunSlice, VersionChain } from "./version_chain.ts";
 
-/** Messages of the first page: most actors end within it. */
-const GLANCE = 128;
+/** Messages of the first page of an actor that is not known: most end within it. */
+const GLANCE = 64;
+/** Messages of the first page if a consumer is likely to give the others. */
+const PEEK = 8;
 
 /** Actors whose pages are under way at once, in a read of several. */
 const ACTORS = 64;
@@ -94,7 +96,10 @@ export class History {
     // Where all that is known is older than what is wanted, only what is new has to be read.
     const after = known !== undefined && known.version < from ? known : BEGINNING;
     const skips = from > after.version + 1;
-    const first = Math.min(GLANCE, limit + 1);
+    /** As many as there are if each has one event. */
+    const expected = known === undefined ? 0 : known.version - after.version;
+    const size = isLong(this.#parts, expected) ? PEEK : Math.max(GLANCE, expected + 1);
+    const first = Math.min(size, limit + 1);
     const last = end ?? this.#last(actorId);
     const chain = new VersionChain(actorId, from, after);
     for await (
@@ -104,8 +109,7 @@ export class History {
         end: last.then(sequenceOf),
         first,
         // Without a limit where some are passed over: they are not counted.
-        ...!skips && { limit: Math.min(limit, to - after.version) },
-        weigh: eventsIn,
+        ...!skips && limited(Math.min(limit, to - after.version)),
         // What ends before the range leads to a search, not to the next page.
         enough: (last) => versionIn(last) >= to || versionIn(last) < from,
         signal,
@@ -206,8 +210,7 @@ export class History {
     const { sequence: end } = head;
     // Of the first message, those before the range are not counted.
     const more = previous < from - 1 ? MAX_RUN : 0;
-    const part = { limit: limit + more, weigh: eventsIn };
-    const query = { subject, after: after.sequence, end, first, ...part, enough };
+    const query = { subject, after: after.sequence, end, first, ...limited(limit + more), enough };
     for await (const page of readPages(this.#parts, { ...query, signal })) {
       const events = await this.#decode(chain.follow(page, to), actorId, signal);
       heads.raise(actorId, chain.head, NEVER);
@@ -250,6 +253,11 @@ export class History {
 
 function sequenceOf(message: StoredMessage | undefined): StreamSequence {
   return message?.sequence ?? NO_HEAD.sequence;
+}
+
+/** Counts the events of pages if there may be too many: a bound that no history reaches is none. */
+function limited(limit: number): Pick<PagesQuery, "limit" | "weigh"> {
+  return limit < Number.MAX_SAFE_INTEGER / 2 ? { limit, weigh: eventsIn } : {};
 }
 
 function eventsIn(message: StoredMessage): number {

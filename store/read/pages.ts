@@ -18,8 +18,11 @@ import type { StreamCheck } from "./stream_check.ts";
 
 /** Messages that are asked for at once, unless fewer will do. */
 const PAGE = 512;
-/** Messages from which on a consumer is worth its making. */
-const LONG = 512;
+/**
+ * Messages from which on a consumer is worth its making: a direct request costs the server three
+ * times as much for each of them, but servers with followers first agree on the consumer.
+ */
+const LONG = { alone: 128, replicated: 512 } as const;
 /** How long none is made where one was silent, in ms. */
 const REST = 30_000;
 /** How long the first tries of a page wait for an answer, in ms; every third one doubles it. */
@@ -32,6 +35,13 @@ export interface ReadParts {
   readonly requestTimeout: number;
   /** How long one page may take, over all tries, in ms. */
   readonly timeout: number;
+  /** Whether the stream has followers. */
+  readonly replicated: boolean;
+}
+
+/** Whether so many messages are better read through a consumer. */
+export function isLong({ replicated }: ReadParts, messages: number): boolean {
+  return messages >= (replicated ? LONG.replicated : LONG.alone);
 }
 
 /** What the reads of one store share. */
@@ -62,7 +72,7 @@ export interface PagesQuery {
   readonly weigh?: (message: StoredMessage) => number;
   /** Whether no page is wanted behind the one that ends with `last`. @default {() => false} */
   readonly enough?: (last: StoredMessage) => boolean;
-  /** EndReader the read by throwing the signal's reason. */
+  /** Ends the read by throwing the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -99,13 +109,12 @@ export async function* readPages(
       if (left < Infinity) { for (const message of messages) left -= weigh(message); }
       const more = after < end && left > 0 && query.enough?.(last) !== true;
       if (more) next = source.page(after, Math.min(PAGE, left), Math.min(page.pending, left));
-      const closed = more ? undefined : source.close();
+      else source.close();
       yield messages;
-      if (!more) return await closed;
+      if (!more) return;
     }
   } finally {
-    const closed = source.close();
-    if (closed !== undefined) await unlessAborted(signal, closed);
+    source.close();
   }
 }
 
@@ -125,7 +134,7 @@ class Source {
 
   /** The messages after sequence `after`, about `size`, where `left` are there and wanted. */
   page(after: StreamSequence, size: number, left = 0): Promise<SourcePage> {
-    if (left >= LONG && this.#consumer === undefined) this.#begin(after);
+    if (isLong(this.#parts, left) && this.#consumer === undefined) this.#begin(after);
     const page = this.#consumer === undefined
       ? this.#direct(after, size)
       : this.#consumed(this.#consumer, after, size);
@@ -155,13 +164,13 @@ class Source {
     size: number,
   ): Promise<SourcePage> {
     try {
-      const messages = await (await begun).next();
+      const messages = await (await begun).next(size);
       if (messages.length > 0) return { messages, pending: 0 };
     } catch (error) {
       // As where there is nothing: the reader knows where the end is.
       if (isInstance(error, RequestError) && error.failure === "timeout") this.#rest(error);
     }
-    await this.close();
+    this.close();
     return await this.#direct(after, size);
   }
 
@@ -191,11 +200,11 @@ class Source {
     );
   }
 
-  /** EndReader the consumer, where there is one. */
-  close(): Promise<void> | undefined {
+  /** Ends the consumer if there is one; the reader need not wait for that. */
+  close(): void {
     const consumer = this.#consumer;
     this.#consumer = undefined;
-    return consumer?.then((it) => it.close(), () => {});
+    if (consumer !== undefined) this.#parts.api.leave(consumer.then((it) => it.close(), () => {}));
   }
 
   #attempt<T>(work: () => Promise<T>): Promise<T> {

@@ -41,6 +41,19 @@ export function checkActorId(actorId: string): void {
   }
 }
 
+/**
+ * The actors of a call that takes many, each once.
+ *
+ * @throws {TypeError} It is no array.
+ * @throws {RangeError} An id is one that no store can keep.
+ */
+export function prepareActors(actorIds: readonly string[]): string[] {
+  if (!Array.isArray(actorIds)) throw new TypeError("Cannot look up actors: an array is needed");
+  const distinct = [...new Set(actorIds)];
+  for (const actorId of distinct) checkActorId(actorId);
+  return distinct;
+}
+
 /** Refuses a number that cannot be a version, sequence or limit. */
 export function checkNumber(name: string, value: number): void {
   if (!Number.isSafeInteger(value) || value < 0) {

@@ -4,6 +4,7 @@ import { keepPositions, positionsOf } from "../store_positions.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { describe, encodeToken, tokenProblem } from "../base/token.ts";
 import { uuidv7 } from "../base/uuid.ts";
+import { prepareActors } from "../check/query.ts";
 import type { Connection } from "../connection.ts";
 import type { FencedError, FenceHolder } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
@@ -366,6 +367,15 @@ export class FencedEventStore implements EventStore {
     return await this.#core.store.getEvents(actorId, fromVersion);
   }
 
+  /** See {@linkcode EventStore.getEventsOf}. */
+  async getEventsOf<E extends Event = Event>(
+    actorIds: readonly string[],
+  ): Promise<Map<string, E[]>> {
+    const actors = prepareActors(actorIds);
+    await this.#confirmAll(actors);
+    return await this.#core.store.getEventsOf(actors);
+  }
+
   /** See {@linkcode EventStore.readEvents}. */
   async *readEvents<E extends Event = Event>(
     actorId: string,
@@ -387,6 +397,16 @@ export class FencedEventStore implements EventStore {
   async getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
     await this.#confirm(actorId);
     return await this.#core.store.getLatestVersion(actorId, options);
+  }
+
+  /** See {@linkcode EventStore.getLatestVersions}. */
+  async getLatestVersions(
+    actorIds: readonly string[],
+    options?: LatestVersionOptions,
+  ): Promise<Map<string, number>> {
+    const actors = prepareActors(actorIds);
+    await this.#confirmAll(actors);
+    return await this.#core.store.getLatestVersions(actors, options);
   }
 
   /** See {@linkcode EventStore.readAll}. */
@@ -415,6 +435,13 @@ export class FencedEventStore implements EventStore {
     if (options.reads !== "fenced" || tokenProblem(actorId) !== undefined) return;
     const claim = parts.claims.get(parts.shardOf(actorId));
     if (claim !== undefined) await unlessAborted(signal, fenced.prove(claim));
+  }
+
+  /** The same for several actors; those of one shard share the proof. */
+  async #confirmAll(actorIds: readonly string[]): Promise<void> {
+    if (this.#core.options.reads !== "fenced") return;
+    const shards = new Map(actorIds.map((actorId) => [this.shardOf(actorId), actorId]));
+    await Promise.all(Array.from(shards.values(), (actorId) => this.#confirm(actorId)));
   }
 
   #checkShard(shard: number): void {

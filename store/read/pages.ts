@@ -13,12 +13,16 @@ import type { EventReader } from "./event_reader.ts";
 import type { HeadReader } from "./head_reader.ts";
 import type { HeadCache } from "./heads.ts";
 import type { Losses } from "./losses.ts";
+import type { ManyEnds } from "./many_ends.ts";
 import type { StreamCheck } from "./stream_check.ts";
 
 /** Messages that are asked for at once, unless fewer will do. */
 const PAGE = 512;
-/** Messages from which on a consumer is worth its making. */
-const LONG = 512;
+/**
+ * Messages from which on a consumer is worth its making: a direct request costs the server three
+ * times as much for each of them, but servers with followers first agree on the consumer.
+ */
+const LONG = { alone: 128, replicated: 512 } as const;
 /** How long none is made where one was silent, in ms. */
 const REST = 30_000;
 /** How long the first tries of a page wait for an answer, in ms; every third one doubles it. */
@@ -33,6 +37,13 @@ export interface ReadParts {
   readonly requestTimeout: number;
   /** How long one page may take, over all tries, in ms. */
   readonly timeout: number;
+  /** Whether the stream has followers. */
+  readonly replicated: boolean;
+}
+
+/** Whether so many messages are better read through a consumer. */
+export function isLong({ replicated }: ReadParts, messages: number): boolean {
+  return messages >= (replicated ? LONG.replicated : LONG.alone);
 }
 
 /** What the reads of one store share. */
@@ -43,6 +54,7 @@ export interface ReaderParts extends ReadParts {
   readonly headReader: HeadReader;
   readonly losses: Losses;
   readonly ends: EndReader;
+  readonly manyEnds: ManyEnds;
   readonly events: EventReader;
 }
 
@@ -100,13 +112,12 @@ export async function* readPages(
       if (left < Infinity) { for (const message of messages) left -= weigh(message); }
       const more = after < end && left > 0 && query.enough?.(last) !== true;
       if (more) next = source.later(after, Math.min(PAGE, left), Math.min(page.pending, left));
-      const closed = more ? undefined : source.close();
+      else source.close();
       yield messages;
-      if (!more) return await closed;
+      if (!more) return;
     }
   } finally {
-    const closed = source.close();
-    if (closed !== undefined) await unlessAborted(signal, closed);
+    source.close();
   }
 }
 
@@ -135,7 +146,7 @@ class Source {
 
   /** The same for a page behind another one, where `left` are there and wanted. */
   later(after: StreamSequence, size: number, left: number): Promise<SourcePage> {
-    if (left >= LONG && this.#consumer === undefined) this.#begin(after);
+    if (isLong(this.#parts, left) && this.#consumer === undefined) this.#begin(after);
     const page = this.#consumer === undefined
       ? this.#proved(this.#direct(after, size))
       : this.#consumed(this.#consumer, after, size);
@@ -165,7 +176,7 @@ class Source {
     size: number,
   ): Promise<SourcePage> {
     try {
-      const messages = await (await begun).next();
+      const messages = await (await begun).next(size);
       if (messages.length > 0) {
         const page = { messages, pending: 0 };
         if (!this.#isProved) await this.#proved(Promise.resolve(page));
@@ -176,7 +187,7 @@ class Source {
       // As where there is nothing: the reader knows where the end is.
       if (isInstance(error, RequestError) && error.failure === "timeout") this.#rest(error);
     }
-    await this.close();
+    this.close();
     return await this.#proved(this.#direct(after, size));
   }
 
@@ -215,11 +226,11 @@ class Source {
     );
   }
 
-  /** Ends the consumer, where there is one. */
-  close(): Promise<void> | undefined {
+  /** Ends the consumer if there is one; the reader need not wait for that. */
+  close(): void {
     const consumer = this.#consumer;
     this.#consumer = undefined;
-    return consumer?.then((it) => it.close(), () => {});
+    if (consumer !== undefined) this.#parts.api.leave(consumer.then((it) => it.close(), () => {}));
   }
 
   #attempt<T>(work: () => Promise<T>): Promise<T> {

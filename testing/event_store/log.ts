@@ -187,6 +187,9 @@ export function ends(test: StoreTest): void {
       "getEventsWithErrors()": () => store.getEventsWithErrors("order-1"),
       "getLatestVersion()": () => store.getLatestVersion("order-1"),
       "getLatestVersion() with fresh": () => store.getLatestVersion("order-1", { fresh: true }),
+      "getLatestVersions()": () => store.getLatestVersions(["order-1"]),
+      "getLatestVersions() with fresh": () => store.getLatestVersions(["order-1"], { fresh: true }),
+      "getEventsOf()": () => store.getEventsOf(["order-1", "nobody"]),
       "readEvents() of nothing": () => nextOf(store.readEvents("order-1", { limit: 0 })),
       "listActors()": () => nextOf(store.listActors()),
     };

@@ -170,6 +170,7 @@ export {
   type ProjectionLeasesOptions,
   type ProjectionMetrics,
   type ProjectionOptions,
+  type ProjectionReachedOptions,
   type ProjectionRebuildOptions,
   type ProjectionRetry,
   type ProjectionStart,

@@ -105,6 +105,7 @@ const STORE = [
   "ProjectionLeasesOptions",
   "ProjectionMetrics",
   "ProjectionOptions",
+  "ProjectionReachedOptions",
   "ProjectionRebuildOptions",
   "ProjectionRetry",
   "ProjectionStart",

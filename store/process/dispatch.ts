@@ -1,3 +1,4 @@
+import { freshCopy } from "../base/fresh.ts";
 import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
 import type { Decider } from "../command/decider.ts";
@@ -67,7 +68,7 @@ export async function executeRecorded(
   decider: AnyDecider,
   { actorId, command, commandId, cause, metadata, signal }: DispatchedCommand,
 ): Promise<DispatchOutcome> {
-  const given: Given = { command, refusal: undefined };
+  const given = new Given(command);
   const options = { commandId, cause, metadata, signal, record: true };
   let result: ExecuteResult<unknown>;
   try {
@@ -76,7 +77,7 @@ export async function executeRecorded(
     if (isAetherError(error, "CommandRefusedError")) {
       return { kind: "refused", failure: error.failure };
     }
-    if (given.refusal === undefined || !Object.is(given.refusal.error, error)) throw error;
+    if (!given.isRefusedBy(error)) throw error;
     return { kind: "refused", failure: failureOf(error) };
   }
   return { kind: "handled", events: result.events };
@@ -104,32 +105,54 @@ export function metadataBy(event: Event): EventMetadata {
   return causedBy({ ...event, metadata: {} }, event).metadata!;
 }
 
-/** A command, and how `decide` refused it. */
-interface Given {
+/**
+ * A command, and how `decide` refused it. A class: `execute` hands copies of plain objects to
+ * deciders, and what is noted has to reach the caller.
+ */
+export class Given {
   readonly command: unknown;
-  refusal: { readonly error: unknown } | undefined;
+  #refusal: { readonly error: unknown } | undefined;
+
+  /** Not decided yet. */
+  constructor(command: unknown) {
+    this.command = command;
+  }
+
+  /** Notes that it is decided, again perhaps: so far it is not refused. */
+  begin(): void {
+    this.#refusal = undefined;
+  }
+
+  /** Notes what `decide` threw; throws it. */
+  refuse(error: unknown): never {
+    this.#refusal = { error };
+    throw error;
+  }
+
+  /** Whether it is `decide` that has thrown `error`. */
+  isRefusedBy(error: unknown): boolean {
+    return this.#refusal !== undefined && Object.is(this.#refusal.error, error);
+  }
 }
 
 const refusingOnes = new WeakMap<AnyDecider, Decider<unknown, Given>>();
 
 /** The same rules; what `decide` throws is noted, so that it is not taken for an outage. */
-function refusing(decider: AnyDecider): Decider<unknown, Given> {
+export function refusing(decider: AnyDecider): Decider<unknown, Given> {
   const known = refusingOnes.get(decider);
   if (known !== undefined) return known;
   const made: Decider<unknown, Given> = {
     initialState: () => decider.initialState(),
     evolve: (state, event) => decider.evolve(state, event),
     decide: (given, state) => {
-      const note = (error: unknown): never => {
-        given.refusal = { error };
-        throw error;
-      };
-      given.refusal = undefined;
+      given.begin();
       try {
-        const decision = decider.decide(given.command, state);
-        return isPromise(decision) ? Promise.resolve(decision).catch(note) : decision;
+        const decision = decider.decide(freshCopy(given.command), state);
+        return isPromise(decision)
+          ? Promise.resolve(decision).catch((error) => given.refuse(error))
+          : decision;
       } catch (error) {
-        return note(error);
+        return given.refuse(error);
       }
     },
   };

@@ -14,7 +14,7 @@ import { Projection, restartAfter } from "../projection/projection.ts";
 import { positionsOf } from "../store_positions.ts";
 import { ServerClock } from "../timer/clock.ts";
 import { Agenda } from "./agenda.ts";
-import { checkTarget, Errands } from "./errands.ts";
+import { Errands } from "./errands.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
 import { Intake } from "./intake.ts";
 import { ledger, type LedgerChange, LedgerType, type ParkedAt, ReactionFailure } from "./ledger.ts";
@@ -133,7 +133,7 @@ export class ProcessManager<
     this.category = `process:${name}`;
     this.#options = options;
     const { category } = this;
-    const decider = this.#decider = inputDecider(process, (target) => checkTarget(options, target));
+    const decider = this.#decider = inputDecider(process, options);
     const checkpoints = withoutTransactions(options.checkpoints);
     const onError = guarded(options.onError ?? ((error) => console.warn(error)));
     const shared = { store, checkpoints, partitions, onError, ...(leases && { leases }) };
@@ -148,7 +148,7 @@ export class ProcessManager<
     const key = `${category}:agenda`;
     this.#parked = new ParkedProcesses(checkpoints, `${category}:parked`, store.identity);
     const parts = { store, category, retry: failure, onError };
-    const intake = this.#intake = new Intake({ ...parts, decider, clock });
+    const intake = this.#intake = new Intake({ ...parts, decider, clock, targets: options });
     const errands = new Errands({ ...parts, intake, targets: options });
     const agenda = this.#agenda = new Agenda({
       ...{ store, checkpoints, key, category, clock, onError },

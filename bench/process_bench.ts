@@ -20,7 +20,7 @@ import {
   ProcessManager,
   type ProcessReaction,
 } from "../mod.ts";
-import { entriesOf } from "../tests/chaos/trade_log.ts";
+import { entriesOf } from "../tests/chaos/trade/trade_log.ts";
 import { readLog } from "../tests/chaos/stored_log.ts";
 import { eventOf, Scene } from "./scene.ts";
 

@@ -21,9 +21,9 @@ import { assertVerified } from "../support/verified.ts";
 import { Crew, type CrewNote } from "./crew.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "./scenario.ts";
 import { readLog } from "./stored_log.ts";
-import { stock, TARGETS, tradeProcess, WAITS } from "./trade.ts";
-import { entriesOf, type Entry, judge } from "./trade_log.ts";
-import type { TraderOptions } from "./trader.ts";
+import { stock, TARGETS, tradeProcess, WAITS } from "./trade/trade.ts";
+import { entriesOf, type Entry, judge } from "./trade/trade_log.ts";
+import type { TraderOptions } from "./trade/trader.ts";
 
 const NAMESPACE = "chaos";
 const PROGRAMS = ["a", "b", "c"];
@@ -46,7 +46,7 @@ export async function trading(chaos: Chaos, orders: number): Promise<Trading> {
   const connection = await connect({ servers: nats.urls, maxReconnectAttempts: -1 });
   const shared = { namespace: NAMESPACE, replicas: 3 };
   const store = await JetStreamEventStore.open(connection, shared);
-  const crew = new Crew<TraderOptions, CrewNote>(new URL("trader.ts", import.meta.url), {
+  const crew = new Crew<TraderOptions, CrewNote>(new URL("trade/trader.ts", import.meta.url), {
     ...{ ...shared, servers: nats.urls, deploy: 1 },
   });
   try {

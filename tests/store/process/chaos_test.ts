@@ -9,7 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import { NO_MACHINE_CLOCK } from "../../chaos/machine_clock.ts";
 import { trading } from "../../chaos/processes.ts";
 import { Chaos } from "../../chaos/scenario.ts";
-import { type Entry, judge } from "../../chaos/trade_log.ts";
+import { type Entry, judge } from "../../chaos/trade/trade_log.ts";
 import { unlessSkipped } from "../../support/skip.ts";
 
 /** A change of a log, and the problem that it has to be. */

@@ -12,7 +12,7 @@ import type {
   Process,
   ProcessCommand,
   ProcessReaction,
-} from "../../store/mod.ts";
+} from "../../../store/mod.ts";
 
 /** How long an order waits for its payment, and a packed parcel for the carrier, in ms. */
 export const WAITS = { payment: 3_000, carrier: 300 } as const;

@@ -12,7 +12,7 @@ import {
   KvCheckpointStore,
   ProcessManager,
   ProjectionLeases,
-} from "../../store/mod.ts";
+} from "../../../store/mod.ts";
 import { TARGETS, tradeProcess } from "./trade.ts";
 
 /** The options of a program. */

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { Layout } from "../../store/format/layout.ts";
-import { eventsIn, type Stored } from "./stored_log.ts";
+import { Layout } from "../../../store/format/layout.ts";
+import { eventsIn, type Stored } from "../stored_log.ts";
 
 /** An event or a receipt. */
 export interface Entry {

@@ -173,6 +173,7 @@ export {
   type ProjectionLeasesOptions,
   type ProjectionMetrics,
   type ProjectionOptions,
+  type ProjectionReachedOptions,
   type ProjectionRebuildOptions,
   type ProjectionRetry,
   type ProjectionStart,

@@ -108,6 +108,7 @@ export { InMemoryCheckpointStore } from "./projection/memory_checkpoints.ts";
 export type { ProjectionMetrics } from "./projection/monitor.ts";
 export type {
   ProjectionOptions,
+  ProjectionReachedOptions,
   ProjectionRebuildOptions,
   ProjectionRetry,
   ProjectionStart,

@@ -34,6 +34,8 @@ export interface ProcessExpectation<Fact extends Event = Event> {
   readonly facts?: readonly EventDraft<Fact>[];
   /** The commands that it issues, in order. */
   readonly commands?: readonly ProcessCommand[];
+  /** Whether those are decided together with the input. */
+  readonly together?: boolean;
   /** The effects that it calls, in order. */
   readonly effects?: readonly ProcessEffectCall[];
   /** The deadlines that it sets, and clears by `null`. */
@@ -168,15 +170,16 @@ function eventOf({ id, eventType, data, metadata }: EventDraft, actorId: string,
 
 /** What of a reaction is compared. */
 function comparable<Fact extends Event>(
-  { facts = [], commands = [], effects = [], deadlines = {}, done = false }: ProcessExpectation<
-    Fact
-  >,
+  expectation: ProcessExpectation<Fact>,
 ): unknown {
+  const { facts = [], commands = [], together = false, effects = [] } = expectation;
+  const { deadlines = {}, done = false } = expectation;
   return {
     facts: (facts as readonly EventDraft[]).map(({ eventType, data, metadata }) =>
       plain({ eventType, data, metadata })
     ),
     commands: commands.map(plain),
+    together: together && commands.length > 0,
     effects: effects.map(plain),
     deadlines: Object.fromEntries(
       Object.entries(deadlines).map(([name, at]) => [name, at?.toISOString() ?? null]),

@@ -107,6 +107,7 @@ const STORE = [
   "ProjectionLeasesOptions",
   "ProjectionMetrics",
   "ProjectionOptions",
+  "ProjectionReachedOptions",
   "ProjectionRebuildOptions",
   "ProjectionRetry",
   "ProjectionStart",

@@ -4,6 +4,7 @@ import type { EventStore } from "../store.ts";
 import { cacheOwnerOf } from "../store_view.ts";
 import type { PendingCommand } from "./pending_command.ts";
 import { CommandMemory } from "./handled_before.ts";
+import { JointSaves } from "./joint_saves.ts";
 import { SavePace } from "./save_pace.ts";
 import { StateCache } from "./state_cache.ts";
 
@@ -25,6 +26,8 @@ const KEPT_STATES = 1000;
 export interface CommandQueues extends QueueParts {
   /** Only those of actors with commands under way. */
   readonly queues: Map<string, { push(job: PendingCommand): void }>;
+  /** Saves of commands on several actors. */
+  readonly joint: JointSaves;
 }
 
 const queuesByStore = new WeakMap<EventStore, CommandQueues>();
@@ -35,7 +38,8 @@ export function queuesOf(store: EventStore): CommandQueues {
   if (commands === undefined) {
     const owner = cacheOwnerOf(store);
     const shared = owner === store ? newParts(store) : queuesOf(owner);
-    commands = { ...shared, queues: new Map(), turns: new KeyedQueue() };
+    const joint = new JointSaves(store);
+    commands = { ...shared, queues: new Map(), turns: new KeyedQueue(), joint };
     queuesByStore.set(store, commands);
   }
   return commands;

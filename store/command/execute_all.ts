@@ -3,9 +3,6 @@ import { unlessAborted } from "../base/abort.ts";
 import { commandLogOf } from "../command_log.ts";
 import { isAetherError, type SaveOutcomeUnknownError, StoreUnavailableError } from "../errors.ts";
 import type { Event } from "../event.ts";
-import type { InnerSaveOptions } from "../format/save_options.ts";
-import { positionsIn } from "../format/save_options.ts";
-import type { SaveReceipt } from "../options.ts";
 import type { EventStore } from "../store.ts";
 import { type ActorState, advance } from "./actor_state.ts";
 import { checkCommand } from "./command_options.ts";
@@ -13,6 +10,7 @@ import { ContentionWait } from "./contention_wait.ts";
 import type { Decider } from "./decider.ts";
 import { type CommandQueues, queuesOf } from "./command_queues.ts";
 import { HandledBefore } from "./handled_before.ts";
+import type { JointReceipt } from "./joint_saves.ts";
 import type { AnyDecider, ExecuteOptions, ExecuteResult } from "./pending_command.ts";
 import { decideOn, type PlannedResult } from "./plan.ts";
 import { load, policyOf, takeSnapshot } from "./rehydrate.ts";
@@ -38,6 +36,8 @@ export type ExecuteAllResults<Parts extends readonly unknown[]> = {
     : ExecuteResult<unknown>;
 };
 
+/** How long an actor that another process has written to is kept apart, in ms. */
+const CONTENDED = 1_000;
 /** First wait after a conflict, in ms, and the longest one. */
 const WAITS = [2, 64] as const;
 
@@ -126,6 +126,10 @@ class JointCall {
   readonly #handled: ReadonlyMap<string, HandledBefore>;
   readonly #waits = new ContentionWait(...WAITS);
   #bases = new Map<string, ActorState>();
+  /** When a save was refused last, of this call or one before on its actors. */
+  #contendedAt = -Infinity;
+  /** Notes that it is not about to save any more. */
+  #prepared: () => void = () => {};
 
   constructor(
     store: EventStore,
@@ -151,10 +155,20 @@ class JointCall {
 
   /** Decides and saves, again after a conflict. */
   async run(): Promise<ExecuteResult<unknown>[]> {
+    try {
+      return await this.#run();
+    } finally {
+      this.#prepared();
+    }
+  }
+
+  async #run(): Promise<ExecuteResult<unknown>[]> {
     let conflict: unknown;
     let isFresh = false;
     for (;;) {
       this.#check(conflict);
+      this.#prepared();
+      this.#prepared = this.#queues.joint.prepare();
       await this.#loadAll();
       const repeated = await this.#repeat();
       if (repeated !== undefined) return repeated;
@@ -169,13 +183,14 @@ class JointCall {
         continue;
       }
       if (plan.events.length === 0) {
-        if (isFresh || !await this.#advanceAll()) return this.#results(plan, undefined);
+        if (isFresh || !await this.#advanceAll()) return this.#results(plan, []);
         isFresh = true;
         continue;
       }
       const saved = await this.#save(plan);
-      if ("receipt" in saved) return this.#complete(plan, saved.receipt);
+      if ("receipt" in saved) return await this.#complete(plan, saved.receipt);
       conflict = saved.conflict;
+      this.#contendedAt = performance.now();
       await this.#waits.wait([]);
       await this.#advanceAll();
       if (plan.isInPlace || plan.isShared) this.#bases.clear();
@@ -184,19 +199,34 @@ class JointCall {
   }
 
   #check(conflict: unknown): void {
-    this.#options.signal?.throwIfAborted();
-    if (performance.now() < this.#deadline) return;
-    throw conflict ?? new StoreUnavailableError(
+    const reason = this.#reasonToEnd();
+    if (reason !== undefined) throw this.#options.signal?.aborted ? reason : conflict ?? reason;
+  }
+
+  /** Why nobody waits for the call any more, if that is so. */
+  #reasonToEnd(): unknown {
+    const { signal } = this.#options;
+    if (signal?.aborted) return signal.reason;
+    if (performance.now() < this.#deadline) return undefined;
+    return new StoreUnavailableError(
       "Cannot execute the commands: their turn did not end before the deadline; nothing was saved",
     );
+  }
+
+  /** Whether another process has lately written to one of the actors. */
+  get #isContended(): boolean {
+    return performance.now() - this.#contendedAt < CONTENDED;
   }
 
   async #loadAll(): Promise<void> {
     const { states } = this.#queues;
     await Promise.all(this.#parts.map(async ({ actorId, decider }) => {
       const rules = decider as AnyDecider;
-      const base = this.#bases.get(actorId) ??
-        (this.#options.cache === false ? undefined : states.get(actorId, rules)?.actor) ??
+      const kept = this.#options.cache === false ? undefined : states.get(actorId, rules);
+      if (kept !== undefined) {
+        this.#contendedAt = Math.max(this.#contendedAt, kept.contendedAt);
+      }
+      const base = this.#bases.get(actorId) ?? kept?.actor ??
         await load(this.#store, actorId, rules, this.#options.snapshots, this.#options.signal);
       const handled = this.#handled.get(actorId);
       this.#bases.set(
@@ -261,19 +291,26 @@ class JointCall {
 
   async #save(
     { results, events, originals }: JointPlan,
-  ): Promise<{ receipt: SaveReceipt } | { conflict: unknown }> {
+  ): Promise<{ receipt: JointReceipt } | { conflict: unknown }> {
     const { commandId: command } = this.#options;
     const ends = new Map([...this.#handled].map(([actorId, { end }]) => [actorId, end]));
-    const options: InnerSaveOptions = {
+    const options = {
       expect: [...this.#bases].map(([actorId, { version }]) => ({ actorId, version })),
       parts: partsOf(results).map((part) => ({ ...part, command })),
       ...(ends.size > 0 && { ends }),
     };
+    // Servers limit the guards of one batch; one that others write to would hold up the rest.
+    const written = new Set(events.map(({ actorId }) => actorId));
+    const canGroup = written.size === this.#bases.size && !this.#isContended;
     let unknown: SaveOutcomeUnknownError | undefined;
     for (;;) {
       try {
         const saved = unknown === undefined ? originals : events;
-        return { receipt: await this.#store.saveEvents(saved, options) };
+        const isOver = () => unknown === undefined ? this.#reasonToEnd() : undefined;
+        const save = { events: saved, options, canGroup, isOver };
+        const saving = this.#queues.joint.save(save);
+        this.#prepared();
+        return { receipt: await saving };
       } catch (error) {
         if (isAetherError(error, "VersionConflictError")) return { conflict: error };
         if (isAetherError(error, "SaveOutcomeUnknownError")) unknown = error;
@@ -285,26 +322,39 @@ class JointCall {
     }
   }
 
-  #complete(plan: JointPlan, receipt: SaveReceipt): ExecuteResult<unknown>[] {
+  async #complete(plan: JointPlan, receipt: JointReceipt): Promise<ExecuteResult<unknown>[]> {
     const { states, memory } = this.#queues;
     const { snapshots, cache } = this.#options;
+    const contendedAt = this.#contendedAt;
     for (const [actorId, end] of plan.ends) {
       const base = this.#bases.get(actorId)!;
       const usedAt = performance.now();
       if (cache === false || plan.isShared) states.delete(actorId);
-      else states.set(actorId, { actor: end, busySince: usedAt, usedAt, contendedAt: -Infinity });
+      else states.set(actorId, { actor: end, busySince: usedAt, usedAt, contendedAt });
       if (end.version !== base.version) memory?.peek(actorId)?.forget();
       if (snapshots !== undefined) void takeSnapshot(actorId, base.version, end, snapshots);
     }
-    return this.#results(plan, receipt);
+    return this.#results(plan, receipt.positions ?? await this.#positionsOf(plan));
   }
 
-  #results(plan: JointPlan, receipt: SaveReceipt | undefined): ExecuteResult<unknown>[] {
-    const positions = receipt === undefined ? [] : [...positionsIn(receipt, partsOf(plan.results))];
+  #results(plan: JointPlan, positions: readonly number[]): ExecuteResult<unknown>[] {
+    const left = [...positions];
     return plan.results.map((result) => ({
       ...result,
-      sequence: result.events.length > 0 ? positions.shift()! : 0,
+      sequence: result.events.length > 0 ? left.shift()! : 0,
       duplicate: false,
+    }));
+  }
+
+  /** Where the events of each part end, of a save whose answer was lost: looked up. */
+  async #positionsOf({ results }: JointPlan): Promise<number[]> {
+    const saved = results.filter(({ events }) => events.length > 0);
+    return await Promise.all(saved.map(async ({ events }) => {
+      const { actorId, id } = events.at(-1)!;
+      for await (const event of this.#store.readAll({ filter: { actorId } })) {
+        if (event.id === id) return event.sequence;
+      }
+      return 0;
     }));
   }
 }

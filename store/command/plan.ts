@@ -223,6 +223,6 @@ function never(job: PendingCommand): Promise<never> {
 }
 
 /** Whether a decision is still to come. */
-function isPromise(value: Decision | Promise<Decision>): value is Promise<Decision> {
+export function isPromise(value: Decision | Promise<Decision>): value is Promise<Decision> {
   return isThenable(value);
 }

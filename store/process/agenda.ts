@@ -171,7 +171,8 @@ class Held {
   see(event: RecordedEvent): void {
     const { actorId, eventType, data } = event;
     if (eventType === LedgerType.issued) {
-      const { id: name } = data as IssuedCommand;
+      const { id: name, together = false } = data as IssuedCommand;
+      if (together) return; // It is handled.
       const { version, sequence, id: eventId } = event;
       const { actorId: lane } = data as IssuedCommand;
       this.open({ actorId, version, sequence, eventId, name, lane }, event);

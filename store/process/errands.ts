@@ -1,4 +1,3 @@
-import { categoryOf } from "../actor.ts";
 import { jitteredWaits } from "../base/jitter.ts";
 import { encodeJson } from "../base/json.ts";
 import { jsonProblem } from "../base/json_fidelity.ts";
@@ -6,7 +5,7 @@ import { sleep } from "../base/sleep.ts";
 import { messageOf, nameOf } from "../base/text.ts";
 import { uuidv8 } from "../base/uuid.ts";
 import { execute } from "../command/execute.ts";
-import type { AnyDecider, CommandCause } from "../command/pending_command.ts";
+import type { CommandCause } from "../command/pending_command.ts";
 import { rehydrate } from "../command/rehydrate.ts";
 import { commandLogOf } from "../command_log.ts";
 import { isAetherError } from "../errors.ts";
@@ -23,7 +22,7 @@ import {
   metadataBy,
   persist,
 } from "./dispatch.ts";
-import { type Effect, type EffectEnd, runEffect } from "./effect.ts";
+import { type EffectEnd, runEffect } from "./effect.ts";
 import type { Intake } from "./intake.ts";
 import {
   type CalledEffect,
@@ -33,8 +32,8 @@ import {
   ledgerDecider,
   LedgerType,
 } from "./ledger.ts";
-import type { OutgoingDecider, SendCommand } from "./outgoing.ts";
-import type { ProcessCommand, ProcessEffect, ProcessEffectCall, ProcessReply } from "./process.ts";
+import type { ProcessEffect, ProcessReply } from "./process.ts";
+import { checkTarget, deciderOf, type Targets } from "./targets.ts";
 
 /** How old an issued command has to be to be looked up before it is sent again, in ms. */
 const OLD = 5_000;
@@ -55,13 +54,6 @@ export interface ErrandParts<State, Input extends Event> {
   readonly targets: Targets;
   readonly retry: Required<ProjectionRetry>;
   readonly onError: (error: unknown, event?: RecordedEvent) => void;
-}
-
-/** Where commands and effects of processes go. */
-export interface Targets {
-  readonly deciders?: Readonly<Record<string, OutgoingDecider>>;
-  readonly send?: SendCommand;
-  readonly effects?: readonly Effect[];
 }
 
 /** Does what processes have issued, called and set, and takes in what comes of it. */
@@ -87,7 +79,7 @@ export class Errands<State, Input extends Event> {
   async #settle({ event, actorId, name }: AgendaItem, signal: AbortSignal): Promise<WorkEnd> {
     const { store } = this.#parts;
     const { identity } = store;
-    const { id, actorId: target, command, key } = event.data as IssuedCommand;
+    const { id, actorId: target, command, key, refused } = event.data as IssuedCommand;
     const onError = (error: unknown) => this.#parts.onError(error, event);
     if (Date.now() - event.timestamp.getTime() > OLD) {
       const { state: { open } } = await rehydrate(store, actorId, ledger, { signal });
@@ -96,7 +88,9 @@ export class Errands<State, Input extends Event> {
     const cause: CommandCause = { identity, sequence: event.sequence, id: event.id };
     const metadata = metadataBy(event);
     const sent = { actorId: target, command, commandId: id, cause, metadata, signal };
-    const outcome = await this.#send(sent, onError);
+    const outcome: DispatchOutcome = refused === undefined
+      ? await this.#send(sent, onError)
+      : { kind: "refused", failure: refused };
     const reply: ProcessReply = {
       ...{ kind: "reply", commandId: id, actorId: target },
       ...(key !== undefined && { key }),
@@ -218,27 +212,6 @@ export class Errands<State, Input extends Event> {
   }
 }
 
-/**
- * Proves that a command or an effect can go somewhere.
- *
- * @throws {TypeError} It cannot.
- */
-export function checkTarget(
-  targets: Targets,
-  target: Pick<ProcessCommand, "actorId"> | ProcessEffectCall,
-): void {
-  if ("name" in target) {
-    const { name } = target;
-    if (targets.effects?.some((effect) => effect.name === name)) return;
-    throw new TypeError(`Cannot call effect "${name}": the manager has none of that name`);
-  }
-  const { actorId } = target;
-  if (deciderOf(targets, actorId) !== undefined || targets.send !== undefined) return;
-  throw new TypeError(
-    `Cannot issue a command to "${actorId}": its category has no decider, and there is no send`,
-  );
-}
-
 /** Whether the store has refused an effect's end because of its result. */
 function isOfResult(error: unknown, result: unknown): boolean {
   const isTooLarge = isAetherError(error, "EventTooLargeError");
@@ -249,11 +222,6 @@ function isOfResult(error: unknown, result: unknown): boolean {
   } catch {
     return true; // It throws when it is read.
   }
-}
-
-function deciderOf({ deciders = {} }: Targets, target: string): AnyDecider | undefined {
-  const category = categoryOf(target);
-  return Object.hasOwn(deciders, category) ? deciders[category] as AnyDecider : undefined;
 }
 
 /** Does what has to be stored still though `signal` is aborted: it gets a moment then. */

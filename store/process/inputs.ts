@@ -3,6 +3,7 @@ import { freshCopy } from "../base/fresh.ts";
 import { refusePromise } from "../base/hook.ts";
 import { uuidv8 } from "../base/uuid.ts";
 import type { Decider } from "../command/decider.ts";
+import type { CommandFailure } from "../errors.ts";
 import type { Event } from "../event.ts";
 import {
   type CalledEffect,
@@ -28,6 +29,7 @@ import type {
 } from "./process.ts";
 import { withKeys } from "./outgoing.ts";
 import { asTargets, readReaction } from "./reaction.ts";
+import { checkTarget, checkTogether, type Targets } from "./targets.ts";
 
 /** A process as its history makes it up. */
 export interface ProcessRecord<State> {
@@ -52,7 +54,37 @@ export interface Taking<Input extends Event> {
   readonly now: Date;
   /** Whether it is taken though the process is parked. */
   readonly isRetry: boolean;
+  /** What is known of the commands that the reaction issues together. */
+  readonly together?: TogetherOutcome;
 }
+
+/** What is known of commands that a reaction issues together. */
+export type TogetherOutcome =
+  /** They are decided in the same call, behind the input. */
+  | { readonly kind: "decided"; readonly commands: readonly ProcessCommand[] }
+  /** One of them was refused. */
+  | {
+    readonly kind: "refused";
+    readonly commands: readonly ProcessCommand[];
+    /** Which one. */
+    readonly at: number;
+    readonly failure: CommandFailure;
+  };
+
+/** Thrown for an input whose reaction issues commands together: they have to be decided with it. */
+export class DecideTogether extends Error {
+  /** The commands; none if the reaction is another one by now. */
+  readonly commands: readonly ProcessCommand[];
+
+  /** Keeps the commands. */
+  constructor(commands: readonly ProcessCommand[]) {
+    super("the commands are to be decided together");
+    this.commands = commands;
+  }
+}
+
+/** Events to save. */
+type Drafts = readonly EventDraft[] | Promise<readonly EventDraft[]>;
 
 /** Takes the inputs of a process, each into one commit. */
 export type InputDecider<State, Input extends Event> = Decider<
@@ -60,10 +92,10 @@ export type InputDecider<State, Input extends Event> = Decider<
   Taking<Input>
 >;
 
-/** The decider that takes inputs; `checkTarget` throws for a command that can go nowhere. */
+/** The decider that takes inputs of a process whose commands and effects go to `targets`. */
 export function inputDecider<State, Input extends Event, Fact extends Event>(
   process: Process<State, Input, Fact>,
-  checkTarget: (command: ProcessCommand | ProcessEffectCall) => void,
+  targets: Targets,
 ): InputDecider<State, Input> {
   return {
     initialState: () => ({
@@ -76,31 +108,50 @@ export function inputDecider<State, Input extends Event, Fact extends Event>(
         state: guard(() => plain(process.evolve(record.state, event as Fact), "evolve()")),
       },
     decide: (taking, { state, ledger: { open, effects, deadlines, parked, ended } }) => {
-      const { input, id, now, isRetry } = taking;
+      const { input, id, now, isRetry, together: known } = taking;
       const taken: EventDraft[] = [];
+      /** What has nothing to do with commands that are decided in the same call. */
+      const alone = (drafts: Drafts): Drafts => {
+        if (known?.kind === "decided") throw new DecideTogether([]);
+        return drafts;
+      };
       if (isReply(input)) {
-        if (!open.has(input.commandId)) return [];
+        if (!open.has(input.commandId)) return alone([]);
         taken.push({ eventType: LedgerType.settled, data: { id: input.commandId } });
       } else if (isEffect(input)) {
         const id = taking.effectId!;
-        if (!effects.has(id)) return [];
+        if (!effects.has(id)) return alone([]);
         const { outcome, result, failure } = input;
         const data: EffectEnded = { id, outcome, result, ...(failure && { failure }) };
         taken.push({ eventType: LedgerType.effectEnded, data });
       } else if (isDeadline(input)) {
         // Another one of that name may have been set since.
-        if (deadlines.get(input.name)?.version !== taking.setAt) return [];
+        if (deadlines.get(input.name)?.version !== taking.setAt) return alone([]);
         taken.push({ eventType: LedgerType.deadlineCleared, data: { name: input.name } });
       }
-      if (ended !== undefined) return taken;
+      if (ended !== undefined) return alone(taken);
       if (parked !== undefined && !isRetry) throw new ProcessHeld(`"${id}" is parked`);
       const reaction = guard(() => {
         const given = freshCopy(input);
-        return readReaction(process.react(state, given, { id, now }), checkTarget);
+        const reaction = readReaction<Fact>(
+          process.react(state, given, { id, now }),
+          (target) => checkTarget(targets, target),
+        );
+        if (reaction.together) checkTogether(targets, taking.actorId, reaction.commands);
+        return reaction;
       });
       const isStanding = (name: string) =>
         deadlines.has(name) && !(isDeadline(input) && input.name === name);
-      return draftsOf(taken, reaction, taking, isStanding);
+      const { commands = [], together = false } = reaction;
+      if (!together || commands.length === 0) {
+        return alone(draftsOf(taken, reaction, taking, isStanding));
+      }
+      if (known === undefined || !guard(() => isSame(known.commands, commands))) {
+        throw new DecideTogether(commands);
+      }
+      return known.kind === "refused"
+        ? refusalOf(taken, known, taking, commands)
+        : draftsOf(taken, reaction, taking, isStanding);
     },
   };
 }
@@ -119,10 +170,10 @@ function isDeadline(input: ProcessInput): input is ProcessDeadline {
 
 function draftsOf<Input extends Event, Fact extends Event>(
   taken: readonly EventDraft[],
-  { facts, commands, effects, deadlines, done }: Required<ProcessReaction<Fact>>,
+  { facts, commands, together, effects, deadlines, done }: Required<ProcessReaction<Fact>>,
   taking: Taking<Input>,
   isStanding: (name: string) => boolean,
-): readonly EventDraft[] | Promise<readonly EventDraft[]> {
+): Drafts {
   const before = [...taken, ...facts as readonly EventDraft[]];
   for (const [name, at] of Object.entries(deadlines)) {
     if (at !== null) {
@@ -134,21 +185,50 @@ function draftsOf<Input extends Event, Fact extends Event>(
   }
   const after: EventDraft[] = done ? [{ eventType: LedgerType.ended, data: {} }] : [];
   if (commands.length === 0 && effects.length === 0) return [...before, ...after];
+  const isJoint = together && taking.together?.kind === "decided";
+  const more = isJoint ? { together: true } as const : {};
   return Promise.all([issue(commands, taking), call(effects, taking)])
-    .then(([issued, called]) => [...before, ...issued, ...called, ...after]);
+    .then(([issued, called]) => [
+      ...before,
+      ...issued.map((command) => issuedDraft({ ...command, ...more })),
+      ...called,
+      ...after,
+    ]);
+}
+
+/** A refusal is all that is left of the reaction: it is the next input. */
+async function refusalOf<Input extends Event>(
+  taken: readonly EventDraft[],
+  { at, failure }: TogetherOutcome & { readonly kind: "refused" },
+  taking: Taking<Input>,
+  commands: readonly ProcessCommand[],
+): Promise<readonly EventDraft[]> {
+  const issued = await issue(commands, taking);
+  return [...taken, issuedDraft({ ...issued[at]!, refused: failure })];
+}
+
+function issuedDraft(data: IssuedCommand): EventDraft {
+  return { eventType: LedgerType.issued, data };
+}
+
+/** Whether these are the same commands, as they are stored. */
+function isSame(some: readonly ProcessCommand[], others: readonly ProcessCommand[]): boolean {
+  const [one, other] = [some, others].map((commands) =>
+    JSON.stringify(commands.map(({ actorId, key, command }) => [actorId, key ?? null, command]))
+  );
+  return one === other;
 }
 
 /** The commands under ids that are the same whenever the same input is decided. */
 async function issue<Input extends Event>(
   commands: readonly ProcessCommand[],
   { actorId: process, inputId }: Taking<Input>,
-): Promise<EventDraft[]> {
+): Promise<IssuedCommand[]> {
   return await Promise.all(
     withKeys(commands).map(async ({ outgoing: { actorId, command, key: own }, key }) => {
       const id = await uuidv8(["process", process, inputId, actorId, key]);
       const named = own === undefined ? {} : { key: own };
-      const data: IssuedCommand = { id, actorId, command, ...named };
-      return { eventType: LedgerType.issued, data };
+      return { id, actorId, command, ...named };
     }),
   );
 }

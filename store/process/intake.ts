@@ -12,9 +12,11 @@ import type { EventStore } from "../store.ts";
 import type { DeadlineClock } from "../timer/clock.ts";
 import type { WorkEnd } from "./agenda.ts";
 import { metadataBy, persist } from "./dispatch.ts";
-import type { InputDecider } from "./inputs.ts";
+import { DecideTogether, type InputDecider, type Taking, type TogetherOutcome } from "./inputs.ts";
 import { type LedgerChange, ledgerDecider, ProcessHeld, ReactionFailure } from "./ledger.ts";
 import type { ProcessInput } from "./process.ts";
+import type { Targets } from "./targets.ts";
+import { takeTogether } from "./together.ts";
 
 /** An input, and what goes with it. */
 export interface TakenInput<Input extends Event> {
@@ -39,6 +41,7 @@ export interface IntakeParts<State, Input extends Event> {
   readonly category: string;
   readonly decider: InputDecider<State, Input>;
   readonly clock: DeadlineClock;
+  readonly targets: Targets;
   readonly retry: Required<ProjectionRetry>;
   readonly onError: (error: unknown, event?: RecordedEvent) => void;
 }
@@ -72,8 +75,7 @@ export class Intake<State, Input extends Event> {
   async take(
     { id, inputId, isRetry, cause, metadata, signal, event, instead, ...rest }: TakenInput<Input>,
   ): Promise<WorkEnd> {
-    const { store, category } = this.#parts;
-    const actorId = `${category}-${id}`;
+    const actorId = `${this.#parts.category}-${id}`;
     let taken = { ...rest, inputId, id, actorId, isRetry };
     const options: InnerExecuteOptions = {
       ...{ commandId: inputId, cause, metadata, signal },
@@ -87,8 +89,8 @@ export class Intake<State, Input extends Event> {
           signal,
           (error) => this.#parts.onError(error, event),
           async () => {
-            const taking = { ...taken, now: new Date(await this.#parts.clock.now()) };
-            await execute(store, actorId, this.#parts.decider, taking, options);
+            const now = new Date(await this.#parts.clock.now());
+            await this.#decide({ ...taken, now }, options);
           },
           isClosed,
         );
@@ -110,6 +112,27 @@ export class Intake<State, Input extends Event> {
         }
         await sleep(nextWait(), signal);
         signal.throwIfAborted();
+      }
+    }
+  }
+
+  /** Decides an input: by itself, or with commands of its reaction on other actors. */
+  async #decide(taking: Taking<Input>, options: InnerExecuteOptions): Promise<void> {
+    const { store, decider, targets } = this.#parts;
+    const { record: _, recordRefusals: __, ...shared } = options;
+    for (let together: TogetherOutcome | undefined;;) {
+      try {
+        const next = together === undefined ? taking : { ...taking, together };
+        await execute(store, taking.actorId, decider, next, options);
+        return;
+      } catch (error) {
+        if (!(error instanceof DecideTogether)) throw error;
+        const { commands } = error;
+        const taken = await takeTogether({
+          ...{ store, decider, taking, targets, commands, options: shared },
+        });
+        if (taken.isSaved) return;
+        together = taken.outcome;
       }
     }
   }

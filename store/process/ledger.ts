@@ -39,6 +39,10 @@ export interface IssuedCommand {
   readonly command: unknown;
   /** The key that `react` gave it, if any. */
   readonly key?: string;
+  /** Whether its events are in this very commit: then it is not sent, and no reply comes back. */
+  readonly together?: true;
+  /** Why it was refused, if that is known already: then it is not sent, and this is the reply. */
+  readonly refused?: CommandFailure;
 }
 
 /** The data of `ProcessParked`. */
@@ -132,6 +136,7 @@ export const ledger: Evolution<Ledger> = {
     switch (eventType) {
       case LedgerType.issued: {
         const command = data as IssuedCommand;
+        if (command.together === true) return before;
         const open = new Map(before.open).set(command.id, { ...command, since: timestamp });
         return { ...before, open };
       }

@@ -18,7 +18,7 @@ import { positionsOf } from "../store_positions.ts";
 import { ServerClock } from "../timer/clock.ts";
 import { GuardedClock } from "../timer/guarded_clock.ts";
 import { Agenda } from "./agenda.ts";
-import { checkTarget, Errands } from "./errands.ts";
+import { Errands } from "./errands.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
 import { Intake } from "./intake.ts";
 import { ledger, type LedgerChange, LedgerType, type ParkedAt, ReactionFailure } from "./ledger.ts";
@@ -141,7 +141,7 @@ export class ProcessManager<
     this.category = `process:${name}`;
     this.#options = options;
     const { category } = this;
-    const decider = this.#decider = inputDecider(process, (target) => checkTarget(options, target));
+    const decider = this.#decider = inputDecider(process, options);
     const checkpoints = withoutTransactions(options.checkpoints);
     const what = `the manager of "${name}"`;
     const warn = (error: unknown) => print("warn", `${what} goes on after a failure:`, error);
@@ -160,7 +160,7 @@ export class ProcessManager<
     const key = `${category}:agenda`;
     this.#parked = new ParkedProcesses(checkpoints, `${category}:parked`, store.identity);
     const parts = { store, category, retry: failure, onError };
-    const intake = this.#intake = new Intake({ ...parts, decider, clock });
+    const intake = this.#intake = new Intake({ ...parts, decider, clock, targets: options });
     const errands = new Errands({ ...parts, intake, targets: options });
     const agenda = this.#agenda = new Agenda({
       ...{ store, checkpoints, key, category, clock, onError },

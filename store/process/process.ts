@@ -83,6 +83,16 @@ export interface ProcessReaction<Fact extends Event = Event> {
   readonly facts?: readonly EventDraft<Fact>[];
   /** Commands to send. */
   readonly commands?: readonly ProcessCommand[];
+  /**
+   * Whether the commands are decided together with the input, and their events stored in the same
+   * commit as all else that it leads to, or nothing of it. Their actors have to be on the manager's
+   * store, with deciders there. No reply comes back: the facts hold if all accept. If one refuses,
+   * nothing of the reaction is stored, nor of any command; the input counts as taken, and the
+   * refusal is the next input.
+   *
+   * @default {false}
+   */
+  readonly together?: boolean;
   /** Effects to run. */
   readonly effects?: readonly ProcessEffectCall[];
   /**

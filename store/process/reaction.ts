@@ -19,15 +19,22 @@ export function readReaction<Fact extends Event>(
   checkTarget: (target: ProcessCommand | ProcessEffectCall) => void,
 ): Required<ProcessReaction<Fact>> {
   refusePromise(given, "react()");
-  const { facts = [], commands = [], effects = [], deadlines = {}, done = false }: ProcessReaction<
-    Fact
-  > = objectIn(given ?? {}, "a reaction");
-  if (typeof done !== "boolean") {
-    throw new TypeError(`Cannot react: done is ${textOf(done)}, neither true nor false`);
+  const {
+    facts = [],
+    commands = [],
+    together = false,
+    effects = [],
+    deadlines = {},
+    done = false,
+  }: ProcessReaction<Fact> = objectIn(given ?? {}, "a reaction");
+  for (const [name, value] of Object.entries({ together, done })) {
+    if (typeof value === "boolean") continue;
+    throw new TypeError(`Cannot react: ${name} is ${textOf(value)}, neither true nor false`);
   }
   const reaction = {
     facts: [...facts].map(factIn) as readonly EventDraft[] as readonly EventDraft<Fact>[],
     commands: [...commands].map(commandIn),
+    together,
     effects: [...effects].map(callIn),
     deadlines: { ...objectIn(deadlines, "deadlines") as Record<string, Date | null> },
     done,

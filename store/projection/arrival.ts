@@ -23,6 +23,8 @@ export interface Arrival<E extends Event> extends EventFacts {
   readonly failure: { readonly error: unknown } | undefined;
   /** Whether `failure` was seen: another try reads the event again. */
   isTried?: boolean;
+  /** Whether it was stored before the reading began. @default {true} */
+  isReplay?: boolean;
 }
 
 /** The arrival of an event that was read. */

@@ -15,15 +15,18 @@ export class ProjectionCheckpoints<Tx> {
   /** Their keys. */
   readonly keys: ProjectionKeys;
   readonly #begin: () => Promise<ProjectionBeginning | undefined>;
+  readonly #filter: string;
 
   /** The checkpoints of the projection `name`; a new one begins where `begin` says. */
   constructor(
     store: CheckpointStore<Tx>,
     name: string,
-    begin: () => Promise<ProjectionBeginning | undefined> = () => Promise.resolve(undefined),
+    begin: () => Promise<ProjectionBeginning | undefined>,
+    filter: string,
   ) {
     this.store = store;
     this.#begin = begin;
+    this.#filter = filter;
     this.keys = new ProjectionKeys(name);
   }
 
@@ -64,7 +67,7 @@ export class ProjectionCheckpoints<Tx> {
   /** The control of a new projection. */
   async #first(partitions: number): Promise<ProjectionControl> {
     const begin = await this.#begin();
-    const active = { version: 1, partitions, ...(begin && { begin }) };
+    const active = { version: 1, partitions, ...(begin && { begin }), filter: this.#filter };
     return { active, latest: 1, paused: false, retries: {}, nonce: "" };
   }
 

@@ -8,6 +8,11 @@ export interface ProjectionContext<Tx = undefined> {
   readonly version: number;
   /** The partition of the event's actor. */
   readonly partition: number;
+  /**
+   * Whether the projection is catching up: the event was stored before this process began to read
+   * its partition, or it was parked and is tried again. False for an event that came since.
+   */
+  readonly isReplay: boolean;
   /** Aborted when the projection is stopping: a slow handler may throw, and gets the event again. */
   readonly signal: AbortSignal;
 }

@@ -48,6 +48,15 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
   /** Which events. A change applies only to events that come after it. @default {all} */
   readonly filter?: EventFilter;
   /**
+   * What `run()` does if the filter is another one than that of the version that is read.
+   * `"warn"`: it calls `onError` once, and goes on with the new one. `"error"`: it rejects.
+   * `"rebuild"`: it goes on with the new one, and begins a rebuild as {@linkcode
+   * Projection.rebuild} does; whether that fails, `onError` says.
+   *
+   * @default {"warn"}
+   */
+  readonly onFilterChange?: "warn" | "error" | "rebuild";
+  /**
    * Into how many partitions the actors are divided, fixed when a version begins. Events of one
    * partition are handled in the order of the store; partitions run at the same time, each in
    * one process at a time. @default {1}
@@ -99,6 +108,12 @@ export interface ProjectionWaitOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options for {@linkcode Projection.reached}. */
+export interface ProjectionReachedOptions extends ProjectionWaitOptions {
+  /** Deadline in ms. @default {10_000} */
+  readonly timeout?: number;
+}
+
 /** Options for {@linkcode Projection.rebuild}. */
 export interface ProjectionRebuildOptions extends ProjectionWaitOptions {
   /**
@@ -134,7 +149,7 @@ const POLL = 1_000;
  */
 export function checkProjection<Tx, E extends Event>(
   options: InnerProjectionOptions<Tx, E>,
-): Omit<SharedParts<Tx, E>, "checkpoints" | "monitor" | "progress" | "givenUp"> {
+): Omit<SharedParts<Tx, E>, "onBegin" | "checkpoints" | "monitor" | "progress" | "givenUp"> {
   const { name, store, handler, filter = {}, partitions = 1, batch = 100, onSwitch } = options;
   const what = `projection "${name}"`;
   checkRange("partitions", partitions, 1, 256, what);
@@ -142,6 +157,7 @@ export function checkProjection<Tx, E extends Event>(
   const failure = checkFailure(options, what);
   prepareReadAll({ filter });
   checkStart(options.from, what);
+  checkOnFilterChange(options.onFilterChange, what);
   const onError = guarded(`onError of ${what}`, options.onError ?? warn);
   return {
     ...{ name, store, handler, filter, partitions, batch, failure, onError, poll: POLL },
@@ -185,6 +201,13 @@ function checkStart(from: ProjectionStart = "start", what: string): void {
   if (from instanceof Date && timestampProblem(from) === undefined) return;
   throw new RangeError(
     `Cannot open ${what}: from is ${textOf(from)}, not "start", "now", a position or a date`,
+  );
+}
+
+function checkOnFilterChange(choice: unknown = "warn", what: string): void {
+  if (choice === "warn" || choice === "error" || choice === "rebuild") return;
+  throw new RangeError(
+    `Cannot open ${what}: onFilterChange is ${textOf(choice)}, not "warn", "error" or "rebuild"`,
   );
 }
 

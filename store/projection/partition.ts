@@ -259,13 +259,13 @@ export class PartitionRun<Tx, E extends Event> {
   async #call(arrival: Arrival<E>, tx: Tx): Promise<void> {
     const { partitionId, signal, handler, monitor } = this.#parts;
     const { version, partition } = partitionId;
-    const { event, failure } = await this.#readable(arrival);
+    const { event, failure, isReplay = true } = await this.#readable(arrival);
     if (failure !== undefined) throw failure.error;
     arrival.event = undefined;
     await monitor.handle(
       event!,
       partitionId,
-      () => handler(event!, { tx, version, partition, signal }),
+      () => handler(event!, { tx, version, partition, isReplay, signal }),
     );
   }
 
@@ -285,7 +285,9 @@ export class PartitionRun<Tx, E extends Event> {
       try {
         const options = { from: sequence, filter: { actorId }, signal };
         const found = await firstOf(readArrivals<E>(store, options));
-        if (found?.sequence === sequence) return found;
+        if (found?.sequence === sequence) {
+          return { ...found, isReplay: arrival.isReplay ?? true };
+        }
         throw new StreamRegressedError(
           `projection "${this.#parts.name}"`,
           sequence,

@@ -128,6 +128,9 @@ export class PartitionBuffer<E extends Event> {
       await this.#changed.wait(Infinity, signal);
     }
     const events = this.#events.splice(0, this.#size);
+    for (const [at, event] of events.entries()) {
+      event.isReplay = this.#goal === undefined || this.#taken + at < this.#goal;
+    }
     this.#taken += events.length;
     this.#changed.notify();
     if (this.#events.length > 0) return { events, seen: events.at(-1) };

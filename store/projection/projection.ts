@@ -1,4 +1,6 @@
+import { unlessAborted } from "../base/abort.ts";
 import { Notifier } from "../base/notifier.ts";
+import { textOf } from "../base/text.ts";
 import { RebuildFailedError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { isUnreadable } from "./arrival.ts";
@@ -6,18 +8,24 @@ import { IdleWatch } from "./idle_watch.ts";
 import { type ProjectionLag, statesOf, unhandled } from "./lag.ts";
 import { leaseParts, type ProjectionLeases } from "./leases.ts";
 import { ProjectionCheckpoints } from "./checkpoints.ts";
+import { digestOf, filterChange } from "./filter_change.ts";
 import { type ProjectionMetrics, ProjectionMonitor } from "./monitor.ts";
 import {
   beginningOf,
   checkProjection,
   type ProjectionOptions,
+  type ProjectionReachedOptions,
   type ProjectionRebuildOptions,
   type ProjectionStatus,
   type ProjectionWaitOptions,
 } from "./options.ts";
+import { Reach } from "./reach.ts";
 import { Runner, type SharedParts } from "./runner.ts";
 import type { KeptParked, ParkedActor, ProjectionControl } from "./state.ts";
 import { ProjectionWorker } from "./worker.ts";
+
+/** The first wait between two looks for what another process has handled, and the longest, in ms. */
+const LOOKS = { first: 5, last: 250 } as const;
 
 /**
  * Begins a new version after position `after`, at once: without what the one before had parked; not
@@ -84,6 +92,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   readonly #leases: ProjectionLeases | undefined;
   readonly #monitor: ProjectionMonitor;
   readonly #partitions: number;
+  /** Names the filter. */
+  readonly #filter: string;
+  readonly #onFilterChange: "warn" | "error" | "rebuild";
   readonly #progress = new Notifier();
   readonly #stop = new AbortController();
   /** Why this process has stopped running it. */
@@ -96,18 +107,22 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * @throws {RangeError} An option is out of its range.
    */
   constructor(options: ProjectionOptions<Tx, E>) {
-    const { name, store, checkpoints, leases, from } = options;
+    const { name, store, checkpoints, leases, from, onFilterChange = "warn" } = options;
     this.name = name;
+    this.#filter = digestOf(options.filter ?? {});
+    this.#onFilterChange = onFilterChange;
     this.#monitor = new ProjectionMonitor(name);
     this.#leases = leases;
     this.#checkpoints = new ProjectionCheckpoints(
       checkpoints,
       name,
       () => beginningOf(store, from),
+      this.#filter,
     );
     const checked = checkProjection(options);
     this.#partitions = checked.partitions;
     const shared = {
+      onBegin: () => this.#settleFilter(),
       checkpoints: this.#checkpoints,
       monitor: this.#monitor,
       progress: this.#progress,
@@ -122,7 +137,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       await projection.#change(({ next: _, failed: __, ...control }) => {
         const version = control.latest + 1;
         const begin = { identity, sequence };
-        const active = { version, partitions: projection.#partitions, begin };
+        const filter = projection.#filter;
+        const active = { version, partitions: projection.#partitions, begin, filter };
         return { ...control, latest: version, active, retries: {} };
       });
     };
@@ -143,7 +159,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * no actor: see {@linkcode Projection.skip}.
    * @throws {UnknownSchemaError} Newer code saved an event, and it is not parked.
    * @throws {CheckpointConflictError} Another process runs the projection, and it has no leases.
-   * @throws {TypeError} It is running already, or disposed.
+   * @throws {TypeError} It is running already, or disposed; or its filter has changed, and
+   * `onFilterChange` is `"error"`.
    */
   async run({ signal }: ProjectionWaitOptions = {}): Promise<void> {
     if (this.#running !== undefined || this.#stop.signal.aborted) {
@@ -185,6 +202,81 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     const caughtUp = this.#catchUp();
     caughtUp.catch(() => {}); // A caller that awaits it sees the error.
     return caughtUp;
+  }
+
+  /**
+   * Resolves when all events up to position `sequence` are handled or parked, by any process: what
+   * was saved there is then in the read model. No event need be at the position itself, and the
+   * filter may leave it out. It looks after 5 ms, then ever more rarely, at least four times a second;
+   * if this process handles the event, at once.
+   *
+   * Rejects when the projection is disposed, and when `run()` of this process rejects, with its
+   * error; with a `TimeoutError` at the deadline.
+   *
+   * @param sequence The `sequence` of an event, of a receipt of a save, or of a result of `execute`.
+   * @throws {RangeError} `sequence` is no position, or the deadline is out of its range.
+   * @throws {StreamRegressedError} The checkpoints are about another store.
+   *
+   * @example Read what was just written
+   * ```ts
+   * import {
+   *   appendEvents,
+   *   InMemoryCheckpointStore,
+   *   InMemoryEventStore,
+   *   Projection,
+   * } from "@flowmade-one/aether";
+   *
+   * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
+   * const names = new Set<unknown>();
+   * await using projection = new Projection({
+   *   name: "names",
+   *   store,
+   *   checkpoints: new InMemoryCheckpointStore(),
+   *   handler: ({ data }) => void names.add(data),
+   * });
+   * const running = projection.run();
+   * const draft = { eventType: "UserRegistered", data: "Ada" };
+   * const { sequence } = await appendEvents(store, "user-1", 0, [draft]);
+   * await projection.reached(sequence);
+   * console.log(names.has("Ada")); // true
+   * await projection[Symbol.asyncDispose]();
+   * await running;
+   * ```
+   */
+  async reached(
+    sequence: number,
+    { signal, timeout = 10_000 }: ProjectionReachedOptions = {},
+  ): Promise<void> {
+    const what = `wait for projection "${this.name}"`;
+    if (!Number.isSafeInteger(sequence) || sequence < 0) {
+      throw new RangeError(`Cannot ${what}: ${textOf(sequence)} is no position`);
+    }
+    if (!(timeout >= 1 && timeout < 2 ** 31)) {
+      throw new RangeError(`Cannot ${what}: timeout is ${timeout}, not from 1 to ${2 ** 31 - 1}`);
+    }
+    const late = new AbortController();
+    const reason = new DOMException(
+      `Projection "${this.name}" does not reach position ${sequence} within ${timeout} ms`,
+      "TimeoutError",
+    );
+    const timer = setTimeout(() => late.abort(reason), timeout);
+    const end = AbortSignal.any([late.signal, this.#stop.signal, ...(signal ? [signal] : [])]);
+    try {
+      // A store may be out of reach for longer than the caller has time.
+      await unlessAborted(end, this.#waitFor(new Reach(this.#parts, sequence), end));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #waitFor(reach: Reach<Tx>, signal: AbortSignal): Promise<void> {
+    for (let wait: number = LOOKS.first;; wait = Math.min(2 * wait, LOOKS.last)) {
+      signal.throwIfAborted();
+      const { count } = this.#progress;
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (await reach.look((await this.#control()).active, signal)) return;
+      await this.#progress.wait(wait, signal, count);
+    }
   }
 
   /**
@@ -325,7 +417,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
         );
       }
       version = rest.latest + 1;
-      const made = { version, partitions: this.#partitions };
+      const made = this.#versionOf(version);
       return { ...rest, latest: version, ...(when === "now" ? { active: made } : { next: made }) };
     };
     if (when === "now") {
@@ -367,6 +459,34 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   ): Promise<void> {
     await this.#checkpoints.change(this.#partitions, change, also);
     this.#running?.runner.poke();
+  }
+
+  #versionOf(version: number): ProjectionControl["active"] {
+    return { version, partitions: this.#partitions, filter: this.#filter };
+  }
+
+  /** Notices a filter that is not that of the version that is read; gives the error to end with. */
+  async #settleFilter(): Promise<Error | undefined> {
+    let isOther = false;
+    await this.#change((control) => {
+      const { active, next, latest } = control;
+      const known = { ...control, active: { ...active, filter: this.#filter } };
+      isOther = active.filter !== this.#filter && active.filter !== undefined;
+      if (active.filter === undefined) return known; // Older code has saved it.
+      if (!isOther || this.#onFilterChange === "error") return control;
+      if (this.#onFilterChange === "warn") return known;
+      if (next?.filter === this.#filter) return control;
+      const { failed: _, ...rest } = control;
+      return { ...rest, latest: latest + 1, next: this.#versionOf(latest + 1) };
+    });
+    if (!isOther) return undefined;
+    const change = filterChange(this.name);
+    if (this.#onFilterChange === "error") {
+      return new TypeError(`Cannot run projection "${this.name}": ${change}`);
+    }
+    const isBuilt = this.#onFilterChange === "rebuild";
+    this.#parts.onError(new Error(isBuilt ? `${change}; a rebuild is under way` : change));
+    return undefined;
   }
 
   async #parkedIn(version: ProjectionControl["active"]): Promise<KeptParked[]> {

@@ -21,6 +21,8 @@ export type SharedParts<Tx, E extends Event> =
   >
   & {
     readonly checkpoints: ProjectionCheckpoints<Tx>;
+    /** Called before anything runs; gives the error that prevents it. */
+    readonly onBegin: () => Promise<Error | undefined>;
     /** The most events that are handled at once. */
     readonly batch: number;
     /** Partitions of a version that begins. */
@@ -95,13 +97,22 @@ export class Runner<Tx, E extends Event> {
 
   /** Resolves when it was stopped; rejects with the error that ends a partition. */
   async run(): Promise<void> {
-    const { checkpoints, partitions, poll, onError, progress } = this.#parts;
+    const { checkpoints, partitions, poll, onError, onBegin, progress } = this.#parts;
+    let isBegun = false;
     try {
       while (!this.#stop.aborted && this.#failure === undefined) {
         this.#poked = false;
         let pause = poll;
         try {
           // A checkpoint store, or onSwitch, may never answer.
+          if (!isBegun) {
+            const error = await this.#unlessStuck(onBegin());
+            isBegun = true;
+            if (error !== undefined) {
+              this.#failure = { error };
+              break;
+            }
+          }
           const control = await this.#unlessStuck(checkpoints.control(partitions));
           await this.#reconcile(control);
           if (!control.paused) {

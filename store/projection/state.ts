@@ -69,6 +69,8 @@ export interface ProjectionVersion {
   readonly partitions: number;
   /** Where it begins, if not at the store's first event. */
   readonly begin?: ProjectionBeginning;
+  /** Names the filter of its events; absent in a control that older code has saved. */
+  readonly filter?: string;
 }
 
 /** The place where a version of a projection begins. */

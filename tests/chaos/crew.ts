@@ -56,10 +56,10 @@ export class Crew<Options extends object, Note extends CrewNote> implements Asyn
     return this.#members.get(nodeId)?.life;
   }
 
-  /** Starts the process of `nodeId`; gives which one of all it is. */
-  start(nodeId: string): number {
+  /** Starts the process of `nodeId`, by its own `more` options; gives which one of all it is. */
+  start(nodeId: string, more: Partial<Options> = {}): number {
     const life = ++this.#lives;
-    const options = JSON.stringify({ ...this.#options, nodeId, life });
+    const options = JSON.stringify({ ...this.#options, ...more, nodeId, life });
     const child = new Child(this.#script, [options]);
     this.#members.set(nodeId, { life, child, reading: this.#read(child) });
     child.status.then(({ code, signal }) => {

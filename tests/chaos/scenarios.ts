@@ -16,5 +16,6 @@ export const SCENARIOS: Readonly<Record<string, () => Promise<Scenario>>> = {
   failover: async () => (await import("./failover.ts")).failover,
   takeover: async () => (await import("./takeover.ts")).takeover,
   continuity: async () => (await import("./continuity.ts")).continuityScenario,
+  processes: async () => (await import("./processes.ts")).processesScenario,
   zombie: async () => (await import("./zombie.ts")).zombie,
 };

@@ -13,6 +13,8 @@ import type { CountedData } from "./owners.ts";
 export interface Stored {
   readonly sequence: number;
   readonly subject: string;
+  /** When the server stored it, in ms since 1970. */
+  readonly time?: number;
   readonly data: Uint8Array;
   /** The value of a header; `""` where there is none. */
   readonly header: (name: string) => string;
@@ -113,6 +115,7 @@ export async function readLog(connection: NatsConnection, namespace: string): Pr
     log.push({
       sequence,
       subject,
+      time: message.info.timestampNanos / 1e6,
       data: message.data,
       header: (name) => headers?.get(name) ?? "",
     });

@@ -218,7 +218,7 @@ both("by the server's clock none is early, and late ones are few", async (bed) =
 });
 
 Deno.test("control: a late firing has an effect only if nobody checks which setting it is of", () => {
-  const { initialState, evolve, decide } = inputDecider(timed, () => {});
+  const { initialState, evolve, decide } = inputDecider(timed, { send: () => Promise.resolve() });
   const at = new Date(60_000);
   const history = [
     { eventType: "DeadlineSet", data: { name: "minute", at: at.toISOString() } },

@@ -332,3 +332,19 @@ function silence(): Disposable {
   console.warn = () => {};
   return { [Symbol.dispose]: () => void (console.warn = warn) };
 }
+
+both("a refusal is an outcome at the first try: no failure, and nothing is parked", async (bed) => {
+  await place(bed.store, "order-1");
+  const errors: unknown[] = [];
+  const refused: string[] = [];
+  const reactor = new Reactor({
+    ...{ name: "reserve", store: bed.store, checkpoints: bed.checkpoints, from: "start" },
+    ...{ filter: { category: "order" }, retry: { attempts: 1 } },
+    react: () => ({ actorId: "stock-pen", decider: new Stock(), command: { take: 1 } }),
+    onRefused: ({ failure }) => void refused.push(failure.message),
+    onError: (error) => void errors.push(error),
+  });
+  await using run = new Run(reactor);
+  await run.of.caughtUp;
+  assertEquals([refused, errors, await reactor.parked()], [["there are only 0"], [], []]);
+});

@@ -45,7 +45,7 @@ function ownerOn(store: Checkpoints): PartitionOwner<string[]> {
   return new PartitionOwner({
     name: "model",
     partitionId: { version: 1, partition: 0, of: 1 },
-    checkpoints: new ProjectionCheckpoints(store, "model"),
+    checkpoints: new ProjectionCheckpoints(store, "model", () => Promise.resolve(undefined), ""),
     identity: "one",
     signal: new AbortController().signal,
     onError: () => {},

@@ -262,6 +262,8 @@ const ROOT_CLUSTER = [
   "SendOptions",
 ];
 
+const SQLITE = ["SqliteCheckpointStore", "SqliteCheckpointStoreOptions", "VersionedTable"];
+
 const TESTING = [
   "CheckpointStoreCapabilities",
   "CheckpointStoreSuite",
@@ -316,6 +318,7 @@ for (
     "store/mod.ts": STORE,
     "bus/mod.ts": BUS,
     "cluster/mod.ts": CLUSTER,
+    "adapters/sqlite/mod.ts": SQLITE,
     "testing/mod.ts": TESTING,
     "mod.ts": [...new Set([...STORE, ...BUS, ...ROOT_CLUSTER])],
   })
@@ -335,6 +338,7 @@ Deno.test("deno.json exports just these entry points", async () => {
     "./store": "./store/mod.ts",
     "./bus": "./bus/mod.ts",
     "./cluster": "./cluster/mod.ts",
+    "./sqlite": "./adapters/sqlite/mod.ts",
     "./testing": "./testing/mod.ts",
   });
 });

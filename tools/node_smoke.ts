@@ -108,7 +108,7 @@ async function installApp(folder: string): Promise<void> {
     await Deno.writeTextFile(
       join(folder, name),
       text
-        .replace(/"@flowmade-one\/aether(\/\w+)?"/g, `"${PACKAGE}$1"`)
+        .replace(/"@flowmade-one\/aether((?:\/\w+)*)"/g, `"${PACKAGE}$1"`)
         .replace(/"@nats-io\/transport-node"/g, `"../dial/index.js"`),
     );
   }

@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import process from "node:process";
+import { DatabaseSync } from "node:sqlite";
 import {
   appendEvents,
   createEvent,
@@ -19,6 +20,7 @@ import {
   ProjectionLeases,
 } from "@flowmade-one/aether";
 import { Cluster } from "@flowmade-one/aether/cluster";
+import { SqliteCheckpointStore, VersionedTable } from "@flowmade-one/aether/sqlite";
 import { connect } from "@nats-io/transport-node";
 
 const server = new URL(process.env.NATS_URL ?? "nats://127.0.0.1:4222");
@@ -91,6 +93,24 @@ for (const projection of projections) await projection[Symbol.asyncDispose]();
 await Promise.all(runs);
 await checkpoints[Symbol.asyncDispose]();
 await leases[Symbol.asyncDispose]();
+
+// A read model in SQLite, whose rows and position commit together, is rebuilt beside the one read.
+const db = new DatabaseSync(":memory:");
+const rows = new VersionedTable("events", (table) => `CREATE TABLE ${table} (version INTEGER)`);
+rows.prepare(db);
+const model = new Projection<DatabaseSync>({
+  ...{ name: "model", store, checkpoints: new SqliteCheckpointStore(db) },
+  handler: ({ version }, context) => {
+    context.tx.prepare(`INSERT INTO ${rows.of(context)} VALUES (?)`).run(version);
+  },
+  onSwitch: (version, tx) => rows.switchTo(version, tx),
+});
+const modelRun = model.run();
+assert.equal(await model.rebuild(), 2);
+assert.deepEqual(db.prepare("SELECT * FROM events").all().map((row) => row.version), versions);
+await model[Symbol.asyncDispose]();
+await modelRun;
+db.close();
 
 await store[Symbol.asyncDispose]();
 await other[Symbol.asyncDispose]();

@@ -10,7 +10,7 @@
 
 import { connect } from "@nats-io/transport-node";
 import { DatabaseSync } from "node:sqlite";
-import { SqliteCheckpointStore } from "../../../examples/sqlite_checkpoints.ts";
+import { SqliteCheckpointStore } from "../../../adapters/sqlite/mod.ts";
 import {
   JetStreamEventStore,
   KvCheckpointStore,

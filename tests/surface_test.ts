@@ -262,6 +262,27 @@ const ROOT_CLUSTER = [
   "SendOptions",
 ];
 
+const HTTP = [
+  "AcceptedOptions",
+  "CommandIdOptions",
+  "CommandReceipt",
+  "EventStreamOptions",
+  "ProblemDetails",
+  "ProblemOptions",
+  "ReachedOptions",
+  "ReadModel",
+  "RequestError",
+  "RequestHeaders",
+  "WaitingRequest",
+  "accepted",
+  "commandId",
+  "etag",
+  "eventStream",
+  "expectedVersion",
+  "problem",
+  "reached",
+];
+
 const SQLITE = ["SqliteCheckpointStore", "SqliteCheckpointStoreOptions", "VersionedTable"];
 
 const TESTING = [
@@ -318,6 +339,7 @@ for (
     "store/mod.ts": STORE,
     "bus/mod.ts": BUS,
     "cluster/mod.ts": CLUSTER,
+    "adapters/http/mod.ts": HTTP,
     "adapters/sqlite/mod.ts": SQLITE,
     "testing/mod.ts": TESTING,
     "mod.ts": [...new Set([...STORE, ...BUS, ...ROOT_CLUSTER])],
@@ -338,6 +360,7 @@ Deno.test("deno.json exports just these entry points", async () => {
     "./store": "./store/mod.ts",
     "./bus": "./bus/mod.ts",
     "./cluster": "./cluster/mod.ts",
+    "./http": "./adapters/http/mod.ts",
     "./sqlite": "./adapters/sqlite/mod.ts",
     "./testing": "./testing/mod.ts",
   });

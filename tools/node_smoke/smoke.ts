@@ -20,6 +20,7 @@ import {
   ProjectionLeases,
 } from "@flowmade-one/aether";
 import { Cluster } from "@flowmade-one/aether/cluster";
+import { eventStream, expectedVersion, problem } from "@flowmade-one/aether/http";
 import { SqliteCheckpointStore, VersionedTable } from "@flowmade-one/aether/sqlite";
 import { connect } from "@nats-io/transport-node";
 
@@ -93,6 +94,26 @@ for (const projection of projections) await projection[Symbol.asyncDispose]();
 await Promise.all(runs);
 await checkpoints[Symbol.asyncDispose]();
 await leases[Symbol.asyncDispose]();
+
+// Over HTTP: a conflict is a problem, and a stream of events goes on after the last one.
+const precondition = new Request("http://localhost", { headers: { "If-Match": '"41"' } });
+assert.equal(expectedVersion(precondition), 41);
+const conflict = await store.saveEvent(placed(41)).catch((error: unknown) => error);
+const answer = problem(conflict, { request: precondition });
+assert.deepEqual([answer.status, (await answer.json()).currentVersion], [412, 42]);
+let lastEventId = "";
+for (const from of [1, 22]) {
+  const request = new Request("http://localhost", { headers: { "Last-Event-ID": lastEventId } });
+  const stream = eventStream(request, store, { from: "start", message: ({ version }) => version });
+  const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader();
+  await reader.read(); // a comment
+  for (let version = from; version < from + 21; version++) {
+    const [, id, data] = /^id: (.+)\ndata: (.+)\n\n$/.exec((await reader.read()).value ?? "") ?? [];
+    assert.equal(data, `${version}`);
+    lastEventId = id!;
+  }
+  await reader.cancel();
+}
 
 // A read model in SQLite, whose rows and position commit together, is rebuilt beside the one read.
 const db = new DatabaseSync(":memory:");

@@ -209,6 +209,36 @@ both("an event that is left out is not read again after a heartbeat", async (sto
   assertEquals(read, []);
 });
 
+Deno.test("an EventSource goes on by itself when its connection breaks", async () => {
+  await using store = new InMemoryEventStore();
+  await save(store, "order-1", 1, 2);
+  let stop = new AbortController();
+  let requests = 0;
+  await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
+    requests++;
+    return eventStream(request, store, { from: "start", signal: stop.signal });
+  });
+  const source = new EventSource(`http://127.0.0.1:${server.addr.port}/`);
+  try {
+    const seen: number[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    source.onmessage = ({ data }) => {
+      const { version } = JSON.parse(data);
+      seen.push(version);
+      if (version === 2) {
+        stop.abort(); // as a server that shuts down, and comes back
+        stop = new AbortController();
+        save(store, "order-1", 3, 4);
+      }
+      if (version === 4) resolve();
+    };
+    await promise;
+    assertEquals([seen, requests], [[1, 2, 3, 4], 2]);
+  } finally {
+    source.close();
+  }
+});
+
 Deno.test("a slow client holds the reader up, not memory", async () => {
   await using store = new InMemoryEventStore();
   await save(store, "order-1", 1, 200);

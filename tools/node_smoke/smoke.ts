@@ -100,7 +100,8 @@ const precondition = new Request("http://localhost", { headers: { "If-Match": '"
 assert.equal(expectedVersion(precondition), 41);
 const conflict = await store.saveEvent(placed(41)).catch((error: unknown) => error);
 const answer = problem(conflict, { request: precondition });
-assert.deepEqual([answer.status, (await answer.json()).currentVersion], [412, 42]);
+assert.equal(answer.status, 412);
+assert.match(await answer.text(), /"currentVersion":42/);
 let lastEventId = "";
 for (const from of [1, 22]) {
   const request = new Request("http://localhost", { headers: { "Last-Event-ID": lastEventId } });

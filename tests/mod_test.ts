@@ -10,6 +10,7 @@ const MOST_FILES = 25;
 /** The rooms of `adapters/`, with what each imports of a platform. */
 const ADAPTERS: Readonly<Record<string, readonly string[]>> = {
   http: [],
+  postgres: [],
   sql: [],
   sqlite: ["node:sqlite"],
 };

@@ -283,6 +283,17 @@ const HTTP = [
   "reached",
 ];
 
+const POSTGRES = [
+  "PgPool",
+  "PgliteDatabase",
+  "PostgresCheckpointStore",
+  "PostgresCheckpointStoreOptions",
+  "PostgresClient",
+  "PostgresJs",
+  "PostgresQueryable",
+  "VersionedTable",
+];
+
 const SQLITE = ["SqliteCheckpointStore", "SqliteCheckpointStoreOptions", "VersionedTable"];
 
 const TESTING = [
@@ -340,6 +351,7 @@ for (
     "bus/mod.ts": BUS,
     "cluster/mod.ts": CLUSTER,
     "adapters/http/mod.ts": HTTP,
+    "adapters/postgres/mod.ts": POSTGRES,
     "adapters/sqlite/mod.ts": SQLITE,
     "testing/mod.ts": TESTING,
     "mod.ts": [...new Set([...STORE, ...BUS, ...ROOT_CLUSTER])],
@@ -361,6 +373,7 @@ Deno.test("deno.json exports just these entry points", async () => {
     "./bus": "./bus/mod.ts",
     "./cluster": "./cluster/mod.ts",
     "./http": "./adapters/http/mod.ts",
+    "./postgres": "./adapters/postgres/mod.ts",
     "./sqlite": "./adapters/sqlite/mod.ts",
     "./testing": "./testing/mod.ts",
   });

@@ -98,7 +98,8 @@ async function installApp(folder: string): Promise<void> {
   const twins = ["nats-core", "jetstream", "kv"].map((name) =>
     `@jsr/nats-io__${name}@npm:@nats-io/${name}@${constraint(name)}`
   );
-  await npmInstall(folder, ["../package.tgz", ...twins, TYPESCRIPT, "@types/node@^22"]);
+  const pglite = `@electric-sql/pglite@${constraintOf("@electric-sql/pglite")}`;
+  await npmInstall(folder, ["../package.tgz", ...twins, pglite, TYPESCRIPT, "@types/node@^22"]);
   const programs = {
     "smoke.ts": await Deno.readTextFile(join(ROOT, "tools", "node_smoke", "smoke.ts")),
     "quick_start.ts": await Deno.readTextFile(join(ROOT, "examples", "quick_start.ts")),
@@ -203,9 +204,14 @@ async function npmInstall(folder: string, packages: readonly string[]): Promise<
 
 /** The version constraint that `deno.json` puts on a package of `@nats-io`. */
 function constraint(name: string): string {
-  const specifier: string = IMPORTS[`@nats-io/${name}`] ?? "";
+  return constraintOf(`@nats-io/${name}`);
+}
+
+/** The version constraint that `deno.json` puts on a package. */
+function constraintOf(name: string): string {
+  const specifier: string = IMPORTS[name] ?? "";
   const at = specifier.lastIndexOf("@");
-  if (at <= 0) throw new Error(`Cannot find @nats-io/${name} among the imports of deno.json`);
+  if (at <= 0) throw new Error(`Cannot find ${name} among the imports of deno.json`);
   return specifier.slice(at + 1);
 }
 

@@ -14,22 +14,39 @@ interface Bed {
   readonly server: PostgresServer;
 }
 
-/** A test through each client, with a proxy in front of the server. */
+/**
+ * A test through `pg`, with a proxy in front of the server. `postgres` 3.4 is left out: it writes to a
+ * socket that is gone if its connection breaks in a transaction, which ends the process or leaves its
+ * connection stuck: https://github.com/porsager/postgres/issues/1154.
+ */
 function broken(name: string, run: (bed: Bed) => Promise<void>): void {
-  for (const [client, open] of Object.entries(CLIENTS)) {
-    Deno.test({
-      ...unlessSkipped(`PostgreSQL through ${client}: ${name}`, skip),
-      async fn() {
-        await using server = await startPostgres();
-        await using proxy = TcpProxy.start(server.port);
-        await using db = open(proxy.port);
-        await run({ db, proxy, server });
-      },
-    });
-  }
+  Deno.test({
+    ...unlessSkipped(`PostgreSQL through pg: ${name}`, skip),
+    async fn() {
+      await using server = await startPostgres();
+      await using proxy = TcpProxy.start(server.port);
+      await using db = CLIENTS["pg"]!(proxy.port);
+      await run({ db, proxy, server });
+    },
+  });
 }
 
-broken("a connection cut in the transaction undoes it", async ({ db, proxy }) => {
+broken("a connection cut during a statement undoes its transaction", async ({ db, proxy }) => {
+  await db.run("CREATE TABLE t (x int)");
+  const store = db.store();
+  const doomed = store.transaction(async (tx) => {
+    await db.run("INSERT INTO t VALUES (1)", tx);
+    await store.save("a.1.0", { revision: 1, body: "{}" }, tx);
+    setTimeout(() => proxy.cut(), 50);
+    await db.run("SELECT pg_sleep(1)", tx);
+  });
+  await assertRejects(() => doomed, Error);
+  assertEquals(await store.load("a.1.0"), undefined);
+  assertEquals(await db.run("SELECT * FROM t"), []);
+  assert(await store.save("a.1.0", { revision: 1, body: "{}" }), "It goes on");
+});
+
+broken("a connection cut between statements undoes its transaction", async ({ db, proxy }) => {
   await db.run("CREATE TABLE t (x int)");
   const store = db.store();
   for (const moment of ["before its statement", "before the commit"]) {
@@ -50,7 +67,7 @@ broken("a commit whose answer is lost is settled by loading", async ({ db, proxy
   await db.run("CREATE TABLE t (x int)");
   const store = db.store();
   await store.load("a.1.0");
-  proxy.loseAnswerTo(/commit/i);
+  proxy.loseAnswerTo(/\bcommit\b/i);
   const lost = store.transaction(async (tx) => {
     await db.run("INSERT INTO t VALUES (1)", tx);
     assert(await store.save("a.1.0", { revision: 1, body: "one" }, tx));
@@ -102,7 +119,7 @@ broken("each event has one effect over cuts and lost commits", async ({ db, prox
   const running = projection.run();
   running.catch(() => {}); // A test that fails before it waits shows its own error.
   for (let round = 0; round < 12; round++) {
-    if (round % 2 === 0) proxy.loseAnswerTo(/commit/i);
+    if (round % 2 === 0) proxy.loseAnswerTo(/\bcommit\b/i);
     await append(store, round * 20, round * 20 + 20);
     if (round % 3 === 0) proxy.cut();
     await projection.caughtUp.catch(() => {}); // its own look may meet a cut

@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
+import { PGlite, type Transaction } from "@electric-sql/pglite";
 import {
   appendEvents,
   createEvent,
@@ -21,6 +22,7 @@ import {
 } from "@flowmade-one/aether";
 import { Cluster } from "@flowmade-one/aether/cluster";
 import { eventStream, expectedVersion, problem } from "@flowmade-one/aether/http";
+import { PostgresCheckpointStore } from "@flowmade-one/aether/postgres";
 import { SqliteCheckpointStore, VersionedTable } from "@flowmade-one/aether/sqlite";
 import { connect } from "@nats-io/transport-node";
 
@@ -133,6 +135,26 @@ assert.deepEqual(db.prepare("SELECT * FROM events").all().map((row) => row.versi
 await model[Symbol.asyncDispose]();
 await modelRun;
 db.close();
+
+// Another one in PostgreSQL: a failure of its handler undoes the row.
+const pglite = new PGlite();
+await pglite.exec("CREATE TABLE events (version int PRIMARY KEY)");
+let failures = 0;
+const second = new Projection<Transaction>({
+  ...{ name: "second", store, checkpoints: new PostgresCheckpointStore(pglite) },
+  handler: async ({ version }, { tx }) => {
+    await tx.query("INSERT INTO events VALUES ($1)", [version]);
+    if (version === 7 && failures++ < 2) throw new Error("as it happens");
+  },
+  ...{ retry: { delay: 1 }, onError: () => {} },
+});
+const secondRun = second.run();
+await second.caughtUp;
+const { rows: copies } = await pglite.query<{ version: number }>("SELECT * FROM events ORDER BY 1");
+assert.deepEqual(copies.map(({ version }) => version), versions);
+await second[Symbol.asyncDispose]();
+await secondRun;
+await pglite.close();
 
 await store[Symbol.asyncDispose]();
 await other[Symbol.asyncDispose]();

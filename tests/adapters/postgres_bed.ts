@@ -4,7 +4,6 @@
  * @module
  */
 
-// @ts-types="@types/pg"
 import pg from "pg";
 import postgres from "postgres";
 import { PGlite } from "@electric-sql/pglite";

@@ -1,5 +1,4 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-// @ts-types="@types/pg"
 import pg from "pg";
 import {
   PostgresCheckpointStore,

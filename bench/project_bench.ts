@@ -4,7 +4,7 @@
  */
 import type { JsMsg } from "@nats-io/jetstream";
 import { DatabaseSync } from "node:sqlite";
-import { SqliteCheckpointStore } from "../examples/sqlite_checkpoints.ts";
+import { SqliteCheckpointStore } from "../adapters/sqlite/mod.ts";
 import {
   type CheckpointStore,
   type Event,

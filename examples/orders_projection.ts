@@ -16,7 +16,7 @@ import {
   JetStreamEventStore,
   Projection,
 } from "@flowmade-one/aether";
-import { SqliteCheckpointStore } from "./sqlite_checkpoints.ts";
+import { SqliteCheckpointStore, VersionedTable } from "@flowmade-one/aether/sqlite";
 
 type OrderEvent =
   | Event<"OrderPlaced", { customer: string; total: number }>
@@ -32,27 +32,21 @@ const store: EventStore = nats
 
 // The read model: a table for each version of the projection, and a view on the one that is read.
 const db = new DatabaseSync(":memory:");
-const tables = new Set<number>();
-function tableOf(version: number): string {
-  const table = `orders_${version}`;
-  if (!tables.has(version)) {
-    db.exec(`CREATE TABLE ${table} (id TEXT PRIMARY KEY, customer TEXT, total REAL, status TEXT)`);
-    tables.add(version);
-  }
-  return table;
-}
-function read(version: number): void {
-  db.exec(`DROP VIEW IF EXISTS orders; CREATE VIEW orders AS SELECT * FROM ${tableOf(version)}`);
-}
-read(1);
+const orders = new VersionedTable(
+  "orders",
+  (table) =>
+    `CREATE TABLE ${table} (id TEXT PRIMARY KEY, customer TEXT, total REAL, status TEXT) STRICT`,
+);
+orders.prepare(db);
 
 const projection = new Projection<DatabaseSync, OrderEvent>({
   name: "orders",
   store,
   checkpoints: new SqliteCheckpointStore(db),
   filter: { category: "order" },
-  handler: (event, { tx, version }) => {
-    const table = tableOf(version);
+  handler: (event, context) => {
+    const { tx } = context;
+    const table = orders.of(context);
     switch (event.eventType) {
       case "OrderPlaced": {
         const { customer, total } = event.data;
@@ -64,7 +58,8 @@ const projection = new Projection<DatabaseSync, OrderEvent>({
         tx.prepare(`UPDATE ${table} SET status = 'shipped' WHERE id = ?`).run(event.actorId);
     }
   },
-  onSwitch: read, // in the transaction that makes the new version the one that is read
+  // In the transaction that makes the new version the one that is read.
+  onSwitch: (version, tx) => orders.switchTo(version, tx),
 });
 
 function show(title: string): void {
@@ -90,7 +85,7 @@ await appendEvents<OrderEvent>(store, "order-1", 1, [
 await projection.caughtUp;
 show("One is shipped:");
 
-db.exec("UPDATE orders_1 SET total = 0"); // a mistake
+db.exec("UPDATE orders_v1 SET total = 0"); // a mistake
 show("The model is broken:");
 const version = await projection.rebuild();
 await place("order-3", "Cid", 7.5);

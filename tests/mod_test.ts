@@ -7,10 +7,30 @@ import type { Sources } from "./support/sources.ts";
 /** Files that one folder may hold. */
 const MOST_FILES = 25;
 
+/** The rooms of `adapters/`, with what each imports of a platform. */
+const ADAPTERS: Readonly<Record<string, readonly string[]>> = {
+  http: [],
+  postgres: [],
+  sql: [],
+  sqlite: ["node:sqlite"],
+};
+
+/** What files of `area` may import: themselves and what is below them. */
+function belowOf(area: string): readonly string[] {
+  if (area === "testing") return [...AREAS, "testing"];
+  if (area === "adapters") return ["store", "adapters"];
+  return AREAS.slice(0, AREAS.indexOf(area as typeof AREAS[number]) + 1);
+}
+
+/** The room of `adapters/` that a file is in, if it is in one. */
+function roomOf(path: string): string | undefined {
+  const [area, room] = path.split("/");
+  return area === "adapters" ? room : undefined;
+}
+
 /** The area or package that `target` belongs to. */
 function areaOf(target: string): string {
-  return AREAS.find((area) => target.startsWith(`${area}/`)) ??
-    (target.startsWith("testing/") ? "testing" : target);
+  return [...AREAS, "adapters", "testing"].find((area) => target.startsWith(`${area}/`)) ?? target;
 }
 
 /** The lines of an area's README that name rooms and files: the names on each, in order. */
@@ -125,10 +145,7 @@ Deno.test("imports point one way: cluster, bus, store", async () => {
     .filter(({ file }) => file !== "mod.ts")
     .map(({ file, target }) => ({ file, target, from: areaOf(file), to: areaOf(target) }));
   const upwards = all.filter(({ from, to, target }) => {
-    const allowed: readonly string[] = from === "testing"
-      ? [...AREAS, "testing"]
-      : AREAS.slice(0, AREAS.indexOf(from as typeof AREAS[number]) + 1);
-    return target.endsWith(".ts") && !allowed.includes(to);
+    return target.endsWith(".ts") && !belowOf(from).includes(to);
   });
   assertEquals(upwards, []);
   assert(all.some(({ from, to }) => from === "bus" && to === "store"), "bus imports store");
@@ -140,10 +157,22 @@ Deno.test("published files import only what the manifest names, and no transport
   for (const { file, target } of importsIn(await publishedSources())) {
     if (target.endsWith(".ts")) continue;
     const from = areaOf(file);
+    if (ADAPTERS[roomOf(file) ?? ""]?.includes(target)) continue;
     assertMatch(target, allowed, `${file} imports ${target}`);
     assert(from !== "testing", `${file} imports ${target}, and a suite runs anywhere`);
     assert(from === "cluster" || !target.startsWith("@nats-io/kv"), `${file} imports ${target}`);
   }
+});
+
+Deno.test("an adapter imports no other adapter, but for what those of SQL share", async () => {
+  const all = importsIn(await publishedSources());
+  const across = all.filter(({ file, target }) => {
+    const [from, to] = [roomOf(file), roomOf(target)];
+    return from !== undefined && to !== undefined && from !== to && to !== "sql";
+  });
+  assertEquals(across, []);
+  const rooms = new Set(all.map(({ file }) => roomOf(file)).filter((room) => room !== undefined));
+  assertEquals([...rooms, "sql"].sort(), Object.keys(ADAPTERS).sort());
 });
 
 Deno.test("the reader of imports sees every form of them", () => {

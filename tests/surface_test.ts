@@ -267,6 +267,40 @@ const ROOT_CLUSTER = [
   "SendOptions",
 ];
 
+const HTTP = [
+  "AcceptedOptions",
+  "CommandIdOptions",
+  "CommandReceipt",
+  "EventStreamOptions",
+  "ProblemDetails",
+  "ProblemOptions",
+  "ReachedOptions",
+  "ReadModel",
+  "RequestError",
+  "RequestHeaders",
+  "WaitingRequest",
+  "accepted",
+  "commandId",
+  "etag",
+  "eventStream",
+  "expectedVersion",
+  "problem",
+  "reached",
+];
+
+const POSTGRES = [
+  "PgPool",
+  "PgliteDatabase",
+  "PostgresCheckpointStore",
+  "PostgresCheckpointStoreOptions",
+  "PostgresClient",
+  "PostgresJs",
+  "PostgresQueryable",
+  "VersionedTable",
+];
+
+const SQLITE = ["SqliteCheckpointStore", "SqliteCheckpointStoreOptions", "VersionedTable"];
+
 const TESTING = [
   "CheckpointStoreCapabilities",
   "CheckpointStoreSuite",
@@ -321,6 +355,9 @@ for (
     "store/mod.ts": STORE,
     "bus/mod.ts": BUS,
     "cluster/mod.ts": CLUSTER,
+    "adapters/http/mod.ts": HTTP,
+    "adapters/postgres/mod.ts": POSTGRES,
+    "adapters/sqlite/mod.ts": SQLITE,
     "testing/mod.ts": TESTING,
     "mod.ts": [...new Set([...STORE, ...BUS, ...ROOT_CLUSTER])],
   })
@@ -340,6 +377,9 @@ Deno.test("deno.json exports just these entry points", async () => {
     "./store": "./store/mod.ts",
     "./bus": "./bus/mod.ts",
     "./cluster": "./cluster/mod.ts",
+    "./http": "./adapters/http/mod.ts",
+    "./postgres": "./adapters/postgres/mod.ts",
+    "./sqlite": "./adapters/sqlite/mod.ts",
     "./testing": "./testing/mod.ts",
   });
 });

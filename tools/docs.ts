@@ -7,7 +7,7 @@ import { ROOT } from "./root.ts";
 import { testCounts } from "./test_counts.ts";
 
 /** The folders and files whose comments hold examples. */
-const CODE = ["mod.ts", "store", "bus", "cluster", "testing"];
+const CODE = ["mod.ts", "store", "bus", "cluster", "adapters", "testing"];
 
 /** The Markdown files whose `ts` blocks run. Blocks marked `ts ignore` do not. */
 const PAGES = ["README.md", "CONTRIBUTING.md", "docs"];

@@ -27,6 +27,34 @@ const QUICK_START = `Order state after replaying 2 events:
   Total: $99.99
   Tracking: FS123456`;
 
+/**
+ * A program for `tsc` alone: a checkpoint store knows the type of its client's transactions. It is no file
+ * of the project, because the types of `pg` bring Node's, which Deno would take for its own.
+ */
+const POSTGRES_CLIENTS = `
+import { PGlite, type Transaction } from "@electric-sql/pglite";
+import { Client, Pool, type PoolClient } from "pg";
+import postgres, { type TransactionSql } from "postgres";
+import type { CheckpointStore } from "@flowmade-one/aether";
+import { PostgresCheckpointStore, VersionedTable } from "@flowmade-one/aether/postgres";
+
+const pool = new PostgresCheckpointStore(new Pool());
+export const ofPool: CheckpointStore<PoolClient> = pool;
+export const release = (tx: Parameters<Parameters<typeof pool.transaction>[0]>[0]) => tx.release();
+export const ofSql: CheckpointStore<TransactionSql> = new PostgresCheckpointStore(postgres());
+export const ofPglite: CheckpointStore<Transaction> = new PostgresCheckpointStore(new PGlite());
+// @ts-expect-error: a single client cannot be shared
+new PostgresCheckpointStore(new Client());
+
+const table = new VersionedTable("orders", (name) => name);
+export const prepared = [table.prepare(new Pool()), table.prepare(postgres())];
+export const write = async (tx: PoolClient, sql: TransactionSql, lite: Transaction) => [
+  await table.of({ tx, version: 1 }),
+  await table.of({ tx: sql, version: 1 }),
+  await table.of({ tx: lite, version: 1 }),
+];
+`;
+
 /** Runs the whole smoke test; gives what it ran on. */
 export async function nodeSmoke(): Promise<string> {
   const work = await Deno.makeTempDir({ prefix: "aether-node-" });
@@ -98,17 +126,22 @@ async function installApp(folder: string): Promise<void> {
   const twins = ["nats-core", "jetstream", "kv"].map((name) =>
     `@jsr/nats-io__${name}@npm:@nats-io/${name}@${constraint(name)}`
   );
-  await npmInstall(folder, ["../package.tgz", ...twins, TYPESCRIPT, "@types/node@^22"]);
+  const clients = ["@electric-sql/pglite", "pg", "postgres"].map((name) =>
+    `${name}@${constraintOf(name)}`
+  );
+  const types = [TYPESCRIPT, "@types/node@^22", "@types/pg@^8"];
+  await npmInstall(folder, ["../package.tgz", ...twins, ...clients, ...types]);
   const programs = {
     "smoke.ts": await Deno.readTextFile(join(ROOT, "tools", "node_smoke", "smoke.ts")),
     "quick_start.ts": await Deno.readTextFile(join(ROOT, "examples", "quick_start.ts")),
     "surface.ts": await surfaceProgram(),
+    "clients.ts": POSTGRES_CLIENTS,
   };
   for (const [name, text] of Object.entries(programs)) {
     await Deno.writeTextFile(
       join(folder, name),
       text
-        .replace(/"@flowmade-one\/aether(\/\w+)?"/g, `"${PACKAGE}$1"`)
+        .replace(/"@flowmade-one\/aether((?:\/\w+)*)"/g, `"${PACKAGE}$1"`)
         .replace(/"@nats-io\/transport-node"/g, `"../dial/index.js"`),
     );
   }
@@ -187,7 +220,7 @@ async function runOn(node: string, cwd: string, server: NatsServer): Promise<str
     }
   }
   await mustRun(node, ["surface.ts"], { cwd, env });
-  await mustRun(node, ["smoke.ts"], { cwd, env, signal: AbortSignal.timeout(60_000) });
+  await mustRun(node, ["smoke.ts"], { cwd, env, signal: AbortSignal.timeout(180_000) });
   return `Node ${said}`;
 }
 
@@ -203,9 +236,14 @@ async function npmInstall(folder: string, packages: readonly string[]): Promise<
 
 /** The version constraint that `deno.json` puts on a package of `@nats-io`. */
 function constraint(name: string): string {
-  const specifier: string = IMPORTS[`@nats-io/${name}`] ?? "";
+  return constraintOf(`@nats-io/${name}`);
+}
+
+/** The version constraint that `deno.json` puts on a package. */
+function constraintOf(name: string): string {
+  const specifier: string = IMPORTS[name] ?? "";
   const at = specifier.lastIndexOf("@");
-  if (at <= 0) throw new Error(`Cannot find @nats-io/${name} among the imports of deno.json`);
+  if (at <= 0) throw new Error(`Cannot find ${name} among the imports of deno.json`);
   return specifier.slice(at + 1);
 }
 

@@ -71,7 +71,7 @@ export async function surfaceProgram(): Promise<string> {
   const checks: string[] = [];
   const values: string[] = [];
   for (const [entry, file] of Object.entries<string>(exports)) {
-    const alias = entry === "." ? "root" : entry.slice("./".length);
+    const alias = entry === "." ? "root" : entry.slice("./".length).replaceAll("/", "_");
     imports.push(`import * as ${alias} from ${JSON.stringify(join(name, entry))};`);
     for (const symbol of await namesOf(file)) {
       const label = `${alias}.${symbol.name}`;

@@ -13,7 +13,7 @@ export interface SavedCheckpoint {
  *
  * A store beside the read model takes part in its transactions by
  * {@linkcode CheckpointStore.transaction}: effects and position are then committed together or
- * not at all. `examples/sqlite_checkpoints.ts` is one in some fifty lines.
+ * not at all. `./sqlite` and `./postgres` of this package have such stores.
  *
  * Projections take a rejection of any method as passing trouble: they load the current content,
  * then call again.

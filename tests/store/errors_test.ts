@@ -1,49 +1,11 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import * as errors from "../../store/errors.ts";
+import { oneOfEach } from "../support/errors.ts";
 
 const { isAetherError } = errors;
 
-const HOLDER: errors.FenceHolder = {
-  nodeId: "b",
-  incarnation: "b1",
-  mapVersion: 7,
-  state: "claimed",
-  sequence: 99,
-};
-
-/** One of each. */
-function all(module: typeof errors): errors.AetherError[] {
-  return [
-    new module.VersionConflictError("order-7", 3, 5),
-    new module.InvalidEventError("data is NaN"),
-    new module.InvalidSnapshotError("state is NaN"),
-    new module.EventTooLargeError("order-7", 3, 11, 10),
-    new module.CorruptEventError(9, "its body is not JSON"),
-    new module.SaveOutcomeUnknownError("order-7", 3, () => Promise.resolve("unknown")),
-    new module.StoreUnavailableError("Cannot read: no answer"),
-    new module.StoreRefusedError("Cannot save: the stream is full", "raise max_bytes", 10077),
-    new module.CheckpointConflictError("orders", 3),
-    new module.RebuildFailedError("orders", 2, "its runner was stopped"),
-    new module.PoisonEventError("orders", { sequence: 9, id: "e-1", actorId: "order-7" }, 5),
-    new module.StreamConfigError("AETHER_shop", ["sealed is set", "max_age is 1"]),
-    new module.StreamRegressedError('"order-7"', 9, 4),
-    new module.SubscriptionOverflowError("orders", 10),
-    new module.UnknownSchemaError(9, "OrderPlaced", 3, 2),
-    new module.UnsupportedServerError("2.10.0", "2.12.0"),
-    new module.FencedError('save event at version 3 of "order-7"', { shard: 12, nodeId: "a" }),
-    new module.FencedError("claim shard 12", { shard: 12, nodeId: "a", holder: HOLDER }),
-    new module.LeaseLostError("a", 7, "expired"),
-    new module.CommandAlreadyHandledError("c-1", { sequence: 9, duplicate: false }),
-    new module.CommandFailedError("c-1", "a", "n", { name: "RangeError", message: "no" }),
-    new module.CommandCrashedOwnersError("c-1", "a", ["n", "m"]),
-    new module.CommandOutcomeUnknownError("c-1", "a"),
-    new module.CommandRefusedError("c-1", "a", { name: "RangeError", message: "no" }),
-    new module.NodeReplacedError("a", "1", "2"),
-  ];
-}
-
 Deno.test("an error's code is the name of its class, and all classes are here", () => {
-  const instances = all(errors);
+  const instances = oneOfEach(errors);
   for (const error of instances) {
     assert(error instanceof errors.AetherError && error instanceof Error);
     assertEquals([error.code, error.name], [error.constructor.name, error.constructor.name]);
@@ -58,7 +20,7 @@ Deno.test("an error's code is the name of its class, and all classes are here", 
 Deno.test("isAetherError() recognises the errors of another copy of the package", async () => {
   const specifier = "../../store/errors.ts?copy";
   const copy: typeof errors = await import(specifier);
-  for (const error of all(copy)) {
+  for (const error of oneOfEach(copy)) {
     const isOurs: boolean = error instanceof errors.AetherError;
     assert(!isOurs);
     assert(isAetherError(error) && isAetherError(error, error.code));
@@ -77,7 +39,7 @@ Deno.test("isAetherError() is false of anything else", () => {
 });
 
 Deno.test("messages name the failure and the present state", () => {
-  assertEquals(all(errors).map(({ message }) => message), [
+  assertEquals(oneOfEach(errors).map(({ message }) => message), [
     'Cannot save event at version 3 of "order-7": current version is 5',
     "Cannot take event: data is NaN",
     "Cannot save snapshot: state is NaN",

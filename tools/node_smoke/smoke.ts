@@ -7,6 +7,8 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import process from "node:process";
+import { DatabaseSync } from "node:sqlite";
+import { PGlite, type Transaction } from "@electric-sql/pglite";
 import {
   appendEvents,
   createEvent,
@@ -19,6 +21,9 @@ import {
   ProjectionLeases,
 } from "@flowmade-one/aether";
 import { Cluster } from "@flowmade-one/aether/cluster";
+import { eventStream, expectedVersion, problem } from "@flowmade-one/aether/http";
+import { PostgresCheckpointStore } from "@flowmade-one/aether/postgres";
+import { SqliteCheckpointStore, VersionedTable } from "@flowmade-one/aether/sqlite";
 import { connect } from "@nats-io/transport-node";
 
 const server = new URL(process.env.NATS_URL ?? "nats://127.0.0.1:4222");
@@ -91,6 +96,65 @@ for (const projection of projections) await projection[Symbol.asyncDispose]();
 await Promise.all(runs);
 await checkpoints[Symbol.asyncDispose]();
 await leases[Symbol.asyncDispose]();
+
+// Over HTTP: a conflict is a problem, and a stream of events goes on after the last one.
+const precondition = new Request("http://localhost", { headers: { "If-Match": '"41"' } });
+assert.equal(expectedVersion(precondition), 41);
+const conflict = await store.saveEvent(placed(41)).catch((error: unknown) => error);
+const answer = problem(conflict, { request: precondition });
+assert.equal(answer.status, 412);
+assert.match(await answer.text(), /"currentVersion":42/);
+let lastEventId = "";
+for (const from of [1, 22]) {
+  const request = new Request("http://localhost", { headers: { "Last-Event-ID": lastEventId } });
+  const stream = eventStream(request, store, { from: "start", message: ({ version }) => version });
+  const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader();
+  await reader.read(); // a comment
+  for (let version = from; version < from + 21; version++) {
+    const [, id, data] = /^id: (.+)\ndata: (.+)\n\n$/.exec((await reader.read()).value ?? "") ?? [];
+    assert.equal(data, `${version}`);
+    lastEventId = id!;
+  }
+  await reader.cancel();
+}
+
+// A read model in SQLite, whose rows and position commit together, is rebuilt beside the one read.
+const db = new DatabaseSync(":memory:");
+const rows = new VersionedTable("events", (table) => `CREATE TABLE ${table} (version INTEGER)`);
+rows.prepare(db);
+const model = new Projection<DatabaseSync>({
+  ...{ name: "model", store, checkpoints: new SqliteCheckpointStore(db) },
+  handler: ({ version }, context) => {
+    context.tx.prepare(`INSERT INTO ${rows.of(context)} VALUES (?)`).run(version);
+  },
+  onSwitch: (version, tx) => rows.switchTo(version, tx),
+});
+const modelRun = model.run();
+assert.equal(await model.rebuild(), 2);
+assert.deepEqual(db.prepare("SELECT * FROM events").all().map((row) => row.version), versions);
+await model[Symbol.asyncDispose]();
+await modelRun;
+db.close();
+
+// Another one in PostgreSQL: a failure of its handler undoes the row.
+const pglite = new PGlite();
+await pglite.exec("CREATE TABLE events (version int PRIMARY KEY)");
+let failures = 0;
+const second = new Projection<Transaction>({
+  ...{ name: "second", store, checkpoints: new PostgresCheckpointStore(pglite) },
+  handler: async ({ version }, { tx }) => {
+    await tx.query("INSERT INTO events VALUES ($1)", [version]);
+    if (version === 7 && failures++ < 2) throw new Error("as it happens");
+  },
+  ...{ retry: { delay: 1 }, onError: () => {} },
+});
+const secondRun = second.run();
+await second.caughtUp;
+const { rows: copies } = await pglite.query<{ version: number }>("SELECT * FROM events ORDER BY 1");
+assert.deepEqual(copies.map(({ version }) => version), versions);
+await second[Symbol.asyncDispose]();
+await secondRun;
+await pglite.close();
 
 await store[Symbol.asyncDispose]();
 await other[Symbol.asyncDispose]();

@@ -7,7 +7,7 @@
 
 import { assertEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import { SqliteCheckpointStore } from "../../../examples/sqlite_checkpoints.ts";
+import { SqliteCheckpointStore } from "../../../adapters/sqlite/mod.ts";
 import {
   type CheckpointStore,
   createEvent,

@@ -1,6 +1,4 @@
 import { assert } from "@std/assert";
-import { DatabaseSync } from "node:sqlite";
-import { SqliteCheckpointStore } from "../../../examples/sqlite_checkpoints.ts";
 import {
   type CheckpointStore,
   InMemoryCheckpointStore,
@@ -14,28 +12,6 @@ checkpointStoreSuite({
   test: (name, run) => Deno.test(`InMemoryCheckpointStore: ${name}`, run),
   create: () => new InMemoryCheckpointStore(),
   capabilities: { reopen: false },
-});
-
-/** Stores of one test share a file. */
-const files = new Map<string, string>();
-
-checkpointStoreSuite<DatabaseSync>({
-  test: (name, run) =>
-    Deno.test(`SqliteCheckpointStore: ${name}`, async () => {
-      await run();
-      for (const file of files.values()) {
-        for (const end of ["", "-wal", "-shm"]) await Deno.remove(file + end).catch(() => {});
-      }
-      files.clear();
-    }),
-  create: async ({ namespace }) => {
-    const file = files.get(namespace) ?? await Deno.makeTempFile();
-    files.set(namespace, file);
-    const db = new DatabaseSync(file);
-    const close = { [Symbol.asyncDispose]: () => Promise.resolve(db.close()) };
-    return Object.assign(new SqliteCheckpointStore(db), close);
-  },
-  capabilities: { reopen: true },
 });
 
 let scene: Scene | undefined;

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import { SqliteCheckpointStore } from "../../../examples/sqlite_checkpoints.ts";
+import { SqliteCheckpointStore } from "../../../adapters/sqlite/mod.ts";
 import { KvCheckpointStore, Projection } from "../../../store/mod.ts";
 import { natsTest, type Scene } from "../../support/fixture.ts";
 import { range } from "./bed.ts";

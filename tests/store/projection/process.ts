@@ -10,7 +10,7 @@
 
 import { connect } from "@nats-io/transport-node";
 import { DatabaseSync } from "node:sqlite";
-import { SqliteCheckpointStore } from "../../../examples/sqlite_checkpoints.ts";
+import { SqliteCheckpointStore } from "../../../adapters/sqlite/mod.ts";
 import {
   JetStreamEventStore,
   KvCheckpointStore,
@@ -65,6 +65,7 @@ if (import.meta.main) {
     });
   } else {
     const db = new DatabaseSync(options.database);
+    db.exec("PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL"); // others have it too
     const checkpoints = new SqliteCheckpointStore(db);
     db.exec(`
       CREATE TABLE IF NOT EXISTS effects (

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { headers } from "@nats-io/nats-core";
 import { DatabaseSync } from "node:sqlite";
-import { SqliteCheckpointStore } from "../../../examples/sqlite_checkpoints.ts";
+import { SqliteCheckpointStore } from "../../../adapters/sqlite/mod.ts";
 import {
   type CheckpointStore,
   type EventStore,

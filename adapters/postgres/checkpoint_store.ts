@@ -1,0 +1,125 @@
+import type { CheckpointStore, SavedCheckpoint } from "../../store/projection/checkpoint_store.ts";
+import { quoted, tableName } from "../sql/table_name.ts";
+import {
+  checkClient,
+  inTransaction,
+  type PostgresClient,
+  type PostgresQueryable,
+  type Row,
+  rowsOf,
+} from "./client.ts";
+
+/** Options for {@linkcode PostgresCheckpointStore}. */
+export interface PostgresCheckpointStoreOptions {
+  /**
+   * The table that keeps the checkpoints, made if it is not there: lower-case letters, digits and
+   * `_`, with a schema and a `.` before it or without. @default {"aether_checkpoints"}
+   */
+  readonly table?: string;
+}
+
+/**
+ * A {@linkcode CheckpointStore} in PostgreSQL, beside the read model: effects and position commit
+ * in one transaction, so that each event has its effect exactly once, over crashes too.
+ *
+ * It takes the client that the program has: a `Pool` of `pg`, `sql` of `postgres`, or a `PGlite`.
+ * Handlers write through `tx`, which is what that client has for a transaction. If the answer to a
+ * `COMMIT` is lost, the projection loads the position and finds out.
+ *
+ * @typeParam Tx The client's own type of a transaction.
+ *
+ * @example A read model in a pool of `pg`
+ * ```ts ignore
+ * import { Pool, type PoolClient } from "pg";
+ * import { Projection } from "@flowmade-one/aether";
+ * import { PostgresCheckpointStore } from "@flowmade-one/aether/postgres";
+ *
+ * const pool = new Pool({ connectionString: "postgres://localhost/shop" });
+ * const projection = new Projection<PoolClient>({
+ *   name: "orders",
+ *   store,
+ *   checkpoints: new PostgresCheckpointStore(pool),
+ *   handler: async ({ actorId }, { tx }) => {
+ *     await tx.query("INSERT INTO orders VALUES ($1)", [actorId]);
+ *   },
+ * });
+ * ```
+ */
+export class PostgresCheckpointStore<Tx> implements CheckpointStore<Tx> {
+  readonly #client: PostgresClient<Tx>;
+  readonly #table: string;
+  #ready: Promise<void> | undefined;
+
+  /**
+   * Keeps the checkpoints through `client`, which stays the caller's to close. Sends nothing yet.
+   *
+   * @throws {TypeError} It is no client of a known kind.
+   * @throws {RangeError} The table's name is not one.
+   */
+  constructor(
+    client: PostgresClient<Tx>,
+    { table = "aether_checkpoints" }: PostgresCheckpointStoreOptions = {},
+  ) {
+    checkClient(client);
+    this.#client = client;
+    this.#table = quoted(tableName(table, { schemas: true }));
+  }
+
+  /** See {@linkcode CheckpointStore.load}. */
+  async load(key: string): Promise<SavedCheckpoint | undefined> {
+    const [row] = await this.#rows(`SELECT revision, body FROM ${this.#table} WHERE key = $1`, [
+      key,
+    ]);
+    return row && { revision: Number(row["revision"]), body: String(row["body"]) };
+  }
+
+  /** See {@linkcode CheckpointStore.save}. */
+  async save(key: string, { revision, body }: SavedCheckpoint, tx?: Tx): Promise<boolean> {
+    const text = revision === 1
+      ? `INSERT INTO ${this.#table} (revision, body, key) VALUES ($1, $2, $3) ` +
+        "ON CONFLICT DO NOTHING RETURNING revision"
+      : `UPDATE ${this.#table} SET revision = $1, body = $2 WHERE key = $3 AND revision = $4 ` +
+        "RETURNING revision";
+    const values = revision === 1 ? [revision, body, key] : [revision, body, key, revision - 1];
+    return (await this.#rows(text, values, tx)).length === 1;
+  }
+
+  /** See {@linkcode CheckpointStore.transaction}. */
+  async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    await this.#makeTable();
+    return await inTransaction(this.#client, work);
+  }
+
+  async #rows(text: string, values: (string | number)[], tx?: Tx): Promise<readonly Row[]> {
+    if (tx === undefined) await this.#makeTable();
+    return await rowsOf((tx ?? this.#client) as PostgresQueryable, text, values);
+  }
+
+  /** Makes the table if it is not there; tries again at the next call if it fails. */
+  #makeTable(): Promise<void> {
+    return this.#ready ??= this.#make().catch((error) => {
+      this.#ready = undefined;
+      throw error;
+    });
+  }
+
+  async #make(): Promise<void> {
+    if (await this.#isThere()) return; // A user without the right to create can use a table.
+    try {
+      await rowsOf(
+        this.#client as PostgresQueryable,
+        `CREATE TABLE IF NOT EXISTS ${this.#table} ` +
+          "(key text PRIMARY KEY, revision bigint NOT NULL, body text NOT NULL)",
+        [],
+      );
+    } catch (error) {
+      if (!await this.#isThere()) throw error; // Of two that create at once, one may fail.
+    }
+  }
+
+  async #isThere(): Promise<boolean> {
+    const text = "SELECT to_regclass($1) IS NOT NULL AS there";
+    const [row] = await rowsOf(this.#client as PostgresQueryable, text, [this.#table]);
+    return row?.["there"] === true;
+  }
+}

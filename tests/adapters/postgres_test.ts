@@ -1,0 +1,164 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import pg from "pg";
+import {
+  PostgresCheckpointStore,
+  type PostgresQueryable,
+  VersionedTable,
+} from "../../adapters/postgres/mod.ts";
+import { appendEvents, InMemoryEventStore, Projection } from "../../store/mod.ts";
+import { checkpointStoreSuite } from "../../testing/checkpoint_store.ts";
+import { unlessSkipped } from "../support/skip.ts";
+import { CLIENTS, type Database, pglite, skip, startPostgres } from "./postgres_bed.ts";
+
+/** A test with a database through each client; a step for each name. */
+function everywhere(
+  name: string,
+  run: (db: Database, t: Deno.TestContext) => Promise<void>,
+): void {
+  Deno.test(`PostgreSQL in PGlite: ${name}`, async (t) => {
+    await using db = pglite();
+    await run(db, t);
+  });
+  for (const [client, open] of Object.entries(CLIENTS)) {
+    Deno.test({
+      ...unlessSkipped(`PostgreSQL through ${client}: ${name}`, skip),
+      async fn(t) {
+        await using server = await startPostgres();
+        await using db = open(server.port);
+        await run(db, t);
+      },
+    });
+  }
+}
+
+everywhere("the promises of a checkpoint store", async (db, t) => {
+  const tests: [string, () => Promise<void>][] = [];
+  checkpointStoreSuite<PostgresQueryable>({
+    test: (name, run) => void tests.push([name, run]),
+    create: ({ namespace }) => db.store(namespace.replaceAll("-", "_")),
+    capabilities: { reopen: true },
+  });
+  for (const [name, run] of tests) await t.step(name, run);
+});
+
+everywhere("a failed statement that the handler caught ends the transaction", async (db) => {
+  await db.run("CREATE TABLE t (x int PRIMARY KEY)");
+  const store = db.store();
+  const doomed = store.transaction(async (tx) => {
+    await db.run("INSERT INTO t VALUES (1)", tx);
+    await store.save("a.1.0", { revision: 1, body: "{}" }, tx);
+    await db.run("INSERT INTO t VALUES (1)", tx).catch(() => {}); // as one that knows duplicates
+  });
+  await assertRejects(() => doomed, Error);
+  assertEquals(await store.load("a.1.0"), undefined);
+  assertEquals(await db.run("SELECT * FROM t"), []);
+  assert(await store.save("a.1.0", { revision: 1, body: "{}" }), "It goes on");
+});
+
+everywhere("a transaction gives what its work gives, and its own error", async (db) => {
+  const store = db.store();
+  const values = [undefined, null, 0, [1, 2], { rows: [] }, Promise.resolve(3)];
+  assertEquals(await store.transaction(() => Promise.resolve(values)), values);
+  const reason = Object.freeze({ no: "error" });
+  const thrown = await store.transaction(() => Promise.reject(reason)).catch((error) => error);
+  assertEquals(thrown, reason);
+});
+
+everywhere("stores that begin at once make the table once", async (db) => {
+  const stores = Array.from({ length: 6 }, () => db.store("begin"));
+  const saved = await Promise.all(
+    stores.map((store, at) => store.save("a", { revision: 1, body: `${at}` })),
+  );
+  assertEquals(saved.filter(Boolean).length, 1);
+});
+
+const create = (table: string) =>
+  `CREATE TABLE ${table} (id text PRIMARY KEY, note text); CREATE INDEX ON ${table} (note)`;
+
+everywhere("partitions rebuild a read model side by side while it is read", async (db) => {
+  const table = new VersionedTable("orders", create);
+  await db.prepare(table);
+  await db.prepare(table); // again, as each process does
+  const read = async () => (await db.run("SELECT note FROM orders")).map(({ note }) => note);
+  assertEquals(await read(), [], "Readers may ask before the first event");
+  await using store = new InMemoryEventStore();
+  let fails = true;
+  const errors: unknown[] = [];
+  const projection = new Projection<PostgresQueryable>({
+    name: "orders",
+    store,
+    checkpoints: db.store(),
+    partitions: 4,
+    handler: async (event, context) => {
+      const name = await table.of(context);
+      const text = `INSERT INTO ${name} VALUES ('${event.actorId}', 'version ${context.version}')`;
+      await db.run(text, context.tx);
+      if (fails) { // with it goes the table that this transaction may have made
+        fails = false;
+        throw new Error("once");
+      }
+    },
+    retry: { delay: 1 },
+    onError: (error) => void errors.push(error),
+    onSwitch: (version, tx) => table.switchTo(version, tx),
+  });
+  const running = projection.run();
+  running.catch(() => {}); // A test that fails before it waits shows its own error.
+  for (let order = 0; order < 40; order++) {
+    await appendEvents(store, `order-${order}`, 0, [{ eventType: "Placed", data: null }]);
+  }
+  await projection.caughtUp;
+  assertEquals(await read(), Array(40).fill("version 1"));
+  for (const version of [2, 3]) {
+    assertEquals(await projection.rebuild(), version);
+    assertEquals(await read(), Array(40).fill(`version ${version}`));
+    const tables = await db.run(
+      "SELECT relname FROM pg_class WHERE relname LIKE 'orders%' AND relkind IN ('r', 'v') ORDER BY 1",
+    );
+    assertEquals(tables.map(({ relname }) => relname), ["orders", `orders_v${version}`]);
+  }
+  await projection[Symbol.asyncDispose]();
+  await running;
+  assertEquals(errors.map((error) => (error as Error).message).filter((it) => it !== "once"), []);
+});
+
+everywhere("a schema, a word of SQL as a name, and foreign tables", async (db) => {
+  await db.run("CREATE SCHEMA shop");
+  await db.run("CREATE TABLE shop.order_v1_old (x int)");
+  await db.run("CREATE TABLE public.order_v1 (x int)");
+  const table = new VersionedTable("shop.order", create);
+  await db.prepare(table);
+  await db.store("shop.user").transaction((tx) => table.switchTo(3, tx));
+  assertEquals(await db.run('SELECT * FROM shop."order"'), []);
+  const names = await db.run(
+    "SELECT schemaname || '.' || tablename AS name FROM pg_tables " +
+      "WHERE schemaname IN ('shop', 'public') ORDER BY 1",
+  );
+  assertEquals(names.map(({ name }) => name), [
+    "public.order_v1",
+    "shop.order_v1_old",
+    "shop.order_v3",
+    "shop.user",
+  ]);
+});
+
+everywhere("create() that does not use the name is found at the first event", async (db) => {
+  const table = new VersionedTable("orders", () => "CREATE TABLE orders_of_mine (id text)");
+  await assertRejects(() => db.prepare(table), TypeError, "create() made no table of this name");
+  assertEquals(await db.run("SELECT * FROM pg_tables WHERE tablename LIKE 'orders%'"), []);
+});
+
+Deno.test("a name cannot hold SQL, and what is no client is refused", async () => {
+  await using db = pglite();
+  for (const table of ["", "Upper", 'a"; DROP TABLE b; --', "a.b.c", ".a", "a.", "x".repeat(51)]) {
+    assertThrows(() => db.store(table === "" ? " " : table), RangeError, "Cannot use");
+    assertThrows(() => new VersionedTable(table, () => ""), RangeError, "Cannot use");
+  }
+  for (const odd of [undefined, null, {}, () => {}, new pg.Client(), { query() {} }]) {
+    assertThrows(
+      () => new PostgresCheckpointStore(odd as unknown as pg.Pool),
+      TypeError,
+      "no Pool of pg",
+    );
+  }
+});

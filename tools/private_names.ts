@@ -1,6 +1,6 @@
 /** Finds names in the project that mean something on this machine only: its mirrors and its folders. */
 import { join } from "node:path";
-import { readSources } from "./apt_sources.ts";
+import { readSources } from "../testing/nats/apt_sources.ts";
 import { mustRun, run } from "./command.ts";
 import { ROOT } from "./root.ts";
 

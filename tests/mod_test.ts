@@ -158,6 +158,7 @@ Deno.test("published files import only what the manifest names, and no transport
     if (target.endsWith(".ts")) continue;
     const from = areaOf(file);
     if (ADAPTERS[roomOf(file) ?? ""]?.includes(target)) continue;
+    if (file.startsWith("testing/nats/") && target.startsWith("node:")) continue;
     assertMatch(target, allowed, `${file} imports ${target}`);
     assert(from !== "testing", `${file} imports ${target}, and a suite runs anywhere`);
     assert(from === "cluster" || !target.startsWith("@nats-io/kv"), `${file} imports ${target}`);
@@ -173,6 +174,18 @@ Deno.test("an adapter imports no other adapter, but for what those of SQL share"
   assertEquals(across, []);
   const rooms = new Set(all.map(({ file }) => roomOf(file)).filter((room) => room !== undefined));
   assertEquals([...rooms, "sql"].sort(), Object.keys(ADAPTERS).sort());
+});
+
+Deno.test("the room that starts servers needs no package, so that it runs before any is there", async () => {
+  const own = importsIn(await publishedSources())
+    .filter(({ file }) => file.startsWith("testing/nats/"))
+    .filter(({ target }) => !target.startsWith("testing/nats/") && !target.startsWith("node:"));
+  assertEquals(own, []);
+  const others = importsIn(await publishedSources())
+    .filter(({ file, target }) =>
+      !file.startsWith("testing/nats/") && target.startsWith("testing/nats/")
+    );
+  assertEquals(others, []);
 });
 
 Deno.test("the reader of imports sees every form of them", () => {

@@ -359,6 +359,7 @@ for (
     "adapters/postgres/mod.ts": POSTGRES,
     "adapters/sqlite/mod.ts": SQLITE,
     "testing/mod.ts": TESTING,
+    "testing/nats/mod.ts": ["StartNatsOptions", "StartedNats", "startNats"],
     "mod.ts": [...new Set([...STORE, ...BUS, ...ROOT_CLUSTER])],
   })
 ) {
@@ -381,5 +382,6 @@ Deno.test("deno.json exports just these entry points", async () => {
     "./postgres": "./adapters/postgres/mod.ts",
     "./sqlite": "./adapters/sqlite/mod.ts",
     "./testing": "./testing/mod.ts",
+    "./testing/nats": "./testing/nats/mod.ts",
   });
 });

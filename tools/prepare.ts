@@ -15,7 +15,7 @@
 import process from "node:process";
 import { join } from "node:path";
 import { jsrUrl } from "./jsr.ts";
-import { findNatsServer } from "./nats_binary.ts";
+import { findNatsServer } from "../testing/nats/binary.ts";
 import { ROOT } from "./root.ts";
 
 /** The subcommands that read a config file; the others are passed on as they are. */

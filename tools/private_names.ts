@@ -1,5 +1,5 @@
 /** Finds names in the project that mean something on this machine only: its mirrors and its folders. */
-import { readSources } from "./apt_sources.ts";
+import { readSources } from "../testing/nats/apt_sources.ts";
 import { run } from "./command.ts";
 import { projectFiles } from "./project_files.ts";
 import { ROOT } from "./root.ts";

@@ -7,7 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { cacheFolder, folderOnce } from "./cache.ts";
+import { cacheFolder, folderOnce } from "../testing/nats/cache.ts";
 import { ROOT } from "./root.ts";
 
 /** Raised when the twin's layout changes, so that twins made before are not used. */

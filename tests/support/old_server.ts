@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { fetchNatsServer } from "../../tools/nats_binary.ts";
+import { fetchNatsServer } from "../../testing/nats/binary.ts";
 import { NatsServer } from "../../tools/nats_server.ts";
 import { Scene } from "./fixture.ts";
 import { unlessSkipped } from "./skip.ts";

@@ -1,9 +1,14 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { parseList, parseSources, readSources, sourceStanza } from "../../tools/apt_sources.ts";
-import { findNatsServer, serverVersion } from "../../tools/nats_binary.ts";
-import { fromRelease, RELEASE } from "../../tools/nats_release.ts";
+import {
+  parseList,
+  parseSources,
+  readSources,
+  sourceStanza,
+} from "../../testing/nats/apt_sources.ts";
+import { findNatsServer, serverVersion } from "../../testing/nats/binary.ts";
+import { fromRelease, RELEASE } from "../../testing/nats/release.ts";
 import { unlessSkipped } from "../support/skip.ts";
 
 /** Programs of these tests are shell scripts. */
@@ -56,7 +61,7 @@ Deno.test({
 
 Deno.test("findNatsServer() names every way when there is no server", async () => {
   await using place = await folder();
-  const module = JSON.stringify(new URL("../../tools/nats_binary.ts", import.meta.url).href);
+  const module = JSON.stringify(new URL("../../testing/nats/binary.ts", import.meta.url).href);
   const { stdout } = await new Deno.Command(Deno.execPath(), {
     args: [
       "eval",

@@ -24,6 +24,7 @@ import { Cluster } from "@flowmade-one/aether/cluster";
 import { eventStream, expectedVersion, problem } from "@flowmade-one/aether/http";
 import { PostgresCheckpointStore } from "@flowmade-one/aether/postgres";
 import { SqliteCheckpointStore, VersionedTable } from "@flowmade-one/aether/sqlite";
+import { startNats } from "@flowmade-one/aether/testing/nats";
 import { connect } from "@nats-io/transport-node";
 
 const server = new URL(process.env.NATS_URL ?? "nats://127.0.0.1:4222");
@@ -192,6 +193,15 @@ assert.match(String(await a!.send("c-0", "again")), /^a 2$/);
 await a!.leave();
 await connection.close();
 await proxy.close();
+
+// A test of a user's own starts a server, here a cluster.
+const nats = await startNats({ servers: 3 });
+const own = await connect({ servers: nats.urls });
+const replicated = await JetStreamEventStore.open(own, { namespace, replicas: 3 });
+await replicated.saveEvent(placed(1));
+await replicated[Symbol.asyncDispose]();
+await own.close();
+await nats[Symbol.asyncDispose]();
 console.log(`smoke test passed, ${conflicts} conflicts retried`);
 
 /** Passes bytes on to the server, and can cut a connection just before an ack would pass. */

@@ -4,6 +4,7 @@
  * Several tasks may run at the same time, so whatever is cached appears whole or not at all: it is made
  * beside its place and then renamed into it.
  */
+import { chmod, mkdir, mkdtemp, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { homedir, tmpdir } from "node:os";
 import process from "node:process";
@@ -12,16 +13,16 @@ import process from "node:process";
 export function cacheFolder(): string {
   const env = process.env;
   if (env.XDG_CACHE_HOME) return join(env.XDG_CACHE_HOME, "aether");
-  if (Deno.build.os === "windows") return join(env.LOCALAPPDATA ?? tmpdir(), "aether", "cache");
+  if (process.platform === "win32") return join(env.LOCALAPPDATA ?? tmpdir(), "aether", "cache");
   const home = env.HOME || homedir();
   if (!home) return join(tmpdir(), "aether");
-  return join(home, Deno.build.os === "darwin" ? "Library/Caches" : ".cache", "aether");
+  return join(home, process.platform === "darwin" ? "Library/Caches" : ".cache", "aether");
 }
 
 /** Whether a file or folder is there for us: not in a folder that we may not enter. */
 export async function exists(path: string): Promise<boolean> {
   try {
-    await Deno.stat(path);
+    await stat(path);
     return true;
   } catch {
     return false;
@@ -39,18 +40,18 @@ export async function folderOnce(
   make: (folder: string) => Promise<void>,
 ): Promise<string> {
   if (await exists(target)) return target;
-  await Deno.mkdir(dirname(target), { recursive: true });
-  const draft = await Deno.makeTempDir({ dir: dirname(target), prefix: ".draft-" });
+  await mkdir(dirname(target), { recursive: true });
+  const draft = await mkdtemp(join(dirname(target), ".draft-"));
   try {
     await make(draft);
-    await Deno.chmod(draft, 0o755).catch(() => {}); // Windows has no such thing
+    await chmod(draft, 0o755).catch(() => {}); // Windows has no such thing
     try {
-      await Deno.rename(draft, target);
+      await rename(draft, target);
     } catch (error) {
       if (!await exists(target)) throw error;
     }
   } finally {
-    await Deno.remove(draft, { recursive: true }).catch(() => {}); // gone when it was renamed
+    await rm(draft, { recursive: true, force: true }); // gone when it was renamed
   }
   return target;
 }

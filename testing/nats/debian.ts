@@ -2,9 +2,12 @@
  * Debian's nats-server from any of its suites, unpacked into a folder: nothing is installed, no root is
  * needed, and the machine's own package lists stay as they are.
  */
+import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readSources, type Source, sourceStanza } from "./apt_sources.ts";
 import { folderOnce } from "./cache.ts";
+import { isNotFound, type ProgramResult, runProgram } from "./program.ts";
 
 /** Downloads the package of `suite` from the machine's own mirrors into `folder`, as `program`. */
 export async function fromDebian(suite: string, folder: string, program: string): Promise<void> {
@@ -15,14 +18,14 @@ export async function fromDebian(suite: string, folder: string, program: string)
   await folderOnce(folder, async (draft) => {
     const reasons: string[] = [];
     for (const source of sources) {
-      const work = await Deno.makeTempDir({ prefix: "aether-apt-" });
+      const work = await mkdtemp(join(tmpdir(), "aether-apt-"));
       try {
         await unpack(source, suite, work, join(draft, program));
         return;
       } catch (error) {
         reasons.push(error instanceof Error ? error.message : String(error));
       } finally {
-        await Deno.remove(work, { recursive: true });
+        await rm(work, { recursive: true });
       }
     }
     throw new Error(`Cannot get Debian's package of ${suite}: ${[...new Set(reasons)].join("; ")}`);
@@ -31,10 +34,10 @@ export async function fromDebian(suite: string, folder: string, program: string)
 
 async function unpack(source: Source, suite: string, work: string, target: string): Promise<void> {
   for (const folder of ["parts", "lists/partial", "cache/archives/partial", "state", "root"]) {
-    await Deno.mkdir(join(work, folder), { recursive: true });
+    await mkdir(join(work, folder), { recursive: true });
   }
-  await Deno.writeTextFile(join(work, "parts", "debian.sources"), sourceStanza(source, suite));
-  await Deno.writeTextFile(join(work, "state", "status"), ""); // as if nothing were installed
+  await writeFile(join(work, "parts", "debian.sources"), sourceStanza(source, suite));
+  await writeFile(join(work, "state", "status"), ""); // as if nothing were installed
   const options = [
     ["Dir::Etc::SourceList", "/dev/null"],
     ["Dir::Etc::SourceParts", join(work, "parts")],
@@ -52,7 +55,7 @@ async function unpack(source: Source, suite: string, work: string, target: strin
   await run("apt-get", ["-qq", ...options, "-o", "APT::Update::Error-Mode=any", "update"], work);
   await run("apt-get", ["-qq", ...options, "download", "nats-server"], work);
   let unpacked = false;
-  for await (const { name } of Deno.readDir(work)) {
+  for (const name of await readdir(work)) {
     if (!name.endsWith(".deb")) continue;
     await run("dpkg", ["-x", name, join(work, "root")], work);
     unpacked = true;
@@ -60,31 +63,27 @@ async function unpack(source: Source, suite: string, work: string, target: strin
   if (!unpacked) throw new Error("apt-get downloaded nothing");
   for (const place of ["usr/sbin", "usr/bin"]) {
     try {
-      await Deno.copyFile(join(work, "root", place, "nats-server"), target);
-      await Deno.chmod(target, 0o755);
+      await copyFile(join(work, "root", place, "nats-server"), target);
+      await chmod(target, 0o755);
       return;
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      if (!isNotFound(error)) throw error;
     }
   }
   throw new Error("the package holds no nats-server program");
 }
 
 async function run(program: string, args: readonly string[], cwd: string): Promise<void> {
-  let output: Deno.CommandOutput;
+  let output: ProgramResult;
   try {
-    output = await new Deno.Command(program, {
-      args: [...args],
-      cwd,
-      stdin: "null",
-      env: { LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" },
-    }).output();
+    const env = { LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" };
+    output = await runProgram(program, args, { cwd, env });
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw new Error(`there is no ${program} here`);
+    if (isNotFound(error)) throw new Error(`there is no ${program} here`);
     throw error;
   }
   if (!output.success) {
-    const said = new TextDecoder().decode(output.stderr).trim().split("\n").slice(-3).join(" / ");
+    const said = output.stderr.trim().split("\n").slice(-3).join(" / ");
     throw new Error(`${program} failed: ${said}`);
   }
 }

@@ -1,8 +1,10 @@
 /** Finds a nats-server that is new enough, or brings one here. */
 import { delimiter, join } from "node:path";
+import process from "node:process";
 import { cacheFolder, exists } from "./cache.ts";
-import { fromDebian } from "./nats_debian.ts";
-import { fromRelease, RELEASE } from "./nats_release.ts";
+import { fromDebian } from "./debian.ts";
+import { ARCH, runProgram } from "./program.ts";
+import { fromRelease, RELEASE } from "./release.ts";
 
 /** The oldest nats-server that the stores accept. */
 export const OLDEST = "2.12.0";
@@ -10,12 +12,16 @@ export const OLDEST = "2.12.0";
 /** Debian's suites that carry a server that is new enough, the calmer one first. */
 const SUITES = ["forky", "sid"];
 
-const PROGRAM = Deno.build.os === "windows" ? "nats-server.exe" : "nats-server";
+const PROGRAM = process.platform === "win32" ? "nats-server.exe" : "nats-server";
+
+const ENVIRONMENT = { get: (name: string) => process.env[name] };
 
 /** Options for {@linkcode findNatsServer}. */
 export interface FindOptions {
   /** Whether one may be brought from the network if none is here. @default {true} */
   readonly fetch?: boolean;
+  /** The version that is wanted, or its beginning: `"2.14"`. @default {any that is new enough} */
+  readonly version?: string | undefined;
   /** Stands in for the environment's `NATS_SERVER` and `PATH`. */
   readonly env?: { readonly get: (name: string) => string | undefined };
 }
@@ -23,9 +29,8 @@ export interface FindOptions {
 /** The version a nats-server says it has, `undefined` if it does not run. */
 export async function serverVersion(path: string): Promise<string | undefined> {
   try {
-    const { stdout } = await new Deno.Command(path, { args: ["--version"], stdin: "null" })
-      .output();
-    return /v(\d+\.\d+\.\d+\S*)/.exec(new TextDecoder().decode(stdout))?.[1];
+    const { stdout } = await runProgram(path, ["--version"]);
+    return /v(\d+\.\d+\.\d+\S*)/.exec(stdout)?.[1];
   } catch {
     return undefined;
   }
@@ -36,19 +41,20 @@ export async function serverVersion(path: string): Promise<string | undefined> {
  * cache's, the official release, and Debian's package. Throws an error that names all these ways.
  */
 export async function findNatsServer(
-  { fetch = true, env = Deno.env }: FindOptions = {},
+  { fetch = true, version: wanted, env = ENVIRONMENT }: FindOptions = {},
 ): Promise<string> {
   const tried: string[] = [];
   const isUsable = async (path: string): Promise<boolean> => {
     const version = await serverVersion(path);
-    if (version && atLeast(version, OLDEST)) return true;
+    const isWanted = wanted === undefined || `${version}.`.startsWith(`${wanted}.`);
+    if (version && isWanted && atLeast(version, OLDEST)) return true;
     tried.push(`${path}: ${version ? `is ${version}` : "does not run"}`);
     return false;
   };
 
   const named = env.get("NATS_SERVER");
-  if (named) { // the server that the user names is used or refused, never passed over
-    if (await isUsable(named)) return named;
+  if (named && await isUsable(named)) return named;
+  if (named && wanted === undefined) { // the user's own is used or refused, never passed over
     throw new Error(`Cannot use NATS_SERVER: ${tried[0]}, and ${OLDEST} or newer is needed`);
   }
   for (const folder of (env.get("PATH") ?? "").split(delimiter)) {
@@ -72,7 +78,7 @@ export async function findNatsServer(
   }
   throw new Error(
     [
-      `Cannot find a nats-server ${OLDEST} or newer. Any one of these helps:`,
+      `Cannot find a nats-server ${wanted ?? `${OLDEST} or newer`}. Any one of these helps:`,
       `  - set NATS_SERVER to the path of one`,
       `  - put one on the PATH (https://docs.nats.io/running-a-nats-service/introduction/installation)`,
       `  - let github.com be reached: release ${RELEASE} is then downloaded`,
@@ -101,7 +107,7 @@ export async function fetchNatsServer(source: string): Promise<string> {
 
 function cachedFolder(source: string): string {
   const name = /^v\d/.test(source) ? source : `debian-${source}`;
-  return join(cacheFolder(), "nats-server", `${name}-${Deno.build.arch}`);
+  return join(cacheFolder(), "nats-server", `${name}-${ARCH}`);
 }
 
 function cached(source: string): string {

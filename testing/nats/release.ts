@@ -1,7 +1,10 @@
 /** The official nats-server release, downloaded from GitHub and checked against known sums. */
 import { createHash } from "node:crypto";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { folderOnce } from "./cache.ts";
+import { ARCH, runProgram } from "./program.ts";
 
 /** The release that is downloaded. */
 export const RELEASE = "v2.14.5";
@@ -41,8 +44,9 @@ export async function fromRelease(
   program: string,
   { releases = RELEASES, sums = SUMS }: ReleaseOptions = {},
 ): Promise<void> {
-  const arch = Deno.build.arch === "aarch64" ? "arm64" : "amd64";
-  const kind = `${Deno.build.os}-${arch}.${Deno.build.os === "windows" ? "zip" : "tar.gz"}`;
+  const arch = ARCH === "aarch64" ? "arm64" : "amd64";
+  const system = process.platform === "win32" ? "windows" : process.platform;
+  const kind = `${system}-${arch}.${system === "windows" ? "zip" : "tar.gz"}`;
   const sum = sums[kind];
   if (release !== RELEASE || !sum) {
     throw new Error(
@@ -56,20 +60,14 @@ export async function fromRelease(
     throw new Error(`Cannot trust ${name}: its SHA-256 is ${actual}, not the pinned ${sum}`);
   }
   await folderOnce(folder, async (draft) => {
-    await Deno.writeFile(join(draft, name), archive);
-    // Every system that Deno runs on has a `tar`; the one of Windows unpacks zip files too.
-    const { success, stderr } = await new Deno.Command("tar", {
-      args: ["-xf", name],
-      cwd: draft,
-      stdin: "null",
-    }).output();
-    if (!success) {
-      throw new Error(`Cannot unpack ${name}: ${new TextDecoder().decode(stderr).trim()}`);
-    }
+    await writeFile(join(draft, name), archive);
+    // Every system that Deno or Node runs on has a `tar`; the one of Windows unpacks zip files too.
+    const { success, stderr } = await runProgram("tar", ["-xf", name], { cwd: draft });
+    if (!success) throw new Error(`Cannot unpack ${name}: ${stderr.trim()}`);
     const inner = join(draft, `nats-server-${release}-${kind}`.replace(/\.(zip|tar\.gz)$/, ""));
-    await Deno.rename(join(inner, program), join(draft, program));
-    await Deno.remove(inner, { recursive: true });
-    await Deno.remove(join(draft, name));
+    await rename(join(inner, program), join(draft, program));
+    await rm(inner, { recursive: true });
+    await rm(join(draft, name));
   });
 }
 

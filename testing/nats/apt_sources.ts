@@ -1,4 +1,5 @@
 /** Reads apt's package sources, in both of its formats: `.list` and `.sources` (deb822). */
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 /** One mirror that apt uses. */
@@ -79,7 +80,7 @@ function source(uri: string, signedBy: string | undefined, trusted: string | und
 
 async function textOf(path: string): Promise<string> {
   try {
-    return await Deno.readTextFile(path);
+    return await readFile(path, "utf8");
   } catch {
     return ""; // not there, or not for us to read: then it names no mirror
   }
@@ -87,7 +88,7 @@ async function textOf(path: string): Promise<string> {
 
 async function filesOf(folder: string): Promise<string[]> {
   try {
-    return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
+    return (await readdir(folder)).sort();
   } catch {
     return [];
   }

@@ -1,0 +1,133 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+
+/** Longest wait for a server to be ready, in ms. */
+const TIMEOUT = 20_000;
+
+/** The ports of a server. */
+export interface Ports {
+  /** For clients. */
+  readonly client: number;
+  /** For its monitoring. */
+  readonly monitor: number;
+}
+
+/** One nats-server process with JetStream, in a folder of its own. */
+export class Server {
+  readonly #folder: string;
+  readonly #log: string[] = [];
+  #child: ChildProcess | undefined;
+  #ports: Ports = { client: -1, monitor: -1 };
+  #cancelWatch: () => void = () => {};
+
+  /** Does nothing yet; the folder is removed when it ends. */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Its ports, when it is ready. */
+  get ports(): Ports {
+    return this.#ports;
+  }
+
+  /** What it has logged. */
+  get log(): string {
+    return this.#log.slice(-20).join("\n");
+  }
+
+  /** Starts it; resolves when it accepts clients. */
+  async start(binary: string, config: string): Promise<void> {
+    const file = join(this.#folder, "server.conf");
+    const store = JSON.stringify(join(this.#folder, "data").replaceAll("\\", "/"));
+    const lines = [
+      `listen: "127.0.0.1:-1"`,
+      `http: "127.0.0.1:-1"`,
+      `jetstream { store_dir: ${store} }`,
+      config,
+    ];
+    await writeFile(file, lines.join("\n") + "\n");
+    const child = spawn(binary, ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
+    this.#child = child;
+    const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
+    child.on("error", reject);
+    child.on("exit", () => reject(new Error(`Cannot start nats-server: it ended\n${this.log}`)));
+    this.#follow(child, resolve);
+    if (child.pid !== undefined) this.#cancelWatch = watch(child.pid, this.#folder);
+    const late = () => reject(new Error(`Cannot start nats-server in ${TIMEOUT} ms\n${this.log}`));
+    const timer = setTimeout(late, TIMEOUT);
+    try {
+      await ready;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Asks its monitoring; `undefined` while it does not answer. */
+  async monitor<T>(path: string): Promise<T | undefined> {
+    try {
+      const url = `http://127.0.0.1:${this.#ports.monitor}${path}`;
+      const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+      return await response.json();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Ends the process and removes the folder. */
+  async end(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+      const closed = once(child, "close");
+      child.kill("SIGKILL");
+      await closed;
+    }
+    this.#cancelWatch();
+    // Windows keeps files for a moment after a process has ended.
+    await rm(this.#folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+
+  #follow(child: ChildProcess, ready: () => void): void {
+    let rest = "";
+    child.stderr!.setEncoding("utf8");
+    child.stderr!.on("data", (text: string) => {
+      const lines = (rest + text).split(/\r?\n/);
+      rest = lines.pop()!;
+      for (const line of lines) {
+        this.#log.push(line);
+        if (this.#log.length > 1_000) this.#log.splice(0, 500);
+        const client = portIn(line, /Listening for client connections on \S+:(\d+)/);
+        const monitor = portIn(line, /Starting http monitor on \S+:(\d+)/);
+        this.#ports = {
+          client: client ?? this.#ports.client,
+          monitor: monitor ?? this.#ports.monitor,
+        };
+        if (line.endsWith("Server is ready")) ready();
+      }
+    });
+  }
+}
+
+function portIn(line: string, form: RegExp): number | undefined {
+  const [, port] = form.exec(line) ?? [];
+  return port === undefined ? undefined : Number(port);
+}
+
+/**
+ * Ends process `pid` and removes `folder` when this process dies without doing so: a shell waits for
+ * the end of its input, which comes even after a SIGKILL. Gives what cancels it.
+ */
+function watch(pid: number, folder: string): () => void {
+  if (process.platform === "win32") return () => {};
+  const remove = `for wait in 0 .1 .5 2; do sleep $wait; rm -rf "$2" && break; done`;
+  const script = `trap "" INT TERM HUP; read -r _ || { kill -9 "$1"; ${remove}; }`;
+  const shell = spawn("sh", ["-c", script, "watch", `${pid}`, folder], {
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  shell.on("error", () => {}); // There is no shell, and so no watch.
+  shell.stdin.on("error", () => {}); // It has ended.
+  return () => void shell.stdin.end("done\n");
+}

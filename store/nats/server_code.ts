@@ -26,6 +26,7 @@ const ADVICE: Readonly<Record<number, string>> = {
   10028: "give the server more memory for JetStream",
   10047: "give the server more storage for JetStream",
   10104: "the account needs streams with max_bytes: make the stream by hand, or lift that limit",
+  10113: "the account needs streams with max_bytes: make the stream by hand, or lift that limit",
   10120: "give the account limits of JetStream for this number of replicas",
   10122: "make the stream by hand with a smaller max_bytes, or raise the account's limit",
   // Sizes.

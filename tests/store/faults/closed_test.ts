@@ -46,7 +46,9 @@ async function waitsOf(scene: Scene) {
       filter: { category: "a" },
       process: {
         ...{ name, correlate: () => "1", initialState: () => 0, evolve: (count: number) => count },
-        react: (_, {}, { now }) => ({ deadlines: { later: new Date(now.getTime() + timeout) } }),
+        react: (_state, _input, { now }) => ({
+          deadlines: { later: new Date(now.getTime() + timeout) },
+        }),
       },
     });
   const snapshot = { actorId: "a-1", name: "n", version: 1, schemaVersion: 1, state: 1 };

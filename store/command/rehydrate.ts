@@ -9,6 +9,7 @@ import { timestampProblem } from "../format/decode.ts";
 import { snapshotEvery, type SnapshotPolicy } from "../snapshot/policy.ts";
 import { nameProblem } from "../snapshot/body.ts";
 import type { SnapshotStore } from "../snapshot/snapshot.ts";
+import { freeName } from "../snapshot/free_names.ts";
 import type { EventStore } from "../store.ts";
 
 /** Options of {@linkcode rehydrate} and `execute`: where snapshots are kept, and when one is taken. */
@@ -18,8 +19,8 @@ export interface SnapshotOptions {
   /**
    * Which state of the actor the snapshots are of. Two evolutions of one actor need two names; the
    * same rules in several processes, one. Without a name, the source text of `initialState` and
-   * `evolve` makes one: each change of the text then begins without snapshots, and rules that a
-   * function makes from its arguments need names, because their texts are the same.
+   * `evolve` makes one: each change of the text then begins without snapshots, and rules whose text
+   * names something from around them are refused, because it may be another thing elsewhere.
    *
    * @default {derived from the source text}
    */
@@ -73,7 +74,7 @@ export interface RehydrateResult<State> {
  * @throws {StreamRegressedError} The snapshot's last event is not stored any more.
  * @throws {CorruptEventError} A stored event cannot be read, or a piece is missing.
  * @throws {RangeError} An option of the snapshots is out of its range.
- * @throws {TypeError} The snapshots need a name, because `evolve` has no source text.
+ * @throws {TypeError} The snapshots need a name, because the source text of `evolve` makes none.
  * @throws Any error that `evolve` throws, untouched.
  *
  * @example The balance of an account
@@ -188,14 +189,14 @@ export async function takeSnapshot(
  * Refuses options that cannot be, before anything is read.
  *
  * @throws {RangeError} `every` or `name` is out of its range.
- * @throws {TypeError} There is no name, and no source text to make one of.
+ * @throws {TypeError} There is no name, and no source text that tells the rules from others.
  */
 export function checkSnapshots(evolution: Rules, options: SnapshotOptions): void {
   policyOf(options);
   const { name } = options;
   const problem = name === undefined ? undefined : nameProblem(name);
   if (problem !== undefined) throw new RangeError(`Cannot use snapshots: ${problem}`);
-  if (name === undefined) sourceOf(evolution);
+  if (name === undefined) nameOf(evolution, options); // Throws where there is nothing to make it of.
 }
 
 /** The functions that make up a state. */
@@ -225,6 +226,17 @@ function sourceOf({ initialState, evolve }: Rules): string {
     throw new TypeError(
       "Cannot use snapshots: `initialState` or `evolve` has no source text that tells it from " +
         "others; give the snapshots a name",
+    );
+  }
+  for (const text of texts) {
+    const name = freeName(text);
+    if (name === undefined) continue;
+    throw new TypeError(
+      `Cannot use snapshots: the source text of \`initialState\` or \`evolve\` does not hold all ` +
+        `that it does, such as ${
+          JSON.stringify(name)
+        }, so that it cannot tell the snapshots from ` +
+        "those of others; give them a name",
     );
   }
   return texts.join("\n");

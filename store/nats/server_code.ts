@@ -26,6 +26,7 @@ const ADVICE: Readonly<Record<number, string>> = {
   10028: "give the server more memory for JetStream",
   10047: "give the server more storage for JetStream",
   10104: "the account needs streams with max_bytes: make the stream by hand, or lift that limit",
+  10113: "the account needs streams with max_bytes: make the stream by hand, or lift that limit",
   10120: "give the account limits of JetStream for this number of replicas",
   10122: "make the stream by hand with a smaller max_bytes, or raise the account's limit",
   // Sizes.
@@ -38,6 +39,8 @@ const ADVICE: Readonly<Record<number, string>> = {
   10153: "raise inactive_threshold in consumer_limits of the stream, or lower the store's timeout",
   // Streams.
   10027: "raise the number of streams that the account may have",
+  10059:
+    "the stream was deleted: restore it from a backup, or open it again, which makes a new one",
   10065: "another stream has subjects of this one: change or delete it",
   10074: "ask for 1 replica, or run the servers as a cluster",
   // Forbidden by the stream.

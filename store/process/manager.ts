@@ -6,6 +6,7 @@ import { tokenProblem } from "../base/token.ts";
 import { checkCategory } from "../check/query.ts";
 import { rehydrate } from "../command/rehydrate.ts";
 import type { Event, RecordedEvent } from "../event.ts";
+import { readArrivals } from "../projection/arrival.ts";
 import type { ProjectionLag } from "../projection/lag.ts";
 import {
   checkProjection,
@@ -14,6 +15,7 @@ import {
 } from "../projection/options.ts";
 import { withoutTransactions } from "../projection/plain_checkpoints.ts";
 import { Projection, restartAfter } from "../projection/projection.ts";
+import type { ParkedActor } from "../projection/state.ts";
 import { positionsOf } from "../store_positions.ts";
 import { ServerClock } from "../timer/clock.ts";
 import { GuardedClock } from "../timer/guarded_clock.ts";
@@ -150,6 +152,7 @@ export class ProcessManager<
     const inbox: InnerProjectionOptions<undefined, Input> = {
       ...shared,
       ...{ name: category, from, ...(filter && { filter }), ...(retry && { retry }) },
+      ...(options.onPoison !== undefined && { onPoison: options.onPoison }),
       handler: (event, { signal }) => this.#deliver(event, signal),
     };
     const { failure } = checkProjection(inbox);
@@ -189,7 +192,11 @@ export class ProcessManager<
   /**
    * Runs the processes, until `signal` is aborted or it is disposed.
    *
-   * @throws {PoisonEventError} `correlate` threw, or the store refuses to go on.
+   * @throws {PoisonEventError} `correlate` threw, and its events are not parked; or the store refuses
+   * to go on.
+   * @throws {CorruptEventError} An event cannot be read, and is not parked; or a message belongs to no
+   * actor: see {@linkcode ProcessManager.skip}.
+   * @throws {UnknownSchemaError} Newer code saved an event, and it is not parked.
    * @throws {StreamRegressedError} The store has lost handled events, or is another one: see
    * {@linkcode ProcessManager.resumeAt}.
    * @throws {CheckpointConflictError} Another process runs it, and it has no leases.
@@ -282,6 +289,25 @@ export class ProcessManager<
     return this.#parked.list();
   }
 
+  /** The actors whose events wait because one of them cannot be read or correlated. */
+  parkedActors(): Promise<ParkedActor[]> {
+    return this.#inbox.parked();
+  }
+
+  /** Tries the waiting events of an actor again; see {@linkcode Projection.unpark}. */
+  unpark(actorId: string, options: ProjectionWaitOptions = {}): Promise<boolean> {
+    return this.#inbox.unpark(actorId, options);
+  }
+
+  /**
+   * Passes over a message that belongs to no actor, in all processes; see {@linkcode Projection.skip}.
+   *
+   * @throws {RangeError} No such message is at this position.
+   */
+  skip(sequence: number): Promise<void> {
+    return this.#inbox.skip(sequence);
+  }
+
   /**
    * Lets a parked process go on: gives it the events that it has missed, in order, then its
    * outcomes. For that it reads the store from the input that failed. True if all events were
@@ -344,11 +370,15 @@ export class ProcessManager<
   ): Promise<number | undefined> {
     const { store, filter = {} } = this.#options;
     let next = from;
-    for await (const event of store.readAll({ from, filter, signal })) {
-      next = event.sequence + 1;
-      const input = event as Input & RecordedEvent;
-      if (categoryOf(event.actorId) === this.category || this.#correlate(input) !== id) continue;
-      if (await this.#intake.takeEvent(id, input, isRetry, signal) === "held") return undefined;
+    /** Actors with an event that cannot be read: what follows waits with it. */
+    const waiting = new Set<string>();
+    for await (const arrival of readArrivals<Input>(store, { from, filter, signal })) {
+      const { sequence, actorId, event } = arrival;
+      next = sequence + 1;
+      if (event === undefined) waiting.add(actorId);
+      if (event === undefined || waiting.has(actorId)) continue;
+      if (categoryOf(actorId) === this.category || this.#correlate(event) !== id) continue;
+      if (await this.#intake.takeEvent(id, event, isRetry, signal) === "held") return undefined;
     }
     return next;
   }

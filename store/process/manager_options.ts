@@ -43,6 +43,14 @@ export interface ProcessManagerOptions<
   readonly partitions?: number;
   /** How an input is tried again if the process's code throws, before the process is parked. */
   readonly retry?: ProjectionRetry;
+  /**
+   * What happens to an event that cannot be read, or that `correlate` throws for: `"park"` lets it
+   * wait with the later ones of its actor (see {@linkcode ProcessManager.parkedActors}), `"halt"` ends
+   * the manager.
+   *
+   * @default {"halt"}
+   */
+  readonly onPoison?: "halt" | "park";
   /** Called for each failure that is followed by another try. @default {console.warn} */
   readonly onError?: (error: unknown, event?: RecordedEvent) => void;
 }

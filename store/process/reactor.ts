@@ -254,6 +254,15 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
     return this.#projection.parked();
   }
 
+  /**
+   * Passes over a message that belongs to no actor, in all processes; see {@linkcode Projection.skip}.
+   *
+   * @throws {RangeError} No such message is at this position.
+   */
+  skip(sequence: number): Promise<void> {
+    return this.#projection.skip(sequence);
+  }
+
   /** Tries the parked events of an actor again; see {@linkcode Projection.unpark}. */
   unpark(actorId: string, options: ProjectionWaitOptions = {}): Promise<boolean> {
     return this.#projection.unpark(actorId, options);

@@ -1,5 +1,6 @@
 import { type Arrival, arrived, isUnreadable, unreadableArrival } from "./arrival.ts";
 import { CorruptEventError } from "../errors.ts";
+import { isLoss } from "../read/losses.ts";
 import type { Event } from "../event.ts";
 import type { EventFilter } from "../options.ts";
 import type { EventStore, EventSubscription } from "../store.ts";
@@ -46,6 +47,7 @@ export class Reading<E extends Event> {
         if (this.#ended || !isUnreadable(error) || error.sequence < from) throw error;
         const arrival = unreadableArrival<E>(error);
         if (arrival !== undefined) await this.#parts.onArrival(arrival);
+        else if (isLoss(error)) throw error;
         else if (!this.#parts.isSkipped(error.sequence)) throw foreign(error);
         from = error.sequence + 1;
       }

@@ -14,6 +14,7 @@ import { backoff } from "../nats/backoff.ts";
 import { failed } from "../nats/failure.ts";
 import { LiveConsumer } from "../nats/live_consumer.ts";
 import { RequestError } from "../nats/request_error.ts";
+import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { ApiError, isPassing, ServerCode } from "../nats/stream_api.ts";
 import type { EventFilter, EventSubscriptionOptions } from "../options.ts";
@@ -119,7 +120,12 @@ export class LiveSource implements EventSource {
       const opened = openRunFrom(this.#parts, message, after + 1);
       if (opened === undefined) continue;
       const { run, actorId } = opened;
-      complete.take(run, actorId);
+      try {
+        complete.take(run, actorId);
+      } catch (error) {
+        // Nothing comes behind it.
+        return yield this.#explained(error, run, actorId, complete);
+      }
       if (run.count === 0) yield { sequence: run.positionAt(0), event: undefined };
       for (let at = 0; at < run.count; at++) {
         const sequence = run.positionAt(at);
@@ -135,6 +141,18 @@ export class LiveSource implements EventSource {
           : { sequence, event: { ...event, sequence, commit } };
       }
     }
+  }
+
+  /** Rejects with the reason why a message is refused. */
+  async #explained(
+    error: unknown,
+    run: StoredRun,
+    actorId: string,
+    complete: LossReader,
+  ): Promise<never> {
+    const { api, timeout } = this.#parts;
+    const explain = () => complete.explain(error, run, actorId);
+    throw await attempt(api.requests, timeout, "go on with the subscription", explain);
   }
 
   /** A consumer of what comes after sequence `after`, on a stream that proved to be the same one. */

@@ -1,8 +1,9 @@
+import { isInstance } from "../base/text.ts";
 import type { StreamState } from "@nats-io/jetstream";
-import { CorruptEventError } from "../errors.ts";
+import { CorruptEventError, type UnreadableEvent } from "../errors.ts";
 import { positionOf, type StreamSequence } from "../format/position.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
-import { missingBefore } from "./message_facts.ts";
+import { missingBefore, notFollowing } from "./message_facts.ts";
 import type { StoredRun } from "./stored_run.ts";
 
 /** Lost messages whose places are asked for; of more, all of the stream counts as one hole. */
@@ -48,6 +49,14 @@ export function listHoles(holes: readonly Hole[]): string {
   );
   return `${few.join(", ")}${holes.length > few.length ? ", and more" : ""}`;
 }
+
+/** Whether `error` says that messages are lost, rather than that one cannot be read. */
+export function isLoss(error: unknown): boolean {
+  return isInstance(error, Error) && losses.has(error);
+}
+
+/** The errors that say so. */
+const losses = new WeakSet<Error>();
 
 /** Whether a place between two sequences is in a hole. */
 function holeBetween(holes: readonly Hole[], after: number, before: number): Hole | undefined {
@@ -138,6 +147,12 @@ function without(hole: Hole, others: readonly Hole[]): Hole[] {
 /** Actors whose last version a reader remembers. */
 const MOST_ACTORS = 10_000;
 
+/** The last version of an actor, and the sequence of its message. */
+interface ActorEnd {
+  readonly version: number;
+  readonly sequence: number;
+}
+
 /**
  * Notices what is missing before a message: by the holes that are known, and by the versions of its
  * actor, which each message names the one before of.
@@ -145,10 +160,12 @@ const MOST_ACTORS = 10_000;
 class LossReader {
   readonly #losses: Losses;
   readonly #isOfActor: boolean;
-  readonly #ends = new Map<string, { readonly version: number; readonly sequence: number }>();
+  readonly #ends = new Map<string, ActorEnd>();
   /** Whether an actor that was not seen yet has nothing before: all was read from the beginning. */
   #isWhole: boolean;
   #after: number;
+  /** What was the actor's last message when one came that does not follow on it. */
+  #broken: ActorEnd | undefined;
 
   constructor(losses: Losses, after: number, isOfActor: boolean) {
     this.#losses = losses;
@@ -168,7 +185,12 @@ class LossReader {
     const before = end ?? (this.#isWhole ? { version: 0, sequence: 0 } : undefined);
     if (before !== undefined && before.version !== previous) {
       const isAccepted = this.#losses.isAccepted(before.sequence, sequence);
-      if (!isAccepted) throw missingBefore(message, actorId, before.version);
+      if (!isAccepted) {
+        this.#broken = before;
+        const error = missingBefore(message, actorId, before.version);
+        losses.add(error);
+        throw error;
+      }
     }
     // The versions of one actor say all that there is to say of it.
     if (!this.#isOfActor || before === undefined) this.end(sequence);
@@ -179,6 +201,19 @@ class LossReader {
       this.#ends.delete(this.#ends.keys().next().value!);
       this.#isWhole = false;
     }
+  }
+
+  /**
+   * Why {@linkcode LossReader.take} refused a message: `error`, unless nothing was lost before the
+   * message, so that something else wrote it.
+   */
+  async explain(error: unknown, run: StoredRun, actorId: string): Promise<unknown> {
+    const broken = this.#broken;
+    if (broken === undefined) return error;
+    await this.#losses.look();
+    const { message } = run;
+    if (this.#losses.between(broken.sequence, message.sequence) !== undefined) return error;
+    return notFollowing(message, actorId, broken.version, factsOf(run, actorId));
   }
 
   /**
@@ -195,12 +230,24 @@ class LossReader {
 
 export type { LossReader };
 
+/** What can be read of the first event in a message. */
+function factsOf(run: StoredRun, actorId: string): UnreadableEvent {
+  try {
+    if (run.count === 0) return { actorId };
+    return { actorId, version: run.versionAt(0), id: run.idAt(0), eventType: run.typeAt(0) };
+  } catch {
+    return { actorId };
+  }
+}
+
 function lostBefore(sequence: StreamSequence, hole: Hole): CorruptEventError {
-  return new CorruptEventError(
+  const error = new CorruptEventError(
     positionOf(sequence),
     `stream sequences ${
       listHoles([hole])
     } before it are lost, and events with them; find out what ` +
       "they were, then read on from here",
   );
+  losses.add(error);
+  return error;
 }

@@ -1,5 +1,5 @@
 import { lastIds } from "../check/repeats.ts";
-import { CorruptEventError } from "../errors.ts";
+import { CorruptEventError, type UnreadableEvent } from "../errors.ts";
 import { COMMAND, ID, OP, PREVIOUS, VERSION } from "../format/headers.ts";
 import { asStreamSequence, positionOf } from "../format/position.ts";
 import { numberIn, type StoredMessage } from "../nats/stored_message.ts";
@@ -40,10 +40,32 @@ export function missingBefore(
   actorId: string,
   previous: number,
 ): CorruptEventError {
+  return brokenChain(message, actorId, previous, ": events between them are lost");
+}
+
+/** The same where nothing is lost: something else wrote the message, and it can be set aside. */
+export function notFollowing(
+  message: StoredMessage,
+  actorId: string,
+  previous: number,
+  event: UnreadableEvent,
+): CorruptEventError {
+  const rest = ", and nothing between them is lost: something else wrote it";
+  return brokenChain(message, actorId, previous, rest, { event });
+}
+
+function brokenChain(
+  message: StoredMessage,
+  actorId: string,
+  previous: number,
+  rest: string,
+  about: { readonly event?: UnreadableEvent } = {},
+): CorruptEventError {
   return new CorruptEventError(
     positionOf(message.sequence),
     `version ${versionIn(message)} of "${actorId}" follows on version ${previousOf(message)}, ` +
-      `but version ${previous} is stored before it: events between them are lost`,
+      `but version ${previous} is stored before it${rest}`,
+    about,
   );
 }
 

@@ -1,6 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
-import { type Codec, type Event, isAetherError } from "../../mod.ts";
-import { once } from "../support/acts.ts";
+import {
+  type Codec,
+  type Event,
+  type EventStore,
+  InMemoryCheckpointStore,
+  isAetherError,
+  Projection,
+} from "../../mod.ts";
+import { type Act, once } from "../support/acts.ts";
 import { spoil } from "../support/nasty.ts";
 import { assertStored, DATA, fact, failing, failureOf, type Hooks } from "./bed.ts";
 
@@ -8,6 +15,32 @@ const json: Codec<Event> = {
   encode: (event) => new TextEncoder().encode(JSON.stringify(event)),
   decode: (bytes) => JSON.parse(new TextDecoder().decode(bytes)),
 };
+
+/** A projection parks an event whose upcaster acts; it is handled when the upcaster is sound. */
+async function parks(
+  store: EventStore,
+  act: Act,
+  deploy: (upcaster: (data: unknown) => unknown) => void,
+): Promise<void> {
+  if (act.kind === "gives") return; // The value may be good.
+  const seen: unknown[] = [];
+  await using projection = new Projection({
+    ...{ name: "p", store, checkpoints: new InMemoryCheckpointStore(), onPoison: "park" },
+    retry: { attempts: 1 },
+    onError: () => {},
+    handler: ({ data }) => void seen.push(data),
+  });
+  // What spoils the data alone is no failure.
+  deploy(act.kind === "spoils" ? failing : () => act.do());
+  const running = projection.run();
+  await Promise.race([projection.caughtUp, running]);
+  assertEquals((await projection.parked()).map(({ actorId }) => actorId), ["a-1"]);
+  deploy((data) => data);
+  assert(await projection.unpark("a-1"));
+  assertEquals(seen, [DATA]);
+  await projection[Symbol.asyncDispose]();
+  await running;
+}
 
 /** What a store takes from its user. */
 export const STORE: Hooks = {
@@ -50,6 +83,7 @@ export const STORE: Hooks = {
     const failure = await failureOf(store.getEvents("a-1"), act.kind === "gives");
     if (failure !== undefined) assert(isAetherError(failure.error, "CorruptEventError"));
     await assertStored(store, [1]);
+    await parks(store, act, (upcaster) => upcasters.T = [upcaster]);
     upcasters.T = [(data, given) => (spoil(given), data)];
     const [{ data: _data, ...rest } = fact()] = await store.getEvents("a-1");
     const { data: _own, ...saved } = event;

@@ -138,6 +138,12 @@ Deno.test("snapshots of rules without a source text need a name", async () => {
   const bound = { ...sum, evolve: sum.evolve.bind(undefined) };
   const snapshots = { store: new InMemorySnapshotStore(), schemaVersion: 1 };
   await assertRejects(() => execute(store, ACTOR, bound, 1, { snapshots }), TypeError, "a name");
+  // Of one text, and not the same.
+  const made = (by: number) => ({ ...sum, evolve: (count: number) => count + by });
+  for (const rules of [made(1), made(2)]) {
+    await assertRejects(() => execute(store, ACTOR, rules, 1, { snapshots }), TypeError, '"by"');
+    await assertRejects(() => rehydrate(store, ACTOR, rules, { snapshots }), TypeError, '"by"');
+  }
   await assertRejects(() => rehydrate(store, ACTOR, bound, { snapshots }), TypeError, "a name");
   const named = { ...snapshots, name: "" };
   await assertRejects(() => execute(store, ACTOR, bound, 1, { snapshots: named }), RangeError);

@@ -253,6 +253,34 @@ natsTest("A message of an actor that is no event is parked with its actor", asyn
   }
 });
 
+natsTest("A message that breaks its actor's chain is parked, if nothing is lost", async (scene) => {
+  const { namespace } = scene;
+  const connection = await scene.connect();
+  await using store = await JetStreamEventStore.open(connection, { namespace });
+  await store.saveEvents([fact("bad-1", 1), fact("bad-1", 2)]);
+  const event = fact("bad-1", 9);
+  const fields = headers();
+  const forged = { Op: "op", Id: event.id, Type: "T", Version: "9", Previous: "8", Count: "1" };
+  for (const [key, value] of Object.entries(forged)) fields.set(`Aether-${key}`, value);
+  const subject = new Layout(namespace).event("bad-1", store.shards);
+  await connection.request(subject, JSON.stringify(event), { headers: fields, timeout: 5_000 });
+  await store.saveEvent(fact("good-1", 1));
+  const model = new Model();
+  const bed = { store, checkpoints: new InMemoryCheckpointStore() } as Bed;
+  const options = quick(bed, { handler: model.handle, onPoison: "park" });
+  for (const _round of [1, 2]) {
+    await using run = new Run(options);
+    await run.projection.caughtUp;
+    const [{ actorId, version, eventType, reason } = {}] = await run.projection.parked();
+    assertEquals([actorId, version, eventType], ["bad-1", 9, "T"]);
+    assert(reason?.includes("nothing between them is lost"), reason);
+    assertEquals(model.seen.map(nameOf), ["bad-1 1", "bad-1 2", "good-1 1"]);
+  }
+  // The control: without parking it halts there.
+  const error = await new Run(quick(bed, { handler: () => {}, name: "halting" })).end;
+  assert(isAetherError(error, "CorruptEventError") && error.event?.actorId === "bad-1");
+});
+
 natsTest(
   "A message of no actor halts, until it is skipped on purpose and on record",
   async (scene) => {

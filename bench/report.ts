@@ -1,11 +1,11 @@
 /**
- * Runs every bench beside its strongest baseline and writes `bench/report.md`, `bench/report.json`,
- * `bench/charts/` and the tables of `docs/performance.md`, in about ten minutes.
+ * Runs every bench beside its strongest baseline and prints them. `--short` tries everything once and
+ * with little; `--only` runs the chapters whose names hold NAME; `--seconds` is how long each
+ * comparison goes on. `deno task bench:report` takes about ten minutes and writes `bench/report.md`,
+ * `bench/report.json`, `bench/charts/` and the tables of `docs/performance.md` and of the README.
  *
- *     deno task bench:report [--short] [--seconds=2] [--only=NAME]
- *
- * `--short` tries everything once, with little, and writes nothing; `--only` runs the chapters whose
- * names hold NAME and prints them.
+ *     deno task bench [--short] [--seconds=2] [--only=NAME]
+ *     deno task bench:report [--seconds=2]
  */
 import { join } from "node:path";
 import { cpus, totalmem } from "node:os";
@@ -25,6 +25,7 @@ import { reads } from "./report/reads.ts";
 import { saves } from "./report/saves.ts";
 import { subscriptions } from "./report/subscriptions.ts";
 import { outcomesOf } from "./report/targets.ts";
+import { telemetry } from "./report/telemetry.ts";
 
 const CHAPTERS: readonly Chapter[] = [
   lookups,
@@ -35,6 +36,7 @@ const CHAPTERS: readonly Chapter[] = [
   bus,
   subscriptions,
   fenced,
+  telemetry,
   growth,
 ];
 
@@ -42,20 +44,27 @@ interface Options {
   readonly short: boolean;
   readonly seconds: number;
   readonly only: string;
+  /** Whether the report is written rather than printed. */
+  readonly writes: boolean;
 }
 
 function optionsIn(args: readonly string[]): Options {
   const value = (name: string) =>
     args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
-  const unknown = args.filter((arg) => !/^--(short$|seconds=|only=)/.test(arg));
+  const unknown = args.filter((arg) => !/^--(short$|write$|seconds=|only=)/.test(arg));
   if (unknown.length > 0) throw new RangeError(`Cannot take ${unknown.join(" ")}`);
   const seconds = Number(value("seconds") ?? 2);
   if (!(seconds > 0)) throw new RangeError(`Cannot measure for ${value("seconds")} seconds`);
-  return { short: args.includes("--short"), seconds, only: value("only") ?? "" };
+  const [short, writes] = [args.includes("--short"), args.includes("--write")];
+  const only = value("only") ?? "";
+  if (writes && (short || only !== "")) {
+    throw new RangeError("Cannot write a report of a part: leave out --short and --only");
+  }
+  return { short, seconds, only, writes };
 }
 
 async function main(args: readonly string[]): Promise<void> {
-  const { short, seconds, only } = optionsIn(args);
+  const { short, seconds, only, writes } = optionsIn(args);
   const chapters = CHAPTERS.filter(({ name }) => name.includes(only));
   if (chapters.length === 0) throw new RangeError(`Cannot find a chapter named "${only}"`);
   const begun = performance.now();
@@ -71,8 +80,8 @@ async function main(args: readonly string[]): Promise<void> {
   const report: Report = { setting, sections, targets: outcomesOf(sections) };
   const charts = sections.flatMap(({ charts = [] }) => charts);
   const drawn = await Promise.all(charts.map(async (it) => [it.file, await draw(it)] as const));
-  if (short || only !== "") return console.log(pageOf(report));
-  await write(report, drawn);
+  if (writes) await write(report, drawn);
+  else console.log(pageOf(report));
 }
 
 async function settingNow(args: readonly string[], seconds: number): Promise<Setting> {
@@ -81,7 +90,7 @@ async function settingNow(args: readonly string[], seconds: number): Promise<Set
   const server = await mustRun(Deno.env.get("NATS_SERVER")!, ["--version"]);
   const client = import.meta.resolve("@nats-io/nats-core");
   return {
-    command: ["deno task bench:report", ...args].join(" "),
+    command: ["deno task bench:report", ...args.filter((arg) => arg !== "--write")].join(" "),
     date: new Date().toISOString().slice(0, 10),
     machine:
       `${cpus().length} cores (${cpu?.model.trim()}), ${memory} GiB, client and servers on it`,

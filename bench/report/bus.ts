@@ -71,14 +71,44 @@ export const bus: Chapter = {
           }),
       },
     ]);
-    for (const it of [here, there, local]) await it[Symbol.asyncDispose]();
+    const handled = new LocalEventBus();
+    handled.on("orders", arrived);
+    const drowsy = new LocalEventBus({ onDrop: () => {} });
+    consume(drowsy.subscribe("orders"));
+    drowsy.subscribe("orders"); // has no reader: it drops the oldest all the time
+    const publishTo = (bus: LocalEventBus) => () =>
+      round(async () => {
+        for (const event of events) await bus.publish("orders", event);
+      });
+    const inProcess = await context.compare(`${count} events within one process`, [
+      { name: "to a loop", ops: count, run: publishTo(local) },
+      { name: "to a handler", ops: count, run: publishTo(handled) },
+      { name: "to a loop, beside one that sleeps", ops: count, run: publishTo(drowsy) },
+    ]);
+    const filtered = new LocalEventBus();
+    for (let at = 0; at < 1000; at++) {
+      filtered.subscribe("types", { eventTypes: [`Type${at}`] });
+      filtered.subscribe("actors", { actorPattern: `actor-${at}-*` });
+      filtered.subscribe(`namespace-${at}.*`);
+    }
+    const publishIn = (namespace: string) => async () => {
+      for (const event of events) await filtered.publish(namespace, event);
+    };
+    const unwanted = await context.compare(`${count} events that nobody wants`, [
+      { name: "no subscriber", ops: count, run: publishIn("none") },
+      { name: "1,000 subscribers of other types", ops: count, run: publishIn("types") },
+      { name: "1,000 subscribers of other actors by *", ops: count, run: publishIn("actors") },
+    ]);
+    for (const it of [here, there, local, handled, drowsy, filtered]) {
+      await it[Symbol.asyncDispose]();
+    }
     for (const it of [sender, receiver]) await it.close();
     return [{
       title: "Bus",
       about:
         "From one connection to another one. The raw way encodes and decodes JSON, which is the " +
         "least that an event takes; the buses also check, copy, freeze, queue, count and time events.",
-      comparisons: [comparison],
+      comparisons: [comparison, inProcess, unwanted],
       charts: [{
         file: "bus",
         title: "Events from publisher to subscriber",

@@ -4,7 +4,7 @@ import { appendEvents, type Decider, type Event, execute } from "../../mod.ts";
 import { Cluster } from "../../cluster/mod.ts";
 import { deno } from "../../tools/command.ts";
 import { eventOf, Scene } from "../scene.ts";
-import { type Chapter, type Context, type Section } from "./chapter.ts";
+import type { Chapter, Context, Section } from "./chapter.ts";
 import { inFlight, type Way } from "./measure.ts";
 
 type Added = Event<"Added", { by: number; customer: string; address: string }>;
@@ -69,7 +69,7 @@ async function alone(context: Context): Promise<Section> {
 }
 
 async function fourProcesses() {
-  const { stdout } = await deno(["run", "-A", "bench/execute_bench.ts", "8"]);
+  const { stdout } = await deno(["run", "-A", "bench/four_processes.ts", "8"]);
   const { perSecond, slowestMs, refused } = JSON.parse(stdout);
   return {
     what: "Commands of four processes on one actor, 8 in flight each",

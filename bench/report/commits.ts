@@ -1,7 +1,7 @@
 /** Commits by the number of events of one actor in them. */
 import { headers } from "@nats-io/nats-core";
 import { bodyOf, eventOf, Scene, subjectOf } from "../scene.ts";
-import { type Chapter, type Comparison } from "./chapter.ts";
+import type { Chapter, Comparison } from "./chapter.ts";
 
 /** A raw message of more events would be over the payload limit. */
 const MOST_RAW = 1000;

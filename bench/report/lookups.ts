@@ -11,7 +11,7 @@ export const lookups: Chapter = {
     const { store, connection } = scene;
     const cached = await scene.openStore({});
     const byConsumer = await scene.openStore({ versionLookup: "deliver-last" });
-    const others = Array.from({ length: BESIDE - 1 }, (_, at) => `other-${at}`);
+    const others = Array.from({ length: BESIDE }, (_, at) => `other-${at}`);
     await store.saveEvents(others.map((actorId) => eventOf(actorId, 1)));
 
     const one = [];
@@ -31,7 +31,7 @@ export const lookups: Chapter = {
           },
           {
             name: "cached",
-            ops: BESIDE,
+            ops: BESIDE + 1,
             run: async () => {
               await cached.getLatestVersions(all, { fresh: true });
               const begun = performance.now();
@@ -55,7 +55,7 @@ export const lookups: Chapter = {
     const ids = others.slice(0, context.size(1000, 50));
     const subjects = ids.map(subjectOf);
     const many = [
-      await context.compare(`latest versions of ${ids.length} actors`, [
+      await context.compare(`latest versions of ${ids.length.toLocaleString("en")} actors`, [
         {
           name: "lookups in parallel",
           run: async () => {
@@ -71,7 +71,7 @@ export const lookups: Chapter = {
           run: () => scene.collect({ multi_last: subjects }, () => {}),
         },
       ]),
-      await context.compare(`events of ${ids.length} actors with one event`, [
+      await context.compare(`events of ${ids.length.toLocaleString("en")} actors with one event`, [
         {
           name: "getEvents in parallel",
           run: async () => void await Promise.all(ids.map((id) => store.getEvents(id))),

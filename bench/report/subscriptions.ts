@@ -1,4 +1,6 @@
 /** Subscriptions and projections: catching up, and live. */
+import { DatabaseSync } from "node:sqlite";
+import { SqliteCheckpointStore } from "../../examples/sqlite_checkpoints.ts";
 import type { Event } from "../../mod.ts";
 import { InMemoryCheckpointStore, KvCheckpointStore, Projection } from "../../mod.ts";
 import type { CheckpointStore } from "../../mod.ts";
@@ -20,11 +22,14 @@ export const subscriptions: Chapter = {
     });
     const kv = await KvCheckpointStore.open(connection, { namespace: "bench" });
     let runs = 0;
-    const project = async <Tx>(checkpoints: CheckpointStore<Tx>): Promise<number> => {
+    const project = async <Tx>(
+      checkpoints: CheckpointStore<Tx>,
+      partitions = 1,
+    ): Promise<number> => {
       let seen = 0;
       const all = Promise.withResolvers<void>();
       const projection = new Projection<Tx>({
-        ...{ name: `bench-${++runs}`, store, checkpoints },
+        ...{ name: `bench-${++runs}`, store, checkpoints, partitions },
         handler: () => {
           if (++seen === count) all.resolve();
         },
@@ -75,6 +80,21 @@ export const subscriptions: Chapter = {
         run: () => project(new InMemoryCheckpointStore()),
       },
       { name: "projection, checkpoints in KV", ops: count, run: () => project(kv) },
+      {
+        name: "projection, checkpoints in SQLite",
+        ops: count,
+        run: async () => {
+          const db = new DatabaseSync(":memory:");
+          const ms = await project(new SqliteCheckpointStore(db));
+          db.close();
+          return ms;
+        },
+      },
+      {
+        name: "projection, 8 partitions in one process",
+        ops: count,
+        run: () => project(new InMemoryCheckpointStore(), 8),
+      },
     ]);
 
     const arrivals = (actorId: string, next: () => Promise<Event | undefined>) => {

@@ -123,7 +123,7 @@ const TARGETS: readonly Target[] = [
   },
   {
     what: "`getLatestVersions` of 1,000: times as fast as lookups in parallel",
-    of: (found) => found.speed(LOOKUPS, "latest versions of 1000 actors", "getLatestVersions"),
+    of: (found) => found.speed(LOOKUPS, "latest versions of 1,000 actors", "getLatestVersions"),
     atLeast: 10,
   },
   ...([[1, 550], [16, 3_000], [128, 8_000]] as const).map(([most, atLeast]): Target => ({

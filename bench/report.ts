@@ -8,9 +8,8 @@
  *     deno task bench:report [--seconds=2]
  */
 import { join } from "node:path";
-import { cpus, totalmem } from "node:os";
 import process from "node:process";
-import { deno, mustRun } from "../tools/command.ts";
+import { deno } from "../tools/command.ts";
 import { ROOT } from "../tools/root.ts";
 import { bus } from "./report/bus.ts";
 import { type Chapter, Context, type Section } from "./report/chapter.ts";
@@ -20,9 +19,10 @@ import { commits } from "./report/commits.ts";
 import { fenced } from "./report/fenced.ts";
 import { growth } from "./report/growth.ts";
 import { lookups } from "./report/lookups.ts";
-import { pageOf, type Report, type Setting, settingOf, speedOf, targetsOf } from "./report/page.ts";
+import { pageOf, type Report, settingOf, speedOf, targetsOf } from "./report/page.ts";
 import { reads } from "./report/reads.ts";
 import { saves } from "./report/saves.ts";
+import { settingNow } from "./report/setting.ts";
 import { subscriptions } from "./report/subscriptions.ts";
 import { outcomesOf } from "./report/targets.ts";
 import { telemetry } from "./report/telemetry.ts";
@@ -76,31 +76,13 @@ async function main(args: readonly string[]): Promise<void> {
     });
     sections.push(...await chapter.run(context));
   }
-  const setting = await settingNow(args, seconds);
+  const command = ["deno task bench:report", ...args.filter((arg) => arg !== "--write")].join(" ");
+  const setting = await settingNow(command, seconds);
   const report: Report = { setting, sections, targets: outcomesOf(sections) };
   const charts = sections.flatMap(({ charts = [] }) => charts);
   const drawn = await Promise.all(charts.map(async (it) => [it.file, await draw(it)] as const));
   if (writes) await write(report, drawn);
   else console.log(pageOf(report));
-}
-
-async function settingNow(args: readonly string[], seconds: number): Promise<Setting> {
-  const [cpu] = cpus();
-  const memory = Math.round(totalmem() / 2 ** 30);
-  const server = await mustRun(Deno.env.get("NATS_SERVER")!, ["--version"]);
-  const client = import.meta.resolve("@nats-io/nats-core");
-  return {
-    command: ["deno task bench:report", ...args.filter((arg) => arg !== "--write")].join(" "),
-    date: new Date().toISOString().slice(0, 10),
-    machine:
-      `${cpus().length} cores (${cpu?.model.trim()}), ${memory} GiB, client and servers on it`,
-    versions: {
-      Deno: Deno.version.deno,
-      "nats-server": /\d+\.\d+\.\d+\S*/.exec(server.output)?.[0] ?? "unknown",
-      "nats.js": /nats-core[/@^~]*(\d[^/]*)/.exec(client)?.[1] ?? "3",
-    },
-    seconds,
-  };
 }
 
 async function write(report: Report, charts: readonly (readonly [string, string])[]) {

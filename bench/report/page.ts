@@ -92,7 +92,10 @@ export function targetsOf(targets: readonly Outcome[]): string {
   ]);
 }
 
-function sectionOf({ title, about, comparisons, charts = [], facts = [] }: Section): string[] {
+/** One section, as lines. */
+export function sectionOf(
+  { title, about, comparisons, charts = [], facts = [] }: Section,
+): string[] {
   return [
     `## ${title}`,
     "",

@@ -10,10 +10,16 @@ import {
 } from "../mod.ts";
 import { Layout } from "../store/format/layout.ts";
 import { NatsCluster } from "../tools/nats_cluster.ts";
-import { NatsServer } from "../tools/nats_server.ts";
+import { NatsServer, type NatsServerOptions } from "../tools/nats_server.ts";
 
 const NAMESPACE = "bench";
 const SHARDS = 256;
+
+/** Options for {@linkcode Scene.open}: how its servers run. */
+export interface SceneOptions extends Pick<NatsServerOptions, "sync" | "timeout"> {
+  /** Servers, and copies of the stream. @default {1} */
+  readonly replicas?: 1 | 3;
+}
 
 /** The tools of a bench. The servers end on disposal, or else with the process. */
 export class Scene implements AsyncDisposable {
@@ -41,10 +47,10 @@ export class Scene implements AsyncDisposable {
 
   /** Starts a server, or three if `replicas` are wanted, and opens a store there. */
   static async open(
-    { replicas = 1, sync = "default" }: { replicas?: 1 | 3; sync?: "always" | "default" } = {},
+    { replicas = 1, ...options }: SceneOptions = {},
   ): Promise<Scene> {
     const running =
-      await (replicas === 1 ? NatsServer.start({ sync }) : NatsCluster.start(replicas, { sync }));
+      await (replicas === 1 ? NatsServer.start(options) : NatsCluster.start(replicas, options));
     const connection = await connect({ servers: serversOf(running).map(({ url }) => url) });
     return new Scene(running, connection, await openStore(connection, { replicas }));
   }

@@ -4,13 +4,16 @@ import { eventOf, fillWith, Scene, subjectOf } from "../scene.ts";
 import { JetStreamEventStore } from "../../mod.ts";
 import { type Chapter, type Comparison, pointsOf } from "./chapter.ts";
 
+/** How long a server with many actors may take to start, in ms. */
+const RESTART = 120_000;
+
 export const growth: Chapter = {
   name: "growth",
   async run(context) {
     const comparisons: Comparison[] = [];
     const facts: { what: string; value: string }[] = [];
     const memory: { x: number; y: number; way: string }[] = [];
-    await using scene = await Scene.open();
+    await using scene = await Scene.open({ timeout: RESTART });
     const { store, connection } = scene;
     const [server] = scene.servers;
     const heapBefore = Deno.memoryUsage().heapUsed;

@@ -40,6 +40,7 @@ const STEPS: readonly Step[] = [
   { name: "examples in the code", counts: true, run: codeExamples },
   { name: "examples in the pages", counts: true, run: pageExamples },
   { name: "commands in the README and the guides", run: pageCommands },
+  { name: "benches, once and short", run: benches },
   { name: "publish, dry run", run: () => quietly(["publish", "--dry-run", "--allow-dirty"]) },
   { name: "Node", run: nodeSmoke, starts: "first" }, // it takes longest
   { name: "tests", counts: true, run: tests, starts: "alone at the end" }, // they keep time
@@ -55,6 +56,11 @@ async function docLint(): Promise<string> {
   const entryPoints = Object.values<string>(exports);
   await deno(["doc", "--lint", ...entryPoints]);
   return `${entryPoints.length} entry points`;
+}
+
+/** Runs each bench once, whatever time it takes. */
+async function benches(): Promise<void> {
+  await deno(["run", "-A", "bench/report.ts", "--short"]);
 }
 
 async function tests(): Promise<string> {

@@ -11,12 +11,12 @@ import { StoredRun } from "./stored_run.ts";
  * @throws {CorruptEventError} This library writes no such message.
  */
 export function openRun(
-  { api, headReader }: Pick<ReaderParts, "api" | "headReader">,
+  { headReader }: Pick<ReaderParts, "headReader">,
   message: StoredMessage,
 ): { readonly run: StoredRun; readonly actorId: string } {
   const { sequence, subject } = message;
-  const actorId = api.layout.actorOf(subject);
-  if (actorId === undefined || headReader.subjectOf(actorId) !== subject) {
+  const actorId = headReader.actorOf(subject);
+  if (actorId === undefined) {
     const reason = `its subject "${subject}" is not one that this library writes`;
     throw new CorruptEventError(positionOf(sequence), reason);
   }
@@ -28,7 +28,7 @@ export function openRun(
  * message on purpose, which is unreadable as a whole.
  */
 export function openRunFrom(
-  parts: Pick<ReaderParts, "api" | "headReader">,
+  parts: Pick<ReaderParts, "headReader">,
   message: StoredMessage,
   from: number,
 ): { readonly run: StoredRun; readonly actorId: string } | undefined {

@@ -12,6 +12,7 @@ import { Fences } from "./fences.ts";
 import { type HandledCommand, HandledCommands } from "./handled_commands.ts";
 import type { FencedParts } from "./parts.ts";
 import { FencedPath, OptimisticPath } from "./save_paths.ts";
+import { ForwardingEventStore } from "../forwarding_store.ts";
 import { type JetStreamEventStore, openByDetour } from "../jetstream/event_store.ts";
 import type { JetStreamEventStoreOptions } from "../jetstream/options.ts";
 import type {
@@ -26,7 +27,6 @@ import type {
 import type { InnerSaveOptions } from "../format/save_options.ts";
 import type { SavePath } from "../save/path.ts";
 import type { EventStore, EventSubscription, EventsWithErrors } from "../store.ts";
-import { shareCaches } from "../store_view.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
 
 /** Options for {@linkcode FencedEventStore.open}. */
@@ -80,7 +80,7 @@ export interface FenceOptions {
 /** The store that a fenced one reads with; not for users. */
 export let plainStoreOf: (store: FencedEventStore) => JetStreamEventStore;
 
-/** What a store and its views share. */
+/** The parts of a fenced store. */
 interface Core {
   readonly store: JetStreamEventStore;
   readonly parts: FencedParts;
@@ -132,12 +132,9 @@ interface Core {
  */
 export class FencedEventStore implements EventStore {
   readonly #core: Core;
-  /** The command that saves are the outcome of, in a view. */
-  readonly #command: string | undefined;
 
-  private constructor(core: Core, command?: string) {
+  private constructor(core: Core) {
     this.#core = core;
-    this.#command = command;
     keepCommandLog(this, commandLogOf(core.store));
     keepPositions(this, positionsOf(core.store));
   }
@@ -335,7 +332,7 @@ export class FencedEventStore implements EventStore {
    */
   forCommand(commandId: string): EventStore {
     encodeToken(commandId);
-    return shareCaches(new FencedEventStore(this.#core, commandId), this);
+    return new CommandView(this, commandId);
   }
 
   /**
@@ -360,8 +357,7 @@ export class FencedEventStore implements EventStore {
    * @throws {RangeError} Also where the events and what proves the claims are over 1,000 messages.
    */
   saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
-    const inner: InnerSaveOptions = { ...options, command: this.#command };
-    return this.#core.store.saveEvents(events, inner);
+    return this.#core.store.saveEvents(events, options);
   }
 
   /** See {@linkcode EventStore.getEvents}. */
@@ -410,7 +406,7 @@ export class FencedEventStore implements EventStore {
 
   /** Waits for saves under way, as a plain store does. Fences stay: see {@linkcode release}. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#command === undefined) await this.#core.store[Symbol.asyncDispose]();
+    await this.#core.store[Symbol.asyncDispose]();
   }
 
   /** Proves before a read that the shard is this node's still, where reads are to be fenced. */
@@ -424,6 +420,21 @@ export class FencedEventStore implements EventStore {
   #checkShard(shard: number): void {
     if (Number.isSafeInteger(shard) && shard >= 0 && shard < this.shards) return;
     throw new RangeError(`Cannot find shard ${shard}: there are ${this.shards}, counted from 0`);
+  }
+}
+
+/** A view whose saves say which command they are the outcome of. */
+class CommandView extends ForwardingEventStore {
+  readonly #command: string;
+
+  constructor(store: FencedEventStore, command: string) {
+    super(store);
+    this.#command = command;
+  }
+
+  override saveEvents(events: readonly Event[], options?: SaveOptions): Promise<SaveReceipt> {
+    const inner: InnerSaveOptions = { ...options, command: this.#command };
+    return super.saveEvents(events, inner);
   }
 }
 

@@ -16,20 +16,20 @@ import { StoredRun, type StoredSave } from "../read/stored_run.ts";
 import { readPages } from "../read/pages.ts";
 import type { StoreInternals } from "../save/path.ts";
 
-/** Messages of an actor that are looked through for commands: those stored last. */
+/** How many messages of an actor are searched for commands: those stored last. */
 const LAST = 1000;
 
 /** Commands that an actor's stored events name. */
 export interface HandledReceipts {
   /** By command, in the order they were handled, where the last event of each is. */
   readonly receipts: Map<string, SaveReceipt>;
-  /** All are there that have a message behind the one of this position, of the last 1,000. */
+  /** It is complete for commands with a message behind this position, among the last 1,000. */
   readonly since: number;
 }
 
 /**
- * Finds the commands that stored events are the outcome of. Complete up to all that the store was
- * told is stored.
+ * Finds the commands that stored events are the outcome of. It finds all that the store knows to be
+ * stored.
  */
 export class HandledCommands {
   readonly #parts: StoreInternals;
@@ -57,8 +57,9 @@ export class HandledCommands {
   }
 
   /**
-   * Where the events of commands are, of those behind the message of position `after`: one
-   * request if there are none. What is in that message was stored along with the position. The events themselves are not looked at. The store knows the actor's version then.
+   * Where the events of commands are, as far as they are behind the message of position `after`:
+   * one request if there are none. Events in that message were stored along with the position. The
+   * events themselves are not looked at. The store knows the actor's version then.
    */
   async receipts(actorId: string, after: number): Promise<HandledReceipts> {
     const { messages, since } = await this.#messages(actorId, after);
@@ -83,7 +84,7 @@ export class HandledCommands {
     return events;
   }
 
-  /** Whether the stream has the event of a log position where it is said to be. */
+  /** Whether the stream has the event of a log position at that place. */
   async holds({ sequence, id }: LogPosition): Promise<boolean> {
     const { api, requestTimeout, timeout } = this.#parts;
     const place = messageSequenceOf(sequence);
@@ -105,7 +106,7 @@ export class HandledCommands {
     );
   }
 
-  /** The actor's messages behind `after`, of many the last ones. */
+  /** The actor's messages behind `after`; if there are many, the last ones. */
   async #messages(
     actorId: string,
     after: number,
@@ -122,7 +123,10 @@ export class HandledCommands {
     return { messages: await this.#last(actorId, head), since: 0 };
   }
 
-  /** The last messages. Versions may have gaps: the wider they are, the more are spanned. */
+  /**
+   * The last messages. Versions may have gaps: the wider they are, the wider is the span of
+   * versions that is read.
+   */
   async #last(actorId: string, head: Head): Promise<readonly StoredMessage[]> {
     const { api, headReader, timeout } = this.#parts;
     const what = `read the commands of "${actorId}"`;

@@ -71,7 +71,7 @@ export function prepareEvents(events: readonly Event[], encoding: Encoding): Che
  * Checks the expectations of a save of `events`, by actor.
  *
  * @throws {RangeError} An actor id or a version is impossible, an actor is named twice, or there
- * are more than a batch takes: see `messagesOf()` for what rides where.
+ * are more than a batch takes: see `messagesOf()` for the places of guards.
  */
 export function prepareExpected(
   expect: readonly ExpectedVersion[] = [],

@@ -247,7 +247,7 @@ export class ActorQueue {
     }
   }
 
-  /** What finds commands that were handled before; `undefined` if none of `jobs` has an id. */
+  /** The search for commands that were handled before; `undefined` if none of `jobs` has an id. */
   #handledFor(jobs: readonly PendingCommand[]): HandledBefore | undefined {
     if (!jobs.some(({ options }) => options.commandId !== undefined)) return undefined;
     const log = commandLogOf(this.#store)!;

@@ -7,7 +7,7 @@ import { CommandMemory } from "./handled_before.ts";
 import { SavePace } from "./save_pace.ts";
 import { StateCache } from "./state_cache.ts";
 
-/** What commands on one store share. */
+/** The queues that commands on one store share. */
 export interface QueueParts {
   /** States of actors. */
   readonly states: StateCache;

@@ -116,7 +116,7 @@ function fitting(
   return body;
 }
 
-/** An event that is checked and copied: what the caller does to the original changes nothing. */
+/** An event that is checked and copied: a caller that changes the original does not change it. */
 export interface CheckedEvent {
   readonly id: string;
   readonly eventType: string;

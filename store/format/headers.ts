@@ -4,7 +4,10 @@ export const EXPECT = "Nats-Expected-Last-Subject-Sequence";
 /** Header that names the subject for {@linkcode EXPECT} where it is another than the message's. */
 export const EXPECT_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject";
 
-/** Headers of ours; their values are in token form. A format for ever: see docs/design/storage-format.md. */
+/**
+ * Headers of ours; their values are in token form. A format that stays: see
+ * docs/design/storage-format.md.
+ */
 export const OP = "Aether-Op";
 
 /**

@@ -19,11 +19,11 @@ const NONE = asStreamSequence(0);
 export interface EndQuery {
   /** An exact subject, or one with wildcards. */
   readonly subject: string;
-  /** What is on it, for errors. */
+  /** Its content, as errors name it. */
   readonly name: string;
   /** The sequence of a message that is known to be on it; 0 where none is. */
   readonly known: StreamSequence;
-  /** Whether the leader is asked, who has what other stores saved just now. */
+  /** Whether the leader is asked, which has the latest saves of other stores. */
   readonly latest: boolean;
 }
 
@@ -119,8 +119,8 @@ export class EndReader {
   }
 
   /**
-   * Of many subjects the leader says which one ends last; a replica gives those that end after
-   * that. Of more than it gives at once, the leader's own position has to do.
+   * If there are many subjects, the leader says which one ends last; a replica gives those that end
+   * after that. Of more than it gives at once, the leader's own position has to do.
    */
   async #askForMany({ subject }: EndQuery, needed: StreamSequence): Promise<Answer> {
     const led = await this.#lead(subject);

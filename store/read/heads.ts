@@ -32,15 +32,15 @@ interface CachedHead {
 }
 
 /**
- * What is known of where histories end: a cache of bounded size, the least recently used
- * dropped first. An entry only ever grows; a stale one makes a save ask again, never wrong.
+ * The known ends of histories: a cache of bounded size, the least recently used dropped first. An
+ * entry only ever grows; a stale one makes a save ask again, never wrong.
  */
 export class HeadCache {
   readonly #entries = new Map<string, CachedHead>();
   readonly #capacity: number;
   /** How often an entry was put at the end. */
   #moves = 0;
-  /** Where the stream has come by what was told of other messages than events. */
+  /** The last position of the stream that was heard of by other messages than events. */
   #reached = asStreamSequence(0);
   #last = asStreamSequence(0);
   #landmarks: Landmark[] = [];
@@ -92,12 +92,12 @@ export class HeadCache {
     this.#landmarks = [];
   }
 
-  /** What is known of the actor, at any age. */
+  /** The known head of the actor, at any age. */
   get(actorId: string): Head | undefined {
     return this.#touch(actorId)?.head;
   }
 
-  /** What the server said of the actor at `since` or after. */
+  /** The actor's head, if the server named it at `since` or after. */
   getSince(actorId: string, since: number): Head | undefined {
     const entry = this.#touch(actorId);
     return entry !== undefined && entry.at >= since ? entry.head : undefined;

@@ -30,7 +30,7 @@ const NEVER = -Infinity;
 export class History {
   readonly #parts: ReaderParts;
 
-  /** Reads with `parts`; what it sees is noted in its heads. */
+  /** Reads with `parts`; it notes in their heads what it sees. */
   constructor(parts: ReaderParts) {
     this.#parts = parts;
   }
@@ -45,7 +45,7 @@ export class History {
       yield* this.#tail(actorId, range, known);
       return;
     }
-    // Where all that is known is older than what is wanted, only what is new has to be read.
+    // If the known head is before the range, only newer messages have to be read.
     const after = known !== undefined && known.version < from ? known : BEGINNING;
     const skips = from > after.version + 1;
     const first = Math.min(GLANCE, limit + 1);
@@ -60,7 +60,7 @@ export class History {
         // Without a limit where some are passed over: they are not counted.
         ...!skips && { limit: Math.min(limit, to - after.version) },
         weigh: eventsIn,
-        // What ends before the range leads to a search, not to the next page.
+        // A page that ends before the range leads to a search, not to the next page.
         enough: (last) => versionIn(last) >= to || versionIn(last) < from,
         signal,
       })
@@ -92,7 +92,7 @@ export class History {
   /** Yields events of the range in descending order, a page at a time. */
   async *backwards(actorId: string, range: Range): AsyncGenerator<Event[], void> {
     const { from, limit, signal } = range;
-    /** Where what was not read yet ends at the latest. */
+    /** The latest end of the part that was not read yet. */
     let head = await unlessAborted(signal, this.#endHead(actorId));
     let to = Math.min(range.to, head.version);
     let least = Math.min(BACK, limit);
@@ -158,7 +158,7 @@ export class History {
     const first = Math.min(512, limit, to - from + 1);
     const enough = (last: StoredMessage) => versionIn(last) >= to;
     const { sequence: end } = head;
-    // Of the first message, those before the range are not counted.
+    // Events of the first message that are before the range are not counted.
     const more = previous < from - 1 ? MAX_RUN : 0;
     const part = { limit: limit + more, weigh: eventsIn };
     const query = { subject, after: after.sequence, end, first, ...part, enough };

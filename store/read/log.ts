@@ -65,7 +65,7 @@ export class Log {
         }
       }
     }
-    // What was lost meanwhile may have been passed over.
+    // Messages that were lost meanwhile may have been passed over.
     await unlessAborted(signal, this.#look());
     if (actorId === undefined) losses.follow(after, false).end(end);
     signal?.throwIfAborted();

@@ -33,7 +33,7 @@ export interface ReadParts {
   readonly timeout: number;
 }
 
-/** What the reads of one store share. */
+/** The parts that the reads of one store share. */
 export interface ReaderParts extends ReadParts {
   readonly shards: number;
   readonly heads: HeadCache;
@@ -44,7 +44,7 @@ export interface ReaderParts extends ReadParts {
   readonly events: EventReader;
 }
 
-/** What {@linkcode readPages} reads. */
+/** The part of a history that {@linkcode readPages} reads. */
 export interface PagesQuery {
   /** An exact subject, or one with wildcards. */
   readonly subject: string;
@@ -110,7 +110,7 @@ export async function* readPages(
 /** Messages, and how many more there are behind them. */
 type SourcePage = Pick<Page, "pending"> & { readonly messages: readonly StoredMessage[] };
 
-/** Where pages come from: direct requests, or a consumer where many messages are left. */
+/** The source of pages: direct requests, or a consumer if many messages are left. */
 class Source {
   readonly #parts: ReadParts;
   readonly #subject: string;
@@ -163,7 +163,7 @@ class Source {
     return await this.#direct(after, size);
   }
 
-  /** Begins a consumer, unless that was in vain a short while ago. */
+  /** Begins a consumer, unless that failed a short while ago. */
   #begin(after: StreamSequence): void {
     const { api, requestTimeout } = this.#parts;
     if (performance.now() < api.consumersFrom) return;

@@ -128,7 +128,7 @@ export class StoredRun {
     const offsets = this.#offsetsIn(data);
     const [start, end] = [offsets[index]!, offsets[index + 1]!];
     const text = this.#text ??= this.message.text;
-    // Where each character is one byte, the text is cut as the bytes are.
+    // If each character is one byte, the text is cut as the bytes are.
     if (text.length !== data.length) return contentOf(data.subarray(start, end));
     return {
       get data() {

@@ -14,7 +14,7 @@ const LATE = 2 * GOOD_FOR;
 /** The shortest time between two checks that nobody waits for, in ms. */
 const REST = 1_000;
 
-/** What a check works with. */
+/** The parts that a check needs. */
 export interface StreamCheckParts {
   readonly api: StreamApi;
   readonly heads: HeadCache;
@@ -32,7 +32,7 @@ export interface StreamCheckParts {
  *
  * It is done after each break of the connection and after a try without an answer, before anything
  * else is sent; and every 30 s of use, beside what is under way. Once it has failed, the store does
- * nothing any more: what it remembers is of another stream.
+ * nothing any more: it remembers another stream.
  */
 export class StreamCheck {
   readonly #parts: StreamCheckParts;
@@ -124,7 +124,7 @@ export class StreamCheck {
     const { epoch } = requests;
     this.#begunAt = performance.now();
     this.#isSuspect = false;
-    // What is told of from here on may be of another stream already.
+    // Messages from here on may belong to another stream already.
     const landmarks = [...heads.landmarks];
     try {
       for (const retry = backoff(performance.now() + requestTimeout);;) {
@@ -216,7 +216,7 @@ function identityIn({ data }: StoredMessage): unknown {
   return (jsonIn(data) as { identity?: unknown } | null | undefined)?.identity;
 }
 
-/** What names an epoch; of one that this library has not written, the place does. */
+/** The name of an epoch; if this library has not written it, its place. */
 function epochIn({ data, sequence }: StoredMessage): string {
   const epoch = (jsonIn(data) as { epoch?: unknown } | null | undefined)?.epoch;
   return typeof epoch === "string" && /^[\w-]+$/.test(epoch) ? epoch : String(sequence);

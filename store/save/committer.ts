@@ -30,7 +30,7 @@ import { type SaveOutcome, settle } from "./settle.ts";
 /** Refusals without a visible reason that may be a matter of time. */
 const MOST_REFUSALS = 8;
 
-/** What the commit path works with. */
+/** The parts that the commit path needs. */
 export interface CommitterParts {
   readonly api: StreamApi;
   readonly heads: HeadCache;
@@ -47,7 +47,7 @@ export interface CommitterParts {
  * Brings one save to its end. The server decides by compare-and-set on each actor's exact
  * subject; this loop only finds out what it decided:
  *
- * - an answer is final: stored, or not, for what was expected is not so;
+ * - an answer is final: stored, or not, as an expectation was not met;
  * - without an answer, the first message after the expected sequence tells: it is our own, or
  *   somebody else's, and then ours can never be stored any more; where there is none, the same
  *   try is sent again, which cannot store it twice.
@@ -185,10 +185,10 @@ export class Committer {
     return expectedHeads;
   }
 
-  /** What became of tries on `expectedHeads`, as far as the stream shows it. */
+  /** The outcome of tries on `expectedHeads`, as far as the stream shows it. */
   async #outcomeOf(save: Save, expectedHeads: ExpectedHeads): Promise<SaveOutcome> {
     const { headReader } = this.#parts;
-    /** Where a guard was broken: a commit that has come came before. */
+    /** The position of a broken guard: a commit that was stored is before it. */
     let broken = Infinity;
     for (const actorId of save.expect.keys()) {
       if (save.actors.includes(actorId)) continue;

@@ -15,9 +15,9 @@ import { type InnerSaveOptions, partsOf } from "../format/save_options.ts";
 import type { PublishLimits } from "../nats/publisher.ts";
 import type { SavePlan } from "./plan.ts";
 
-/** What a planner goes by. */
+/** The parts that a planner needs. */
 export interface PlannerOptions extends Omit<Encoding, "maxBytes"> {
-  /** What the stream takes. */
+  /** The limits of the stream. */
   readonly limits: Pick<PublishLimits, "bytes">;
   /** Deadline of one save, in ms. */
   readonly timeout: number;

@@ -174,7 +174,7 @@ export class SaveQueue {
         resolve(await this.#told({ sequence, duplicate: false }, plan, events));
       }
     }, async (error) => {
-      // What is certainly not stored, and may be for a reason of one of them.
+      // The batch is certainly not stored, perhaps for a reason that concerns one of them only.
       const absent = !isInstance(error, SaveOutcomeUnknownError);
       if (absent) return await this.#oneByOne(members);
       for (const { events, reject } of members) reject(errorFor(events, error));

@@ -5,7 +5,10 @@ import { EXPECT } from "../format/headers.ts";
 import type { StreamSequence } from "../format/position.ts";
 import { type ApiError, ServerCode, type StreamApi } from "../nats/stream_api.ts";
 
-/** What the stream shows of a try without an answer; `first` is the sequence of its first message. */
+/**
+ * The traces in the stream of a try without an answer; `first` is the sequence of its first
+ * message.
+ */
 export type SaveOutcome = SettledOutcome | { readonly first: StreamSequence };
 
 /** Where and when the tries in doubt were sent. */

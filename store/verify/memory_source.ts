@@ -21,7 +21,7 @@ const PAGE = 512;
 /** Messages have no subjects in memory: any number of shards will do. */
 const SHARDS = 1;
 
-/** What a store in memory keeps, as the messages that a stream would have of it. */
+/** The events of a store in memory, as the messages that a stream would have. */
 export class MemorySource implements VerifySource {
   readonly identity: string;
   readonly shards = SHARDS;
@@ -169,7 +169,7 @@ export class MemorySource implements VerifySource {
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** What a stream would hold of something that is kept in memory. */
+/** The message that a stream would hold. */
 class KeptMessage implements StoredMessage {
   readonly sequence: StreamSequence;
   readonly subject: string;

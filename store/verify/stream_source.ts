@@ -61,7 +61,7 @@ export class StreamSource implements VerifySource {
         yield page;
       }
     } catch (error) {
-      // What follows may be gone, which the walk finds out, or out of reach.
+      // The messages that follow may be gone, which the walk finds out, or out of reach.
       if (!(error instanceof StoreUnavailableError) || signal.aborted) throw error;
       for await (const message of this.missed(asStreamSequence(last + 1), end)) {
         yield [message];

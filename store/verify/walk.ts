@@ -17,7 +17,7 @@ import type { VerifySource } from "./source.ts";
 const EVERY_MS = 250;
 const EVERY_MESSAGES = 10_000;
 
-/** What a walk goes by. */
+/** The parts that a walk needs. */
 export interface WalkOptions {
   /** The store itself, for replays. */
   readonly store: EventStore;
@@ -136,7 +136,7 @@ export class Walk {
     return this.#messages >= this.#options.maxMessages || this.#last >= this.#end;
   }
 
-  /** Looks for what the pages left out up to `last`, and reports what is not there. */
+  /** Looks for messages that the pages left out up to `last`, and reports those that are missing. */
   async #gap(last: StreamSequence): Promise<void> {
     const first = asStreamSequence(this.#last + 1);
     for await (const message of this.#options.source.missed(first, last)) {

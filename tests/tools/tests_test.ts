@@ -166,9 +166,9 @@ Deno.test("a path or a word selects files, and any other word tests by their nam
 
 Deno.test("flags go to deno test, with a -- before them or without", () => {
   const flags = ["--filter", "a b"];
-  const wish = { verbose: true, words: ["x"], flags, asIs: false };
-  assertEquals(parseArguments(["x", "--verbose", "--", ...flags]), wish);
-  assertEquals(parseArguments([...flags, "x", "--verbose", "--parallel"]), wish);
+  const request = { verbose: true, words: ["x"], flags, asIs: false };
+  assertEquals(parseArguments(["x", "--verbose", "--", ...flags]), request);
+  assertEquals(parseArguments([...flags, "x", "--verbose", "--parallel"]), request);
   assert(parseArguments(["--watch"]).asIs);
 });
 

@@ -38,7 +38,7 @@ export const CALM: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** What the caller of the task wants. */
-export interface Wish {
+export interface TestRequest {
   /** Whether the output of every file is shown. */
   readonly verbose: boolean;
   /** Paths and words that select files or tests. */
@@ -60,7 +60,7 @@ const AS_IS =
   /^(-h|--(help|watch|inspect|reporter|junit-path|doc|no-run|coverage|shard|changed|related))/;
 
 /** Tells our own option, what selects tests, and the flags of `deno test` apart. A `--` before flags is dropped. */
-export function parseArguments(args: readonly string[]): Wish {
+export function parseArguments(args: readonly string[]): TestRequest {
   const words: string[] = [];
   const flags: string[] = [];
   let verbose = false;

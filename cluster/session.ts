@@ -30,7 +30,7 @@ import {
 import { notHeard } from "../store/nats/failure.ts";
 import type { RequestMux } from "../store/nats/requests.ts";
 
-/** What a session works with. */
+/** The parts that a session needs. */
 export interface NodeSessionParts {
   readonly connection: Connection;
   readonly requests: RequestMux;

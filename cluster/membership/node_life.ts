@@ -8,7 +8,7 @@ import { uuidv7 } from "../../store/base/uuid.ts";
 import type { Connection } from "../../store/connection.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 
-/** What one incarnation of a node works with. */
+/** The parts that one incarnation of a node needs. */
 export interface IncarnationParts {
   readonly connection: Connection;
   readonly namespace: string;

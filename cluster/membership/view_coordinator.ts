@@ -11,7 +11,7 @@ import type { Connection } from "../../store/connection.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import type { RequestMux } from "../../store/nats/requests.ts";
 
-/** What a view coordinator works with. */
+/** The parts that a view coordinator needs. */
 export interface ViewCoordinatorParts {
   readonly connection: Connection;
   readonly namespace: string;

@@ -19,7 +19,7 @@ export interface ShardStatus {
   readonly unsettled: number;
 }
 
-/** What a shard coordinator works with. */
+/** The parts that a shard coordinator needs. */
 export interface ShardCoordinatorParts {
   readonly bucket: Bucket;
   /** The store's shards. */

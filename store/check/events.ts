@@ -122,7 +122,7 @@ export function checkRoom(
   );
 }
 
-/** The error of a save that takes more messages than the server has been told to take in a batch. */
+/** The error of a save that takes more messages than the server is configured to take in a batch. */
 export function batchTooLarge(
   { events, actors }: {
     readonly events: readonly CheckedEvent[];

@@ -192,8 +192,8 @@ export class WaitingSaves extends SaveLine {
       } catch (error) {
         entry.cause = error;
         if (isPassing(error) && await retry(api.requests)) continue;
-        const told = isInstance(error, AetherError) ? error : notSaved(entry.subject!, error);
-        this.end(entry, () => entry.reject(told));
+        const reason = isInstance(error, AetherError) ? error : notSaved(entry.subject!, error);
+        this.end(entry, () => entry.reject(reason));
       }
     }
   }

@@ -132,7 +132,7 @@ function readGenesis(text: string, layout: Layout): Genesis {
   try {
     value = JSON.parse(text) ?? {};
   } catch {
-    // Not JSON: told below.
+    // Not JSON: reported below.
   }
   const { format, shards, hash, identity } = value;
   const problem = format !== FORMAT

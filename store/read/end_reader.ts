@@ -35,9 +35,9 @@ interface Answer {
 
 /**
  * Finds where subjects end. No answer is believed by itself: a replica may lag, and a leader that
- * was deposed may not know it. Each has to prove that it has all that this store was told of: by
- * its own position, which one direct request gives together with the last message, or by a
- * message that is no older. What is asked for separately proves nothing: another server may answer.
+ * was deposed may not know it. Each has to prove that it has all that this store has heard of: by
+ * its own position, which one direct request gives together with the last message, or by a message
+ * that is no older. What is asked for separately proves nothing: another server may answer.
  */
 export class EndReader {
   readonly #api: StreamApi;
@@ -62,7 +62,7 @@ export class EndReader {
   }
 
   /**
-   * The last message of the subject, of all that this store was told of and perhaps newer.
+   * The last message of the subject, of all that this store has heard of and perhaps newer.
    *
    * @throws {StreamRegressedError} The stream ends before what was acknowledged, or is another one.
    */
@@ -89,7 +89,8 @@ export class EndReader {
 
   #ask(query: EndQuery, needed: StreamSequence): Promise<Answer> {
     if (isPattern(query.subject)) return this.#askForMany(query, needed);
-    // Alone, the one replica is the leader; a store that was told of nothing takes its answer as it is.
+    // Alone, the one replica is the leader; a store that has heard of nothing takes its answer as
+    // it is.
     const leads = query.latest && (this.#replicated || needed === 0);
     return leads ? this.#askLeader(query, needed) : this.#askNearest(query, needed);
   }

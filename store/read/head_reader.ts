@@ -49,8 +49,8 @@ export class HeadReader {
   }
 
   /**
-   * The actor's head, asked of the server; the cache learns it. It is not behind anything that
-   * this store was told of.
+   * The actor's head, asked of the server; the cache learns it. It is not behind anything that this
+   * store has heard of.
    *
    * @param last How else the head of a subject is asked for; then only what the cache knows of
    * the actor says that an answer is behind.

@@ -10,12 +10,12 @@ export interface Head {
   readonly ids?: string | undefined;
 }
 
-/** A message that this store was told of. */
+/** A message that this store has heard of. */
 export interface Landmark {
   readonly sequence: StreamSequence;
   /** The save that it is of. */
   readonly op: string;
-  /** When this store was told, by the monotonic clock, in ms. */
+  /** When this store heard of it, by the monotonic clock, in ms. */
   readonly at: number;
 }
 
@@ -50,25 +50,25 @@ export class HeadCache {
     this.#capacity = capacity;
   }
 
-  /** The highest sequence that the server told this store of. */
+  /** The highest sequence that this store has heard of. */
   get highest(): StreamSequence {
     return this.#last > this.#reached ? this.#last : this.#reached;
   }
 
-  /** The highest sequence of an event that the server told this store of. */
+  /** The highest sequence of an event that this store has heard of. */
   get last(): StreamSequence {
     return this.#last;
   }
 
   /**
-   * Messages that this store was told of, in order: about one for each second since it was last
+   * Messages that this store has heard of, in order: about one for each second since it was last
    * proved that they are in their places, and the newest.
    */
   get landmarks(): readonly Landmark[] {
     return this.#landmarks;
   }
 
-  /** Notes which save the message at `sequence` is of, told at `at`. */
+  /** Notes which save the message at `sequence` is of, heard at `at`. */
   mark(sequence: StreamSequence, op: string, at: number): void {
     const marks = this.#landmarks;
     const { length } = marks;

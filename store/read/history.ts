@@ -23,9 +23,9 @@ const MOST_BACK = 1024;
 const NEVER = -Infinity;
 
 /**
- * Reads an actor's history whole. Its end is known before, from a replica that proves it has
- * all that this store was told of, else from the leader; each event carries the version of the
- * one before it. So a read is complete or an error, never short.
+ * Reads an actor's history whole. Its end is known before, from a replica that proves it has all
+ * that this store has heard of, else from the leader; each event carries the version of the one
+ * before it. So a read is complete or an error, never short.
  */
 export class History {
   readonly #parts: ReaderParts;

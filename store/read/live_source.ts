@@ -98,7 +98,7 @@ export class LiveSource implements EventSource {
             yield this.#followed(messages, after, isWanted, complete);
           }
         } catch (error) {
-          if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw told(error);
+          if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw reported(error);
         }
       }
     } finally {
@@ -249,7 +249,7 @@ export class LiveSource implements EventSource {
       try {
         return await unlessAborted(signal, work());
       } catch (error) {
-        if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw told(error);
+        if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw reported(error);
       }
     }
   }
@@ -295,7 +295,7 @@ export function lastPositionIn(message: StoredMessage): number {
   }
 }
 
-function told(error: unknown): unknown {
+function reported(error: unknown): unknown {
   if (!(isInstance(error, ApiError) || isInstance(error, RequestError))) return error;
   return failed("go on with the subscription", error);
 }

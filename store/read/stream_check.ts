@@ -26,7 +26,7 @@ export interface StreamCheckParts {
 
 /**
  * Proves now and then that the stream is still the one that was opened: it has the same identity,
- * and the last messages that this store was told of are still in their places. A stream that was
+ * and the last messages that this store has heard of are still in their places. A stream that was
  * deleted and made again has another identity; one that was restored from a backup has the same
  * one, unless an epoch was stored in it, and other messages behind the backup.
  *

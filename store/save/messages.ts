@@ -43,7 +43,7 @@ export interface Save {
   readonly deadline: number;
   /** Makes it give up sooner. */
   readonly signal?: AbortSignal | undefined;
-  /** The trace context of the call, for those that are told of it: it may end in another's. */
+  /** The trace context of the call, for those that are notified of it: it may end in another's. */
   readonly within?: Context | undefined;
   /** The stream sequence of the fence that an actor's events are saved under. */
   readonly fenceOf?: ((actorId: string) => StreamSequence) | undefined;

@@ -25,11 +25,11 @@ export interface Barrier {
 }
 
 /**
- * Finds out what became of a save without an answer. That it is not to be seen proves nothing
- * yet, for it may still be on its way; so a publish that must fail is sent after it over the
- * same connection: when the server has refused that one, it has seen everything before it, and
- * its refusal says where the subject ends. A read alone could be a deposed leader's word.
- * Over another connection nothing follows, and the answer is `"unknown"`.
+ * Finds out what became of a save without an answer. That it is not to be seen proves nothing yet,
+ * as it may still be on its way; so a publish that must fail is sent after it over the same
+ * connection: when the server has refused that one, it has seen everything before it, and its
+ * refusal says where the subject ends. A read alone could be a deposed leader's word. Over another
+ * connection nothing follows, and the answer is `"unknown"`.
  *
  * @throws {StoreUnavailableError} The server does not answer.
  * @throws {StreamRegressedError} The stream is not the one any more that the save was sent to.

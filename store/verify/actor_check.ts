@@ -78,7 +78,7 @@ export class ActorCheck {
   }
 
   /**
-   * Takes the next message of an actor; its run if it has events and they can be told apart.
+   * Takes the next message of an actor; its run if it has events and they can be distinguished.
    *
    * @param batchStart The first message of the batch that the message is in.
    */

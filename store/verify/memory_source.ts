@@ -146,7 +146,7 @@ export class MemorySource implements VerifySource {
       op = commit.op;
       saves.at(-1)!.events++;
     }
-    // Saves that are stored together are told apart by a number behind the name of all.
+    // Saves that are stored together are distinguished by a number behind the name of all.
     const name = saves.length === 1 ? commit.op : commit.op.slice(0, commit.op.lastIndexOf("."));
     return this.#message(
       { actorId, events: kept, index: commit.index, saves },

@@ -31,7 +31,7 @@ export class StreamSource implements VerifySource {
     return this.#parts.api.layout;
   }
 
-  /** See {@linkcode VerifySource.end}; not behind anything that the store was told of. */
+  /** See {@linkcode VerifySource.end}; not behind anything that the store has heard of. */
   async end(): Promise<StreamSequence> {
     const { api, heads, requestTimeout } = this.#parts;
     return await this.#attempt(async () => {

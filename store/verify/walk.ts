@@ -47,7 +47,7 @@ export class Walk {
   #next: StreamSequence;
   #messages = 0;
   #firsts = 0;
-  #told = { at: performance.now(), messages: 0 };
+  #reported = { at: performance.now(), messages: 0 };
 
   /** Walks as `options` say. */
   constructor(options: WalkOptions) {
@@ -167,10 +167,10 @@ export class Walk {
     await this.#check.see(message);
     this.#last = message.sequence;
     if (!this.#commits.isOpen) this.#next = asStreamSequence(this.#last + 1);
-    const { at, messages } = this.#told;
+    const { at, messages } = this.#reported;
     const now = performance.now();
     if (now - at < EVERY_MS && this.#messages - messages < EVERY_MESSAGES) return;
-    this.#told = { at: now, messages: this.#messages };
+    this.#reported = { at: now, messages: this.#messages };
     this.#options.onProgress(this.#progress());
   }
 

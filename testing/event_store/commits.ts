@@ -230,7 +230,10 @@ async function isReadInRanges(store: EventStore, events: readonly Event[]): Prom
   equal([errors, sound], [[], events], "what is read with errors");
 }
 
-/** Passes if all of the save, and any part of it, is a duplicate, and what is added a conflict. */
+/**
+ * Passes if all of the save, and any part of it, is a duplicate, and a save with more events a
+ * conflict.
+ */
 async function isDuplicate(
   store: EventStore,
   events: readonly Event[],

@@ -1,6 +1,6 @@
 /**
- * What a storm is: a seeded run of faults against real servers and processes, and the checks of
- * what came of it. `deno task chaos` runs them long, tests run the same code short.
+ * A storm: a seeded run of faults against real servers and processes, and the checks of what came
+ * of it. `deno task chaos` runs them long, tests run the same code short.
  *
  * @module
  */

@@ -105,7 +105,7 @@ class World {
       this.#owner = undefined;
       node.lost.add(SHARD);
       node.actors.forget(SHARD);
-      await turn(); // What it has begun to save is saved.
+      await turn(); // saves that it has begun end
       if (losses-- > 0) await this.#lose();
     }
   }

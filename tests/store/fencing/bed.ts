@@ -94,8 +94,8 @@ export function tryOne(
 }
 
 /**
- * Saves so many events of one actor, each of which is a message: between two of them stands one
- * of another actor.
+ * Saves so many events of one actor, each of which is a message: between two of them is one of
+ * another actor.
  */
 export async function saveApart(
   store: Pick<FencedEventStore, "saveEvents">,
@@ -139,8 +139,8 @@ export interface ZombieWrite {
 }
 
 /**
- * Looks through the stored log: each event has to be written under the fence of its shard that
- * stands before it. Gives those that are not.
+ * Looks through the stored log: each event has to be written under the fence of its shard that is
+ * before it. Returns those that do not.
  */
 export async function zombieWrites(
   connection: NatsConnection,

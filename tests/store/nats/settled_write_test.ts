@@ -6,13 +6,13 @@ import { RequestError } from "../../../store/nats/request_error.ts";
 import { type SettledWrite, settledWrite } from "../../../store/nats/settled_write.ts";
 import { ApiError } from "../../../store/nats/stream_api.ts";
 
-/** What a place holds. */
+/** The content of a place. */
 interface Held {
   readonly sequence: number;
   readonly value: number;
 }
 
-/** What becomes of one try: its answer, or that it is lost, and when it is stored all the same. */
+/** The fate of one try: answered, or its answer lost, and then stored, not stored, or stored late. */
 type Fate = "answered" | "lost, stored" | "lost" | "late";
 
 const LOST = new RequestError("timeout", "x", true);

@@ -80,7 +80,7 @@ natsTest("A group whose first deadline passes leaves the later ones their time",
   await check(outcomes);
 });
 
-/** Checks what was told, what was depended on, and the outcome of what is unknown. */
+/** Checks the reports, the dependencies, and the settled outcome of unknown saves. */
 async function examine(
   scene: Scene,
   stream: string,

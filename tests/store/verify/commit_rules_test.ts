@@ -73,7 +73,7 @@ damageTest("torn-commit: a marker that is gone is told", async (damaged) => {
   await damaged.breaks(["hole", "torn-commit"]);
 });
 
-/** What a fence says. */
+/** The content of a fence. */
 function fence(nodeId: string, mapVersion: number, state = "claimed"): string {
   return JSON.stringify({ nodeId, incarnation: "1", mapVersion, state, nonce: "n" });
 }

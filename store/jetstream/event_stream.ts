@@ -176,7 +176,7 @@ const SAFE = {
 const UNSAFE = {
   ...FORBIDDEN,
   allow_rollup_hdrs: "a rollup deletes events",
-  allow_msg_ttl: "events can be told to expire",
+  allow_msg_ttl: "an event may carry a time at which it expires",
   subject_delete_marker_ttl: "it turns deny_purge off",
   discard_new_per_subject: "it limits the events of an actor",
 } as const;

@@ -177,7 +177,7 @@ export function assertUnbroken(stored: readonly Stored[]): void {
     assertEquals(
       previous,
       versions.get(subject) ?? 0,
-      `What stands before version ${version} ${place}`,
+      `The event before version ${version} ${place}`,
     );
     assert(version > previous, `Version ${version} follows on ${previous} ${place}`);
     versions.set(subject, version);

@@ -138,7 +138,7 @@ Deno.test("a file that does not type-check fails the run", async () => {
   assertMatch(output, /--- types\n[^]*TS2322/);
 });
 
-Deno.test("what selects no test is an error", async () => {
+Deno.test("arguments that select no test are an error", async () => {
   const nowhere = ["no", "such"].join(""); // a word of this file would select this file
   for (const words of [[nowhere], ["tests/tools/gate_test.ts", `--filter=${nowhere}`]]) {
     const { success, last } = await test({}, "--no-check", ...words);

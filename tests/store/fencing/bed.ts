@@ -135,7 +135,7 @@ export interface ZombieWrite {
   /** The fence that it was written under. */
   readonly fence: number;
   /** The fence at that time. */
-  readonly standing: number;
+  readonly current: number;
 }
 
 /**
@@ -147,14 +147,14 @@ export async function zombieWrites(
   namespace: string,
 ): Promise<ZombieWrite[]> {
   const { stream } = new Layout(namespace);
-  const standing = new Map<string, number>();
+  const current = new Map<string, number>();
   const found: ZombieWrite[] = [];
   for (const { sequence, subject, header } of await messagesOf(connection, stream)) {
     const [, , kind, shard = ""] = subject.split(".");
     const fence = Number(header("Aether-Fence"));
-    if (kind === "fence") standing.set(shard, sequence);
-    if (kind !== "event" || fence === standing.get(shard)) continue;
-    found.push({ sequence, shard: Number(shard), fence, standing: standing.get(shard) ?? 0 });
+    if (kind === "fence") current.set(shard, sequence);
+    if (kind !== "event" || fence === current.get(shard)) continue;
+    found.push({ sequence, shard: Number(shard), fence, current: current.get(shard) ?? 0 });
   }
   return found;
 }

@@ -105,7 +105,7 @@ Deno.test("settledWrite() forgets a lost try that can never be stored any more",
   assertEquals(end, { kind: "stored", sequence: asStreamSequence(3), value: 7 });
 });
 
-Deno.test("settledWrite() tries first on what is known, and reads only if another writer was faster", async () => {
+Deno.test("settledWrite() tries first on the known state, and reads only if another writer was faster", async () => {
   const known = { sequence: 0, value: 0 };
   const quick = new Place();
   await addOne(quick, { known });
@@ -150,7 +150,7 @@ Deno.test("settledWrite() says whether the write may be stored when it gives up"
   assertStrictEquals(cause, reason);
 });
 
-Deno.test("settledWrite() passes on what the caller's own code throws", async () => {
+Deno.test("settledWrite() passes on errors of the caller's own code", async () => {
   const slip = new TypeError("a slip");
   const place = new Place();
   const error = await assertRejects(() =>

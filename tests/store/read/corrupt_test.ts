@@ -183,7 +183,7 @@ natsTest("Garbage as an actor's only message: a first save reports its place", a
   }
 });
 
-natsTest("Garbage among the events of one message is told with its place", async (scene) => {
+natsTest("Garbage among the events of one message is reported with its place", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;
   const connection = await scene.connect();
@@ -227,7 +227,7 @@ natsTest("Garbage among the events of one message is told with its place", async
   assertEquals((await store.saveEvents(events)).duplicate, true);
 });
 
-natsTest("A missing middle is told with the place behind it", async (scene) => {
+natsTest("A missing middle is reported with the place behind it", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;
   const actorId = "order-1";

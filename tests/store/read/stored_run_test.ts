@@ -54,7 +54,7 @@ Deno.test("a message of several saves is taken apart by its headers", () => {
   assertEquals([0, 5, 6, 7, 8].map((version) => run.indexFrom(version)), [0, 0, 1, 2, 3]);
 });
 
-Deno.test("versions with gaps, and a part of a save, are told by their headers", () => {
+Deno.test("versions with gaps, and a part of a save, are known by their headers", () => {
   const run = new StoredRun(message({
     "Aether-Versions": "3 5 7",
     "Aether-Count": "600",

@@ -2,19 +2,19 @@ import { shardOf } from "../actor.ts";
 import { commandLogOf, keepCommandLog } from "../command_log.ts";
 import { keepPositions, positionsOf } from "../store_positions.ts";
 import { unlessAborted } from "../base/abort.ts";
-import { describe, encodeToken, tokenProblem } from "../base/token.ts";
+import { encodeToken, tokenProblem } from "../base/token.ts";
 import { uuidv7 } from "../base/uuid.ts";
 import type { Connection } from "../connection.ts";
-import type { FencedError, FenceHolder } from "../errors.ts";
+import type { FenceHolder } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { Claims, type ShardClaim } from "./claims.ts";
 import { Fences } from "./fences.ts";
 import { type HandledCommand, HandledCommands } from "./handled_commands.ts";
 import type { FencedParts } from "./parts.ts";
+import { checkFencing, type FencedEventStoreOptions } from "./options.ts";
 import { FencedPath, OptimisticPath } from "./save_paths.ts";
 import { ForwardingEventStore } from "../forwarding_store.ts";
 import { type JetStreamEventStore, openByDetour } from "../jetstream/event_store.ts";
-import type { JetStreamEventStoreOptions } from "../jetstream/options.ts";
 import type {
   EventSubscriptionOptions,
   LatestVersionOptions,
@@ -29,45 +29,7 @@ import type { SavePath } from "../save/path.ts";
 import type { EventStore, EventSubscription, EventsWithErrors } from "../store.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
 
-/** Options for {@linkcode FencedEventStore.open}. */
-export interface FencedEventStoreOptions extends JetStreamEventStoreOptions {
-  /** Names this node in the fences of its shards. */
-  readonly nodeId: string;
-  /** Names this life of the node; a later one has to sort behind it. @default {a UUIDv7} */
-  readonly incarnation?: string;
-  /**
-   * How the store makes sure that a shard still belongs to this node when a save is stored.
-   *
-   * - `"fenced"`: the commit itself proves it. Once another node's claim is stored, nothing that
-   *   this node sends is stored any more, however late it finds out. Saves go out in atomic
-   *   batches, which replicas 3 are meant for: on one server each batch holds the stream up for
-   *   milliseconds.
-   * - `"optimistic"`: this node checks its own knowledge. Saves are as quick as a plain store's. A
-   *   deposed node that does not know it yet can still write an actor **until the new owner has
-   *   written it**; if both write, the version decides, as in a plain store. `renew()` cannot shut
-   *   out a save whose answer was lost with the connection either: in a cluster, the actor's next
-   *   command waits for seconds, and if the lost save arrives later still, a command that is sent
-   *   again may be handled twice.
-   *
-   * @default {"fenced"}
-   */
-  readonly mode?: "fenced" | "optimistic";
-  /**
-   * `"fenced"`: before a read, a commit (shared with saves) proves that the actor's shard still
-   * belongs to this node. `"lease"`: no proof; a deposed node may read outdated events for as long
-   * as it believes in its lease.
-   *
-   * @default {"lease"}
-   */
-  readonly reads?: "lease" | "fenced";
-  /**
-   * Called at once with each shard that turns out to belong to another node. What it throws goes to
-   * `console.warn`.
-   *
-   * @default {undefined}
-   */
-  readonly onDeposed?: (shard: number, error: FencedError) => void;
-}
+export type { FencedEventStoreOptions };
 
 /** Finds the commands that a store's events are the outcome of; not for users. */
 export let handledIn: (store: FencedEventStore) => HandledCommands;
@@ -154,10 +116,7 @@ export class FencedEventStore implements EventStore {
     options: FencedEventStoreOptions,
   ): Promise<FencedEventStore> {
     const { nodeId, incarnation = uuidv7(), mode = "fenced", reads = "lease" } = options;
-    checkOwnerName("nodeId", nodeId);
-    checkOwnerName("incarnation", incarnation);
-    checkChoice("mode", mode, ["fenced", "optimistic"]);
-    checkChoice("reads", reads, ["lease", "fenced"]);
+    checkFencing({ nodeId, incarnation, mode, reads });
     let made: Omit<Core, "store"> | undefined;
     const store = await openByDetour(connection, options, (own, plain) => {
       const { heads, shards } = own;
@@ -450,16 +409,4 @@ function idleTogether(path: SavePath, fenced: FencedPath): SavePath {
       await Promise.all([path.idle(), fenced.idle()]);
     },
   };
-}
-
-function checkOwnerName(name: string, value: unknown): void {
-  const problem = tokenProblem(value);
-  if (problem === undefined) return;
-  throw new RangeError(`Cannot open the store: ${name} ${describe(value)} ${problem}`);
-}
-
-function checkChoice(name: string, value: string, choices: readonly string[]): void {
-  if (choices.includes(value)) return;
-  const allowed = choices.map((choice) => `"${choice}"`).join(" or ");
-  throw new RangeError(`Cannot open the store: ${name} is ${describe(value)}, not ${allowed}`);
 }

@@ -11,7 +11,7 @@ export interface Head {
 }
 
 /** A message that this store has heard of. */
-export interface Landmark {
+export interface SeenMessage {
   readonly sequence: StreamSequence;
   /** The save that it is of. */
   readonly op: string;
@@ -19,9 +19,9 @@ export interface Landmark {
   readonly at: number;
 }
 
-/** The time between two landmarks that are kept, in ms, and how many are. */
+/** The time between two seen messages that are kept, in ms, and how many are. */
 const SPACING = 1_000;
-const MOST_LANDMARKS = 64;
+const MOST_SEEN = 64;
 
 interface CachedHead {
   head: Head;
@@ -43,7 +43,7 @@ export class HeadCache {
   /** The last position of the stream that was heard of by other messages than events. */
   #reached = asStreamSequence(0);
   #last = asStreamSequence(0);
-  #landmarks: Landmark[] = [];
+  #seen: SeenMessage[] = [];
 
   /** Keeps at most `capacity` actors. */
   constructor(capacity: number) {
@@ -64,24 +64,24 @@ export class HeadCache {
    * Messages that this store has heard of, in order: about one for each second since it was last
    * proved that they are in their places, and the newest.
    */
-  get landmarks(): readonly Landmark[] {
-    return this.#landmarks;
+  get seen(): readonly SeenMessage[] {
+    return this.#seen;
   }
 
   /** Notes which save the message at `sequence` is of, heard at `at`. */
   mark(sequence: StreamSequence, op: string, at: number): void {
-    const marks = this.#landmarks;
+    const marks = this.#seen;
     const { length } = marks;
     if (length > 0 && sequence <= marks[length - 1]!.sequence) return;
     const isClose = length > 1 && at - marks[length - 2]!.at < SPACING;
     if (isClose) marks.length--;
-    else if (length >= MOST_LANDMARKS) this.#landmarks = marks.filter((_, at) => at % 2 === 0);
-    this.#landmarks.push({ sequence, op, at });
+    else if (length >= MOST_SEEN) this.#seen = marks.filter((_, at) => at % 2 === 0);
+    this.#seen.push({ sequence, op, at });
   }
 
-  /** Notes that all landmarks up to `sequence` are in their places. */
+  /** Notes that all seen messages up to `sequence` are in their places. */
   settle(sequence: StreamSequence): void {
-    this.#landmarks = this.#landmarks.filter((mark) => mark.sequence >= sequence);
+    this.#seen = this.#seen.filter((mark) => mark.sequence >= sequence);
   }
 
   /** Forgets all: it is of another stream. */
@@ -89,7 +89,7 @@ export class HeadCache {
     this.#entries.clear();
     this.#reached = asStreamSequence(0);
     this.#last = asStreamSequence(0);
-    this.#landmarks = [];
+    this.#seen = [];
   }
 
   /** The known head of the actor, at any age. */

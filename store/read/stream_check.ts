@@ -5,7 +5,7 @@ import { asStreamSequence, positionOf, type StreamSequence } from "../format/pos
 import { backoff } from "../nats/backoff.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
-import type { HeadCache, Landmark } from "./heads.ts";
+import type { HeadCache, SeenMessage } from "./heads.ts";
 
 /** How long a check is good for, in ms, if nothing odd happens. */
 const GOOD_FOR = 30_000;
@@ -125,24 +125,24 @@ export class StreamCheck {
     this.#begunAt = performance.now();
     this.#isSuspect = false;
     // Messages from here on may belong to another stream already.
-    const landmarks = [...heads.landmarks];
+    const seen = [...heads.seen];
     try {
       for (const retry = backoff(performance.now() + requestTimeout);;) {
         const [genesis, last, ...found] = await Promise.all([
           api.get({ last_by_subj: layout.genesis }, requestTimeout),
           api.get({ last_by_subj: layout.epoch }, requestTimeout),
-          ...landmarks.map(({ sequence }) => api.get({ seq: sequence }, requestTimeout)),
+          ...seen.map(({ sequence }) => api.get({ seq: sequence }, requestTimeout)),
         ]);
         if (genesis !== undefined) this.#checkGenesis(genesis);
         // An answer that falls short may be of a leader that was elected or deposed just now.
         // An older one that is missing left a hole, which readers report; the last one is no hole.
-        const moved = landmarks.findIndex(({ op }, at) =>
-          found[at] === undefined ? at === landmarks.length - 1 : !isOf(found[at], op)
+        const moved = seen.findIndex(({ op }, at) =>
+          found[at] === undefined ? at === seen.length - 1 : !isOf(found[at], op)
         );
-        const problem = this.#problemOf(genesis, last, landmarks[moved], found[moved]);
+        const problem = this.#problemOf(genesis, last, seen[moved], found[moved]);
         if (problem === undefined) break;
         if (await retry(requests)) continue;
-        const sequence = landmarks[moved]?.sequence ?? asStreamSequence(1);
+        const sequence = seen[moved]?.sequence ?? asStreamSequence(1);
         const reached = (await api.info(requestTimeout))?.state.last_seq ?? 0;
         const actual = asStreamSequence(Math.min(reached, sequence - 1));
         throw this.#fail(positionOf(sequence), positionOf(actual), problem);
@@ -151,7 +151,7 @@ export class StreamCheck {
       this.#isSuspect = true;
       throw error;
     }
-    const newest = landmarks.at(-1);
+    const newest = seen.at(-1);
     if (newest !== undefined) heads.settle(newest.sequence);
     this.#epoch = epoch;
     this.#checkedAt = performance.now();
@@ -171,7 +171,7 @@ export class StreamCheck {
   #problemOf(
     genesis: StoredMessage | undefined,
     last: StoredMessage | undefined,
-    moved: Landmark | undefined,
+    moved: SeenMessage | undefined,
     found: StoredMessage | undefined,
   ): string | undefined {
     if (genesis === undefined) return "its first message is lost";

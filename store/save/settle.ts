@@ -11,7 +11,7 @@ import { type ApiError, ServerCode, type StreamApi } from "../nats/stream_api.ts
  */
 export type SaveOutcome = SettledOutcome | { readonly first: StreamSequence };
 
-/** Where and when the tries in doubt were sent. */
+/** The place and time of tries with an unknown outcome. */
 export interface Barrier {
   readonly api: StreamApi;
   /** The subject of the save's first event. */

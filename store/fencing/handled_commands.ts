@@ -28,8 +28,7 @@ export interface HandledReceipts {
 }
 
 /**
- * Finds the commands that stored events are the outcome of. It finds all that the store knows to be
- * stored.
+ * Finds the commands that stored events are the outcome of: all that the store knows to be stored.
  */
 export class HandledCommands {
   readonly #parts: StoreInternals;

@@ -118,7 +118,7 @@ function knownOf(facts: StoredFacts): UnreadableEvent {
   }
 }
 
-/** The content in `data`; as text only where it is asked for. */
+/** The content in `data`; as text only if it is asked for. */
 export function contentOf(data: Uint8Array): Content {
   return {
     data,

@@ -121,7 +121,7 @@ export class Layout {
     return `${this.#prefix}.unborn.${this.#actor(actorId, shards)}`;
   }
 
-  /** The subject of a commit's marker: carries guards where no event can. */
+  /** The subject of a commit's marker: carries guards if no event can. */
   commit(shard: number): string {
     return `${this.#prefix}.commit.${shard}`;
   }

@@ -79,7 +79,7 @@ export class MemoryLog {
     return history.slice(firstAt(history, from), firstAt(history, to + 1));
   }
 
-  /** The latest version of an actor; 0 where it has none. */
+  /** The latest version of an actor; 0 if it has none. */
   latest(actorId: string): number {
     return this.#actors.get(actorId)?.at(-1)?.version ?? 0;
   }

@@ -210,7 +210,7 @@ function tryOutcomeOf(cause: unknown): TryOutcome {
 export interface PublishLimits {
   /** Messages of one batch. */
   messages: number;
-  /** Bytes of one message, where the stream has a limit of its own. */
+  /** Bytes of one message, if the stream has a limit of its own. */
   bytes: number;
 }
 

@@ -21,7 +21,7 @@ export interface EndQuery {
   readonly subject: string;
   /** Its content, as errors name it. */
   readonly name: string;
-  /** The sequence of a message that is known to be on it; 0 where none is. */
+  /** The sequence of a message that is known to be on it; 0 if none is. */
   readonly known: StreamSequence;
   /** Whether the leader is asked, which has the latest saves of other stores. */
   readonly latest: boolean;
@@ -105,7 +105,7 @@ export class EndReader {
     return { message: newer(led, message), reached };
   }
 
-  /** The nearest replica; where that one falls short, the leader too. */
+  /** The nearest replica; if that one falls short, the leader too. */
   async #askNearest({ subject, known }: EndQuery, needed: StreamSequence): Promise<Answer> {
     try {
       const { message, reached } = await this.#prove(subject);

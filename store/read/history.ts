@@ -81,7 +81,7 @@ export class History {
     }
   }
 
-  /** Yields the range where it begins before `known`: its place is looked for from there. */
+  /** Yields the range if it begins before `known`: its place is looked for from there. */
   async *#tail(actorId: string, range: Range, known: Head): AsyncGenerator<Event[], void> {
     const { from, signal } = range;
     const parts = [this.#last(actorId), this.#find(actorId, from, known)] as const;
@@ -119,7 +119,7 @@ export class History {
 
   /**
    * The events of the range, which ends at `head` or before, and the first message that is not
-   * before them; `undefined` where they are too many to be kept.
+   * before them; `undefined` if they are too many to be kept.
    */
   async #between(
     actorId: string,
@@ -141,7 +141,7 @@ export class History {
     return this.#attempt(actorId, () => this.#parts.headReader.find(actorId, version, head));
   }
 
-  /** Yields the range from `start`, where a search has found it, up to `head`. */
+  /** Yields the range from `start`, which a search has found, up to `head`. */
   async *#from(
     actorId: string,
     range: Range,

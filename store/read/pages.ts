@@ -66,7 +66,7 @@ export interface PagesQuery {
 
 /**
  * Yields the messages of a subject in order, a page at a time, the next one under way while
- * this one is worked on. Pages come from any replica; where it falls short of the known end, the
+ * this one is worked on. Pages come from any replica; if it falls short of the known end, the
  * leader helps out, so that the read is complete or an error.
  *
  * @throws {StoreUnavailableError} The end cannot be reached.
@@ -156,7 +156,7 @@ class Source {
       const messages = await (await begun).next();
       if (messages.length > 0) return { messages, pending: 0 };
     } catch (error) {
-      // As where there is nothing: the reader knows where the end is.
+      // As if there were nothing: the reader knows where the end is.
       if (isInstance(error, RequestError) && error.failure === "timeout") this.#rest(error);
     }
     await this.close();
@@ -171,7 +171,7 @@ class Source {
     this.#consumer.catch((error) => this.#rest(error));
   }
 
-  /** No consumer for a while: where a server hangs, each would cost its reader the patience. */
+  /** No consumer for a while: if a server hangs, each would cost its reader the patience. */
   #rest(error: unknown): void {
     const isDenied = isInstance(error, RequestError) && error.failure === "denied";
     this.#parts.api.consumersFrom = isDenied ? Infinity : performance.now() + REST;
@@ -189,7 +189,7 @@ class Source {
     );
   }
 
-  /** EndReader the consumer, where there is one. */
+  /** Ends the consumer, if there is one. */
   close(): Promise<void> | undefined {
     const consumer = this.#consumer;
     this.#consumer = undefined;

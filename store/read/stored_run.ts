@@ -76,14 +76,14 @@ export class StoredRun {
     return this.count === 1 ? this.version : this.#versionsIn()[index]!;
   }
 
-  /** The index of the event at this version; `undefined` where there is none. */
+  /** The index of the event at this version; `undefined` if there is none. */
   indexOfVersion(version: number): number | undefined {
     if (this.count === 1) return version === this.version ? 0 : undefined;
     const index = this.#versionsIn().indexOf(version);
     return index < 0 ? undefined : index;
   }
 
-  /** The index of the first event at this version or above; the count where there is none. */
+  /** The index of the first event at this version or above; the count if there is none. */
   indexFrom(version: number): number {
     if (this.count <= 1) return this.count === 1 && version <= this.version ? 0 : this.count;
     const index = this.#versionsIn().findIndex((it) => it >= version);

@@ -49,7 +49,7 @@ export interface CommitterParts {
  *
  * - an answer is final: stored, or not, as an expectation was not met;
  * - without an answer, the first message after the expected sequence tells: it is our own, or
- *   somebody else's, and then ours can never be stored any more; where there is none, the same
+ *   somebody else's, and then ours can never be stored any more; if there is none, the same
  *   try is sent again, which cannot store it twice.
  */
 export class Committer {
@@ -160,7 +160,7 @@ export class Committer {
     throw new EventTooLargeError(large.actorId, large.version, large.body.length, limit);
   }
 
-  /** The head of the one actor that most saves write, where it is known. */
+  /** The head of the one actor that most saves write, if it is known. */
   #cachedHeads(save: Save): ExpectedHeads | undefined {
     if (save.actors.length > 1 || save.expect.size > 0) return undefined;
     const actorId = save.actors[0]!;

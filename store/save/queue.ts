@@ -17,7 +17,7 @@ import { saveOf, type SavePlan, subjectOfPlan } from "./plan.ts";
 interface QueuedSave {
   readonly plan: SavePlan;
   readonly checked: readonly CheckedEvent[];
-  /** Its end, where it went along with the saves before it. */
+  /** Its end, if it went along with the saves before it. */
   taken?: Promise<SaveReceipt>;
 }
 
@@ -49,7 +49,7 @@ export class SaveQueue {
     return this.#lanes.idle();
   }
 
-  /** Gives up at once where the signal is aborted before the turn has come. */
+  /** Gives up at once if the signal is aborted before the turn has come. */
   async #abortable(entry: QueuedSave, signal: AbortSignal): Promise<SaveReceipt> {
     const { plan, checked } = entry;
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();

@@ -59,7 +59,7 @@ export async function settle(
   }
 }
 
-/** The sequence in `wrong last sequence: 7`; `NaN` where there is none. */
+/** The sequence in `wrong last sequence: 7`; `NaN` if there is none. */
 function lastIn(description = ""): number {
   return Number(/: (\d+)$/.exec(description)?.[1] ?? NaN);
 }

@@ -14,7 +14,7 @@ export interface Stored {
   readonly sequence: number;
   readonly subject: string;
   readonly data: Uint8Array;
-  /** The value of a header; `""` where there is none. */
+  /** The value of a header; `""` if there is none. */
   readonly header: (name: string) => string;
 }
 

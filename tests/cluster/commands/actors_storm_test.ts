@@ -183,7 +183,7 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }
 
-/** The commands of one storm in which some were handled twice; none where there is no such storm. */
+/** The commands of one storm in which some were handled twice; none if there is no such storm. */
 async function doubled(storm: Storm): Promise<string[]> {
   for (let seed = 1; seed <= STORMS; seed++) {
     const found = await new World(seed, storm).run();

@@ -22,7 +22,7 @@ import {
 export interface ProcessOptions {
   /** The path of the SQLite database; without it, checkpoints are in KV. */
   readonly database?: string;
-  /** The file that gets a line for each event, where there is no database. */
+  /** The file that gets a line for each event, if there is no database. */
   readonly effects?: string;
   readonly partitions?: number;
   readonly batch?: number;

@@ -12,7 +12,7 @@ import type { RequestMux } from "../../store/nats/requests.ts";
 import type { SaveReceipt } from "../../store/options.ts";
 import type { EventStore } from "../../store/store.ts";
 
-/** The context that a handler gets beside the command. */
+/** What a handler gets beside the command. */
 export interface CommandContext {
   /** The actor of the command. */
   readonly actorId: string;
@@ -34,7 +34,7 @@ export type ReplyToDuplicate = (
   context: { readonly actorId: string; readonly commandId: string },
 ) => unknown;
 
-/** The parts that the actors of a node need. */
+/** What the actors of a node work with. */
 export interface ActorsParts extends KnownCommandsParts {
   readonly requests: RequestMux;
   /** This node. */

@@ -6,7 +6,7 @@ import type { SaveReceipt } from "../../store/options.ts";
 /** How many handled commands of one actor are remembered. */
 const KEPT = 1000;
 
-/** The parts that known commands need. */
+/** What known commands are read with. */
 export interface KnownCommandsParts {
   /** The commands of an actor that have events after a sequence, and where those are. */
   readonly receiptsOf: (actorId: string, after: number) => Promise<HandledReceipts>;
@@ -42,7 +42,7 @@ export class KnownCommands {
     return this.#since;
   }
 
-  /** The place of the command's last event; `undefined` if it was not handled. */
+  /** Where the last event of the command is; `undefined` if it was not handled. */
   async find(message: CommandMessage): Promise<SaveReceipt | undefined> {
     const { actorId, id } = message;
     const after = await this.#startOf(message);

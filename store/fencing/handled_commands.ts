@@ -16,19 +16,20 @@ import { StoredRun, type StoredSave } from "../read/stored_run.ts";
 import { readPages } from "../read/pages.ts";
 import type { StoreInternals } from "../save/path.ts";
 
-/** How many messages of an actor are searched for commands: those stored last. */
+/** Messages of an actor that are looked through for commands: those stored last. */
 const LAST = 1000;
 
 /** Commands that an actor's stored events name. */
 export interface HandledReceipts {
   /** By command, in the order they were handled, where the last event of each is. */
   readonly receipts: Map<string, SaveReceipt>;
-  /** It is complete for commands with a message behind this position, among the last 1,000. */
+  /** All are there that have a message behind the one of this position, of the last 1,000. */
   readonly since: number;
 }
 
 /**
- * Finds the commands that stored events are the outcome of: all that the store knows to be stored.
+ * Finds the commands that stored events are the outcome of. Complete up to all that the store was
+ * told is stored.
  */
 export class HandledCommands {
   readonly #parts: StoreInternals;
@@ -56,9 +57,8 @@ export class HandledCommands {
   }
 
   /**
-   * Where the events of commands are, as far as they are behind the message of position `after`:
-   * one request if there are none. Events in that message were stored along with the position. The
-   * events themselves are not looked at. The store knows the actor's version then.
+   * Where the events of commands are, of those behind the message of position `after`: one
+   * request if there are none. What is in that message was stored along with the position. The events themselves are not looked at. The store knows the actor's version then.
    */
   async receipts(actorId: string, after: number): Promise<HandledReceipts> {
     const { messages, since } = await this.#messages(actorId, after);
@@ -83,7 +83,7 @@ export class HandledCommands {
     return events;
   }
 
-  /** Whether the stream has the event of a log position at that place. */
+  /** Whether the stream has the event of a log position where it is said to be. */
   async holds({ sequence, id }: LogPosition): Promise<boolean> {
     const { api, requestTimeout, timeout } = this.#parts;
     const place = messageSequenceOf(sequence);
@@ -105,7 +105,7 @@ export class HandledCommands {
     );
   }
 
-  /** The actor's messages behind `after`; if there are many, the last ones. */
+  /** The actor's messages behind `after`, of many the last ones. */
   async #messages(
     actorId: string,
     after: number,
@@ -122,10 +122,7 @@ export class HandledCommands {
     return { messages: await this.#last(actorId, head), since: 0 };
   }
 
-  /**
-   * The last messages. Versions may have gaps: the wider they are, the wider is the span of
-   * versions that is read.
-   */
+  /** The last messages. Versions may have gaps: the wider they are, the more are spanned. */
   async #last(actorId: string, head: Head): Promise<readonly StoredMessage[]> {
     const { api, headReader, timeout } = this.#parts;
     const what = `read the commands of "${actorId}"`;

@@ -60,7 +60,7 @@ export class History {
         // Without a limit where some are passed over: they are not counted.
         ...!skips && { limit: Math.min(limit, to - after.version) },
         weigh: eventsIn,
-        // A page that ends before the range leads to a search, not to the next page.
+        // What ends before the range leads to a search, not to the next page.
         enough: (last) => versionIn(last) >= to || versionIn(last) < from,
         signal,
       })

@@ -65,9 +65,9 @@ export interface PagesQuery {
 }
 
 /**
- * Yields the messages of a subject in order, a page at a time, the next one under way while
- * this one is worked on. Pages come from any replica; if it falls short of the known end, the
- * leader helps out, so that the read is complete or an error.
+ * Yields the messages of a subject in order, a page at a time, the next one under way while this
+ * one is worked on. Pages come from any replica; where it falls short of the known end, the leader
+ * helps out, so that the read is complete or an error.
  *
  * @throws {StoreUnavailableError} The end cannot be reached.
  */
@@ -189,7 +189,7 @@ class Source {
     );
   }
 
-  /** Ends the consumer, if there is one. */
+  /** EndReader the consumer, where there is one. */
   close(): Promise<void> | undefined {
     const consumer = this.#consumer;
     this.#consumer = undefined;

@@ -216,7 +216,7 @@ function identityIn({ data }: StoredMessage): unknown {
   return (jsonIn(data) as { identity?: unknown } | null | undefined)?.identity;
 }
 
-/** The name of an epoch; if this library has not written it, its place. */
+/** What names an epoch; of one that this library has not written, the place does. */
 function epochIn({ data, sequence }: StoredMessage): string {
   const epoch = (jsonIn(data) as { epoch?: unknown } | null | undefined)?.epoch;
   return typeof epoch === "string" && /^[\w-]+$/.test(epoch) ? epoch : String(sequence);

@@ -32,7 +32,7 @@ export type NodeParts = Partial<Omit<ActorsParts, "handler" | "onDuplicate">> & 
 /** A node whose store notes which command has saved which events. */
 export class Node {
   readonly store: InMemoryEventStore;
-  /** The saves by actor and command. */
+  /** By actor and command, what was saved. */
   readonly notes: Map<string, Map<string, HandledCommand>>;
   /** Shards that it does not serve. */
   readonly lost: Set<number> = new Set();

@@ -446,7 +446,7 @@ Deno.test("if a command may be handled already, a landmark that the stream lacks
     const { node: first, landmark: { sequence, id } } = await written();
     await first.send("lost");
     await first.actors.close();
-    // Places of a stream that has lost its end since: it has reached them again, or has not.
+    // Of a stream that has lost its end since, at places that it has come to again, or has not.
     for (const behind of [256, 9 * 256]) {
       const landmark = { sequence: sequence + behind, id };
       const second = new Node({ handler: append, ...holds && { holds } }, first);

@@ -50,7 +50,7 @@ natsTest("Of more messages behind a position only the last 1,000 count", async (
   assertEquals([[...last.receipts.keys()], last.since], [["new", "newest"], 0]);
 });
 
-natsTest("A log position holds only if its event is there", async (scene) => {
+natsTest("A landmark exists only where its event is", async (scene) => {
   await using a = await nodeOf(scene, "a");
   await claimAll(a, 1);
   const handled = handledIn(a.store);

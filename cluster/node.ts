@@ -1,6 +1,6 @@
 import { decodeJson } from "../store/base/json.ts";
 import type { NodeIncarnation } from "./incarnation.ts";
-import type { CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
+import type { CommandHandler, ReplyToDuplicate } from "./commands/handler.ts";
 import { Departures } from "./commands/departures.ts";
 import { Election } from "./election/election.ts";
 import type { Leader } from "./election/leader_key.ts";
@@ -10,21 +10,19 @@ import { Discovery } from "./membership/discovery.ts";
 import { discoveryTimings } from "./membership/timings.ts";
 import { memberOf } from "./membership/view.ts";
 import { type ClusterLimits, clusterLimits, type ClusterOptions } from "./options.ts";
+import { recordLimit, recordTooLarge } from "./record_limit.ts";
 import { NodeSession } from "./session.ts";
-import {
-  coordinateShards,
-  MAP_KEY,
-  mapIn,
-  type ShardStatus,
-} from "./sharding/shard_coordinator.ts";
-import { emptyShardMap, type ShardMap } from "./sharding/shard_map.ts";
+import { coordinateShards, MAP_KEY, mapIn } from "./sharding/shard_coordinator.ts";
+import { emptyShardMap, type ShardMap, takenVersion } from "./sharding/shard_map.ts";
+import { type ShardStatus, shardStatusIn } from "./sharding/shard_status.ts";
+import { shardMapBytes } from "./sharding/shard_map_json.ts";
 import type { ShardMember } from "./sharding/shard_plan.ts";
 import { clusterBucket, nodeSubject } from "./subjects.ts";
 import { ClusterTelemetry } from "./telemetry.ts";
 import { unlessAborted } from "../store/base/abort.ts";
 import { Notifier } from "../store/base/notifier.ts";
 import type { Connection } from "../store/connection.ts";
-import { isAetherError } from "../store/errors.ts";
+import { isAetherError, type StoreRefusedError } from "../store/errors.ts";
 import { Bucket } from "../store/kv/bucket.ts";
 import { backoff } from "../store/nats/backoff.ts";
 import { openRequests } from "../store/nats/open.ts";
@@ -65,12 +63,14 @@ export class ClusterNode {
   /** Former sessions that have commands under way. */
   readonly #ending = new Set<Promise<void>>();
   #map: ShardMap;
+  /** Why this node, as the coordinator, could not write the next map. */
+  #trouble: unknown;
   #leader: Leader | undefined;
   #work: Promise<unknown> = Promise.resolve();
   #leave: Promise<void> | undefined;
 
   private constructor(parts: NodeParts, session: NodeSession) {
-    const { namespace = "default", onError = console.warn } = parts.options;
+    const { namespace = "default" } = parts.options;
     this.namespace = namespace;
     this.limits = clusterLimits(parts.options);
     this.requests = parts.requests;
@@ -81,7 +81,7 @@ export class ClusterNode {
     this.telemetry = parts.telemetry;
     this.#bucket = parts.bucket;
     this.#open = parts.open;
-    this.#errors = new ErrorThrottle(onError);
+    this.#errors = parts.errors;
     this.#session = session;
     this.#map = emptyShardMap(session.store.shards);
   }
@@ -95,6 +95,7 @@ export class ClusterNode {
     const named = { ...options, namespace, nodeId };
     const handling: Handling = { handler: undefined, onDuplicate: undefined };
     const telemetry = new ClusterTelemetry(namespace);
+    const errors = new ErrorThrottle(options.onError ?? console.warn);
     const closing: (() => Promise<void> | void)[] = [];
     try {
       const requests = openRequests(connection, "the cluster");
@@ -125,11 +126,28 @@ export class ClusterNode {
           departures,
           validFor: () => discovery.validFor,
           telemetry,
+          report: (error) => errors.report(error),
           ...limits,
         });
       const session = await open(discovery.incarnation);
+      closing.push(() => {
+        session.mute();
+        return session.close();
+      });
+      checkMapFits(session.store.shards, discovery, requests);
       const node = new ClusterNode(
-        { requests, bucket, election, discovery, handling, telemetry, changed, open, options },
+        {
+          requests,
+          bucket,
+          election,
+          discovery,
+          handling,
+          telemetry,
+          changed,
+          errors,
+          open,
+          options,
+        },
         session,
       );
       load = () => node.session.actors.load.commands;
@@ -151,9 +169,20 @@ export class ClusterNode {
     return this.#map;
   }
 
-  /** The leader, as this node knows it. */
+  /** What the server refuses of this node's work on the map, and would again. */
+  get refusal(): StoreRefusedError | undefined {
+    return isAetherError(this.#trouble, "StoreRefusedError") ? this.#trouble : undefined;
+  }
+
+  /**
+   * The leader, as this node knows it. One that is no longer a member does not lead, though its lease
+   * has not expired.
+   */
   get leader(): Leader | undefined {
-    return this.#leader;
+    const { signal, view } = this.discovery;
+    const leader = this.#leader;
+    if (signal.aborted || leader === undefined) return undefined;
+    return memberOf(view, leader.nodeId) === undefined ? undefined : leader;
   }
 
   /** Whether this node has left, or is about to. */
@@ -177,16 +206,13 @@ export class ClusterNode {
         viewVersion: () => discovery.view.version,
         changed: this.changed,
         statusOf: (member) => this.#statusOf(member),
-        newestFence: async () => {
-          // A known map may have a version under which no shard was claimed.
-          let newest = this.#map.version;
-          for (const { mapVersion } of (await this.#session.store.fences()).values()) {
-            newest = Math.max(newest, mapVersion);
-          }
-          return newest;
-        },
+        known: () => this.#map,
+        takenVersion: async (map) => takenVersion(map, await this.#session.store.fences()),
         maxMoves,
-        report: (error) => this.#errors.report(error),
+        report: (error) => {
+          this.#trouble = error;
+          this.#errors.report(error);
+        },
       }, signal)
     );
     this.#work = Promise.all([
@@ -288,7 +314,8 @@ export class ClusterNode {
 
   async #followMap(signal: AbortSignal): Promise<void> {
     const { reconcile } = this.discovery.timings;
-    for await (const entry of this.#bucket.watch({ filter: MAP_KEY, reconcile, signal })) {
+    const report = (error: unknown) => this.#errors.report(error);
+    for await (const entry of this.#bucket.watch({ filter: MAP_KEY, reconcile, signal, report })) {
       let map: ShardMap;
       try {
         map = mapIn(entry, this.#map.shards.length);
@@ -298,6 +325,7 @@ export class ClusterNode {
       }
       if (map.version <= this.#map.version) continue;
       this.#map = map;
+      this.#trouble = undefined;
       this.#session.learn(map);
       this.changed.notify();
     }
@@ -339,7 +367,7 @@ export class ClusterNode {
     if (member.nodeId === nodeId && member.incarnation === incarnation) return this.#session.status;
     const subject = nodeSubject(this.namespace, member, "status");
     const { data } = await this.requests.request(subject, "", STATUS);
-    return decodeJson(data) as ShardStatus;
+    return shardStatusIn(decodeJson(data));
   }
 
   /** Does `work` again and again; an error on the way is transient, or reported. */
@@ -366,9 +394,21 @@ interface NodeParts extends
     "requests" | "election" | "discovery" | "handling" | "changed" | "telemetry"
   > {
   readonly bucket: Bucket;
+  readonly errors: ErrorThrottle;
   /** Opens the session of an incarnation. */
   readonly open: (incarnation: string) => Promise<NodeSession>;
   readonly options: ClusterOptions;
+}
+
+/** Checks that the map of the shards, with this node in it, fits into a message. */
+function checkMapFits(
+  shards: number,
+  { nodeId, view }: Discovery,
+  { maxPayload }: RequestMux,
+): void {
+  const [size, limit] = [shardMapBytes(shards, view.members), recordLimit(maxPayload)];
+  if (size <= limit) return;
+  throw recordTooLarge(nodeId, `the map of ${shards} shards`, size, limit, "use fewer shards");
 }
 
 function isMember({ view }: Discovery, { nodeId, incarnation }: NodeIncarnation): boolean {

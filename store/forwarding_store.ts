@@ -47,6 +47,11 @@ export class ForwardingEventStore implements EventStore {
     return this.#store.getEvents(actorId, fromVersion);
   }
 
+  /** See {@linkcode EventStore.getEventsOf}. */
+  getEventsOf<E extends Event = Event>(actorIds: readonly string[]): Promise<Map<string, E[]>> {
+    return this.#store.getEventsOf(actorIds);
+  }
+
   /** See {@linkcode EventStore.readEvents}. */
   readEvents<E extends Event = Event>(actorId: string, options?: ReadOptions): AsyncIterable<E> {
     return this.#store.readEvents(actorId, options);
@@ -60,6 +65,14 @@ export class ForwardingEventStore implements EventStore {
   /** See {@linkcode EventStore.getLatestVersion}. */
   getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
     return this.#store.getLatestVersion(actorId, options);
+  }
+
+  /** See {@linkcode EventStore.getLatestVersions}. */
+  getLatestVersions(
+    actorIds: readonly string[],
+    options?: LatestVersionOptions,
+  ): Promise<Map<string, number>> {
+    return this.#store.getLatestVersions(actorIds, options);
   }
 
   /** See {@linkcode EventStore.readAll}. */

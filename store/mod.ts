@@ -43,6 +43,7 @@ export {
   type AetherErrors,
   CheckpointConflictError,
   CommandAlreadyHandledError,
+  CommandCrashedOwnersError,
   CommandFailedError,
   type CommandFailure,
   CommandOutcomeUnknownError,
@@ -85,6 +86,7 @@ export { EVENT_STORED, type EventStored, type EventStoredData } from "./event_st
 export { streamSequenceOf } from "./format/position.ts";
 export { JetStreamEventStore } from "./jetstream/event_store.ts";
 export type { JetStreamEventStoreOptions } from "./jetstream/options.ts";
+export { markRestored, type MarkRestoredOptions, type RestoreMark } from "./jetstream/restore.ts";
 export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory/event_store.ts";
 export type {
   EventFilter,

@@ -36,7 +36,8 @@ export interface EventsWithErrors<E extends Event = Event> {
  * 4. The store settles a lost acknowledgement by reading back; a save is stored once or not at all.
  * 5. `saveEvents` stores all of its events or none, over several actors too.
  * 6. A read sees the events that this store has saved, complete and in order, or fails.
- * 7. `getLatestVersion` costs the same however many events there are.
+ * 7. `getLatestVersion` costs the same however many events there are; `getLatestVersions` and
+ *    `getEventsOf` give for each actor what reading it alone would.
  * 8. No input reaches another actor's events.
  *
  * Methods reject; they never throw synchronously. Disposal waits for saves under way.
@@ -84,6 +85,18 @@ export interface EventStore extends AsyncDisposable {
    * @throws {CorruptEventError} A stored message is not an event, or a piece is missing.
    */
   getEvents<E extends Event = Event>(actorId: string, fromVersion?: number): Promise<E[]>;
+
+  /**
+   * The events of several actors, by actor: for each what {@linkcode EventStore.getEvents} gives,
+   * `[]` for an unknown one, in fewer requests. Each actor is in the result once, in the order of
+   * the array. The histories need not be of one moment. All of them are in memory at once.
+   *
+   * @param actorIds The actors; any number, and `[]` gives an empty map.
+   * @throws {CorruptEventError} A stored message of one of them is not an event, or a piece is
+   * missing.
+   * @throws {RangeError} An id is impossible; nothing was asked for.
+   */
+  getEventsOf<E extends Event = Event>(actorIds: readonly string[]): Promise<Map<string, E[]>>;
 
   /**
    * Reads the events of one actor in constant memory, complete and in order as
@@ -145,6 +158,30 @@ export interface EventStore extends AsyncDisposable {
 
   /** The actor's latest version; 0 for an unknown actor. One request at most, O(1). */
   getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number>;
+
+  /**
+   * The latest versions of several actors, by actor: what {@linkcode EventStore.getLatestVersion}
+   * gives for each, in far fewer requests. Each actor is in the result once, in the order of the
+   * array; 0 for an unknown one. The versions need not be of one moment.
+   *
+   * @param actorIds The actors; any number, and `[]` gives an empty map.
+   * @throws {RangeError} An id is impossible; nothing was asked for.
+   *
+   * @example
+   * ```ts
+   * import { createEvent, InMemoryEventStore } from "@flowmade-one/aether";
+   *
+   * await using store = new InMemoryEventStore(); // Deno, or Node 24 and newer
+   * const order = { eventType: "OrderPlaced", actorId: "order-1", data: null };
+   * await store.saveEvent(createEvent({ ...order, version: 1 }));
+   * const versions = await store.getLatestVersions(["order-1", "order-2"]);
+   * console.log(versions.get("order-1"), versions.get("order-2")); // 1 0
+   * ```
+   */
+  getLatestVersions(
+    actorIds: readonly string[],
+    options?: LatestVersionOptions,
+  ): Promise<Map<string, number>>;
 }
 
 /** Publishes {@linkcode EVENT_STORED} events for stores; an `EventBus` is one. */

@@ -1,22 +1,27 @@
 import { reasonOf } from "../../store/base/reason.ts";
-import type { NodeIncarnation } from "../incarnation.ts";
+import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import { Departures } from "./departures.ts";
 import {
   type AnswerMessage,
   type CommandMessage,
   decodeAnswer,
   encodeMessage,
+  refusedBy,
 } from "./messages.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
 import { jitteredWaits } from "../../store/base/jitter.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import {
   CommandAlreadyHandledError,
+  CommandCrashedOwnersError,
   CommandFailedError,
   CommandOutcomeUnknownError,
+  type StoreRefusedError,
   StoreUnavailableError,
 } from "../../store/errors.ts";
+import type { CommandCause } from "../../store/command/pending_command.ts";
 import { later, type LogPosition } from "../../store/fencing/log_position.ts";
+import { failed } from "../../store/nats/failure.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
 import type { RequestMux } from "../../store/nats/requests.ts";
 
@@ -33,8 +38,14 @@ export interface RouterParts {
   readonly ownerOf: (actorId: string) => Destination | undefined;
   /** Whether a node is a member, as far as is known here. */
   readonly isThere: (life: NodeIncarnation) => boolean;
+  /** Whether a node that is no longer a member has left in good order. */
+  readonly hasLeft: (life: NodeIncarnation) => boolean;
+  /** What keeps shards without an owner, if the server refuses it and would again. */
+  readonly refusal: () => StoreRefusedError | undefined;
   /** Runs a command, as it travels, on this node. */
   readonly runHere: (message: Uint8Array) => Promise<AnswerMessage>;
+  /** Aborted when this node takes no part any more: then no answer can come. */
+  readonly signal: AbortSignal;
   /** Changes of owners and members. */
   readonly changed: Notifier;
   /** Commands that may be on their way at once. */
@@ -55,13 +66,21 @@ export interface SendOptions {
   readonly signal?: AbortSignal;
   /**
    * The command's id: give the same one when you send the command again, from any process, and its
-   * events are stored once. At most 200 bytes when encoded. If you pass an id, an owner new to the
-   * actor has to search its last 1,000 events for it. If you leave it out, the owner knows where to
-   * start, and is faster.
+   * events are stored once. At most 200 bytes when encoded. If you pass an id without a `cause`, an
+   * owner new to the actor has to search its last 1,000 events for it. If you leave it out, the
+   * owner knows where to start, and is faster.
    *
    * @default {a UUIDv7}
    */
   readonly commandId?: string;
+  /**
+   * The event that led to the command, or a time before it was sent first. The owner searches all
+   * that the actor has stored since, however much that is, and nothing before. An event of a store
+   * with another `identity` is no bound.
+   *
+   * @default {none}
+   */
+  readonly cause?: CommandCause | Date;
 }
 
 /** A command on its way. */
@@ -74,6 +93,11 @@ interface PendingSend {
   readonly signal: AbortSignal | undefined;
 }
 
+/**
+ * How many owners may crash or hang while they have one command: one may crash by chance, and a
+ * command that brings its owner down must not go from node to node until none is left.
+ */
+const MAX_CRASHES = 2;
 /** The first wait between attempts and the longest, in ms. */
 const WAITS = [5, 250] as const;
 
@@ -115,9 +139,10 @@ export class Router {
       );
     }
     const body = bodyOf(message, maxBytes);
-    if (body.length > maxBytes) {
+    const { length } = bodyOf({ ...message, isDoubtful: true }, maxBytes);
+    if (length > maxBytes) {
       throw new RangeError(
-        `Cannot send the command: it takes ${body.length} bytes, and the server takes ${maxBytes}`,
+        `Cannot send the command: it takes ${length} bytes, and the server takes ${maxBytes}`,
       );
     }
     const { capacity } = this.#parts;
@@ -148,16 +173,21 @@ export class Router {
     /** Whether an attempt may have run, or may still run. */
     let isDoubtful = false;
     let cause: unknown;
+    const asked = new AskedOwners(this.#parts);
     while (!over.aborted) {
       if (this.#parts.requests.closed) {
         cause ??= new Error("the connection is closed");
         break;
       }
+      if (asked.crashed.length >= MAX_CRASHES) {
+        throw new CommandCrashedOwnersError(id, actorId, asked.crashed, { cause });
+      }
       const { count } = this.#parts.changed;
       const owner = this.#parts.ownerOf(actorId);
       let answer: AnswerMessage | undefined;
-      if (owner === undefined) cause = new Error("its shard has no owner at the moment");
-      else {
+      if (owner === undefined) {
+        cause = this.#parts.refusal() ?? new Error("its shard has no owner at the moment");
+      } else {
         try {
           const sent = isDoubtful ? bodyOf({ ...message, isDoubtful }, maxBytes) : body;
           answer = await unlessAborted(
@@ -165,25 +195,40 @@ export class Router {
             this.#departures.unlessGone(owner, this.#ask(owner, sent)),
           );
         } catch (error) {
-          cause = error;
+          // What was wrong before the deadline says more than that it is over.
+          if (!over.aborted || cause === undefined) cause = error;
           const isLost = over.aborted || (error instanceof RequestError && error.maybeSent);
-          if (isLost) isDoubtful = true;
+          if (isLost) {
+            isDoubtful = true;
+            asked.add(owner);
+          }
           if (!(error instanceof RequestError)) {
             if (!over.aborted) throw error;
-          } else if (error.failure === "closed" || error.failure === "denied") break;
+          } else if (error.failure === "denied") {
+            cause = failed(`ask node "${owner.nodeId}"`, error);
+            break;
+          } else if (error.failure === "closed") break;
         }
       }
+      if (answer !== undefined) asked.delete(owner!);
       this.#landmark = later(answer?.landmark, this.#landmark);
       switch (answer?.kind) {
         case "reply":
           return answer.reply;
         case "failed":
-          throw new CommandFailedError(id, actorId, owner!.nodeId, answer.error);
+          throw new CommandFailedError(id, actorId, owner!.nodeId, answer.error, {
+            cause: refusedBy(answer.refusal),
+          });
         case "handled":
           throw new CommandAlreadyHandledError(id, answer.receipt);
         case "retry":
           if (answer.isDoubtful === true) isDoubtful = true;
-          cause = new Error(answer.reason);
+          cause = refusedBy(answer.refusal) ?? new Error(answer.reason);
+      }
+      const { signal: ended } = this.#parts;
+      if (ended.aborted) {
+        cause = ended.reason;
+        break;
       }
       await this.#parts.changed.wait(nextWait(), over, count);
     }
@@ -207,12 +252,43 @@ export class Router {
   }
 }
 
+/** The owners that have a command and have not answered. */
+class AskedOwners {
+  readonly #parts: Pick<RouterParts, "hasLeft" | "isThere">;
+  readonly #open = new Map<string, NodeIncarnation>();
+  readonly #crashed: string[] = [];
+
+  constructor(parts: Pick<RouterParts, "hasLeft" | "isThere">) {
+    this.#parts = parts;
+  }
+
+  /** Takes note of an owner whose answer is missing. */
+  add(owner: NodeIncarnation): void {
+    this.#open.set(incarnationKey(owner), owner);
+  }
+
+  /** Takes note of an answer. */
+  delete(owner: NodeIncarnation): void {
+    this.#open.delete(incarnationKey(owner));
+  }
+
+  /** Those that are gone by now, and have not left in good order. */
+  get crashed(): readonly string[] {
+    for (const [key, owner] of this.#open) {
+      if (this.#parts.isThere(owner)) continue;
+      this.#open.delete(key);
+      if (!this.#parts.hasLeft(owner)) this.#crashed.push(owner.nodeId);
+    }
+    return this.#crashed;
+  }
+}
+
 /**
- * The body of a command. Leaves out the landmark, which only spares its owner a read, if it does
- * not fit.
+ * The body of a command. Leaves out what only bounds its owner's search, if it does not fit: in
+ * doubt the owner then reads all of the actor.
  */
 function bodyOf(message: CommandMessage, maxBytes: number): Uint8Array {
   const body = encodeMessage(message);
   if (body.length <= maxBytes) return body;
-  return encodeMessage({ ...message, landmark: undefined, isDoubtful: undefined });
+  return encodeMessage({ ...message, landmark: undefined, since: undefined, isGiven: undefined });
 }

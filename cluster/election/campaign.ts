@@ -1,13 +1,13 @@
-import { reasonOf } from "../../store/base/reason.ts";
 import { elapsed, type Instant, instant } from "./clock.ts";
 import { HeldLease, type LeaseParts } from "./held_lease.ts";
 import { encodeLeaderClaim, LEADER_KEY, leaderClaimIn } from "./leader_key.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
-import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
+import { sleep } from "../../store/base/sleep.ts";
+import { isAetherError } from "../../store/errors.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { isPassing } from "../../store/nats/stream_api.ts";
-import { isOutOfReach } from "../../store/nats/failure.ts";
+import { failed, isOutOfReach } from "../../store/nats/failure.ts";
 
 /** Attempts that may have been stored: when each was sent, by its nonce. */
 export type UnknownClaims = Map<string, Instant>;
@@ -16,7 +16,8 @@ export type UnknownClaims = Map<string, Instant>;
  * Waits until the lease is free and takes it. Fills `unknown` with the attempts that may have been
  * stored, for {@linkcode sweepLease} if this fails.
  *
- * @throws {StoreUnavailableError} The connection is closed, or the server does not permit it.
+ * @throws {StoreUnavailableError} The connection is closed.
+ * @throws {StoreRefusedError} The server refuses the lease, and would again.
  */
 export async function takeLease(
   parts: LeaseParts,
@@ -25,8 +26,14 @@ export async function takeLease(
 ): Promise<HeldLease> {
   const { bucket, timings: { lease, margin, attempt }, clock, nodeId, incarnation, nonces } = parts;
   let retry = backoff(Infinity, signal);
+  const removals = new Removals(parts);
   for (;;) {
     const entry = await readLeaderKey(parts, signal);
+    if (await removals.mayBeHeld(entry, signal)) {
+      await sleep(LOOK, signal);
+      signal.throwIfAborted();
+      continue;
+    }
     if (entry.value !== undefined) {
       const nonce = leaderClaimIn(entry)?.nonce ?? "";
       const sentAt = unknown.get(nonce);
@@ -53,10 +60,56 @@ export async function takeLease(
     signal.throwIfAborted();
     if (again) continue;
     const cause = outcome.kind === "stale" ? new Error("the connection is closed") : outcome.cause;
-    throw new StoreUnavailableError(
-      `Cannot take the lease as "${nodeId}": ${reasonOf(cause)}`,
-      { cause },
-    );
+    throw failed(`take the lease as "${nodeId}"`, cause);
+  }
+}
+
+/** How often a key that was removed by hand is looked at until the lease is over, in ms. */
+const LOOK = 250;
+
+/**
+ * Waits leases out whose key somebody removed: the holder may not have noticed, and believes in its
+ * lease for as long as it lasts. A key that has expired or that its holder has released is free.
+ */
+class Removals {
+  readonly #parts: LeaseParts;
+  /** The removal that is waited out, and when it was seen first, by the monotonic clock. */
+  #seen: { readonly revision: number; readonly at: number } | undefined;
+  #wasHeld = false;
+
+  constructor(parts: LeaseParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether a candidate may believe in a lease that the key does not show. */
+  async mayBeHeld(entry: BucketEntry, signal: AbortSignal): Promise<boolean> {
+    const { clock, timings: { lease } } = this.#parts;
+    if (entry.value !== undefined) {
+      this.#wasHeld = true;
+      this.#seen = undefined;
+      return false;
+    }
+    const { revision, gone } = entry;
+    if (this.#seen?.revision !== revision) {
+      const isFree = gone === undefined ? !await this.#mayBeLost(signal) : gone !== "removed";
+      if (isFree) return false;
+      this.#seen = { revision, at: clock.monotonic() };
+    }
+    // By the clock that stops while the machine sleeps: that is the safe side here.
+    return clock.monotonic() - this.#seen!.at < lease;
+  }
+
+  /** A key without a trace was never there, or its trace is gone: it expired, or was purged. */
+  async #mayBeLost(signal: AbortSignal): Promise<boolean> {
+    const { bucket, timings: { lease, attempt } } = this.#parts;
+    if (this.#wasHeld) return true;
+    try {
+      return await unlessAborted(signal, bucket.age(5 * attempt)) >= lease;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isAetherError(error, "StoreUnavailableError")) throw error;
+      return true;
+    }
   }
 }
 

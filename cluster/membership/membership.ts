@@ -1,4 +1,5 @@
 import type { NodeIncarnation } from "../incarnation.ts";
+import type { Clock } from "../election/clock.ts";
 import { Incarnation, nextIncarnation } from "./node_life.ts";
 import type { NodeOptions } from "./options.ts";
 import type { DiscoveryTimings } from "./timings.ts";
@@ -6,9 +7,10 @@ import { memberOf, type ViewStep } from "./view.ts";
 import type { ViewCoordinator } from "./view_coordinator.ts";
 import { decodeView, encodeStep } from "./view_json.ts";
 import type { ViewStore } from "./view_store.ts";
+import { recordTooLarge } from "../record_limit.ts";
 import { coordinatorSubject } from "../subjects.ts";
 import type { Connection } from "../../store/connection.ts";
-import { NodeReplacedError, StoreUnavailableError } from "../../store/errors.ts";
+import { isAetherError, NodeReplacedError, StoreUnavailableError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
@@ -21,8 +23,12 @@ export interface MembershipParts {
   readonly bucket: Bucket;
   readonly store: ViewStore;
   readonly timings: DiscoveryTimings;
+  readonly clock: Clock;
   readonly node: NodeOptions;
+  /** How busy the node is; never throws. */
   readonly load: () => number | undefined;
+  /** Gets errors that are not transient. */
+  readonly report: (error: unknown) => void;
   /** Deadline of joining and leaving, in ms. */
   readonly timeout: number;
   /** The coordinator in this process, if any. */
@@ -33,6 +39,9 @@ export interface MembershipParts {
 const PATIENCE = 1000;
 /** The same for a node that leaves, and has perhaps just led: its successor may not listen yet. */
 const HURRY = 250;
+
+/** As long as any incarnation. */
+const LONGEST = "f".repeat(36);
 
 /**
  * Keeps a node a member, over one incarnation after another: a node that was taken out of the view
@@ -63,17 +72,20 @@ export class Membership {
    *
    * @throws {NodeReplacedError} A later incarnation of the node is a member, in another process.
    * @throws {StoreUnavailableError} The server does not answer in time.
+   * @throws {StoreRefusedError} The view with the node would not fit into a message.
    */
   async join(): Promise<void> {
-    const { store, node, timings, timeout, connection, namespace, bucket, load } = this.#parts;
+    const { store, node, timings, clock, timeout, connection, namespace, bucket, load, report } =
+      this.#parts;
     const deadline = performance.now() + timeout;
     const view = await store.refresh(timeout);
+    this.#checkFits();
     this.#last = nextIncarnation(view, node.nodeId, this.#last);
     const isMember = async (life: NodeIncarnation) => {
       await store.refresh();
       return this.#isIn(life);
     };
-    const parts = { connection, namespace, bucket, timings, load, isMember };
+    const parts = { connection, namespace, bucket, timings, clock, load, report, isMember };
     const life = new Incarnation(parts, node.nodeId, this.#last);
     try {
       if (!await life.begin(timeout)) {
@@ -87,6 +99,7 @@ export class Membership {
       await this.#propose({ type: "join", node: description }, deadline);
       this.#checkReplaced(life);
       if (!this.#isIn(life)) {
+        this.#checkFits(); // Others may have joined at the same time.
         throw new StoreUnavailableError(`Cannot join as "${node.nodeId}": it was taken for gone`);
       }
     } catch (error) {
@@ -110,6 +123,7 @@ export class Membership {
         return await this.join();
       } catch (error) {
         if (!isOutOfReach(error)) throw error;
+        if (isAetherError(error, "StoreRefusedError")) this.#parts.report(error);
       }
     } while (await retry(requests));
   }
@@ -143,6 +157,14 @@ export class Membership {
 
   #isIn({ nodeId, incarnation }: NodeIncarnation): boolean {
     return memberOf(this.#parts.store.view, nodeId, incarnation) !== undefined;
+  }
+
+  #checkFits(): void {
+    const { node, store } = this.#parts;
+    const { size, limit } = store.sizeWith({ ...node, incarnation: LONGEST });
+    if (size <= limit) return;
+    const hint = "give the nodes fewer or shorter metadata";
+    throw recordTooLarge(node.nodeId, "the view of the cluster", size, limit, hint);
   }
 
   #checkReplaced({ nodeId, incarnation }: NodeIncarnation): void {

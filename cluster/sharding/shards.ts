@@ -8,6 +8,7 @@ import {
   type HandoffPhase,
   type HandoffState,
 } from "./handoff.ts";
+import type { Ability } from "./ability.ts";
 import type { ShardMap } from "./shard_map.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
 import { Notifier } from "../../store/base/notifier.ts";
@@ -32,6 +33,7 @@ export interface ShardsParts {
   /** How many the store has. */
   readonly shards: number;
   readonly claims: ShardClaims;
+  readonly ability: Ability;
   /** Asks a process for the release of a shard; rejects if no answer comes. */
   readonly ask: (
     holder: NodeIncarnation,
@@ -166,6 +168,7 @@ export class Shards {
     for (const effect of effects) this.#begin(shard, effect);
     if (state.phase === before.phase) return;
     this.changed.notify();
+    if (!state.mine) this.#parts.ability.ended(shard);
     if (state.phase === "serving" || !state.mine) {
       this.#coming.get(shard)?.notify();
       this.#coming.delete(shard);
@@ -201,13 +204,14 @@ export class Shards {
     shard: number,
     effect: Exclude<HandoffEffect, { kind: "answer" | "stop" | "serve" }>,
   ): Promise<HandoffFact> {
-    const { claims, ask, isMember, forget, drained, drainTimeout } = this.#parts;
+    const { claims, ability, ask, isMember, forget, drained, drainTimeout } = this.#parts;
     const { signal } = this.#ends;
     switch (effect.kind) {
       case "read":
         try {
           return { kind: "read", fence: await unlessAborted(signal, claims.readFence(shard)) };
-        } catch {
+        } catch (error) {
+          if (!signal.aborted) ability.failed(shard, error);
           await this.#pause();
           return { kind: "unread" };
         }
@@ -224,8 +228,10 @@ export class Shards {
       case "claim":
         try {
           const { sequence } = await claims.claim(shard, effect.mapVersion, signal);
+          ability.ended(shard);
           return { kind: "claimed", sequence };
         } catch (error) {
+          if (!signal.aborted) ability.failed(shard, error);
           await this.#pause();
           return { kind: isAetherError(error, "FencedError") ? "refused" : "unclaimed" };
         }
@@ -246,7 +252,8 @@ export class Shards {
           await claims.release(shard, signal);
           forget(shard);
           return { kind: "released" };
-        } catch {
+        } catch (error) {
+          if (!signal.aborted) ability.failed(shard, error);
           await this.#pause();
           return { kind: "unreleased" };
         }

@@ -41,6 +41,19 @@ export function checkActorId(actorId: string): void {
   }
 }
 
+/**
+ * The actors of a call that takes many, each once.
+ *
+ * @throws {TypeError} It is no array.
+ * @throws {RangeError} An id is one that no store can keep.
+ */
+export function prepareActors(actorIds: readonly string[]): string[] {
+  if (!Array.isArray(actorIds)) throw new TypeError("Cannot look up actors: an array is needed");
+  const distinct = [...new Set(actorIds)];
+  for (const actorId of distinct) checkActorId(actorId);
+  return distinct;
+}
+
 /** Refuses a number that cannot be a version, sequence or limit. */
 export function checkNumber(name: string, value: number): void {
   if (!Number.isSafeInteger(value) || value < 0) {
@@ -74,7 +87,20 @@ export function prepareReadAll(
   if (from !== "start") checkNumber("from", from);
   if (filter.actorId !== undefined) checkActorId(filter.actorId);
   if (filter.category !== undefined) checkCategory(filter.category);
+  if (filter.eventTypes !== undefined) checkTypes(filter.eventTypes);
   return { from: (from === "start" ? 1 : Math.max(1, from)) as Position, filter, signal };
+}
+
+/** Refuses types that no event can have, as {@linkcode checkCategory} does categories. */
+function checkTypes(types: readonly string[]): void {
+  if (!Array.isArray(types)) {
+    throw new TypeError(`Cannot read: eventTypes is ${describe(types)}, not an array`);
+  }
+  for (const type of types) {
+    const problem = tokenProblem(type);
+    if (problem === undefined) continue;
+    throw new RangeError(`Cannot read events of type ${describe(type)}: it ${problem}`);
+  }
 }
 
 /**
@@ -82,10 +108,10 @@ export function prepareReadAll(
  *
  * @throws {RangeError} It is empty, too long, not well-formed, or goes on behind a dash.
  */
-export function checkCategory(category: string): void {
+export function checkCategory(category: string, what = "read category"): void {
   const problem = tokenProblem(category) ?? dashProblem(category);
   if (problem !== undefined) {
-    throw new RangeError(`Cannot read category ${describe(category)}: it ${problem}`);
+    throw new RangeError(`Cannot ${what} ${describe(category)}: it ${problem}`);
   }
 }
 

@@ -4,6 +4,7 @@ import { keepPositions, positionsOf } from "../store_positions.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { encodeToken, tokenProblem } from "../base/token.ts";
 import { uuidv7 } from "../base/uuid.ts";
+import { prepareActors } from "../check/query.ts";
 import type { Connection } from "../connection.ts";
 import type { FenceHolder } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
@@ -30,9 +31,6 @@ import type { EventStore, EventSubscription, EventsWithErrors } from "../store.t
 import type { StoreMetrics } from "../telemetry/metrics.ts";
 
 export type { FencedEventStoreOptions };
-
-/** Finds the commands that a store's events are the outcome of; not for users. */
-export let handledIn: (store: FencedEventStore) => HandledCommands;
 
 /** Options for calls that may be ended early. */
 export interface FenceOptions {
@@ -136,7 +134,6 @@ export class FencedEventStore implements EventStore {
   }
 
   static {
-    handledIn = (store) => new HandledCommands(store.#core.parts);
     plainStoreOf = (store) => store.#core.store;
   }
 
@@ -302,7 +299,7 @@ export class FencedEventStore implements EventStore {
    * @throws {CorruptEventError} An event of a command cannot be read.
    */
   async commandsOf(actorId: string): Promise<ReadonlyMap<string, HandledCommand>> {
-    return await handledIn(this).commands(actorId);
+    return await new HandledCommands(this.#core.parts).commands(actorId);
   }
 
   /**
@@ -329,6 +326,15 @@ export class FencedEventStore implements EventStore {
     return await this.#core.store.getEvents(actorId, fromVersion);
   }
 
+  /** See {@linkcode EventStore.getEventsOf}. */
+  async getEventsOf<E extends Event = Event>(
+    actorIds: readonly string[],
+  ): Promise<Map<string, E[]>> {
+    const actors = prepareActors(actorIds);
+    await this.#confirmAll(actors);
+    return await this.#core.store.getEventsOf(actors);
+  }
+
   /** See {@linkcode EventStore.readEvents}. */
   async *readEvents<E extends Event = Event>(
     actorId: string,
@@ -350,6 +356,16 @@ export class FencedEventStore implements EventStore {
   async getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
     await this.#confirm(actorId);
     return await this.#core.store.getLatestVersion(actorId, options);
+  }
+
+  /** See {@linkcode EventStore.getLatestVersions}. */
+  async getLatestVersions(
+    actorIds: readonly string[],
+    options?: LatestVersionOptions,
+  ): Promise<Map<string, number>> {
+    const actors = prepareActors(actorIds);
+    await this.#confirmAll(actors);
+    return await this.#core.store.getLatestVersions(actors, options);
   }
 
   /** See {@linkcode EventStore.readAll}. */
@@ -378,6 +394,13 @@ export class FencedEventStore implements EventStore {
     if (options.reads !== "fenced" || tokenProblem(actorId) !== undefined) return;
     const claim = parts.claims.get(parts.shardOf(actorId));
     if (claim !== undefined) await unlessAborted(signal, fenced.prove(claim));
+  }
+
+  /** The same for several actors; those of one shard share the proof. */
+  async #confirmAll(actorIds: readonly string[]): Promise<void> {
+    if (this.#core.options.reads !== "fenced") return;
+    const shards = new Map(actorIds.map((actorId) => [this.shardOf(actorId), actorId]));
+    await Promise.all(Array.from(shards.values(), (actorId) => this.#confirm(actorId)));
   }
 
   #checkShard(shard: number): void {

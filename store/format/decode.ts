@@ -1,10 +1,11 @@
+import { freshCopy } from "../base/fresh.ts";
 import { isThenable } from "../base/hook.ts";
 import { reasonOf } from "../base/reason.ts";
 import { textOf } from "../base/text.ts";
 import { describe } from "../base/token.ts";
 import { type Codec, FORGOTTEN } from "../codec.ts";
 import { CorruptEventError, type UnreadableEvent } from "../errors.ts";
-import type { Event } from "../event.ts";
+import type { Event, EventMetadata } from "../event.ts";
 import type { Position } from "./position.ts";
 import { upcast, type Upcasters } from "../upcast.ts";
 
@@ -64,6 +65,26 @@ export class EventDecoder {
     );
     event.catch(() => {}); // Awaited by the reader, unless another event of its page fails first.
     return event;
+  }
+
+  /**
+   * The event in `content` as it was saved, to give copies of; `undefined` if there is a codec: what
+   * that makes of the same bytes may be another event each time.
+   */
+  original(content: Content, facts: StoredFacts): Event | undefined {
+    return this.#codec === undefined ? checked(parse(content, facts), facts) : undefined;
+  }
+
+  /**
+   * A copy of an original, brought up to date.
+   *
+   * @throws {UnknownSchemaError} It was saved by newer code.
+   */
+  copyOf(original: Event, facts: Pick<StoredFacts, "sequence" | "schema">): Event {
+    const { data, timestamp, metadata } = original;
+    const event = { ...original, data: freshCopy(data), timestamp: new Date(timestamp) };
+    if (metadata !== undefined) (event as { metadata: EventMetadata }).metadata = { ...metadata };
+    return upcast(this.#upcasters, event, facts.schema, facts);
   }
 
   #finish(value: unknown, facts: StoredFacts): Event {

@@ -1,4 +1,11 @@
-import { checkActorId, checkCategory, prepareRange, prepareReadAll } from "../check/query.ts";
+import { forEachOf } from "../base/several.ts";
+import {
+  checkActorId,
+  checkCategory,
+  prepareActors,
+  prepareRange,
+  prepareReadAll,
+} from "../check/query.ts";
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
@@ -29,6 +36,7 @@ import type { HeadCache } from "../read/heads.ts";
 import { History } from "../read/history.ts";
 import { LiveSource } from "../read/live_source.ts";
 import { Log } from "../read/log.ts";
+import { headIn } from "../read/message_facts.ts";
 import type { ReaderParts } from "../read/pages.ts";
 import { salvage } from "../read/salvage.ts";
 import type { SavePath, SavePathFactory } from "../save/path.ts";
@@ -37,6 +45,9 @@ import type { EventStore, EventSubscription, EventsWithErrors } from "../store.t
 import { Subscriptions } from "../subscription.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
 import { StoreMonitor } from "../telemetry/monitor.ts";
+
+/** Lookups of single actors that one call has under way at most. */
+const LOOKUPS = 256;
 
 /** {@linkcode JetStreamEventStore.open} for a store that saves another way; not for users. */
 export let openByDetour: (
@@ -120,7 +131,8 @@ export class JetStreamEventStore implements EventStore {
     this.#notifier = new StoredNotifier(namespace, options);
     const parts = partsOf(api, opened, options, this.#notifier);
     if (limit > 0) parts.publisher.limits.bytes = limit;
-    const { heads, headReader, check, ends, events, queue, requestTimeout, timeout } = parts;
+    const { heads, headReader, check, ends, manyEnds, events, queue, requestTimeout, timeout } =
+      parts;
     this.#heads = heads;
     this.#reader = headReader;
     this.#parts = {
@@ -130,9 +142,11 @@ export class JetStreamEventStore implements EventStore {
       heads,
       headReader,
       check,
+      replicated: parts.replicated,
       losses: opened.losses,
       shards: parts.shards,
       ends,
+      manyEnds,
       events,
     };
     this.#history = new History(this.#parts);
@@ -229,6 +243,22 @@ export class JetStreamEventStore implements EventStore {
     });
   }
 
+  /**
+   * See {@linkcode EventStore.getEventsOf}. The last messages of 256 actors take one request; an
+   * actor whose history they do not hold whole takes another one, of which 64 are under way at once.
+   */
+  async getEventsOf<E extends Event = Event>(
+    actorIds: readonly string[],
+  ): Promise<Map<string, E[]>> {
+    return await this.#monitor.read("getEventsOf", undefined, async (reading) => {
+      const actors = prepareActors(actorIds);
+      this.#checkOpen("read events");
+      const histories = await this.#history.ofMany(actors);
+      for (const events of histories.values()) reading.events += events.length;
+      return histories as Map<string, E[]>;
+    });
+  }
+
   /** See {@linkcode EventStore.readEvents}. */
   readEvents<E extends Event = Event>(
     actorId: string,
@@ -297,6 +327,50 @@ export class JetStreamEventStore implements EventStore {
     return await this.#monitor.lookUp(actorId, () => this.#lookUp(actorId));
   }
 
+  /**
+   * See {@linkcode EventStore.getLatestVersions}. The actors that memory does not answer for take
+   * one request for each 256 of them.
+   */
+  async getLatestVersions(
+    actorIds: readonly string[],
+    options?: LatestVersionOptions,
+  ): Promise<Map<string, number>> {
+    const actors = prepareActors(actorIds);
+    this.#checkOpen("look up latest versions");
+    const remembers = options?.fresh !== true && this.#parts.check.ensure() === undefined;
+    const since = performance.now() - this.#cacheMaxAge;
+    const versions = new Map<string, number>();
+    const unknown: string[] = [];
+    for (const actorId of actors) {
+      const head = remembers ? this.#heads.getSince(actorId, since) : undefined;
+      if (head === undefined) unknown.push(actorId);
+      // Also those that are not known yet, for the order.
+      versions.set(actorId, head?.version ?? 0);
+    }
+    if (actors.length > unknown.length) this.#monitor.hit(actors.length - unknown.length);
+    if (unknown.length === 0) return versions;
+    await this.#monitor.lookUpMany(unknown.length, () => this.#lookUpMany(unknown, versions));
+    return versions;
+  }
+
+  async #lookUpMany(actorIds: readonly string[], versions: Map<string, number>): Promise<void> {
+    const asked = performance.now();
+    const byConsumer = this.#lookup === "deliver-last";
+    const ends = byConsumer ? new Map<string, undefined>() : await this.#attempt(
+      `look up the latest versions of ${actorIds.length} actors`,
+      () => this.#parts.manyEnds.last(actorIds, true),
+    );
+    for (const [actorId, last] of ends) {
+      const head = headIn(last);
+      this.#heads.raise(actorId, head, asked);
+      versions.set(actorId, head.version);
+    }
+    const left = actorIds.filter((actorId) => !ends.has(actorId));
+    await forEachOf(left, LOOKUPS, async (actorId) => {
+      versions.set(actorId, await this.#lookUp(actorId));
+    });
+  }
+
   async #lookUp(actorId: string): Promise<number> {
     return await this.#attempt(`look up the latest version of "${actorId}"`, async () => {
       if (this.#lookup !== "deliver-last") {
@@ -313,6 +387,7 @@ export class JetStreamEventStore implements EventStore {
     await this.#subscriptions.end();
     await this.#path.idle();
     await this.#notifier.settled();
+    await this.#parts.api.ended();
     this.#parts.api.requests.close();
   }
 

@@ -10,6 +10,7 @@ import { EndReader } from "../read/end_reader.ts";
 import { EventReader } from "../read/event_reader.ts";
 import { HeadReader } from "../read/head_reader.ts";
 import { HeadCache } from "../read/heads.ts";
+import { ManyEnds } from "../read/many_ends.ts";
 import { StreamCheck } from "../read/stream_check.ts";
 import { Committer } from "../save/committer.ts";
 import type { StoreInternals } from "../save/path.ts";
@@ -18,6 +19,7 @@ import { SaveQueue } from "../save/queue.ts";
 /** The parts of a store, with those that no other way to save needs. */
 export interface OwnParts extends StoreInternals {
   readonly ends: EndReader;
+  readonly manyEnds: ManyEnds;
   /** The store's own way to save. */
   readonly queue: SaveQueue;
 }
@@ -36,6 +38,7 @@ export function partsOf(
   const check = new StreamCheck({ api, heads, identity, requestTimeout });
   const ends = new EndReader(api, heads, check, requestTimeout, replicated);
   const headReader = new HeadReader(api, heads, ends, check, shards, requestTimeout);
+  const manyEnds = new ManyEnds({ api, heads, headReader, check, requestTimeout, replicated });
   const publisher = new Publisher(api);
   const markerOf = (actorId: string) => api.layout.commit(shardOf(actorId, shards));
   const committer = new Committer({
@@ -44,7 +47,19 @@ export function partsOf(
   const queue = new SaveQueue(committer, notifier);
   const events = new EventReader(new EventDecoder(codec, upcasters));
   return {
-    ...{ api, heads, headReader, check, ends, events, publisher, committer, queue, notifier },
-    ...{ shards, requestTimeout, timeout },
+    ...{
+      api,
+      heads,
+      headReader,
+      check,
+      ends,
+      manyEnds,
+      events,
+      publisher,
+      committer,
+      queue,
+      notifier,
+    },
+    ...{ shards, requestTimeout, timeout, replicated },
   };
 }

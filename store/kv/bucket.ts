@@ -5,10 +5,10 @@ import type { Connection } from "../connection.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
 import { bucketStream, openBucketStream } from "./bucket_config.ts";
-import type { BucketEntry, PutOptions } from "./entry.ts";
+import type { BucketEntry, KeyEnd, PutOptions } from "./entry.ts";
+import { readLastValues } from "./last_values.ts";
 import { type Listing, watchBucket, type WatchOptions } from "./watch.ts";
 import { backoff } from "../nats/backoff.ts";
-import { readLast } from "../nats/direct_get.ts";
 import { openRequests } from "../nats/open.ts";
 import { Publisher, type TryOutcome } from "../nats/publisher.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
@@ -30,8 +30,8 @@ export interface BucketOptions {
   readonly markerTtl?: number;
 }
 
-/** Keys of a bucket that can be read at once: the most that the server puts in one answer. */
-const MAX_LIST = 1024;
+/** Our own header: the key was removed by its writer, and not by hand. */
+const RELEASED = "Aether-Released";
 
 /**
  * A NATS key-value bucket with raw writes: every write is a compare-and-set, and every renewal
@@ -113,12 +113,14 @@ export class Bucket {
 
   /**
    * The entries of the keys that match `filter` (with NATS's wildcards), without those that are
-   * gone; no older than anything that this process has seen before.
+   * gone; no older than anything that this process has seen before. Reads pages if the keys and the
+   * markers of those that are gone are too many for one answer.
    *
-   * @throws {StoreUnavailableError} No answer within the timeout, or more than 1,024 keys match.
+   * @throws {StoreUnavailableError} No answer within the timeout.
    */
   async list(filter = ">", timeout: number = this.#timeout): Promise<BucketEntry[]> {
-    return (await this.#list(filter, timeout)).entries;
+    const { entries } = await this.#list(filter, timeout);
+    return entries.filter(({ value }) => value !== undefined);
   }
 
   /**
@@ -141,6 +143,22 @@ export class Bucket {
     return this.#publish(key, value, revision, fields, requestTimeout);
   }
 
+  /**
+   * How long ago the bucket was made, in ms, by the server's clock.
+   *
+   * @throws {StoreUnavailableError} No answer within the timeout.
+   */
+  async age(timeout: number = this.#timeout): Promise<number> {
+    const info = await attempt(
+      this.requests,
+      timeout,
+      `look up bucket "${this.name}"`,
+      () => this.#api.info(requestTimeoutOf(timeout)),
+    );
+    const { ts = "", created = "" } = info ?? {};
+    return Math.max(0, Date.parse(ts) - Date.parse(created)) || 0;
+  }
+
   /** Like {@linkcode Bucket.put}, but removes the key; its marker stays for `markerTtl`. */
   remove(
     key: string,
@@ -148,6 +166,7 @@ export class Bucket {
     requestTimeout: number = requestTimeoutOf(this.#timeout),
   ): Promise<TryOutcome> {
     const fields = headers();
+    fields.set(RELEASED, "1");
     fields.set("KV-Operation", "PURGE");
     fields.set("Nats-Rollup", "sub");
     fields.set("Nats-TTL", `${Math.ceil(this.#markerTtl / 1000)}s`);
@@ -252,11 +271,8 @@ export class Bucket {
         this.requests,
         timeout,
         what,
-        () => readLast(this.#api, [subject], requestTimeout),
+        () => readLastValues(this.#api, subject, requestTimeout),
       );
-      if (page.messages.length >= MAX_LIST) {
-        throw new StoreUnavailableError(`Cannot ${what}: ${MAX_LIST} keys or more match`);
-      }
       // An empty answer carries no position: then the leader's answer for the filter decides.
       const isCurrent = page.messages.length > 0 ? page.upTo >= least : undefined ===
         await attempt(
@@ -266,8 +282,7 @@ export class Bucket {
           () => this.#api.get({ last_by_subj: subject }, requestTimeout),
         );
       if (isCurrent) {
-        const entries = page.messages.map((message) => this.#entry(message))
-          .filter(({ value }) => value !== undefined);
+        const entries = page.messages.map((message) => this.#entry(message));
         return { entries, upTo: Math.max(page.upTo, least) };
       }
       if (!await retry(this.requests)) {
@@ -288,10 +303,18 @@ export class Bucket {
   #entry(message: StoredMessage): BucketEntry {
     this.#highest = Math.max(this.#highest, message.sequence);
     const key = message.subject.slice(this.#subject("").length);
-    const isGone = message.header("KV-Operation") !== "" ||
-      message.header("Nats-Marker-Reason") !== "";
-    return { key, revision: message.sequence, value: isGone ? undefined : message.data };
+    const gone = endIn(message);
+    const value = gone === undefined ? message.data : undefined;
+    return { key, revision: message.sequence, value, gone };
   }
+}
+
+/** How the key went that `message` is the marker of; `undefined` if it holds a value. */
+function endIn(message: StoredMessage): KeyEnd | undefined {
+  const reason = message.header("Nats-Marker-Reason");
+  if (reason !== "") return reason === "MaxAge" ? "expired" : "removed";
+  if (message.header("KV-Operation") === "") return undefined;
+  return message.header(RELEASED) === "" ? "removed" : "released";
 }
 
 /**

@@ -19,6 +19,7 @@ import {
   checkCategory,
   checkNumber,
   checkRange,
+  prepareActors,
   prepareRange,
   prepareReadAll,
 } from "../check/query.ts";
@@ -170,7 +171,7 @@ export class InMemoryEventStore implements EventStore {
     const own = this.#log.historyOf(actorId).filter(({ command }) => command === commandId);
     const last = own.at(-1);
     if (last !== undefined) {
-      const events = await Promise.all(own.map((stored) => this.#decode(stored)));
+      const events = await this.#decodeAll(own);
       return { events, sequence: last.sequence };
     }
     const receipt = this.#log.receiptsOf(actorId).find((it) => it.commandId === commandId)!;
@@ -201,9 +202,28 @@ export class InMemoryEventStore implements EventStore {
       checkNumber("fromVersion", fromVersion);
       this.#checkOpen("read events");
       const stored = this.#log.historyOf(actorId, fromVersion);
-      const events = await Promise.all(stored.map((event) => this.#decode(event)));
+      const events = await this.#decodeAll(stored);
       reading.events = events.length;
       return events as E[];
+    });
+  }
+
+  /** See {@linkcode EventStore.getEventsOf}. */
+  async getEventsOf<E extends Event = Event>(
+    actorIds: readonly string[],
+  ): Promise<Map<string, E[]>> {
+    return await this.#monitor.read("getEventsOf", undefined, async (reading) => {
+      const actors = prepareActors(actorIds);
+      this.#checkOpen("read events");
+      // Taken before anything is awaited.
+      const histories = actors.map((actorId) => this.#log.historyOf(actorId));
+      const found = new Map<string, E[]>();
+      for (const [at, actorId] of actors.entries()) {
+        const events = await this.#decodeAll(histories[at]!);
+        reading.events += events.length;
+        found.set(actorId, events as E[]);
+      }
+      return found;
     });
   }
 
@@ -289,6 +309,17 @@ export class InMemoryEventStore implements EventStore {
     return await Promise.resolve(this.#log.latest(actorId));
   }
 
+  /** See {@linkcode EventStore.getLatestVersions}. */
+  async getLatestVersions(
+    actorIds: readonly string[],
+    _options?: LatestVersionOptions,
+  ): Promise<Map<string, number>> {
+    const actors = prepareActors(actorIds);
+    this.#checkOpen("look up latest versions");
+    this.#monitor.hit(actors.length);
+    return await Promise.resolve(new Map(actors.map((id) => [id, this.#log.latest(id)])));
+  }
+
   /** Ends subscriptions, waits for saves and notifications under way; later calls are refused. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
@@ -326,9 +357,25 @@ export class InMemoryEventStore implements EventStore {
     }
   }
 
+  /** All at once, for a promise for each event would take longer than the events. */
+  async #decodeAll(stored: readonly KeptEvent[]): Promise<Event[]> {
+    const events = stored.map((event) => this.#decode(event));
+    const isLater = events.some((event) => event instanceof Promise);
+    return isLater ? await Promise.all(events) : events as Event[];
+  }
+
+  /**
+   * The event for one reader. Its body is parsed once, and each reader gets a copy that is its own to
+   * change, as on a server: were events frozen instead, a test could fail where the real store works.
+   */
   #decode(stored: KeptEvent): Event | Promise<Event> {
+    if (stored.original !== undefined) return this.#decoder.copyOf(stored.original, stored);
     const { id, eventType, time } = stored;
-    const rest = () => ({ id, eventType, timestamp: new Date(time) });
-    return this.#decoder.decode(contentOf(stored.body), { ...stored, rest });
+    const content = contentOf(stored.body);
+    const facts = { ...stored, rest: () => ({ id, eventType, timestamp: new Date(time) }) };
+    stored.original = this.#decoder.original(content, facts);
+    return stored.original === undefined
+      ? this.#decoder.decode(content, facts)
+      : this.#decoder.copyOf(stored.original, stored);
   }
 }

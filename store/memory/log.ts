@@ -1,7 +1,7 @@
 import { conflictOf, endMoved, expectationFailed } from "../check/refusals.ts";
 import { comesAgain, differenceOf, idsOf, isAmong, KNOWN_IDS } from "../check/repeats.ts";
 import type { ActorEnd } from "../command_log.ts";
-import type { Commit } from "../event.ts";
+import type { Commit, Event } from "../event.ts";
 import { contentOf } from "../format/decode.ts";
 import type { PreparedEvent } from "../format/encode.ts";
 import {
@@ -21,6 +21,8 @@ export interface KeptEvent extends PreparedEvent {
   readonly command: string | undefined;
   /** When it was stored, in ms since 1970. */
   readonly time: number;
+  /** What its body says, once somebody has read it: readers get copies. */
+  original: Event | undefined;
 }
 
 /** A receipt as it is kept. */
@@ -177,7 +179,7 @@ export class MemoryLog {
       this.#actors.set(actorId, history);
       for (const [index, event] of events.entries()) {
         const sequence = positionOf(this.#last, index);
-        const stored = { ...event, sequence, ...facts[at++]!, time };
+        const stored = { ...event, sequence, ...facts[at++]!, time, original: undefined };
         history.push(stored);
         this.#events.push(stored);
         this.#end = sequence;

@@ -3,10 +3,11 @@ import type { Msg } from "@nats-io/nats-core";
 import { consumerOf, lost, PULL_BYTES } from "./consumer_config.ts";
 import { DeliveredMessage } from "./delivered_message.ts";
 import { RequestError } from "./request_error.ts";
+import type { PullInbox } from "./requests.ts";
 import type { StoredMessage } from "./stored_message.ts";
 import type { StreamApi } from "./stream_api.ts";
 
-/** Messages that one pull asks for. */
+/** Messages that one pull asks for at most. */
 const PULL = 512;
 /** How long the server keeps the consumer of a reader that is busy or gone, in ms. */
 const KEPT = 10_000;
@@ -23,6 +24,7 @@ export class BulkConsumer {
   readonly #name: string;
   /** How long one request may take, in ms. */
   readonly #patience: number;
+  #inbox: PullInbox | undefined;
   #after: number;
   /** Messages that the consumer has delivered, as counted here. */
   #count = 0;
@@ -54,16 +56,19 @@ export class BulkConsumer {
     return consumer;
   }
 
-  /** The next messages, as many as there are or fit into one pull. */
-  async next(): Promise<readonly StoredMessage[]> {
+  /** The next messages: `most` of them, or as many as there are or fit into one pull. */
+  async next(most: number): Promise<readonly StoredMessage[]> {
     const messages: DeliveredMessage[] = [];
-    const query = { batch: PULL, max_bytes: PULL_BYTES, no_wait: true };
+    const batch = Math.min(most, PULL);
+    const query = { batch, max_bytes: PULL_BYTES, no_wait: true };
     const take = (message: Msg): boolean => {
       const delivered = new DeliveredMessage(message);
       // By a status the server reports that there are no more, or an error.
-      return delivered.status !== 0 || messages.push(delivered) === PULL;
+      return delivered.status !== 0 || messages.push(delivered) === batch;
     };
-    await this.#api.pull(this.#name, query, this.#patience, take);
+    // One subscription for all pulls: each command to the server costs a wake-up of both sides.
+    this.#inbox ??= this.#api.openInbox(this.#name);
+    await this.#inbox.pull(JSON.stringify(query), this.#patience, take);
     if (messages.length === 0) return messages;
     const last = messages.at(-1)!.delivery;
     this.#count += messages.length;
@@ -79,6 +84,7 @@ export class BulkConsumer {
 
   /** Deletes the consumer; one that is out of reach ends by itself. */
   async close(): Promise<void> {
+    this.#inbox?.close();
     await this.#api.forget(this.#name, this.#patience).catch(() => {});
   }
 }

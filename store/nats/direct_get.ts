@@ -64,9 +64,19 @@ export function readLast(
   return readDirect(api, { multi_last: subjects, seq: from }, idle);
 }
 
+/** Like {@linkcode readLast}, with no more in the answer than fits into a page: `pending` is the rest. */
+export function readLastPage(
+  api: StreamApi<StreamNames>,
+  subjects: readonly string[],
+  idle: number,
+): Promise<Page> {
+  return readDirect(api, { multi_last: subjects, max_bytes: PAGE_BYTES }, idle);
+}
+
 /**
  * Like {@linkcode readLast}, by a replica that proves to be one of the stream of events: it has the
- * genesis, which is always there. Only with `from` the answer may be without it.
+ * genesis, which is always there. Only with `from` the answer may be without it. Messages that are
+ * too large together are `pending`, the latest ones; besides the genesis there is one at least.
  */
 export async function readLastProved(
   api: StreamApi,
@@ -75,7 +85,7 @@ export async function readLastProved(
   from?: number,
 ): Promise<ProvedPage> {
   const { genesis: anchor } = api.layout;
-  const query = { multi_last: [...subjects, anchor], seq: from };
+  const query = { multi_last: [...subjects, anchor], seq: from, max_bytes: PAGE_BYTES };
   const { messages, ...page } = await readDirect(api, query, idle, (from ?? 0) <= 1);
   const genesis = messages.find(({ subject }) => subject === anchor);
   return { ...page, genesis, messages: messages.filter((message) => message !== genesis) };

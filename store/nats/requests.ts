@@ -3,6 +3,15 @@ import { LONGEST_TIMER } from "../base/sleep.ts";
 import type { Connection } from "../connection.ts";
 import { PendingRequests, type Take } from "./pending_requests.ts";
 import { RequestError } from "./request_error.ts";
+import { total } from "./total.ts";
+
+/** Receives what a consumer delivers. */
+export interface PullInbox {
+  /** Pulls once, as {@linkcode RequestMux.collect}; not before the pull before it has ended. */
+  pull(payload: string, idle: number, take: Take): Promise<void>;
+  /** Ends it. */
+  close(): void;
+}
 
 const takeOne: Take = () => true;
 
@@ -34,10 +43,10 @@ export class RequestMux {
     this.#connection = connection;
     this.#inbox = `${inboxPrefix(connection)}.${crypto.randomUUID().replaceAll("-", "")}.`;
     this.#subscription = connection.subscribe(`${this.#inbox}*`, {
-      callback: (error, message) => {
+      callback: total("taking an answer", (error, message) => {
         if (error) this.#end(error);
         else this.#waiters.hand(Number(message.subject.slice(this.#inbox.length)), message);
-      },
+      }),
     });
     this.#status = connection.status();
     this.#watch();
@@ -108,29 +117,40 @@ export class RequestMux {
    * a delivered message names a subject of the stream and no token.
    */
   async pull(subject: string, payload: string, idle: number, take: Take): Promise<void> {
-    this.#checkOpen(subject);
-    const token = ++this.#lastToken;
-    const reply = `${this.#inbox}${token}.pull`;
-    const inbox = this.#open(token, reply, subject);
+    const inbox = this.openInbox(subject);
     try {
-      this.#publish(subject, payload, reply);
-      await this.#waiters.add(token, subject, idle, take);
+      await inbox.pull(payload, idle, take);
     } finally {
-      if (!this.#connection.isClosed() && !inbox.isClosed()) inbox.unsubscribe();
+      inbox.close();
     }
   }
 
-  #open(token: number, reply: string, subject: string): Subscription {
+  /** An inbox for one pull after another by requests to `subject`; to be closed. */
+  openInbox(subject: string): PullInbox {
+    this.#checkOpen(subject);
+    let token = ++this.#lastToken;
+    const reply = `${this.#inbox}${token}.pull`;
+    let inbox: Subscription;
     try {
-      return this.#connection.subscribe(reply, {
-        callback: (error, message) => {
+      inbox = this.#connection.subscribe(reply, {
+        callback: total("taking a delivery", (error, message) => {
           if (error) this.#waiters.fail(token, error);
           else this.#waiters.hand(token, message);
-        },
+        }),
       });
     } catch (error) {
       throw this.#classify(subject, error);
     }
+    return {
+      pull: async (payload, idle, take) => {
+        token = ++this.#lastToken;
+        this.#publish(subject, payload, reply);
+        await this.#waiters.add(token, subject, idle, take);
+      },
+      close: () => {
+        if (!this.#connection.isClosed() && !inbox.isClosed()) inbox.unsubscribe();
+      },
+    };
   }
 
   /**

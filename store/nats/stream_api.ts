@@ -5,7 +5,7 @@ import { decodeJson, encodeJson } from "../base/json.ts";
 import type { Layout } from "../format/layout.ts";
 import { isPassingInClient } from "./client_error.ts";
 import { RequestError } from "./request_error.ts";
-import type { RequestMux } from "./requests.ts";
+import type { PullInbox, RequestMux } from "./requests.ts";
 import { isPassingCode, ServerCode } from "./server_code.ts";
 import { FetchedMessage, type StoredMessage } from "./stored_message.ts";
 
@@ -52,12 +52,24 @@ export class StreamApi<Names extends StreamNames = Layout> {
   /** When making a consumer is worth a try again, by the monotonic clock, in ms. */
   consumersFrom = 0;
   readonly #prefix: string;
+  readonly #endings = new Set<Promise<void>>();
 
   /** Talks to the stream of `layout` over `requests`. */
   constructor(requests: RequestMux, layout: Names, prefix: string) {
     this.requests = requests;
     this.layout = layout;
     this.#prefix = prefix;
+  }
+
+  /** Lets `ending`, which never rejects, go on by itself: only {@linkcode ended} waits for it. */
+  leave(ending: Promise<void>): void {
+    this.#endings.add(ending);
+    ending.then(() => this.#endings.delete(ending));
+  }
+
+  /** Resolves when all that was left to end by itself has ended. */
+  async ended(): Promise<void> {
+    while (this.#endings.size > 0) await Promise.all(this.#endings);
   }
 
   /** The stream's configuration and state; `undefined` if there is no such stream. */
@@ -132,6 +144,11 @@ export class StreamApi<Names extends StreamNames = Layout> {
     }
   }
 
+  /** An inbox for pulls from the consumer `name`; to be closed. */
+  openInbox(name: string): PullInbox {
+    return this.requests.openInbox(this.#nextOf(name));
+  }
+
   /** Pulls from the consumer `name`; `idle` and `take` as in {@linkcode RequestMux.pull}. */
   pull(
     name: string,
@@ -139,8 +156,11 @@ export class StreamApi<Names extends StreamNames = Layout> {
     idle: number,
     take: (message: Msg) => boolean,
   ): Promise<void> {
-    const subject = `${this.#prefix}.CONSUMER.MSG.NEXT.${this.layout.stream}.${name}`;
-    return this.requests.pull(subject, JSON.stringify(query), idle, take);
+    return this.requests.pull(this.#nextOf(name), JSON.stringify(query), idle, take);
+  }
+
+  #nextOf(name: string): string {
+    return `${this.#prefix}.CONSUMER.MSG.NEXT.${this.layout.stream}.${name}`;
   }
 
   async #call<T>(

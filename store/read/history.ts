@@ -1,4 +1,5 @@
 import { unlessAborted } from "../base/abort.ts";
+import { forEachOf } from "../base/several.ts";
 import type { Range } from "../check/query.ts";
 import type { Event } from "../event.ts";
 import { asStreamSequence, MAX_RUN, type StreamSequence } from "../format/position.ts";
@@ -6,12 +7,20 @@ import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { Head } from "./heads.ts";
 import { headIn, missingBefore, NO_HEAD, previousOf, versionIn } from "./message_facts.ts";
-import { type ReaderParts, readPages } from "./pages.ts";
+import { isLong, type PagesQuery, type ReaderParts, readPages } from "./pages.ts";
 import { StoredRun } from "./stored_run.ts";
 import { BEGINNING, type RunSlice, VersionChain } from "./version_chain.ts";
 
-/** Messages of the first page: most actors end within it. */
-const GLANCE = 128;
+/** Messages of the first page of an actor that is not known: most end within it. */
+const GLANCE = 64;
+/** Messages of the first page if a consumer is likely to give the others. */
+const PEEK = 8;
+
+/** Actors whose pages are under way at once, in a read of several. */
+const ACTORS = 64;
+
+/** A history whole. */
+const ALL: Range = { from: 0, to: Number.MAX_SAFE_INTEGER, limit: Number.MAX_SAFE_INTEGER };
 
 /** Versions that a backward read takes at once, to begin with. */
 const BACK = 256;
@@ -35,8 +44,47 @@ export class History {
     this.#parts = parts;
   }
 
-  /** Yields events of the range in ascending order, a page at a time. */
-  async *forwards(actorId: string, range: Range): AsyncGenerator<Event[], void> {
+  /** The events of each of these actors, in the order of the actors. */
+  async ofMany(actorIds: readonly string[]): Promise<Map<string, Event[]>> {
+    const { api, timeout, manyEnds } = this.#parts;
+    const what = `read events of ${actorIds.length} actors`;
+    const ends = await attempt(
+      api.requests,
+      timeout,
+      what,
+      () => manyEnds.last(actorIds, false),
+    );
+    const histories = new Map<string, Event[]>(actorIds.map((actorId) => [actorId, []]));
+    await forEachOf(actorIds, ACTORS, async (actorId) => {
+      const last = ends.get(actorId);
+      if (last === undefined && ends.has(actorId)) return;
+      histories.set(actorId, await this.#whole(actorId, last));
+    });
+    return histories;
+  }
+
+  /** All events of an actor whose last message is at hand, if that was found. */
+  async #whole(actorId: string, last: StoredMessage | undefined): Promise<Event[]> {
+    if (last !== undefined && previousOf(last, actorId) === 0) {
+      const chain = new VersionChain(actorId, ALL.from, BEGINNING);
+      const events = await this.#decode(chain.follow([last], ALL.to), actorId, undefined);
+      this.#parts.heads.raise(actorId, chain.head, NEVER);
+      return events;
+    }
+    const end = last === undefined ? this.#last(actorId) : Promise.resolve(last);
+    const events: Event[] = [];
+    for await (const page of this.forwards(actorId, ALL, end)) {
+      for (const event of page) events.push(event);
+    }
+    return events;
+  }
+
+  /** Yields events of the range in ascending order, a page at a time; `end` as it may be known. */
+  async *forwards(
+    actorId: string,
+    range: Range,
+    end?: Promise<StoredMessage | undefined>,
+  ): AsyncGenerator<Event[], void> {
     const { from, to, limit, signal } = range;
     if (to < from) return;
     const { heads, headReader } = this.#parts;
@@ -48,8 +96,11 @@ export class History {
     // If the known head is before the range, only newer messages have to be read.
     const after = known !== undefined && known.version < from ? known : BEGINNING;
     const skips = from > after.version + 1;
-    const first = Math.min(GLANCE, limit + 1);
-    const last = this.#last(actorId);
+    /** As many as there are if each has one event. */
+    const expected = known === undefined ? 0 : known.version - after.version;
+    const size = isLong(this.#parts, expected) ? PEEK : Math.max(GLANCE, expected + 1);
+    const first = Math.min(size, limit + 1);
+    const last = end ?? this.#last(actorId);
     const chain = new VersionChain(actorId, from, after);
     for await (
       const page of readPages(this.#parts, {
@@ -58,8 +109,7 @@ export class History {
         end: last.then(sequenceOf),
         first,
         // Without a limit where some are passed over: they are not counted.
-        ...!skips && { limit: Math.min(limit, to - after.version) },
-        weigh: eventsIn,
+        ...!skips && limited(Math.min(limit, to - after.version)),
         // What ends before the range leads to a search, not to the next page.
         enough: (last) => versionIn(last) >= to || versionIn(last) < from,
         signal,
@@ -96,11 +146,15 @@ export class History {
     let head = await unlessAborted(signal, this.#endHead(actorId));
     let to = Math.min(range.to, head.version);
     let least = Math.min(BACK, limit);
+    let isLate = false;
     let span = least;
     while (to >= from && to > 0) {
       const start = Math.max(from, to - span + 1, 1);
       const part = { from: start, to, limit: to - start + 1, signal };
       const before = await this.#between(actorId, part, head);
+      // What comes later may be of another stream that has taken the place of this one.
+      if (isLate) await this.#attempt(actorId, () => this.#parts.check.prove());
+      isLate = true;
       if (before === undefined) {
         span = Math.max(least, Math.floor(span / 8));
         continue;
@@ -160,8 +214,7 @@ export class History {
     const { sequence: end } = head;
     // Events of the first message that are before the range are not counted.
     const more = previous < from - 1 ? MAX_RUN : 0;
-    const part = { limit: limit + more, weigh: eventsIn };
-    const query = { subject, after: after.sequence, end, first, ...part, enough };
+    const query = { subject, after: after.sequence, end, first, ...limited(limit + more), enough };
     for await (const page of readPages(this.#parts, { ...query, signal })) {
       const events = await this.#decode(chain.follow(page, to), actorId, signal);
       heads.raise(actorId, chain.head, NEVER);
@@ -204,6 +257,11 @@ export class History {
 
 function sequenceOf(message: StoredMessage | undefined): StreamSequence {
   return message?.sequence ?? NO_HEAD.sequence;
+}
+
+/** Counts the events of pages if there may be too many: a bound that no history reaches is none. */
+function limited(limit: number): Pick<PagesQuery, "limit" | "weigh"> {
+  return limit < Number.MAX_SAFE_INTEGER / 2 ? { limit, weigh: eventsIn } : {};
 }
 
 function eventsIn(message: StoredMessage): number {

@@ -13,12 +13,16 @@ import type { EventReader } from "./event_reader.ts";
 import type { HeadReader } from "./head_reader.ts";
 import type { HeadCache } from "./heads.ts";
 import type { Losses } from "./losses.ts";
+import type { ManyEnds } from "./many_ends.ts";
 import type { StreamCheck } from "./stream_check.ts";
 
 /** Messages that are asked for at once, unless fewer will do. */
 const PAGE = 512;
-/** Messages from which on a consumer is worth its making. */
-const LONG = 512;
+/**
+ * Messages from which on a consumer is worth its making: a direct request costs the server three
+ * times as much for each of them, but servers with followers first agree on the consumer.
+ */
+const LONG = { alone: 128, replicated: 512 } as const;
 /** How long none is made where one was silent, in ms. */
 const REST = 30_000;
 /** How long the first tries of a page wait for an answer, in ms; every third one doubles it. */
@@ -27,20 +31,30 @@ const PATIENCE = 500;
 /** How reads are done: over which stream, and with what patience. */
 export interface ReadParts {
   readonly api: StreamApi;
+  /** Proves that the stream is the one that was opened. */
+  readonly check: Pick<StreamCheck, "prove">;
   /** How long one request may take, in ms. */
   readonly requestTimeout: number;
   /** How long one page may take, over all tries, in ms. */
   readonly timeout: number;
+  /** Whether the stream has followers. */
+  readonly replicated: boolean;
+}
+
+/** Whether so many messages are better read through a consumer. */
+export function isLong({ replicated }: ReadParts, messages: number): boolean {
+  return messages >= (replicated ? LONG.replicated : LONG.alone);
 }
 
 /** The parts that the reads of one store share. */
 export interface ReaderParts extends ReadParts {
+  readonly check: StreamCheck;
   readonly shards: number;
   readonly heads: HeadCache;
   readonly headReader: HeadReader;
-  readonly check: StreamCheck;
   readonly losses: Losses;
   readonly ends: EndReader;
+  readonly manyEnds: ManyEnds;
   readonly events: EventReader;
 }
 
@@ -60,14 +74,15 @@ export interface PagesQuery {
   readonly weigh?: (message: StoredMessage) => number;
   /** Whether no page is wanted behind the one that ends with `last`. @default {() => false} */
   readonly enough?: (last: StoredMessage) => boolean;
-  /** EndReader the read by throwing the signal's reason. */
+  /** Ends the read by throwing the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Yields the messages of a subject in order, a page at a time, the next one under way while this
- * one is worked on. Pages come from any replica; where it falls short of the known end, the leader
- * helps out, so that the read is complete or an error.
+ * Yields the messages of a subject in order, a page at a time, the next one under way while
+ * this one is worked on. Pages come from any replica; where it falls short of the known end, the
+ * leader helps out, so that the read is complete or an error. A later page is believed only once
+ * the stream has proved to be the same one still.
  *
  * @throws {StoreUnavailableError} The end cannot be reached.
  */
@@ -96,14 +111,13 @@ export async function* readPages(
       after = last.sequence;
       if (left < Infinity) { for (const message of messages) left -= weigh(message); }
       const more = after < end && left > 0 && query.enough?.(last) !== true;
-      if (more) next = source.page(after, Math.min(PAGE, left), Math.min(page.pending, left));
-      const closed = more ? undefined : source.close();
+      if (more) next = source.later(after, Math.min(PAGE, left), Math.min(page.pending, left));
+      else source.close();
       yield messages;
-      if (!more) return await closed;
+      if (!more) return;
     }
   } finally {
-    const closed = source.close();
-    if (closed !== undefined) await unlessAborted(signal, closed);
+    source.close();
   }
 }
 
@@ -115,17 +129,26 @@ class Source {
   readonly #parts: ReadParts;
   readonly #subject: string;
   #consumer: Promise<BulkConsumer> | undefined;
+  /** Whether the consumer has proved to be the stream's: it dies with it. */
+  #isProved = false;
 
   constructor(parts: ReadParts, subject: string) {
     this.#parts = parts;
     this.#subject = subject;
   }
 
-  /** The messages after sequence `after`, about `size`, where `left` are there and wanted. */
-  page(after: StreamSequence, size: number, left = 0): Promise<SourcePage> {
-    if (left >= LONG && this.#consumer === undefined) this.#begin(after);
+  /** The messages after sequence `after`, about `size`. */
+  page(after: StreamSequence, size: number): Promise<SourcePage> {
+    const page = this.#direct(after, size);
+    page.catch(() => {}); // Awaited by the reader, or not wanted any more.
+    return page;
+  }
+
+  /** The same for a page behind another one, where `left` are there and wanted. */
+  later(after: StreamSequence, size: number, left: number): Promise<SourcePage> {
+    if (isLong(this.#parts, left) && this.#consumer === undefined) this.#begin(after);
     const page = this.#consumer === undefined
-      ? this.#direct(after, size)
+      ? this.#proved(this.#direct(after, size))
       : this.#consumed(this.#consumer, after, size);
     page.catch(() => {}); // Awaited by the reader, or not wanted any more.
     return page;
@@ -153,20 +176,33 @@ class Source {
     size: number,
   ): Promise<SourcePage> {
     try {
-      const messages = await (await begun).next();
-      if (messages.length > 0) return { messages, pending: 0 };
+      const messages = await (await begun).next(size);
+      if (messages.length > 0) {
+        const page = { messages, pending: 0 };
+        if (!this.#isProved) await this.#proved(Promise.resolve(page));
+        this.#isProved = true;
+        return page;
+      }
     } catch (error) {
       // As if there were nothing: the reader knows where the end is.
       if (isInstance(error, RequestError) && error.failure === "timeout") this.#rest(error);
     }
-    await this.close();
-    return await this.#direct(after, size);
+    this.close();
+    return await this.#proved(this.#direct(after, size));
+  }
+
+  /** A page, once the stream has proved after it that it is still the same one. */
+  async #proved(page: Promise<SourcePage>): Promise<SourcePage> {
+    const read = await page;
+    await this.#attempt(() => this.#parts.check.prove());
+    return read;
   }
 
   /** Begins a consumer, unless that failed a short while ago. */
   #begin(after: StreamSequence): void {
     const { api, requestTimeout } = this.#parts;
     if (performance.now() < api.consumersFrom) return;
+    this.#isProved = false;
     this.#consumer = BulkConsumer.open(api, this.#subject, after, requestTimeout);
     this.#consumer.catch((error) => this.#rest(error));
   }
@@ -179,9 +215,10 @@ class Source {
 
   /** The message after sequence `after` by the leader's word, which is there up to `end`. */
   async nextByLeader(after: StreamSequence, end: StreamSequence): Promise<StoredMessage> {
-    const { api, requestTimeout } = this.#parts;
+    const { api, check, requestTimeout } = this.#parts;
     const query = { seq: after + 1, next_by_subj: this.#subject };
     const message = await this.#attempt(() => api.get(query, requestTimeout));
+    await this.#attempt(() => check.prove());
     if (message !== undefined && message.sequence <= end) return message;
     throw new StoreUnavailableError(
       `Cannot read "${this.#subject}" up to sequence ${end}: no replica has what follows on ` +
@@ -189,11 +226,11 @@ class Source {
     );
   }
 
-  /** EndReader the consumer, where there is one. */
-  close(): Promise<void> | undefined {
+  /** Ends the consumer if there is one; the reader need not wait for that. */
+  close(): void {
     const consumer = this.#consumer;
     this.#consumer = undefined;
-    return consumer?.then((it) => it.close(), () => {});
+    if (consumer !== undefined) this.#parts.api.leave(consumer.then((it) => it.close(), () => {}));
   }
 
   #attempt<T>(work: () => Promise<T>): Promise<T> {

@@ -33,6 +33,8 @@ export interface StoreInternals {
   readonly requestTimeout: number;
   /** Deadline of one call, in ms. */
   readonly timeout: number;
+  /** Whether the stream has followers. */
+  readonly replicated: boolean;
 }
 
 /** Gives a store another way to save than its own, which is `plain`. */

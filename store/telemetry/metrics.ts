@@ -28,7 +28,7 @@ export interface SaveCounts {
   readonly failed: number;
 }
 
-/** Calls of `getLatestVersion`, by the source of the answer. */
+/** Actors that `getLatestVersion` and `getLatestVersions` looked up, by the source of the answer. */
 export interface LookupCounts {
   /** Answered from memory, without I/O; on `InMemoryEventStore` all are. */
   readonly cached: number;

@@ -14,10 +14,18 @@ import {
 import { endSpan, errorType, type Spanned, Spans } from "./spans.ts";
 
 /** A method of a store, as telemetry calls it. */
-type Operation = "saveEvents" | "getLatestVersion" | ReadOperation;
+type Operation = "saveEvents" | LookupOperation | ReadOperation;
+
+/** A method that looks latest versions up. */
+export type LookupOperation = "getLatestVersion" | "getLatestVersions";
 
 /** A method that reads events. */
-export type ReadOperation = "getEvents" | "getEventsWithErrors" | "readEvents" | "readAll";
+export type ReadOperation =
+  | "getEvents"
+  | "getEventsOf"
+  | "getEventsWithErrors"
+  | "readEvents"
+  | "readAll";
 
 /** Why a call failed. */
 interface Failure {
@@ -90,7 +98,7 @@ export class StoreMonitor {
   /** Watches a read that `work` does as a whole; `work` notes how many events it returns. */
   async read<T>(
     operation: ReadOperation,
-    actorId: string,
+    actorId: string | undefined,
     work: (reading: Reading) => Promise<T>,
   ): Promise<T> {
     const reading = this.reading(operation, actorId);
@@ -109,28 +117,36 @@ export class StoreMonitor {
     return new Reading((events, failure) => this.#readEnded(call, events, failure));
   }
 
-  /** The store answered a lookup of a latest version from memory. */
-  hit(): void {
-    this.#counts.lookups.cached++;
-    if (this.#instruments !== undefined) this.#lookedUp(true);
+  /** The store answered a lookup of the latest versions of `actors` actors from memory. */
+  hit(actors = 1): void {
+    this.#counts.lookups.cached += actors;
+    if (this.#instruments !== undefined) this.#lookedUp(actors, true);
   }
 
-  /** Watches a lookup that is not answered from memory. */
-  async lookUp(actorId: string, work: () => Promise<number>): Promise<number> {
-    const call = this.#begin("getLatestVersion", actorId);
+  /** Watches a lookup of one actor that is not answered from memory. */
+  lookUp(actorId: string, work: () => Promise<number>): Promise<number> {
+    return this.#lookUp(this.#begin("getLatestVersion", actorId), 1, work);
+  }
+
+  /** Watches a lookup of several actors that are not answered from memory. */
+  lookUpMany(actors: number, work: () => Promise<void>): Promise<void> {
+    return this.#lookUp(this.#begin("getLatestVersions"), actors, work);
+  }
+
+  async #lookUp<T>(call: Call, actors: number, work: () => Promise<T>): Promise<T> {
     const { lookups, lookupLatency } = this.#counts;
     let failure: Failure | undefined;
     try {
-      const version = await work();
-      lookups.uncached++;
+      const result = await work();
+      lookups.uncached += actors;
       addTo(lookupLatency, performance.now() - call.begun);
-      return version;
+      return result;
     } catch (error) {
-      lookups.failed++;
+      lookups.failed += actors;
       failure = { error };
       throw error;
     } finally {
-      this.#lookedUp(false, failure);
+      this.#lookedUp(actors, false, failure);
       this.#end(call, failure);
     }
   }
@@ -205,8 +221,8 @@ export class StoreMonitor {
     this.#end(call, failure);
   }
 
-  #lookedUp(cached: boolean, failure?: Failure): void {
-    this.#instruments?.lookups.add(1, {
+  #lookedUp(actors: number, cached: boolean, failure?: Failure): void {
+    this.#instruments?.lookups.add(actors, {
       ...this.#attributes,
       "aether.lookup.cached": cached,
       ...errorIn(failure),

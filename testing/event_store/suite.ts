@@ -11,6 +11,7 @@ import type { StoreTest } from "./kit.ts";
 import { ends, logs } from "./log.ts";
 import { ranges } from "./ranges.ts";
 import { copies, latestVersions, reading } from "./reading.ts";
+import { several } from "./several.ts";
 import { upcasting } from "./upcasting.ts";
 import { duplicates, versions, writers } from "./versions.ts";
 import { staged } from "../stage.ts";
@@ -78,6 +79,7 @@ export function eventStoreSuite(suite: EventStoreSuite): void {
   expectations(test, together, reserved);
   reading(test, together);
   latestVersions(test, together);
+  several(test, together);
   ranges(test, together);
   logs(test, together);
   copies(test);

@@ -1,10 +1,9 @@
 import { asStreamSequence } from "../../../store/format/position.ts";
-import { assertEquals } from "@std/assert";
-import {
-  coordinateShards,
-  mapIn,
-  type ShardStatus,
-} from "../../../cluster/sharding/shard_coordinator.ts";
+import { assert, assertEquals } from "@std/assert";
+import { coordinateShards, mapIn } from "../../../cluster/sharding/shard_coordinator.ts";
+import type { ShardStatus } from "../../../cluster/sharding/shard_status.ts";
+import { until } from "../election/bed.ts";
+import { StoreUnavailableError } from "../../../store/errors.ts";
 import { Notifier } from "../../../store/base/notifier.ts";
 import { ErrorThrottle } from "../../../cluster/error_throttle.ts";
 import {
@@ -32,8 +31,12 @@ class Bed {
   members: ShardMember[];
   /** Shards on the move, by node. */
   unsettled = 0;
+  /** Reads of the map that fail next. */
+  failures = 0;
   /** Nodes that do not answer yet. */
   readonly silent = new Set<string>();
+  /** The map version that the fences have seen. */
+  taken = 0;
   asked = 0;
   looked = 0;
   readonly reports: unknown[] = [];
@@ -47,6 +50,10 @@ class Bed {
     const bucket = {
       requests: { closed: false, connected: () => Promise.resolve() },
       get: (key: string) => {
+        if (key === "map" && this.maps.length > 0 && this.failures > 0) {
+          this.failures--;
+          return Promise.reject(new StoreUnavailableError("Cannot read the map: no answer"));
+        }
         if (key === "map") return Promise.resolve(this.#entry);
         this.looked++;
         return Promise.resolve({ key, revision: 1, value: this.#view });
@@ -70,7 +77,8 @@ class Bed {
         if (this.silent.has(nodeId)) return Promise.reject(new Error("no responders"));
         return Promise.resolve({ mapVersion: Infinity, unsettled: this.unsettled });
       },
-      newestFence: () => Promise.resolve(0),
+      known: () => emptyShardMap(SHARDS),
+      takenVersion: () => Promise.resolve(this.taken),
       maxMoves: 4,
       report: (error) => this.reports.push(error),
     }, this.ends.signal);
@@ -90,7 +98,7 @@ class Bed {
   /** Resolves when the members were asked so often again. */
   async askedAgain(times: number): Promise<void> {
     const enough = this.asked + times;
-    while (this.asked < enough) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until(() => this.asked >= enough);
   }
 
   async end(): Promise<void> {
@@ -125,11 +133,21 @@ Deno.test("shards of a node that is gone do not wait for those on the move", asy
   while (bed.maps.length === 0) await bed.askedAgain(1);
   assertEquals(shardMoves(both.shards, bed.maps[0]!.shards).length, 4);
   bed.members = [lifeOf("a"), lifeOf("c")];
+  const { asked } = bed;
   bed.changed.notify();
   while (bed.maps.length === 1) await bed.askedAgain(1);
+  assert(bed.asked < asked + 20, "It waited for the others");
   assertEquals(ownedBy(bed.maps[1], "b"), 0);
   const moves = shardMoves(bed.maps[0]!.shards, bed.maps[1]!.shards);
   assertEquals(moves.filter(({ from }) => from?.nodeId !== "b"), []);
+  await bed.end();
+});
+
+Deno.test("the first map of a coordinator is newer than all that the fences have seen", async () => {
+  const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
+  bed.taken = 99;
+  await until(() => bed.maps.length > 0);
+  assert(bed.maps[0]!.version > 99, `its version is ${bed.maps[0]!.version}`);
   await bed.end();
 });
 
@@ -151,10 +169,34 @@ Deno.test("nothing is planned while the bucket knows newer members", async () =>
   const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
   bed.holdsView(2);
   const looked = bed.looked;
-  while (bed.looked < looked + 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => bed.looked >= looked + 3);
   assertEquals(bed.maps.length, 0);
   bed.holdsView(1);
   while (bed.maps.length === 0) await bed.askedAgain(1);
+  await bed.end();
+});
+
+Deno.test("served shards wait for those on the move, though the server was out of reach", async () => {
+  const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
+  bed.failures = 1; // Just after the map was written.
+  await until(() => bed.maps.length > 0 && bed.failures === 0);
+  await bed.askedAgain(8);
+  assertEquals(bed.maps.length, 1);
+  bed.unsettled = 0;
+  await until(() => bed.maps.length === 2);
+  await bed.end();
+});
+
+Deno.test("served shards wait for those on the move, though a member announces that it leaves", async () => {
+  const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
+  await until(() => bed.maps.length > 0);
+  await bed.askedAgain(2);
+  bed.members = [lifeOf("a"), { ...lifeOf("b"), capacity: 0 }];
+  bed.changed.notify();
+  await bed.askedAgain(8);
+  assertEquals(bed.maps.length, 1);
+  bed.unsettled = 0;
+  await until(() => ownedBy(bed.maps.at(-1), "b") === 0);
   await bed.end();
 });
 

@@ -148,6 +148,55 @@ natsTest("Two servers that are behind make no read of a forgotten actor short", 
   }
 });
 
+natsTest("Servers that are behind make no read of several actors short", async (scene) => {
+  await using opened = await open(scene);
+  const { store, stale, old } = opened;
+  const ids = ["order-1", "bill-1", "nobody"];
+  // The answers that are tried of many actors at once, and those after which each is asked for alone.
+  for (const answers of [1, 2, 5, 7]) {
+    for (const remembered of [false, true]) {
+      await store.getLatestVersion(remembered ? "order-1" : "bill-1", { fresh: true });
+      Object.assign(stale, { leader: old, replica: old, answers });
+      const versions = await store.getLatestVersions(ids, { fresh: true });
+      assertEquals([...versions.values()], [2, 1, 0]);
+      assertEquals(stale.answers, 0);
+      Object.assign(stale, { leader: old, replica: old, answers });
+      const histories = await store.getEventsOf(ids);
+      assertEquals([...histories.values()].map(versionsIn), [[1, 2], [1], []]);
+      assertEquals(stale.answers, 0);
+    }
+  }
+});
+
+clusterTest("A follower that is behind hides nothing that another store saved", async (scene) => {
+  const { store, cold, stale, old } = await open(scene, { replicas: 3 });
+  await using _ = store;
+  await using __ = cold;
+  Object.assign(stale, { replica: old, answers: 2 });
+  const versions = await cold.getLatestVersions(["order-1", "bill-1"], { fresh: true });
+  assertEquals([...versions.values()], [2, 1]);
+  assertEquals(stale.answers, 0);
+});
+
+natsTest("A thousand actors take five requests, and none if they are remembered", async (scene) => {
+  const connection = await scene.connect();
+  const { namespace } = scene;
+  await using store = await JetStreamEventStore.open(connection, { namespace });
+  const ids = Array.from({ length: 999 }, (_, at) => `order-${at}`);
+  await store.saveEvents(ids.map((actorId) => fact(actorId, 1)));
+  await store.saveEvent(fact("order-1000", 1));
+  await store.saveEvent(fact("order-1000", 2));
+  const requests = async (work: () => Promise<unknown>) => {
+    const before = connection.stats().outMsgs;
+    await work();
+    return connection.stats().outMsgs - before;
+  };
+  const all = [...ids, "order-1000"];
+  assertEquals(await requests(() => store.getLatestVersions(all, { fresh: true })), 4);
+  assertEquals(await requests(() => store.getLatestVersions(all)), 0);
+  assertEquals(await requests(() => store.getEventsOf(all)), 5);
+});
+
 natsTest("If no server has an acknowledged event, a read is an error in time", async (scene) => {
   await using opened = await open(scene, { timeout: 1000 });
   const { store, stale, old } = opened;
@@ -157,6 +206,8 @@ natsTest("If no server has an acknowledged event, a read is an error in time", a
       const read of [
         () => store.getEvents("order-1"),
         lookup,
+        () => store.getLatestVersions(["bill-1", "order-1"], { fresh: true }),
+        () => store.getEventsOf(["bill-1", "order-1"]),
         () => Array.fromAsync(store.readAll({ filter: { category: "order" } })),
       ]
     ) {
@@ -186,6 +237,8 @@ natsTest(
     const reads = [
       () => store.getEvents("order-1"),
       () => store.getLatestVersion("order-1", { fresh: true }),
+      () => store.getLatestVersions(["bill-1", "order-1"], { fresh: true }),
+      () => store.getEventsOf(["bill-1", "order-1"]),
     ];
     for (const grown of [false, true]) {
       for (let version = 1; grown && version <= 9; version++) {

@@ -83,6 +83,12 @@ for (const [what, part] of Object.entries(PARTS)) {
         assertEquals((await Array.fromAsync(last)).map(({ version }) => version), [20, 19, 18]);
         assertEquals((await cold.getEventsWithErrors(actorId)).events.length, EVENTS);
       }
+      await using several = await open(scene, connection);
+      const versions = await several.getLatestVersions([...ACTORS, "nobody"], { fresh: true });
+      assertEquals([...versions.values()], [EVENTS, EVENTS, 0]);
+      await using beside = await open(scene, connection);
+      const histories = await beside.getEventsOf([...ACTORS, "nobody"]);
+      assertEquals([...histories.values()].map(({ length }) => length), [EVENTS, EVENTS, 0]);
       await using other = await open(scene, connection);
       assertEquals((await Array.fromAsync(other.readAll())).length, 2 * EVENTS + reader);
       const filter = { category: "stock" };

@@ -5,8 +5,8 @@
  *     deno task deno run -A --v8-flags=--expose-gc,--min-semi-space-size=64,--max-semi-space-size=64 \
  *       bench/allocation.ts
  *
- * The young generation is made large enough to hold all of a measurement: without a collection
- * in between, what the heap grows by is what was allocated.
+ * The young generation is made large enough to hold all of a measurement: without a collection in
+ * between, the heap grows by as much as was allocated.
  */
 import process from "node:process";
 import { fill, Scene, subjectOf } from "./scene.ts";

@@ -1,7 +1,7 @@
 import type { BusMetrics } from "./metrics.ts";
 import type { Event } from "../store/event.ts";
 
-/** What a subscription does with an event that finds its queue full. */
+/** How a subscription treats an event that finds its queue full. */
 export type OverflowPolicy = "drop-oldest" | "drop-newest" | "error";
 
 /** Options for {@linkcode EventBus.subscribe}. */

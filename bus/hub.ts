@@ -126,7 +126,7 @@ export class Hub {
     }
   }
 
-  /** Reports an error that belongs to no call and no subscription. */
+  /** Reports an error that belongs to neither a call nor a subscription. */
   report(error: Error): void {
     this.guard(() => this.#onError(error));
   }

@@ -16,7 +16,7 @@ export interface Request {
   readonly group: string | undefined;
   /** How many events may wait. */
   readonly capacity: number;
-  /** What happens to one event more. */
+  /** The fate of one event more. */
   readonly overflow: OverflowPolicy;
 }
 

@@ -7,7 +7,7 @@ const PREFIX = "aether-bus";
 /** Names that are remembered in their encoded form, as most programs have a few. */
 const MAX_REMEMBERED = 1000;
 
-/** What a subject says of the event that came on it. */
+/** The facts in a subject about the event that came on it. */
 export interface Address {
   /** The event's type. */
   readonly eventType: string;
@@ -35,7 +35,7 @@ export function subjectsOf({ eventTypes, actor, namespace }: Request): string[] 
 const namespaces = new Map<string, string | undefined>();
 const types = new Map<string, string | undefined>();
 
-/** What `subject` says, or `undefined` if no bus has made it. */
+/** The facts in `subject`, or `undefined` if no bus has made it. */
 export function addressOf(subject: string): Address | undefined {
   const afterPrefix = subject.indexOf(".");
   const afterType = subject.indexOf(".", afterPrefix + 1);
@@ -48,7 +48,7 @@ export function addressOf(subject: string): Address | undefined {
   return { eventType, actorId, namespace };
 }
 
-/** Throws for what is no namespace, such as one with an encoded dot within a token. */
+/** Throws for a text that is no namespace, such as one with an encoded dot within a token. */
 function decodeNamespace(subject: string): string {
   const name = subject.split(".").map(decodeToken).join(".");
   if (parseNamespace(name).subject !== subject) throw new RangeError("No namespace of ours");

@@ -41,7 +41,10 @@ const HAND_OVER = 0.8;
 /** How long to try to report to the others that this node has left, in ms; they find out anyway. */
 const GOODBYE = 2_000;
 
-/** One process in its cluster, over all its incarnations: its parts, and what keeps them going. */
+/**
+ * One process in its cluster, over all its incarnations: its parts, and the loops that keep them
+ * going.
+ */
 export class ClusterNode {
   readonly namespace: string;
   readonly limits: ClusterLimits;
@@ -221,7 +224,7 @@ export class ClusterNode {
     ]);
   }
 
-  /** Leaves as well as can be within the time for that; what hangs then ends by itself later. */
+  /** Leaves as well as can be within the time for that; work that hangs then ends by itself later. */
   async #end(): Promise<void> {
     const { leaveTimeout } = this.limits;
     const over = new AbortController();

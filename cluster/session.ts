@@ -32,7 +32,7 @@ import { notHeard } from "../store/nats/failure.ts";
 import type { RequestMux } from "../store/nats/requests.ts";
 import { total } from "../store/nats/total.ts";
 
-/** What a session works with. */
+/** The parts that a session needs. */
 export interface NodeSessionParts {
   readonly connection: Connection;
   readonly requests: RequestMux;

@@ -11,7 +11,7 @@ import type { ClusterDescription } from "./description.ts";
 import { installedMeter } from "../store/telemetry/instruments.ts";
 import { endSpan, errorType, Spans, traceContextOf } from "../store/telemetry/spans.ts";
 
-/** What the gauges show of a node. */
+/** The values that the gauges show of a node. */
 type Watched = Pick<
   ClusterDescription,
   "actors" | "coordinates" | "handling" | "leader" | "nodeId" | "phases" | "sending" | "view"

@@ -33,7 +33,7 @@ const screen = setInterval(show, 500);
 const ends = new AbortController();
 const tellers = ACCOUNTS.map((from) => transferFrom(from, ends.signal));
 await pause(SPELL);
-// The leader, for it is the worst one to lose.
+// The leader, as it is the worst one to lose.
 const victim = [...nodes.keys()].find((nodeId) => nodeId === bank.leader?.nodeId) ?? "node-1";
 console.log(`kill -9 ${victim}`);
 nodes.get(victim)!.kill("SIGKILL");

@@ -50,7 +50,7 @@ export interface StoredOutcome {
   readonly outcome?: unknown;
 }
 
-/** What a store keeps of commands beside the events that they led to. */
+/** The outcomes of commands that a store keeps beside events. */
 export interface CommandLog {
   /**
    * Looks through the actor's messages behind stream sequence `after`, or stored at a time or later,
@@ -79,12 +79,12 @@ export interface CommandLog {
 
 const logs = new WeakMap<object, CommandLog>();
 
-/** Says what `store` keeps of commands. */
+/** Keeps the command log of `store`, for {@linkcode commandLogOf}. */
 export function keepCommandLog(store: object, log: CommandLog | undefined): void {
   if (log !== undefined) logs.set(store, log);
 }
 
-/** What `store` keeps of commands; `undefined` for a store of the user's own. */
+/** The command log of `store`; `undefined` for a store of the user's own. */
 export function commandLogOf(store: object): CommandLog | undefined {
   return logs.get(store);
 }

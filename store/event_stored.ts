@@ -92,7 +92,7 @@ export class StoredNotifier {
     }
   }
 
-  /** Resolves when nothing waits any more, or the broadcaster gives no sign for 5 s. */
+  /** Resolves when nothing waits any more, or once the broadcaster has been silent for 5 s. */
   async settled(): Promise<void> {
     while (this.#tails.size > 0) {
       const before = this.#settled;

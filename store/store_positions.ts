@@ -1,7 +1,7 @@
 import type { EventStore } from "./store.ts";
 import { cacheOwnerOf } from "./store_view.ts";
 
-/** What a store tells of its positions and of its server's time, beside its events. */
+/** The positions of a store and the time of its server. */
 export interface StorePositions {
   /**
    * The last position that is taken; 0 in an empty store.
@@ -20,12 +20,12 @@ export interface StorePositions {
 
 const kept = new WeakMap<EventStore, StorePositions>();
 
-/** Says what `store` tells of its positions. */
+/** Keeps the positions of `store`, for {@linkcode positionsOf}. */
 export function keepPositions(store: EventStore, positions: StorePositions): void {
   kept.set(store, positions);
 }
 
-/** What `store` tells of its positions: of a user's own store, what a read of all events shows. */
+/** The positions of `store`; for a user's own store, a read of all events finds them. */
 export function positionsOf(store: EventStore): StorePositions {
   return kept.get(store) ?? kept.get(cacheOwnerOf(store)) ?? readPositions(store);
 }

@@ -91,7 +91,7 @@ function factsOf({ actorId, version, id, eventType }: Event): UnreadableEvent {
   return { actorId, version, id, eventType };
 }
 
-/** The event as a step sees it: what the step does to it, other than to the data, changes nothing. */
+/** The event as a step sees it: a step can change its data, and nothing else of it. */
 function ownView(event: Event): Event {
   const { timestamp, metadata } = event;
   const own = metadata === undefined ? {} : { metadata: { ...metadata } };

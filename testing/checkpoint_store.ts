@@ -73,7 +73,7 @@ export function checkpointStoreSuite<Tx = undefined>(suite: CheckpointStoreSuite
 
 function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
   test("a key that was never saved has no entry", async (open) => {
-    equal(await (await open()).load("orders.control"), undefined, "what stands");
+    equal(await (await open()).load("orders.control"), undefined, "the stored checkpoint");
   });
 
   test("a save needs the stored revision, or changes nothing", async (open) => {
@@ -83,10 +83,14 @@ function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
     equal(await save(1, "one"), true, "the first revision");
     equal(await save(1, "again"), false, "the first revision once more");
     equal(await save(3, "too far"), false, "the third revision after the first");
-    equal(await store.load("orders.1.0"), { revision: 1, body: "one" }, "what stands");
+    equal(await store.load("orders.1.0"), { revision: 1, body: "one" }, "the stored checkpoint");
     for (let revision = 2; revision <= 20; revision++) {
       equal(await save(revision, `now ${revision}`), true, `revision ${revision}`);
-      equal(await store.load("orders.1.0"), { revision, body: `now ${revision}` }, "what stands");
+      equal(
+        await store.load("orders.1.0"),
+        { revision, body: `now ${revision}` },
+        "the stored checkpoint",
+      );
     }
     equal(await save(20, "late"), false, "the last revision once more");
   });
@@ -122,7 +126,7 @@ function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
       );
       equal(outcomes.filter((won) => won).length, 1, `saves that won at revision ${revision}`);
       const body = `${revision} ${outcomes.indexOf(true)}`;
-      equal(await store.load("orders.1.0"), { revision, body }, "what stands");
+      equal(await store.load("orders.1.0"), { revision, body }, "the stored checkpoint");
     }
   });
 
@@ -139,7 +143,7 @@ function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
         equal(outcomes.filter((won) => won).length, 1, `saves that won at revision ${revision}`);
         const body = `${revision} ${outcomes.indexOf(true)}`;
         for (const store of stores) {
-          equal(await store.load("orders.1.0"), { revision, body }, "what stands");
+          equal(await store.load("orders.1.0"), { revision, body }, "the stored checkpoint");
         }
       }
     },
@@ -155,7 +159,7 @@ function transactions<Tx>(test: Register<Tx>): void {
       return "result";
     });
     equal(result, "result", "the result of the transaction");
-    equal(await store.load("orders.1.0"), { revision: 1, body: "one" }, "what stands");
+    equal(await store.load("orders.1.0"), { revision: 1, body: "one" }, "the stored checkpoint");
     const undone = store.transaction(async (tx) => {
       ok(await store.save("orders.1.0", { revision: 2, body: "two" }, tx), "the save is taken");
       throw new RangeError("not this one");
@@ -182,7 +186,7 @@ function transactions<Tx>(test: Register<Tx>): void {
       equal(
         await store.load("orders.1.0"),
         { revision, body: `${revision} ${won}` },
-        "what stands",
+        "the stored checkpoint",
       );
     }
   });

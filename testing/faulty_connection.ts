@@ -14,7 +14,7 @@ export interface FaultyConnectionOptions {
   readonly delay?: number;
   /** The longest time that a message is held, in ms. @default {20} */
   readonly maxDelay?: number;
-  /** How likely the connection breaks instead of sending, and what is held is lost. @default {0} */
+  /** How likely the connection breaks instead of sending, and held messages are lost. @default {0} */
   readonly cut?: number;
   /** Which messages it may do something to, by their subjects. @default {all} */
   readonly only?: (subject: string) => boolean;
@@ -22,7 +22,7 @@ export interface FaultyConnectionOptions {
 
 /** Something that a {@linkcode FaultyConnection} has done. */
 export interface ConnectionFault {
-  /** What it was. */
+  /** Its kind. */
   readonly kind: "lose ack" | "drop" | "double" | "delay" | "cut";
   /** Which message it was done to: the messages are counted from 1. */
   readonly message: number;
@@ -32,9 +32,9 @@ export interface ConnectionFault {
 
 /** A connection that does harm; see {@linkcode faultyConnection}. */
 export type FaultyConnection = Connection & {
-  /** What it has done so far, in order. */
+  /** The faults so far, in order. */
   readonly faults: readonly ConnectionFault[];
-  /** Does no more harm from now on; what is held is sent at once. */
+  /** Does no more harm from now on; held messages are sent at once. */
   readonly calm: () => void;
 };
 
@@ -117,7 +117,7 @@ interface HeldMessage {
   readonly lose?: () => void;
 }
 
-/** What becomes of a message, and how long it is held if it is. */
+/** The fate of a message, and how long it is held if it is. */
 interface Fate {
   readonly kind: ConnectionFault["kind"] | undefined;
   readonly delay: number;
@@ -131,7 +131,7 @@ class Harm {
   readonly #random: () => number;
   /** Reply subjects whose answers are lost. */
   readonly #lost = new Set<string>();
-  /** What is held, in order. */
+  /** The held messages, in order. */
   #held: HeldMessage[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #waiting: (() => void)[] = [];
@@ -167,7 +167,7 @@ class Harm {
   readonly publish = (...args: Publish): void => {
     const [subject, , options] = args;
     const send = () => this.#connection.publish(...args);
-    // What is wrong with the connection is thrown at once.
+    // A fault of the connection itself is thrown at once.
     if (this.#connection.isClosed()) return send();
     const fate = this.#draw(subject);
     if (fate.kind === "drop" || fate.kind === "cut") return;

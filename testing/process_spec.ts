@@ -13,7 +13,7 @@ import type {
 import { equal } from "./assert.ts";
 import { frozen, plain } from "./plain.ts";
 
-/** An input as a spec writes it: what is left out gets a value that says nothing. */
+/** An input as a spec writes it: fields that are left out get values that say nothing. */
 export type ProcessSpecInput<Input extends Event = Event> =
   | (EventDraft<Input> & { readonly kind?: never; readonly actorId?: string })
   | (Pick<ProcessReply, "kind"> & Partial<ProcessReply>)
@@ -28,7 +28,7 @@ export interface ProcessSpecOptions {
   readonly now?: Date;
 }
 
-/** The expected reaction: what is left out is expected to be nothing. */
+/** The expected reaction: a part that is left out is expected to be empty. */
 export interface ProcessExpectation<Fact extends Event = Event> {
   /** Its facts, in order. */
   readonly facts?: readonly EventDraft<Fact>[];
@@ -168,7 +168,7 @@ function eventOf({ id, eventType, data, metadata }: EventDraft, actorId: string,
   return Object.freeze(id === undefined ? event : { ...event, id });
 }
 
-/** What of a reaction is compared. */
+/** The parts of a reaction that are compared. */
 function comparable<Fact extends Event>(
   expectation: ProcessExpectation<Fact>,
 ): unknown {

@@ -198,7 +198,7 @@ export function unfaithfulValues(): [string, unknown][] {
   return Object.entries(unfaithful).flatMap(([name, value]): [string, unknown][] => [
     [name, value],
     [`${name} in an array`, [1, value]],
-    // Left out where it is undefined, which is fine.
+    // Left out if it is undefined, which is fine.
     [`${name} in an object`, { deep: { x: value } }],
   ]).filter(([name]) => name !== "undefined in an object");
 }

@@ -1,4 +1,4 @@
-/** What a reader copies says where it runs: `await using` is a syntax error on Node 22. */
+/** Examples that readers copy say where they run: `await using` is a syntax error on Node 22. */
 import { assertEquals } from "@std/assert";
 
 const ROOT = new URL("..", import.meta.url);

@@ -55,7 +55,7 @@ Deno.test("audit.ts logs all stored events, also those without a notification", 
   ]);
 });
 
-Deno.test("order_process.ts ships what is paid, and cancels the rest", async () => {
+Deno.test("order_process.ts ships paid orders, and cancels the rest", async () => {
   assertEquals(await printedBy("order_process.ts"), [
     "the carrier answers 503",
     "the carrier answers 503",

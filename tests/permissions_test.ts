@@ -17,7 +17,10 @@ const PAGE = await Deno.readTextFile(new URL("../docs/permissions.md", import.me
 const NAMESPACE = "shop";
 const EVENTS = 700;
 
-/** What the page has a user of one namespace publish and subscribe to, and by heading what beside. */
+/**
+ * The subjects that the page lets a user of one namespace publish and subscribe to, and those that
+ * each further heading adds.
+ */
 const BASE = PAGE.match(/```conf\n(.*?)```/s)![1]!;
 const NEEDS = new Map(
   [...PAGE.matchAll(/^## (.+?)$.*?^```conf\n(.*?)^```$/gms)].map((
@@ -25,7 +28,7 @@ const NEEDS = new Map(
   ) => [need!, lists!]),
 );
 
-/** What stands in the list `name` of what `need` takes. */
+/** The entries of the list `name` for `need`. */
 function listed(need: string, name: "publish" | "subscribe"): string {
   const lists = NEEDS.get(need);
   if (lists === undefined) throw new Error(`Cannot find "${need}" in docs/permissions.md`);

@@ -30,8 +30,8 @@ export async function inReach(url: string, timeout = 2_500): Promise<boolean> {
 }
 
 /**
- * What `JSR_URL` has to be for Deno: `undefined` (leave it) if it is set already or the official registry
- * answers, else the address of the twin registry, which is made if it is not there yet.
+ * The value of `JSR_URL` for Deno: `undefined` (leave it) if it is set already or the official
+ * registry answers, else the address of the twin registry, which is made if it is not there yet.
  */
 export async function jsrUrl(
   { official = JSR, timeout = 2_500, given = Deno.env.get("JSR_URL") }: JsrUrlOptions = {},

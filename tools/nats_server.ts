@@ -1,8 +1,8 @@
 /**
  * Starts real nats-servers on 127.0.0.1, one or a cluster, for tests, benches, the demo and the examples.
  *
- * A server has free ports and a folder of its own; disposal ends its process by id and removes the folder.
- * Where there is a shell, a watchdog does the same when this process dies without disposing.
+ * A server has free ports and a folder of its own; disposal ends its process by id and removes the
+ * folder. If there is a shell, a watchdog does the same when this process dies without disposing.
  *
  * @module
  */

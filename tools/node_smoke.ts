@@ -21,7 +21,7 @@ const TYPESCRIPT = "typescript@~6.0.0";
 /** The package's name on Node. */
 const PACKAGE = "@jsr/flowmade-one__aether";
 
-/** What the quick start has to print, word for word. */
+/** The output of the quick start, word for word. */
 const QUICK_START = `Order state after replaying 2 events:
   Status: shipped
   Total: $99.99
@@ -187,8 +187,9 @@ async function checkTypes(folder: string): Promise<void> {
 }
 
 /**
- * What `tsc` finds in the programs and in the package's declarations. Faults within the declarations of other
- * packages are left out: nats-core's do not pass `exactOptionalPropertyTypes`, and nothing here can change that.
+ * The faults that `tsc` finds in the programs and in the package's declarations. Faults within the
+ * declarations of other packages are left out: nats-core's do not pass
+ * `exactOptionalPropertyTypes`, and nothing here can change that.
  */
 async function typeErrors(folder: string): Promise<string[]> {
   const args = ["--no-install", "tsc", "--project", ".", "--pretty", "false"];

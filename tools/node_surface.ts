@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { deno } from "./command.ts";
 import { ROOT } from "./root.ts";
 
-/** What TypeScript says of a name that is `any` here, in its error. */
+/** The text in TypeScript's error about a name that is `any` here. */
 export const UNTYPED = "does not satisfy the constraint 'never'";
 
 /** Gives a label for each `any`, and `never` if there is none. */
@@ -19,7 +19,7 @@ type IsAny<T> = [T] extends [never] ? false : symbol extends keyof T ? true : fa
 /** The name if it is any itself, and each of its members that is any or gives any. */
 type Untyped<Name extends string, T> = IsAny<T> extends true ? Name
   : {
-    // What each class has of Error is Node's: prepareStackTrace() gives any.
+    // The members that each class has from Error are Node's: prepareStackTrace() gives any.
     [Key in Exclude<keyof T, keyof typeof Error> & string]-?: IsAny<T[Key]> extends true
       ? \`\${Name}.\${Key}\`
       : T[Key] extends (...args: never) => infer Result
@@ -27,7 +27,7 @@ type Untyped<Name extends string, T> = IsAny<T> extends true ? Name
       : never;
   }[Exclude<keyof T, keyof typeof Error> & string];
 
-/** What a function gives, or a class makes. */
+/** The result of a function, or the instance of a class. */
 type Result<T> = T extends (...args: never) => infer R ? R
   : T extends abstract new (...args: never) => infer R ? R
   : undefined;
@@ -51,7 +51,7 @@ type Controls = [
 ];
 `;
 
-/** What is read here of the JSON that `deno doc` prints. */
+/** The part of the JSON of `deno doc` that is read here. */
 interface Documentation {
   readonly nodes: Readonly<Record<string, { readonly symbols: readonly DocumentedName[] }>>;
 }

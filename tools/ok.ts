@@ -17,7 +17,7 @@ import { testCounts } from "./test_counts.ts";
 
 interface Step {
   readonly name: string;
-  /** Whether what it gives, or throws, is the output of tests, whose counts go into the last line. */
+  /** Whether its result, or its error, is the output of tests, whose counts go into the last line. */
   readonly counts?: boolean;
   /** When it starts. @default {"soon"} */
   readonly starts?: "first" | "soon" | "alone at the end";
@@ -28,7 +28,7 @@ interface Step {
 /** Steps that run at once. */
 const SIDE_BY_SIDE = 3;
 
-/** What the gate is made of, in the order in which it is shown. */
+/** The steps of the gate, in the order in which they are shown. */
 const STEPS: readonly Step[] = [
   { name: "format", run: () => quietly(["fmt", "--check"]) },
   { name: "lint", run: () => quietly(["lint"]) },
@@ -74,7 +74,7 @@ interface StepOutcome {
   readonly failed: number;
   /** The line that is shown. */
   readonly line: string;
-  /** What a failed step said. */
+  /** The output of a failed step. */
   readonly problem?: string;
 }
 

@@ -10,7 +10,8 @@
  *   --no-server         bring no nats-server
  *   --server-if=ARG     bring a nats-server only if ARG is among the arguments
  *
- * This file and what it imports use nothing but Deno and `node:`, so that they run before anything is there.
+ * This file and its imports use nothing but Deno and `node:`, so that they run before anything is
+ * there.
  */
 import process from "node:process";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** Where this project lies. */
+/** The folder of this project. */
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 

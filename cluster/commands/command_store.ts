@@ -1,18 +1,9 @@
 import { isAetherError, type SaveOutcomeUnknownError } from "../../store/errors.ts";
-import { commandLogOf, keepCommandLog } from "../../store/command_log.ts";
-import type { Event, RecordedEvent } from "../../store/event.ts";
+import type { Event } from "../../store/event.ts";
 import { later, type LogPosition } from "../../store/fencing/log_position.ts";
-import type {
-  EventSubscriptionOptions,
-  LatestVersionOptions,
-  ListActorsOptions,
-  ReadAllOptions,
-  ReadOptions,
-  SaveOptions,
-  SaveReceipt,
-} from "../../store/options.ts";
-import type { EventStore, EventSubscription, EventsWithErrors } from "../../store/store.ts";
-import { shareCaches } from "../../store/store_view.ts";
+import { ForwardingEventStore } from "../../store/forwarding_store.ts";
+import type { SaveOptions, SaveReceipt } from "../../store/options.ts";
+import type { EventStore } from "../../store/store.ts";
 
 /** What the store of a command calls. */
 export interface CommandStoreHooks {
@@ -26,11 +17,9 @@ export interface CommandStoreHooks {
 
 /**
  * The store that a handler gets for one command. Passes every call on, and remembers the saves and
- * those whose outcome is unknown. Disposing of it does nothing, as it does not own the store behind
- * it.
+ * those whose outcome is unknown.
  */
-export class CommandStore implements EventStore {
-  readonly #store: EventStore;
+export class CommandStore extends ForwardingEventStore {
   readonly #hooks: CommandStoreHooks;
   readonly #open = new Set<Promise<SaveReceipt>>();
   /** Saves whose outcome is unknown. */
@@ -45,10 +34,8 @@ export class CommandStore implements EventStore {
 
   /** Passes every call on to `store`, whose saves carry the command's id. */
   constructor(store: EventStore, hooks: CommandStoreHooks) {
-    this.#store = store;
+    super(store);
     this.#hooks = hooks;
-    shareCaches(this, store);
-    keepCommandLog(this, commandLogOf(store));
   }
 
   /** The last saved event. */
@@ -61,24 +48,14 @@ export class CommandStore implements EventStore {
     return this.#hasStored;
   }
 
-  /** See {@linkcode EventStore.identity}. */
-  get identity(): string {
-    return this.#store.identity;
-  }
-
-  /** See {@linkcode EventStore.saveEvent}. */
-  saveEvent(event: Event): Promise<SaveReceipt> {
-    return this.saveEvents([event]);
-  }
-
   /**
    * See {@linkcode EventStore.saveEvents}; refused after the command's end, when its reply is
    * given.
    */
-  async saveEvents(events: readonly Event[], options?: SaveOptions): Promise<SaveReceipt> {
+  override async saveEvents(events: readonly Event[], options?: SaveOptions): Promise<SaveReceipt> {
     if (this.#isOver) throw new TypeError("Cannot save events: the command has been answered");
     this.#hooks.check();
-    const saving = this.#store.saveEvents(events, options);
+    const saving = super.saveEvents(events, options);
     this.#open.add(saving);
     try {
       const receipt = await saving;
@@ -108,59 +85,6 @@ export class CommandStore implements EventStore {
   async end(): Promise<void> {
     this.#isOver = true;
     while (this.#open.size > 0) await Promise.allSettled(this.#open);
-  }
-
-  /** See {@linkcode EventStore.getEvents}. */
-  getEvents<E extends Event = Event>(actorId: string, fromVersion?: number): Promise<E[]> {
-    return this.#store.getEvents(actorId, fromVersion);
-  }
-
-  /** See {@linkcode EventStore.getEventsOf}. */
-  getEventsOf<E extends Event = Event>(actorIds: readonly string[]): Promise<Map<string, E[]>> {
-    return this.#store.getEventsOf(actorIds);
-  }
-
-  /** See {@linkcode EventStore.readEvents}. */
-  readEvents<E extends Event = Event>(actorId: string, options?: ReadOptions): AsyncIterable<E> {
-    return this.#store.readEvents(actorId, options);
-  }
-
-  /** See {@linkcode EventStore.getEventsWithErrors}. */
-  getEventsWithErrors<E extends Event = Event>(actorId: string): Promise<EventsWithErrors<E>> {
-    return this.#store.getEventsWithErrors(actorId);
-  }
-
-  /** See {@linkcode EventStore.getLatestVersion}. */
-  getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
-    return this.#store.getLatestVersion(actorId, options);
-  }
-
-  /** See {@linkcode EventStore.getLatestVersions}. */
-  getLatestVersions(
-    actorIds: readonly string[],
-    options?: LatestVersionOptions,
-  ): Promise<Map<string, number>> {
-    return this.#store.getLatestVersions(actorIds, options);
-  }
-
-  /** See {@linkcode EventStore.readAll}. */
-  readAll(options?: ReadAllOptions): AsyncIterable<RecordedEvent> {
-    return this.#store.readAll(options);
-  }
-
-  /** See {@linkcode EventStore.listActors}. */
-  listActors(options?: ListActorsOptions): AsyncIterable<string> {
-    return this.#store.listActors(options);
-  }
-
-  /** See {@linkcode EventStore.subscribe}. */
-  subscribe<E extends Event = Event>(options?: EventSubscriptionOptions): EventSubscription<E> {
-    return this.#store.subscribe(options);
-  }
-
-  /** Does nothing. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return Promise.resolve();
   }
 }
 

@@ -31,7 +31,7 @@ export interface Destination extends NodeIncarnation {
   readonly subject: string | undefined;
 }
 
-/** What a router works with. */
+/** The parts that a router needs. */
 export interface RouterParts {
   readonly requests: RequestMux;
   /** The owner of an actor, as far as is known here. */

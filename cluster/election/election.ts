@@ -77,7 +77,7 @@ export interface CampaignOptions {
  * const election = await Election.open(connection, { namespace: "shop", nodeId: "node-1" });
  * const lease = await election.campaign();
  * for (let round = 0; round < 3 && !lease.signal.aborted; round++) {
- *   lease.assertValid(); // before what matters: throws where the lease is over
+ *   lease.assertValid(); // before what matters: throws if the lease is over
  *   console.log(`leading in term ${lease.term}`);
  * }
  * await election[Symbol.asyncDispose](); // resigns: another node leads within milliseconds

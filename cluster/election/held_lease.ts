@@ -9,7 +9,7 @@ import type { BucketEntry } from "../../store/kv/entry.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { isOutOfReach } from "../../store/nats/failure.ts";
 
-/** What a held lease works with. */
+/** The parts that a held lease needs. */
 export interface LeaseParts {
   readonly bucket: Bucket;
   readonly timings: LeaseTimings;

@@ -16,7 +16,7 @@ import type { Connection } from "../../store/connection.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
 
-/** What a failure watch works with. */
+/** The parts that a failure watch needs. */
 export interface FailureWatchParts {
   readonly connection: Connection;
   readonly bucket: Bucket;

@@ -17,7 +17,7 @@ export interface HeartbeatMessage extends NodeIncarnation {
   readonly load: number | undefined;
 }
 
-/** What a heartbeat works with. */
+/** The parts that a heartbeat needs. */
 export interface HeartbeatParts {
   readonly bucket: Bucket;
   readonly timings: DiscoveryTimings;

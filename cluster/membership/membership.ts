@@ -16,7 +16,7 @@ import { backoff } from "../../store/nats/backoff.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
 import { isOutOfReach, notHeard } from "../../store/nats/failure.ts";
 
-/** What a membership works with. */
+/** The parts that a membership needs. */
 export interface MembershipParts {
   readonly connection: Connection;
   readonly namespace: string;

@@ -10,7 +10,7 @@ import type { Connection } from "../../store/connection.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { total } from "../../store/nats/total.ts";
 
-/** What one incarnation of a node works with. */
+/** The parts that one incarnation of a node needs. */
 export interface IncarnationParts {
   readonly connection: Connection;
   readonly namespace: string;

@@ -100,7 +100,7 @@ export function memberOf(
   );
 }
 
-/** The view after `steps`, one version later; `view` itself where they change nothing. */
+/** The view after `steps`, one version later; `view` itself if they change nothing. */
 export function nextView(view: ClusterView, steps: Iterable<ViewStep>): ClusterView {
   let next: ClusterView = view;
   for (const step of steps) next = take(next, step);

@@ -12,7 +12,7 @@ import { backoff } from "../../store/nats/backoff.ts";
 import type { RequestMux } from "../../store/nats/requests.ts";
 import { total } from "../../store/nats/total.ts";
 
-/** What a view coordinator works with. */
+/** The parts that a view coordinator needs. */
 export interface ViewCoordinatorParts {
   readonly connection: Connection;
   readonly namespace: string;

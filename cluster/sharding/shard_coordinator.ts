@@ -14,7 +14,7 @@ import { decodeUtf8, utf8 } from "../../store/base/utf8.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { failed } from "../../store/nats/failure.ts";
 
-/** What a shard coordinator works with. */
+/** The parts that a shard coordinator needs. */
 export interface ShardCoordinatorParts {
   readonly bucket: Bucket;
   /** The store's shards. */

@@ -26,7 +26,7 @@ export interface ShardClaims {
   release(shard: number, signal: AbortSignal): Promise<unknown>;
 }
 
-/** What the shards of a process work with. */
+/** The parts that the shards of a process need. */
 export interface ShardsParts {
   readonly requests: RequestMux;
   readonly self: NodeIncarnation;

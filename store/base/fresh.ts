@@ -33,7 +33,7 @@ export function freshCopy<T>(value: T): T {
   return handOut(value).value;
 }
 
-/** What is frozen in depth, so that it need not be searched again. */
+/** Objects that are frozen in depth, so that they need not be searched again. */
 const frozen = new WeakSet<object>();
 
 function freeze<T extends object>(value: T): T {

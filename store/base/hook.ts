@@ -41,7 +41,7 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * Refuses a promise where none is awaited, and handles its rejection, which nobody else would.
+ * Refuses a promise if none is awaited, and handles its rejection, as no other code would.
  *
  * @throws {TypeError} `value` is a promise; the message begins with `what`.
  */

@@ -41,7 +41,7 @@ export function isInstance<T>(
   }
 }
 
-/** What an error says of itself; `undefined` if `value` is none, or does not let itself be read. */
+/** The message of an error; `undefined` if `value` is none, or cannot be read. */
 function errorIn(value: unknown): { readonly name: string; readonly message: string } | undefined {
   if (!isError(value)) return undefined;
   try {

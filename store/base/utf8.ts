@@ -25,7 +25,7 @@ export function utf8(text: string): Uint8Array {
   return bytes;
 }
 
-/** The text in `bytes`; U+FFFD stands for what is not UTF-8. */
+/** The text in `bytes`; U+FFFD replaces bytes that are not UTF-8. */
 export function decodeUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }

@@ -71,7 +71,7 @@ export function prepareEvents(events: readonly Event[], encoding: Encoding): Che
  * Checks the expectations of a save of `events`, by actor.
  *
  * @throws {RangeError} An actor id or a version is impossible, an actor is named twice, or there
- * are more than a batch takes: see `messagesOf()` for what rides where.
+ * are more than a batch takes: see `messagesOf()` for the places of guards.
  */
 export function prepareExpected(
   expect: readonly ExpectedVersion[] = [],
@@ -122,7 +122,7 @@ export function checkRoom(
   );
 }
 
-/** The error of a save that takes more messages than the server has been told to take in a batch. */
+/** The error of a save that takes more messages than the server is configured to take in a batch. */
 export function batchTooLarge(
   { events, actors }: {
     readonly events: readonly CheckedEvent[];

@@ -51,7 +51,7 @@ export function isAmong(ids: string | undefined, id: string): boolean {
 
 /**
  * The error of an event whose id the actor's last message has at another version: retrying cannot
- * help, for the event is stored.
+ * help, as the event is stored.
  */
 export function comesAgain({ id, actorId, version }: PreparedEvent): InvalidEventError {
   return new InvalidEventError(

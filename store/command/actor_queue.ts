@@ -191,24 +191,24 @@ export class ActorQueue {
       ...(handled !== undefined && { ends: new Map([[this.#actorId, handled.end]]) }),
     };
     const contention = new ContentionWait(...UNKNOWN_WAITS);
-    const doubt = new UnknownSaves();
+    const unknown = new UnknownSaves();
     for (const { job } of commands) job.saving();
     for (;;) {
       try {
-        const saved = doubt.exists ? events : originals;
+        const saved = unknown.exists ? events : originals;
         const receipt = await this.#parts.pace.run(() => this.#store.saveEvents(saved, options));
-        doubt.end("saved");
+        unknown.end("saved");
         this.#note(plan, receipt);
         return undefined;
       } catch (error) {
         if (isAetherError(error, "VersionConflictError")) {
-          doubt.end("not-saved");
+          unknown.end("not-saved");
           return error;
         }
-        if (isAetherError(error, "SaveOutcomeUnknownError")) doubt.add(error);
-        else if (!doubt.exists) throw error;
+        if (isAetherError(error, "SaveOutcomeUnknownError")) unknown.add(error);
+        else if (!unknown.exists) throw error;
         // Nothing else may be decided until the outcome of this save is known.
-        const waiting = commands.filter((command) => isWaiting(command, doubt, error));
+        const waiting = commands.filter((command) => isWaiting(command, unknown, error));
         if (waiting.length === 0) throw error;
         await contention.wait(waiting.map(({ job }) => job));
       }
@@ -247,7 +247,7 @@ export class ActorQueue {
     }
   }
 
-  /** What finds commands that were handled before; `undefined` if none of `jobs` has an id. */
+  /** The search for commands that were handled before; `undefined` if none of `jobs` has an id. */
   #handledFor(jobs: readonly PendingCommand[]): HandledBefore | undefined {
     if (!jobs.some(({ options }) => options.commandId !== undefined)) return undefined;
     const log = commandLogOf(this.#store)!;
@@ -346,11 +346,11 @@ function fits(job: PendingCommand, first: PendingCommand): boolean {
 }
 
 /** Whether the caller still waits; if not, its call rejects with the unknown outcome. */
-function isWaiting(command: PlannedCommand, doubt: UnknownSaves, error: unknown): boolean {
+function isWaiting(command: PlannedCommand, unknown: UnknownSaves, error: unknown): boolean {
   const { job } = command;
   const reason = job.giveUpReason();
   if (reason === undefined) return true;
-  job.reject(doubt.errorFor(command, job.options.signal?.aborted ? reason.cause : error));
+  job.reject(unknown.errorFor(command, job.options.signal?.aborted ? reason.cause : error));
   return false;
 }
 

@@ -23,7 +23,7 @@ export interface ActorState<State = unknown, E extends Event = Event> {
 export function initial<State, E extends Event>(
   evolution: Evolution<State, E>,
 ): ActorState<State, E> {
-  // A copy, for it may be the same object at each call.
+  // A copy, as it may be the same object at each call.
   const given = evolution.initialState();
   refusePromise(given, "initialState()");
   const state = freshCopy(given);

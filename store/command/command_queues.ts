@@ -8,7 +8,7 @@ import { JointSaves } from "./joint_saves.ts";
 import { SavePace } from "./save_pace.ts";
 import { StateCache } from "./state_cache.ts";
 
-/** What commands on one store share. */
+/** The queues that commands on one store share. */
 export interface QueueParts {
   /** States of actors. */
   readonly states: StateCache;

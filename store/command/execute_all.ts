@@ -104,7 +104,7 @@ export async function executeAll<
   return await unlessAborted(signal, turn) as ExecuteAllResults<Parts>;
 }
 
-/** What the parts of a call make of their actors; nothing of it is saved yet. */
+/** The states of actors after the parts of a call; nothing is saved yet. */
 interface JointPlan {
   readonly results: readonly PlannedResult[];
   readonly events: readonly Event[];

@@ -47,7 +47,7 @@ export class KnownCommands {
     const { found, since, end } = await this.#log.search(this.#actorId, after);
     if (after === undefined) this.#isDeep = true;
     if (since >= this.#since) return; // All behind it is known.
-    // What became known here meanwhile is newer.
+    // A place that became known here meanwhile is newer.
     this.#found = new Map([...found, ...this.#found]);
     this.#since = since;
     if (this.#end === undefined || end.sequence > this.#end.sequence) this.#end = end;
@@ -88,7 +88,7 @@ export class KnownCommands {
     this.#found.set(id, { ...place, messages });
   }
 
-  /** Drops the oldest ones if there are too many: what is not behind them is not known then. */
+  /** Drops the oldest ones if there are too many: commands at or before them are not known then. */
   #trim(): void {
     for (const [id, { messages }] of this.#found) {
       if (this.#found.size <= this.#most) return;

@@ -113,7 +113,7 @@ export async function plan(
   return { base, end, commands, events, originals, isInPlace, isShared, isSpoiled, records };
 }
 
-/** What one decision makes of an actor. */
+/** The outcome of one decision for an actor. */
 export interface Evolved {
   readonly result: PlannedResult;
   /** The events with the very data that `decide` returned. */

@@ -208,7 +208,9 @@ interface Rules {
 /** Names that were made of source texts, by the rules that these are of. */
 const derived = new WeakMap<object, string>();
 
-/** The name of the snapshots of `evolution`: at once, for a snapshot is encoded before it can change. */
+/**
+ * The name of the snapshots of `evolution`: at once, as a snapshot is encoded before it can change.
+ */
 function nameOf(evolution: Rules, { name }: SnapshotOptions): string {
   if (name !== undefined) return name;
   const known = derived.get(evolution);

@@ -7,7 +7,7 @@ import type { StreamApi } from "../nats/stream_api.ts";
 import type { HeadReader } from "../read/head_reader.ts";
 import type { Head } from "../read/heads.ts";
 
-/** NATS's own header, stored with each message of a batch: tells the try that stored it. */
+/** NATS's own header, stored with each message of a batch: it names the try that stored it. */
 const BATCH = "Nats-Batch-Id";
 const POSITION = "Nats-Batch-Sequence";
 
@@ -22,13 +22,13 @@ export interface Attempt<Member> {
   readonly op: string | undefined;
 }
 
-/** What has become of tries: one of them is stored, from sequence `first` on; or none. */
+/** The outcome of tries: one of them is stored, from sequence `first` on; or none. */
 export type AttemptsOutcome<Member> =
   | { readonly landed: Attempt<Member>; readonly first: StreamSequence }
   | "not-saved"
   | "unknown";
 
-/** What tries are looked for with. */
+/** The parts that a search for tries needs. */
 export interface AttemptsParts {
   readonly api: StreamApi;
   readonly headReader: HeadReader;
@@ -37,11 +37,10 @@ export interface AttemptsParts {
 
 /**
  * The tries to commit a group whose outcome is not known. All of them expect the same of the actors
- * that they share, so at most one is ever stored; what is stored of one tells which, for each
- * message names its batch.
+ * that they share, so at most one is ever stored; its messages say which, as each names its batch.
  */
 export class Attempts<Member> {
-  /** What the tries expect of the actors that they write or depend on. */
+  /** The heads that the tries expect of the actors that they write or depend on. */
   readonly expectedHeads: ReadonlyMap<string, Head>;
   /** The claims that they prove. */
   readonly claims: ReadonlySet<ShardClaim>;
@@ -77,14 +76,15 @@ export class Attempts<Member> {
     this.#tries.set(id, tried);
   }
 
-  /** Takes a try back that was certainly not stored. */
+  /** Takes back a try that was certainly not stored. */
   delete(id: string): void {
     this.#tries.delete(id);
   }
 
   /**
-   * What the stream shows of them. One look at all subjects, by a replica that is consistent in
-   * itself: a guard that is broken there with nothing of the tries before it is never met again.
+   * Looks for the tries in the stream: one look at all subjects, by a replica that is consistent in
+   * itself. If a guard is broken there, and no try is stored before it, that guard is never met
+   * again.
    */
   async outcome(): Promise<AttemptsOutcome<Member>> {
     const { api, headReader, requestTimeout } = this.#parts;

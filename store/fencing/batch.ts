@@ -14,13 +14,13 @@ const GROUP_BYTES = 8 * 1024 * 1024;
 export type Fit =
   /** It is in. */
   | "in"
-  /** Not with this group, for it depends on what is in it. */
+  /** Not with this group, as it depends on a save in it. */
   | "later"
   /** The group has no room for it. */
   | "full"
   /** Heads have to be read first. */
   | "unknown"
-  /** What is known of its actors forbids it. */
+  /** The known heads of its actors forbid it. */
   | "refused";
 
 /**
@@ -29,7 +29,7 @@ export type Fit =
  */
 export class Batch {
   readonly entries: PendingSave[] = [];
-  /** What the first save of each actor builds on, and what is depended on. */
+  /** The head that the first save of each actor builds on, and the heads that saves depend on. */
   readonly expectedHeads = new Map<string, Head>();
   /** The claims that it has to prove. */
   readonly claims = new Set<ShardClaim>();
@@ -37,7 +37,7 @@ export class Batch {
   readonly guarded = new Set<string>();
   /** Where each actor's history will end. */
   readonly #heads = new Map<string, Head>();
-  /** The ids of each actor's events in it: one that comes again is refused once these are stored. */
+  /** The ids of each actor's events in it: an id that comes again is refused once these are stored. */
   readonly #ids = new Map<string, Set<string>>();
   /** Messages that the server takes in one batch. */
   readonly #most: number;
@@ -51,13 +51,13 @@ export class Batch {
     this.#mostGuards = mostGuards;
   }
 
-  /** Adds `entry` if it can go along; `headOf` tells what is known of an actor. */
+  /** Adds `entry` if it can go along; `headOf` gives the known head of an actor. */
   add(entry: PendingSave, headOf: (actorId: string) => Head | undefined): Fit {
     const { plan: { actors, expect } } = entry;
     const save = entry.save!;
     if (this.entries.length > 0 && entry.isAlone) return "later";
     const guards = [...expect.keys()].filter((actorId) => !actors.includes(actorId));
-    // What was decided on the last message of an actor has to be the first one behind it.
+    // An outcome that was decided on an actor's last message has to be stored right behind it.
     if (entry.plan.ends !== undefined && actors.some((actorId) => this.#heads.has(actorId))) {
       return "later";
     }
@@ -72,7 +72,7 @@ export class Batch {
       heads.set(actorId, head);
     }
     if (!isNew(save, heads)) {
-      // What stands against it may be a save before it, which is not stored yet.
+      // The save that is in its way may come before it in this group, and is not stored yet.
       return actors.some((actorId) => this.#heads.has(actorId)) ? "later" : "refused";
     }
     if (!this.#hasRoomFor(entry, guards)) return "full";
@@ -95,14 +95,14 @@ export class Batch {
     return "in";
   }
 
-  /** Whether no save more can be added. */
+  /** Whether no other save can be added. */
   get isFull(): boolean {
     return this.#runs >= this.#most || this.#bytes >= GROUP_BYTES ||
       this.entries[0]?.isAlone === true;
   }
 
   #hasRoomFor(entry: PendingSave, guards: readonly string[]): boolean {
-    if (this.entries.length === 0) return true; // That it fits alone was checked when it came.
+    if (this.entries.length === 0) return true; // it fits alone: that was checked when it came
     const claims = entry.claims.filter((claim) => !this.claims.has(claim)).length;
     const more = guards.filter((actorId) => !this.guarded.has(actorId)).length;
     const actors = entry.plan.actors.filter((actorId) => !this.#heads.has(actorId)).length;
@@ -118,7 +118,9 @@ export class Batch {
   }
 }
 
-/** The guards of a group's batch: on the fences of its shards, and on what it depends on. */
+/**
+ * The guards of a group's batch: on the fences of its shards, and on the actors that it depends on.
+ */
 export function guardsOfBatch(
   { expectedHeads, claims, guarded }: Batch,
   layout: Layout,

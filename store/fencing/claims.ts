@@ -7,37 +7,40 @@ import { asStreamSequence } from "../format/position.ts";
 import { type Fences, isReleased } from "./fences.ts";
 import type { HeadCache } from "../read/heads.ts";
 
-/** A shard that this node owns. Each claim is another object, so that a lost one is never mistaken. */
+/**
+ * A shard that this node owns. Each claim is an object of its own, so that a lost one is never
+ * taken for a new one.
+ */
 export interface ShardClaim {
   readonly shard: number;
   /** The fence as it was stored. */
   readonly fence: FenceHolder;
-  /** Whether it takes no new saves, for the shard is being released. */
+  /** Whether it takes no new saves, as the shard is being released. */
   closing: boolean;
 }
 
-/** A claim that another node's has ended. */
+/** A claim that ended because another node made one. */
 interface LostClaim {
   /** A claim under this map or an older one is refused. */
   readonly mapVersion: number;
   readonly holder: FenceHolder;
 }
 
-/** What claims are kept with. */
+/** The parts that claims need. */
 export interface ClaimsParts {
   readonly fences: Fences;
   readonly heads: HeadCache;
   readonly nodeId: string;
-  /** Which life of the node. */
+  /** The life of the node; a restart begins another. */
   readonly incarnation: string;
   readonly shards: number;
-  /** Told of each shard that another node has taken. */
+  /** Called with each shard that another node has taken. */
   readonly onDeposed: ((shard: number, error: FencedError) => void) | undefined;
 }
 
 /**
- * The shards that this node owns, as far as it knows. Knowing is not what keeps others' writes
- * safe: each commit proves the claim. It spares sending what would be refused.
+ * The shards that this node owns, as far as it knows. Other owners' writes do not rest on that, as
+ * each commit proves its claim; it only spares requests that the stream would refuse.
  */
 export class Claims {
   readonly #parts: ClaimsParts;
@@ -46,7 +49,7 @@ export class Claims {
   readonly #lost = new Map<number, LostClaim>();
   /** One claim or release of a shard at a time. */
   readonly #lanes = new KeyedQueue();
-  /** Shards whose actors are about to be forgotten, all in one go. */
+  /** Shards whose actors are about to be forgotten, all at once. */
   #forgetting: { readonly shards: Set<number>; readonly done: Promise<void> } | undefined;
 
   /** Claims in the name of `parts.nodeId`. */
@@ -60,12 +63,12 @@ export class Claims {
     return claim?.closing ? undefined : claim;
   }
 
-  /** Whether saves may still be made under `claim`, those that came before it is given up. */
+  /** Whether saves may still be made under `claim`: also those that came before its release began. */
   holds(claim: ShardClaim): boolean {
     return this.#claims.get(claim.shard) === claim;
   }
 
-  /** The error of a save under a claim that is lost, or of one that was never there. */
+  /** The error of a save under a claim that is lost, or that never existed. */
   errorFor(what: string, shard: number, actorId?: string): FencedError {
     const holder = this.#lost.get(shard)?.holder;
     return new FencedError(what, { shard, nodeId: this.#parts.nodeId, actorId, holder });
@@ -77,7 +80,7 @@ export class Claims {
   }
 
   /**
-   * Claims the shard; one that is owned already, under whichever map, stays so as it is.
+   * Claims the shard; a claim that this node has already, under whichever map, stays as it is.
    *
    * @throws {FencedError} Another node has it, or this one lost it, under this map or a newer one.
    */
@@ -86,7 +89,7 @@ export class Claims {
       const { fences, heads, nodeId } = this.#parts;
       const owned = this.get(shard);
       if (owned !== undefined) {
-        // A newer map may give back what was lost meanwhile without a sign of it here.
+        // The shard may have been lost without a sign here, and a newer map gives it back.
         const isKnown = mapVersion <= owned.fence.mapVersion;
         if (isKnown || !this.observe(owned, await fences.read(shard))) return owned.fence;
       }
@@ -108,8 +111,8 @@ export class Claims {
   }
 
   /**
-   * Writes the fence of a shard that is owned anew: of what was sent under the claim until now
-   * nothing more is stored.
+   * Writes the fence of an owned shard again: saves that were sent under the old claim and are not
+   * stored yet are refused from then on.
    *
    * @throws {FencedError} The shard is not this node's.
    */
@@ -117,7 +120,7 @@ export class Claims {
     return this.#lanes.run([String(shard)], async () => {
       const { fences, heads } = this.#parts;
       const claim = this.get(shard);
-      if (claim === undefined) throw this.errorFor(`claim shard ${shard} anew`, shard);
+      if (claim === undefined) throw this.errorFor(`claim shard ${shard} again`, shard);
       try {
         const fence = await fences.renew(shard, claim.fence, signal);
         heads.reach(asStreamSequence(fence.sequence));
@@ -126,14 +129,14 @@ export class Claims {
         if (!isAetherError(error, "FencedError")) throw error;
         this.observe(claim, error.holder);
       }
-      if (this.get(shard) === undefined) throw this.errorFor(`claim shard ${shard} anew`, shard);
+      if (this.get(shard) === undefined) throw this.errorFor(`claim shard ${shard} again`, shard);
     });
   }
 
   /**
-   * Gives the shard up: takes no new saves, waits until `drain` has brought the others to their
-   * ends, and writes the fence. Gives the fence that stands then, another's where the shard was
-   * lost; `undefined` where this node has no claim.
+   * Gives the shard up: takes no new saves, waits until `drain` has ended the others, and writes
+   * the fence. Returns the shard's fence then: another node's if the shard was lost, `undefined` if
+   * this node has no claim.
    */
   release(
     shard: number,
@@ -151,13 +154,13 @@ export class Claims {
         return fence;
       } catch (error) {
         if (!isAetherError(error, "FencedError")) throw error;
-        this.#claims.delete(shard); // Lost meanwhile, which comes to the same.
+        this.#claims.delete(shard); // lost meanwhile, which comes to the same
         return error.holder;
       }
     });
   }
 
-  /** Takes note of a fence that was read: one behind a claim ends it; true where it did. */
+  /** Takes note of a fence that was read: if it is behind a claim, it ends the claim; true if so. */
   observe({ shard, fence }: ShardClaim, holder: FenceHolder | undefined): boolean {
     if (holder === undefined || holder.sequence <= fence.sequence) return false;
     const claim = this.#claims.get(shard);
@@ -165,13 +168,14 @@ export class Claims {
     const { nodeId, incarnation, onDeposed } = this.#parts;
     const isOwn = holder.nodeId === nodeId && holder.incarnation === incarnation;
     if (isOwn && holder.state === "claimed") {
-      // It was written anew, by a try whose answer was lost.
+      // This node wrote it again, by a try whose answer was lost.
       this.#parts.heads.reach(asStreamSequence(holder.sequence));
       this.#claims.set(shard, { shard, fence: holder, closing: claim.closing });
       return true;
     }
     this.#claims.delete(shard);
-    // What is no fence gives the shard to nobody: the map of the claim is good for another one.
+    // A message that is no fence gives the shard to nobody: the map of the claim allows another
+    // one.
     const mapVersion = fence.mapVersion - (isReleased(holder) ? 1 : 0);
     this.#lost.set(shard, { mapVersion, holder });
     const error = new FencedError(`go on with shard ${shard}`, { shard, nodeId, holder });
@@ -182,8 +186,8 @@ export class Claims {
   }
 
   /**
-   * Forgets what is known of the shard's actors: others may have written them. Claims that are
-   * stored at about the same time share one look at all that is known.
+   * Forgets the known heads of the shard's actors: other nodes may have written them. Claims that
+   * are stored at about the same time share one look at all that is known.
    */
   #forget(shard: number): Promise<void> {
     if (this.#forgetting === undefined) {

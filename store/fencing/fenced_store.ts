@@ -2,19 +2,20 @@ import { shardOf } from "../actor.ts";
 import { commandLogOf, keepCommandLog } from "../command_log.ts";
 import { keepPositions, positionsOf } from "../store_positions.ts";
 import { unlessAborted } from "../base/abort.ts";
-import { describe, encodeToken, tokenProblem } from "../base/token.ts";
+import { encodeToken, tokenProblem } from "../base/token.ts";
 import { uuidv7 } from "../base/uuid.ts";
 import { prepareActors } from "../check/query.ts";
 import type { Connection } from "../connection.ts";
-import type { FencedError, FenceHolder } from "../errors.ts";
+import type { FenceHolder } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { Claims, type ShardClaim } from "./claims.ts";
 import { Fences } from "./fences.ts";
 import { type HandledCommand, HandledCommands } from "./handled_commands.ts";
 import type { FencedParts } from "./parts.ts";
+import { checkFencing, type FencedEventStoreOptions } from "./options.ts";
 import { FencedPath, OptimisticPath } from "./save_paths.ts";
+import { ForwardingEventStore } from "../forwarding_store.ts";
 import { type JetStreamEventStore, openByDetour } from "../jetstream/event_store.ts";
-import type { JetStreamEventStoreOptions } from "../jetstream/options.ts";
 import type {
   EventSubscriptionOptions,
   LatestVersionOptions,
@@ -27,58 +28,20 @@ import type {
 import type { InnerSaveOptions } from "../format/save_options.ts";
 import type { SavePath } from "../save/path.ts";
 import type { EventStore, EventSubscription, EventsWithErrors } from "../store.ts";
-import { shareCaches } from "../store_view.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
 
-/** Options for {@linkcode FencedEventStore.open}. */
-export interface FencedEventStoreOptions extends JetStreamEventStoreOptions {
-  /** Names this node in the fences of its shards. */
-  readonly nodeId: string;
-  /** Which life of the node this is; a later one has to sort behind it. @default {a UUIDv7} */
-  readonly incarnation?: string;
-  /**
-   * What makes sure that a shard is still this node's when a save is stored.
-   *
-   * - `"fenced"`: the commit itself. From the moment that another node's claim is stored, nothing
-   *   of this one is, however late it notices. Saves go out in atomic batches, which replicas 3
-   *   are meant for: on one server each batch holds the stream up for milliseconds.
-   * - `"optimistic"`: only what this node knows. Saves are as quick as a plain store's. A node
-   *   that was deposed and does not know it yet can still write an actor **until the new owner has
-   *   written it**; what both write is decided by version, as in a plain store. Nor can a claim
-   *   made anew shut out a save whose answer was lost with the connection: in a cluster, the
-   *   actor's next command waits for seconds, and where the lost save arrives later still, the
-   *   command that is sent again may be handled twice.
-   *
-   * @default {"fenced"}
-   */
-  readonly mode?: "fenced" | "optimistic";
-  /**
-   * Whether reads of an actor whose shard is this node's first prove that it still is, by a
-   * commit that they share with the saves: `"fenced"`. Otherwise a node that was deposed may read
-   * what is outdated, for as long as it believes in its lease.
-   *
-   * @default {"lease"}
-   */
-  readonly reads?: "lease" | "fenced";
-  /**
-   * Told at once of each shard that turns out to be another node's. What it throws goes to
-   * `console.warn`.
-   *
-   * @default {undefined}
-   */
-  readonly onDeposed?: (shard: number, error: FencedError) => void;
-}
+export type { FencedEventStoreOptions };
 
 /** Options for calls that may be ended early. */
 export interface FenceOptions {
-  /** Gives up. What was sent by then may happen all the same. */
+  /** Gives up. A request that was sent by then may still succeed. */
   readonly signal?: AbortSignal;
 }
 
 /** The store that a fenced one reads with; not for users. */
 export let plainStoreOf: (store: FencedEventStore) => JetStreamEventStore;
 
-/** What a store and its views share. */
+/** The parts of a fenced store. */
 interface Core {
   readonly store: JetStreamEventStore;
   readonly parts: FencedParts;
@@ -90,18 +53,18 @@ interface Core {
 }
 
 /**
- * An event store that writes only the actors of shards that its node has claimed, and whose
- * commits prove it: the claim is a message in the stream of events itself, and each commit names
- * the one that it builds on. So a node that was deposed is refused by the stream, whatever it
- * believes: what is stored between two fences of a shard was committed by the first one's writer.
+ * An event store that writes only the actors of shards that its node has claimed, and whose commits
+ * prove it: the claim is a message in the stream of events itself, and each commit names the claim
+ * that it builds on. So the stream refuses a deposed node, whatever that node believes: the writer
+ * of a fence has committed all that is stored between it and the shard's next fence.
  *
  * Saves of all shards go out together, one batch at a time; while one is under way the next ones
  * gather. Each carries the sequence of its fence in the header `Aether-Fence`. A save takes as
  * many messages as it has events, and one for each shard in which it writes no actor twice: 1,000
  * fit.
  *
- * Stores that take no part in this, beside it on the same stream, keep the promises of an
- * {@linkcode EventStore}; the fences do not bind them.
+ * Plain stores on the same stream keep the promises of an {@linkcode EventStore}; fences do not
+ * bind them.
  *
  * @example Claim a shard, write, and be deposed
  * ```ts
@@ -130,12 +93,9 @@ interface Core {
  */
 export class FencedEventStore implements EventStore {
   readonly #core: Core;
-  /** The command that saves are the outcome of, in a view. */
-  readonly #command: string | undefined;
 
-  private constructor(core: Core, command?: string) {
+  private constructor(core: Core) {
     this.#core = core;
-    this.#command = command;
     keepCommandLog(this, commandLogOf(core.store));
     keepPositions(this, positionsOf(core.store));
   }
@@ -154,10 +114,7 @@ export class FencedEventStore implements EventStore {
     options: FencedEventStoreOptions,
   ): Promise<FencedEventStore> {
     const { nodeId, incarnation = uuidv7(), mode = "fenced", reads = "lease" } = options;
-    checkOwnerName("nodeId", nodeId);
-    checkOwnerName("incarnation", incarnation);
-    checkChoice("mode", mode, ["fenced", "optimistic"]);
-    checkChoice("reads", reads, ["lease", "fenced"]);
+    checkFencing({ nodeId, incarnation, mode, reads });
     let made: Omit<Core, "store"> | undefined;
     const store = await openByDetour(connection, options, (own, plain) => {
       const { heads, shards } = own;
@@ -185,7 +142,7 @@ export class FencedEventStore implements EventStore {
     return this.#core.options.nodeId;
   }
 
-  /** Which life of the node this is. */
+  /** Names this life of the node. */
   get incarnation(): string {
     return this.#core.incarnation;
   }
@@ -205,7 +162,7 @@ export class FencedEventStore implements EventStore {
     return this.#core.store.identity;
   }
 
-  /** Shards that actors are spread over; fixed for ever. */
+  /** Shards that actors are spread over; fixed when the stream is made. */
   get shards(): number {
     return this.#core.store.shards;
   }
@@ -231,17 +188,17 @@ export class FencedEventStore implements EventStore {
   }
 
   /**
-   * Makes this node the owner of a shard: from when the fence is stored, no other node's commits
-   * are. Reads of this store then reach at least that place, and versions it knew of the shard's
-   * actors are forgotten. Any number of claims may be under way at once. A shard that is owned
-   * already stays so as it is: under a newer map the fence is only read.
+   * Makes this node the owner of a shard: once the fence is stored, the stream refuses other nodes'
+   * commits to it. Reads of this store then reach at least that place, and the store forgets the
+   * versions it knew of the shard's actors. Any number of claims may be under way at once. A shard
+   * that this node owns already stays as it is: under a newer map the fence is only read.
    *
    * @param shard The shard, from 0.
    * @param mapVersion The version of the shard map that gives it to this node; 1 or more.
    * @throws {FencedError} The shard was claimed under a newer map, or under this one by another
    * node; or this node has lost it under this map or a newer one.
    * @throws {StoreUnavailableError} No answer in time; the claim may be stored all the same, and
-   * another call tells.
+   * another call finds out.
    */
   async claim(
     shard: number,
@@ -258,9 +215,9 @@ export class FencedEventStore implements EventStore {
   }
 
   /**
-   * Claims a shard anew that is owned: nothing is stored any more of what was sent under the
-   * claim until now, and saves that wait are refused. So what became of a save whose answer was
-   * lost with the connection is final, which nothing else can tell.
+   * Claims a shard again that this node owns. Whatever was sent under the old claim and is not
+   * stored yet is refused from now on, and so are saves that wait. This settles a save whose answer
+   * was lost with the connection; nothing else can.
    *
    * @throws {FencedError} The shard is not this node's.
    * @throws {StoreUnavailableError} No answer in time; call again.
@@ -271,12 +228,12 @@ export class FencedEventStore implements EventStore {
   }
 
   /**
-   * Gives a shard up: refuses new saves at once, waits for those under way, then says in the
-   * fence that it is released. Does nothing where the shard is not owned.
+   * Gives a shard up: refuses new saves at once, waits for those under way, then marks the fence as
+   * released. Does nothing if this node does not own the shard.
    *
-   * @returns What the fence says then: another node's claim, where there is one by now.
-   * @throws {StoreUnavailableError} No answer in time; the shard stays closed, and the release may
-   * be tried again.
+   * @returns The fence then: another node's claim if there is one by now.
+   * @throws {StoreUnavailableError} No answer in time; the shard stays closed, and `release()` may
+   * be called again.
    */
   async release(
     shard: number,
@@ -288,7 +245,7 @@ export class FencedEventStore implements EventStore {
   }
 
   /**
-   * What a shard's fence says, asked of the server; `undefined` where it was never claimed.
+   * A shard's fence, as the server has it; `undefined` if no node ever claimed the shard.
    *
    * @throws {StoreUnavailableError} No answer in time.
    */
@@ -298,7 +255,7 @@ export class FencedEventStore implements EventStore {
   }
 
   /**
-   * What the fences of all shards say that were ever claimed, as the nearest replica has them.
+   * The fences of all shards that were ever claimed, as the nearest replica has them.
    *
    * @throws {StoreUnavailableError} No answer in time.
    */
@@ -307,10 +264,10 @@ export class FencedEventStore implements EventStore {
   }
 
   /**
-   * Proves by a commit that the shard was this node's after the call; what is read then is not
-   * outdated by another owner. Calls at about the same time share the commit.
+   * Proves by a commit that the shard belonged to this node after the call, so that no other owner
+   * has written what a read then misses. Calls at about the same time share the commit.
    *
-   * @returns The sequence of the proof: what is read through this store reaches it.
+   * @returns The sequence of the proof: reads of this store reach it.
    * @throws {FencedError} The shard is not this node's.
    * @throws {StoreUnavailableError} No answer in time.
    */
@@ -332,7 +289,7 @@ export class FencedEventStore implements EventStore {
    */
   forCommand(commandId: string): EventStore {
     encodeToken(commandId);
-    return shareCaches(new FencedEventStore(this.#core, commandId), this);
+    return new CommandView(this, commandId);
   }
 
   /**
@@ -345,7 +302,10 @@ export class FencedEventStore implements EventStore {
     return await new HandledCommands(this.#core.parts).commands(actorId);
   }
 
-  /** See {@linkcode EventStore.saveEvent}; {@linkcode FencedError} where the shard is not owned. */
+  /**
+   * See {@linkcode EventStore.saveEvent}; {@linkcode FencedError} if this node does not own the
+   * shard.
+   */
   saveEvent(event: Event): Promise<SaveReceipt> {
     return this.saveEvents([event]);
   }
@@ -354,11 +314,10 @@ export class FencedEventStore implements EventStore {
    * See {@linkcode EventStore.saveEvents}.
    *
    * @throws {FencedError} A shard of the events' actors is not this node's; nothing was saved.
-   * @throws {RangeError} Also where the events and what proves the claims are over 1,000 messages.
+   * @throws {RangeError} Also if the events and the proofs of the claims are over 1,000 messages.
    */
   saveEvents(events: readonly Event[], options: SaveOptions = {}): Promise<SaveReceipt> {
-    const inner: InnerSaveOptions = { ...options, command: this.#command };
-    return this.#core.store.saveEvents(events, inner);
+    return this.#core.store.saveEvents(events, options);
   }
 
   /** See {@linkcode EventStore.getEvents}. */
@@ -426,10 +385,10 @@ export class FencedEventStore implements EventStore {
 
   /** Waits for saves under way, as a plain store does. Fences stay: see {@linkcode release}. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#command === undefined) await this.#core.store[Symbol.asyncDispose]();
+    await this.#core.store[Symbol.asyncDispose]();
   }
 
-  /** Proves before a read that the shard is this node's still, where reads are to be fenced. */
+  /** Proves before a read that the shard still belongs to this node, if reads are to be fenced. */
   async #confirm(actorId: string, signal?: AbortSignal): Promise<void> {
     const { parts, fenced, options } = this.#core;
     if (options.reads !== "fenced" || tokenProblem(actorId) !== undefined) return;
@@ -450,7 +409,22 @@ export class FencedEventStore implements EventStore {
   }
 }
 
-/** A path that is idle only when barriers are too. */
+/** A view whose saves say which command they are the outcome of. */
+class CommandView extends ForwardingEventStore {
+  readonly #command: string;
+
+  constructor(store: FencedEventStore, command: string) {
+    super(store);
+    this.#command = command;
+  }
+
+  override saveEvents(events: readonly Event[], options?: SaveOptions): Promise<SaveReceipt> {
+    const inner: InnerSaveOptions = { ...options, command: this.#command };
+    return super.saveEvents(events, inner);
+  }
+}
+
+/** A path that is idle only once its barriers are. */
 function idleTogether(path: SavePath, fenced: FencedPath): SavePath {
   return {
     save: (plan, checked) => path.save(plan, checked),
@@ -458,16 +432,4 @@ function idleTogether(path: SavePath, fenced: FencedPath): SavePath {
       await Promise.all([path.idle(), fenced.idle()]);
     },
   };
-}
-
-function checkOwnerName(name: string, value: unknown): void {
-  const problem = tokenProblem(value);
-  if (problem === undefined) return;
-  throw new RangeError(`Cannot open the store: ${name} ${describe(value)} ${problem}`);
-}
-
-function checkChoice(name: string, value: string, choices: readonly string[]): void {
-  if (choices.includes(value)) return;
-  const allowed = choices.map((choice) => `"${choice}"`).join(" or ");
-  throw new RangeError(`Cannot open the store: ${name} is ${describe(value)}, not ${allowed}`);
 }

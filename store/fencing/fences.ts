@@ -10,22 +10,22 @@ import type { StoredMessage } from "../nats/stored_message.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
 import type { StreamCheck } from "../read/stream_check.ts";
 
-/** Fences that one request asks for: the server gives no more than 1,024 at once. */
+/** How many fences one request asks for: the server gives at most 1,024 at once. */
 const PAGE = 1000;
 
-/** What a fence says that was not written by this library. */
+/** The content of a fence that something other than this library wrote. */
 const UNREADABLE = {
   ...{ nodeId: "(unreadable)", incarnation: "", mapVersion: 0, nonce: "" },
   state: "released",
 } as const;
 
-/** What fences are written with. */
+/** The parts that fences need. */
 export interface FenceParts {
   readonly api: StreamApi;
   readonly publisher: Publisher;
   readonly check: StreamCheck;
   readonly nodeId: string;
-  /** Which life of the node; a later one sorts behind it. */
+  /** The life of the node; a later one sorts behind it. */
   readonly incarnation: string;
   readonly shards: number;
   /** How long one request may take, in ms. */
@@ -36,18 +36,18 @@ export interface FenceParts {
 
 /** A fence as it is stored. */
 interface StoredFence extends FenceHolder {
-  /** Tells one writing of it from all others: how a writer without an answer knows its own. */
+  /** Names one write of the fence, so that a writer without an answer knows its own. */
   readonly nonce: string;
 }
 
-/** What is to be written, on the condition that the fence is as `check` allows. */
+/** A fence to write, if `check` allows it over the current one. */
 interface FenceWrite {
   readonly shard: number;
   readonly what: string;
   readonly mapVersion: number;
   readonly state: FenceHolder["state"];
-  /** Throws where what stands forbids it. */
-  readonly check: (standing: StoredFence | undefined) => void;
+  /** Throws if the current fence forbids it. */
+  readonly check: (current: StoredFence | undefined) => void;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -58,11 +58,11 @@ interface SeenFence {
 
 /**
  * The fences of shards: messages in the stream of events itself, written by compare-and-set, so
- * that a commit that names the last one is refused from the moment on that another is stored.
+ * that a commit that names one is refused once another is stored.
  */
 export class Fences {
   readonly #parts: FenceParts;
-  /** By shard, the fence that was read or written last: what is written next is tried on it first. */
+  /** By shard, the fence that was read or written last; the next write first builds on it. */
   readonly #seen = new Map<number, StoredFence | undefined>();
 
   /** Writes in the name of the node of `parts`. */
@@ -71,7 +71,7 @@ export class Fences {
   }
 
   /**
-   * The shard's fence by the leader's word; `undefined` where nobody ever claimed it.
+   * The shard's fence, as the leader has it; `undefined` if no node ever claimed the shard.
    *
    * @throws {StoreUnavailableError} No answer in time.
    */
@@ -89,8 +89,8 @@ export class Fences {
   async look(shard: number): Promise<FenceHolder | undefined> {
     const due = this.#parts.check.ensure();
     if (due !== undefined) await due;
-    const standing = await this.#read(shard);
-    return standing && holderIn(standing);
+    const current = await this.#read(shard);
+    return current && holderIn(current);
   }
 
   /**
@@ -128,36 +128,36 @@ export class Fences {
   claim(shard: number, mapVersion: number, signal?: AbortSignal): Promise<FenceHolder> {
     const what = `claim shard ${shard} under map ${mapVersion}`;
     const { nodeId, incarnation } = this.#parts;
-    const check = (standing: StoredFence | undefined) => {
-      if (standing === undefined || standing.mapVersion < mapVersion) return;
-      const isOwn = standing.nodeId === nodeId && standing.incarnation <= incarnation;
-      if (isOwn && standing.mapVersion === mapVersion) return;
-      throw new FencedError(what, { shard, nodeId, holder: holderIn(standing) });
+    const check = (current: StoredFence | undefined) => {
+      if (current === undefined || current.mapVersion < mapVersion) return;
+      const isOwn = current.nodeId === nodeId && current.incarnation <= incarnation;
+      if (isOwn && current.mapVersion === mapVersion) return;
+      throw new FencedError(what, { shard, nodeId, holder: holderIn(current) });
     };
     return this.#write({ shard, what, mapVersion, state: "claimed", check, signal });
   }
 
   /**
-   * Writes `claim` anew, so that nothing is stored any more that names the fence as it was.
+   * Writes `claim` again, so that a commit that names the old fence is refused from then on.
    *
-   * @throws {FencedError} Another fence was written since: it was not this node's any more.
+   * @throws {FencedError} Another fence was written since: the shard was not this node's any more.
    * @throws {StoreUnavailableError} No answer before the deadline; the fence may still land.
    */
   renew(shard: number, claim: FenceHolder, signal?: AbortSignal): Promise<FenceHolder> {
-    return this.#follow(shard, claim, "claimed", `claim shard ${shard} anew`, signal);
+    return this.#follow(shard, claim, "claimed", `claim shard ${shard} again`, signal);
   }
 
   /**
    * Gives up the shard that was claimed by `claim`.
    *
-   * @throws {FencedError} Another fence was written since: it was not this node's any more.
+   * @throws {FencedError} Another fence was written since: the shard was not this node's any more.
    * @throws {StoreUnavailableError} No answer before the deadline; the release may still land.
    */
   release(shard: number, claim: FenceHolder, signal?: AbortSignal): Promise<FenceHolder> {
     return this.#follow(shard, claim, "released", `release shard ${shard}`, signal);
   }
 
-  /** Writes a fence that follows on `claim` and nothing else. */
+  /** Writes a fence over that of `claim`, and over no other. */
   #follow(
     shard: number,
     claim: FenceHolder,
@@ -166,9 +166,9 @@ export class Fences {
     signal: AbortSignal | undefined,
   ): Promise<FenceHolder> {
     const { nodeId } = this.#parts;
-    const check = (standing: StoredFence | undefined) => {
-      if (standing?.sequence === claim.sequence) return;
-      throw new FencedError(what, { shard, nodeId, holder: standing && holderIn(standing) });
+    const check = (current: StoredFence | undefined) => {
+      if (current?.sequence === claim.sequence) return;
+      throw new FencedError(what, { shard, nodeId, holder: current && holderIn(current) });
     };
     const { mapVersion } = claim;
     return this.#write({ shard, what, mapVersion, state, check, signal });
@@ -221,14 +221,14 @@ export class Fences {
     return holderIn(stored);
   }
 
-  /** Whether something can be tried on the fence that was seen last. */
+  /** Whether a write may build on the fence that was seen last. */
   #isFine(shard: number, check: FenceWrite["check"]): boolean {
     if (!this.#seen.has(shard)) return false;
     try {
       check(this.#seen.get(shard));
       return true;
     } catch {
-      return false; // What stands by now is asked.
+      return false; // the fence may have changed: it is read
     }
   }
 
@@ -242,14 +242,14 @@ export class Fences {
 }
 
 /**
- * What the fence in `message` says. One that cannot be read, for something else wrote it, is
- * nobody's: the next claim goes over it.
+ * The holder in the fence in `message`. A message that cannot be read, as something else wrote it,
+ * belongs to nobody: the next claim replaces it.
  */
 export function fenceHolderIn(message: StoredMessage): FenceHolder {
   return holderIn(fenceIn(message));
 }
 
-/** Whether a fence is what something else wrote. */
+/** Whether something other than this library wrote the fence. */
 export function isReleased({ nodeId, mapVersion }: FenceHolder): boolean {
   return nodeId === UNREADABLE.nodeId && mapVersion === UNREADABLE.mapVersion;
 }

@@ -23,14 +23,14 @@ const MOST_REFUSALS = 4;
 /**
  * Commits the saves of a node, those of all its shards together: while one batch is under way the
  * next saves gather. Each batch proves the claims of its shards, so that the stream refuses it as
- * soon as one of them is another's. What a refusal is about is found out afterwards, and told to
- * the saves that it is about; the others go out again.
+ * soon as another node has claimed one of them. The cause of a refusal is looked for afterwards:
+ * the saves that it concerns end with it, the others go out again.
  */
 export class GroupCommit {
   readonly #parts: FencedParts;
   readonly #waiting: WaitingSaves;
   #isRunning = false;
-  /** Waits longer from failure to failure, as long as anybody waits. */
+  /** Waits longer from failure to failure, for as long as a caller waits. */
   #patience: { readonly over: AbortSignal; readonly retry: ReturnType<typeof backoff> } | undefined;
 
   /** Commits with `parts`. */
@@ -65,7 +65,7 @@ export class GroupCommit {
   kick(): void {
     if (this.#isRunning) return;
     this.#isRunning = true;
-    // What is saved in the same turn of the event loop goes out together.
+    // Saves of one turn of the event loop go out together.
     queueMicrotask(() => this.#run());
   }
 
@@ -78,7 +78,7 @@ export class GroupCommit {
     this.#isRunning = false;
   }
 
-  /** Brings a group to its end: stored, or back in line with what was found out. */
+  /** Brings a group to its end: stored, or back in line with the cause of its refusal known. */
   async #commit(group: Batch): Promise<void> {
     const { api, heads, check, publisher, requestTimeout } = this.#parts;
     const tries = new Attempts<PendingSave>(this.#parts, group.expectedHeads, group.claims);
@@ -98,7 +98,7 @@ export class GroupCommit {
         }
         const id = crypto.randomUUID();
         const { tried, messages } = this.#compose(group, live);
-        // What only proves claims may be sent again without a doubt.
+        // A group that only proves claims may be sent again: nothing can be stored twice.
         if (tried.actors.size > 0) tries.add(id, tried);
         const { deadline } = live.at(-1)!.plan;
         const known = heads.highest;
@@ -127,7 +127,7 @@ export class GroupCommit {
       }
       for (const entry of live) entry.cause = cause;
       if (!await retry(api.requests)) return this.#giveUp(live, cause);
-      // Without a doubt, others may go along by now.
+      // No outcome is unknown any more, so other saves may go along.
       if (!tries.unsettled) return this.#leave(group);
     }
   }
@@ -140,7 +140,7 @@ export class GroupCommit {
     return this.#patience.retry;
   }
 
-  /** The messages of those of a group that are still waited for. */
+  /** The messages of the saves of a group whose callers still wait. */
   #compose(
     group: Batch,
     live: readonly PendingSave[],
@@ -182,7 +182,7 @@ export class GroupCommit {
     return { tried: { places: lasts, runs, actors, op }, messages };
   }
 
-  /** Tells all that are in a try that was stored. */
+  /** Resolves all saves in a try that was stored. */
   #store(
     group: Batch,
     { places, runs, op }: Attempt<PendingSave>,
@@ -217,7 +217,7 @@ export class GroupCommit {
     }
   }
 
-  /** Leaves a group of which nothing was stored: what is still waited for goes out again. */
+  /** Leaves a group that was not stored: saves whose callers still wait go out again. */
   #leave(group: Batch): void {
     for (const entry of group.entries) {
       if (entry.isEnded) entry.outcome = "not-saved";
@@ -226,8 +226,8 @@ export class GroupCommit {
   }
 
   /**
-   * Nothing can be stored together: each for itself, so that each hears of its own trouble. What
-   * was only too much for one batch is gathered again, as much as the server takes.
+   * Nothing can be stored together: each save goes out alone, so that each fails for its own
+   * reason. A group that was only too large is gathered again, as much as the server takes.
    */
   #part(group: Batch, live: readonly PendingSave[], cause: unknown): void {
     const isTooLarge = cause instanceof ApiError && cause.code === ServerCode.BATCH_TOO_LARGE;
@@ -244,7 +244,7 @@ export class GroupCommit {
     this.#leave(group);
   }
 
-  /** Nothing can be saved any more, nor is it known what became of what was tried. */
+  /** Nothing can be saved any more, and the outcome of what was tried is unknown. */
   #endAll(live: readonly PendingSave[], error: unknown): void {
     for (const entry of live) {
       if (!entry.isEnded) this.#waiting.end(entry, () => entry.reject(error));
@@ -257,7 +257,7 @@ export class GroupCommit {
     }
   }
 
-  /** Finds out why a group was refused; false where nothing is to be seen of it. */
+  /** Finds out why a group was refused; false if no cause can be seen. */
   async #explain(group: Batch): Promise<boolean> {
     const { moved, isFenced } = await explainRejection(this.#parts, group);
     for (const entry of group.entries) {

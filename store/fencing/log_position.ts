@@ -1,8 +1,8 @@
 import { tokenProblem } from "../base/token.ts";
 
 /**
- * An event and where it is in the stream. Whoever names one has heard of it: what is stored later
- * is behind it, in a stream that has it still.
+ * An event and where it is in the stream. A caller that names one knows it to be stored, so events
+ * that are stored later are behind it, as long as the stream still has it.
  */
 export interface LogPosition {
   /** The position of the event. */
@@ -11,7 +11,7 @@ export interface LogPosition {
   readonly id: string;
 }
 
-/** The landmark that `value` says; `undefined` where that is none. */
+/** The position that `value` holds; `undefined` if it holds none. */
 export function logPositionIn(value: unknown): LogPosition | undefined {
   const { sequence, id } = (value ?? {}) as Partial<LogPosition>;
   if (!Number.isSafeInteger(sequence) || sequence! < 1) return undefined;

@@ -2,7 +2,7 @@ import type { Claims } from "./claims.ts";
 import type { Fences } from "./fences.ts";
 import type { StoreInternals } from "../save/path.ts";
 
-/** What commits under claims work with. */
+/** The parts that commits under claims need. */
 export interface FencedParts extends StoreInternals {
   readonly claims: Claims;
   readonly fences: Fences;

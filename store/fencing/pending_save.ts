@@ -10,24 +10,24 @@ import type { Save } from "../save/messages.ts";
 import { saveOf, type SavePlan, subjectOfPlan } from "../save/plan.ts";
 import type { SaveOutcome } from "../save/settle.ts";
 
-/** What is asked of a commit. */
+/** A request to a commit. */
 export interface PendingSaveInit {
   readonly plan: SavePlan;
-  /** What is to be saved; nothing, where only the claims are to be proved. */
+  /** The save; `undefined` if only the claims are to be proved. */
   readonly checked: readonly CheckedEvent[];
   /** The claims of all shards that it writes, as they were when it came. */
   readonly claims: readonly ShardClaim[];
 }
 
 /**
- * A save in line for a commit, from when it comes to when its caller is told; or a barrier, which
- * saves nothing and proves a claim.
+ * A save in line for a commit, from its arrival until its caller gets the result; or a barrier,
+ * which saves nothing and proves a claim.
  */
 export class PendingSave {
   readonly plan: SavePlan;
   readonly checked: readonly CheckedEvent[];
   readonly claims: readonly ShardClaim[];
-  /** What the caller waits for. */
+  /** The promise that the caller waits for. */
   readonly receipt: Promise<SaveReceipt>;
   /** The save, once the bodies of its events are at hand. */
   save: Save | undefined;
@@ -35,27 +35,27 @@ export class PendingSave {
   bytes = 0;
   /** Heads that were read for it. */
   readonly known: Map<string, Head> = new Map();
-  /** Whether all of `known` was read since the last refusal, so that a verdict may rest on it. */
+  /** Whether all of `known` was read since the last refusal, so that it may decide the save. */
   isFresh = false;
   /** Whether something is under way for it, so that it has to wait. */
   isBusy = false;
-  /** Whether the caller is told. */
+  /** Whether the caller has its result. */
   isEnded = false;
-  /** Whether it has to be committed without others, for a group with it was refused for good. */
+  /** Whether it has to be committed without others, as a group with it was refused for good. */
   isAlone = false;
-  /** How often it was refused, and nothing showed why. */
+  /** How often it was refused without a visible cause. */
   refusals = 0;
-  /** What the last failure was. */
+  /** The last failure. */
   cause: unknown;
   /** Attempts that it was in. */
   tries: Attempts<PendingSave> | undefined;
-  /** What has become of it, where that was found out after its caller was told. */
+  /** Its outcome, if that was found out after its caller got a result. */
   outcome: SaveOutcome = "unknown";
   readonly #resolve: (receipt: SaveReceipt) => void;
   readonly #reject: (error: unknown) => void;
   readonly #settle: (entry: PendingSave) => () => ReturnType<SaveOutcomeUnknownError["settle"]>;
 
-  /** `settle` finds out later what has become of an entry that was in doubt. */
+  /** `settle` finds out later what became of an entry whose outcome is unknown. */
   constructor(
     { plan, checked, claims }: PendingSaveInit,
     settle: (entry: PendingSave) => () => ReturnType<SaveOutcomeUnknownError["settle"]>,
@@ -80,7 +80,7 @@ export class PendingSave {
     for (const { body } of events) this.bytes += body.length;
   }
 
-  /** What is to be done, for errors. */
+  /** What the entry is to do, as errors name it. */
   get what(): string {
     const first = this.subject;
     return first === undefined
@@ -99,17 +99,17 @@ export class PendingSave {
     return this.save !== undefined && !this.isBusy;
   }
 
-  /** Tells the caller that it is stored. */
+  /** Resolves: it is stored. */
   resolve(receipt: SaveReceipt): void {
     this.#resolve(receipt);
   }
 
-  /** Tells the caller why it is not stored. */
+  /** Rejects with the reason why it is not stored. */
   reject(error: unknown): void {
     this.#reject(error);
   }
 
-  /** Tells the caller as much as is known by now: its time is over, or it was aborted. */
+  /** Rejects with as much as is known by now: its time is over, or it was aborted. */
   giveUp(cause: unknown): void {
     const first = this.subject;
     if (first === undefined) {

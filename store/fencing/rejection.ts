@@ -7,18 +7,18 @@ import { readLastProved } from "../nats/direct_get.ts";
 import type { Head } from "../read/heads.ts";
 import { headIn } from "../read/message_facts.ts";
 
-/** Why a group was refused, as far as it is to be seen. */
+/** Why a group was refused, as far as that can be seen. */
 export interface Rejection {
-  /** Actors that are not where the group expected them, and where they are. */
+  /** Actors whose heads are not those that the group expected, with their heads. */
   readonly moved: ReadonlyMap<string, Head>;
-  /** Whether a claim is lost; it is no claim any more. */
+  /** Whether a claim is lost; it has ended then. */
   readonly isFenced: boolean;
 }
 
 /**
- * Finds out why a group was refused: which of its shards are another's by now, and which of its
- * actors were written by others. One request asks the nearest replica for all of it; where that
- * one has seen nothing of it yet, the leader is asked.
+ * Finds out why a group was refused: which of its shards belong to another node by now, and which
+ * of its actors other writers have written. One request asks the nearest replica for all of it; if
+ * that replica shows no cause yet, the leader is asked.
  */
 export async function explainRejection(parts: FencedParts, group: Batch): Promise<Rejection> {
   const { api, headReader, heads, claims, requestTimeout } = parts;

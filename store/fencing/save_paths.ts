@@ -13,8 +13,8 @@ import { type SavePlan, subjectOfPlan } from "../save/plan.ts";
 import { type SaveOutcome, settle } from "../save/settle.ts";
 
 /**
- * The way of a save on a node that owns shards: refused at once where one of its shards is not
- * the node's; else committed together with others, each commit proving the claims.
+ * The way of a save on a node that owns shards: refused at once if one of its shards is not the
+ * node's; else committed together with others, in a commit that proves the claims.
  */
 export class FencedPath implements SavePath {
   readonly #parts: FencedParts;
@@ -78,7 +78,7 @@ export class FencedPath implements SavePath {
     }
   }
 
-  /** Finds out what has become of a save whose caller was told that nobody knows. */
+  /** Finds out what became of a save whose caller got an unknown outcome. */
   readonly #settle = (entry: PendingSave): () => ReturnType<SaveOutcomeUnknownError["settle"]> => {
     const { api, headReader, requestTimeout } = this.#parts;
     const tries = entry.tries!;
@@ -109,8 +109,8 @@ export class FencedPath implements SavePath {
 }
 
 /**
- * The way of a save on a node that owns shards, as a plain store has it: the claims are looked at
- * here, and the stream is not asked whether they still hold.
+ * The way of a save on a node that owns shards, as in a plain store: this node checks its claims as
+ * it knows them, and the stream does not.
  */
 export class OptimisticPath implements SavePath {
   readonly #parts: FencedParts;
@@ -118,7 +118,7 @@ export class OptimisticPath implements SavePath {
   /** Saves under way, by the claims that they are made under. */
   readonly #open = new Map<ShardClaim, Set<Promise<unknown>>>();
 
-  /** Sends what is owned on by `plain`. */
+  /** Passes saves of owned shards on to `plain`. */
   constructor(parts: FencedParts, plain: SavePath) {
     this.#parts = parts;
     this.#plain = plain;
@@ -178,7 +178,7 @@ function claimsFor(
   return [...found];
 }
 
-/** What is saved says which fence it was saved under. */
+/** Each saved message names the fence that it was saved under. */
 function marked({ claims, shardOf }: FencedParts, plan: SavePlan): SavePlan {
   const fences = new Map<string, StreamSequence>();
   for (const actorId of plan.actors) {

@@ -12,8 +12,8 @@ import type { Head } from "../read/heads.ts";
 import { beginsAtOne, decide } from "../save/outcome.ts";
 
 /**
- * Entries in the order they came, each until its caller is told: that is when its deadline has
- * passed or its signal is aborted, at the latest.
+ * Entries in the order they came, each until its caller has a result: at the latest when its
+ * deadline has passed or its signal is aborted.
  */
 export class SaveLine {
   readonly #entries = new Set<PendingSave>();
@@ -33,7 +33,7 @@ export class SaveLine {
     this.#arm();
   }
 
-  /** Takes an entry out, and tells its caller by `tell`, unless that was done before. */
+  /** Takes an entry out, and ends it by `tell`, unless that was done before. */
   end(entry: PendingSave, tell: () => void): void {
     if (!this.#entries.delete(entry)) return;
     entry.isEnded = true;
@@ -50,7 +50,7 @@ export class SaveLine {
     this.#over = undefined;
   }
 
-  /** Is aborted when none is left: whatever is waited for then is waited for in vain. */
+  /** Is aborted when none is left: nobody needs the work under way any more. */
   get over(): AbortSignal {
     return (this.#over ??= new AbortController()).signal;
   }
@@ -86,18 +86,18 @@ export class SaveLine {
     this.#arm();
   }
 
-  /** Not one that is stored, and whose notifications are just sent. */
+  /** Not an entry that is stored, and whose notifications are being sent. */
   #giveUp(entry: PendingSave, cause: unknown): void {
     if (!entry.isEnded) this.end(entry, () => entry.giveUp(cause));
   }
 }
 
-/** Entries that are looked at for one group at most. */
+/** How many entries are looked at for one group, at most. */
 const MOST_LOOKED_AT = 10_000;
 
 /**
- * The entries that wait, in the order they came. Those that are ready go out together; what one
- * has to know before is read meanwhile, and one that cannot be stored is told so.
+ * The entries that wait, in the order they came. Those that are ready go out together; the heads
+ * that others need are read meanwhile, and an entry that cannot be stored is rejected.
  */
 export class WaitingSaves extends SaveLine {
   readonly #parts: FencedParts;
@@ -110,9 +110,9 @@ export class WaitingSaves extends SaveLine {
     this.#kick = kick;
   }
 
-  /** What can go out now; the saves of one actor stay in order. */
+  /** The entries that can go out now; the saves of one actor stay in order. */
   gather(): Batch {
-    // A server that mixes up guards gets one in each batch.
+    // A server that mixes up guards gets one guard in each batch.
     const { publisher, api: { requests: { serverVersion } } } = this.#parts;
     const guards = neededForGuards(serverVersion) === undefined ? Infinity : 1;
     const group = new Batch(publisher.limits.messages, guards);
@@ -133,7 +133,7 @@ export class WaitingSaves extends SaveLine {
     return group;
   }
 
-  /** Whether a claim of the entry is lost, which its caller is then told. */
+  /** Whether a claim of the entry is lost; then the entry is rejected. */
   #isFenced(entry: PendingSave): boolean {
     const { claims, shardOf } = this.#parts;
     const lost = entry.claims.find((claim) => !claims.holds(claim));
@@ -168,7 +168,7 @@ export class WaitingSaves extends SaveLine {
     this.#kick();
   }
 
-  /** Tells a save its end that the heads of its actors forbid: a conflict, or saved before. */
+  /** Ends a save that the heads of its actors decide: it is a conflict, or was saved before. */
   async #judge(entry: PendingSave): Promise<void> {
     const { headReader } = this.#parts;
     const save = entry.save!;
@@ -192,8 +192,8 @@ export class WaitingSaves extends SaveLine {
       } catch (error) {
         entry.cause = error;
         if (isPassing(error) && await retry(api.requests)) continue;
-        const told = isInstance(error, AetherError) ? error : notSaved(entry.subject!, error);
-        this.end(entry, () => entry.reject(told));
+        const reason = isInstance(error, AetherError) ? error : notSaved(entry.subject!, error);
+        this.end(entry, () => entry.reject(reason));
       }
     }
   }

@@ -19,7 +19,7 @@ export interface Content {
   readonly text: string;
 }
 
-/** What is known of a stored event beside its body. */
+/** The facts about a stored event beside its body. */
 export interface StoredFacts {
   /** Its position; asked for when something is wrong. */
   readonly sequence: Position;
@@ -27,7 +27,7 @@ export interface StoredFacts {
   readonly version: number;
   /** The schema it was saved with. */
   readonly schema: number;
-  /** What is left of it when its content is forgotten. */
+  /** The event that is left when its content is forgotten. */
   readonly rest: () => Pick<Event, "id" | "eventType" | "timestamp">;
 }
 
@@ -97,7 +97,10 @@ export class EventDecoder {
   }
 }
 
-/** What a codec gives may be frozen, or given twice; a getter or a trap in it may throw. */
+/**
+ * The event from a codec may be frozen, or be the same object twice; a getter or a trap in it may
+ * throw.
+ */
 function copied(value: unknown, facts: StoredFacts): unknown {
   try {
     return typeof value === "object" && value !== null ? { ...value } : value;
@@ -125,7 +128,7 @@ function corrupt(facts: StoredFacts, reason: string, cause?: unknown): CorruptEv
   return new CorruptEventError(facts.sequence, reason, options);
 }
 
-/** What the headers say of an event whose body cannot be read. */
+/** The facts in the headers about an event whose body cannot be read. */
 function knownOf(facts: StoredFacts): UnreadableEvent {
   const { actorId, version } = facts;
   try {
@@ -136,7 +139,7 @@ function knownOf(facts: StoredFacts): UnreadableEvent {
   }
 }
 
-/** The content in `data`; as text only where it is asked for. */
+/** The content in `data`; as text only if it is asked for. */
 export function contentOf(data: Uint8Array): Content {
   return {
     data,
@@ -148,7 +151,8 @@ export function contentOf(data: Uint8Array): Content {
 
 function parse(content: Content, facts: StoredFacts): unknown {
   try {
-    // The lenient decoder is three times as fast; what it replaced, if anything, the strict one tells.
+    // The lenient decoder is three times as fast; if it replaced anything, the strict one says
+    // what.
     const { text } = content;
     return JSON.parse(text.includes("\uFFFD") ? strict.decode(content.data) : text);
   } catch (cause) {
@@ -192,7 +196,7 @@ function timestampIn(value: unknown): Date | undefined {
   return isTime ? new Date(value as string | Date) : undefined;
 }
 
-/** What is wrong with `timestamp`, or `undefined` if it will do. */
+/** The problem with `timestamp`; `undefined` if it has none. */
 export function timestampProblem(timestamp: unknown): string | undefined {
   if (!isDate(timestamp)) return `timestamp is ${describe(timestamp)}, not a Date`;
   return Number.isNaN(timestamp.getTime()) ? "timestamp is no valid date" : undefined;

@@ -33,7 +33,7 @@ export function encodeEvent(
   const encoded = encodeWith(codec, event);
   if (isBytes(encoded)) return fitting(encoded.slice(), event, maxBytes);
   const body = Promise.resolve(encoded).then(
-    // A copy, for the codec may use its bytes again.
+    // A copy, as the codec may use its bytes again.
     (bytes) => fitting(isBytes(bytes) ? bytes.slice() : bytes, event, maxBytes),
     (cause) => Promise.reject(codecFailed(cause)),
   );
@@ -116,7 +116,7 @@ function fitting(
   return body;
 }
 
-/** An event that is checked and copied: what the caller does to the original changes nothing. */
+/** An event that is checked and copied: a caller that changes the original does not change it. */
 export interface CheckedEvent {
   readonly id: string;
   readonly eventType: string;

@@ -1,14 +1,17 @@
 /** Header of the sequence that the message's subject must be at: the compare-and-set. */
 export const EXPECT = "Nats-Expected-Last-Subject-Sequence";
 
-/** Header that names the subject for {@linkcode EXPECT} where it is another than the message's. */
+/** Header that names the subject for {@linkcode EXPECT} if it is another than the message's. */
 export const EXPECT_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject";
 
-/** Headers of ours; their values are in token form. A format for ever: see docs/design/storage-format.md. */
+/**
+ * Headers of ours; their values are in token form. A format that stays: see
+ * docs/design/storage-format.md.
+ */
 export const OP = "Aether-Op";
 
 /**
- * The ids of the message's events, apart by a space where there are several; a message without it
+ * The ids of the message's events, apart by a space if there are several; a message without it
  * holds no event.
  */
 export const ID = "Aether-Id";
@@ -22,7 +25,7 @@ export const VERSION = "Aether-Version";
 /** The version of the actor's event before its first; 0 at the first. In a receipt, the same. */
 export const PREVIOUS = "Aether-Previous";
 
-/** The versions of its events, where they do not count up by one to {@linkcode VERSION}. */
+/** The versions of its events, if they do not count up by one to {@linkcode VERSION}. */
 export const VERSIONS = "Aether-Versions";
 
 /** Bytes of the body of each event: there are as many events as sizes. Left out for one event. */
@@ -40,7 +43,7 @@ export const COUNT = "Aether-Count";
 /** The index in its commit of the message's first event; left out for 0. */
 export const INDEX = "Aether-Index";
 
-/** The command that led to each save of the message; {@linkcode NONE} where there was none. */
+/** The command that led to each save of the message; {@linkcode NONE} if there was none. */
 export const COMMAND = "Aether-Command";
 
 /** Stands for no command among several. It is never the token of a command. */

@@ -2,10 +2,10 @@ import { categoryOf, shardOf } from "../actor.ts";
 import { decodeToken, describe, encodeToken } from "../base/token.ts";
 
 /**
- * Names of one namespace's stream of snapshots and its subjects; no namespace's events have
- * such names. Name and schema are tokens of their own, in front, so that snapshots of different
- * ones never meet and those that no code reads any more can be purged at once.
- * A format for ever: see docs/design/storage-format.md.
+ * Names of one namespace's stream of snapshots and its subjects; no namespace's events have such
+ * names. Name and schema are tokens of their own, in front, so that snapshots of different ones
+ * never meet and those that no code reads any more can be purged at once. A format that stays: see
+ * docs/design/storage-format.md.
  */
 export class SnapshotLayout {
   /** The JetStream stream. */
@@ -75,7 +75,10 @@ export function encodeNamespace(namespace: string): string {
   return token;
 }
 
-/** Names of one namespace's stream and subjects. A format for ever: see docs/design/storage-format.md. */
+/**
+ * Names of one namespace's stream and subjects. A format that stays: see
+ * docs/design/storage-format.md.
+ */
 export class Layout {
   /** The JetStream stream. */
   readonly stream: string;
@@ -118,7 +121,7 @@ export class Layout {
     return `${this.#prefix}.unborn.${this.#actor(actorId, shards)}`;
   }
 
-  /** The subject of a commit's marker: carries guards where no event can. */
+  /** The subject of a commit's marker: carries guards if no event can. */
   commit(shard: number): string {
     return `${this.#prefix}.commit.${shard}`;
   }

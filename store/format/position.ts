@@ -4,7 +4,7 @@ export const MAX_RUN = 256;
 declare const streamSequence: unique symbol;
 declare const position: unique symbol;
 
-/** The server's number for a message of a stream, counted from 1; 0 stands before the first. */
+/** The server's number for a message of a stream, counted from 1; 0 is before the first. */
 export type StreamSequence = number & { readonly [streamSequence]: true };
 
 /**

@@ -8,7 +8,7 @@ export interface Member {
   readonly events: readonly PreparedEvent[];
   /** The command that led to them. */
   readonly command?: string | undefined;
-  /** What is stored if there are no events. */
+  /** The outcome to store if there are no events. */
   readonly receipt?: Receipt | undefined;
 }
 
@@ -54,7 +54,7 @@ export interface Run {
   /** The index in its save of the first event. */
   readonly index: number;
   readonly saves: readonly RunSave[];
-  /** In a message without events: what it holds instead. */
+  /** The content of a message without events. */
   readonly receipt?: Receipt;
 }
 
@@ -72,7 +72,7 @@ export function versionBehind({ events, receipt }: Run): number {
   return receipt?.version ?? events.at(-1)!.version;
 }
 
-/** What a run takes: how large its message is going to be at most. */
+/** The size that the message of a run has at most. */
 interface Size {
   readonly events: number;
   readonly headers: number;
@@ -199,7 +199,10 @@ const NUMBER = 17;
 /** Numbers of an event in lists: its version, size and schema, and those of a save it may begin. */
 const NUMBERS = 5 * NUMBER;
 
-/** What an event adds to a run at most; what every message has is in the room for headers. */
+/**
+ * The most bytes that an event adds to a run; those that every message has are in the room for
+ * headers.
+ */
 function sizeOf({ id, eventType, body }: PreparedEvent, command: string | undefined): Size {
   const name = command === undefined ? 0 : encodeToken(command).length;
   const tokens = encodeToken(id).length + encodeToken(eventType).length + name + 3;

@@ -9,7 +9,7 @@ export interface InnerSaveOptions extends SaveOptions {
   readonly command?: string | undefined;
   /** The commands that parts of the events are the outcome of, in order; they add up to all. */
   readonly parts?: readonly SavePart[] | undefined;
-  /** Where actors must end exactly, receipts included: the events were decided on that. */
+  /** The exact ends of actors, receipts included, that the events were decided on. */
   readonly ends?: ReadonlyMap<string, ActorEnd> | undefined;
 }
 

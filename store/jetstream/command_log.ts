@@ -33,7 +33,7 @@ import type { SavePlanner } from "../save/planner.ts";
 const CLOCKS = 60_000;
 const BEGINNING = asStreamSequence(0);
 
-/** What a store on JetStream keeps of commands. */
+/** The command log of a store on JetStream. */
 export class StreamCommandLog implements CommandLog {
   readonly #parts: StoreInternals;
   readonly #planner: SavePlanner;

@@ -56,7 +56,7 @@ export let openByDetour: (
   detour: SavePathFactory,
 ) => Promise<JetStreamEventStore>;
 
-/** What a store reads with; not for users. */
+/** The parts that a store reads with; not for users. */
 export let readerOf: (store: JetStreamEventStore) => ReaderParts;
 
 /**
@@ -84,9 +84,12 @@ export class JetStreamEventStore implements EventStore {
   readonly namespace: string;
   /** The JetStream stream that holds the events. */
   readonly stream: string;
-  /** See {@linkcode EventStore.identity}: of this stream, whatever others had or get its name. */
+  /**
+   * See {@linkcode EventStore.identity}: it is that of this stream, even if another stream had or
+   * gets its name.
+   */
   readonly identity: string;
-  /** Shards that actors are spread over; fixed for ever. */
+  /** Shards that actors are spread over; fixed when the stream is made. */
   readonly shards: number;
   readonly #connection: Connection;
   readonly #lookup: JetStreamEventStoreOptions["versionLookup"];
@@ -149,7 +152,7 @@ export class JetStreamEventStore implements EventStore {
     this.#history = new History(this.#parts);
     this.#log = new Log(this.#parts);
     this.#planner = new SavePlanner(connection, {
-      ...{ timeout, codec, upcasters, told: !this.#notifier.silent },
+      ...{ timeout, codec, upcasters, notifies: !this.#notifier.silent },
       limits: parts.publisher.limits,
     });
     this.#path = detour === undefined ? queue : detour(parts, queue);
@@ -158,8 +161,8 @@ export class JetStreamEventStore implements EventStore {
   }
 
   /**
-   * Opens the store of a namespace, and makes its stream where there is none. A stream that
-   * stands is verified and never changed. The connection stays the caller's to close.
+   * Opens the store of a namespace, and makes its stream if there is none. It verifies an existing
+   * stream, and never changes it. The connection stays the caller's to close.
    *
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The stream would lose events, has lost more than `acceptedLosses`, or
@@ -200,7 +203,7 @@ export class JetStreamEventStore implements EventStore {
     }
   }
 
-  /** What went through this store so far; a snapshot, the same later. */
+  /** Counts of all that went through this store so far; a snapshot, which does not change later. */
   get metrics(): StoreMetrics {
     return this.#monitor.snapshot();
   }
@@ -308,9 +311,9 @@ export class JetStreamEventStore implements EventStore {
   }
 
   /**
-   * See {@linkcode EventStore.getLatestVersion}. From memory, without I/O, where the server
-   * spoke of the actor within `cacheMaxAge`; else one request for the last message of the
-   * actor's subject. The answer may be outdated when it arrives: a hint, never a lock.
+   * See {@linkcode EventStore.getLatestVersion}. From memory, without I/O, if the server named the
+   * actor's version within `cacheMaxAge`; else one request for the last message of the actor's
+   * subject. The answer may be outdated when it arrives: a hint, never a lock.
    */
   async getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
     if (options?.fresh !== true) {

@@ -11,7 +11,10 @@ import { identityOf } from "../read/stream_check.ts";
 
 const decoder = new TextDecoder();
 
-/** What a stream's first message says: believed for ever, for it cannot be edited. */
+/**
+ * The content of a stream's first message: it holds for as long as the stream does, as nobody can
+ * edit it.
+ */
 export interface Genesis {
   /** Version of the storage format. */
   readonly format: number;
@@ -32,7 +35,7 @@ export interface OpenedStream {
   readonly losses: Losses;
 }
 
-/** What is asked of a stream. */
+/** The wanted settings of a stream. */
 export interface StreamRequest {
   readonly replicas: number;
   readonly shards: number | undefined;
@@ -42,33 +45,33 @@ export interface StreamRequest {
 }
 
 /**
- * Opens the stream of events, or makes it where there is none. One that stands is verified,
- * never changed.
+ * Opens the stream of events, or makes it if there is none. An existing one is verified, never
+ * changed.
  *
  * @throws {StreamConfigError} The stream would lose events, or is not what was asked for.
  * @throws {StoreUnavailableError} No answer within the timeout.
  */
-export async function openStream(api: StreamApi, wishes: StreamRequest): Promise<OpenedStream> {
+export async function openStream(api: StreamApi, wanted: StreamRequest): Promise<OpenedStream> {
   const { stream, subjects } = api.layout;
-  return await opening(api, wishes.timeout, async () => {
-    const config = await ensureStream(api, configOf(api.layout, wishes.replicas), wishes.timeout);
+  return await opening(api, wanted.timeout, async () => {
+    const config = await ensureStream(api, configOf(api.layout, wanted.replicas), wanted.timeout);
     const problems = problemsOf(config, { subjects, required: SAFE, forbidden: UNSAFE });
     problems.push(...roomProblems(api.requests.maxPayload, config));
     if (problems.length > 0) throw new StreamConfigError(stream, problems);
-    const genesis = await ensureGenesis(api, wishes);
-    const requestTimeout = requestTimeoutOf(wishes.timeout);
+    const genesis = await ensureGenesis(api, wanted);
+    const requestTimeout = requestTimeoutOf(wanted.timeout);
     const epoch = await api.get({ last_by_subj: api.layout.epoch }, requestTimeout);
     const identity = identityOf(genesis.identity, epoch);
-    if (wishes.shards !== undefined && wishes.shards !== genesis.shards) {
+    if (wanted.shards !== undefined && wanted.shards !== genesis.shards) {
       throw new StreamConfigError(stream, [
-        `it has ${genesis.shards} shards for ever, not ${wishes.shards}`,
+        `it has ${genesis.shards} shards, fixed when it was made, not ${wanted.shards}`,
       ]);
     }
-    return { genesis, identity, config, losses: await lossesOf(api, wishes) };
+    return { genesis, identity, config, losses: await lossesOf(api, wanted) };
   });
 }
 
-/** What the stream has lost until now. */
+/** The messages that the stream has lost until now. */
 async function lossesOf(
   api: StreamApi,
   { timeout, acceptedLosses = 0 }: StreamRequest,
@@ -87,14 +90,14 @@ async function lossesOf(
   ]);
 }
 
-async function ensureGenesis(api: StreamApi, wishes: StreamRequest): Promise<Genesis> {
+async function ensureGenesis(api: StreamApi, wanted: StreamRequest): Promise<Genesis> {
   const { layout } = api;
-  const requestTimeout = requestTimeoutOf(wishes.timeout);
-  const standing = await api.get({ last_by_subj: layout.genesis }, requestTimeout);
-  if (standing !== undefined) return readGenesis(decoder.decode(standing.data), layout);
+  const requestTimeout = requestTimeoutOf(wanted.timeout);
+  const existing = await api.get({ last_by_subj: layout.genesis }, requestTimeout);
+  if (existing !== undefined) return readGenesis(decoder.decode(existing.data), layout);
   const genesis = {
     format: FORMAT,
-    shards: wishes.shards ?? DEFAULT_SHARDS,
+    shards: wanted.shards ?? DEFAULT_SHARDS,
     hash: HASH,
     identity: crypto.randomUUID(),
     created: new Date().toISOString(),
@@ -129,7 +132,7 @@ function readGenesis(text: string, layout: Layout): Genesis {
   try {
     value = JSON.parse(text) ?? {};
   } catch {
-    // Not JSON: told below.
+    // Not JSON: reported below.
   }
   const { format, shards, hash, identity } = value;
   const problem = format !== FORMAT
@@ -173,7 +176,7 @@ const SAFE = {
 const UNSAFE = {
   ...FORBIDDEN,
   allow_rollup_hdrs: "a rollup deletes events",
-  allow_msg_ttl: "events can be told to expire",
+  allow_msg_ttl: "an event may carry a time at which it expires",
   subject_delete_marker_ttl: "it turns deny_purge off",
   discard_new_per_subject: "it limits the events of an actor",
 } as const;

@@ -4,7 +4,7 @@ import { lastPositionIn } from "../read/live_source.ts";
 import type { StoreInternals } from "../save/path.ts";
 import type { StorePositions } from "../store_positions.ts";
 
-/** What a stream tells of its positions, and its leader of the time. */
+/** The positions of a stream, and the time of its leader. */
 export class StreamPositions implements StorePositions {
   readonly #parts: StoreInternals;
 

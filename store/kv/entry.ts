@@ -1,7 +1,9 @@
 /** A key and its current value. */
 export interface BucketEntry {
   readonly key: string;
-  /** What the next write has to expect; 0 if the key has neither an entry nor a marker. */
+  /**
+   * The revision that the next write has to expect; 0 if the key has neither an entry nor a marker.
+   */
   readonly revision: number;
   /** `undefined` if there is none: never written, removed, or expired. */
   readonly value: Uint8Array | undefined;

@@ -63,7 +63,7 @@ export interface InMemoryEventStoreOptions extends EventStoreOptions {
   readonly maxBytes?: number;
 }
 
-/** What a store in memory keeps, and how it reads that. */
+/** The parts of a store in memory: its log, and how it reads that. */
 export interface MemoryParts {
   readonly log: MemoryLog;
   readonly decoder: EventDecoder;
@@ -132,7 +132,7 @@ export class InMemoryEventStore implements EventStore {
     return this.saveEvents([event]);
   }
 
-  /** What went through this store so far; a snapshot, the same later. */
+  /** Counts of all that went through this store so far; a snapshot, which does not change later. */
   get metrics(): StoreMetrics {
     return this.#monitor.snapshot();
   }

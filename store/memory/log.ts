@@ -35,7 +35,7 @@ export interface KeptReceipt {
   readonly time: number;
 }
 
-/** The events of a store in memory, and what a save has to hold against them. */
+/** The events of a store in memory, and the checks of a save against them. */
 export class MemoryLog {
   readonly #events: KeptEvent[] = [];
   readonly #actors = new Map<string, KeptEvent[]>();
@@ -81,7 +81,7 @@ export class MemoryLog {
     return history.slice(firstAt(history, from), firstAt(history, to + 1));
   }
 
-  /** The latest version of an actor; 0 where it has none. */
+  /** The latest version of an actor; 0 if it has none. */
   latest(actorId: string): number {
     return this.#actors.get(actorId)?.at(-1)?.version ?? 0;
   }
@@ -148,7 +148,7 @@ export class MemoryLog {
       const stored = this.#find(event);
       const difference = stored && differenceFrom(stored, event);
       if (stored === undefined || difference !== undefined) {
-        // Where nothing is stored, who has moved on is to blame, not who comes first.
+        // If nothing is stored, the actor that has moved on is named, not the first one.
         const moved = events.find((it) => !isNew(it))!;
         const isOther = isNew(event) && differenceFrom(this.#find(moved), moved) !== undefined;
         const culprit = isOther ? moved : event;

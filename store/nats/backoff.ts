@@ -5,7 +5,7 @@ import type { RequestMux } from "./requests.ts";
 /** The shortest and the longest span of waiting, in ms. */
 const WAITS = [4, 250] as const;
 
-/** What a wait between tries asks of the requests: whether they can be sent. */
+/** The state of the connection that a wait between tries looks at. */
 export type Reach = Pick<RequestMux, "closed" | "connected">;
 
 /**

@@ -22,8 +22,9 @@ const FINAL_NAMES = new Set([
 ]);
 
 /**
- * Whether `error` is one of nats.js's own that says that the server was out of reach or in trouble for
- * a moment: itself, or what caused it. Known by name and code, for a program may hold two copies.
+ * Whether `error` is one of nats.js's own that says that the server was out of reach or in trouble
+ * for a moment: itself, or what caused it. Known by name and code, as a program may hold two
+ * copies.
  */
 export function isPassingInClient(error: unknown): boolean {
   const chain = new Set<Error>();

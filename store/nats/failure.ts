@@ -36,7 +36,7 @@ export function notSaved(
   return failed(what, cause, "nothing was saved");
 }
 
-/** What to do about a failure that no other try can cure; `undefined` if one may. */
+/** Advice about a failure that no other try can cure; `undefined` if one may. */
 export function adviceAbout(cause: unknown): string | undefined {
   if (cause instanceof RequestError) {
     return cause.failure === "denied" || isViolation(cause.cause)

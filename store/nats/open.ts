@@ -109,8 +109,8 @@ export async function ensureStream(
   timeout: number,
 ): Promise<StreamConfig> {
   const requestTimeout = requestTimeoutOf(timeout);
-  const standing = await api.info(requestTimeout);
-  if (standing !== undefined) return standing.config;
+  const existing = await api.info(requestTimeout);
+  if (existing !== undefined) return existing.config;
   try {
     await api.create(config, requestTimeout);
   } catch (error) {

@@ -31,7 +31,7 @@ export type TryOutcome =
 
 /** Stores messages, all or none: a single one as a plain publish, several as an atomic batch. */
 export class Publisher {
-  /** What the server takes, as far as it is known; a refusal lowers it. */
+  /** The limits of the server, as far as they are known; a refusal lowers them. */
   readonly limits: PublishLimits = { messages: MAX_BATCH, bytes: Infinity };
   readonly #api: StreamApi<StreamNames>;
   readonly #waiting: (() => void)[] = [];
@@ -206,11 +206,11 @@ function tryOutcomeOf(cause: unknown): TryOutcome {
   }
 }
 
-/** What the server takes. */
+/** The limits of the server. */
 export interface PublishLimits {
   /** Messages of one batch. */
   messages: number;
-  /** Bytes of one message, where the stream has a limit of its own. */
+  /** Bytes of one message, if the stream has a limit of its own. */
   bytes: number;
 }
 

@@ -32,7 +32,7 @@ export class RequestMux {
   #lastToken = 0;
   #connected = true;
   #closed = false;
-  /** What has closed it, if that was an error. */
+  /** The error that has closed it, if one did. */
   #cause: unknown;
   #epoch = 0;
   /** A message without an answer that the server has refused: reported when it is sent again. */

@@ -15,8 +15,8 @@ export const ServerCode = {
 } as const;
 
 /**
- * What to do about a refusal that no other try can cure, by the server's code. All other codes of
- * the API are classed by their status: see {@linkcode isPassingCode}.
+ * Advice about refusals that no other try can cure, by the server's code. All other codes of the
+ * API are classed by their status: see {@linkcode isPassingCode}.
  */
 const ADVICE: Readonly<Record<number, string>> = {
   // Room: of the stream, the account, the server.
@@ -87,7 +87,7 @@ export function isPassingCode(code: number, status: number): boolean {
   return status === 503 && ADVICE[code] === undefined;
 }
 
-/** What to do about a refusal by `code`. */
+/** Advice about a refusal by `code`. */
 export function adviceFor(code: number): string {
   return ADVICE[code] ??
     "see what the server's log says, and change its configuration or the stream's";

@@ -18,7 +18,7 @@ export interface SettledWrite<State, Value> {
   readonly what: string;
   /** How things stand if the deadline passes and no try has failed. */
   readonly otherwise: string;
-  /** What a failure means for the caller: nothing was stored, or nobody knows. */
+  /** How errors end: nothing was stored, or nobody knows. */
   readonly ends: { readonly absent: string; readonly unknown: string };
   /** The state that was seen last, if a try may build on it: that spares the read. */
   readonly known?: State | undefined;

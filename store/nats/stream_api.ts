@@ -33,7 +33,7 @@ export interface StreamNames {
   readonly stream: string;
 }
 
-/** Asks for more: for the stream's subjects, a page at a time, or for what is lost. */
+/** Asks for more: for the stream's subjects, a page at a time, or for its lost messages. */
 export interface InfoQuery {
   /** Which subjects. */
   readonly subjects_filter?: string;

@@ -3,7 +3,7 @@ import type { Event, RecordedEvent } from "../event.ts";
 import type { ReadAllOptions } from "../options.ts";
 import type { EventStore } from "../store.ts";
 
-/** What a projection keeps of an event: copies, for its handler may change the event. */
+/** The facts that a projection keeps of an event: copies, as its handler may change the event. */
 export interface EventFacts {
   readonly sequence: number;
   /** `""` if it cannot be read. */
@@ -55,7 +55,7 @@ export function unreadableArrival<E extends Event>(error: UnreadableError): Arri
 
 /**
  * Reads as `readAll()` does, and goes on behind events that cannot be read. Messages that belong to
- * no actor are passed over: whoever subscribes notices them.
+ * no actor are passed over: the subscriber notices them.
  */
 export async function* readArrivals<E extends Event>(
   store: EventStore,

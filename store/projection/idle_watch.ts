@@ -17,7 +17,7 @@ export class IdleWatch {
   }
 
   /**
-   * What to do about partitions at `positions`: warn, which it says once, or end the wait.
+   * How to treat partitions at `positions`: warn, once, or end the wait.
    *
    * @param isIdle Whether this process does nothing to move them.
    */

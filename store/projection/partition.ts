@@ -108,7 +108,7 @@ export class PartitionRun<Tx, E extends Event> {
         filter: { actorId },
         signal,
       }));
-      // Where the message does not say an id, its place has to be enough.
+      // If the message names no id, its place has to be enough.
       const isSame = found?.failure === undefined
         ? found?.id === eventId
         : [eventId, ""].includes(found.id);
@@ -201,8 +201,8 @@ export class PartitionRun<Tx, E extends Event> {
       if (failed === undefined) return;
       if (signal.aborted) throw await this.#stopped();
       onError(failed.cause, failed.event);
-      // What is wrong with its bytes stays wrong for as long as this code runs.
-      // Nor is a version being built worth many tries: it costs nothing that is read.
+      // Bytes that this code cannot read now it never can. Nor is a version being built worth many
+      // tries: it costs nothing that is read.
       const isLast = attempts >= failure.attempts ||
         (failure.onPoison === "halt"
           ? failed.isUnreadable || isBuilt()

@@ -58,7 +58,7 @@ export class PartitionBuffer<E extends Event> {
     this.#shared = shared;
   }
 
-  /** Whether the reader should add no more for now. */
+  /** Whether the reader should pause. */
   get full(): boolean {
     return this.#events.length >= 2 * this.#size;
   }

@@ -125,8 +125,8 @@ export class PartitionOwner<Tx> {
     await this.#persist(async () => {
       // An earlier try may have been committed without an answer.
       if (tries++ > 0) {
-        const standing = await store.load(this.#key);
-        if ((standing?.revision ?? 0) !== this.#revision) return await this.#findOwn(next);
+        const current = await store.load(this.#key);
+        if ((current?.revision ?? 0) !== this.#revision) return await this.#findOwn(next);
       }
       try {
         await store.transaction!(async (tx) => {
@@ -159,8 +159,8 @@ export class PartitionOwner<Tx> {
 
   /** Proves that an earlier try has saved the state whose save was refused. */
   async #findOwn({ body }: SavedCheckpoint): Promise<void> {
-    const standing = await this.#parts.checkpoints.store.load(this.#key);
-    if (standing?.body === body) return;
+    const current = await this.#parts.checkpoints.store.load(this.#key);
+    if (current?.body === body) return;
     const { name, partitionId } = this.#parts;
     throw new CheckpointConflictError(name, partitionId.partition);
   }

@@ -373,7 +373,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     });
   }
 
-  /** What is at a position, if that is no message that belongs to no actor. */
+  /** The message at a position, unless it belongs to no actor. */
   async #contentAt(sequence: number): Promise<string | undefined> {
     const { store, filter } = this.#parts;
     try {
@@ -437,7 +437,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       }
       const { reason, event } = failed;
       const { givenUp } = this.#parts;
-      // What failed in another process is known by its text.
+      // A failure in another process is known by its text only.
       const cause = givenUp.has(version) ? givenUp.get(version) : new Error(reason);
       throw new RebuildFailedError(this.name, version, reason, { cause, event });
     }, signal);

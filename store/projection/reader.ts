@@ -175,7 +175,7 @@ export class ProjectionReader<E extends Event> {
         if (isAttached) return;
         buffer.show(event);
         attach();
-        if (isAttached) reading.end().catch(() => {}); // What fails there ends with it.
+        if (isAttached) reading.end().catch(() => {}); // a failure there ends with it
       },
       onCaughtUp: () => {
         if (!isAttached) buffer.reach();

@@ -135,7 +135,7 @@ export class ProjectionWorker implements Share {
   async #claim(partitionId: PartitionId, revision: number): Promise<boolean> {
     const key = this.#keyOf(partitionId);
     const outcome = await this.#bucket.put(key, utf8(this.#id), { revision });
-    if (outcome.kind !== "stored") return false; // Where it is stored all the same, the next look says so.
+    if (outcome.kind !== "stored") return false; // if it is stored all the same, the next look finds it
     this.#mine.set(key, { worker: this.#id, revision: outcome.first });
     return true;
   }

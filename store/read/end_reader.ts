@@ -19,11 +19,11 @@ const NONE = asStreamSequence(0);
 export interface EndQuery {
   /** An exact subject, or one with wildcards. */
   readonly subject: string;
-  /** What is on it, for errors. */
+  /** Its content, as errors name it. */
   readonly name: string;
-  /** The sequence of a message that is known to be on it; 0 where none is. */
+  /** The sequence of a message that is known to be on it; 0 if none is. */
   readonly known: StreamSequence;
-  /** Whether the leader is asked, who has what other stores saved just now. */
+  /** Whether the leader is asked, which has the latest saves of other stores. */
   readonly latest: boolean;
 }
 
@@ -35,9 +35,9 @@ interface Answer {
 
 /**
  * Finds where subjects end. No answer is believed by itself: a replica may lag, and a leader that
- * was deposed may not know it. Each has to prove that it has all that this store was told of: by
- * its own position, which one direct request gives together with the last message, or by a
- * message that is no older. What is asked for separately proves nothing: another server may answer.
+ * was deposed may not know it. Each has to prove that it has all that this store has heard of: by
+ * its own position, which one direct request gives together with the last message, or by a message
+ * that is no older. What is asked for separately proves nothing: another server may answer.
  */
 export class EndReader {
   readonly #api: StreamApi;
@@ -62,7 +62,7 @@ export class EndReader {
   }
 
   /**
-   * The last message of the subject, of all that this store was told of and perhaps newer.
+   * The last message of the subject, of all that this store has heard of and perhaps newer.
    *
    * @throws {StreamRegressedError} The stream ends before what was acknowledged, or is another one.
    */
@@ -89,7 +89,8 @@ export class EndReader {
 
   #ask(query: EndQuery, needed: StreamSequence): Promise<Answer> {
     if (isPattern(query.subject)) return this.#askForMany(query, needed);
-    // Alone, the one replica is the leader; a store that was told of nothing takes its answer as it is.
+    // Alone, the one replica is the leader; a store that has heard of nothing takes its answer as
+    // it is.
     const leads = query.latest && (this.#replicated || needed === 0);
     return leads ? this.#askLeader(query, needed) : this.#askNearest(query, needed);
   }
@@ -104,7 +105,7 @@ export class EndReader {
     return { message: newer(led, message), reached };
   }
 
-  /** The nearest replica; where that one falls short, the leader too. */
+  /** The nearest replica; if that one falls short, the leader too. */
   async #askNearest({ subject, known }: EndQuery, needed: StreamSequence): Promise<Answer> {
     try {
       const { message, reached } = await this.#prove(subject);
@@ -119,8 +120,8 @@ export class EndReader {
   }
 
   /**
-   * Of many subjects the leader says which one ends last; a replica gives those that end after
-   * that. Of more than it gives at once, the leader's own position has to do.
+   * If there are many subjects, the leader says which one ends last; a replica gives those that end
+   * after that. Of more than it gives at once, the leader's own position has to do.
    */
   async #askForMany({ subject }: EndQuery, needed: StreamSequence): Promise<Answer> {
     const led = await this.#lead(subject);

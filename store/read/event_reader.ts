@@ -23,7 +23,7 @@ export class EventReader {
   }
 }
 
-/** What a message says of an event in it, beside its content. */
+/** The facts in a message about an event in it, beside its content. */
 class RunFacts implements StoredFacts {
   readonly actorId: string;
   readonly version: number;

@@ -69,8 +69,8 @@ export class HeadReader {
   }
 
   /**
-   * The actor's head, asked of the server; the cache learns it. It is not behind anything that
-   * this store was told of.
+   * The actor's head, asked of the server; the cache learns it. It is not behind anything that this
+   * store has heard of.
    *
    * @param last How else the head of a subject is asked for; then only what the cache knows of
    * the actor says that an answer is behind.
@@ -165,7 +165,7 @@ export class HeadReader {
     head: Head,
   ): Promise<StoredMessage | undefined> {
     let found: StoredMessage | undefined;
-    /** What is wanted lies behind `low`, and not behind `high`. */
+    /** The wanted message lies behind `low`, and not behind `high`. */
     let low = NO_HEAD;
     let high = head;
     let guess: number = high.sequence - (high.version - version);
@@ -182,7 +182,7 @@ export class HeadReader {
         if ((numberIn(message, PREVIOUS) ?? Infinity) < version) break;
         high = { version: versionIn(message), sequence: before };
       }
-      // Where it is if the part between grew evenly; if it grew in one go; else the middle.
+      // Its place if the part between grew evenly; then if it grew at once; else the middle.
       const [width, wanted] = [high.sequence - low.sequence, version - low.version];
       guess = low.sequence +
         (turn % 3 === 1

@@ -10,18 +10,18 @@ export interface Head {
   readonly ids?: string | undefined;
 }
 
-/** A message that this store was told of. */
-export interface Landmark {
+/** A message that this store has heard of. */
+export interface SeenMessage {
   readonly sequence: StreamSequence;
   /** The save that it is of. */
   readonly op: string;
-  /** When this store was told, by the monotonic clock, in ms. */
+  /** When this store heard of it, by the monotonic clock, in ms. */
   readonly at: number;
 }
 
-/** The time between two landmarks that are kept, in ms, and how many are. */
+/** The time between two seen messages that are kept, in ms, and how many are. */
 const SPACING = 1_000;
-const MOST_LANDMARKS = 64;
+const MOST_SEEN = 64;
 
 interface CachedHead {
   head: Head;
@@ -32,56 +32,56 @@ interface CachedHead {
 }
 
 /**
- * What is known of where histories end: a cache of bounded size, the least recently used
- * dropped first. An entry only ever grows; a stale one makes a save ask again, never wrong.
+ * The known ends of histories: a cache of bounded size, the least recently used dropped first. An
+ * entry only ever grows; a stale one makes a save ask again, never wrong.
  */
 export class HeadCache {
   readonly #entries = new Map<string, CachedHead>();
   readonly #capacity: number;
   /** How often an entry was put at the end. */
   #moves = 0;
-  /** Where the stream has come by what was told of other messages than events. */
+  /** The last position of the stream that was heard of by other messages than events. */
   #reached = asStreamSequence(0);
   #last = asStreamSequence(0);
-  #landmarks: Landmark[] = [];
+  #seen: SeenMessage[] = [];
 
   /** Keeps at most `capacity` actors. */
   constructor(capacity: number) {
     this.#capacity = capacity;
   }
 
-  /** The highest sequence that the server told this store of. */
+  /** The highest sequence that this store has heard of. */
   get highest(): StreamSequence {
     return this.#last > this.#reached ? this.#last : this.#reached;
   }
 
-  /** The highest sequence of an event that the server told this store of. */
+  /** The highest sequence of an event that this store has heard of. */
   get last(): StreamSequence {
     return this.#last;
   }
 
   /**
-   * Messages that this store was told of, in order: about one for each second since it was last
+   * Messages that this store has heard of, in order: about one for each second since it was last
    * proved that they are in their places, and the newest.
    */
-  get landmarks(): readonly Landmark[] {
-    return this.#landmarks;
+  get seen(): readonly SeenMessage[] {
+    return this.#seen;
   }
 
-  /** Notes which save the message at `sequence` is of, told at `at`. */
+  /** Notes which save the message at `sequence` is of, heard at `at`. */
   mark(sequence: StreamSequence, op: string, at: number): void {
-    const marks = this.#landmarks;
+    const marks = this.#seen;
     const { length } = marks;
     if (length > 0 && sequence <= marks[length - 1]!.sequence) return;
     const isClose = length > 1 && at - marks[length - 2]!.at < SPACING;
     if (isClose) marks.length--;
-    else if (length >= MOST_LANDMARKS) this.#landmarks = marks.filter((_, at) => at % 2 === 0);
-    this.#landmarks.push({ sequence, op, at });
+    else if (length >= MOST_SEEN) this.#seen = marks.filter((_, at) => at % 2 === 0);
+    this.#seen.push({ sequence, op, at });
   }
 
-  /** Notes that all landmarks up to `sequence` are in their places. */
+  /** Notes that all seen messages up to `sequence` are in their places. */
   settle(sequence: StreamSequence): void {
-    this.#landmarks = this.#landmarks.filter((mark) => mark.sequence >= sequence);
+    this.#seen = this.#seen.filter((mark) => mark.sequence >= sequence);
   }
 
   /** Forgets all: it is of another stream. */
@@ -89,15 +89,15 @@ export class HeadCache {
     this.#entries.clear();
     this.#reached = asStreamSequence(0);
     this.#last = asStreamSequence(0);
-    this.#landmarks = [];
+    this.#seen = [];
   }
 
-  /** What is known of the actor, at any age. */
+  /** The known head of the actor, at any age. */
   get(actorId: string): Head | undefined {
     return this.#touch(actorId)?.head;
   }
 
-  /** What the server said of the actor at `since` or after. */
+  /** The actor's head, if the server named it at `since` or after. */
   getSince(actorId: string, since: number): Head | undefined {
     const entry = this.#touch(actorId);
     return entry !== undefined && entry.at >= since ? entry.head : undefined;

@@ -32,14 +32,14 @@ const MOST_BACK = 1024;
 const NEVER = -Infinity;
 
 /**
- * Reads an actor's history whole. Its end is known before, from a replica that proves it has
- * all that this store was told of, else from the leader; each event carries the version of the
- * one before it. So a read is complete or an error, never short.
+ * Reads an actor's history whole. Its end is known before, from a replica that proves it has all
+ * that this store has heard of, else from the leader; each event carries the version of the one
+ * before it. So a read is complete or an error, never short.
  */
 export class History {
   readonly #parts: ReaderParts;
 
-  /** Reads with `parts`; what it sees is noted in its heads. */
+  /** Reads with `parts`; it notes in their heads what it sees. */
   constructor(parts: ReaderParts) {
     this.#parts = parts;
   }
@@ -93,7 +93,7 @@ export class History {
       yield* this.#tail(actorId, range, known);
       return;
     }
-    // Where all that is known is older than what is wanted, only what is new has to be read.
+    // If the known head is before the range, only newer messages have to be read.
     const after = known !== undefined && known.version < from ? known : BEGINNING;
     const skips = from > after.version + 1;
     /** As many as there are if each has one event. */
@@ -131,7 +131,7 @@ export class History {
     }
   }
 
-  /** Yields the range where it begins before `known`: its place is looked for from there. */
+  /** Yields the range if it begins before `known`: its place is looked for from there. */
   async *#tail(actorId: string, range: Range, known: Head): AsyncGenerator<Event[], void> {
     const { from, signal } = range;
     const parts = [this.#last(actorId), this.#find(actorId, from, known)] as const;
@@ -142,7 +142,7 @@ export class History {
   /** Yields events of the range in descending order, a page at a time. */
   async *backwards(actorId: string, range: Range): AsyncGenerator<Event[], void> {
     const { from, limit, signal } = range;
-    /** Where what was not read yet ends at the latest. */
+    /** The latest end of the part that was not read yet. */
     let head = await unlessAborted(signal, this.#endHead(actorId));
     let to = Math.min(range.to, head.version);
     let least = Math.min(BACK, limit);
@@ -173,7 +173,7 @@ export class History {
 
   /**
    * The events of the range, which ends at `head` or before, and the first message that is not
-   * before them; `undefined` where they are too many to be kept.
+   * before them; `undefined` if they are too many to be kept.
    */
   async #between(
     actorId: string,
@@ -195,7 +195,7 @@ export class History {
     return this.#attempt(actorId, () => this.#parts.headReader.find(actorId, version, head));
   }
 
-  /** Yields the range from `start`, where a search has found it, up to `head`. */
+  /** Yields the range from `start`, which a search has found, up to `head`. */
   async *#from(
     actorId: string,
     range: Range,
@@ -212,7 +212,7 @@ export class History {
     const first = Math.min(512, limit, to - from + 1);
     const enough = (last: StoredMessage) => versionIn(last) >= to;
     const { sequence: end } = head;
-    // Of the first message, those before the range are not counted.
+    // Events of the first message that are before the range are not counted.
     const more = previous < from - 1 ? MAX_RUN : 0;
     const query = { subject, after: after.sequence, end, first, ...limited(limit + more), enough };
     for await (const page of readPages(this.#parts, { ...query, signal })) {

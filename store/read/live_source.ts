@@ -35,8 +35,8 @@ const SHORTEST_HEARTBEAT = 100;
 
 /**
  * The events of a stream, those that are stored and those that come, by one feed after another.
- * What keeps them whole is the place of the last one alone: each feed begins right after it, and
- * is believed only once the stream has proved to be the same one, with that event in that place.
+ * They stay whole by the place of the last one alone: each feed begins right after it, and is
+ * believed only once the stream has proved to be the same one, with that event in that place.
  */
 export class LiveSource implements EventSource {
   readonly #parts: ReaderParts;
@@ -88,22 +88,22 @@ export class LiveSource implements EventSource {
     const complete = losses.follow(begin, this.#options.filter?.actorId !== undefined);
     let last: StoredMessage | undefined;
     try {
-      for (let retry = forever(signal);;) {
+      for (let retry = untilEnded(signal);;) {
         const consumer = await this.#open(last?.sequence ?? begin, last, signal);
         try {
           for (;;) {
             const messages = await unlessAborted(signal, consumer.next());
-            retry = forever(signal);
+            retry = untilEnded(signal);
             last = messages.at(-1);
             losses.glance();
             yield this.#followed(messages, after, isWanted, complete);
           }
         } catch (error) {
-          if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw told(error);
+          if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw reported(error);
         }
       }
     } finally {
-      // What is not made yet cannot be deleted.
+      // A consumer that is not made yet cannot be deleted.
       await this.#making?.catch(() => {});
       await this.#discard();
     }
@@ -182,7 +182,7 @@ export class LiveSource implements EventSource {
           throw error;
         }
       }
-      // Only now: what the consumer stands on cannot be exchanged any more without its end.
+      // Only now: the stream below the consumer cannot be exchanged any more without ending it.
       const needed = after > heads.highest ? after : heads.highest;
       await this.#verify(needed, positionOf(needed), timeout, signal);
       await check.prove();
@@ -263,11 +263,11 @@ export class LiveSource implements EventSource {
 
   /** Does `work`, again for as long as the trouble is passing. */
   async #persist<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    for (const retry = forever(signal);;) {
+    for (const retry = untilEnded(signal);;) {
       try {
         return await unlessAborted(signal, work());
       } catch (error) {
-        if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw told(error);
+        if (!isPassing(error) || !await retry(this.#parts.api.requests)) throw reported(error);
       }
     }
   }
@@ -293,7 +293,7 @@ class Unwanted implements PassedEvent {
 }
 
 /** Waits between tries that only `signal` ends. */
-function forever(signal: AbortSignal): ReturnType<typeof backoff> {
+function untilEnded(signal: AbortSignal): ReturnType<typeof backoff> {
   return backoff(Infinity, signal);
 }
 
@@ -313,7 +313,7 @@ export function lastPositionIn(message: StoredMessage): number {
   }
 }
 
-function told(error: unknown): unknown {
+function reported(error: unknown): unknown {
   if (!(isInstance(error, ApiError) || isInstance(error, RequestError))) return error;
   return failed("go on with the subscription", error);
 }

@@ -65,7 +65,7 @@ export class Log {
         }
       }
     }
-    // What was lost meanwhile may have been passed over.
+    // Messages that were lost meanwhile may have been passed over.
     await unlessAborted(signal, this.#look());
     if (actorId === undefined) losses.follow(after, false).end(end);
     signal?.throwIfAborted();
@@ -73,7 +73,7 @@ export class Log {
 
   /**
    * Yields the actors that have events, in no order; the server keeps the list. Asked shard by
-   * shard, for the server sorts the whole list for each page of it.
+   * shard, as the server sorts the whole list for each page of it.
    */
   async *actors(category: string | undefined): AsyncGenerator<string, void> {
     const { layout } = this.#parts.api;
@@ -133,7 +133,7 @@ export class Log {
     }
   }
 
-  /** The last sequence on `subject`, after all that this store was told of. */
+  /** The last sequence on `subject`, after all that this store has heard of. */
   async #end(subject: string, { actorId, category }: EventFilter): Promise<StreamSequence> {
     const { api, heads, headReader, ends, timeout } = this.#parts;
     const name = `"${subject}"`;
@@ -145,7 +145,7 @@ export class Log {
     return last?.sequence ?? NO_HEAD.sequence;
   }
 
-  /** The stream as a leader tells it that has all that this store was told of. */
+  /** The stream as a leader tells it that has all that this store has heard of. */
   async #info(query?: InfoQuery): Promise<StreamInfo & { total?: number }> {
     const { api, check, requestTimeout } = this.#parts;
     const needed = this.#parts.heads.highest;

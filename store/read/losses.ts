@@ -64,8 +64,8 @@ function holeBetween(holes: readonly Hole[], after: number, before: number): Hol
 }
 
 /**
- * What the stream has lost. Those losses that its opener has accepted are passed over; a reader
- * that comes to any other fails there.
+ * The messages that the stream has lost. Losses that its opener has accepted are passed over; a
+ * reader that comes to any other fails there.
  */
 export class Losses {
   readonly #api: StreamApi;

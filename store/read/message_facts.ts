@@ -72,7 +72,7 @@ function brokenChain(
 /** The head of an actor without messages. */
 export const NO_HEAD: Head = { version: 0, sequence: asStreamSequence(0) };
 
-/** The head that an actor's last message stands for. */
+/** The head that an actor's last message gives. */
 export function headIn(message: StoredMessage | undefined): Head {
   if (message === undefined) return NO_HEAD;
   return { version: versionIn(message), sequence: message.sequence, ids: idsIn(message) };

@@ -46,7 +46,7 @@ export function isLong({ replicated }: ReadParts, messages: number): boolean {
   return messages >= (replicated ? LONG.replicated : LONG.alone);
 }
 
-/** What the reads of one store share. */
+/** The parts that the reads of one store share. */
 export interface ReaderParts extends ReadParts {
   readonly check: StreamCheck;
   readonly shards: number;
@@ -58,7 +58,7 @@ export interface ReaderParts extends ReadParts {
   readonly events: EventReader;
 }
 
-/** What {@linkcode readPages} reads. */
+/** The part of a history that {@linkcode readPages} reads. */
 export interface PagesQuery {
   /** An exact subject, or one with wildcards. */
   readonly subject: string;
@@ -124,7 +124,7 @@ export async function* readPages(
 /** Messages, and how many more there are behind them. */
 type SourcePage = Pick<Page, "pending"> & { readonly messages: readonly StoredMessage[] };
 
-/** Where pages come from: direct requests, or a consumer where many messages are left. */
+/** The source of pages: direct requests, or a consumer if many messages are left. */
 class Source {
   readonly #parts: ReadParts;
   readonly #subject: string;
@@ -184,7 +184,7 @@ class Source {
         return page;
       }
     } catch (error) {
-      // As where there is nothing: the reader knows where the end is.
+      // As if there were nothing: the reader knows where the end is.
       if (isInstance(error, RequestError) && error.failure === "timeout") this.#rest(error);
     }
     this.close();
@@ -198,7 +198,7 @@ class Source {
     return read;
   }
 
-  /** Begins a consumer, unless that was in vain a short while ago. */
+  /** Begins a consumer, unless that failed a short while ago. */
   #begin(after: StreamSequence): void {
     const { api, requestTimeout } = this.#parts;
     if (performance.now() < api.consumersFrom) return;
@@ -207,7 +207,7 @@ class Source {
     this.#consumer.catch((error) => this.#rest(error));
   }
 
-  /** No consumer for a while: where a server hangs, each would cost its reader the patience. */
+  /** No consumer for a while: if a server hangs, each would cost its reader the patience. */
   #rest(error: unknown): void {
     const isDenied = isInstance(error, RequestError) && error.failure === "denied";
     this.#parts.api.consumersFrom = isDenied ? Infinity : performance.now() + REST;

@@ -76,14 +76,14 @@ export class StoredRun {
     return this.count === 1 ? this.version : this.#versionsIn()[index]!;
   }
 
-  /** The index of the event at this version; `undefined` where there is none. */
+  /** The index of the event at this version; `undefined` if there is none. */
   indexOfVersion(version: number): number | undefined {
     if (this.count === 1) return version === this.version ? 0 : undefined;
     const index = this.#versionsIn().indexOf(version);
     return index < 0 ? undefined : index;
   }
 
-  /** The index of the first event at this version or above; the count where there is none. */
+  /** The index of the first event at this version or above; the count if there is none. */
   indexFrom(version: number): number {
     if (this.count <= 1) return this.count === 1 && version <= this.version ? 0 : this.count;
     const index = this.#versionsIn().findIndex((it) => it >= version);
@@ -128,7 +128,7 @@ export class StoredRun {
     const offsets = this.#offsetsIn(data);
     const [start, end] = [offsets[index]!, offsets[index + 1]!];
     const text = this.#text ??= this.message.text;
-    // Where each character is one byte, the text is cut as the bytes are.
+    // If each character is one byte, the text is cut as the bytes are.
     if (text.length !== data.length) return contentOf(data.subarray(start, end));
     return {
       get data() {

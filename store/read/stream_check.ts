@@ -5,7 +5,7 @@ import { asStreamSequence, positionOf, type StreamSequence } from "../format/pos
 import { backoff } from "../nats/backoff.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
-import type { HeadCache, Landmark } from "./heads.ts";
+import type { HeadCache, SeenMessage } from "./heads.ts";
 
 /** How long a check is good for, in ms, if nothing odd happens. */
 const GOOD_FOR = 30_000;
@@ -14,7 +14,7 @@ const LATE = 2 * GOOD_FOR;
 /** The shortest time between two checks that nobody waits for, in ms. */
 const REST = 1_000;
 
-/** What a check works with. */
+/** The parts that a check needs. */
 export interface StreamCheckParts {
   readonly api: StreamApi;
   readonly heads: HeadCache;
@@ -26,13 +26,13 @@ export interface StreamCheckParts {
 
 /**
  * Proves now and then that the stream is still the one that was opened: it has the same identity,
- * and the last messages that this store was told of are still in their places. A stream that was
+ * and the last messages that this store has heard of are still in their places. A stream that was
  * deleted and made again has another identity; one that was restored from a backup has the same
  * one, unless an epoch was stored in it, and other messages behind the backup.
  *
  * It is done after each break of the connection and after a try without an answer, before anything
  * else is sent; and every 30 s of use, beside what is under way. Once it has failed, the store does
- * nothing any more: what it remembers is of another stream.
+ * nothing any more: it remembers another stream.
  */
 export class StreamCheck {
   readonly #parts: StreamCheckParts;
@@ -124,25 +124,25 @@ export class StreamCheck {
     const { epoch } = requests;
     this.#begunAt = performance.now();
     this.#isSuspect = false;
-    // What is told of from here on may be of another stream already.
-    const landmarks = [...heads.landmarks];
+    // Messages from here on may belong to another stream already.
+    const seen = [...heads.seen];
     try {
       for (const retry = backoff(performance.now() + requestTimeout);;) {
         const [genesis, last, ...found] = await Promise.all([
           api.get({ last_by_subj: layout.genesis }, requestTimeout),
           api.get({ last_by_subj: layout.epoch }, requestTimeout),
-          ...landmarks.map(({ sequence }) => api.get({ seq: sequence }, requestTimeout)),
+          ...seen.map(({ sequence }) => api.get({ seq: sequence }, requestTimeout)),
         ]);
         if (genesis !== undefined) this.#checkGenesis(genesis);
         // An answer that falls short may be of a leader that was elected or deposed just now.
         // An older one that is missing left a hole, which readers report; the last one is no hole.
-        const moved = landmarks.findIndex(({ op }, at) =>
-          found[at] === undefined ? at === landmarks.length - 1 : !isOf(found[at], op)
+        const moved = seen.findIndex(({ op }, at) =>
+          found[at] === undefined ? at === seen.length - 1 : !isOf(found[at], op)
         );
-        const problem = this.#problemOf(genesis, last, landmarks[moved], found[moved]);
+        const problem = this.#problemOf(genesis, last, seen[moved], found[moved]);
         if (problem === undefined) break;
         if (await retry(requests)) continue;
-        const sequence = landmarks[moved]?.sequence ?? asStreamSequence(1);
+        const sequence = seen[moved]?.sequence ?? asStreamSequence(1);
         const reached = (await api.info(requestTimeout))?.state.last_seq ?? 0;
         const actual = asStreamSequence(Math.min(reached, sequence - 1));
         throw this.#fail(positionOf(sequence), positionOf(actual), problem);
@@ -151,7 +151,7 @@ export class StreamCheck {
       this.#isSuspect = true;
       throw error;
     }
-    const newest = landmarks.at(-1);
+    const newest = seen.at(-1);
     if (newest !== undefined) heads.settle(newest.sequence);
     this.#epoch = epoch;
     this.#checkedAt = performance.now();
@@ -171,7 +171,7 @@ export class StreamCheck {
   #problemOf(
     genesis: StoredMessage | undefined,
     last: StoredMessage | undefined,
-    moved: Landmark | undefined,
+    moved: SeenMessage | undefined,
     found: StoredMessage | undefined,
   ): string | undefined {
     if (genesis === undefined) return "its first message is lost";

@@ -30,7 +30,7 @@ import { type SaveOutcome, settle } from "./settle.ts";
 /** Refusals without a visible reason that may be a matter of time. */
 const MOST_REFUSALS = 8;
 
-/** What the commit path works with. */
+/** The parts that the commit path needs. */
 export interface CommitterParts {
   readonly api: StreamApi;
   readonly heads: HeadCache;
@@ -47,9 +47,9 @@ export interface CommitterParts {
  * Brings one save to its end. The server decides by compare-and-set on each actor's exact
  * subject; this loop only finds out what it decided:
  *
- * - an answer is final: stored, or not, for what was expected is not so;
+ * - an answer is final: stored, or not, as an expectation was not met;
  * - without an answer, the first message after the expected sequence tells: it is our own, or
- *   somebody else's, and then ours can never be stored any more; where there is none, the same
+ *   somebody else's, and then ours can never be stored any more; if there is none, the same
  *   try is sent again, which cannot store it twice.
  */
 export class Committer {
@@ -160,7 +160,7 @@ export class Committer {
     throw new EventTooLargeError(large.actorId, large.version, large.body.length, limit);
   }
 
-  /** The head of the one actor that most saves write, where it is known. */
+  /** The head of the one actor that most saves write, if it is known. */
   #cachedHeads(save: Save): ExpectedHeads | undefined {
     if (save.actors.length > 1 || save.expect.size > 0) return undefined;
     const actorId = save.actors[0]!;
@@ -185,10 +185,10 @@ export class Committer {
     return expectedHeads;
   }
 
-  /** What became of tries on `expectedHeads`, as far as the stream shows it. */
+  /** The outcome of tries on `expectedHeads`, as far as the stream shows it. */
   async #outcomeOf(save: Save, expectedHeads: ExpectedHeads): Promise<SaveOutcome> {
     const { headReader } = this.#parts;
-    /** Where a guard was broken: a commit that has come came before. */
+    /** The position of a broken guard: a commit that was stored is before it. */
     let broken = Infinity;
     for (const actorId of save.expect.keys()) {
       if (save.actors.includes(actorId)) continue;

@@ -29,7 +29,7 @@ import { GuardPlaces } from "./guards.ts";
 export interface Save {
   /** Names the save in its messages; stable over its tries, so that it knows its own again. */
   readonly op: string;
-  /** What is to be stored, in order. */
+  /** The events to store, in order. */
   readonly events: readonly PreparedEvent[];
   /** The same as it is divided among messages. */
   readonly runs: readonly Run[];
@@ -37,25 +37,25 @@ export interface Save {
   readonly actors: readonly string[];
   /** Versions that actors must be at exactly, whether it writes them or not. */
   readonly expect: ReadonlyMap<string, number>;
-  /** Where actors must end exactly, receipts included: what was decided rests on it. */
+  /** The exact ends of actors, receipts included, that the events were decided on. */
   readonly ends?: ReadonlyMap<string, ActorEnd> | undefined;
   /** When to give up, by the monotonic clock, in ms. */
   readonly deadline: number;
   /** Makes it give up sooner. */
   readonly signal?: AbortSignal | undefined;
-  /** The trace context of the call, for those that are told of it: it may end in another's. */
+  /** The trace context of the call, for those that are notified of it: it may end in another's. */
   readonly within?: Context | undefined;
   /** The stream sequence of the fence that an actor's events are saved under. */
   readonly fenceOf?: ((actorId: string) => StreamSequence) | undefined;
 }
 
-/** What the messages of a save say of it. */
+/** The facts about a save that its messages carry. */
 export type SaveFacts = Pick<Save, "op" | "fenceOf">;
 
 /** The heads that one try of a save is based on, of all actors that it writes or expects. */
 export type ExpectedHeads = Pick<ReadonlyMap<string, Head>, "get">;
 
-/** What a subject of another actor, or a fence, must be at. */
+/** The sequence that a subject of another actor, or a fence, must be at. */
 export interface Guard {
   readonly subject: string;
   readonly sequence: StreamSequence;

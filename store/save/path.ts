@@ -10,7 +10,7 @@ import type { StreamCheck } from "../read/stream_check.ts";
 import type { Committer } from "./committer.ts";
 import type { SavePlan } from "./plan.ts";
 
-/** What brings the saves of a store to their ends. */
+/** The way that saves of a store take. */
 export interface SavePath {
   /** Stores what is checked already, all or none of it. */
   save(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt>;
@@ -18,7 +18,7 @@ export interface SavePath {
   idle(): Promise<void>;
 }
 
-/** What a store on JetStream is made of. */
+/** The parts of a store on JetStream. */
 export interface StoreInternals {
   readonly api: StreamApi;
   readonly heads: HeadCache;

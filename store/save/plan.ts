@@ -9,7 +9,7 @@ export interface SavePlan extends Omit<Save, "events" | "runs"> {
   readonly parts: readonly SavePart[];
   /** Bytes that one of its messages may have. */
   readonly maxBytes: number;
-  /** What is stored if there are no events. */
+  /** The outcome to store if there are no events. */
   readonly receipt?: Receipt | undefined;
 }
 

@@ -15,14 +15,14 @@ import { type InnerSaveOptions, partsOf } from "../format/save_options.ts";
 import type { PublishLimits } from "../nats/publisher.ts";
 import type { SavePlan } from "./plan.ts";
 
-/** What a planner goes by. */
+/** The parts that a planner needs. */
 export interface PlannerOptions extends Omit<Encoding, "maxBytes"> {
-  /** What the stream takes. */
+  /** The limits of the stream. */
   readonly limits: Pick<PublishLimits, "bytes">;
   /** Deadline of one save, in ms. */
   readonly timeout: number;
-  /** Whether somebody is told of what is stored. */
-  readonly told: boolean;
+  /** Whether somebody is notified of stored events. */
+  readonly notifies: boolean;
 }
 
 /** Checks the events of saves, and settles what holds for each, before anything is sent. */
@@ -49,7 +49,7 @@ export class SavePlanner {
     options: InnerSaveOptions,
     begun: number,
   ): { checked: CheckedEvent[]; plan: SavePlan } {
-    const { timeout, told, codec, upcasters } = this.#options;
+    const { timeout, notifies, codec, upcasters } = this.#options;
     const maxBytes = this.#maxBytes;
     const checked = prepareEvents(events, { maxBytes, codec, upcasters });
     const plan = {
@@ -63,7 +63,7 @@ export class SavePlanner {
       signal: options.signal,
       parts: partsOf(options, checked.length),
       maxBytes,
-      within: told ? context.active() : undefined,
+      within: notifies ? context.active() : undefined,
     };
     return { checked, plan };
   }

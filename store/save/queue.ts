@@ -17,7 +17,7 @@ import { saveOf, type SavePlan, subjectOfPlan } from "./plan.ts";
 interface QueuedSave {
   readonly plan: SavePlan;
   readonly checked: readonly CheckedEvent[];
-  /** Its end, where it went along with the saves before it. */
+  /** Its end, if it went along with the saves before it. */
   taken?: Promise<SaveReceipt>;
 }
 
@@ -49,7 +49,7 @@ export class SaveQueue {
     return this.#lanes.idle();
   }
 
-  /** Gives up at once where the signal is aborted before the turn has come. */
+  /** Gives up at once if the signal is aborted before the turn has come. */
   async #abortable(entry: QueuedSave, signal: AbortSignal): Promise<SaveReceipt> {
     const { plan, checked } = entry;
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
@@ -72,7 +72,7 @@ export class SaveQueue {
   ): Promise<SaveReceipt> {
     const { plan, checked, taken } = entry;
     if (taken !== undefined) return taken;
-    // Told already, for nobody waits: nothing must be sent any more.
+    // Its caller has its result already: nothing must be sent any more.
     if (plan.signal?.aborted) {
       return Promise.reject(unavailable(subjectOfPlan(plan, checked), plan.signal.reason));
     }
@@ -80,7 +80,7 @@ export class SaveQueue {
     return group === undefined ? this.#alone(plan, checked) : this.#together(group);
   }
 
-  /** Makes few promises where nobody is to be told: with many saves in flight their number counts. */
+  /** Makes few promises if nobody is to be notified: with many saves in flight their number counts. */
   #alone(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
     if (!haveBodies(checked)) return this.#encoded(plan, checked);
     let save: Save;
@@ -91,7 +91,7 @@ export class SaveQueue {
     }
     const done = this.#committer.commit(save);
     if (this.#notifier.silent) return done;
-    return done.then((receipt) => this.#told(receipt, plan, checked));
+    return done.then((receipt) => this.#reported(receipt, plan, checked));
   }
 
   async #encoded(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
@@ -106,7 +106,7 @@ export class SaveQueue {
     return await this.#alone(plan, events);
   }
 
-  async #told(
+  async #reported(
     receipt: SaveReceipt,
     { within }: SavePlan,
     events: readonly PreparedEvent[],
@@ -171,10 +171,10 @@ export class SaveQueue {
       let sequence = receipt.sequence - run.events.length;
       for (const { plan, events, resolve } of members) {
         sequence += events.length;
-        resolve(await this.#told({ sequence, duplicate: false }, plan, events));
+        resolve(await this.#reported({ sequence, duplicate: false }, plan, events));
       }
     }, async (error) => {
-      // What is certainly not stored, and may be for a reason of one of them.
+      // The batch is certainly not stored, perhaps for a reason that concerns one of them only.
       const absent = !isInstance(error, SaveOutcomeUnknownError);
       if (absent) return await this.#oneByOne(members);
       for (const { events, reject } of members) reject(errorFor(events, error));
@@ -223,7 +223,7 @@ function sizeOf(events: readonly CheckedEvent[]): number {
   return events.reduce((sum, { body }) => sum + (body as Uint8Array).length, 0);
 }
 
-/** An unknown outcome names the save that it is told to. */
+/** An unknown outcome names the save whose caller gets it. */
 function errorFor([event]: readonly PreparedEvent[], error: unknown): unknown {
   if (!isInstance(error, SaveOutcomeUnknownError)) return error;
   const { actorId, version } = event!;

@@ -5,10 +5,13 @@ import { EXPECT } from "../format/headers.ts";
 import type { StreamSequence } from "../format/position.ts";
 import { type ApiError, ServerCode, type StreamApi } from "../nats/stream_api.ts";
 
-/** What the stream shows of a try without an answer; `first` is the sequence of its first message. */
+/**
+ * The traces in the stream of a try without an answer; `first` is the sequence of its first
+ * message.
+ */
 export type SaveOutcome = SettledOutcome | { readonly first: StreamSequence };
 
-/** Where and when the tries in doubt were sent. */
+/** The place and time of tries with an unknown outcome. */
 export interface Barrier {
   readonly api: StreamApi;
   /** The subject of the save's first event. */
@@ -22,11 +25,11 @@ export interface Barrier {
 }
 
 /**
- * Finds out what became of a save without an answer. That it is not to be seen proves nothing
- * yet, for it may still be on its way; so a publish that must fail is sent after it over the
- * same connection: when the server has refused that one, it has seen everything before it, and
- * its refusal says where the subject ends. A read alone could be a deposed leader's word.
- * Over another connection nothing follows, and the answer is `"unknown"`.
+ * Finds out what became of a save without an answer. That it is not to be seen proves nothing yet,
+ * as it may still be on its way; so a publish that must fail is sent after it over the same
+ * connection: when the server has refused that one, it has seen everything before it, and its
+ * refusal says where the subject ends. A read alone could be a deposed leader's word. Over another
+ * connection nothing follows, and the answer is `"unknown"`.
  *
  * @throws {StoreUnavailableError} The server does not answer.
  * @throws {StreamRegressedError} The stream is not the one any more that the save was sent to.
@@ -56,7 +59,7 @@ export async function settle(
   }
 }
 
-/** The sequence in `wrong last sequence: 7`; `NaN` where there is none. */
+/** The sequence in `wrong last sequence: 7`; `NaN` if there is none. */
 function lastIn(description = ""): number {
   return Number(/: (\d+)$/.exec(description)?.[1] ?? NaN);
 }

@@ -71,7 +71,7 @@ async function encode(
   if (codec === undefined) return encodeJson(snapshot);
   try {
     const bytes: unknown = await codec.encode(snapshot);
-    // A copy, for the codec may use its bytes again.
+    // A copy, as the codec may use its bytes again.
     if (bytes instanceof Uint8Array) return bytes.slice();
     throw new TypeError(`it gave ${describe(bytes)}, not a Uint8Array`);
   } catch (cause) {

@@ -37,7 +37,7 @@ export interface JetStreamSnapshotStoreOptions {
   readonly codec?: Codec<Snapshot>;
 }
 
-/** The most snapshots of an actor, for a read may have to look through all of them. */
+/** The most snapshots of an actor, as a read may have to look through all of them. */
 const MAX_KEEP = 64;
 
 /** The settings that a stream needs to keep snapshots. */

@@ -3,8 +3,8 @@ export interface Snapshot<State = unknown> {
   /** The actor whose state it is. */
   readonly actorId: string;
   /**
-   * Which state of the actor it is, for there may be several: the name of the rules that folded
-   * it. An id of at most 80 bytes when encoded.
+   * Which state of the actor it is, as there may be several: the name of the rules that folded it.
+   * An id of at most 80 bytes when encoded.
    */
   readonly name: string;
   /** The version of the last event that is folded into `state`; that event has to be stored. */

@@ -13,7 +13,7 @@ export interface DeadlineClock {
 }
 
 /**
- * The clock of a store's server. It is never ahead of it: what the server said is at least as old
+ * The clock of a store's server. It is never ahead of it: the server's last time is at least as old
  * as its answer.
  */
 export class ServerClock implements DeadlineClock {

@@ -18,7 +18,7 @@ import type { VerifySource } from "./source.ts";
 /** Requests for tails that are under way at once. */
 const LOOKUPS = 64;
 
-/** What actor checks work with. */
+/** The parts that actor checks need. */
 export interface ActorCheckParts {
   readonly source: VerifySource;
   readonly findings: Findings;
@@ -52,7 +52,7 @@ export class ActorCheck {
     this.#ids = new IdWindow(parts.ids);
   }
 
-  /** What was checked so far. */
+  /** The checks so far. */
   get counts(): ActorCounts {
     return { events: this.#events, receipts: this.#receipts };
   }
@@ -78,7 +78,7 @@ export class ActorCheck {
   }
 
   /**
-   * Takes the next message of an actor; its run if it has events and they can be told apart.
+   * Takes the next message of an actor; its run if it has events and they can be distinguished.
    *
    * @param batchStart The first message of the batch that the message is in.
    */
@@ -216,13 +216,13 @@ export class ActorCheck {
   async #tailOf(message: StoredMessage, actorId: string): Promise<Tail> {
     const { tails, looksBack } = this.#parts;
     const known = tails.get(actorId) ?? this.#fetched.get(actorId);
-    // What was fetched is true of the actor's first message in the page alone.
+    // The fetched head holds for the actor's first message in the page only.
     this.#fetched.delete(actorId);
     if (known !== undefined) return known;
     return looksBack || tails.overflowed ? await this.#lookUp(message) : NO_TAIL;
   }
 
-  /** Where the actor ended before `message`, by what is stored. */
+  /** The actor's end before `message`, as it is stored. */
   async #lookUp(message: StoredMessage): Promise<Tail> {
     const { source } = this.#parts;
     const { subject, sequence } = message;
@@ -264,7 +264,7 @@ function bodyOf(run: StoredRun, index: number): Record<string, unknown> | undefi
   return isRecord(value) && "actorId" in value && "version" in value ? value : undefined;
 }
 
-/** What a body says otherwise than the headers; `undefined` if it says the same. */
+/** The difference between a body and its headers; `undefined` if it says the same. */
 function mismatchOf(
   run: StoredRun,
   index: number,

@@ -53,13 +53,13 @@ export class CommitCheck {
 
   /** Takes the next message of the stream, and its run if it has events. */
   see(message: StoredMessage, run: StoredRun | undefined, actorId: string | undefined): void {
-    // What is torn is told once, not for each part that is left.
+    // A torn commit is reported once, not for each part that is left.
     const isTold = !this.#seeBatch(message);
     this.#seeCommit(message, run, actorId, isTold);
     this.#mayJoin = false;
   }
 
-  /** There is no more: what is open stays so. */
+  /** The walk is over: commits that are open stay so. */
   end(): void {
     this.#endBatch("the stream ends");
     const open = this.#open;

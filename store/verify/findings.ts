@@ -46,7 +46,7 @@ const WRITER = "find out which program publishes to the subjects of the store an
 const LOSS = "find out whether somebody deleted or purged messages, or a disk lost them; restore " +
   "the stream from a backup that has them";
 
-/** What to do where a rule is broken. */
+/** The next step if a rule is broken. */
 const ADVICE: Readonly<Record<VerifyRule, string>> = {
   "genesis": "do not write to this stream; restore it from a backup that has its genesis message",
   "foreign-message": WRITER,

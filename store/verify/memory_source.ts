@@ -21,7 +21,7 @@ const PAGE = 512;
 /** Messages have no subjects in memory: any number of shards will do. */
 const SHARDS = 1;
 
-/** What a store in memory keeps, as the messages that a stream would have of it. */
+/** The events of a store in memory, as the messages that a stream would have. */
 export class MemorySource implements VerifySource {
   readonly identity: string;
   readonly shards = SHARDS;
@@ -146,7 +146,7 @@ export class MemorySource implements VerifySource {
       op = commit.op;
       saves.at(-1)!.events++;
     }
-    // Saves that are stored together are told apart by a number behind the name of all.
+    // Saves that are stored together are distinguished by a number behind the name of all.
     const name = saves.length === 1 ? commit.op : commit.op.slice(0, commit.op.lastIndexOf("."));
     return this.#message(
       { actorId, events: kept, index: commit.index, saves },
@@ -169,7 +169,7 @@ export class MemorySource implements VerifySource {
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** What a stream would hold of something that is kept in memory. */
+/** The message that a stream would hold. */
 class KeptMessage implements StoredMessage {
   readonly sequence: StreamSequence;
   readonly subject: string;

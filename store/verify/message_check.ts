@@ -66,7 +66,10 @@ export class MessageCheck {
     await fences.seeEvents(message, shardOf(actorId, shards), actorId);
   }
 
-  /** Messages of no actor: what the stream is, who owns shards, what else commits need. */
+  /**
+   * Messages that belong to no actor: the genesis, the fences of shards, and the markers of
+   * commits.
+   */
   async #seeOther(message: StoredMessage): Promise<void> {
     const { source: { layout, shards }, fences } = this.#checks;
     const { subject, sequence, data } = message;

@@ -37,7 +37,7 @@ export interface VerifyProjection {
 export interface VerifyOptions {
   /**
    * Begins here rather than at the first message: the `next` of a report or of progress. What was
-   * stored before is looked up where a rule needs it.
+   * stored before is looked up if a rule needs it.
    *
    * @default {0}
    */

@@ -45,9 +45,9 @@ export interface VerifyProblem {
   readonly streamSequence: number;
   /** The actor that it is about, if it is about one. */
   readonly actorId?: string;
-  /** What is wrong, with the facts. */
+  /** The problem, with the facts. */
   readonly message: string;
-  /** What to do about it. */
+  /** The next step to take. */
   readonly advice: string;
 }
 

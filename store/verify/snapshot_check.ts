@@ -9,7 +9,7 @@ import type { Findings } from "./findings.ts";
 import type { VerifySnapshots } from "./options.ts";
 import { isSameState } from "./same_state.ts";
 
-/** Actors that are replayed where nothing is said. */
+/** Actors that are replayed if nothing is said. */
 const SAMPLE = 100;
 
 /** Compares the snapshots of some actors with replays; picks them while the walk meets actors. */

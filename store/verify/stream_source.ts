@@ -31,7 +31,7 @@ export class StreamSource implements VerifySource {
     return this.#parts.api.layout;
   }
 
-  /** See {@linkcode VerifySource.end}; not behind anything that the store was told of. */
+  /** See {@linkcode VerifySource.end}; not behind anything that the store has heard of. */
   async end(): Promise<StreamSequence> {
     const { api, heads, requestTimeout } = this.#parts;
     return await this.#attempt(async () => {
@@ -61,7 +61,7 @@ export class StreamSource implements VerifySource {
         yield page;
       }
     } catch (error) {
-      // What follows may be gone, which the walk finds out, or out of reach.
+      // The messages that follow may be gone, which the walk finds out, or out of reach.
       if (!(error instanceof StoreUnavailableError) || signal.aborted) throw error;
       for await (const message of this.missed(asStreamSequence(last + 1), end)) {
         yield [message];

@@ -22,7 +22,7 @@ import { Walk } from "./walk.ts";
  * that it can run beside writers; a later one goes on `from` the `next` of the report. A
  * connection or consumer that is lost is waited for, as long as the store's `timeout`.
  *
- * What is found rejects nothing: a problem is in the report, with its rule, its place, what is
+ * A problem does not reject the promise: it is in the report, with its rule, its place, what is
  * wrong and what to do. It rejects if the store cannot be read to the end.
  *
  * @param store One of this library's stores, or a view of one.

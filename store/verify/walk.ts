@@ -17,7 +17,7 @@ import type { VerifySource } from "./source.ts";
 const EVERY_MS = 250;
 const EVERY_MESSAGES = 10_000;
 
-/** What a walk goes by. */
+/** The parts that a walk needs. */
 export interface WalkOptions {
   /** The store itself, for replays. */
   readonly store: EventStore;
@@ -47,7 +47,7 @@ export class Walk {
   #next: StreamSequence;
   #messages = 0;
   #firsts = 0;
-  #told = { at: performance.now(), messages: 0 };
+  #reported = { at: performance.now(), messages: 0 };
 
   /** Walks as `options` say. */
   constructor(options: WalkOptions) {
@@ -136,7 +136,7 @@ export class Walk {
     return this.#messages >= this.#options.maxMessages || this.#last >= this.#end;
   }
 
-  /** Looks for what the pages left out up to `last`, and reports what is not there. */
+  /** Looks for messages that the pages left out up to `last`, and reports those that are missing. */
   async #gap(last: StreamSequence): Promise<void> {
     const first = asStreamSequence(this.#last + 1);
     for await (const message of this.#options.source.missed(first, last)) {
@@ -167,10 +167,10 @@ export class Walk {
     await this.#check.see(message);
     this.#last = message.sequence;
     if (!this.#commits.isOpen) this.#next = asStreamSequence(this.#last + 1);
-    const { at, messages } = this.#told;
+    const { at, messages } = this.#reported;
     const now = performance.now();
     if (now - at < EVERY_MS && this.#messages - messages < EVERY_MESSAGES) return;
-    this.#told = { at: now, messages: this.#messages };
+    this.#reported = { at: now, messages: this.#messages };
     this.#options.onProgress(this.#progress());
   }
 

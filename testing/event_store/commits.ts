@@ -47,7 +47,7 @@ export function commits(test: StoreTest, together: StoreTest): void {
     }
   });
 
-  test("events that a codec encodes are told apart in a save of many", async ({ open }) => {
+  test("events that a codec encodes are distinguished in a save of many", async ({ open }) => {
     const store = await open({ codec: new JsonCodec() });
     const events = range(1, 300).map((version) =>
       sample({ version, data: "漢".repeat(version % 7), eventType: `T${version % 3}` })
@@ -80,7 +80,7 @@ export function commits(test: StoreTest, together: StoreTest): void {
     }
   });
 
-  test("the types of events in one save are told apart", async ({ open }) => {
+  test("the types of events in one save are distinguished", async ({ open }) => {
     const store = await open();
     const events = range(1, 600).map((version) =>
       sample({
@@ -230,7 +230,10 @@ async function isReadInRanges(store: EventStore, events: readonly Event[]): Prom
   equal([errors, sound], [[], events], "what is read with errors");
 }
 
-/** Passes if all of the save, and any part of it, is a duplicate, and what is added a conflict. */
+/**
+ * Passes if all of the save, and any part of it, is a duplicate, and a save with more events a
+ * conflict.
+ */
 async function isDuplicate(
   store: EventStore,
   events: readonly Event[],

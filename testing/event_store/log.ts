@@ -254,7 +254,7 @@ function passes({ category, actorId, eventTypes }: EventFilter, event: Event): b
     (eventTypes === undefined || eventTypes.includes(event.eventType));
 }
 
-/** Written down again, for the suite is to notice when it changes. */
+/** Written down again, as the suite is to notice when it changes. */
 function categoryOf(actorId: string): string {
   const [category = ""] = actorId.split("-");
   return category === "" ? actorId : category;

@@ -22,7 +22,7 @@ export interface EventStoreCapabilities {
   readonly reopen: boolean;
   /**
    * Bytes of the largest event, as JSON in UTF-8, that a store of `create` takes;
-   * `undefined` where there is no limit.
+   * `undefined` if there is no limit.
    */
   readonly maxBytes: number | undefined;
   /**

@@ -26,12 +26,12 @@ const ANSWER_WITHIN = 4_000;
 /** How long the whole download may take. */
 const DONE_WITHIN = 180_000;
 
-/** Where the releases lie. A test puts a server of its own here. */
+/** The address of the releases. A test puts a server of its own here. */
 export const RELEASES = "https://github.com/nats-io/nats-server/releases/download";
 
 /** Options for {@linkcode fromRelease}. */
 export interface ReleaseOptions {
-  /** Where the releases lie. @default {RELEASES} */
+  /** The address of the releases. @default {RELEASES} */
   readonly releases?: string;
   /** The known sums by the end of the archive's name. */
   readonly sums?: Readonly<Record<string, string>>;

@@ -16,7 +16,7 @@ export function sample(init: Partial<Snapshot> = {}): Snapshot {
 }
 
 /** Passes if the store returns `expected` for its actor, name and schema. */
-export async function stands(store: SnapshotStore, expected: Snapshot): Promise<void> {
+export async function isLatest(store: SnapshotStore, expected: Snapshot): Promise<void> {
   const { actorId, name, schemaVersion } = expected;
   const found = await store.getLatestSnapshot(actorId, { name, schemaVersion });
   const what = `the snapshot "${name}" of ${JSON.stringify(actorId)} in schema ${schemaVersion}`;

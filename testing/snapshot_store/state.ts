@@ -1,7 +1,7 @@
 import type { InvalidSnapshotError } from "../../store/errors.ts";
 import type { Snapshot } from "../../store/snapshot/snapshot.ts";
 import { equal, ok, rejects } from "../assert.ts";
-import { sample, type SnapshotTest, stands } from "./kit.ts";
+import { isLatest, sample, type SnapshotTest } from "./kit.ts";
 import {
   faithfulValues,
   HOSTILE,
@@ -26,7 +26,7 @@ export function copies(test: SnapshotTest): void {
     timestamp.setTime(6);
     await saving;
     state.items.push(4);
-    await stands(store, sample({ state: { items: [1, 2] }, timestamp: new Date(5) }));
+    await isLatest(store, sample({ state: { items: [1, 2] }, timestamp: new Date(5) }));
   });
 
   test("changes to a snapshot that was read do not reach the store", async ({ open }) => {
@@ -38,7 +38,7 @@ export function copies(test: SnapshotTest): void {
     });
     read!.state.items.push(2);
     read!.timestamp.setTime(0);
-    await stands(store, sample({ state: { items: [1] } }));
+    await isLatest(store, sample({ state: { items: [1] } }));
   });
 }
 
@@ -49,11 +49,11 @@ export function faithfulness(test: SnapshotTest): void {
     for (const [at, state] of faithfulValues().entries()) {
       await store.saveSnapshot(sample({ version: at + 1, state }));
       const plain = JSON.parse(JSON.stringify(state));
-      await stands(store, sample({ version: at + 1, state: plain }));
+      await isLatest(store, sample({ version: at + 1, state: plain }));
     }
     const state = { a: 1, b: undefined };
     await store.saveSnapshot(sample({ version: 1_000, state }));
-    await stands(store, sample({ version: 1_000, state: { a: 1 } }));
+    await isLatest(store, sample({ version: 1_000, state: { a: 1 } }));
   });
 
   test("a state that JSON would change is refused by InvalidSnapshotError", async ({ open }) => {
@@ -71,7 +71,7 @@ export function faithfulness(test: SnapshotTest): void {
     for (const [at, ms] of [0, -1, 1_700_000_000_001, 8.64e15, -8.64e15].entries()) {
       const snapshot = sample({ version: at + 1, timestamp: new Date(ms) });
       await store.saveSnapshot(snapshot);
-      await stands(store, snapshot);
+      await isLatest(store, snapshot);
     }
   });
 }
@@ -122,7 +122,7 @@ export function refusals(test: SnapshotTest): void {
     for (const snapshot of snapshots) {
       equal(await store.saveSnapshot(snapshot), true, JSON.stringify(snapshot.actorId));
     }
-    for (const snapshot of snapshots) await stands(store, snapshot);
+    for (const snapshot of snapshots) await isLatest(store, snapshot);
     for (const actorId of IMPOSSIBLE) {
       await rejects(() => store.saveSnapshot(sample({ actorId })), "InvalidSnapshotError");
       await rejects(
@@ -139,17 +139,17 @@ export function sizes(test: SnapshotTest, maxBytes: number): void {
     const store = await open();
     const fits = filled(sample({ actorId: "a".repeat(200) }), maxBytes);
     equal(await store.saveSnapshot(fits), true, "the largest one is the newest");
-    await stands(store, fits);
+    await isLatest(store, fits);
     const wide = filled(sample({ version: 2, state: "漢字é😀" }), maxBytes);
     await store.saveSnapshot(wide);
-    await stands(store, wide);
+    await isLatest(store, wide);
     const over = filled(sample({ version: 3 }), maxBytes + 1);
     const action = () => store.saveSnapshot(over);
     const { reason } = await rejects<InvalidSnapshotError>(action, "InvalidSnapshotError");
     for (const size of [maxBytes, maxBytes + 1]) {
       ok(reason.includes(String(size)), `the reason names ${size} bytes: ${reason}`);
     }
-    await stands(store, wide);
+    await isLatest(store, wide);
   });
 }
 

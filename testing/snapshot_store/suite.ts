@@ -12,7 +12,7 @@ export interface SnapshotStoreCapabilities {
   readonly reopen: boolean;
   /**
    * Bytes of the largest snapshot, as JSON in UTF-8, that a store of `create` takes;
-   * `undefined` where there is no limit.
+   * `undefined` if there is no limit.
    */
   readonly maxBytes: number | undefined;
 }

@@ -1,6 +1,6 @@
 import { equal, ok, rejects, within } from "../assert.ts";
 import { range } from "../event_store/kit.ts";
-import { sample, type SnapshotTest, stands } from "./kit.ts";
+import { isLatest, sample, type SnapshotTest } from "./kit.ts";
 
 /** Promise 1: an older snapshot never replaces a newer one. */
 export function newest(test: SnapshotTest): void {
@@ -16,7 +16,7 @@ export function newest(test: SnapshotTest): void {
     for (const version of [1, 2, 7, 100, Number.MAX_SAFE_INTEGER]) {
       const snapshot = sample({ version, state: { version } });
       equal(await store.saveSnapshot(snapshot), true, `version ${version} is the newest`);
-      await stands(store, snapshot);
+      await isLatest(store, snapshot);
     }
   });
 
@@ -27,10 +27,10 @@ export function newest(test: SnapshotTest): void {
     for (const version of [10, 9, 1]) {
       const isNewest = await store.saveSnapshot(sample({ version, state: "other" }));
       equal(isNewest, false, `version ${version} is the newest`);
-      await stands(store, newest);
+      await isLatest(store, newest);
     }
     equal(await store.saveSnapshot(newest), false, "the same snapshot once more is the newest");
-    await stands(store, newest);
+    await isLatest(store, newest);
   });
 
   test("the highest version of 20 concurrent writers wins", async ({ open }) => {
@@ -42,7 +42,7 @@ export function newest(test: SnapshotTest): void {
         versions.map((version) => store.saveSnapshot(sample({ actorId, version, state: version }))),
       );
       ok(told[versions.indexOf(20)], "the highest version is told that it is the newest");
-      await stands(store, sample({ actorId, version: 20, state: 20 }));
+      await isLatest(store, sample({ actorId, version: 20, state: 20 }));
     }
   });
 }
@@ -54,19 +54,19 @@ export function together(test: SnapshotTest): void {
     for (const version of [1, 2, 3]) {
       const snapshot = sample({ version });
       await first.saveSnapshot(snapshot);
-      await stands(second, snapshot);
+      await isLatest(second, snapshot);
     }
     equal(await second.saveSnapshot(sample({ version: 2 })), false, "an older one is the newest");
     equal(await second.saveSnapshot(sample({ version: 4 })), true, "a newer one is the newest");
     equal(await first.saveSnapshot(sample({ version: 4 })), false, "an equal one is the newest");
-    await stands(first, sample({ version: 4 }));
+    await isLatest(first, sample({ version: 4 }));
   });
 
   test("snapshots outlive the store that saved them", async ({ open }) => {
     const first = await open();
     await first.saveSnapshot(sample({ state: "kept" }));
     await first[Symbol.asyncDispose]();
-    await stands(await open(), sample({ state: "kept" }));
+    await isLatest(await open(), sample({ state: "kept" }));
   });
 
   test("the highest version of 20 writers in four stores wins, and no reader goes back", async ({ open }) => {
@@ -94,7 +94,7 @@ export function together(test: SnapshotTest): void {
       const [told] = await Promise.all([writing, reading]);
       ok(told[versions.indexOf(20)], "the highest version is told that it is the newest");
       for (const store of stores) {
-        await stands(store, sample({ actorId, version: 20, state: 20 }));
+        await isLatest(store, sample({ actorId, version: 20, state: 20 }));
       }
     }
   });
@@ -121,7 +121,7 @@ export function schemas(test: SnapshotTest): void {
       equal(await store.getLatestSnapshot("order-1", query), undefined, `before "${name}"`);
       equal(await store.saveSnapshot(snapshot), true, `"${name}" is the newest`);
     }
-    for (const snapshot of last) await stands(store, snapshot);
+    for (const snapshot of last) await isLatest(store, snapshot);
   });
 
   test("old and new code side by side each find their own snapshots", async ({ open }) => {
@@ -136,7 +136,7 @@ export function schemas(test: SnapshotTest): void {
     for (const snapshot of last) {
       equal(await store.saveSnapshot(snapshot), true, "the second is the newest");
     }
-    for (const snapshot of last) await stands(store, snapshot);
+    for (const snapshot of last) await isLatest(store, snapshot);
   });
 }
 

@@ -68,7 +68,8 @@ async function attack(
   for (const namespace of NAMESPACES) await mallory.publish(namespace, event());
   const body = JSON.stringify(event());
   for (const subject of SUBJECTS) connection.publish(subject, body);
-  // Mallory's own namespaces still work; what was sent before on this connection is through then.
+  // Mallory's own namespaces still work; messages that were sent before on this connection are
+  // through then.
   await mallory.publish("mallory.eu", event({ version: 7 }));
   assertEquals((await own[Symbol.asyncIterator]().next()).value?.version, 7);
   await connection.flush();

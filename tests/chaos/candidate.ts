@@ -44,7 +44,7 @@ async function open(): Promise<Election> {
   }
 }
 
-/** Leads until it is over, or for a while; what it writes, it has read the clock for before. */
+/** Leads until it is over, or for a while; it reads the clock before each write. */
 async function lead(lease: Lease): Promise<void> {
   const { term, signal } = lease;
   const over = performance.now() + (reign ?? Infinity) * (0.5 + Math.random());

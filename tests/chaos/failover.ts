@@ -24,7 +24,7 @@ const CALM = 1000;
 /** How often in a minute an owner leaves, is killed, and the leader is. */
 const RATE = 1.25;
 
-/** What happens to an owner. */
+/** The fault that an owner meets. */
 export type Fault = "leave" | "kill" | "kill leader" | "hang";
 
 /** The measurements, in ms. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** The longest time between two of `times` of which the later is in the span; 0 where none is. */
+/** The longest time between two of `times` of which the later is in the span; 0 if none is. */
 export function longestGap(times: readonly number[], from: number, until: number): number {
   let longest = 0;
   for (let at = 1; at < times.length; at++) {
@@ -14,7 +14,7 @@ export function longestGap(times: readonly number[], from: number, until: number
   return longest;
 }
 
-/** The value below which `share` of all are; `NaN` where there are none. */
+/** The value below which `share` of all are; `NaN` if there are none. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((one, other) => one - other);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;

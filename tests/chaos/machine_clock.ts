@@ -1,6 +1,6 @@
 /**
  * A clock that all processes of the machine share and nobody can set. `performance.now()` begins
- * anew in each process, and the wall clock can be set.
+ * again in each process, and the wall clock can be set.
  *
  * @module
  */

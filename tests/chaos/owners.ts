@@ -1,5 +1,6 @@
 /**
- * Nodes of a cluster in processes of their own, what they are told to do, and what they tell.
+ * Nodes of a cluster in processes of their own, with the orders that they get and the reports that
+ * they give.
  *
  * @module
  */
@@ -11,7 +12,7 @@ import { Crew, type CrewNote } from "./crew.ts";
 /** How owners join; what they handle is an {@linkcode Order}. */
 export interface OwnerOptions {
   readonly servers: readonly string[];
-  /** What JSON carries of it. */
+  /** Its form in JSON. */
   readonly cluster: ClusterOptions;
   /** Their connections, beside never giving up. */
   readonly connection?: NodeConnectionOptions;

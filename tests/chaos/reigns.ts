@@ -1,5 +1,6 @@
 /**
- * Who believed to lead, when, by the machine's clock; and whether two did at the same time.
+ * The times, by the machine's clock, in which each candidate believed to lead; and whether two did
+ * at the same time.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * What a storm is: a seeded run of faults against real servers and processes, and the checks of
- * what came of it. `deno task chaos` runs them long, tests run the same code short.
+ * A storm: a seeded run of faults against real servers and processes, and the checks of what came
+ * of it. `deno task chaos` runs them long, tests run the same code short.
  *
  * @module
  */
@@ -46,7 +46,7 @@ export class Chaos {
 export interface Scenario {
   /** What it does and what has to hold, in a line. */
   readonly description: string;
-  /** How long it does harm where nothing is said, in minutes. */
+  /** How long it does harm if nothing is said, in minutes. */
   readonly minutes: number;
   /** Runs it; throws where a promise was broken. */
   run(chaos: Chaos): Promise<Findings>;

@@ -16,7 +16,7 @@ export interface Stored {
   /** When the server stored it, in ms since 1970. */
   readonly time?: number;
   readonly data: Uint8Array;
-  /** The value of a header; `""` where there is none. */
+  /** The value of a header; `""` if there is none. */
   readonly header: (name: string) => string;
 }
 
@@ -139,12 +139,12 @@ interface Fence {
  * - what is stored of a shard between two fences was written under the first of them, by the
  *   process that had claimed it;
  * - the maps that fences name never go back, and of one map each shard has one owner;
- * - each actor's versions count from 1, and no id stands twice;
+ * - each actor's versions count from 1, and no id is there twice;
  * - each save is stored as a whole, its events side by side;
  * - each command has one event, and each that was acked has it at the version of the reply,
  *   which no other has.
  *
- * Gives all that does not, and what was seen.
+ * Returns all that breaks this, and the counts of what was seen.
  */
 export function checkLog(
   log: readonly Stored[],

@@ -90,7 +90,7 @@ natsTest(
 );
 
 clusterTest(
-  "on three NATS servers, changes report who came, leads, moved and left",
+  "on three NATS servers, changes report the members that came, led, moved and left",
   async (scene) => {
     const a = await join(scene, "a");
     await settled(a);

@@ -114,7 +114,7 @@ natsTest(
       sender.send(actorId, "second", at % 2 === 0 ? {} : { commandId: "named" })
     );
     await lost.done;
-    // What comes next makes the actor active on the next owner, knowing less than it needs to.
+    // The next command makes the actor active on the next owner, which knows less than it needs to.
     const leaving = a.leave();
     while (b.ownerOf(ids[0]!)?.nodeId !== "b") {
       await new Promise((resolve) => setTimeout(resolve, 1));

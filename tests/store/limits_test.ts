@@ -138,7 +138,7 @@ Deno.test("stores in memory refuse a size that leaves no room for an event", () 
 });
 
 natsTest(
-  "a limit that was lowered under an open store is told with the new number",
+  "a limit that was lowered under an open store is reported with the new number",
   async (scene) => {
     const { namespace } = scene;
     const connection = await scene.connect();

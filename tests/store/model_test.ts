@@ -16,7 +16,7 @@ interface Step {
   readonly store: number;
 }
 
-/** All of the contract that has to do with saves: what is stored, and what a save comes to. */
+/** The part of the contract about saves: the stored events, and the outcome of a save. */
 class Model {
   readonly stored: Pick<Event, "id" | "actorId" | "version">[] = [];
 

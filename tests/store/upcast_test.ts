@@ -44,7 +44,7 @@ Deno.test("Each step gets the event as the step before has left it", () => {
   assertThrows(() => upcast(upcasters, event, 5, { sequence: 7 }), Error, "has schema 5");
 });
 
-natsTest("What older code saved lies in the stream byte by byte as it was", async (scene) => {
+natsTest("Saves of older code are in the stream byte by byte as they were", async (scene) => {
   const connection = await scene.connect();
   const { namespace } = scene;
   const upcasters = { Happened: [(data: unknown) => ({ ...data as object, more: 1 })] };

@@ -102,7 +102,7 @@ export class Child {
     let rest = "";
     for await (const chunk of this.#process.stdout.pipeThrough(new TextDecoderStream())) {
       const lines = (rest + chunk).split("\n");
-      rest = lines.pop()!; // What a killed process did not write to the end is lost.
+      rest = lines.pop()!; // a line that a killed process did not end is lost
       this.#lines.push(...lines);
       this.#tell();
     }

@@ -1,5 +1,5 @@
 /**
- * What the fault tests share: saves with their outcomes, the stream as it really is, and
+ * The tools that the fault tests share: saves with their outcomes, the stream as it really is, and
  * connections that take the store's guards off for the controls.
  *
  * @module
@@ -83,7 +83,9 @@ export async function storeApart(
   }
 }
 
-/** Saves `events` and says how it ended; what is none of the promised ends is thrown. */
+/**
+ * Saves `events` and returns the outcome; an error that is none of the promised outcomes is thrown.
+ */
 export async function attempt(store: JetStreamEventStore, ...events: Event[]): Promise<Outcome> {
   try {
     const { sequence, duplicate } = await store.saveEvents(events);
@@ -175,7 +177,7 @@ export function assertUnbroken(stored: readonly Stored[]): void {
     assertEquals(
       previous,
       versions.get(subject) ?? 0,
-      `What stands before version ${version} ${place}`,
+      `The event before version ${version} ${place}`,
     );
     assert(version > previous, `Version ${version} follows on ${previous} ${place}`);
     versions.set(subject, version);

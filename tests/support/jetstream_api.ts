@@ -21,7 +21,7 @@ export async function api<T>(
 export interface LoggedMessage {
   readonly sequence: number;
   readonly subject: string;
-  /** The value of a header; `""` where there is none. */
+  /** The value of a header; `""` if there is none. */
   readonly header: (name: string) => string;
 }
 

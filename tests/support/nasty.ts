@@ -5,7 +5,7 @@ const trap = (): never => {
   throw new Error("a trap");
 };
 
-/** What user code may throw, give or be given: each value is made fresh. */
+/** Values that user code may throw, give or be given: each is made afresh. */
 export function nastyValues(): readonly NastyValue[] {
   return [
     ["undefined", () => undefined],

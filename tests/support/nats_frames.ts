@@ -12,7 +12,7 @@ export interface Frame {
   readonly line: string;
   /** Subject of a message or a subscription, else `""`. */
   readonly subject: string;
-  /** Where a message asks for its reply. */
+  /** The subject on which a message asks for its reply. */
   readonly replyTo?: string;
   /** Headers of an `HPUB` or `HMSG` by their names as written; a name given twice keeps its last value. */
   readonly headers?: ReadonlyMap<string, string>;

@@ -7,7 +7,7 @@
 /** Why a test is left out, or false where it runs. */
 export type Skip = string | false;
 
-/** What `Deno.test` is given so that a test is left out if there is a reason: its name ends with it. */
+/** The options of a test that is left out if there is a reason, with which its name ends. */
 export function unlessSkipped(
   name: string,
   skip: Skip,

@@ -1,5 +1,5 @@
 /**
- * The end of every storm: what is stored keeps all rules of the storage format.
+ * The end of every storm: the stored messages keep all rules of the storage format.
  *
  * @module
  */

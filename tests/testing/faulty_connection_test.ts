@@ -50,7 +50,7 @@ async function storm(
 
 for (const seed of [1, 2, 3]) {
   natsTest(
-    `what callers are told is true over a faulty connection, seed ${seed}`,
+    `callers get true outcomes over a faulty connection, seed ${seed}`,
     async (scene) => {
       const outcomes = await storm(scene, { seed, ...ALL });
       assertTruthful(outcomes, await storedIn(await scene.connect(), `AETHER_${scene.namespace}`));
@@ -154,7 +154,7 @@ natsTest("close() of a faulty connection lets nothing go, and nothing wait", asy
   await faulty.close();
 });
 
-Deno.test("faultyConnection() refuses what cannot be", () => {
+Deno.test("faultyConnection() refuses impossible options", () => {
   for (
     const wrong of [{ drop: 1.1 }, { loseAck: -1 }, { cut: NaN }, { seed: 0.5 }, { maxDelay: -1 }]
   ) {

@@ -9,7 +9,7 @@ const became = (what: string, inputs: number) => ({
   data: { what, inputs },
 });
 
-Deno.test("processSpec() passes if an input leads to what is expected, and nothing else", () => {
+Deno.test("processSpec() passes if an input leads to the expected reaction, and nothing else", () => {
   const spec = processSpec(orderProcess(), { id: "7" });
   spec.given().when(placed).then({
     facts: [became("placed", 1)],

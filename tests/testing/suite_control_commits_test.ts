@@ -1,7 +1,4 @@
-import type { Event, RecordedEvent } from "../../store/event.ts";
-import { InMemoryEventStore } from "../../store/memory/event_store.ts";
-import type { ReadAllOptions, SaveOptions, SaveReceipt } from "../../store/options.ts";
-import { control } from "./suite_control.ts";
+import { logging, saving } from "./suite_control.ts";
 
 const COMMITS = "every event says which commit it is of";
 const ONE = "a save of 1 events of one actor is read whole, and from any place";
@@ -10,23 +7,6 @@ const OVER = "a save of 257 events of one actor is read whole, and from any plac
 const GAPS = "a save of versions with gaps is read whole, and from any place";
 const QUEUED = "queued saves of too many events for one message are stored, none torn";
 const LARGE = "the largest events are saved along with others";
-
-/** A store whose log is changed on its way. */
-function logging(
-  broken: string,
-  caughtBy: readonly string[],
-  read: (
-    sound: (options?: ReadAllOptions) => AsyncGenerator<RecordedEvent, void>,
-    options: ReadAllOptions,
-  ) => AsyncGenerator<RecordedEvent, void>,
-): void {
-  control(broken, (options) =>
-    new class extends InMemoryEventStore {
-      override readAll(more: ReadAllOptions = {}) {
-        return read((own) => super.readAll(own), more);
-      }
-    }(options), caughtBy);
-}
 
 logging("takes a message for the commit", [COMMITS, OVER, GAPS], async function* (sound, options) {
   for await (const event of sound(options)) {
@@ -51,24 +31,6 @@ logging("goes on at the beginning of a message", [FULL, GAPS, COMMITS], (sound, 
   const { from = 0 } = options;
   return sound({ ...options, ...from !== "start" && { from: Math.floor(from / 256) * 256 } });
 });
-
-/** A store whose saves are changed on their way. */
-function saving(
-  broken: string,
-  caughtBy: readonly string[],
-  save: (
-    sound: (events: readonly Event[], options?: SaveOptions) => Promise<SaveReceipt>,
-    events: readonly Event[],
-    options?: SaveOptions,
-  ) => Promise<SaveReceipt>,
-): void {
-  control(broken, (options) =>
-    new class extends InMemoryEventStore {
-      override saveEvents(events: readonly Event[], more?: SaveOptions) {
-        return save((own, rest) => super.saveEvents(own, rest), events, more);
-      }
-    }(options), caughtBy);
-}
 
 saving("stores each message of a save by itself", [OVER, LARGE], async (sound, events, options) => {
   if (!Array.isArray(events) || events.length < 2) return await sound(events, options);

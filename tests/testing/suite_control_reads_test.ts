@@ -1,9 +1,9 @@
-import type { Event, RecordedEvent } from "../../store/event.ts";
+import type { Event } from "../../store/event.ts";
 import { InMemoryEventStore } from "../../store/memory/event_store.ts";
 import type { ListActorsOptions, ReadAllOptions, ReadOptions } from "../../store/options.ts";
 import type { EventsWithErrors } from "../../store/store.ts";
 import { mapped, redeployed } from "../support/redeployed.ts";
-import { control, testsOf } from "./suite_control.ts";
+import { control, logging, reading, testsOf } from "./suite_control.ts";
 
 const PARTS = "readEvents() yields the requested part of getEvents()";
 const LONG = "readEvents() finds its way over gaps in a long history";
@@ -13,41 +13,6 @@ const ORDER = "readAll() yields all events in the order they were saved, with po
 const FILTERS = "readAll() filters by category, actor and types, alone and together";
 const ACTORS = "listActors() yields every actor, or those of a category";
 const AGES = "events of all ages are in the newest shape on every way to read";
-
-/** A store whose `readEvents()` is `read`, which may call the sound one. */
-function reading(
-  broken: string,
-  caughtBy: readonly string[],
-  read: (
-    sound: (options?: ReadOptions) => AsyncIterable<Event>,
-    options: ReadOptions,
-  ) => AsyncIterable<Event>,
-): void {
-  control(broken, (options) =>
-    new class extends InMemoryEventStore {
-      override readEvents<E extends Event>(actorId: string, more: ReadOptions = {}) {
-        const sound = (own?: ReadOptions) => super.readEvents(actorId, own);
-        return read(sound, more) as AsyncIterable<E>;
-      }
-    }(options), caughtBy);
-}
-
-/** A store whose `readAll()` is `read`. */
-function logging(
-  broken: string,
-  caughtBy: readonly string[],
-  read: (
-    sound: (options?: ReadAllOptions) => AsyncGenerator<RecordedEvent, void>,
-    options: ReadAllOptions,
-  ) => AsyncGenerator<RecordedEvent, void>,
-): void {
-  control(broken, (options) =>
-    new class extends InMemoryEventStore {
-      override readAll(more: ReadAllOptions = {}) {
-        return read((own) => super.readAll(own), more);
-      }
-    }(options), caughtBy);
-}
 
 reading(
   "reads forwards though it is told to read backwards",

@@ -86,7 +86,7 @@ control("takes an id again at another version", (options) =>
 ]);
 
 control("checks the version, then waits, then writes", (options) => {
-  // Two saves can both pass the check: what a compare-and-set is there to prevent.
+  // Two saves can both pass the check, which a compare-and-set prevents.
   const store = new class extends InMemoryEventStore {
     readonly #written: Event[] = [];
     override async saveEvents(events: Event[]): Promise<SaveReceipt> {

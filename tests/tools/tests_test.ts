@@ -138,7 +138,7 @@ Deno.test("a file that does not type-check fails the run", async () => {
   assertMatch(output, /--- types\n[^]*TS2322/);
 });
 
-Deno.test("what selects no test is an error", async () => {
+Deno.test("arguments that select no test are an error", async () => {
   const nowhere = ["no", "such"].join(""); // a word of this file would select this file
   for (const words of [[nowhere], ["tests/tools/gate_test.ts", `--filter=${nowhere}`]]) {
     const { success, last } = await test({}, "--no-check", ...words);
@@ -166,9 +166,9 @@ Deno.test("a path or a word selects files, and any other word tests by their nam
 
 Deno.test("flags go to deno test, with a -- before them or without", () => {
   const flags = ["--filter", "a b"];
-  const wish = { verbose: true, words: ["x"], flags, asIs: false };
-  assertEquals(parseArguments(["x", "--verbose", "--", ...flags]), wish);
-  assertEquals(parseArguments([...flags, "x", "--verbose", "--parallel"]), wish);
+  const request = { verbose: true, words: ["x"], flags, asIs: false };
+  assertEquals(parseArguments(["x", "--verbose", "--", ...flags]), request);
+  assertEquals(parseArguments([...flags, "x", "--verbose", "--parallel"]), request);
   assert(parseArguments(["--watch"]).asIs);
 });
 

@@ -1,6 +1,7 @@
 /**
- * What the Node smoke test runs against a real server: conflicts, lost acks and retries have to be
- * recognised although the connection comes from another copy of nats-core than the store's.
+ * The program that the Node smoke test runs against a real server: conflicts, lost acks and retries
+ * have to be recognised although the connection comes from another copy of nats-core than the
+ * store's.
  *
  * It uses nothing that Node 22 does not know, so no `await using`.
  */

@@ -37,13 +37,13 @@ export const CALM: ReadonlyMap<string, string> = new Map([
   ["tests/store/read/reads_test.ts", "a read that has to do with few requests"],
 ]);
 
-/** What the caller of the task wants. */
-export interface Wish {
+/** The run that the caller of the task wants. */
+export interface TestRequest {
   /** Whether the output of every file is shown. */
   readonly verbose: boolean;
   /** Paths and words that select files or tests. */
   readonly words: readonly string[];
-  /** What `deno test` is given. */
+  /** The flags that `deno test` gets. */
   readonly flags: readonly string[];
   /** Whether one `deno test` has to run, as a flag changes what it prints or when it ends. */
   readonly asIs: boolean;
@@ -59,8 +59,11 @@ const WITH_VALUE = new Set(
 const AS_IS =
   /^(-h|--(help|watch|inspect|reporter|junit-path|doc|no-run|coverage|shard|changed|related))/;
 
-/** Tells our own option, what selects tests, and the flags of `deno test` apart. A `--` before flags is dropped. */
-export function parseArguments(args: readonly string[]): Wish {
+/**
+ * Tells our own option, the words that select tests, and the flags of `deno test` apart. A `--`
+ * before flags is dropped.
+ */
+export function parseArguments(args: readonly string[]): TestRequest {
   const words: string[] = [];
   const flags: string[] = [];
   let verbose = false;
@@ -113,8 +116,9 @@ export async function select(
 }
 
 /**
- * The files that may have a test whose name holds `name`, as they, or what they import of tests and suites,
- * hold its words; names are put together at run time, so the whole name may be nowhere.
+ * The files that may have a test whose name holds `name`, as they, or the tests and suites that
+ * they import, hold its words; names are put together at run time, so the whole name may be
+ * nowhere.
  */
 async function mentioning(name: string, all: readonly string[]): Promise<readonly string[]> {
   const words = name.match(/[A-Za-z]{3,}/g) ?? [];

@@ -1,6 +1,6 @@
 /** Reads what `deno test` says of one file. */
 
-/** What became of the tests of one file. */
+/** The outcome of the tests of one file. */
 export interface FileResult {
   /** The file, or what else ran. */
   readonly file: string;
@@ -15,7 +15,7 @@ export interface FileResult {
   readonly ms: number;
 }
 
-/** What is said of an ignored test whose name does not end with a reason in brackets. */
+/** The reason of an ignored test whose name does not end with one in brackets. */
 export const NO_REASON = "no reason given";
 
 /**

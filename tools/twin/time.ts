@@ -28,7 +28,7 @@ export class FakeTime {
   #now: number;
   #lastId = 0;
 
-  /** Takes over the clock, which stands at `start` (by default at the present). */
+  /** Takes over the clock, which is stopped at `start` (by default at the present). */
   constructor(start: number | string | Date = REAL.Date.now()) {
     if (current) throw new Error("Cannot fake the time: it is faked already");
     current = this;
@@ -50,7 +50,7 @@ export class FakeTime {
     this.#now = value;
   }
 
-  /** Where the clock stood when it was taken over. */
+  /** The real time when the clock was taken over. */
   get start(): number {
     return this.#start;
   }

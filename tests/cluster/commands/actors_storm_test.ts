@@ -105,7 +105,7 @@ class World {
       this.#owner = undefined;
       node.lost.add(SHARD);
       node.actors.forget(SHARD);
-      await turn(); // What it has begun to save is saved.
+      await turn(); // saves that it has begun end
       if (losses-- > 0) await this.#lose();
     }
   }
@@ -183,7 +183,7 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }
 
-/** The commands of one storm in which some were handled twice; none where there is no such storm. */
+/** The commands of one storm in which some were handled twice; none if there is no such storm. */
 async function doubled(storm: Storm): Promise<string[]> {
   for (let seed = 1; seed <= STORMS; seed++) {
     const found = await new World(seed, storm).run();

@@ -1,5 +1,5 @@
 /**
- * What the tests of elections and leases share.
+ * The bed of tests of elections and leases.
  *
  * @module
  */

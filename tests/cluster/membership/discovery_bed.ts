@@ -1,5 +1,5 @@
 /**
- * What the tests of discovery share: nodes with connections of their own, and waiting for views.
+ * The bed of tests of discovery: nodes with connections of their own, and waiting for views.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export interface TestNode {
   readonly connection: NatsConnection;
 }
 
-/** Where the nodes of a test meet. */
+/** The place where the nodes of a test meet. */
 export class Hall {
   /** The servers and connections. */
   readonly scene: Scene;

@@ -46,7 +46,7 @@ clusterNodesTest(
     const lives = far.map(({ discovery }) => discovery.incarnation);
     const [{ discovery: a }, , , d] = near as [TestNode, TestNode, TestNode, TestNode];
     await membersAre(a, "a", "b", "c", "d", "e", "f");
-    hall.crashed += 2; // What the two have on the server is deleted only later.
+    hall.crashed += 2; // the server deletes the subscriptions of the two only later
     const crash = nextChange(a, "crashed");
     proxy.refusing = true;
     proxy.cut();

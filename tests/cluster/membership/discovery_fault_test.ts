@@ -139,7 +139,7 @@ nodesTest(
     const c = await hall.join({ nodeId: "c", ...SHORT });
     const before = [cut, b, c].map(({ discovery }) => discovery.incarnation);
     assert(cut.discovery.coordinates);
-    hall.crashed++; // What it has on the server is deleted only later.
+    hall.crashed++; // the server deletes its subscriptions only later
     proxy.refusing = true;
     proxy.cut();
     await membersAre(c.discovery, "b", "c");

@@ -17,11 +17,11 @@ import {
 
 /**
  * One shard, two nodes and a spare that run the handoff of the library, and all that can happen
- * around them: the coordinator makes maps whenever it likes; what is sent may come late, twice,
- * in another order or never; outcomes stay unknown; processes crash and come back as another;
- * deadlines pass at any time. A process that is paused is one whose moves are not made for a
- * while, and to which the others' deadlines pass: nothing forces a process to move, so that
- * every pause of every length is among the histories visited, without a word about it.
+ * around them: the coordinator makes maps whenever it likes; messages may come late, twice, in
+ * another order or never; outcomes stay unknown; processes crash and come back as another;
+ * deadlines pass at any time. A process that is paused is one whose moves are not made for a while,
+ * and to which the others' deadlines pass: nothing forces a process to move, so that every pause of
+ * every length is among the histories visited, without a word about it.
  */
 export function handoffModel(bounds: Bounds, rules: Rules = RULES): Model<World> {
   const initial: World = {
@@ -134,7 +134,7 @@ class Moves {
       });
     }
     if (machine.phase === "asking" && this.#rules.force) {
-      // Where the answer may still come, the deadline passes too early.
+      // If the answer may still come, the deadline passes too early.
       this.#goes(
         `${name} waits no longer for an answer`,
         (next) => {

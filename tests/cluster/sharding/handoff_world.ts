@@ -34,7 +34,10 @@ export interface Fence {
   readonly state: "claimed" | "released";
 }
 
-/** What a process waits for; `outcome` once the stream has decided, while the answer travels. */
+/**
+ * The thing that a process waits for; `outcome` once the stream has decided, while the answer
+ * travels.
+ */
 export type Request =
   | { readonly kind: "read"; readonly outcome?: Fence | "none" }
   | {
@@ -123,7 +126,7 @@ export function begin(number: number): Process {
   };
 }
 
-/** The owner by the newest map serves, and what it saves will be taken. */
+/** The owner by the newest map serves, and its saves will be taken. */
 export function isGood({ maps, processes, fence }: World): boolean {
   const owner = maps.at(-1)!;
   const process = processes[nodeOf(owner)];

@@ -85,7 +85,7 @@ class Bed {
   }
 
   /** Has the bucket hold a view that the coordinator has not heard of; or none. */
-  stands(version: number | undefined): void {
+  holdsView(version: number | undefined): void {
     this.#view = version === undefined ? undefined : encodeView({ ...EMPTY_VIEW, version }, "test");
   }
 
@@ -167,11 +167,11 @@ Deno.test("a served shard keeps its owner until the new one follows the map", as
 
 Deno.test("nothing is planned while the bucket knows newer members", async () => {
   const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
-  bed.stands(2);
+  bed.holdsView(2);
   const looked = bed.looked;
   await until(() => bed.looked >= looked + 3);
   assertEquals(bed.maps.length, 0);
-  bed.stands(1);
+  bed.holdsView(1);
   while (bed.maps.length === 0) await bed.askedAgain(1);
   await bed.end();
 });

@@ -19,7 +19,7 @@ const make = () => ({
   bare: Object.assign(Object.create(null), { n: [1] }),
 });
 
-Deno.test("Changes of what is handed out do not reach the original", () => {
+Deno.test("Changes of copies do not reach the original", () => {
   const value = make();
   const { value: given, isSafe } = handOut(value);
   assert(isSafe);

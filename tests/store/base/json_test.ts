@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { decodeJson, encodeJson, isRecord, jsonIn } from "../../../store/base/json.ts";
 
-Deno.test("what was encoded as JSON is decoded", () => {
+Deno.test("encoded JSON is decoded", () => {
   for (const value of [{ text: "Grüße \ufffd 🦆", list: [1, null] }, null, "", 0, []]) {
     assertEquals(decodeJson(encodeJson(value)), value);
     assertEquals(jsonIn(encodeJson(value)), value);

@@ -166,7 +166,7 @@ Deno.test("a store out of reach is reported at once if no outcome is unknown", a
   store.onSave = () => Promise.reject(new StoreUnavailableError("Cannot save: away"));
   const commands = ["a", "b"].map((name) => execute(store, ACTOR, counter, add(name)));
   for (const command of commands) await assertRejects(() => command, StoreUnavailableError);
-  assertEquals(store.saves.length, 1); // Of both together.
+  assertEquals(store.saves.length, 1); // one for both
 });
 
 const deposits: Decider<number, { id: string }> = {

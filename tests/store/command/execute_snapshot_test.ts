@@ -89,7 +89,7 @@ const list: Decider<number[], number> = {
   decide: (data) => ({ eventType: "Added", data }),
 };
 
-/** What two evolutions of one actor make of it, each from its snapshot. */
+/** The states of one actor by two evolutions, each from its own snapshot. */
 async function statesOf(
   store: EventStore,
   snapshots: SnapshotStore,

@@ -94,8 +94,8 @@ export function tryOne(
 }
 
 /**
- * Saves so many events of one actor, each of which is a message: between two of them stands one
- * of another actor.
+ * Saves so many events of one actor, each of which is a message: between two of them is one of
+ * another actor.
  */
 export async function saveApart(
   store: Pick<FencedEventStore, "saveEvents">,
@@ -135,26 +135,26 @@ export interface ZombieWrite {
   /** The fence that it was written under. */
   readonly fence: number;
   /** The fence at that time. */
-  readonly standing: number;
+  readonly current: number;
 }
 
 /**
- * Looks through the stored log: each event has to be written under the fence of its shard that
- * stands before it. Gives those that are not.
+ * Looks through the stored log: each event has to be written under the fence of its shard that is
+ * before it. Returns those that do not.
  */
 export async function zombieWrites(
   connection: NatsConnection,
   namespace: string,
 ): Promise<ZombieWrite[]> {
   const { stream } = new Layout(namespace);
-  const standing = new Map<string, number>();
+  const current = new Map<string, number>();
   const found: ZombieWrite[] = [];
   for (const { sequence, subject, header } of await messagesOf(connection, stream)) {
     const [, , kind, shard = ""] = subject.split(".");
     const fence = Number(header("Aether-Fence"));
-    if (kind === "fence") standing.set(shard, sequence);
-    if (kind !== "event" || fence === standing.get(shard)) continue;
-    found.push({ sequence, shard: Number(shard), fence, standing: standing.get(shard) ?? 0 });
+    if (kind === "fence") current.set(shard, sequence);
+    if (kind !== "event" || fence === current.get(shard)) continue;
+    found.push({ sequence, shard: Number(shard), fence, current: current.get(shard) ?? 0 });
   }
   return found;
 }

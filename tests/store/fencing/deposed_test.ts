@@ -17,7 +17,7 @@ import { natsTest, type Scene } from "../../support/fixture.ts";
 
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 
-fencedTest("What a deposed owner had in line is refused, all of it", async (scene, options) => {
+fencedTest("All saves that a deposed owner had in line are refused", async (scene, options) => {
   const proxy = scene.proxy();
   const connection = await scene.connect({ servers: proxy.url });
   await using a = await nodeOf(scene, "a", { connection, timeout: 30_000, ...options });

@@ -27,24 +27,27 @@ import { natsTest, nextStatus } from "../../support/fixture.ts";
 
 const versionOf = ({ version }: Event): number => version;
 
-natsTest("What is not owned is refused before anything is sent", async (scene) => {
-  await using a = await nodeOf(scene, "a");
-  await a.store.claim(0, 1);
-  const [own, other] = [actorIn(a.store, 0), actorIn(a.store, 1)];
-  const sent = a.connection.stats().outMsgs;
-  for (const events of [[fact(other, 1)], [fact(own, 1), fact(other, 1)]]) {
-    const error = fencedBy(await tryToSave(a.store, events));
-    assertEquals([error.shard, error.actorId, error.nodeId], [1, other, "a"]);
-    assertEquals(error.holder, undefined);
-  }
-  await assertRejects(() => a.store.barrier(1), FencedError);
-  assertEquals(a.connection.stats().outMsgs, sent);
-  // To depend on an actor of another's shard is no write.
-  const expect = [{ actorId: other, version: 0 }];
-  assertEquals((await tryToSave(a.store, [fact(own, 1)], { expect })).kind, "saved");
-  const late = [{ actorId: other, version: 1 }];
-  assertEquals((await tryToSave(a.store, [fact(own, 2)], { expect: late })).kind, "conflict");
-});
+natsTest(
+  "A save of a shard that is not owned is refused before anything is sent",
+  async (scene) => {
+    await using a = await nodeOf(scene, "a");
+    await a.store.claim(0, 1);
+    const [own, other] = [actorIn(a.store, 0), actorIn(a.store, 1)];
+    const sent = a.connection.stats().outMsgs;
+    for (const events of [[fact(other, 1)], [fact(own, 1), fact(other, 1)]]) {
+      const error = fencedBy(await tryToSave(a.store, events));
+      assertEquals([error.shard, error.actorId, error.nodeId], [1, other, "a"]);
+      assertEquals(error.holder, undefined);
+    }
+    await assertRejects(() => a.store.barrier(1), FencedError);
+    assertEquals(a.connection.stats().outMsgs, sent);
+    // To depend on an actor of another's shard is no write.
+    const expect = [{ actorId: other, version: 0 }];
+    assertEquals((await tryToSave(a.store, [fact(own, 1)], { expect })).kind, "saved");
+    const late = [{ actorId: other, version: 1 }];
+    assertEquals((await tryToSave(a.store, [fact(own, 2)], { expect: late })).kind, "conflict");
+  },
+);
 
 natsTest("A signal ends a save in line at once, and one under way as unknown", async (scene) => {
   const proxy = scene.proxy();
@@ -91,27 +94,30 @@ natsTest("Disposal waits for queued saves, and refuses later ones", async (scene
   await assertFenced(a.connection, a.store, outcomes);
 });
 
-natsTest("Each event of a group is told of once, in order, refused ones never", async (scene) => {
-  const told = new Map<string, number[]>();
-  const broadcaster = {
-    publish: (_: string, { actorId, version }: Event): Promise<void> => {
-      told.set(actorId, [...told.get(actorId) ?? [], version]);
-      return new Promise((resolve) => setTimeout(resolve));
-    },
-  };
-  const a = await nodeOf(scene, "a", { broadcaster });
-  await using b = await nodeOf(scene, "b");
-  await claimAll(a, 1);
-  const [kept, lost] = [actorIn(a.store, 0), actorIn(a.store, 1)];
-  const versions = [1, 2, 2, 3, 4];
-  const outcomes = await Promise.all(versions.map((version) => tryOne(a.store, kept, version)));
-  assertEquals(counts(outcomes), { saved: 4, conflict: 1 });
-  await b.store.claim(1, 2);
-  outcomes.push(...await Promise.all([tryOne(a.store, kept, 5), tryOne(a.store, lost, 1)]));
-  fencedBy(outcomes.at(-1)!);
-  await a[Symbol.asyncDispose]();
-  assertEquals([...told], [[kept, [1, 2, 3, 4, 5]]]);
-});
+natsTest(
+  "Each stored event of a group is notified once, in order, and refused ones never",
+  async (scene) => {
+    const told = new Map<string, number[]>();
+    const broadcaster = {
+      publish: (_: string, { actorId, version }: Event): Promise<void> => {
+        told.set(actorId, [...told.get(actorId) ?? [], version]);
+        return new Promise((resolve) => setTimeout(resolve));
+      },
+    };
+    const a = await nodeOf(scene, "a", { broadcaster });
+    await using b = await nodeOf(scene, "b");
+    await claimAll(a, 1);
+    const [kept, lost] = [actorIn(a.store, 0), actorIn(a.store, 1)];
+    const versions = [1, 2, 2, 3, 4];
+    const outcomes = await Promise.all(versions.map((version) => tryOne(a.store, kept, version)));
+    assertEquals(counts(outcomes), { saved: 4, conflict: 1 });
+    await b.store.claim(1, 2);
+    outcomes.push(...await Promise.all([tryOne(a.store, kept, 5), tryOne(a.store, lost, 1)]));
+    fencedBy(outcomes.at(-1)!);
+    await a[Symbol.asyncDispose]();
+    assertEquals([...told], [[kept, [1, 2, 3, 4, 5]]]);
+  },
+);
 
 fencedTest("A barrier proves that a shard is owned, and reads reach it", async (scene, options) => {
   const traffic = new Traffic();

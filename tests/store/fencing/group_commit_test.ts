@@ -95,7 +95,7 @@ fencedTest("Two saves that wait go together, one goes alone", async (scene, { re
 });
 
 natsTest(
-  "What waits goes in messages of 256 events at most, and no save is torn",
+  "Saves that wait go in messages of 256 events at most, and no save is torn",
   async (scene) => {
     await using open = await counted(scene);
     const { store, traffic } = open;
@@ -117,7 +117,7 @@ natsTest(
   },
 );
 
-natsTest("What waits goes in messages of about 64 KiB of bodies", async (scene) => {
+natsTest("Saves that wait go in messages of about 64 KiB of bodies", async (scene) => {
   await using open = await counted(scene);
   const { store, traffic } = open;
   const saves = (from: number, count: number, bytes: number) =>
@@ -130,7 +130,7 @@ natsTest("What waits goes in messages of about 64 KiB of bodies", async (scene) 
   await check(scene, store, outcomes);
 });
 
-natsTest("What waits goes in messages of 48 KiB of headers at most", async (scene) => {
+natsTest("Saves that wait go in messages of 48 KiB of headers at most", async (scene) => {
   const sizes: number[] = [];
   const { namespace } = scene;
   const connection = tampered(await scene.connect(), (fields) => {
@@ -289,29 +289,32 @@ natsTest("A save aborted in line does not keep those behind it from grouping", a
   await check(scene, store, outcomes);
 });
 
-natsTest("Each event of a group is told of once, in order, refused ones never", async (scene) => {
-  const told: number[] = [];
-  const broadcaster = {
-    publish: (_: string, { version }: Event): Promise<void> => {
-      told.push(version);
-      return new Promise((resolve) => setTimeout(resolve));
-    },
-  };
-  await using open = await counted(scene, { broadcaster });
-  const { store, traffic } = open;
-  const outcomes = await Promise.all([
-    ...queue(store, "order-1", 1, 60),
-    attempt(store, fact("order-1", 60)),
-    attempt(store, fact("order-1", 61), fact("order-1", 62)),
-    ...queue(store, "order-1", 63, 120),
-  ]);
-  assertEquals(tally(outcomes), { saved: 119, conflict: 1 });
-  // The refused one was in the second group, whose others then went one at a time.
-  assertEquals([traffic.plain, traffic.batches], [[1, 59, 2, ...Array(58).fill(1)], []]);
-  await store[Symbol.asyncDispose]();
-  assertEquals(told, Array.from({ length: 120 }, (_, at) => at + 1));
-  await check(scene, store, outcomes);
-});
+natsTest(
+  "Each stored event of a group is notified once, in order, and refused ones never",
+  async (scene) => {
+    const told: number[] = [];
+    const broadcaster = {
+      publish: (_: string, { version }: Event): Promise<void> => {
+        told.push(version);
+        return new Promise((resolve) => setTimeout(resolve));
+      },
+    };
+    await using open = await counted(scene, { broadcaster });
+    const { store, traffic } = open;
+    const outcomes = await Promise.all([
+      ...queue(store, "order-1", 1, 60),
+      attempt(store, fact("order-1", 60)),
+      attempt(store, fact("order-1", 61), fact("order-1", 62)),
+      ...queue(store, "order-1", 63, 120),
+    ]);
+    assertEquals(tally(outcomes), { saved: 119, conflict: 1 });
+    // The refused one was in the second group, whose others then went one at a time.
+    assertEquals([traffic.plain, traffic.batches], [[1, 59, 2, ...Array(58).fill(1)], []]);
+    await store[Symbol.asyncDispose]();
+    assertEquals(told, Array.from({ length: 120 }, (_, at) => at + 1));
+    await check(scene, store, outcomes);
+  },
+);
 
 natsTest("Bodies that come late go in their turn, beside groups", async (scene) => {
   const codec = {

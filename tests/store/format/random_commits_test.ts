@@ -52,7 +52,7 @@ const counter: Decider<number, number, Counted> = {
   },
 };
 
-/** Makes the same steps for any store: what they save is decided here. */
+/** Makes the same steps for any store: the events are decided here. */
 class Steps {
   readonly #random: () => number;
   readonly #versions = new Map<string, number>();

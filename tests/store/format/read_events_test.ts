@@ -36,7 +36,7 @@ interface Line {
   readonly receipt?: unknown;
 }
 
-/** What the reader in Python prints of `messages`. */
+/** The output of the reader in Python for `messages`. */
 async function printed(messages: readonly RawMessage[]): Promise<Line[]> {
   const python = new Deno.Command("python3", {
     args: [READER.pathname],

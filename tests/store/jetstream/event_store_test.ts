@@ -30,7 +30,7 @@ function suite(
 }
 
 suite("JetStreamEventStore", {});
-/** What depends on the bytes that one message has room for. */
+/** The tests that depend on the bytes that one message has room for. */
 const EDGES =
   /a save of \d+ events|message is stored|none torn|largest event|too large|EventTooLarge/;
 for (const bytes of [16_384, 65_536]) {

@@ -68,7 +68,7 @@ natsTest(
       assertEquals((await again.getEvents("order-1")).length, 1);
     }
     const { problems } = await refusal(connection, { namespace, shards: 32 });
-    assertEquals(problems, ["it has 16 shards for ever, not 32"]);
+    assertEquals(problems, ["it has 16 shards, fixed when it was made, not 32"]);
   },
 );
 

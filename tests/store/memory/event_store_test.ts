@@ -1,7 +1,7 @@
 import { InMemoryEventStore } from "../../../store/memory/event_store.ts";
 import { eventStoreSuite } from "../../../testing/event_store/suite.ts";
 
-/** What depends on the bytes that one message has room for. */
+/** The tests that depend on the bytes that one message has room for. */
 const EDGES =
   /a save of \d+ events|message is stored|none torn|largest event|too large|EventTooLarge/;
 

@@ -54,7 +54,7 @@ Deno.test("Passing trouble is known by names and codes, also as the cause of ano
   for (const [what, error] of Object.entries(FINAL)) assertEquals(isPassing(error), false, what);
 });
 
-Deno.test("Passing trouble is never told as a refusal, and lasting trouble of the server is", () => {
+Deno.test("Passing trouble is never reported as a refusal, and lasting trouble of the server is", () => {
   for (const [what, error] of Object.entries(PASSING)) {
     assertEquals(failed("save", error).name, "StoreUnavailableError", what);
   }

@@ -8,7 +8,7 @@ import { RequestMux } from "../../../store/nats/requests.ts";
 import { messagesOf } from "../../support/jetstream_api.ts";
 import { natsTest } from "../../support/fixture.ts";
 
-natsTest("What could only be sent after its deadline is not sent", async (scene) => {
+natsTest("A message that could only be sent after its deadline is not sent", async (scene) => {
   const { namespace } = scene;
   const connection = await scene.connect();
   await using store = await JetStreamEventStore.open(connection, { namespace });

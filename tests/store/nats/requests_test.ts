@@ -182,7 +182,7 @@ natsTest("close() ends the requests and the subscription, not the connection", a
   assertEquals(connection.isClosed(), false);
 });
 
-natsTest("What is not permitted ends at once", async (scene) => {
+natsTest("A request that is not permitted ends at once", async (scene) => {
   const connection = await scene.connect({ user: "u", pass: "p" });
   using requests = open(connection);
   const start = performance.now();

@@ -6,13 +6,13 @@ import { RequestError } from "../../../store/nats/request_error.ts";
 import { type SettledWrite, settledWrite } from "../../../store/nats/settled_write.ts";
 import { ApiError } from "../../../store/nats/stream_api.ts";
 
-/** What a place holds. */
+/** The content of a place. */
 interface Held {
   readonly sequence: number;
   readonly value: number;
 }
 
-/** What becomes of one try: its answer, or that it is lost, and when it is stored all the same. */
+/** The fate of one try: answered, or its answer lost, and then stored, not stored, or stored late. */
 type Fate = "answered" | "lost, stored" | "lost" | "late";
 
 const LOST = new RequestError("timeout", "x", true);
@@ -105,7 +105,7 @@ Deno.test("settledWrite() forgets a lost try that can never be stored any more",
   assertEquals(end, { kind: "stored", sequence: asStreamSequence(3), value: 7 });
 });
 
-Deno.test("settledWrite() tries first on what is known, and reads only if another writer was faster", async () => {
+Deno.test("settledWrite() tries first on the known state, and reads only if another writer was faster", async () => {
   const known = { sequence: 0, value: 0 };
   const quick = new Place();
   await addOne(quick, { known });
@@ -150,7 +150,7 @@ Deno.test("settledWrite() says whether the write may be stored when it gives up"
   assertStrictEquals(cause, reason);
 });
 
-Deno.test("settledWrite() passes on what the caller's own code throws", async () => {
+Deno.test("settledWrite() passes on errors of the caller's own code", async () => {
   const slip = new TypeError("a slip");
   const place = new Place();
   const error = await assertRejects(() =>

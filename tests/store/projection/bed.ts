@@ -1,5 +1,5 @@
 /**
- * What the tests of projections share: events, read models that notice what is doubled or out
+ * The bed of tests of projections: events, read models that notice events that are doubled or out
  * of order, and the checkpoint stores that projections run on.
  *
  * @module

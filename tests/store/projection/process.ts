@@ -20,9 +20,9 @@ import {
 
 /** The process's instructions. */
 export interface ProcessOptions {
-  /** Where the SQLite database is; checkpoints are in KV where that is not said. */
+  /** The path of the SQLite database; without it, checkpoints are in KV. */
   readonly database?: string;
-  /** The file that gets a line for each event, where there is no database. */
+  /** The file that gets a line for each event, if there is no database. */
   readonly effects?: string;
   readonly partitions?: number;
   readonly batch?: number;

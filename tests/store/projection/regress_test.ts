@@ -14,7 +14,7 @@ import { api } from "../../support/jetstream_api.ts";
 
 const ACTORS = ["order-1", "order-2"];
 
-/** A projection that has handled ten events, and what becomes of it after `harm` to the stream. */
+/** A projection that has handled ten events, and its end after `harm` to the stream. */
 async function harmed(
   scene: Scene,
   harm: (operator: NatsConnection, stream: string, grow: Grow) => Promise<void>,

@@ -11,24 +11,27 @@ async function requests({ store, connection }: Opened, actorId: string): Promise
   return connection.stats().outMsgs - before;
 }
 
-storeTest("What another store saves makes a cached version stale, fresh is not", async (stores) => {
-  const first = await stores.open({ cacheMaxAge: 1_000_000 });
-  const { store: second } = await stores.open();
-  const { store } = first;
-  await store.saveEvent(fact("order-1", 1));
-  await second.saveEvent(fact("order-1", 2));
-  assertEquals(await requests(first, "order-1"), 0);
-  assertEquals(await store.getLatestVersion("order-1"), 1);
-  assertEquals(await store.getLatestVersion("order-1", { fresh: true }), 2);
-  assertEquals(await store.getLatestVersion("order-1"), 2);
-  // A read sees what is newer, and so does a lookup from then on.
-  for (const [version, direction] of [[3, "forwards"], [4, "backwards"]] as const) {
-    await second.saveEvent(fact("order-1", version));
-    const read = await Array.fromAsync(store.readEvents("order-1", { direction }));
-    assertEquals(read.length, version);
-    assertEquals(await store.getLatestVersion("order-1"), version);
-  }
-});
+storeTest(
+  "A save of another store makes a cached version stale; with fresh it is not",
+  async (stores) => {
+    const first = await stores.open({ cacheMaxAge: 1_000_000 });
+    const { store: second } = await stores.open();
+    const { store } = first;
+    await store.saveEvent(fact("order-1", 1));
+    await second.saveEvent(fact("order-1", 2));
+    assertEquals(await requests(first, "order-1"), 0);
+    assertEquals(await store.getLatestVersion("order-1"), 1);
+    assertEquals(await store.getLatestVersion("order-1", { fresh: true }), 2);
+    assertEquals(await store.getLatestVersion("order-1"), 2);
+    // A read sees what is newer, and so does a lookup from then on.
+    for (const [version, direction] of [[3, "forwards"], [4, "backwards"]] as const) {
+      await second.saveEvent(fact("order-1", version));
+      const read = await Array.fromAsync(store.readEvents("order-1", { direction }));
+      assertEquals(read.length, version);
+      assertEquals(await store.getLatestVersion("order-1"), version);
+    }
+  },
+);
 
 storeTest("A read that ends early is no word on the latest version", async (stores) => {
   const { store: writer, connection } = await stores.open();

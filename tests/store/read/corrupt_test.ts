@@ -42,7 +42,7 @@ class Forger {
     return answer.json<{ seq: number }>().seq * 256;
   }
 
-  /** Writes what looks like an event but for what is forged; gives its position. */
+  /** Writes a message like an event's except for the forged parts; returns its position. */
   async forge({ actorId, version, previous, body, without }: Forgery): Promise<number> {
     const event = fact(actorId, version);
     const fields = headers();
@@ -183,7 +183,7 @@ natsTest("Garbage as an actor's only message: a first save reports its place", a
   }
 });
 
-natsTest("Garbage among the events of one message is told with its place", async (scene) => {
+natsTest("Garbage among the events of one message is reported with its place", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;
   const connection = await scene.connect();
@@ -223,11 +223,11 @@ natsTest("Garbage among the events of one message is told with its place", async
   const salvaged = await store.getEventsWithErrors("order-1");
   assertEquals(salvaged.events.map(({ version }) => version), [1, 2, 3, 5, 6]);
   assertEquals(salvaged.errors.map((error) => error.sequence), [sequence]);
-  // What is looked up by headers needs no body.
+  // A lookup by headers needs no body.
   assertEquals((await store.saveEvents(events)).duplicate, true);
 });
 
-natsTest("A missing middle is told with the place behind it", async (scene) => {
+natsTest("A missing middle is reported with the place behind it", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;
   const actorId = "order-1";

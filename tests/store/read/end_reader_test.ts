@@ -7,16 +7,16 @@ import { clusterTest, natsTest, type Scene } from "../../support/fixture.ts";
 
 /** Messages that the answering servers have not heard of yet. */
 interface Stale {
-  /** The last position of `order-1` that the leader knows, who was deposed. */
+  /** The last position of `order-1` that the deposed leader knows. */
   leader?: number | undefined;
-  /** The position that the nearest replica stands at. */
+  /** The last position that the nearest replica has. */
   replica?: number | undefined;
   /** Answers of the replica until it has caught up. @default {Infinity} */
   answers?: number;
 }
 
 /**
- * `connection` to servers that are behind: what asks for an end is changed on its way, so that
+ * `connection` to servers that are behind: requests for an end are changed on their way, so that
  * the real server gives the answer that was true at that sequence.
  */
 function behind(connection: NatsConnection, stale: Stale): NatsConnection {

@@ -97,7 +97,7 @@ natsTest(
       acceptedLosses: 8,
     });
     await salvaged.saveEvent(fact("order-1", 7));
-    // What is lost later is no accepted loss.
+    // A later loss is not accepted.
     await mistake(operator, store.stream, { max_msgs_per_subject: 1 });
     await corruptAt(() => Array.fromAsync(salvaged.readAll()), "the whole store");
     await corruptAt(() => first(salvaged.subscribe()), "a subscription");

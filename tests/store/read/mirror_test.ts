@@ -12,7 +12,7 @@ const EVENTS = 20;
 /** Fresh processes that read: each answer is the mirror's in about half of all cases. */
 const READERS = 25;
 
-/** What a mirror has of its stream, by what it is. */
+/** The parts of its stream that each kind of mirror has. */
 const PARTS: Record<string, (namespace: string) => Record<string, unknown>> = {
   "of one category": (namespace) => ({ filter_subject: `aether.${namespace}.event.*.order.*` }),
   "of one category and the genesis": (namespace) => ({
@@ -178,7 +178,7 @@ natsTest(
     await using store = await open(scene, connection);
     for (const actorId of ACTORS) await store.saveEvent(fact(actorId, 1));
     await mirror(connection, store.stream, PARTS["of one category"]!(namespace));
-    // What the stream's first message is asked for shows both: the stream's own name, and none.
+    // A request for the stream's first message shows both: the stream's own name, and none.
     await answersBy(connection, store.stream, (names) => names.size === 2);
   },
 );

@@ -9,9 +9,9 @@ const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 const PAGE = 512;
 const TRACE = { direction: "backwards", limit: 10 } as const;
 
-/** Where else the events of an actor are than each in a message of its own. */
+/** The places of an actor's events, other than each in a message of its own. */
 type Place =
-  /** Each is a message, and between two of them stands one of another actor. */
+  /** Each is a message, and between two of them is one of another actor. */
   | "among others"
   /** Those of one save are in as few messages as there can be. */
   | "in large saves";

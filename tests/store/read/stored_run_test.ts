@@ -54,7 +54,7 @@ Deno.test("a message of several saves is taken apart by its headers", () => {
   assertEquals([0, 5, 6, 7, 8].map((version) => run.indexFrom(version)), [0, 0, 1, 2, 3]);
 });
 
-Deno.test("versions with gaps, and a part of a save, are told by their headers", () => {
+Deno.test("versions with gaps, and a part of a save, are known by their headers", () => {
   const run = new StoredRun(message({
     "Aether-Versions": "3 5 7",
     "Aether-Count": "600",
@@ -67,7 +67,7 @@ Deno.test("versions with gaps, and a part of a save, are told by their headers",
   assertEquals(run.commitAt(2), { op: "op", index: 258, count: 600 });
 });
 
-/** What is wrong, and the event that it is told of, if it is one. */
+/** The damage, and the event that the error names, if it names one. */
 const WRONG: [what: string, fields: Record<string, string>, reason: RegExp, index?: number][] = [
   ["an id too few", { "Aether-Id": "a b" }, /Aether-Id header has 2 values for 3 events/],
   ["an id too many", { "Aether-Id": "a b c d" }, /Aether-Id header has 4 values for 3 events/],

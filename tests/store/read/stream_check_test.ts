@@ -88,7 +88,7 @@ class Stage implements AsyncDisposable {
   }
 }
 
-/** What becomes of the stream under a store that is open. */
+/** The changes of the stream under a store that is open. */
 const SWAPS: Record<string, (stage: Stage) => Promise<void>> = {
   "made again": async (stage) => {
     await stage.remake();
@@ -109,7 +109,7 @@ const SWAPS: Record<string, (stage: Stage) => Promise<void>> = {
   "given an epoch": (stage) => stage.epoch(crypto.randomUUID()),
 };
 
-/** What a store is asked for; none of it may be answered of another stream. */
+/** The calls of a store; none of them may be answered from another stream. */
 const USES: Record<string, (store: EventStore) => Promise<unknown>> = {
   "a save on what was read": (store) => store.saveEvent(fact("order-1", 4)),
   "a save of a new actor": (store) => store.saveEvent(fact("order-2", 1)),
@@ -276,7 +276,7 @@ natsTest("The identity names the genesis and the last epoch", async (scene) => {
     identities.push(opened.identity);
     await using same = await stage.reopen();
     assertEquals(same.identity, opened.identity);
-    // What was remembered before the restore is refused.
+    // A position that was remembered before the restore is refused.
     await assertRegressed(() => run(opened), "a projection");
   }
   assert(identities[0] !== "");

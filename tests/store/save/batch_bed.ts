@@ -1,5 +1,5 @@
 /**
- * What the tests of the commit path share: a store behind a proxy, and saves with options.
+ * The bed of tests of the commit path: a store behind a proxy, and saves with options.
  *
  * @module
  */

@@ -30,7 +30,7 @@ function queue(
   return Array.from({ length: to - from + 1 }, (_, at) => attempt(store, fact(actorId, from + at)));
 }
 
-natsTest("The unknown outcome of a group is told to each, and settles truly", async (scene) => {
+natsTest("Each save of a group gets its unknown outcome, and settles truly", async (scene) => {
   await using bed = await bedOf(scene, { timeout: 800 });
   const { proxy, store, isEvent, check } = bed;
   const outcomes: Outcome[] = [];
@@ -80,7 +80,7 @@ natsTest("A group whose first deadline passes leaves the later ones their time",
   await check(outcomes);
 });
 
-/** Checks what was told, what was depended on, and the outcome of what is unknown. */
+/** Checks the reports, the dependencies, and the settled outcome of unknown saves. */
 async function examine(
   scene: Scene,
   stream: string,
@@ -102,7 +102,7 @@ async function examine(
 
 const ROUNDS = LONG ? 60 : 8;
 
-natsTest("Two stores hammer the same actors with queues: all told is true", async (scene) => {
+natsTest("Two stores hammer the same actors with queues: all reports are true", async (scene) => {
   const { namespace } = scene;
   const stores: JetStreamEventStore[] = [];
   for (let at = 0; at < 2; at++) {

@@ -19,7 +19,7 @@ export interface HammerOptions {
   readonly actors?: number;
   /** Whether saves are repeated, aborted and guarded now and then. @default {true} */
   readonly mixed?: boolean;
-  /** Where chance comes from. */
+  /** The source of chance. */
   readonly random: () => number;
 }
 

@@ -159,7 +159,7 @@ async function play(seed: number): Promise<number[]> {
     } else if (isAetherError(result.reason, "SaveOutcomeUnknownError")) {
       const { actorId, version } = result.reason;
       assertEquals([actorId, version], [events[0]!.actorId, events[0]!.version]);
-      // Where the same was saved again, that may be what is stored.
+      // If the same was saved again, that save may be the stored one.
       if (saves.filter((save) => save.events === events).length > 1) continue;
       assertEquals(await result.reason.settle(), last === undefined ? "not-saved" : "saved");
     } else {

@@ -8,7 +8,7 @@ import { assertEquals } from "@std/assert";
 import type { ExpectedVersion } from "../../../store/mod.ts";
 import type { Outcome, Stored } from "../../support/fault.ts";
 
-/** A save, and what it depended on. */
+/** A save, and the versions that it depended on. */
 export interface Guarded {
   readonly outcome: Outcome;
   readonly expect: readonly ExpectedVersion[];

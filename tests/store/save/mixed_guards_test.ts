@@ -60,7 +60,7 @@ function mixed(text: string, behind: readonly string[]): string {
   return text.slice(0, guard.place) + subject + text.slice(guard.place + guard.subject.length);
 }
 
-/** Where the subject of a message's guard is: servers pass over the spaces in front. */
+/** The place of the subject of a message's guard: servers pass over the spaces in front. */
 function placeOf(text: string): { place: number; subject: string } | undefined {
   const found = new RegExp(`${GUARD}: *([^\r]*)`).exec(text);
   if (found === null) return undefined;

@@ -104,20 +104,23 @@ natsTest(
   },
 );
 
-natsTest("What is kept of an actor is fixed when the stream is made", async (scene) => {
-  const { namespace } = scene;
-  const connection = await scene.connect();
-  await using _first = await JetStreamSnapshotStore.open(connection, { namespace, keep: 3 });
-  for (const options of [{}, { keep: 3 }, { replicas: 3 }]) {
-    await using again = await JetStreamSnapshotStore.open(connection, { namespace, ...options });
-    assertEquals(
-      await again.getLatestSnapshot("order-1", { name: "order", schemaVersion: 1 }),
-      undefined,
-    );
-  }
-  const { problems } = await refusal(connection, { namespace, keep: 2 });
-  assertEquals(problems, ["max_msgs_per_subject is 3 and must be 2, the value of keep"]);
-});
+natsTest(
+  "The number of snapshots kept for an actor is fixed when the stream is made",
+  async (scene) => {
+    const { namespace } = scene;
+    const connection = await scene.connect();
+    await using _first = await JetStreamSnapshotStore.open(connection, { namespace, keep: 3 });
+    for (const options of [{}, { keep: 3 }, { replicas: 3 }]) {
+      await using again = await JetStreamSnapshotStore.open(connection, { namespace, ...options });
+      assertEquals(
+        await again.getLatestSnapshot("order-1", { name: "order", schemaVersion: 1 }),
+        undefined,
+      );
+    }
+    const { problems } = await refusal(connection, { namespace, keep: 2 });
+    assertEquals(problems, ["max_msgs_per_subject is 3 and must be 2, the value of keep"]);
+  },
+);
 
 natsTest("Ten stores that open a new namespace at once all work", async (scene) => {
   const { namespace } = scene;

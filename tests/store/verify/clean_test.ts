@@ -36,7 +36,7 @@ const OPTIONS: EventStoreOptions = {
 
 interface Opened {
   readonly store: EventStore;
-  /** Where receipts are stored; a fenced store has none yet. */
+  /** The stores that keep receipts; a fenced store has none yet. */
   readonly receipts: boolean;
 }
 

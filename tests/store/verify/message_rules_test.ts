@@ -10,14 +10,14 @@ function joined(events: readonly unknown[]): { body: string; sizes: string } {
   return { body: bodies.join(""), sizes: bodies.map(({ length }) => length).join(" ") };
 }
 
-damageTest("genesis: a second one is told", async (damaged) => {
+damageTest("genesis: a second one is reported", async (damaged) => {
   const body = JSON.stringify({ format: 1, shards: 8, identity: "other" });
   const sequence = await damaged.publish({ subject: damaged.layout.genesis, body });
   const [problem] = await damaged.breaks(["genesis"]);
   assertEquals([problem!.sequence, problem!.streamSequence], [256 * sequence, sequence]);
 });
 
-damageTest("genesis: one that is gone, and one of another store, are told", async (damaged) => {
+damageTest("genesis: one that is gone, and one of another store, are reported", async (damaged) => {
   const { connection, layout, store } = damaged;
   await store.saveEvent(fact("order-1", 1));
   await damaged.delete([1], { reopen: false });
@@ -32,7 +32,7 @@ damageTest("genesis: one that is gone, and one of another store, are told", asyn
   assertMatch(other!.message, /format 2 in place of 1.*identity "other"/);
 });
 
-damageTest("foreign-message: each kind of it is told with its place", async (damaged) => {
+damageTest("foreign-message: each kind of it is reported with its place", async (damaged) => {
   const { layout, store } = damaged;
   await store.saveEvent(fact("order-1", 1));
   const [, , , shard] = damaged.subjectOf("order-1").split(".");
@@ -60,7 +60,7 @@ damageTest("foreign-message: each kind of it is told with its place", async (dam
   assertMatch(problems.at(-1)!.message, /"Aether-Epoch"/);
 });
 
-damageTest("foreign-message: an event without its compare-and-set is told", async (damaged) => {
+damageTest("foreign-message: an event without its compare-and-set is reported", async (damaged) => {
   await damaged.store.saveEvent(fact("order-1", 1));
   const expectation = "Nats-Expected-Last-Subject-Sequence";
   const sequence = await damaged.forge(fact("order-1", 2), 2, { [expectation]: "" });
@@ -69,7 +69,7 @@ damageTest("foreign-message: an event without its compare-and-set is told", asyn
   assertMatch(problem!.message, /without a condition/);
 });
 
-damageTest("headers: lists that do not add up are told", async (damaged) => {
+damageTest("headers: lists that do not add up are reported", async (damaged) => {
   const events = facts("order-1", 1, 2);
   const { body, sizes } = joined(events);
   const ids = events.map(({ id }) => id).join(" ");
@@ -101,7 +101,7 @@ damageTest("headers: lists that do not add up are told", async (damaged) => {
   assertMatch(problems[0]!.message, /Aether-Type header has 1 values for 2 events/);
 });
 
-damageTest("body-size: sizes that are not the body's are told", async (damaged) => {
+damageTest("body-size: sizes that are not the body's are reported", async (damaged) => {
   const events = facts("order-1", 1, 2);
   const fields = {
     "Aether-Id": events.map(({ id }) => id).join(" "),
@@ -116,7 +116,7 @@ damageTest("body-size: sizes that are not the body's are told", async (damaged) 
   assertMatch(problem!.message, /add up to 30, and its body has \d{3} bytes/);
 });
 
-damageTest("version-order: versions that do not grow are told", async (damaged) => {
+damageTest("version-order: versions that do not grow are reported", async (damaged) => {
   const { store } = damaged;
   await store.saveEvents(facts("order-1", 1, 3));
   const again = await damaged.forge(fact("order-1", 3), 2);
@@ -126,7 +126,7 @@ damageTest("version-order: versions that do not grow are told", async (damaged) 
   assertMatch(problems[0]!.message, /has version 3, and version 3 is stored before it/);
 });
 
-damageTest("broken-chain: what is left out is told", async (damaged) => {
+damageTest("broken-chain: events that are left out are reported", async (damaged) => {
   await damaged.store.saveEvents(facts("order-1", 1, 3));
   const skipped = await damaged.forge(fact("order-1", 9), 2);
   const [problem] = await damaged.breaks(["broken-chain"]);
@@ -134,16 +134,19 @@ damageTest("broken-chain: what is left out is told", async (damaged) => {
   assertMatch(problem!.message, /events of versions 4 to 8 are missing/);
 });
 
-damageTest("broken-chain and hole: an event that was deleted is told twice", async (damaged) => {
-  for (const event of facts("order-1", 1, 4)) await damaged.store.saveEvent(event);
-  await damaged.store.saveEvent(fact("order-2", 1));
-  await damaged.delete([3]);
-  const [hole, chain] = await damaged.breaks(["hole", "broken-chain"]);
-  assertEquals([hole!.streamSequence, chain!.streamSequence], [3, 4]);
-  assertMatch(hole!.message, /message 3 is missing/);
-});
+damageTest(
+  "broken-chain and hole: an event that was deleted is reported twice",
+  async (damaged) => {
+    for (const event of facts("order-1", 1, 4)) await damaged.store.saveEvent(event);
+    await damaged.store.saveEvent(fact("order-2", 1));
+    await damaged.delete([3]);
+    const [hole, chain] = await damaged.breaks(["hole", "broken-chain"]);
+    assertEquals([hole!.streamSequence, chain!.streamSequence], [3, 4]);
+    assertMatch(hole!.message, /message 3 is missing/);
+  },
+);
 
-damageTest("broken-chain: a receipt that was deleted is told", async (damaged) => {
+damageTest("broken-chain: a receipt that was deleted is reported", async (damaged) => {
   const { layout, store } = damaged;
   await damaged.publish({ subject: layout.unborn("order-1", 4) });
   await damaged.forge(fact("order-1", 1), 0, {
@@ -166,7 +169,7 @@ damageTest("hole: messages at the beginning, in the middle and at the end", asyn
   assertMatch(holes[0]!.message, /messages 2 to 3 are missing, 2 in all/);
 });
 
-damageTest("hole: a stream that was purged is told as a whole", async (damaged) => {
+damageTest("hole: a stream that was purged is reported as a whole", async (damaged) => {
   for (const event of facts("order-1", 1, 9)) await damaged.store.saveEvent(event);
   await damaged.rebuilt(
     async (stream) => void await api(damaged.connection, `STREAM.PURGE.${stream}`),
@@ -182,7 +185,7 @@ const upcasters: Upcasters = {
   }],
 };
 
-damageTest("unreadable-event: each cause is told, with what to do", async (damaged) => {
+damageTest("unreadable-event: each cause is reported, with the next step", async (damaged) => {
   const events = Array.from({ length: 7 }, (_, at) => fact(`order-${at}`, 1));
   const event = (at: number) => events[at]!;
   await damaged.forge(event(1), 0, {}, "{");
@@ -203,7 +206,7 @@ damageTest("unreadable-event: each cause is told, with what to do", async (damag
   assertMatch(problems[5]!.message, /no such field/);
 }, { upcasters });
 
-damageTest("unreadable-event: a codec without its key is told", async (damaged) => {
+damageTest("unreadable-event: a codec without its key is reported", async (damaged) => {
   await damaged.store.saveEvents(facts("order-1", 1, 3));
   const problems = await damaged.breaks(["unreadable-event", "unreadable-event"]);
   assertEquals(problems.map(({ sequence }) => sequence), [256 * 2 + 1, 256 * 2 + 2]);
@@ -218,7 +221,7 @@ damageTest("unreadable-event: a codec without its key is told", async (damaged) 
   },
 });
 
-damageTest("body-mismatch: a body that says another thing is told", async (damaged) => {
+damageTest("body-mismatch: a body that differs from its headers is reported", async (damaged) => {
   const wrong = [{ id: "x" }, { eventType: "Y" }, { actorId: "order-77" }, { version: 5 }];
   for (const [at, change] of wrong.entries()) {
     const event = fact(`order-${at}`, 1);
@@ -231,7 +234,7 @@ damageTest("body-mismatch: a body that says another thing is told", async (damag
   assertMatch(problems[3]!.message, /version 5, its message 1/);
 });
 
-damageTest("duplicate-id: an id that an actor has twice is told", async (damaged) => {
+damageTest("duplicate-id: an id that an actor has twice is reported", async (damaged) => {
   const first = fact("order-1", 1);
   await damaged.store.saveEvent(first);
   // The store refuses an id again while it is in the actor's last message.
@@ -242,7 +245,7 @@ damageTest("duplicate-id: an id that an actor has twice is told", async (damaged
   assertEquals([problem!.actorId, problem!.streamSequence], ["order-1", 4]);
 });
 
-damageTest("receipt: one that does not fit is told", async (damaged) => {
+damageTest("receipt: one that does not fit is reported", async (damaged) => {
   await damaged.store.saveEvents(facts("order-1", 1, 2));
   const receipt = {
     ...{ "Aether-Id": "", "Aether-Type": "", "Aether-Version": "2", "Aether-Previous": "2" },

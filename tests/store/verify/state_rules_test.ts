@@ -18,7 +18,7 @@ const evolution = {
   evolve: ({ seen }: { seen: number[] }, { version }: Event) => ({ seen: [...seen, version] }),
 };
 
-Deno.test("snapshot: each way in which one can be wrong is told", async () => {
+Deno.test("snapshot: each way in which one can be wrong is reported", async () => {
   await using store = new InMemoryEventStore();
   await using snapshots = new InMemorySnapshotStore();
   const wrong = {
@@ -65,7 +65,7 @@ storeTest("checkpoint: those of a projection that has run are sound", async (sto
   assertSound(await verify(store, { projections: [{ name: "mail", checkpoints }] }));
 });
 
-storeTest("checkpoint: each way in which one can be wrong is told", async (stores) => {
+storeTest("checkpoint: each way in which one can be wrong is reported", async (stores) => {
   const { store } = await stores.open();
   await store.saveEvents(facts("order-1", 1, 3));
   const event = fact("order-2", 1);

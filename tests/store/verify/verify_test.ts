@@ -254,7 +254,7 @@ storeTest("a long store is verified in bounded time", async (stores) => {
   assert(told <= 2 + 4 * seconds + report.messages / 10_000, `${told} times`);
 });
 
-storeTest("a stream that is gone is told", async (stores) => {
+storeTest("a stream that is gone is reported", async (stores) => {
   const { store, connection } = await stores.open({ timeout: 500 });
   await api(connection, `STREAM.DELETE.${store.stream}`);
   const error = await assertRejects(async () => await verify(store));

@@ -116,6 +116,7 @@ export {
   InvalidEventError,
   InvalidSnapshotError,
   isAetherError,
+  type JetStreamApiOptions,
   JetStreamEventStore,
   type JetStreamEventStoreOptions,
   JetStreamSnapshotStore,

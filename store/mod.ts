@@ -73,6 +73,7 @@ export {
 export { EVENT_STORED, type EventStored, type EventStoredData } from "./event_stored.ts";
 export { streamSequenceOf } from "./format/position.ts";
 export { JetStreamEventStore } from "./jetstream/event_store.ts";
+export type { JetStreamApiOptions } from "./nats/api_prefix.ts";
 export type { JetStreamEventStoreOptions } from "./jetstream/options.ts";
 export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory/event_store.ts";
 export type {

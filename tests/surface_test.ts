@@ -52,6 +52,7 @@ const STORE = [
   "InMemorySnapshotStoreOptions",
   "InvalidEventError",
   "InvalidSnapshotError",
+  "JetStreamApiOptions",
   "JetStreamEventStore",
   "JetStreamEventStoreOptions",
   "JetStreamSnapshotStore",

@@ -9,6 +9,7 @@ import { checkOptions, type JetStreamEventStoreOptions } from "./options.ts";
 import { keepCommandLog } from "../command_log.ts";
 import { StreamCommandLog } from "./command_log.ts";
 import { partsOf } from "./parts.ts";
+import { apiPrefixOf } from "../nats/api_prefix.ts";
 import { openRequests } from "../nats/open.ts";
 import { attempt } from "../nats/retry.ts";
 import { StreamApi } from "../nats/stream_api.ts";
@@ -162,9 +163,10 @@ export class JetStreamEventStore implements EventStore {
     const { namespace = "default", replicas = 1, shards, timeout = 10_000 } = options;
     const layout = new Layout(namespace);
     checkOptions(options);
+    const prefix = apiPrefixOf(options);
     const requests = openRequests(connection);
     try {
-      const api = new StreamApi(requests, layout, "$JS.API");
+      const api = new StreamApi(requests, layout, prefix);
       const opened = await openStream(api, { replicas, shards, timeout });
       return new JetStreamEventStore(connection, api, opened, options, detour);
     } catch (error) {
@@ -286,7 +288,8 @@ export class JetStreamEventStore implements EventStore {
       if (this.#lookup !== "deliver-last") {
         return (await this.#reader.read(actorId)).version;
       }
-      const last = (subject: string) => lastByConsumer(this.#connection, this.stream, subject);
+      const { api } = this.#parts;
+      const last = (subject: string) => lastByConsumer(this.#connection, api, subject);
       return (await this.#reader.read(actorId, last)).version;
     });
   }

@@ -34,7 +34,7 @@ export function partsOf(
   const heads = new HeadCache(cacheSize);
   const ends = new EndReader(api, heads, requestTimeout, replicated);
   const headReader = new HeadReader(api, heads, ends, shards, requestTimeout);
-  const publisher = new Publisher(api);
+  const publisher = new Publisher(api, api.layout.commit(0));
   const markerOf = (actorId: string) => api.layout.commit(shardOf(actorId, shards));
   const committer = new Committer({ api, heads, headReader, publisher, requestTimeout, markerOf });
   const queue = new SaveQueue(committer, notifier);

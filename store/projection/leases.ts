@@ -1,9 +1,10 @@
 import type { Connection } from "../connection.ts";
+import type { JetStreamApiOptions } from "../nats/api_prefix.ts";
 import { Bucket } from "../kv/bucket.ts";
 import { projectionBucket } from "./kv_checkpoints.ts";
 
 /** Options for {@linkcode ProjectionLeases.open}. */
-export interface ProjectionLeasesOptions {
+export interface ProjectionLeasesOptions extends JetStreamApiOptions {
   /** Keeps projections apart: usually the event store's namespace. @default {"default"} */
   readonly namespace?: string;
   /** Copies of the bucket, counted when it is made. Use 3 in production. @default {1} */

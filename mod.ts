@@ -64,6 +64,7 @@ export {
   type SendOptions,
 } from "./cluster/mod.ts";
 export {
+  ActorElsewhereError,
   AetherError,
   type AetherErrorCode,
   type AetherErrors,
@@ -75,6 +76,7 @@ export {
   type CheckpointStore,
   type Codec,
   CommandAlreadyHandledError,
+  CommandCycleError,
   CommandFailedError,
   type CommandFailure,
   CommandOutcomeUnknownError,

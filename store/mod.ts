@@ -32,11 +32,13 @@ export {
 } from "./command/rehydrate.ts";
 export type { Connection } from "./connection.ts";
 export {
+  ActorElsewhereError,
   AetherError,
   type AetherErrorCode,
   type AetherErrors,
   CheckpointConflictError,
   CommandAlreadyHandledError,
+  CommandCycleError,
   CommandFailedError,
   type CommandFailure,
   CommandOutcomeUnknownError,

@@ -5,6 +5,7 @@ import { ROOT } from "../tools/root.ts";
 import { withoutComments } from "./support/sources.ts";
 
 const STORE = [
+  "ActorElsewhereError",
   "AetherError",
   "AetherErrorCode",
   "AetherErrors",
@@ -15,6 +16,7 @@ const STORE = [
   "Codec",
   "Commit",
   "CommandAlreadyHandledError",
+  "CommandCycleError",
   "CommandFailedError",
   "CommandFailure",
   "CommandOutcomeUnknownError",

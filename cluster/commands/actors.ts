@@ -94,6 +94,8 @@ interface Active {
 export class Actors {
   readonly #parts: ActorsParts;
   readonly #active = new Map<string, Active>();
+  /** The same by shard: shards and actors may be many. */
+  readonly #byShard = new Map<number, Set<Active>>();
   readonly #turns = new KeyedQueue();
   #lastTurnKey = 0;
   #landmark: LogPosition | undefined;
@@ -154,19 +156,18 @@ export class Actors {
   /** Drops the actors of a shard, whose events others may write from now on. */
   forget(shard: number): void {
     this.#going.abort(shard);
-    for (const actor of this.#active.values()) {
-      if (actor.shard === shard) this.#active.delete(actor.actorId);
-    }
+    for (const actor of this.#byShard.get(shard) ?? []) this.#drop(actor);
   }
 
-  /** Tells the handlers of the shard to end; resolves when no command of it is under way. */
-  async drained(shard: number): Promise<void> {
+  /**
+   * Tells the handlers of the shard to end; resolves when no command of it is under way.
+   * `undefined` if none is.
+   */
+  drained(shard: number): Promise<void> | undefined {
     this.#going.abort(shard);
-    const actors = [...this.#active.values()].filter((it) =>
-      it.shard === shard && it.pending.size > 0
-    );
+    const actors = [...this.#byShard.get(shard) ?? []].filter(({ pending }) => pending.size > 0);
     const keys = actors.map(({ turnKey }) => turnKey);
-    if (keys.length > 0) await this.#turns.run(keys, () => Promise.resolve());
+    return keys.length > 0 ? this.#turns.run(keys, () => Promise.resolve()) : undefined;
   }
 
   /**
@@ -178,6 +179,7 @@ export class Actors {
     this.#going.abortAll();
     await unlessAborted(over, this.#turns.idle()).catch(() => {});
     this.#active.clear();
+    this.#byShard.clear();
   }
 
   async #turn(actor: Active, message: CommandMessage, due: number): Promise<CommandAnswer> {
@@ -322,6 +324,9 @@ export class Actors {
       const turnKey = String(++this.#lastTurnKey);
       const commands = new KnownCommands(this.#parts);
       actor = { actorId, shard, pending, answers, turnKey, commands, usedAt: 0 };
+      const others = this.#byShard.get(shard);
+      if (others === undefined) this.#byShard.set(shard, new Set([actor]));
+      else others.add(actor);
     } else {
       this.#active.delete(actorId);
     }
@@ -335,8 +340,16 @@ export class Actors {
     let looked = 0;
     for (const actor of this.#active.values()) {
       if (this.#active.size < this.#parts.capacity || ++looked > MOST_LOOKED_AT) return;
-      if (actor.pending.size === 0) this.#active.delete(actor.actorId);
+      if (actor.pending.size === 0) this.#drop(actor);
     }
+  }
+
+  #drop(actor: Active): void {
+    const { actorId, shard } = actor;
+    this.#active.delete(actorId);
+    const others = this.#byShard.get(shard);
+    others?.delete(actor);
+    if (others?.size === 0) this.#byShard.delete(shard);
   }
 
   /** Drops idle actors: those that were idle for long, and as many as are too many. */
@@ -346,7 +359,7 @@ export class Actors {
     for (const actor of this.#active.values()) {
       if (actor.pending.size > 0) continue;
       if (actor.usedAt > since && this.#active.size <= capacity) return;
-      this.#active.delete(actor.actorId);
+      this.#drop(actor);
     }
   }
 }

@@ -96,7 +96,7 @@ Deno.test("drained() waits only for the shard's commands", async () => {
   const node = new Node({ handler: (_, { actorId }) => actorId === "a-1" ? gate.promise : 0 });
   const running = node.send("1");
   let drained = false;
-  const draining = node.actors.drained(3).then(() => drained = true);
+  const draining = node.actors.drained(3)!.then(() => drained = true);
   await node.actors.drained(4);
   assert(!drained);
   gate.resolve();

@@ -64,6 +64,7 @@ export {
   type SendOptions,
 } from "./cluster/mod.ts";
 export {
+  ActorElsewhereError,
   AetherError,
   type AetherErrorCode,
   type AetherErrors,
@@ -77,6 +78,7 @@ export {
   type Codec,
   CommandAlreadyHandledError,
   type CommandCause,
+  CommandCycleError,
   CommandFailedError,
   type CommandFailure,
   CommandOutcomeUnknownError,
@@ -129,6 +131,7 @@ export {
   InvalidSnapshotError,
   isAetherError,
   type IssuedCommand,
+  type JetStreamApiOptions,
   JetStreamEventStore,
   type JetStreamEventStoreOptions,
   JetStreamSnapshotStore,

@@ -1,3 +1,4 @@
+import { callChain } from "./commands/call_chain.ts";
 import type { CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
 import { type Destination, Router, type SendOptions } from "./commands/router.ts";
 import type { ClusterDescription } from "./description.ts";
@@ -168,8 +169,10 @@ export class Cluster implements AsyncDisposable {
    * Save through the `store` of the context: all events of a command in one save, and at least one
    * of them of the command's actor. Then the command's events are stored once, however often the
    * command comes. A command that saves nothing may run again. A command that saves events of an
-   * actor whose shard another node owns fails with {@linkcode FencedError}: send a command to that
-   * actor instead. Nodes that own shards need a handler: commands wait until there is one.
+   * actor whose shard another node owns fails with {@linkcode ActorElsewhereError}: send a command to
+   * that actor instead. A handler must not wait for a command to its own actor, nor to one whose
+   * handler waits for it: {@linkcode CommandCycleError}, as long as that handler runs. Give the
+   * `signal` of the context to what takes long. Nodes that own shards need a handler: commands wait until there is one.
    *
    * @throws {TypeError} There is a handler already.
    */
@@ -196,6 +199,9 @@ export class Cluster implements AsyncDisposable {
    * @throws {CommandFailedError} The handler has thrown; `failure` holds its error. Or the actor's
    * events cannot be read, a {@linkcode CorruptEventError} or {@linkcode StreamRegressedError}:
    * then it is unknown whether the command was handled before.
+   * @throws {ActorElsewhereError} It would have saved events of an actor that another node owns.
+   * @throws {CommandCycleError} It was sent by a handler that it would have to wait for.
+   * @throws {NodeReplacedError} Another process has joined by the name of this node; not sent.
    * @throws {CommandAlreadyHandledError} It was handled before, and its reply is no longer known.
    * @throws {CommandOutcomeUnknownError} It was sent, and no owner has answered in time: send it
    * again under its `commandId`.
@@ -210,6 +216,8 @@ export class Cluster implements AsyncDisposable {
     encodeToken(id);
     const problem = jsonProblem(command, "command");
     if (problem !== undefined) throw new TypeError(`Cannot send the command: ${problem}`);
+    const { reason: end } = this.signal;
+    if (isAetherError(end, "NodeReplacedError")) throw end;
     if (this.#node.isLeaving) {
       throw new StoreUnavailableError(
         `Cannot send command "${id}" to "${actorId}": this node has left; it was not sent`,
@@ -219,8 +227,13 @@ export class Cluster implements AsyncDisposable {
     const limits = { ...options, maxBytes: max_payload };
     // This node cannot tell whether, or when, the caller sent its own id before.
     const landmark = commandId === undefined ? this.#router.landmark : undefined;
+    const calls = callChain();
     return await this.#node.telemetry.send(
-      { id, actorId, command, ...(landmark !== undefined && { landmark }) },
+      {
+        ...{ id, actorId, command },
+        ...(landmark !== undefined && { landmark }),
+        ...(calls.length > 0 && { calls }),
+      },
       (message) => this.#router.send(message, limits),
     );
   }

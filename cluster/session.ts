@@ -88,9 +88,10 @@ export class NodeSession {
       holds: (landmark) => handled.holds(landmark),
       shardOf: (actorId) => store.shardOf(actorId),
       serves: (shard) => this.shards.serves(shard),
-      isOthers: (shard) => {
+      otherOwner: (shard) => {
         const owner = this.#map?.shards[shard];
-        return owner !== undefined && !isSameIncarnation(owner, self) && isMember(owner);
+        if (owner === undefined || isSameIncarnation(owner, self)) return undefined;
+        return isMember(owner) ? owner.nodeId : undefined;
       },
       confirm: (shard) => this.#confirm(shard),
       renew: (shard) => store.renew(shard),
@@ -215,10 +216,11 @@ export class NodeSession {
   }
 
   #run(message: CommandMessage): Promise<CommandAnswer> {
+    const due = performance.now() + (message.within ?? Infinity);
     return this.#parts.telemetry.handle(message, async () => {
       const shard = this.store.shardOf(message.actorId);
       if (!this.shards.serves(shard)) await this.shards.comes(shard, COMING);
-      return await this.actors.run(message);
+      return await this.actors.run(message, due);
     });
   }
 

@@ -5,6 +5,7 @@ import { ROOT } from "../tools/root.ts";
 import { withoutComments } from "./support/sources.ts";
 
 const STORE = [
+  "ActorElsewhereError",
   "AetherError",
   "AetherErrorCode",
   "AetherErrors",
@@ -17,6 +18,7 @@ const STORE = [
   "Commit",
   "CommandAlreadyHandledError",
   "CommandCause",
+  "CommandCycleError",
   "CommandFailedError",
   "CommandFailure",
   "CommandOutcomeUnknownError",
@@ -63,6 +65,7 @@ const STORE = [
   "InMemorySnapshotStoreOptions",
   "InvalidEventError",
   "InvalidSnapshotError",
+  "JetStreamApiOptions",
   "JetStreamEventStore",
   "JetStreamEventStoreOptions",
   "JetStreamSnapshotStore",

@@ -1,4 +1,6 @@
 import { textOf } from "../../store/base/text.ts";
+import { withCalls } from "./call_chain.ts";
+import { CommandSignal, ShardSignals } from "./command_signal.ts";
 import { CommandStore } from "./command_store.ts";
 import { KnownCommands, type KnownCommandsParts } from "./known_commands.ts";
 import { type CommandAnswer, type CommandMessage, failureOf } from "./messages.ts";
@@ -23,6 +25,11 @@ export interface CommandContext {
    * carry the command's id. It takes no saves after the handler's end.
    */
   readonly store: EventStore;
+  /**
+   * Aborted when what the handler does is no longer of use: the sender's time is over, or the shard
+   * is about to go to another node, which handles the command then.
+   */
+  readonly signal: AbortSignal;
 }
 
 /** Handles the commands of the actors that this node owns, and returns the reply. */
@@ -50,8 +57,8 @@ export interface ActorsParts extends KnownCommandsParts {
   readonly shardOf: (actorId: string) => number;
   /** Whether this node serves the shard. */
   readonly serves: (shard: number) => boolean;
-  /** Whether the map gives the shard to another node, which is a member. */
-  readonly isOthers: (shard: number) => boolean;
+  /** The node that the map gives the shard to, if it is another one and a member. */
+  readonly otherOwner: (shard: number) => string | undefined;
   /** Proves, before a reply that saved nothing, that the shard still belongs to this node. */
   readonly confirm: (shard: number) => Promise<void>;
   /** Makes sure that nothing more is stored of what was sent for the shard until now. */
@@ -88,9 +95,12 @@ interface Active {
 export class Actors {
   readonly #parts: ActorsParts;
   readonly #active = new Map<string, Active>();
+  /** The same by shard: shards and actors may be many. */
+  readonly #byShard = new Map<number, Set<Active>>();
   readonly #turns = new KeyedQueue();
   #lastTurnKey = 0;
   #landmark: LogPosition | undefined;
+  readonly #going = new ShardSignals();
   readonly #timer: ReturnType<typeof setInterval>;
 
   /** Begins with no active actor. */
@@ -111,15 +121,23 @@ export class Actors {
     return this.#landmark;
   }
 
-  /** Handles a command, in turn. A command that is under way or was answered does not run again. */
-  run(message: CommandMessage): Promise<CommandAnswer> {
+  /**
+   * Handles a command, in turn. A command that is under way or was answered does not run again; one
+   * whose turn comes after `due` (by the monotonic clock, in ms) does not run, as its sender has
+   * given up.
+   */
+  run(message: CommandMessage, due = Infinity): Promise<CommandAnswer> {
     const { actorId, id } = message;
     const shard = this.#parts.shardOf(actorId);
     if (!this.#parts.serves(shard)) return Promise.resolve(notHere(shard));
     const actor = this.#activate(actorId, shard);
+    const waits = message.calls?.some((call) =>
+      call.actorId === actorId && actor.pending.has(call.id)
+    );
+    if (waits === true) return Promise.resolve({ kind: "cycle" });
     const known = actor.pending.get(id) ?? actor.answers.get(id);
     if (known !== undefined) return Promise.resolve(known);
-    const answer = this.#turns.run([actor.turnKey], () => this.#turn(actor, message))
+    const answer = this.#turns.run([actor.turnKey], () => this.#turn(actor, message, due))
       .then((answer) => {
         // An outcome that another attempt may reach has to be tried there.
         if (answer.kind !== "retry") {
@@ -138,18 +156,19 @@ export class Actors {
 
   /** Drops the actors of a shard, whose events others may write from now on. */
   forget(shard: number): void {
-    for (const actor of this.#active.values()) {
-      if (actor.shard === shard) this.#active.delete(actor.actorId);
-    }
+    this.#going.abort(shard);
+    for (const actor of this.#byShard.get(shard) ?? []) this.#drop(actor);
   }
 
-  /** Resolves when no command of the shard is under way. */
-  async drained(shard: number): Promise<void> {
-    const actors = [...this.#active.values()].filter((it) =>
-      it.shard === shard && it.pending.size > 0
-    );
+  /**
+   * Tells the handlers of the shard to end; resolves when no command of it is under way.
+   * `undefined` if none is.
+   */
+  drained(shard: number): Promise<void> | undefined {
+    this.#going.abort(shard);
+    const actors = [...this.#byShard.get(shard) ?? []].filter(({ pending }) => pending.size > 0);
     const keys = actors.map(({ turnKey }) => turnKey);
-    if (keys.length > 0) await this.#turns.run(keys, () => Promise.resolve());
+    return keys.length > 0 ? this.#turns.run(keys, () => Promise.resolve()) : undefined;
   }
 
   /**
@@ -158,23 +177,37 @@ export class Actors {
    */
   async close(over?: AbortSignal): Promise<void> {
     clearInterval(this.#timer);
+    this.#going.abortAll();
     await unlessAborted(over, this.#turns.idle()).catch(() => {});
     this.#active.clear();
+    this.#byShard.clear();
   }
 
-  async #turn(actor: Active, message: CommandMessage): Promise<CommandAnswer> {
+  async #turn(actor: Active, message: CommandMessage, due: number): Promise<CommandAnswer> {
     const { shard, actorId } = actor;
     const { storeFor } = this.#parts;
     const { id, command } = message;
     const handler = this.#parts.handler();
     if (handler === undefined) return { kind: "retry", reason: "the node has no handler yet" };
     if (!this.#isPresent(actor)) return notHere(shard);
+    if (performance.now() >= due) {
+      return { kind: "retry", reason: "its time was over when its turn came" };
+    }
     const receipt = await actor.commands.find(message);
     if (receipt !== undefined) return await this.#repeat(actor, message, receipt);
     const store = new CommandStore(storeFor(id), () => this.#checkPresent(actor));
+    const ends = new CommandSignal(due, () => this.#going.of(shard));
+    const context = {
+      ...{ actorId, commandId: id, store },
+      get signal() {
+        return ends.signal;
+      },
+    };
+    const calls = [...message.calls ?? [], { actorId, id }];
     const [result] = await Promise.allSettled([
-      (async () => await handler(command, { actorId, commandId: id, store }))(),
+      withCalls(calls, async () => await handler(command, context)),
     ]);
+    ends.end();
     await store.end();
     this.#landmark = later(store.landmark, this.#landmark);
     const own = store.saved.get(actorId);
@@ -209,8 +242,10 @@ export class Actors {
       if (isAetherError(error, "FencedError")) {
         if (error.shard === shard) return notHere(shard);
         // As long as the map is the same, no attempt ends otherwise: the sender has to know.
-        return this.#parts.isOthers(error.shard)
-          ? { kind: "failed", error: failureOf(error) }
+        const owner = this.#parts.otherOwner(error.shard);
+        const { actorId: other = actorId } = error;
+        return owner !== undefined
+          ? { kind: "elsewhere", actorId: other, shard: error.shard, owner }
           : { kind: "retry", reason: error.message };
       }
       // An error of a store out of reach, not of the actor's rules.
@@ -290,6 +325,9 @@ export class Actors {
       const turnKey = String(++this.#lastTurnKey);
       const commands = new KnownCommands(this.#parts);
       actor = { actorId, shard, pending, answers, turnKey, commands, usedAt: 0 };
+      const others = this.#byShard.get(shard);
+      if (others === undefined) this.#byShard.set(shard, new Set([actor]));
+      else others.add(actor);
     } else {
       this.#active.delete(actorId);
     }
@@ -303,8 +341,16 @@ export class Actors {
     let looked = 0;
     for (const actor of this.#active.values()) {
       if (this.#active.size < this.#parts.capacity || ++looked > MOST_LOOKED_AT) return;
-      if (actor.pending.size === 0) this.#active.delete(actor.actorId);
+      if (actor.pending.size === 0) this.#drop(actor);
     }
+  }
+
+  #drop(actor: Active): void {
+    const { actorId, shard } = actor;
+    this.#active.delete(actorId);
+    const others = this.#byShard.get(shard);
+    others?.delete(actor);
+    if (others?.size === 0) this.#byShard.delete(shard);
   }
 
   /** Drops idle actors: those that were idle for long, and as many as are too many. */
@@ -314,7 +360,7 @@ export class Actors {
     for (const actor of this.#active.values()) {
       if (actor.pending.size > 0) continue;
       if (actor.usedAt > since && this.#active.size <= capacity) return;
-      this.#active.delete(actor.actorId);
+      this.#drop(actor);
     }
   }
 }

@@ -11,7 +11,9 @@ import { unlessAborted } from "../../store/base/abort.ts";
 import { jitteredWaits } from "../../store/base/jitter.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import {
+  ActorElsewhereError,
   CommandAlreadyHandledError,
+  CommandCycleError,
   CommandFailedError,
   CommandOutcomeUnknownError,
   StoreUnavailableError,
@@ -66,9 +68,9 @@ export interface SendOptions {
 
 /** A command on its way. */
 interface PendingSend {
-  /** The body, for as long as no attempt may have been handled. */
-  readonly body: Uint8Array;
   readonly maxBytes: number;
+  /** When its sender gives up, by the monotonic clock, in ms. */
+  readonly due: number;
   /** Ends the command: its time is over, or `signal` is aborted. */
   readonly over: AbortSignal;
   readonly signal: AbortSignal | undefined;
@@ -114,7 +116,7 @@ export class Router {
         `Cannot send the command: timeout is ${timeout}, not from 1 to 2^31 - 1`,
       );
     }
-    const body = bodyOf(message, maxBytes);
+    const body = bodyOf({ ...message, within: timeout }, maxBytes);
     if (body.length > maxBytes) {
       throw new RangeError(
         `Cannot send the command: it takes ${body.length} bytes, and the server takes ${maxBytes}`,
@@ -127,12 +129,13 @@ export class Router {
           "on their way already; it was not sent",
       );
     }
+    const due = performance.now() + timeout;
     const ends = new AbortController();
     const timer = setTimeout(() => ends.abort(), timeout);
     const over = signal === undefined ? ends.signal : AbortSignal.any([ends.signal, signal]);
     this.#underWay++;
     try {
-      return await this.#deliver(message, { body, maxBytes, over, signal });
+      return await this.#deliver(message, { maxBytes, due, over, signal });
     } finally {
       this.#underWay--;
       clearTimeout(timer);
@@ -141,7 +144,7 @@ export class Router {
 
   async #deliver(
     message: CommandMessage,
-    { body, maxBytes, over, signal }: PendingSend,
+    { maxBytes, due, over, signal }: PendingSend,
   ): Promise<unknown> {
     const { id, actorId } = message;
     const nextWait = jitteredWaits(...WAITS);
@@ -159,7 +162,8 @@ export class Router {
       if (owner === undefined) cause = new Error("its shard has no owner at the moment");
       else {
         try {
-          const sent = isDoubtful ? bodyOf({ ...message, isDoubtful }, maxBytes) : body;
+          const within = Math.max(0, Math.round(due - performance.now()));
+          const sent = bodyOf({ ...message, within, ...(isDoubtful && { isDoubtful }) }, maxBytes);
           answer = await unlessAborted(
             over,
             this.#departures.unlessGone(owner, this.#ask(owner, sent)),
@@ -179,6 +183,12 @@ export class Router {
           return answer.reply;
         case "failed":
           throw new CommandFailedError(id, actorId, owner!.nodeId, answer.error);
+        case "cycle": {
+          const chain = (message.calls ?? []).map((call) => call.actorId);
+          throw new CommandCycleError(id, [...chain, actorId]);
+        }
+        case "elsewhere":
+          throw new ActorElsewhereError(id, answer);
         case "handled":
           throw new CommandAlreadyHandledError(id, answer.receipt);
         case "retry":
@@ -208,11 +218,12 @@ export class Router {
 }
 
 /**
- * The body of a command. Leaves out the landmark, which only spares its owner a read, if it does
- * not fit.
+ * The body of a command. Leaves out what a command can do without if it does not fit: the landmark,
+ * which only spares its owner a read, how long its sender waits, and who waits for it.
  */
 function bodyOf(message: CommandMessage, maxBytes: number): Uint8Array {
   const body = encodeMessage(message);
   if (body.length <= maxBytes) return body;
-  return encodeMessage({ ...message, landmark: undefined, isDoubtful: undefined });
+  const { id, actorId, command, trace } = message;
+  return encodeMessage({ id, actorId, command, ...(trace !== undefined && { trace }) });
 }

@@ -97,12 +97,13 @@ export class Discovery implements AsyncDisposable {
       subjectOf: (life) => nodeSubject(namespace, life, "ping"),
       steadySince: () => this.#membership.life?.heartbeat.steadySince ?? Infinity,
     });
-    const { requests } = bucket;
+    const { requests, origin } = bucket;
     this.#role.add(async (signal) => {
       const parts = {
         connection,
         namespace,
         requests,
+        origin,
         store,
         failureWatch,
         changed,
@@ -128,15 +129,10 @@ export class Discovery implements AsyncDisposable {
    * @throws {StoreUnavailableError} JetStream does not answer.
    */
   static async join(connection: Connection, options: DiscoveryOptions = {}): Promise<Discovery> {
-    const { namespace = "default", replicas, markerTtl, timeout } = options;
+    const { namespace = "default" } = options;
     discoveryTimings(options);
     readNode(options);
-    const bucket = await Bucket.open(connection, {
-      bucket: clusterBucket(namespace),
-      ...(replicas !== undefined && { replicas }),
-      ...(markerTtl !== undefined && { markerTtl }),
-      ...(timeout !== undefined && { timeout }),
-    });
+    const bucket = await Bucket.open(connection, { ...options, bucket: clusterBucket(namespace) });
     const discovery = new Discovery(connection, bucket, options);
     try {
       await discovery.#membership.join();

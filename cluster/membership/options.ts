@@ -1,4 +1,5 @@
 import type { Leader } from "../election/leader_key.ts";
+import type { JetStreamApiOptions } from "../../store/nats/api_prefix.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
 
 /** The source of the leader: an `Election` is one. */
@@ -8,7 +9,7 @@ export interface Leadership {
 }
 
 /** Options for {@linkcode Discovery.join}. */
-export interface DiscoveryOptions {
+export interface DiscoveryOptions extends JetStreamApiOptions {
   /** The namespace: its nodes find each other. @default {"default"} */
   readonly namespace?: string;
   /**

@@ -23,9 +23,15 @@ export function decodeView(body: Uint8Array): ClusterView {
   return frozen({ version, members, coordinator, departed });
 }
 
-/** Encodes a node's request for a step. */
-export function encodeStep(step: ViewStep): Uint8Array {
-  return encodeJson(step);
+/** Encodes a node's request for a step in the view that the bucket of `origin` holds. */
+export function encodeStep(step: ViewStep, origin: string): Uint8Array {
+  return encodeJson({ ...step, origin });
+}
+
+/** The origin of the bucket that a request is about; `undefined` if it names none. */
+export function originIn(body: Uint8Array): unknown {
+  const step = jsonIn(body);
+  return isRecord(step) ? step.origin : undefined;
 }
 
 /** The requested step; `undefined` if it is none that a node may ask for. */

@@ -51,7 +51,9 @@ export interface StreamRequest {
 export async function openStream(api: StreamApi, wishes: StreamRequest): Promise<OpenedStream> {
   const { stream, subjects } = api.layout;
   return await opening(api, wishes.timeout, async () => {
-    const config = await ensureStream(api, configOf(api.layout, wishes.replicas), wishes.timeout);
+    const { timeout } = wishes;
+    const wanted = configOf(api.layout, wishes.replicas);
+    const config = await ensureStream(api, wanted, timeout, api.layout.genesis);
     const problems = problemsOf(config, { subjects, required: SAFE, forbidden: UNSAFE });
     problems.push(...roomProblems(api.requests.maxPayload, config));
     if (problems.length > 0) throw new StreamConfigError(stream, problems);

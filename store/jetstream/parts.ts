@@ -36,7 +36,7 @@ export function partsOf(
   const check = new StreamCheck({ api, heads, identity, requestTimeout });
   const ends = new EndReader(api, heads, check, requestTimeout, replicated);
   const headReader = new HeadReader(api, heads, ends, check, shards, requestTimeout);
-  const publisher = new Publisher(api);
+  const publisher = new Publisher(api, api.layout.commit(0));
   const markerOf = (actorId: string) => api.layout.commit(shardOf(actorId, shards));
   const committer = new Committer({
     ...{ api, heads, headReader, check, publisher, requestTimeout, markerOf },

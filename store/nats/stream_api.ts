@@ -49,21 +49,33 @@ export class StreamApi<Names extends StreamNames = Layout> {
   readonly requests: RequestMux;
   /** The stream's names. */
   readonly layout: Names;
+  /** The subject in front of the API's operations. */
+  readonly prefix: string;
+  /** The JetStream domain of the stream, `""` without one; `undefined` until the server says. */
+  domain: string | undefined;
+  /** When the stream was made, as the server says it. */
+  created = "";
   /** When making a consumer is worth a try again, by the monotonic clock, in ms. */
   consumersFrom = 0;
-  readonly #prefix: string;
 
   /** Talks to the stream of `layout` over `requests`. */
   constructor(requests: RequestMux, layout: Names, prefix: string) {
     this.requests = requests;
     this.layout = layout;
-    this.#prefix = prefix;
+    this.prefix = prefix;
   }
 
   /** The stream's configuration and state; `undefined` if there is no such stream. */
   async info(timeout: number, query: InfoQuery = {}): Promise<StreamInfo | undefined> {
     try {
-      return await this.#call("STREAM.INFO", query, timeout);
+      const info = await this.#call<StreamInfo & { domain?: string }>(
+        "STREAM.INFO",
+        query,
+        timeout,
+      );
+      this.domain = info.domain ?? "";
+      this.created = info.created;
+      return info;
     } catch (error) {
       if (isInstance(error, ApiError) && error.code === ServerCode.STREAM_NOT_FOUND) {
         return undefined;
@@ -103,7 +115,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
 
   /** The subject for requests that any replica answers from its own copy. */
   get direct(): string {
-    return `${this.#prefix}.DIRECT.GET.${this.layout.stream}`;
+    return `${this.prefix}.DIRECT.GET.${this.layout.stream}`;
   }
 
   /** Stores the stream's first message unless there is one; true if this call stored it. */
@@ -139,7 +151,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
     idle: number,
     take: (message: Msg) => boolean,
   ): Promise<void> {
-    const subject = `${this.#prefix}.CONSUMER.MSG.NEXT.${this.layout.stream}.${name}`;
+    const subject = `${this.prefix}.CONSUMER.MSG.NEXT.${this.layout.stream}.${name}`;
     return this.requests.pull(subject, JSON.stringify(query), idle, take);
   }
 
@@ -149,7 +161,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
     timeout: number,
     ...consumer: string[]
   ): Promise<T> {
-    const subject = [this.#prefix, operation, this.layout.stream, ...consumer].join(".");
+    const subject = [this.prefix, operation, this.layout.stream, ...consumer].join(".");
     const answer = await this.requests.request(subject, JSON.stringify(query), timeout);
     const result = decodeJson(answer.data) as T & {
       error?: ConstructorParameters<typeof ApiError>[0];

@@ -174,6 +174,7 @@ export class ClusterNode {
         viewVersion: () => discovery.view.version,
         changed: this.changed,
         statusOf: (member) => this.#statusOf(member),
+        known: () => this.#map,
         newestFence: async () => {
           // A known map may have a version under which no shard was claimed.
           let newest = this.#map.version;
@@ -258,7 +259,8 @@ export class ClusterNode {
         await shards.changed.wait(1000, over);
       }
     } catch (error) {
-      if (!isAetherError(error)) throw error;
+      // Whatever it is, the shards are released.
+      if (!isAetherError(error)) this.#errors.report(error);
     }
     await shards.leave(over);
   }
@@ -291,6 +293,7 @@ export class ClusterNode {
         map = mapIn(entry, this.#map.shards.length);
       } catch (error) {
         this.#errors.report(error);
+        this.changed.notify(); // Whoever coordinates writes another one.
         continue;
       }
       if (map.version <= this.#map.version) continue;

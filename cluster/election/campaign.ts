@@ -1,7 +1,7 @@
 import { reasonOf } from "../../store/base/reason.ts";
 import { elapsed, type Instant, instant } from "./clock.ts";
 import { HeldLease, type LeaseParts } from "./held_lease.ts";
-import { encodeLeaderClaim, LEADER_KEY, leaderClaimIn } from "./leader_key.ts";
+import { encodeLeaderClaim, LEADER_KEY, type LeaderClaim, leaderClaimIn } from "./leader_key.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
 import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
@@ -25,15 +25,20 @@ export async function takeLease(
 ): Promise<HeldLease> {
   const { bucket, timings: { lease, margin, attempt }, clock, nodeId, incarnation, nonces } = parts;
   let retry = backoff(Infinity, signal);
+  /** The revision that was read last, and since when it is the same. */
+  let same = { revision: -1, since: 0 };
   for (;;) {
     const entry = await readLeaderKey(parts, signal);
+    const { revision } = entry;
+    if (revision !== same.revision) same = { revision, since: clock.monotonic() };
     if (entry.value !== undefined) {
-      const nonce = leaderClaimIn(entry)?.nonce ?? "";
+      const claim = leaderClaimIn(entry);
+      const nonce = claim?.nonce ?? "";
       const sentAt = unknown.get(nonce);
       if (sentAt !== undefined && elapsed(sentAt, clock) < lease - margin) {
         return new HeldLease(parts, entry.revision, sentAt);
       }
-      if (!nonces.isOwn(nonce)) {
+      if (!nonces.isOwn(nonce) && clock.monotonic() - same.since < patienceWith(claim, lease)) {
         await changed(parts, entry, signal);
         retry = backoff(Infinity, signal);
         continue;
@@ -43,7 +48,7 @@ export async function takeLease(
     }
     const nonce = nonces.next();
     const sentAt = instant(clock);
-    const claim = encodeLeaderClaim({ nodeId, incarnation, nonce });
+    const claim = encodeLeaderClaim({ nodeId, incarnation, nonce, lease });
     const expected = { revision: entry.revision, ttl: lease / 1000 };
     const outcome = await bucket.put(LEADER_KEY, claim, expected, attempt);
     if (outcome.kind === "stored") return new HeldLease(parts, outcome.first, sentAt);
@@ -58,6 +63,15 @@ export async function takeLease(
       { cause },
     );
   }
+}
+
+/**
+ * How long the key may stay as it is before a candidate takes it, in ms. The server lets every
+ * lease expire, so one that stays was written by something else, without a time to live. A leader
+ * whose key was overwritten may believe in its lease for as long as that lasts.
+ */
+function patienceWith(claim: LeaderClaim | undefined, lease: number): number {
+  return claim === undefined ? lease : 2 * Math.max(lease, claim.lease ?? 0);
 }
 
 /** Removes what a campaign that was called off may have stored. */

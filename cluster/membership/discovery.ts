@@ -69,7 +69,7 @@ export class Discovery implements AsyncDisposable {
     const { namespace = "default", load, timeout = 10_000, onError = console.warn } = options;
     const node = readNode(options);
     const timings = discoveryTimings(options);
-    const store = new ViewStore(bucket, crypto.randomUUID());
+    const store = new ViewStore(bucket, crypto.randomUUID(), onError);
     const { changed } = store;
     this.nodeId = node.nodeId;
     this.timings = timings;
@@ -249,7 +249,7 @@ export class Discovery implements AsyncDisposable {
   #begin(leadership: Leadership | undefined): void {
     const { signal } = this.#halt;
     this.#work = Promise.all([
-      this.#store.follow(signal, this.timings.reconcile, this.#report),
+      this.#store.follow(signal, this.timings.reconcile),
       this.#steer(signal),
       ...(leadership === undefined ? [] : [this.#follow(leadership, signal)]),
     ]);
@@ -262,6 +262,9 @@ export class Discovery implements AsyncDisposable {
       await this.#role.close();
       await this.#failureWatch.close();
       await this.#membership.leave(timeout);
+    } catch (error) {
+      if (isAetherError(error)) throw error;
+      this.#report(error); // What is stored is no view that this version knows.
     } finally {
       await this.#membership.end();
       await this.#bucket.close();

@@ -123,7 +123,7 @@ export class ViewCoordinator {
   #isNeeded(): boolean {
     const { store: { view } } = this.#parts;
     const { nodeId, incarnation } = this.#self;
-    if (this.#wishes.length > 0) return true;
+    if (this.#wishes.length > 0 || this.#parts.store.isDamaged) return true;
     if (memberOf(view, nodeId, incarnation) === undefined) return false;
     const isUnnamed = view.coordinator !== nodeId && performance.now() - this.#namedAt >= NAMING;
     return isUnnamed || this.#departures(view).length > 0;

@@ -1,5 +1,6 @@
 import { type ClusterView, EMPTY_VIEW, nextView, type ViewStep } from "./view.ts";
-import { decodeView, encodeView } from "./view_json.ts";
+import { decodeView, encodeView, VIEW_FORMAT } from "./view_json.ts";
+import { isOfLaterFormat } from "../stored_format.ts";
 import { VIEW_KEY } from "../subjects.ts";
 import { Notifier } from "../../store/base/notifier.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
@@ -14,12 +15,23 @@ export class ViewStore {
   readonly changed: Notifier = new Notifier();
   readonly #bucket: Bucket;
   readonly #writer: string;
+  readonly #report: (error: unknown) => void;
   #view = EMPTY_VIEW;
+  #isDamaged = false;
 
-  /** On the key of `bucket`; `writer` is unlike that of any other process. */
-  constructor(bucket: Bucket, writer: string) {
+  /**
+   * On the key of `bucket`; `writer` is unlike that of any other process; `report` gets errors
+   * about data that is no view.
+   */
+  constructor(bucket: Bucket, writer: string, report: (error: unknown) => void = console.warn) {
     this.#bucket = bucket;
     this.#writer = writer;
+    this.#report = report;
+  }
+
+  /** Whether the key held no view when it was read last, so that somebody has to write one. */
+  get isDamaged(): boolean {
+    return this.#isDamaged;
   }
 
   /** The newest view that this process knows. */
@@ -38,20 +50,21 @@ export class ViewStore {
    * Reads the stored view from the server.
    *
    * @throws {StoreUnavailableError} The server does not answer.
-   * @throws {TypeError} What is stored is no view.
+   * @throws {TypeError} A later version of this library has written the view.
    */
   async refresh(timeout?: number): Promise<ClusterView> {
     const { value } = await this.#bucket.get(VIEW_KEY, timeout);
-    if (value !== undefined) this.adopt(decodeView(value));
+    const stored = this.#decode(value);
+    if (stored !== undefined) this.adopt(stored);
     return this.#view;
   }
 
   /**
    * Makes the steps that `steps` returns for the stored view, again if another process was quicker;
-   * writes a view that was lost again. Returns the view that is stored in the end.
+   * writes a view that was lost or damaged again. Returns the view that is stored in the end.
    *
    * @throws {StoreUnavailableError} The server does not answer.
-   * @throws {TypeError} What is stored is no view.
+   * @throws {TypeError} A later version of this library has written the view.
    */
   async write(
     steps: (view: ClusterView) => Iterable<ViewStep>,
@@ -59,35 +72,45 @@ export class ViewStore {
   ): Promise<ClusterView> {
     let result = this.#view;
     await this.#bucket.update(VIEW_KEY, ({ value }) => {
-      const stored = value === undefined ? EMPTY_VIEW : decodeView(value);
+      const stored = this.#decode(value) ?? EMPTY_VIEW;
       const base = stored.version < this.#view.version ? this.#view : stored;
       result = nextView(base, steps(base));
       if (result === base && base !== stored) result = { ...base, version: base.version + 1 };
       return result === stored ? undefined : encodeView(result, this.#writer);
     }, timeout);
+    this.#isDamaged = false;
     this.adopt(result);
     return this.#view;
   }
 
-  /**
-   * Follows the stored view until `signal` is aborted; `report` gets errors about data that is no
-   * view.
-   */
-  async follow(
-    signal: AbortSignal,
-    reconcile: number,
-    report: (error: unknown) => void,
-  ): Promise<void> {
+  /** Follows the stored view until `signal` is aborted. */
+  async follow(signal: AbortSignal, reconcile: number): Promise<void> {
     const { requests } = this.#bucket;
     const retry = backoff(Infinity, signal);
     do {
       for await (const { value } of this.#bucket.watch({ filter: VIEW_KEY, reconcile, signal })) {
         try {
-          if (value !== undefined) this.adopt(decodeView(value));
+          const stored = this.#decode(value);
+          if (stored !== undefined) this.adopt(stored);
+          if (this.#isDamaged) this.changed.notify();
         } catch (error) {
-          report(error);
+          this.#report(error);
         }
       }
     } while (!signal.aborted && await retry(requests));
+  }
+
+  /** The stored view; `undefined` if there is none, or something that is no view. */
+  #decode(value: Uint8Array | undefined): ClusterView | undefined {
+    this.#isDamaged = false;
+    if (value === undefined) return undefined;
+    try {
+      return decodeView(value);
+    } catch (error) {
+      if (isOfLaterFormat(value, VIEW_FORMAT)) throw error;
+      this.#isDamaged = true;
+      this.#report(error);
+      return undefined;
+    }
   }
 }

@@ -1,8 +1,9 @@
 import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import { decodeView } from "../membership/view_json.ts";
 import { emptyShardMap, nextShardMap, type ShardMap } from "./shard_map.ts";
-import { formatShardMap, parseShardMap } from "./shard_map_json.ts";
+import { formatShardMap, MAP_FORMAT, parseShardMap } from "./shard_map_json.ts";
 import { planShards, type ShardMember } from "./shard_plan.ts";
+import { isOfLaterFormat, MAX_STORED_VERSION } from "../stored_format.ts";
 import { VIEW_KEY } from "../subjects.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import { isAetherError } from "../../store/errors.ts";
@@ -32,6 +33,8 @@ export interface ShardCoordinatorParts {
   readonly changed: Notifier;
   /** Asks a member; rejects if it does not answer. */
   readonly statusOf: (member: NodeIncarnation) => Promise<ShardStatus>;
+  /** The newest map that this node knows, in case the stored one is damaged. */
+  readonly known: () => ShardMap;
   /** The largest map version in the fences, in case the map was lost. */
   readonly newestFence: () => Promise<number>;
   /** How many served shards may be on the move at once. */
@@ -53,7 +56,10 @@ const TROUBLE = 1_000;
 
 /** The map in `entry`; the empty one if none was written yet. */
 export function mapIn({ value }: BucketEntry, shards: number): ShardMap {
-  return value === undefined ? emptyShardMap(shards) : parseShardMap(decodeUtf8(value), shards);
+  if (value === undefined) return emptyShardMap(shards);
+  const map = parseShardMap(decodeUtf8(value), shards);
+  if (map.version < MAX_STORED_VERSION) return map;
+  throw new TypeError(`Cannot read the shard map: its version is ${map.version}`);
 }
 
 /**
@@ -101,17 +107,17 @@ export async function coordinateShards(
  * do.
  */
 async function step(
-  { bucket, shards, members, viewVersion, newestFence }: ShardCoordinatorParts,
+  parts: ShardCoordinatorParts,
   maxMoves: number,
 ): Promise<"moves" | "nothing" | "newer members"> {
+  const { bucket, members, viewVersion } = parts;
   const stored = await bucket.get(MAP_KEY);
-  const current = mapIn(stored, shards);
+  const { current, seen } = await currentMap(parts, stored);
   // After an outage this node may know the map, but not yet the members that it is for.
   const { value } = await bucket.get(VIEW_KEY);
   if (value !== undefined && decodeView(value).version > viewVersion()) return "newer members";
   const present = members();
   if (present.length === 0) return "nothing";
-  const seen = stored.value === undefined ? await newestFence() : 0;
   const living = new Set(present.map(incarnationKey));
   const target = planShards(current, present);
   const gone = (owner: NodeIncarnation) => !living.has(incarnationKey(owner));
@@ -120,6 +126,27 @@ async function step(
   // Whatever its outcome, the next round reads the stored map.
   await bucket.put(MAP_KEY, utf8(formatShardMap(next)), stored);
   return "moves";
+}
+
+/**
+ * The map to go on from, and the largest version that was seen if the stored one was lost. One that
+ * is damaged or foreign is replaced, by a map that is newer than any that is known.
+ */
+async function currentMap(
+  { shards, known, newestFence, report }: ShardCoordinatorParts,
+  stored: BucketEntry,
+): Promise<{ readonly current: ShardMap; readonly seen: number }> {
+  try {
+    const current = mapIn(stored, shards);
+    return { current, seen: stored.value === undefined ? await newestFence() : 0 };
+  } catch (error) {
+    const { value } = stored;
+    if (!(error instanceof TypeError) || value === undefined) throw error;
+    if (isOfLaterFormat(value, MAP_FORMAT)) throw error;
+    report(error);
+    const current = known();
+    return { current, seen: Math.max(await newestFence(), current.version + 1) };
+  }
 }
 
 /**

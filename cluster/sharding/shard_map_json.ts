@@ -4,7 +4,7 @@ import type { ShardMap } from "./shard_map.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
 
 /** The version of the format below; a map of another format is not read. */
-const FORMAT = 1;
+export const MAP_FORMAT = 1;
 
 /** A shard without an owner. */
 const NOBODY = -1;
@@ -28,7 +28,7 @@ export function formatShardMap(map: ShardMap): string {
     }
     return place;
   });
-  return JSON.stringify({ format: FORMAT, version: map.version, owners, shards });
+  return JSON.stringify({ format: MAP_FORMAT, version: map.version, owners, shards });
 }
 
 /**
@@ -68,7 +68,9 @@ interface Stored {
 function mapProblem(value: unknown, count: number | undefined): string | undefined {
   if (!isRecord(value)) return "it is no object";
   const { format, version, owners, shards } = value;
-  if (format !== FORMAT) return `its format is ${show(format)}, and this version reads ${FORMAT}`;
+  if (format !== MAP_FORMAT) {
+    return `its format is ${show(format)}, and this version reads ${MAP_FORMAT}`;
+  }
   if (!Number.isSafeInteger(version) || (version as number) < 0) {
     return `its version ${show(version)} is not a safe integer of 0 or more`;
   }

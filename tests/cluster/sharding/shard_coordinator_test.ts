@@ -70,6 +70,7 @@ class Bed {
         if (this.silent.has(nodeId)) return Promise.reject(new Error("no responders"));
         return Promise.resolve({ mapVersion: Infinity, unsettled: this.unsettled });
       },
+      known: () => emptyShardMap(SHARDS),
       newestFence: () => Promise.resolve(0),
       maxMoves: 4,
       report: (error) => this.reports.push(error),

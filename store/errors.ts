@@ -535,7 +535,8 @@ export class ActorElsewhereError extends AetherError {
 
 /**
  * Thrown to a handler that sends a command which would wait for the handler's own end: to its own
- * actor, or to one whose handler waits for this one. The command did not run.
+ * actor, or to one whose handler waits for this one. The command did not run. A handler that does
+ * not wait for the command gets this too, as nobody can see that; after its end the command runs.
  */
 export class CommandCycleError extends AetherError {
   /** The command's id. */

@@ -1,5 +1,3 @@
-import { AsyncLocalStorage } from "node:async_hooks";
-
 /** A command whose handler runs. */
 export interface Call {
   /** The command's actor. */
@@ -8,19 +6,42 @@ export interface Call {
   readonly id: string;
 }
 
-const calls = new AsyncLocalStorage<readonly Call[]>();
+/** The calls that wait for a handler, with the handler's own; none once it has ended. */
+interface Frame {
+  calls: readonly Call[];
+}
+
+/** The part of `AsyncLocalStorage` that is used here. */
+interface Context {
+  getStore(): Frame | undefined;
+  run<T>(frame: Frame, work: () => T): T;
+}
 
 /**
- * The commands whose handlers led to the present code, outermost first; none outside of a handler.
- * What a handler has begun keeps them, even when the handler has ended.
+ * How many calls a command carries: the innermost ones. Handlers that send without waiting make
+ * chains that never end, and a chain is part of each message.
+ */
+const MAX_CALLS = 64;
+
+const context = openContext();
+
+/**
+ * The commands whose handlers led to the present code and may wait for it, outermost first; none
+ * outside of a handler, or if the handler has ended: then nobody waits for what it has begun.
  */
 export function callChain(): readonly Call[] {
-  return calls.getStore() ?? [];
+  return context?.getStore()?.calls ?? [];
 }
 
 /** Does `work` as the handler of the last call of `chain`. */
-export function withCalls<T>(chain: readonly Call[], work: () => T): T {
-  return calls.run(chain, work);
+export async function withCalls<T>(chain: readonly Call[], work: () => Promise<T>): Promise<T> {
+  if (context === undefined) return await work();
+  const frame: Frame = { calls: chain.slice(-MAX_CALLS) };
+  try {
+    return await context.run(frame, work);
+  } finally {
+    frame.calls = [];
+  }
 }
 
 /** The chain in a message; none if it is none. */
@@ -29,4 +50,18 @@ export function callChainIn(value: unknown): readonly Call[] {
   return value.filter((call): call is Call =>
     typeof call?.actorId === "string" && typeof call.id === "string"
   );
+}
+
+/**
+ * Asks the runtime rather than importing `node:async_hooks`, which browsers and their bundlers
+ * refuse. Where there is none, chains are unknown, and a cycle ends by its timeout.
+ */
+function openContext(): Context | undefined {
+  const { process } = globalThis as {
+    readonly process?: { readonly getBuiltinModule?: (name: string) => unknown };
+  };
+  const hooks = process?.getBuiltinModule?.("node:async_hooks") as
+    | { readonly AsyncLocalStorage?: new () => Context }
+    | undefined;
+  return hooks?.AsyncLocalStorage && new hooks.AsyncLocalStorage();
 }

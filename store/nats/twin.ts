@@ -78,7 +78,7 @@ export class TwinWatch {
     if (own === undefined || (own === "" && !decodeUtf8(data).includes('"domain"'))) return true;
     const ack = jsonIn(data);
     if (!isRecord(ack) || ack.error !== undefined || typeof ack.stream !== "string") return true;
-    const domain = String(ack.domain ?? "");
+    const domain = typeof ack.domain === "string" ? ack.domain : "";
     if (domain !== own) this.#find(`a stream "${ack.stream}" ${inDomain(domain)}`);
     return domain === own;
   };

@@ -78,6 +78,7 @@ export {
   type Codec,
   CommandAlreadyHandledError,
   type CommandCause,
+  CommandCrashedOwnersError,
   CommandCycleError,
   CommandFailedError,
   type CommandFailure,

@@ -1,10 +1,12 @@
 import { callChain } from "./commands/call_chain.ts";
-import type { CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
+import type { CommandMessage } from "./commands/messages.ts";
+import type { CommandHandler, ReplyToDuplicate } from "./commands/handler.ts";
 import { type Destination, Router, type SendOptions } from "./commands/router.ts";
 import type { ClusterDescription } from "./description.ts";
 import type { Leader } from "./election/leader_key.ts";
 import type { Lease } from "./election/lease.ts";
 import { changesBetween, type ClusterChange } from "./membership/changes.ts";
+import { throwFailure } from "./membership/discovery.ts";
 import { type ClusterView, memberOf } from "./membership/view.ts";
 import { ClusterNode } from "./node.ts";
 import type { ClusterOptions } from "./options.ts";
@@ -13,6 +15,7 @@ import { nodeSubject } from "./subjects.ts";
 import { jsonProblem } from "../store/base/json_fidelity.ts";
 import { encodeToken } from "../store/base/token.ts";
 import { uuidv7 } from "../store/base/uuid.ts";
+import { causeProblem } from "../store/command/command_options.ts";
 import type { Connection } from "../store/connection.ts";
 import { isAetherError, StoreUnavailableError } from "../store/errors.ts";
 
@@ -84,7 +87,12 @@ export class Cluster implements AsyncDisposable {
       requests: node.requests,
       ownerOf: (actorId) => this.#destinationOf(actorId),
       isThere: ({ nodeId, incarnation }) => memberOf(this.view, nodeId, incarnation) !== undefined,
+      hasLeft: ({ nodeId, incarnation }) =>
+        this.view.departed.some((other) =>
+          other.nodeId === nodeId && other.incarnation === incarnation && other.how === "left"
+        ),
       runHere: (message) => node.session.run(message),
+      signal: node.discovery.signal,
       changed: node.changed,
       capacity: node.limits.maxCommands,
       requestTimeout: TRY,
@@ -139,8 +147,9 @@ export class Cluster implements AsyncDisposable {
   }
 
   /**
-   * Aborted when this node no longer takes part: because it has left, or because another process
-   * has joined by its name; then the reason is a {@linkcode NodeReplacedError}.
+   * Aborted when this node no longer takes part: because it has left; because another process has
+   * joined by its name, then the reason is a {@linkcode NodeReplacedError}; or because the connection
+   * is closed, then it is a {@linkcode StoreUnavailableError}. End the process then, or join again.
    */
   get signal(): AbortSignal {
     return this.#node.discovery.signal;
@@ -203,17 +212,24 @@ export class Cluster implements AsyncDisposable {
    * @throws {CommandCycleError} It was sent by a handler that it would have to wait for.
    * @throws {NodeReplacedError} Another process has joined by the name of this node; not sent.
    * @throws {CommandAlreadyHandledError} It was handled before, and its reply is no longer known.
+   * @throws {CommandCrashedOwnersError} Two owners crashed or hung while they had it; no other node
+   * gets it.
    * @throws {CommandOutcomeUnknownError} It was sent, and no owner has answered in time: send it
    * again under its `commandId`.
    * @throws {StoreUnavailableError} It was certainly not handled: no owner could be reached in
    * time, or too many commands are under way.
-   * @throws {TypeError} JSON would change the command.
+   * @throws {TypeError} JSON would change the command, or its cause is none.
    * @throws {RangeError} It is larger than the server takes, or an id is impossible.
    */
   async send(actorId: string, command: unknown, options: SendOptions = {}): Promise<unknown> {
-    const { commandId, commandId: id = uuidv7() } = options;
+    const { commandId, commandId: id = uuidv7(), cause } = options;
     encodeToken(actorId);
     encodeToken(id);
+    if (cause !== undefined && causeProblem(cause)) {
+      throw new TypeError(
+        "Cannot send the command: its cause is neither a date nor { identity, sequence, id }",
+      );
+    }
     const problem = jsonProblem(command, "command");
     if (problem !== undefined) throw new TypeError(`Cannot send the command: ${problem}`);
     const { reason: end } = this.signal;
@@ -225,13 +241,10 @@ export class Cluster implements AsyncDisposable {
     }
     const { max_payload = Infinity } = this.#connection.info ?? {};
     const limits = { ...options, maxBytes: max_payload };
-    // This node cannot tell whether, or when, the caller sent its own id before.
-    const landmark = commandId === undefined ? this.#router.landmark : undefined;
     const calls = callChain();
     return await this.#node.telemetry.send(
       {
-        ...{ id, actorId, command },
-        ...(landmark !== undefined && { landmark }),
+        ...{ id, actorId, command, ...this.#boundOf(commandId, cause) },
         ...(calls.length > 0 && { calls }),
       },
       (message) => this.#router.send(message, limits),
@@ -243,6 +256,7 @@ export class Cluster implements AsyncDisposable {
    * the difference only. Ends with `signal`, or when this node no longer takes part.
    *
    * @throws {NodeReplacedError} Another process has joined by the name of this node.
+   * @throws {StoreUnavailableError} The connection is closed.
    */
   changes(
     { signal }: { readonly signal?: AbortSignal } = {},
@@ -268,6 +282,25 @@ export class Cluster implements AsyncDisposable {
   /** See {@linkcode Cluster.leave}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.leave();
+  }
+
+  /** Says how far back the owner has to look for a command that it may have handled. */
+  #boundOf(
+    commandId: string | undefined,
+    cause: SendOptions["cause"],
+  ): Pick<CommandMessage, "isDoubtful" | "isGiven" | "landmark" | "since"> {
+    if (cause instanceof Date) return { since: cause.getTime() };
+    if (cause?.identity === this.#node.session.store.identity) {
+      const { sequence, id } = cause;
+      // Somebody may have sent it before; so the owner looks whether it has the event.
+      return { landmark: { sequence, id }, isDoubtful: true };
+    }
+    const { landmark } = this.#router;
+    return {
+      ...(landmark !== undefined && { landmark }),
+      // This node cannot tell whether, or when, the caller sent its own id before.
+      ...(commandId !== undefined && { isGiven: true }),
+    };
   }
 
   #destinationOf(actorId: string): Destination | undefined {
@@ -297,8 +330,7 @@ export class Cluster implements AsyncDisposable {
         yield { type: "moved", mapVersion: now.map.version, moves };
       }
       seen = now;
-      const { reason } = this.signal;
-      if (isAetherError(reason, "NodeReplacedError")) throw reason;
+      throwFailure(this.signal);
       if (ends.aborted) return;
       await changed.wait(IDLE, ends, count);
     }

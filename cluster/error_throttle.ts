@@ -1,3 +1,4 @@
+import { callHook } from "../store/base/hook.ts";
 import { textOf } from "../store/base/text.ts";
 
 /** How long a repeated problem is not reported again, in ms. */
@@ -10,7 +11,7 @@ export class ErrorThrottle {
   readonly #reported = new Map<string, number>();
   readonly #onError: (error: unknown) => void;
 
-  /** `onError` gets each report; an error that it throws reaches the caller of `report`. */
+  /** `onError` gets each report; an error that it throws is printed. */
   constructor(onError: (error: unknown) => void) {
     this.#onError = onError;
   }
@@ -23,6 +24,6 @@ export class ErrorThrottle {
     this.#reported.delete(problem);
     this.#reported.set(problem, now);
     if (this.#reported.size > KEPT) this.#reported.delete(this.#reported.keys().next().value!);
-    this.#onError(error);
+    callHook("onError of the cluster", () => this.#onError(error));
   }
 }

@@ -17,7 +17,7 @@
  */
 
 export { type ActorOwner, Cluster, type ClusterEvent, type HandleOptions } from "./cluster.ts";
-export type { CommandContext, CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
+export type { CommandContext, CommandHandler, ReplyToDuplicate } from "./commands/handler.ts";
 export type { SendOptions } from "./commands/router.ts";
 export type { ClusterDescription } from "./description.ts";
 export type { Clock } from "./election/clock.ts";

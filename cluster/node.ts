@@ -1,6 +1,6 @@
 import { decodeJson } from "../store/base/json.ts";
 import type { NodeIncarnation } from "./incarnation.ts";
-import type { CommandHandler, ReplyToDuplicate } from "./commands/actors.ts";
+import type { CommandHandler, ReplyToDuplicate } from "./commands/handler.ts";
 import { Departures } from "./commands/departures.ts";
 import { Election } from "./election/election.ts";
 import type { Leader } from "./election/leader_key.ts";
@@ -11,13 +11,9 @@ import { discoveryTimings } from "./membership/timings.ts";
 import { memberOf } from "./membership/view.ts";
 import { type ClusterLimits, clusterLimits, type ClusterOptions } from "./options.ts";
 import { NodeSession } from "./session.ts";
-import {
-  coordinateShards,
-  MAP_KEY,
-  mapIn,
-  type ShardStatus,
-} from "./sharding/shard_coordinator.ts";
-import { emptyShardMap, type ShardMap } from "./sharding/shard_map.ts";
+import { coordinateShards, MAP_KEY, mapIn } from "./sharding/shard_coordinator.ts";
+import { emptyShardMap, type ShardMap, takenVersion } from "./sharding/shard_map.ts";
+import { type ShardStatus, shardStatusIn } from "./sharding/shard_status.ts";
 import type { ShardMember } from "./sharding/shard_plan.ts";
 import { clusterBucket, nodeSubject } from "./subjects.ts";
 import { ClusterTelemetry } from "./telemetry.ts";
@@ -67,7 +63,7 @@ export class ClusterNode {
   #leave: Promise<void> | undefined;
 
   private constructor(parts: NodeParts, session: NodeSession) {
-    const { namespace = "default", onError = console.warn } = parts.options;
+    const { namespace = "default" } = parts.options;
     this.namespace = namespace;
     this.limits = clusterLimits(parts.options);
     this.requests = parts.requests;
@@ -78,7 +74,7 @@ export class ClusterNode {
     this.telemetry = parts.telemetry;
     this.#bucket = parts.bucket;
     this.#open = parts.open;
-    this.#errors = new ErrorThrottle(onError);
+    this.#errors = parts.errors;
     this.#session = session;
     this.#map = emptyShardMap(session.store.shards);
   }
@@ -92,6 +88,7 @@ export class ClusterNode {
     const named = { ...options, namespace, nodeId };
     const handling: Handling = { handler: undefined, onDuplicate: undefined };
     const telemetry = new ClusterTelemetry(namespace);
+    const errors = new ErrorThrottle(options.onError ?? console.warn);
     const closing: (() => Promise<void> | void)[] = [];
     try {
       const requests = openRequests(connection, "the cluster");
@@ -122,11 +119,23 @@ export class ClusterNode {
           departures,
           validFor: () => discovery.validFor,
           telemetry,
+          report: (error) => errors.report(error),
           ...limits,
         });
       const session = await open(discovery.incarnation);
       const node = new ClusterNode(
-        { requests, bucket, election, discovery, handling, telemetry, changed, open, options },
+        {
+          requests,
+          bucket,
+          election,
+          discovery,
+          handling,
+          telemetry,
+          changed,
+          errors,
+          open,
+          options,
+        },
         session,
       );
       load = () => node.session.actors.load.commands;
@@ -150,7 +159,7 @@ export class ClusterNode {
 
   /** The leader, as this node knows it. */
   get leader(): Leader | undefined {
-    return this.#leader;
+    return this.discovery.signal.aborted ? undefined : this.#leader;
   }
 
   /** Whether this node has left, or is about to. */
@@ -175,14 +184,7 @@ export class ClusterNode {
         changed: this.changed,
         statusOf: (member) => this.#statusOf(member),
         known: () => this.#map,
-        newestFence: async () => {
-          // A known map may have a version under which no shard was claimed.
-          let newest = this.#map.version;
-          for (const { mapVersion } of (await this.#session.store.fences()).values()) {
-            newest = Math.max(newest, mapVersion);
-          }
-          return newest;
-        },
+        takenVersion: async (map) => takenVersion(map, await this.#session.store.fences()),
         maxMoves,
         report: (error) => this.#errors.report(error),
       }, signal)
@@ -339,7 +341,7 @@ export class ClusterNode {
     if (member.nodeId === nodeId && member.incarnation === incarnation) return this.#session.status;
     const subject = nodeSubject(this.namespace, member, "status");
     const { data } = await this.requests.request(subject, "", STATUS);
-    return decodeJson(data) as ShardStatus;
+    return shardStatusIn(decodeJson(data));
   }
 
   /** Does `work` again and again; an error on the way is transient, or reported. */
@@ -366,6 +368,7 @@ interface NodeParts extends
     "requests" | "election" | "discovery" | "handling" | "changed" | "telemetry"
   > {
   readonly bucket: Bucket;
+  readonly errors: ErrorThrottle;
   /** Opens the session of an incarnation. */
   readonly open: (incarnation: string) => Promise<NodeSession>;
   readonly options: ClusterOptions;

@@ -1,3 +1,4 @@
+import type { Clock } from "./election/clock.ts";
 import type { DiscoveryTimingOptions } from "./membership/timings.ts";
 import type { FencedEventStoreOptions } from "../store/fencing/fenced_store.ts";
 
@@ -37,6 +38,8 @@ export interface ClusterOptions
   readonly margin?: number;
   /** How long the marker of a removed key remains, in ms. @default {600_000} */
   readonly markerTtl?: number;
+  /** The clocks that measure for how long this node is believed in. @default {the machine's} */
+  readonly clock?: Clock;
   /** How many served shards may be on the move at once. @default {64} */
   readonly maxMoves?: number;
   /**
@@ -55,8 +58,8 @@ export interface ClusterOptions
   /** How many actors are active at most; the longest idle go first. @default {10_000} */
   readonly maxActors?: number;
   /**
-   * Gets errors of the background work that are not transient; the same one every ten minutes at
-   * most.
+   * Gets errors of the background work that are not transient, and those that `load` throws; the
+   * same one every ten minutes at most. What it throws is printed.
    *
    * @default {console.warn}
    */

@@ -1,7 +1,8 @@
 import type { Msg, Subscription } from "@nats-io/nats-core";
 import { decodeJson, encodeJson } from "../store/base/json.ts";
 import { isSameIncarnation, type NodeIncarnation } from "./incarnation.ts";
-import { Actors, type CommandHandler, type ReplyToDuplicate } from "./commands/actors.ts";
+import { Actors } from "./commands/actors.ts";
+import type { CommandHandler, ReplyToDuplicate } from "./commands/handler.ts";
 import type { Departures } from "./commands/departures.ts";
 import {
   type AnswerMessage,
@@ -11,24 +12,25 @@ import {
   decodeCommand,
   encodeMessage,
   failureOf,
+  refusalOf,
 } from "./commands/messages.ts";
+import { Ability } from "./sharding/ability.ts";
 import type { HandoffAnswer } from "./sharding/handoff.ts";
-import type { ShardStatus } from "./sharding/shard_coordinator.ts";
 import type { ShardMap } from "./sharding/shard_map.ts";
+import type { ShardStatus } from "./sharding/shard_status.ts";
 import { Shards } from "./sharding/shards.ts";
 import { nodeSubject } from "./subjects.ts";
 import type { ClusterTelemetry } from "./telemetry.ts";
 import { unlessAborted } from "../store/base/abort.ts";
+import { messageOf } from "../store/base/text.ts";
 import { jsonProblem } from "../store/base/json_fidelity.ts";
+import { commandLogOf } from "../store/command_log.ts";
 import type { Connection } from "../store/connection.ts";
 import { StoreUnavailableError } from "../store/errors.ts";
-import {
-  FencedEventStore,
-  type FencedEventStoreOptions,
-  handledIn,
-} from "../store/fencing/fenced_store.ts";
+import { FencedEventStore, type FencedEventStoreOptions } from "../store/fencing/fenced_store.ts";
 import { notHeard } from "../store/nats/failure.ts";
 import type { RequestMux } from "../store/nats/requests.ts";
+import { total } from "../store/nats/total.ts";
 
 /** What a session works with. */
 export interface NodeSessionParts {
@@ -45,6 +47,8 @@ export interface NodeSessionParts {
   /** Ms for which the others certainly count this incarnation as a member; 0 if that is unknown. */
   readonly validFor: () => number;
   readonly telemetry: ClusterTelemetry;
+  /** Gets errors that are not transient. */
+  readonly report: (error: unknown) => void;
   readonly drainTimeout: number;
   readonly idle: number;
   readonly maxActors: number;
@@ -65,6 +69,7 @@ export class NodeSession {
   /** Its actors. */
   readonly actors: Actors;
   readonly #parts: NodeSessionParts;
+  readonly #ability: Ability;
   readonly #subscriptions: readonly Subscription[];
   readonly #commands: Subscription;
   #map: ShardMap | undefined;
@@ -76,16 +81,14 @@ export class NodeSession {
     const { connection, namespace, self, drainTimeout, isMember, idle, maxActors } = parts;
     this.#parts = parts;
     this.store = store;
-    const handled = handledIn(store);
+    const ability = this.#ability = new Ability(self.nodeId, parts.report);
     const actors: Actors = this.actors = new Actors({
       requests: parts.requests,
       nodeId: self.nodeId,
       handler: parts.handler,
       onDuplicate: parts.onDuplicate,
       storeFor: (commandId) => store.forCommand(commandId),
-      receiptsOf: (actorId, after) => handled.receipts(actorId, after),
-      eventsOf: (actorId, commandId, after) => handled.events(actorId, commandId, after),
-      holds: (landmark) => handled.holds(landmark),
+      log: commandLogOf(store)!,
       shardOf: (actorId) => store.shardOf(actorId),
       serves: (shard) => this.shards.serves(shard),
       otherOwner: (shard) => {
@@ -94,6 +97,10 @@ export class NodeSession {
         return isMember(owner) ? owner.nodeId : undefined;
       },
       confirm: (shard) => this.#confirm(shard),
+      saved: (shard, failure) => {
+        if (failure === undefined) ability.ended(shard);
+        else ability.failed(shard, failure.error);
+      },
       renew: (shard) => store.renew(shard),
       idle,
       capacity: maxActors,
@@ -109,16 +116,17 @@ export class NodeSession {
       },
       ask: (holder, shard, mapVersion) => this.#ask(holder, shard, mapVersion),
       isMember,
+      ability,
       drained: (shard) => actors.drained(shard),
       forget: (shard) => actors.forget(shard),
       drainTimeout,
     });
     const serve = (verb: string, answer: (message: Msg) => Promise<Uint8Array>) =>
       connection.subscribe(nodeSubject(namespace, self, verb), {
-        callback: (error, message) => {
+        callback: total(`answering "${verb}"`, (error, message) => {
           if (error === null) reply(message, answer(message));
           else this.#refused ??= error;
-        },
+        }),
       });
     this.#commands = serve("command", (message) => this.#command(message));
     this.#subscriptions = [
@@ -168,7 +176,9 @@ export class NodeSession {
 
   /** How far it has carried out the map. */
   get status(): ShardStatus {
-    return { mapVersion: this.shards.mapVersion, unsettled: this.shards.unsettled };
+    const { mapVersion, unsettled } = this.shards;
+    const { problem: unable } = this.#ability;
+    return { mapVersion, unsettled, ...(unable !== undefined && { unable }) };
   }
 
   /** Takes a map. */
@@ -220,7 +230,9 @@ export class NodeSession {
     return this.#parts.telemetry.handle(message, async () => {
       const shard = this.store.shardOf(message.actorId);
       if (!this.shards.serves(shard)) await this.shards.comes(shard, COMING);
-      return await this.actors.run(message, due);
+      const answer = await this.actors.run(message, due);
+      if (answer.kind !== "retry" || answer.refusal !== undefined) return answer;
+      return { ...answer, ...refusalOf(this.#ability.refusalOf(shard)) };
     });
   }
 
@@ -280,10 +292,15 @@ function reply(message: Msg, answer: Promise<Uint8Array>): void {
 
 /** Reports a reply that JSON would change as an error of the handler, to the sender. */
 function encodeAnswer(answer: AnswerMessage): Uint8Array {
-  const problem = answer.kind === "reply" && answer.reply !== undefined
-    ? jsonProblem(answer.reply, "reply")
-    : undefined;
-  if (problem === undefined) return encodeMessage(answer);
+  let problem: string | undefined;
+  try {
+    if (answer.kind === "reply" && answer.reply !== undefined) {
+      problem = jsonProblem(answer.reply, "reply");
+    }
+    if (problem === undefined) return encodeMessage(answer);
+  } catch (error) {
+    problem = messageOf(error); // A getter that throws.
+  }
   const error = new TypeError(`it was handled, and its reply cannot be sent: ${problem}`);
   return encodeMessage({ kind: "failed", error: failureOf(error) });
 }

@@ -392,7 +392,7 @@ export class LeaseLostError extends AetherError {
   readonly term: number;
   /**
    * `"expired"`: the server acknowledged no renewal in time, and another node may lead by now;
-   * `"deposed"`: the server reported that the lease is gone or belongs to another node;
+   * `"deposed"`: the server reported that the lease was removed, or belongs to another node;
    * `"resigned"`: this node gave it up.
    */
   readonly reason: LeaseEnd;
@@ -459,11 +459,18 @@ export class CommandFailedError extends AetherError {
   /** The error that the handler threw. */
   readonly failure: CommandFailure;
 
-  /** Keeps the facts. */
-  constructor(commandId: string, actorId: string, nodeId: string, failure: CommandFailure) {
+  /** Keeps the facts; `options.cause` is what the server has refused, if the failure is that. */
+  constructor(
+    commandId: string,
+    actorId: string,
+    nodeId: string,
+    failure: CommandFailure,
+    options?: ErrorOptions,
+  ) {
     super(
       "CommandFailedError",
       `Cannot handle command "${commandId}" of "${actorId}": ${failure.message}`,
+      options?.cause === undefined ? undefined : options,
     );
     this.commandId = commandId;
     this.actorId = actorId;
@@ -577,6 +584,40 @@ export class CommandOutcomeUnknownError extends AetherError {
     );
     this.commandId = commandId;
     this.actorId = actorId;
+  }
+}
+
+/**
+ * Thrown to the sender of a command under which one owner after the other has crashed or hung: it is
+ * not given to another one, as it may be what brings them down. Whether it was handled is unknown:
+ * look into the logs of `nodes`, mend the handler or the command, then send it again under the same
+ * `commandId`.
+ */
+export class CommandCrashedOwnersError extends AetherError {
+  /** The command's id: use it to send the command again. */
+  readonly commandId: string;
+  /** The actor that the command was sent to. */
+  readonly actorId: string;
+  /** The nodes that had the command and were gone before they answered, in that order. */
+  readonly nodes: readonly string[];
+
+  /** Keeps the facts; `options.cause` is the error of the last try. */
+  constructor(
+    commandId: string,
+    actorId: string,
+    nodes: readonly string[],
+    options?: ErrorOptions,
+  ) {
+    const names = nodes.map((node) => `"${node}"`).join(" and ");
+    super(
+      "CommandCrashedOwnersError",
+      `Cannot tell whether command "${commandId}" of "${actorId}" was handled: its owners ${names} ` +
+        "crashed or hung while they had it, and no other node gets it",
+      options,
+    );
+    this.commandId = commandId;
+    this.actorId = actorId;
+    this.nodes = nodes;
   }
 }
 
@@ -749,6 +790,8 @@ export interface AetherErrors {
   ActorElsewhereError: ActorElsewhereError;
   /** See {@linkcode CommandCycleError}. */
   CommandCycleError: CommandCycleError;
+  /** See {@linkcode CommandCrashedOwnersError}. */
+  CommandCrashedOwnersError: CommandCrashedOwnersError;
   /** See {@linkcode CommandOutcomeUnknownError}. */
   CommandOutcomeUnknownError: CommandOutcomeUnknownError;
   /** See {@linkcode CheckpointConflictError}. */

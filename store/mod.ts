@@ -44,6 +44,7 @@ export {
   type AetherErrors,
   CheckpointConflictError,
   CommandAlreadyHandledError,
+  CommandCrashedOwnersError,
   CommandCycleError,
   CommandFailedError,
   type CommandFailure,

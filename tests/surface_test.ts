@@ -17,6 +17,7 @@ const STORE = [
   "Codec",
   "Commit",
   "CommandAlreadyHandledError",
+  "CommandCrashedOwnersError",
   "CommandCause",
   "CommandCycleError",
   "CommandFailedError",

@@ -1,7 +1,6 @@
 import { isAetherError, type SaveOutcomeUnknownError } from "../../store/errors.ts";
 import { commandLogOf, keepCommandLog } from "../../store/command_log.ts";
 import type { Event, RecordedEvent } from "../../store/event.ts";
-import type { HandledCommand } from "../../store/fencing/handled_commands.ts";
 import { later, type LogPosition } from "../../store/fencing/log_position.ts";
 import type {
   EventSubscriptionOptions,
@@ -15,6 +14,16 @@ import type {
 import type { EventStore, EventSubscription, EventsWithErrors } from "../../store/store.ts";
 import { shareCaches } from "../../store/store_view.ts";
 
+/** What the store of a command calls. */
+export interface CommandStoreHooks {
+  /** Throws once no save may begin any more. */
+  readonly check: () => void;
+  /** Takes note of events of an actor that are stored. */
+  readonly saved: (actorId: string, receipt: SaveReceipt) => void;
+  /** Takes note of the error of a save that failed. */
+  readonly failed: (error: unknown) => void;
+}
+
 /**
  * The store that a handler gets for one command. Passes every call on, and remembers the saves and
  * those whose outcome is unknown. Disposing of it does nothing, as it does not own the store behind
@@ -22,22 +31,22 @@ import { shareCaches } from "../../store/store_view.ts";
  */
 export class CommandStore implements EventStore {
   readonly #store: EventStore;
-  readonly #check: () => void;
+  readonly #hooks: CommandStoreHooks;
   readonly #open = new Set<Promise<SaveReceipt>>();
   /** Saves whose outcome is unknown. */
   readonly unknownSaves: SaveOutcomeUnknownError[] = [];
-  /** The saves of each actor. */
-  readonly saved: Map<string, HandledCommand> = new Map();
+  /** The actors of these saves. */
+  readonly unknownActors: Set<string> = new Set();
+  /** The actors that have events of the command. */
+  readonly saved: Set<string> = new Set();
+  #hasStored = false;
   #landmark: LogPosition | undefined;
   #isOver = false;
 
-  /**
-   * Passes every call on to `store`, whose saves carry the command's id; `check` throws once no
-   * save may begin any more.
-   */
-  constructor(store: EventStore, check: () => void) {
+  /** Passes every call on to `store`, whose saves carry the command's id. */
+  constructor(store: EventStore, hooks: CommandStoreHooks) {
     this.#store = store;
-    this.#check = check;
+    this.#hooks = hooks;
     shareCaches(this, store);
     keepCommandLog(this, commandLogOf(store));
   }
@@ -45,6 +54,11 @@ export class CommandStore implements EventStore {
   /** The last saved event. */
   get landmark(): LogPosition | undefined {
     return this.#landmark;
+  }
+
+  /** Whether the stream has taken events of the command while it ran. */
+  get hasStored(): boolean {
+    return this.#hasStored;
   }
 
   /** See {@linkcode EventStore.identity}. */
@@ -63,21 +77,27 @@ export class CommandStore implements EventStore {
    */
   async saveEvents(events: readonly Event[], options?: SaveOptions): Promise<SaveReceipt> {
     if (this.#isOver) throw new TypeError("Cannot save events: the command has been answered");
-    this.#check();
+    this.#hooks.check();
     const saving = this.#store.saveEvents(events, options);
     this.#open.add(saving);
     try {
       const receipt = await saving;
-      for (const actorId of new Set(events.map((event) => event.actorId))) {
-        const before = this.saved.get(actorId)?.events ?? [];
-        const own = events.filter((event) => event.actorId === actorId);
-        this.saved.set(actorId, { events: [...before, ...own], receipt });
+      for (const actorId of actorsOf(events)) {
+        this.saved.add(actorId);
+        this.#hooks.saved(actorId, receipt);
       }
       const { sequence, duplicate } = receipt;
-      if (!duplicate) this.#landmark = later({ sequence, id: events.at(-1)!.id }, this.#landmark);
+      if (!duplicate) {
+        this.#hasStored = true;
+        this.#landmark = later({ sequence, id: events.at(-1)!.id }, this.#landmark);
+      }
       return receipt;
     } catch (error) {
-      if (isAetherError(error, "SaveOutcomeUnknownError")) this.unknownSaves.push(error);
+      this.#hooks.failed(error);
+      if (isAetherError(error, "SaveOutcomeUnknownError")) {
+        this.unknownSaves.push(error);
+        for (const actorId of actorsOf(events)) this.unknownActors.add(actorId);
+      }
       throw error;
     } finally {
       this.#open.delete(saving);
@@ -129,4 +149,8 @@ export class CommandStore implements EventStore {
   [Symbol.asyncDispose](): Promise<void> {
     return Promise.resolve();
   }
+}
+
+function actorsOf(events: readonly Event[]): Set<string> {
+  return new Set(events.map(({ actorId }) => actorId));
 }

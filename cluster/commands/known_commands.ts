@@ -1,86 +1,127 @@
 import type { CommandMessage } from "./messages.ts";
-import type { HandledReceipts } from "../../store/fencing/handled_commands.ts";
-import type { LogPosition } from "../../store/fencing/log_position.ts";
+import type { CommandLog, CommandPlace, StoredOutcome } from "../../store/command_log.ts";
+import { MAX_BATCH } from "../../store/format/layout.ts";
+import { messageSequenceOf } from "../../store/format/position.ts";
 import type { SaveReceipt } from "../../store/options.ts";
 
-/** How many handled commands of one actor are remembered. */
+/** How many handled commands of one actor are remembered, unless a search has found more. */
 const KEPT = 1000;
 
-/** What known commands are read with. */
-export interface KnownCommandsParts {
-  /** The commands of an actor that have events after a sequence, and where those are. */
-  readonly receiptsOf: (actorId: string, after: number) => Promise<HandledReceipts>;
-  /** Whether the stream holds the event of a landmark. */
-  readonly holds: (landmark: LogPosition) => Promise<boolean>;
+/** A command that was handled. */
+interface HandledCommand {
+  /** The place of its messages; `undefined` if it was handled here and nobody has asked yet. */
+  readonly place: CommandPlace | undefined;
+  /** All its messages are behind this stream sequence. */
+  readonly after: number;
+  /** None of its messages is behind this one. */
+  readonly last: number;
 }
 
 /**
- * The commands of one active actor that are known to be handled. The rest is read on demand. A
- * command's events all lie behind its landmark, so if the actor has stored nothing since, there is
- * nothing to read.
+ * The commands of one active actor that are known to be handled. The rest is read on demand, from
+ * headers: back to the command's landmark, however much the actor has stored since, and from there
+ * on it is remembered.
  *
- * The landmark is trusted as long as none of the command's events can be stored. If one may be, the
- * landmark is checked: if the stream was truncated or replaced, the command's events may lie before
- * the place that the landmark names.
+ * A landmark bounds the search of a command whose id its sender has just made, or whose cause it
+ * knows. It is trusted as long as none of the command's events can be stored. If one may be, the
+ * stream is asked for the landmark's event: if it was truncated or replaced, the command's events
+ * may lie before the place that the landmark names, and all of the actor is read.
  */
 export class KnownCommands {
-  readonly #parts: KnownCommandsParts;
-  #receipts = new Map<string, SaveReceipt>();
-  /** All commands are known that have an event behind this sequence. */
+  readonly #log: CommandLog;
+  readonly #actorId: string;
+  #handled = new Map<string, HandledCommand>();
+  /** All commands are known that have a message behind this stream sequence. */
   #since = Infinity;
+  /** Whether it was looked for commands of which nothing says how old they are. */
+  #isDeep = false;
+  #capacity = KEPT;
+  /** How often everything was forgotten: what was read before that may lack events. */
+  #forgotten = 0;
 
-  /** None is known to begin with. */
-  constructor(parts: KnownCommandsParts) {
-    this.#parts = parts;
+  /** Nothing is known to begin with. */
+  constructor(log: CommandLog, actorId: string) {
+    this.#log = log;
+    this.#actorId = actorId;
   }
 
-  /**
-   * All commands are known that have an event behind this sequence; `Infinity` before the first
-   * read.
-   */
-  get since(): number {
-    return this.#since;
+  /** Whether the command was handled. */
+  async has(message: CommandMessage): Promise<boolean> {
+    const { id, landmark, since, isDoubtful, isGiven } = message;
+    if (this.#handled.has(id)) return true;
+    if (since !== undefined) await this.#reach(new Date(since));
+    else if (landmark !== undefined) {
+      const isSure = isDoubtful !== true || this.#since === 0 ||
+        await this.#log.holds(landmark.sequence, landmark.id);
+      await this.#reach(isSure ? messageSequenceOf(landmark.sequence) : 0);
+    } else if (isDoubtful === true) await this.#reach(0);
+    if (isGiven === true || (since ?? landmark) === undefined) await this.#reach(undefined);
+    return this.#handled.has(id);
   }
 
-  /** Where the last event of the command is; `undefined` if it was not handled. */
-  async find(message: CommandMessage): Promise<SaveReceipt | undefined> {
-    const { actorId, id } = message;
-    const after = await this.#startOf(message);
-    if (after < this.#since) {
-      const { receipts, since } = await this.#parts.receiptsOf(actorId, after);
-      // Commands handled here meanwhile are newer.
-      for (const [id, receipt] of this.#receipts) receipts.set(id, receipt);
-      this.#receipts = receipts;
-      this.#since = since;
-      this.#trim();
-    }
-    return this.#receipts.get(id);
+  /** The stored outcome of a handled command; `undefined` if none of its messages is there. */
+  async outcome(id: string): Promise<StoredOutcome | undefined> {
+    const { place, after = 0 } = this.#handled.get(id) ?? {};
+    const found = place ?? (await this.#log.search(this.#actorId, after)).found.get(id);
+    if (found === undefined) return undefined;
+    this.#add(id, handledAt(found));
+    return await this.#log.outcome(this.#actorId, id, found);
   }
 
-  /** Adds a command that was handled here. */
-  add(commandId: string, receipt: SaveReceipt): void {
-    this.#receipts.set(commandId, receipt);
+  /** Adds a command whose events were saved here, perhaps together with events of other actors. */
+  add(id: string, { sequence }: SaveReceipt): void {
+    const last = messageSequenceOf(sequence);
+    const after = Math.max(0, last - MAX_BATCH);
+    const before = this.#handled.get(id)?.after ?? after;
+    this.#add(id, { place: undefined, after: Math.min(before, after), last });
     this.#trim();
   }
 
   /** Forgets everything: events may be stored that this node has not seen. */
   forget(): void {
-    this.#receipts.clear();
+    this.#forgotten++;
+    this.#handled.clear();
     this.#since = Infinity;
+    this.#isDeep = false;
+    this.#capacity = KEPT;
   }
 
-  /** The sequence that all events of the command lie behind. */
-  async #startOf({ landmark, isDoubtful }: CommandMessage): Promise<number> {
-    if (landmark === undefined || this.#since === 0) return 0;
-    const isSure = isDoubtful !== true || await this.#parts.holds(landmark);
-    return isSure ? landmark.sequence : 0;
+  /** Makes sure that all commands behind `after` are known. */
+  async #reach(after: number | Date | undefined): Promise<void> {
+    const isKnown = after === undefined ? this.#isDeep : after === this.#since ||
+      (typeof after === "number" && after > this.#since);
+    if (isKnown || this.#since === 0) return;
+    const forgotten = this.#forgotten;
+    const { found, since } = await this.#log.search(this.#actorId, after);
+    if (forgotten !== this.#forgotten) return await this.#reach(after);
+    if (after === undefined) this.#isDeep = true;
+    if (since >= this.#since) return;
+    const handled = new Map<string, HandledCommand>();
+    for (const [id, place] of found) handled.set(id, handledAt(place));
+    // Commands handled here meanwhile are newer.
+    for (const [id, each] of this.#handled) handled.set(id, each);
+    this.#handled = handled;
+    this.#since = since;
+    // Twice as many, so that a queue of old commands is not searched for one by one.
+    this.#capacity = Math.max(KEPT, 2 * handled.size);
   }
 
-  /** Drops those that are known for longest if there are too many. */
+  #add(id: string, command: HandledCommand): void {
+    this.#handled.delete(id);
+    this.#handled.set(id, command);
+  }
+
+  /** Drops the oldest ones if there are too many: those are read again if they are asked for. */
   #trim(): void {
-    for (const id of this.#receipts.keys()) {
-      if (this.#receipts.size <= KEPT) return;
-      this.#receipts.delete(id);
+    for (const [id, { last }] of this.#handled) {
+      if (this.#handled.size <= this.#capacity) return;
+      this.#handled.delete(id);
+      this.#since = Math.max(this.#since, last);
     }
   }
+}
+
+function handledAt(place: CommandPlace): HandledCommand {
+  const after = Math.min(...place.messages) - 1;
+  return { place, after, last: place.messages.at(-1)! };
 }

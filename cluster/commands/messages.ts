@@ -1,7 +1,7 @@
 import { isError, messageOf, nameOf, textOf } from "../../store/base/text.ts";
 import { type Call, callChainIn } from "./call_chain.ts";
-import { encodeJson, jsonIn } from "../../store/base/json.ts";
-import type { CommandFailure } from "../../store/errors.ts";
+import { encodeJson, isRecord, jsonIn } from "../../store/base/json.ts";
+import { type CommandFailure, isAetherError, StoreRefusedError } from "../../store/errors.ts";
 import { type LogPosition, logPositionIn } from "../../store/fencing/log_position.ts";
 import type { SaveReceipt } from "../../store/options.ts";
 
@@ -20,13 +20,24 @@ export interface CommandMessage {
   /** The sender's span, as W3C trace context. */
   readonly trace?: Readonly<Record<string, string>>;
   /**
-   * An event that was stored before the command was first sent: none of the command's events can be
-   * at or before it. The same on every attempt; left out if the command may be older than its
-   * sender knows.
+   * An event that was stored before this sender sent the command first, or the event that led to
+   * the command: none of the events that came of it since can be at or before it. The same on every
+   * attempt; left out if the sender knows of none.
    */
   readonly landmark?: LogPosition | undefined;
+  /** A time before the command was first sent, in Unix ms, instead of a landmark. */
+  readonly since?: number | undefined;
   /** Whether an earlier attempt may have been handled. */
   readonly isDoubtful?: boolean | undefined;
+  /** Whether its id may be older than the landmark: another process may have sent it before. */
+  readonly isGiven?: boolean | undefined;
+}
+
+/** What the server refuses, and would again. */
+export interface Refusal {
+  readonly message: string;
+  readonly advice: string;
+  readonly serverCode?: number | undefined;
 }
 
 /** The outcome of a command at a node. */
@@ -34,7 +45,7 @@ export type CommandAnswer =
   /** It was handled, now or before. */
   | { readonly kind: "reply"; readonly reply?: unknown }
   /** Its handler has refused it. */
-  | { readonly kind: "failed"; readonly error: CommandFailure }
+  | { readonly kind: "failed"; readonly error: CommandFailure; readonly refusal?: Refusal }
   /** Its handler would have to wait for a command that waits for this one; it did not run. */
   | { readonly kind: "cycle" }
   /** A save of it was refused, as the shard of one of the actors has another owner. */
@@ -48,9 +59,14 @@ export type CommandAnswer =
   | { readonly kind: "handled"; readonly receipt: SaveReceipt }
   /**
    * This node did not finish it: another attempt, most often elsewhere, may. If `isDoubtful`,
-   * events of it may be stored.
+   * events of it may be stored. `refusal` is what keeps the node from finishing it, if that lasts.
    */
-  | { readonly kind: "retry"; readonly reason: string; readonly isDoubtful?: boolean };
+  | {
+    readonly kind: "retry";
+    readonly reason: string;
+    readonly isDoubtful?: boolean;
+    readonly refusal?: Refusal;
+  };
 
 /** An answer as it travels. */
 export type AnswerMessage = CommandAnswer & {
@@ -67,7 +83,7 @@ export function encodeMessage(message: CommandMessage | AnswerMessage): Uint8Arr
 export function decodeCommand(data: Uint8Array): CommandMessage | undefined {
   const message = jsonIn(data) as Partial<CommandMessage> | null | undefined;
   if (typeof message?.id !== "string" || typeof message.actorId !== "string") return undefined;
-  const { id, actorId, command, trace, within, isDoubtful } = message;
+  const { id, actorId, command, trace, within, since, isDoubtful, isGiven } = message;
   const calls = callChainIn(message.calls);
   const landmark = logPositionIn(message.landmark);
   return {
@@ -76,8 +92,14 @@ export function decodeCommand(data: Uint8Array): CommandMessage | undefined {
     ...(calls.length > 0 && { calls }),
     ...(typeof trace === "object" && trace !== null && { trace }),
     ...(landmark !== undefined && { landmark }),
+    ...(isTime(since) && { since }),
     ...(isDoubtful === true && { isDoubtful }),
+    ...(isGiven === true && { isGiven }),
   };
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === "number" && Math.abs(value) <= 8.64e15;
 }
 
 /** The answer in `data`; `undefined` if there is none. */
@@ -87,6 +109,24 @@ export function decodeAnswer(data: Uint8Array): AnswerMessage | undefined {
   if (!answer || !kinds.includes(answer.kind)) return undefined;
   const { landmark, ...rest } = answer;
   return landmark === undefined ? rest : { ...rest, landmark: logPositionIn(landmark) };
+}
+
+/** The part of a refusal that travels to other nodes; nothing if `error` is none. */
+export function refusalOf(error: unknown): { readonly refusal?: Refusal } {
+  if (!isAetherError(error, "StoreRefusedError")) return {};
+  const { message, advice, serverCode } = error;
+  return { refusal: { message, advice, serverCode } };
+}
+
+/** The error of a refusal at another node; `undefined` if `refusal` is none. */
+export function refusedBy(refusal: unknown): StoreRefusedError | undefined {
+  const { message, advice, serverCode } = isRecord(refusal) ? refusal : {};
+  if (typeof message !== "string" || typeof advice !== "string") return undefined;
+  return new StoreRefusedError(
+    message,
+    advice,
+    typeof serverCode === "number" ? serverCode : undefined,
+  );
 }
 
 /** The part of `error` that travels to other nodes. */

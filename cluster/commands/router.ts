@@ -1,11 +1,12 @@
 import { reasonOf } from "../../store/base/reason.ts";
-import type { NodeIncarnation } from "../incarnation.ts";
+import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import { Departures } from "./departures.ts";
 import {
   type AnswerMessage,
   type CommandMessage,
   decodeAnswer,
   encodeMessage,
+  refusedBy,
 } from "./messages.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
 import { jitteredWaits } from "../../store/base/jitter.ts";
@@ -13,11 +14,13 @@ import type { Notifier } from "../../store/base/notifier.ts";
 import {
   ActorElsewhereError,
   CommandAlreadyHandledError,
+  CommandCrashedOwnersError,
   CommandCycleError,
   CommandFailedError,
   CommandOutcomeUnknownError,
   StoreUnavailableError,
 } from "../../store/errors.ts";
+import type { CommandCause } from "../../store/command/pending_command.ts";
 import { later, type LogPosition } from "../../store/fencing/log_position.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
 import type { RequestMux } from "../../store/nats/requests.ts";
@@ -35,8 +38,12 @@ export interface RouterParts {
   readonly ownerOf: (actorId: string) => Destination | undefined;
   /** Whether a node is a member, as far as is known here. */
   readonly isThere: (life: NodeIncarnation) => boolean;
+  /** Whether a node that is no longer a member has left in good order. */
+  readonly hasLeft: (life: NodeIncarnation) => boolean;
   /** Runs a command, as it travels, on this node. */
   readonly runHere: (message: Uint8Array) => Promise<AnswerMessage>;
+  /** Aborted when this node takes no part any more: then no answer can come. */
+  readonly signal: AbortSignal;
   /** Changes of owners and members. */
   readonly changed: Notifier;
   /** Commands that may be on their way at once. */
@@ -57,13 +64,21 @@ export interface SendOptions {
   readonly signal?: AbortSignal;
   /**
    * The command's id: give the same one when you send the command again, from any process, and its
-   * events are stored once. At most 200 bytes when encoded. If you pass an id, an owner new to the
-   * actor has to search its last 1,000 events for it. If you leave it out, the owner knows where to
-   * start, and is faster.
+   * events are stored once. At most 200 bytes when encoded. If you pass an id without a `cause`, an
+   * owner new to the actor has to search its last 1,000 events for it. If you leave it out, the
+   * owner knows where to start, and is faster.
    *
    * @default {a UUIDv7}
    */
   readonly commandId?: string;
+  /**
+   * The event that led to the command, or a time before it was sent first. The owner searches all
+   * that the actor has stored since, however much that is, and nothing before. An event of a store
+   * with another `identity` is no bound.
+   *
+   * @default {none}
+   */
+  readonly cause?: CommandCause | Date;
 }
 
 /** A command on its way. */
@@ -76,6 +91,11 @@ interface PendingSend {
   readonly signal: AbortSignal | undefined;
 }
 
+/**
+ * How many owners may crash or hang while they have one command: one may crash by chance, and a
+ * command that brings its owner down must not go from node to node until none is left.
+ */
+const MAX_CRASHES = 2;
 /** The first wait between attempts and the longest, in ms. */
 const WAITS = [5, 250] as const;
 
@@ -116,10 +136,10 @@ export class Router {
         `Cannot send the command: timeout is ${timeout}, not from 1 to 2^31 - 1`,
       );
     }
-    const body = bodyOf({ ...message, within: timeout }, maxBytes);
-    if (body.length > maxBytes) {
+    const { length } = bodyOf({ ...message, within: timeout, isDoubtful: true }, maxBytes);
+    if (length > maxBytes) {
       throw new RangeError(
-        `Cannot send the command: it takes ${body.length} bytes, and the server takes ${maxBytes}`,
+        `Cannot send the command: it takes ${length} bytes, and the server takes ${maxBytes}`,
       );
     }
     const { capacity } = this.#parts;
@@ -151,10 +171,14 @@ export class Router {
     /** Whether an attempt may have run, or may still run. */
     let isDoubtful = false;
     let cause: unknown;
+    const asked = new AskedOwners(this.#parts);
     while (!over.aborted) {
       if (this.#parts.requests.closed) {
         cause ??= new Error("the connection is closed");
         break;
+      }
+      if (asked.crashed.length >= MAX_CRASHES) {
+        throw new CommandCrashedOwnersError(id, actorId, asked.crashed, { cause });
       }
       const { count } = this.#parts.changed;
       const owner = this.#parts.ownerOf(actorId);
@@ -171,18 +195,24 @@ export class Router {
         } catch (error) {
           cause = error;
           const isLost = over.aborted || (error instanceof RequestError && error.maybeSent);
-          if (isLost) isDoubtful = true;
+          if (isLost) {
+            isDoubtful = true;
+            asked.add(owner);
+          }
           if (!(error instanceof RequestError)) {
             if (!over.aborted) throw error;
           } else if (error.failure === "closed" || error.failure === "denied") break;
         }
       }
+      if (answer !== undefined) asked.delete(owner!);
       this.#landmark = later(answer?.landmark, this.#landmark);
       switch (answer?.kind) {
         case "reply":
           return answer.reply;
         case "failed":
-          throw new CommandFailedError(id, actorId, owner!.nodeId, answer.error);
+          throw new CommandFailedError(id, actorId, owner!.nodeId, answer.error, {
+            cause: refusedBy(answer.refusal),
+          });
         case "cycle": {
           const chain = (message.calls ?? []).map((call) => call.actorId);
           throw new CommandCycleError(id, [...chain, actorId]);
@@ -193,7 +223,12 @@ export class Router {
           throw new CommandAlreadyHandledError(id, answer.receipt);
         case "retry":
           if (answer.isDoubtful === true) isDoubtful = true;
-          cause = new Error(answer.reason);
+          cause = refusedBy(answer.refusal) ?? new Error(answer.reason);
+      }
+      const { signal: ended } = this.#parts;
+      if (ended.aborted) {
+        cause = ended.reason;
+        break;
       }
       await this.#parts.changed.wait(nextWait(), over, count);
     }
@@ -217,13 +252,45 @@ export class Router {
   }
 }
 
+/** The owners that have a command and have not answered. */
+class AskedOwners {
+  readonly #parts: Pick<RouterParts, "hasLeft" | "isThere">;
+  readonly #open = new Map<string, NodeIncarnation>();
+  readonly #crashed: string[] = [];
+
+  constructor(parts: Pick<RouterParts, "hasLeft" | "isThere">) {
+    this.#parts = parts;
+  }
+
+  /** Takes note of an owner whose answer is missing. */
+  add(owner: NodeIncarnation): void {
+    this.#open.set(incarnationKey(owner), owner);
+  }
+
+  /** Takes note of an answer. */
+  delete(owner: NodeIncarnation): void {
+    this.#open.delete(incarnationKey(owner));
+  }
+
+  /** Those that are gone by now, and have not left in good order. */
+  get crashed(): readonly string[] {
+    for (const [key, owner] of this.#open) {
+      if (this.#parts.isThere(owner)) continue;
+      this.#open.delete(key);
+      if (!this.#parts.hasLeft(owner)) this.#crashed.push(owner.nodeId);
+    }
+    return this.#crashed;
+  }
+}
+
 /**
- * The body of a command. Leaves out what a command can do without if it does not fit: the landmark,
- * which only spares its owner a read, how long its sender waits, and who waits for it.
+ * The body of a command. Leaves out what a command can do without if it does not fit: what bounds
+ * its owner's search, which in doubt reads all of the actor then; how long its sender waits; and
+ * the handlers that wait for it.
  */
 function bodyOf(message: CommandMessage, maxBytes: number): Uint8Array {
   const body = encodeMessage(message);
   if (body.length <= maxBytes) return body;
-  const { id, actorId, command, trace } = message;
-  return encodeMessage({ id, actorId, command, ...(trace !== undefined && { trace }) });
+  const { id, actorId, command, trace, isDoubtful } = message;
+  return encodeMessage({ id, actorId, command, ...(trace && { trace }), isDoubtful });
 }

@@ -3,6 +3,7 @@ import { elapsed, type Instant, instant } from "./clock.ts";
 import { HeldLease, type LeaseParts } from "./held_lease.ts";
 import { encodeLeaderClaim, LEADER_KEY, type LeaderClaim, leaderClaimIn } from "./leader_key.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
+import { sleep } from "../../store/base/sleep.ts";
 import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
 import { backoff } from "../../store/nats/backoff.ts";
@@ -27,10 +28,16 @@ export async function takeLease(
   let retry = backoff(Infinity, signal);
   /** The revision that was read last, and since when it is the same. */
   let same = { revision: -1, since: 0 };
+  const removals = new Removals(parts);
   for (;;) {
     const entry = await readLeaderKey(parts, signal);
     const { revision } = entry;
     if (revision !== same.revision) same = { revision, since: clock.monotonic() };
+    if (await removals.mayBeHeld(entry, signal)) {
+      await sleep(LOOK, signal);
+      signal.throwIfAborted();
+      continue;
+    }
     if (entry.value !== undefined) {
       const claim = leaderClaimIn(entry);
       const nonce = claim?.nonce ?? "";
@@ -72,6 +79,55 @@ export async function takeLease(
  */
 function patienceWith(claim: LeaderClaim | undefined, lease: number): number {
   return claim === undefined ? lease : 2 * Math.max(lease, claim.lease ?? 0);
+}
+
+/** How often a key that was removed by hand is looked at until the lease is over, in ms. */
+const LOOK = 250;
+
+/**
+ * Waits leases out whose key somebody removed: the holder may not have noticed, and believes in its
+ * lease for as long as it lasts. A key that has expired or that its holder has released is free.
+ */
+class Removals {
+  readonly #parts: LeaseParts;
+  /** The removal that is waited out, and when it was seen first, by the monotonic clock. */
+  #seen: { readonly revision: number; readonly at: number } | undefined;
+  #wasHeld = false;
+
+  constructor(parts: LeaseParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether a candidate may believe in a lease that the key does not show. */
+  async mayBeHeld(entry: BucketEntry, signal: AbortSignal): Promise<boolean> {
+    const { clock, timings: { lease } } = this.#parts;
+    if (entry.value !== undefined) {
+      this.#wasHeld = true;
+      this.#seen = undefined;
+      return false;
+    }
+    const { revision, gone } = entry;
+    if (this.#seen?.revision !== revision) {
+      const isFree = gone === undefined ? !await this.#mayBeLost(signal) : gone !== "removed";
+      if (isFree) return false;
+      this.#seen = { revision, at: clock.monotonic() };
+    }
+    // By the clock that stops while the machine sleeps: that is the safe side here.
+    return clock.monotonic() - this.#seen!.at < lease;
+  }
+
+  /** A key without a trace was never there, or its trace is gone: it expired, or was purged. */
+  async #mayBeLost(signal: AbortSignal): Promise<boolean> {
+    const { bucket, timings: { lease, attempt } } = this.#parts;
+    if (this.#wasHeld) return true;
+    try {
+      return await unlessAborted(signal, bucket.age(5 * attempt)) >= lease;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!isAetherError(error, "StoreUnavailableError")) throw error;
+      return true;
+    }
+  }
 }
 
 /** Removes what a campaign that was called off may have stored. */

@@ -192,6 +192,10 @@ export class Election implements AsyncDisposable {
       last = leader;
       yield leader;
     }
+    if (ends.aborted) return;
+    throw new StoreUnavailableError(
+      `Cannot follow the leader as "${this.nodeId}": the connection is closed`,
+    );
   }
 
   /** Ends campaigns and watches, resigns, and closes; the connection stays open. */

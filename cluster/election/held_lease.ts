@@ -137,9 +137,20 @@ export class HeldLease implements Lease {
     // A server that reports an older state was deposed: that proves nothing.
     if (entry === undefined || entry.revision <= this.#revision) return false;
     const sentAt = this.#sentAt(entry);
-    if (sentAt === undefined) this.#end("deposed");
-    else this.#renewed(entry.revision, sentAt);
+    if (sentAt !== undefined) this.#renewed(entry.revision, sentAt);
+    else if (entry.gone === "removed" && this.validFor > 0) await this.#concede(entry);
+    else this.#end("deposed");
     return true;
+  }
+
+  /**
+   * Somebody has removed the key of this lease, which was valid until now: releases it, so that the
+   * others need not wait it out.
+   */
+  async #concede({ revision }: BucketEntry): Promise<void> {
+    const { bucket, timings: { attempt } } = this.#parts;
+    this.#end("deposed");
+    await bucket.remove(LEADER_KEY, revision, attempt);
   }
 
   async #read(): Promise<BucketEntry | undefined> {

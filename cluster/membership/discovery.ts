@@ -1,7 +1,10 @@
+import { ErrorThrottle } from "../error_throttle.ts";
+import { MACHINE_CLOCK } from "../election/clock.ts";
 import type { Leader } from "../election/leader_key.ts";
 import { changesBetween, type ClusterChange } from "./changes.ts";
 import { FailureWatch } from "./failure_watch.ts";
 import { decodeHeartbeat } from "./heartbeat.ts";
+import { safeLoad } from "./load.ts";
 import { Membership } from "./membership.ts";
 import { type DiscoveryOptions, type Leadership, readNode } from "./options.ts";
 import { Role, type RoleWork } from "./role.ts";
@@ -13,7 +16,7 @@ import { ViewStore } from "./view_store.ts";
 import { clusterBucket, nodeSubject } from "../subjects.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import type { Connection } from "../../store/connection.ts";
-import { isAetherError } from "../../store/errors.ts";
+import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
 import { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { isOutOfReach } from "../../store/nats/failure.ts";
@@ -67,25 +70,29 @@ export class Discovery implements AsyncDisposable {
 
   private constructor(connection: Connection, bucket: Bucket, options: DiscoveryOptions) {
     const { namespace = "default", load, timeout = 10_000, onError = console.warn } = options;
+    const { clock = MACHINE_CLOCK } = options;
     const node = readNode(options);
     const timings = discoveryTimings(options);
-    const store = new ViewStore(bucket, crypto.randomUUID(), onError);
+    const errors = new ErrorThrottle(onError);
+    const report = this.#report = (error: unknown): void => errors.report(error);
+    const store = new ViewStore(bucket, crypto.randomUUID(), report);
     const { changed } = store;
     this.nodeId = node.nodeId;
     this.timings = timings;
     this.#bucket = bucket;
     this.#store = store;
     this.#changed = changed;
-    this.#report = onError;
-    this.#role = new Role(onError);
+    this.#role = new Role(report);
     this.#membership = new Membership({
       connection,
       namespace,
       bucket,
       store,
       timings,
+      clock,
       node,
-      load: () => load?.(),
+      load: safeLoad(load, report),
+      report,
       timeout,
       viewCoordinator: () => this.#viewCoordinator,
     });
@@ -93,6 +100,7 @@ export class Discovery implements AsyncDisposable {
       connection,
       bucket,
       timings,
+      clock,
       changed,
       subjectOf: (life) => nodeSubject(namespace, life, "ping"),
       steadySince: () => this.#membership.life?.heartbeat.steadySince ?? Infinity,
@@ -107,7 +115,7 @@ export class Discovery implements AsyncDisposable {
         store,
         failureWatch,
         changed,
-        report: onError,
+        report,
       };
       const viewCoordinator = new ViewCoordinator(parts, this.#membership.life!);
       this.#viewCoordinator = viewCoordinator;
@@ -141,6 +149,12 @@ export class Discovery implements AsyncDisposable {
       throw error;
     }
     discovery.#begin(options.leadership);
+    // A connection may live longer than its nodes, and must not keep them all.
+    const joined = new WeakRef(discovery);
+    connection.closed().then((error) => {
+      const discovery = joined.deref();
+      if (discovery !== undefined) discovery.#lose(error);
+    });
     return discovery;
   }
 
@@ -170,8 +184,9 @@ export class Discovery implements AsyncDisposable {
   }
 
   /**
-   * Aborted when this node no longer takes part: because it has left, or because another process
-   * has joined by its name; then the reason is a {@linkcode NodeReplacedError}.
+   * Aborted when this node no longer takes part: because it has left; because another process has
+   * joined by its name, then the reason is a {@linkcode NodeReplacedError}; or because the connection
+   * is closed, then it is a {@linkcode StoreUnavailableError}.
    */
   get signal(): AbortSignal {
     return this.#ends.signal;
@@ -182,6 +197,7 @@ export class Discovery implements AsyncDisposable {
    * between. Ends with `signal`, or with this node's membership.
    *
    * @throws {NodeReplacedError} Another process has joined by the name of this node.
+   * @throws {StoreUnavailableError} The connection is closed.
    */
   changes(
     { signal }: { readonly signal?: AbortSignal } = {},
@@ -255,6 +271,20 @@ export class Discovery implements AsyncDisposable {
     ]);
   }
 
+  /** Ends this node, whose connection is closed for good: nothing can be said or heard any more. */
+  #lose(cause: unknown): void {
+    if (this.#leave !== undefined || this.signal.aborted) return;
+    const error = new StoreUnavailableError(
+      `Cannot take part as node "${this.nodeId}": its connection is closed for good; join again`,
+      { ...(cause !== undefined && { cause }) },
+    );
+    this.#halt.abort();
+    this.#role.set(false);
+    this.#ends.abort(error);
+    this.#changed.notify();
+    this.#report(error);
+  }
+
   async #end(timeout?: number): Promise<void> {
     this.#halt.abort();
     try {
@@ -318,7 +348,7 @@ export class Discovery implements AsyncDisposable {
     do {
       try {
         for await (const leader of leadership.changes({ signal })) {
-          this.#leader = leader;
+          this.#leader = leader ?? undefined;
           this.#changed.notify();
         }
       } catch (error) {
@@ -333,12 +363,16 @@ export class Discovery implements AsyncDisposable {
       const { view } = this;
       yield* changesBetween(seen, view);
       if (view === seen) {
-        const { reason } = this.signal;
-        if (isAetherError(reason, "NodeReplacedError")) throw reason;
+        throwFailure(this.signal);
         if (ends.aborted) return;
         await this.#changed.wait(Infinity, ends, count);
       }
       seen = view;
     }
   }
+}
+
+/** Throws what has ended a node, unless it has left. */
+export function throwFailure({ aborted, reason }: AbortSignal): void {
+  if (aborted && isAetherError(reason)) throw reason;
 }

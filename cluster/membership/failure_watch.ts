@@ -1,4 +1,5 @@
 import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
+import { type Clock, elapsed, type Instant, instant } from "../election/clock.ts";
 import {
   FailureDetector,
   type Ping,
@@ -20,6 +21,7 @@ export interface FailureWatchParts {
   readonly connection: Connection;
   readonly bucket: Bucket;
   readonly timings: DiscoveryTimings;
+  readonly clock: Clock;
   /** The subject on which one incarnation of a node answers pings. */
   readonly subjectOf: (life: NodeIncarnation) => string;
   /** Since when the bucket has been in reach: see {@linkcode Heartbeat.steadySince}. */
@@ -53,6 +55,8 @@ export class FailureWatch {
   readonly #targets = new Map<string, Target>();
   readonly #work = new Set<Promise<void>>();
   #epoch: number;
+  /** When it observed last: a machine that sleeps observes nothing. */
+  #seenAt: Instant;
   #servers: readonly string[] | undefined;
 
   /** Begins without any node. */
@@ -60,6 +64,7 @@ export class FailureWatch {
     this.#parts = parts;
     this.#detector = new FailureDetector(parts.timings);
     this.#epoch = parts.bucket.requests.epoch;
+    this.#seenAt = instant(parts.clock);
   }
 
   /** Watches just these nodes from now on. */
@@ -90,7 +95,7 @@ export class FailureWatch {
     const key = incarnationKey(life);
     const now = performance.now();
     const verdict = this.#detector.verdict(key, now);
-    if (verdict === "alive") return undefined;
+    if (verdict === "alive" || this.#wasAsleep) return undefined;
     if (verdict === "crashed") return "crashed";
     const { timings: { heartbeatTtl, ping }, steadySince } = this.#parts;
     const { missed = 0, missedAt = -Infinity } = this.#targets.get(key) ?? {};
@@ -162,13 +167,20 @@ export class FailureWatch {
   #lookAround(): void {
     const { connection, bucket: { requests } } = this.#parts;
     const servers = connection.info?.connect_urls;
-    if (requests.epoch !== this.#epoch) {
+    if (requests.epoch !== this.#epoch || this.#wasAsleep) {
       this.#epoch = requests.epoch;
       this.#detector.restart();
+      for (const target of this.#targets.values()) target.missed = 0;
     } else if (this.#servers?.some((server) => servers?.includes(server) === false)) {
       this.#detector.serverGone(performance.now());
     }
     this.#servers = servers;
+    this.#seenAt = instant(this.#parts.clock);
+  }
+
+  /** Whether it has not observed for so long that what it saw before proves nothing. */
+  get #wasAsleep(): boolean {
+    return elapsed(this.#seenAt, this.#parts.clock) > 3 * this.#parts.timings.ping;
   }
 }
 

@@ -1,6 +1,7 @@
 import { encodeJson, isRecord, jsonIn } from "../../store/base/json.ts";
 import type { NodeIncarnation } from "../incarnation.ts";
 import type { DiscoveryTimings } from "./timings.ts";
+import { type Clock, elapsed, type Instant, instant } from "../election/clock.ts";
 import { heartbeatKey } from "../subjects.ts";
 import { sleep } from "../../store/base/sleep.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
@@ -19,6 +20,7 @@ export interface HeartbeatMessage extends NodeIncarnation {
 export interface HeartbeatParts {
   readonly bucket: Bucket;
   readonly timings: DiscoveryTimings;
+  readonly clock: Clock;
   /** The content at this moment. */
   readonly content: () => HeartbeatMessage;
   /**
@@ -26,7 +28,12 @@ export interface HeartbeatParts {
    * that the key is written again. Otherwise the heartbeat ends.
    */
   readonly isMember: () => Promise<boolean>;
+  /** Gets errors that are not transient; the heartbeat goes on. */
+  readonly report: (error: unknown) => void;
 }
+
+/** How much earlier the heartbeat ends for its writer than for the server, as a share of its time. */
+const MARGIN = 1 / 15;
 
 /** Encodes a heartbeat; `beat` makes it unlike all others of the same incarnation. */
 export function encodeHeartbeat(content: HeartbeatMessage, beat: number): Uint8Array {
@@ -60,13 +67,15 @@ export class Heartbeat {
   #beat = 0;
   #ended = false;
   #steadySince = performance.now();
-  #renewedAt = performance.now();
+  /** A moment before the last write that is known to be stored was sent. */
+  #renewedAt: Instant;
 
   /** For the incarnation that `content` names now. */
   constructor(parts: HeartbeatParts) {
     this.#parts = parts;
     this.#key = heartbeatKey(parts.content());
     this.#attempt = Math.min(1000, parts.timings.heartbeat);
+    this.#renewedAt = instant(parts.clock);
   }
 
   /**
@@ -74,14 +83,17 @@ export class Heartbeat {
    * while it does not. A key that has expired after an outage proves nothing about its writer.
    */
   get steadySince(): number {
-    return this.#isSteady(performance.now()) ? this.#steadySince : Infinity;
+    return this.#isSteady ? this.#steadySince : Infinity;
   }
 
-  /** Ms until the key expires unless it is renewed, at the earliest; 0 if it may have expired. */
+  /**
+   * Ms until the key expires unless it is renewed, at the earliest and less a margin for clocks that
+   * drift; 0 if it may have expired. As with a lease, the time is taken by the clock that shows more.
+   */
   get validFor(): number {
     if (this.#revision === 0) return 0;
-    const { heartbeatTtl } = this.#parts.timings;
-    return Math.max(0, this.#renewedAt + heartbeatTtl - performance.now());
+    const { timings: { heartbeatTtl }, clock } = this.#parts;
+    return Math.max(0, heartbeatTtl * (1 - MARGIN) - elapsed(this.#renewedAt, clock));
   }
 
   /**
@@ -97,7 +109,8 @@ export class Heartbeat {
     const { bucket: { requests }, timings: { heartbeat } } = this.#parts;
     while (!signal.aborted && !requests.closed && !this.#ended) {
       await sleep(heartbeat, signal);
-      if (!signal.aborted) await this.#beatOnce(heartbeat, signal);
+      if (signal.aborted) return;
+      await this.#beatOnce(heartbeat, signal).catch(this.#parts.report);
     }
   }
 
@@ -124,14 +137,14 @@ export class Heartbeat {
 
   /** Makes one attempt; false if another one is needed. */
   async #write(): Promise<boolean> {
-    const { bucket, timings: { heartbeatTtl }, content, isMember } = this.#parts;
+    const { bucket, timings: { heartbeatTtl }, clock, content, isMember } = this.#parts;
     const body = encodeHeartbeat(content(), ++this.#beat);
-    const sentAt = performance.now();
+    const sentAt = instant(clock);
     const condition = { revision: this.#revision, ttl: heartbeatTtl / 1000 };
     const outcome = await bucket.put(this.#key, body, condition, this.#attempt);
     if (outcome.kind === "stored") {
       this.#revision = outcome.first;
-      if (!this.#isSteady(sentAt)) this.#steadySince = performance.now();
+      if (!this.#isSteady) this.#steadySince = performance.now();
       this.#renewedAt = sentAt;
       return true;
     }
@@ -143,7 +156,8 @@ export class Heartbeat {
     return false;
   }
 
-  #isSteady(now: number): boolean {
-    return now - this.#renewedAt <= this.#parts.timings.heartbeatTtl / 2;
+  get #isSteady(): boolean {
+    const { timings: { heartbeatTtl }, clock } = this.#parts;
+    return elapsed(this.#renewedAt, clock) <= heartbeatTtl / 2;
   }
 }

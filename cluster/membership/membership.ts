@@ -1,4 +1,5 @@
 import type { NodeIncarnation } from "../incarnation.ts";
+import type { Clock } from "../election/clock.ts";
 import { Incarnation, nextIncarnation } from "./node_life.ts";
 import type { NodeOptions } from "./options.ts";
 import type { DiscoveryTimings } from "./timings.ts";
@@ -21,8 +22,12 @@ export interface MembershipParts {
   readonly bucket: Bucket;
   readonly store: ViewStore;
   readonly timings: DiscoveryTimings;
+  readonly clock: Clock;
   readonly node: NodeOptions;
+  /** How busy the node is; never throws. */
   readonly load: () => number | undefined;
+  /** Gets errors that are not transient. */
+  readonly report: (error: unknown) => void;
   /** Deadline of joining and leaving, in ms. */
   readonly timeout: number;
   /** The coordinator in this process, if any. */
@@ -65,7 +70,8 @@ export class Membership {
    * @throws {StoreUnavailableError} The server does not answer in time.
    */
   async join(): Promise<void> {
-    const { store, node, timings, timeout, connection, namespace, bucket, load } = this.#parts;
+    const { store, node, timings, clock, timeout, connection, namespace, bucket, load, report } =
+      this.#parts;
     const deadline = performance.now() + timeout;
     const view = await store.refresh(timeout);
     this.#last = nextIncarnation(view, node.nodeId, this.#last);
@@ -73,7 +79,7 @@ export class Membership {
       await store.refresh();
       return this.#isIn(life);
     };
-    const parts = { connection, namespace, bucket, timings, load, isMember };
+    const parts = { connection, namespace, bucket, timings, clock, load, report, isMember };
     const life = new Incarnation(parts, node.nodeId, this.#last);
     try {
       if (!await life.begin(timeout)) {

@@ -1,5 +1,6 @@
 import type { Subscription } from "@nats-io/nats-core";
 import type { NodeIncarnation } from "../incarnation.ts";
+import type { Clock } from "../election/clock.ts";
 import { encodeHeartbeat, Heartbeat, type HeartbeatMessage } from "./heartbeat.ts";
 import type { DiscoveryTimings } from "./timings.ts";
 import type { ClusterView } from "./view.ts";
@@ -7,6 +8,7 @@ import { nodeSubject } from "../subjects.ts";
 import { uuidv7 } from "../../store/base/uuid.ts";
 import type { Connection } from "../../store/connection.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
+import { total } from "../../store/nats/total.ts";
 
 /** What one incarnation of a node works with. */
 export interface IncarnationParts {
@@ -14,8 +16,11 @@ export interface IncarnationParts {
   readonly namespace: string;
   readonly bucket: Bucket;
   readonly timings: DiscoveryTimings;
-  /** How busy the node is. */
+  readonly clock: Clock;
+  /** How busy the node is; never throws. */
   readonly load: () => number | undefined;
+  /** Gets errors that are not transient. */
+  readonly report: (error: unknown) => void;
   /** Asks the server whether this incarnation is a member. */
   readonly isMember: (life: NodeIncarnation) => Promise<boolean>;
 }
@@ -39,7 +44,7 @@ export class Incarnation implements NodeIncarnation {
 
   /** Answers pings from now on. */
   constructor(parts: IncarnationParts, nodeId: string, incarnation: string) {
-    const { connection, namespace, bucket, timings, load, isMember } = parts;
+    const { connection, namespace, bucket, timings, clock, load, isMember, report } = parts;
     this.nodeId = nodeId;
     this.incarnation = incarnation;
     this.#connection = connection;
@@ -47,14 +52,16 @@ export class Incarnation implements NodeIncarnation {
     this.heartbeat = new Heartbeat({
       bucket,
       timings,
+      clock,
       content: () => this.content,
       isMember: () => isMember(this),
+      report,
     });
     this.#subscription = connection.subscribe(nodeSubject(namespace, this, "ping"), {
-      callback: (error, message) => {
+      callback: total("answering a ping", (error, message) => {
         if (error === null) message.respond(encodeHeartbeat(this.content, 0));
         else this.refused ??= error;
-      },
+      }),
     });
   }
 

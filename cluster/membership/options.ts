@@ -1,3 +1,4 @@
+import type { Clock } from "../election/clock.ts";
 import type { Leader } from "../election/leader_key.ts";
 import type { JetStreamApiOptions } from "../../store/nats/api_prefix.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
@@ -65,9 +66,16 @@ export interface DiscoveryOptions extends JetStreamApiOptions {
    * @default {600_000}
    */
   readonly markerTtl?: number;
+  /** The clocks that measure for how long a heartbeat is valid. @default {the machine's} */
+  readonly clock?: Clock;
   /** Deadline of joining and leaving, in ms. @default {10_000} */
   readonly timeout?: number;
-  /** Gets errors of the background work that are not transient. @default {console.warn} */
+  /**
+   * Gets errors of the background work that are not transient, and those that `load` throws; the
+   * same one every ten minutes at most. What it throws is printed.
+   *
+   * @default {console.warn}
+   */
   readonly onError?: (error: unknown) => void;
 }
 

@@ -10,6 +10,7 @@ import type { Notifier } from "../../store/base/notifier.ts";
 import type { Connection } from "../../store/connection.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import type { RequestMux } from "../../store/nats/requests.ts";
+import { total } from "../../store/nats/total.ts";
 
 /** What a view coordinator works with. */
 export interface ViewCoordinatorParts {
@@ -105,18 +106,16 @@ export class ViewCoordinator {
   #listen(): Subscription {
     const { connection, namespace, origin } = this.#parts;
     return connection.subscribe(coordinatorSubject(namespace), {
-      callback: (error, message) => {
+      callback: total("making a step of the view", async (error, message) => {
         if (error !== null) return;
         // Nodes beside another JetStream are heard over a leaf node: theirs is another cluster,
         // whose own coordinator may answer.
         if (originIn(message.data) !== origin) return;
         const step = decodeStep(message.data);
-        if (step === undefined) return void message.respond();
-        this.propose(step).then((view) => {
-          if (connection.isClosed()) return;
-          message.respond(view === undefined ? "" : encodeView(view, this.#self.incarnation));
-        });
-      },
+        const view = step && await this.propose(step);
+        if (connection.isClosed()) return;
+        message.respond(view === undefined ? "" : encodeView(view, this.#self.incarnation));
+      }),
     });
   }
 

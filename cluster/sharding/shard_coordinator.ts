@@ -4,21 +4,15 @@ import { emptyShardMap, nextShardMap, type ShardMap } from "./shard_map.ts";
 import { formatShardMap, MAP_FORMAT, parseShardMap } from "./shard_map_json.ts";
 import { planShards, type ShardMember } from "./shard_plan.ts";
 import { isOfLaterFormat, MAX_STORED_VERSION } from "../stored_format.ts";
+import type { ShardStatus } from "./shard_status.ts";
+import { UnableMembers } from "./unable_members.ts";
 import { VIEW_KEY } from "../subjects.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
-import { isAetherError } from "../../store/errors.ts";
+import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
 import { decodeUtf8, utf8 } from "../../store/base/utf8.ts";
 import { backoff } from "../../store/nats/backoff.ts";
-
-/** How far a member has carried out the map. */
-export interface ShardStatus {
-  /** The newest map that it knows. */
-  readonly mapVersion: number;
-  /** Shards that it should serve and does not yet, or should release and has not yet. */
-  readonly unsettled: number;
-}
 
 /** What a shard coordinator works with. */
 export interface ShardCoordinatorParts {
@@ -33,10 +27,13 @@ export interface ShardCoordinatorParts {
   readonly changed: Notifier;
   /** Asks a member; rejects if it does not answer. */
   readonly statusOf: (member: NodeIncarnation) => Promise<ShardStatus>;
-  /** The newest map that this node knows, in case the stored one is damaged. */
+  /** The newest map that this node knows: the stored one may have lost its last writes. */
   readonly known: () => ShardMap;
-  /** The largest map version in the fences, in case the map was lost. */
-  readonly newestFence: () => Promise<number>;
+  /**
+   * The map version that the fences show to be taken: no claim under it counts, for `map` or one
+   * before it. 0 if there is none.
+   */
+  readonly takenVersion: (map: ShardMap) => Promise<number>;
   /** How many served shards may be on the move at once. */
   readonly maxMoves: number;
   /** Gets errors that are not transient, each time they occur. */
@@ -70,108 +67,184 @@ export async function coordinateShards(
   parts: ShardCoordinatorParts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { bucket: { requests }, changed, maxMoves, report } = parts;
-  let retry = backoff(Infinity, signal);
-  /** Whether no shard is on the move. */
-  let isAtRest = false;
-  /** Members that have settled on a map: a new one does not follow it from the first moment on. */
-  let known = new Set<string>();
-  while (!signal.aborted && !requests.closed) {
-    const { count } = changed;
-    try {
-      const present = parts.members().filter(({ capacity }) => capacity > 0).map(incarnationKey);
-      const isCalm = isAtRest && present.every((key) => known.has(key));
-      // Served shards wait while others move; shards that nobody serves do not wait.
-      const found = await step(parts, isCalm ? maxMoves : 0);
-      retry = backoff(Infinity, signal);
-      if (found === "newer members") await changed.wait(POLL, signal, count);
-      else if (found === "nothing" && isCalm) await changed.wait(IDLE, signal, count);
-      else {
-        isAtRest = await settled(parts, signal);
-        if (isAtRest) known = new Set(present);
+  await new ShardCoordinator(parts).run(signal);
+}
+
+/** What there was to do for a step. */
+type Step = "moves" | "nothing" | "newer members";
+
+/** How members have taken a map. */
+interface Settlement {
+  /**
+   * Whether all have settled on the map, it took too long, members came or left meanwhile, or one of
+   * them knows a newer map.
+   */
+  readonly kind: "late" | "newer map" | "other members" | "settled";
+  /** The newest map that a member knows. */
+  readonly newest: number;
+}
+
+class ShardCoordinator {
+  readonly #parts: ShardCoordinatorParts;
+  readonly #unable: UnableMembers;
+  /** Whether the fences have to be looked at: the map may be older than they are. */
+  #isDoubtful = true;
+  /** The next map has to have a larger version than this. */
+  #floor = 0;
+
+  constructor(parts: ShardCoordinatorParts) {
+    this.#parts = parts;
+    this.#unable = new UnableMembers(parts.report);
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { bucket: { requests }, changed, maxMoves, report } = this.#parts;
+    let retry = backoff(Infinity, signal);
+    /** Whether no shard is on the move. */
+    let isAtRest = false;
+    /** Members that have settled on a map: a new one does not follow it from the first moment on. */
+    let known = new Set<string>();
+    while (!signal.aborted && !requests.closed) {
+      const { count } = changed;
+      try {
+        const present = this.#members().filter(({ capacity }) => capacity > 0).map(incarnationKey);
+        const isCalm = isAtRest && present.every((key) => known.has(key));
+        // Served shards wait while others move; shards that nobody serves do not wait.
+        const found = await this.#step(isCalm ? maxMoves : 0);
+        retry = backoff(Infinity, signal);
+        if (found === "newer members") await changed.wait(POLL, signal, count);
+        else if (found === "nothing" && isCalm) {
+          await changed.wait(IDLE, signal, count);
+          // The members are asked again once in a while, though nothing has changed.
+          if (changed.count === count) isAtRest = false;
+        } else {
+          isAtRest = await this.#rest(signal);
+          if (isAtRest) known = new Set(present);
+        }
+      } catch (error) {
+        // Nothing is planned, and nobody loses a shard.
+        isAtRest = false;
+        if (!isAetherError(error, "StoreUnavailableError")) {
+          report(error);
+          await changed.wait(TROUBLE, signal);
+        }
+        await retry(requests);
       }
-    } catch (error) {
-      // Nothing is planned, and nobody loses a shard.
-      isAtRest = false;
-      if (!isAetherError(error, "StoreUnavailableError")) {
-        report(error);
-        await changed.wait(TROUBLE, signal);
-      }
-      await retry(requests);
     }
   }
-}
 
-/**
- * Writes the next map, if one is needed and the members are up to date; returns what there was to
- * do.
- */
-async function step(
-  parts: ShardCoordinatorParts,
-  maxMoves: number,
-): Promise<"moves" | "nothing" | "newer members"> {
-  const { bucket, members, viewVersion } = parts;
-  const stored = await bucket.get(MAP_KEY);
-  const { current, seen } = await currentMap(parts, stored);
-  // After an outage this node may know the map, but not yet the members that it is for.
-  const { value } = await bucket.get(VIEW_KEY);
-  if (value !== undefined && decodeView(value).version > viewVersion()) return "newer members";
-  const present = members();
-  if (present.length === 0) return "nothing";
-  const living = new Set(present.map(incarnationKey));
-  const target = planShards(current, present);
-  const gone = (owner: NodeIncarnation) => !living.has(incarnationKey(owner));
-  const next = nextShardMap(current, target, { maxMoves, gone, seen });
-  if (next === current) return "nothing";
-  // Whatever its outcome, the next round reads the stored map.
-  await bucket.put(MAP_KEY, utf8(formatShardMap(next)), stored);
-  return "moves";
-}
-
-/**
- * The map to go on from, and the largest version that was seen if the stored one was lost. One that
- * is damaged or foreign is replaced, by a map that is newer than any that is known.
- */
-async function currentMap(
-  { shards, known, newestFence, report }: ShardCoordinatorParts,
-  stored: BucketEntry,
-): Promise<{ readonly current: ShardMap; readonly seen: number }> {
-  try {
-    const current = mapIn(stored, shards);
-    return { current, seen: stored.value === undefined ? await newestFence() : 0 };
-  } catch (error) {
-    const { value } = stored;
-    if (!(error instanceof TypeError) || value === undefined) throw error;
-    if (isOfLaterFormat(value, MAP_FORMAT)) throw error;
-    report(error);
-    const current = known();
-    return { current, seen: Math.max(await newestFence(), current.version + 1) };
+  /** The members; one that cannot serve its shards gets none for a while. */
+  #members(): readonly ShardMember[] {
+    return this.#unable.without(this.#parts.members());
   }
-}
 
-/**
- * Resolves when the members have settled on the map, or it has taken too long; false if members
- * come or leave.
- */
-async function settled(
-  { members, statusOf, bucket, shards, changed }: ShardCoordinatorParts,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const deadline = performance.now() + STEP;
-  const { version } = mapIn(await bucket.get(MAP_KEY), shards);
-  const present = namesOf(members());
-  while (performance.now() < deadline && !signal.aborted) {
-    const { count } = changed;
-    const statuses = await Promise.allSettled(members().map(statusOf));
-    if (namesOf(members()) !== present) return false;
-    const isSettled = statuses.every((status) =>
-      status.status === "fulfilled" && status.value.mapVersion >= version &&
-      status.value.unsettled === 0
-    );
-    if (isSettled) break;
-    await changed.wait(POLL, signal, count);
+  /**
+   * Writes the next map, if one is needed and the members are up to date; returns what there was to
+   * do.
+   */
+  async #step(maxMoves: number): Promise<Step> {
+    const { bucket, viewVersion, known, takenVersion } = this.#parts;
+    const stored = await bucket.get(MAP_KEY);
+    let current = this.#mapIn(stored);
+    const isDamaged = current === undefined;
+    current ??= known();
+    // After an outage this node may know the map, but not yet the members that it is for.
+    const { value } = await bucket.get(VIEW_KEY);
+    if (value !== undefined && decodeView(value).version > viewVersion()) return "newer members";
+    const present = this.#members();
+    if (present.length === 0) return "nothing";
+    let seen = this.#floor;
+    if (isDamaged) {
+      // Even if no shard moves, a newer map replaces what is stored.
+      seen = Math.max(seen, current.version + 1);
+      this.#isDoubtful = true;
+    }
+    if (known().version > current.version) {
+      // The stored one has lost its last writes, and the members follow the one that was there.
+      if (stored.value !== undefined) current = { ...known(), version: current.version };
+      seen = Math.max(seen, known().version);
+      this.#isDoubtful = true;
+    }
+    if (stored.value === undefined || this.#isDoubtful) {
+      seen = Math.max(seen, await takenVersion(current));
+    }
+    const living = new Set(present.map(incarnationKey));
+    const target = planShards(current, present);
+    const gone = (owner: NodeIncarnation) =>
+      !living.has(incarnationKey(owner)) || this.#unable.has(owner);
+    const next = nextShardMap(current, target, { maxMoves, gone, seen });
+    if (next === current) return "nothing";
+    // Whatever its outcome, the next round reads the stored map.
+    await bucket.put(MAP_KEY, utf8(formatShardMap(next)), stored);
+    return "moves";
   }
-  return true;
+
+  /**
+   * The stored map; `undefined` if it is damaged or foreign and may be replaced: a later version of
+   * this library has not written it.
+   */
+  #mapIn(stored: BucketEntry): ShardMap | undefined {
+    const { shards, report } = this.#parts;
+    try {
+      return mapIn(stored, shards);
+    } catch (error) {
+      const { value } = stored;
+      if (!(error instanceof TypeError) || value === undefined) throw error;
+      if (isOfLaterFormat(value, MAP_FORMAT)) throw error;
+      report(error);
+      return undefined;
+    }
+  }
+
+  /** Waits until the members have settled; whether shards may move next. */
+  async #rest(signal: AbortSignal): Promise<boolean> {
+    const { kind, newest } = await this.#settled(signal);
+    this.#floor = newest;
+    if (kind === "other members") return false;
+    const wasDoubtful = this.#isDoubtful;
+    this.#isDoubtful = kind !== "settled";
+    if (kind === "late" && wasDoubtful && !signal.aborted) {
+      this.#parts.report(
+        new StoreUnavailableError(
+          "Cannot settle the shards on their nodes: some have neither taken nor released theirs " +
+            "for long; commands to these wait",
+        ),
+      );
+    }
+    return true;
+  }
+
+  /** Resolves when the members have settled on the map, or it has taken too long. */
+  async #settled(signal: AbortSignal): Promise<Settlement> {
+    const { members, statusOf, bucket, shards, changed } = this.#parts;
+    const deadline = performance.now() + STEP;
+    const { version } = mapIn(await bucket.get(MAP_KEY), shards);
+    const present = namesOf(members());
+    let newest = 0;
+    while (performance.now() < deadline && !signal.aborted) {
+      const { count } = changed;
+      const asked = members();
+      const statuses = await Promise.allSettled(asked.map(statusOf));
+      if (namesOf(members()) !== present) return { kind: "other members", newest };
+      let isSettled = true;
+      for (const [at, status] of statuses.entries()) {
+        const value = status.status === "fulfilled" ? status.value : undefined;
+        if (value === undefined || value.mapVersion < version || value.unsettled > 0) {
+          isSettled = false;
+        }
+        if (value === undefined) continue;
+        // A member may know a map that was lost since.
+        if (value.mapVersion > version && Number.isSafeInteger(value.mapVersion)) {
+          newest = Math.max(newest, value.mapVersion);
+        }
+        if (this.#unable.note(asked[at]!, value.unable)) return { kind: "other members", newest };
+      }
+      if (newest > 0) return { kind: "newer map", newest };
+      if (isSettled) return { kind: "settled", newest };
+      await changed.wait(POLL, signal, count);
+    }
+    return { kind: "late", newest };
+  }
 }
 
 function namesOf(members: readonly ShardMember[]): string {

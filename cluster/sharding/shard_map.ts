@@ -113,6 +113,25 @@ export function nextShardMap(
   return moved === 0 && seen <= current.version ? current : { version, shards };
 }
 
+/**
+ * The version that fences show to be taken: the next map has to be larger, as no claim counts under
+ * a version for which another map has given a shard to another process. 0 if `map` is newer than all
+ * fences; that of a map which was lost otherwise.
+ */
+export function takenVersion(
+  map: ShardMap,
+  fences: ReadonlyMap<number, NodeIncarnation & { readonly mapVersion: number }>,
+): number {
+  let taken = 0;
+  for (const [shard, fence] of fences) {
+    const isOthers = !isSameIncarnation(fence, map.shards[shard]);
+    if (fence.mapVersion > map.version) taken = Math.max(taken, fence.mapVersion);
+    // Two maps had this version: one larger than the map's own is larger than both.
+    else if (fence.mapVersion === map.version && isOthers) taken = Math.max(taken, map.version + 1);
+  }
+  return taken;
+}
+
 /** The moves in an order that takes one from each owner, then a second from each, and so on. */
 function inTurn(moves: readonly ShardMove[]): ShardMove[] {
   const taken = new Map<string, number>();

@@ -8,6 +8,7 @@ import {
   type HandoffPhase,
   type HandoffState,
 } from "./handoff.ts";
+import type { Ability } from "./ability.ts";
 import { Slots } from "./slots.ts";
 import type { ShardMap } from "./shard_map.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
@@ -33,6 +34,7 @@ export interface ShardsParts {
   /** How many the store has. */
   readonly shards: number;
   readonly claims: ShardClaims;
+  readonly ability: Ability;
   /** Asks a process for the release of a shard; rejects if no answer comes. */
   readonly ask: (
     holder: NodeIncarnation,
@@ -179,6 +181,7 @@ export class Shards {
     for (const effect of effects) this.#begin(shard, effect);
     if (state.phase === before.phase) return;
     this.changed.notify();
+    if (!state.mine) this.#parts.ability.ended(shard);
     if (state.phase === "serving" || !state.mine) {
       this.#coming.get(shard)?.notify();
       this.#coming.delete(shard);
@@ -218,7 +221,7 @@ export class Shards {
     shard: number,
     effect: Exclude<HandoffEffect, { kind: "answer" | "stop" | "serve" }>,
   ): Promise<HandoffFact> {
-    const { claims, ask, isMember, forget, drained, drainTimeout } = this.#parts;
+    const { claims, ability, ask, isMember, forget, drained, drainTimeout } = this.#parts;
     const { signal } = this.#ends;
     switch (effect.kind) {
       case "read":
@@ -241,8 +244,10 @@ export class Shards {
       case "claim":
         try {
           const { sequence } = await claims.claim(shard, effect.mapVersion, signal);
+          ability.ended(shard);
           return { kind: "claimed", sequence };
         } catch (error) {
+          if (!signal.aborted) ability.failed(shard, error);
           await this.#pause();
           return { kind: isAetherError(error, "FencedError") ? "refused" : "unclaimed" };
         }

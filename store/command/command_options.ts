@@ -35,7 +35,8 @@ export function checkCommand(options: ExecuteOptions, log: CommandLog | undefine
   }
 }
 
-function causeProblem(cause: NonNullable<ExecuteOptions["cause"]>): boolean {
+/** Whether `cause` is neither a date nor the place of an event. */
+export function causeProblem(cause: NonNullable<ExecuteOptions["cause"]>): boolean {
   if (timestampProblem(cause) === undefined) return false;
   const { identity, sequence, id } = cause as unknown as Record<string, unknown>;
   return typeof identity !== "string" || !Number.isSafeInteger(sequence) ||

@@ -68,9 +68,6 @@ export interface FencedEventStoreOptions extends JetStreamEventStoreOptions {
   readonly onDeposed?: (shard: number, error: FencedError) => void;
 }
 
-/** Finds the commands that a store's events are the outcome of; not for users. */
-export let handledIn: (store: FencedEventStore) => HandledCommands;
-
 /** Options for calls that may be ended early. */
 export interface FenceOptions {
   /** Gives up. What was sent by then may happen all the same. */
@@ -179,7 +176,6 @@ export class FencedEventStore implements EventStore {
   }
 
   static {
-    handledIn = (store) => new HandledCommands(store.#core.parts);
     plainStoreOf = (store) => store.#core.store;
   }
 
@@ -345,7 +341,7 @@ export class FencedEventStore implements EventStore {
    * @throws {CorruptEventError} An event of a command cannot be read.
    */
   async commandsOf(actorId: string): Promise<ReadonlyMap<string, HandledCommand>> {
-    return await handledIn(this).commands(actorId);
+    return await new HandledCommands(this.#core.parts).commands(actorId);
   }
 
   /** See {@linkcode EventStore.saveEvent}; {@linkcode FencedError} where the shard is not owned. */

@@ -6,7 +6,7 @@ import type { Connection } from "../connection.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
 import { bucketStream, openBucketStream } from "./bucket_config.ts";
-import type { BucketEntry, PutOptions } from "./entry.ts";
+import type { BucketEntry, KeyEnd, PutOptions } from "./entry.ts";
 import { type Listing, watchBucket, type WatchOptions } from "./watch.ts";
 import { apiPrefixOf, type JetStreamApiOptions, OWN_API } from "../nats/api_prefix.ts";
 import { backoff } from "../nats/backoff.ts";
@@ -32,6 +32,8 @@ export interface BucketOptions extends JetStreamApiOptions {
   readonly markerTtl?: number;
 }
 
+/** Our own header: the key was removed by its writer, and not by hand. */
+const RELEASED = "Aether-Released";
 /** Keys of a bucket that can be read at once: the most that the server puts in one answer. */
 const MAX_LIST = 1024;
 
@@ -149,6 +151,22 @@ export class Bucket {
     return this.#publish(key, value, revision, fields, requestTimeout);
   }
 
+  /**
+   * How long ago the bucket was made, in ms, by the server's clock.
+   *
+   * @throws {StoreUnavailableError} No answer within the timeout.
+   */
+  async age(timeout: number = this.#timeout): Promise<number> {
+    const info = await attempt(
+      this.requests,
+      timeout,
+      `look up bucket "${this.name}"`,
+      () => this.#api.info(requestTimeoutOf(timeout)),
+    );
+    const { ts = "", created = "" } = info ?? {};
+    return Math.max(0, Date.parse(ts) - Date.parse(created)) || 0;
+  }
+
   /** Like {@linkcode Bucket.put}, but removes the key; its marker stays for `markerTtl`. */
   remove(
     key: string,
@@ -156,6 +174,7 @@ export class Bucket {
     requestTimeout: number = requestTimeoutOf(this.#timeout),
   ): Promise<TryOutcome> {
     const fields = headers();
+    fields.set(RELEASED, "1");
     fields.set("KV-Operation", "PURGE");
     fields.set("Nats-Rollup", "sub");
     fields.set("Nats-TTL", `${Math.ceil(this.#markerTtl / 1000)}s`);
@@ -300,10 +319,18 @@ export class Bucket {
   #entry(message: StoredMessage): BucketEntry {
     this.#highest = Math.max(this.#highest, message.sequence);
     const key = message.subject.slice(this.#subject("").length);
-    const isGone = message.header("KV-Operation") !== "" ||
-      message.header("Nats-Marker-Reason") !== "";
-    return { key, revision: message.sequence, value: isGone ? undefined : message.data };
+    const gone = endIn(message);
+    const value = gone === undefined ? message.data : undefined;
+    return { key, revision: message.sequence, value, gone };
   }
+}
+
+/** How the key went that `message` is the marker of; `undefined` if it holds a value. */
+function endIn(message: StoredMessage): KeyEnd | undefined {
+  const reason = message.header("Nats-Marker-Reason");
+  if (reason !== "") return reason === "MaxAge" ? "expired" : "removed";
+  if (message.header("KV-Operation") === "") return undefined;
+  return message.header(RELEASED) === "" ? "removed" : "released";
 }
 
 /**

@@ -5,7 +5,12 @@ export interface BucketEntry {
   readonly revision: number;
   /** `undefined` if there is none: never written, removed, or expired. */
   readonly value: Uint8Array | undefined;
+  /** How the last value went, as far as its marker is still there. */
+  readonly gone?: KeyEnd | undefined;
 }
+
+/** How the value of a key went: its time was over, its writer removed it, or somebody else did. */
+export type KeyEnd = "expired" | "released" | "removed";
 
 /** Conditions of one write. */
 export interface PutOptions {

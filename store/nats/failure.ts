@@ -1,9 +1,10 @@
 import { reasonOf } from "../base/reason.ts";
+import { isInstance } from "../base/text.ts";
 import { unavailable } from "../check/refusals.ts";
 import { isAetherError, StoreRefusedError, StoreUnavailableError } from "../errors.ts";
 import { RequestError } from "./request_error.ts";
 import { ApiError } from "./stream_api.ts";
-import { adviceFor, isPassingCode } from "./server_code.ts";
+import { adviceFor, isPassingCode, isSizeCode } from "./server_code.ts";
 
 /**
  * The error of a call that has failed for `cause`: a {@linkcode StoreRefusedError} if no other try
@@ -45,10 +46,14 @@ export function adviceAbout(cause: unknown): string | undefined {
   if (cause instanceof ApiError) {
     return isPassingCode(cause.code, cause.status) ? undefined : adviceFor(cause.code);
   }
-  // Thrown by nats.js before it sends: the payload is larger than the server takes.
-  return (cause as { name?: unknown } | undefined)?.name === "InvalidArgumentError"
+  return isOversized(cause)
     ? "raise max_payload of the server, or send less in one message"
     : undefined;
+}
+
+/** Whether nats.js has thrown this before it sent: the payload is larger than the server takes. */
+function isOversized(error: unknown): boolean {
+  return (error as { name?: unknown } | undefined)?.name === "InvalidArgumentError";
 }
 
 /** Whether the server has told the client that it may not do this. */
@@ -67,6 +72,20 @@ export function notHeard(cause: Error): StoreRefusedError {
 /** Whether the server did not do what was asked, for a while or until somebody changes a setting. */
 export function isOutOfReach(error: unknown): boolean {
   return isAetherError(error, "StoreUnavailableError") || isAetherError(error, "StoreRefusedError");
+}
+
+/** Whether a refusal is of the connection's user, who lacks a permission: others may have it. */
+export function isForbidden(error: unknown): boolean {
+  const { cause } = error as { cause?: unknown };
+  return isAetherError(error, "StoreRefusedError") && isInstance(cause, RequestError) &&
+    (cause.failure === "denied" || isViolation(cause.cause));
+}
+
+/** Whether a refusal is of one save, which is too large: smaller ones are stored. */
+export function isTooLarge(error: unknown): boolean {
+  if (!isAetherError(error, "StoreRefusedError")) return false;
+  const { serverCode, cause } = error;
+  return serverCode === undefined ? isOversized(cause) : isSizeCode(serverCode);
 }
 
 /** Whether something failed because the connection is closed or drained: nothing will bring it back. */

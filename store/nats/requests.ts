@@ -3,6 +3,7 @@ import { LONGEST_TIMER } from "../base/sleep.ts";
 import type { Connection } from "../connection.ts";
 import { PendingRequests, type Take } from "./pending_requests.ts";
 import { RequestError } from "./request_error.ts";
+import { total } from "./total.ts";
 
 const takeOne: Take = () => true;
 
@@ -35,11 +36,11 @@ export class RequestMux {
     this.#connection = connection;
     this.#inbox = `${inboxPrefix(connection)}.${crypto.randomUUID().replaceAll("-", "")}.`;
     this.#subscription = connection.subscribe(`${this.#inbox}*`, {
-      callback: (error, message) => {
+      callback: total("taking an answer", (error, message) => {
         if (error) return this.#end(error);
         const token = Number(message.subject.slice(this.#inbox.length));
         if (!this.#waiters.hand(token, message)) { for (const take of this.#strays) take(message); }
-      },
+      }),
     });
     this.#status = connection.status();
     this.#watch();
@@ -130,10 +131,10 @@ export class RequestMux {
   #open(token: number, reply: string, subject: string): Subscription {
     try {
       return this.#connection.subscribe(reply, {
-        callback: (error, message) => {
+        callback: total("taking a delivery", (error, message) => {
           if (error) this.#waiters.fail(token, error);
           else this.#waiters.hand(token, message);
-        },
+        }),
       });
     } catch (error) {
       throw this.#classify(subject, error);

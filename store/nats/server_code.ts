@@ -66,6 +66,18 @@ const PASSING: ReadonlySet<number> = new Set([
   10119, // the consumer is offline
 ]);
 
+/** Codes that refuse a message or a batch for its own size. */
+const SIZES: ReadonlySet<number> = new Set([
+  ServerCode.MESSAGE_TOO_LARGE,
+  10097, // headers
+  ServerCode.BATCH_TOO_LARGE,
+]);
+
+/** Whether `code` refuses a message or a batch for its own size. */
+export function isSizeCode(code: number): boolean {
+  return SIZES.has(code);
+}
+
 /** Whether another try may succeed where the server answered by `code` and HTTP-like `status`. */
 export function isPassingCode(code: number, status: number): boolean {
   if (PASSING.has(code)) return true;

@@ -6,7 +6,7 @@
  */
 
 import { connect } from "@nats-io/transport-node";
-import type { CommandContext } from "../../cluster/commands/actors.ts";
+import type { CommandContext } from "../../cluster/commands/handler.ts";
 import { Cluster } from "../../cluster/cluster.ts";
 import { appendEvents } from "../../store/append.ts";
 import { isAetherError } from "../../store/errors.ts";

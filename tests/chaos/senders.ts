@@ -93,7 +93,8 @@ export class Sender implements AsyncDisposable {
           this.failed[what] = (this.failed[what] ?? 0) + 1;
           return;
         }
-        const isUnknown = isAetherError(error, "CommandOutcomeUnknownError");
+        const isUnknown = isAetherError(error, "CommandOutcomeUnknownError") ||
+          isAetherError(error, "CommandCrashedOwnersError");
         if (isUnknown) ({ commandId } = error);
         const isPassing = isUnknown || isAetherError(error, "StoreUnavailableError");
         if (!isPassing || performance.now() > over) throw error;

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Cluster } from "../../cluster/cluster.ts";
-import type { CommandContext } from "../../cluster/commands/actors.ts";
+import type { CommandContext } from "../../cluster/commands/handler.ts";
 import {
   CommandCycleError,
   CommandFailedError,

@@ -35,6 +35,7 @@ function all(module: typeof errors): errors.AetherError[] {
     new module.LeaseLostError("a", 7, "expired"),
     new module.CommandAlreadyHandledError("c-1", { sequence: 9, duplicate: false }),
     new module.CommandFailedError("c-1", "a", "n", { name: "RangeError", message: "no" }),
+    new module.CommandCrashedOwnersError("c-1", "a", ["n", "m"]),
     new module.CommandOutcomeUnknownError("c-1", "a"),
     new module.CommandRefusedError("c-1", "a", { name: "RangeError", message: "no" }),
     new module.NodeReplacedError("a", "1", "2"),
@@ -107,6 +108,7 @@ Deno.test("messages name the failure and the present state", () => {
     'Cannot run command "c-1" again: its events are stored up to sequence 9; read them, or answer ' +
     "repeated commands from them",
     'Cannot handle command "c-1" of "a": no',
+    'Cannot tell whether command "c-1" of "a" was handled: its owners "n" and "m" crashed or hung while they had it, and no other node gets it',
     'Cannot tell whether command "c-1" of "a" was handled: no answer came in time; send it again ' +
     "under the same commandId",
     'Cannot execute command "c-1" on "a": it was refused before, and the refusal is final: no',

@@ -5,15 +5,12 @@
  * @module
  */
 
-import {
-  Actors,
-  type ActorsParts,
-  type CommandHandler,
-  type ReplyToDuplicate,
-} from "../../../cluster/commands/actors.ts";
-import type { HandledCommand } from "../../../store/fencing/handled_commands.ts";
+import { Actors, type ActorsParts } from "../../../cluster/commands/actors.ts";
+import type { CommandHandler, ReplyToDuplicate } from "../../../cluster/commands/handler.ts";
 import type { CommandAnswer, CommandMessage } from "../../../cluster/commands/messages.ts";
 import type { LogPosition } from "../../../store/fencing/log_position.ts";
+import { type CommandLog, commandLogOf, keepCommandLog } from "../../../store/command_log.ts";
+import type { InnerSaveOptions } from "../../../store/format/save_options.ts";
 import { createEvent, type Event } from "../../../store/event.ts";
 import { InMemoryEventStore } from "../../../store/memory/event_store.ts";
 import type { EventStore } from "../../../store/store.ts";
@@ -24,50 +21,41 @@ import type { RequestMux } from "../../../store/nats/requests.ts";
 const requests = { closed: false, connected: () => Promise.resolve() } as unknown as RequestMux;
 
 /** Differences from a node whose handler does nothing. */
-export type NodeParts = Partial<Omit<ActorsParts, "handler" | "onDuplicate">> & {
+export type NodeParts = Partial<Omit<ActorsParts, "handler" | "log" | "onDuplicate">> & {
   readonly handler?: CommandHandler;
   readonly again?: ReplyToDuplicate;
+  /** What the store knows of commands, unless it is the truth. */
+  readonly log?: Partial<CommandLog>;
 };
 
 /** A node whose store notes which command has saved which events. */
 export class Node {
   readonly store: InMemoryEventStore;
-  /** By actor and command, what was saved. */
-  readonly notes: Map<string, Map<string, HandledCommand>>;
   /** Shards that it does not serve. */
   readonly lost: Set<number> = new Set();
-  /** From where commands were read. */
-  readonly reads: number[] = [];
+  /** From where commands were searched: `undefined` for the last 1,000 events. */
+  readonly reads: (number | Date | undefined)[] = [];
   confirmations = 0;
   renewals = 0;
   readonly actors: Actors;
 
   /** With `before`, on what that node has stored. */
-  constructor({ handler, again, ...parts }: NodeParts = {}, before?: Node) {
+  constructor({ handler, again, log, ...parts }: NodeParts = {}, before?: Node) {
     this.store = before?.store ?? new InMemoryEventStore();
-    this.notes = before?.notes ?? new Map();
+    const commands = commandLogOf(this.store)!;
     this.actors = new Actors({
       requests,
       nodeId: "a",
       handler: () => handler ?? (() => undefined),
       onDuplicate: () => again,
       storeFor: (id) => this.marked(id),
-      receiptsOf: (actorId, since) => {
-        this.reads.push(since);
-        const noted = [...this.notes.get(actorId) ?? []]
-          .map(([id, { receipt }]) => [id, receipt] as const)
-          .filter(([, { sequence }]) => sequence > since);
-        return Promise.resolve({ receipts: new Map(noted), since });
-      },
-      eventsOf: (actorId, id, after) => {
-        const { events = [], receipt } = this.notes.get(actorId)?.get(id) ?? {};
-        return Promise.resolve((receipt?.sequence ?? 0) > after ? [...events] : []);
-      },
-      holds: async ({ sequence, id }) => {
-        for await (const event of this.store.readAll({ from: sequence })) {
-          return event.sequence === sequence && event.id === id;
-        }
-        return false;
+      log: {
+        ...commands,
+        search: (actorId, after) => {
+          this.reads.push(after);
+          return commands.search(actorId, after);
+        },
+        ...log,
       },
       shardOf: (actorId) => actorId.length,
       serves: (shard) => !this.lost.has(shard),
@@ -76,6 +64,7 @@ export class Node {
         this.confirmations++;
         return Promise.resolve();
       },
+      saved: () => {},
       renew: () => Promise.resolve(void this.renewals++),
       idle: 60_000,
       capacity: 1000,
@@ -98,14 +87,10 @@ export class Node {
     return this.send(id, id, "a-1", { landmark, isDoubtful });
   }
 
-  /** The store for a command, which is noted with what it saves. */
-  marked(id: string): EventStore {
-    const saveEvents = async (events: readonly Event[]) => {
-      const receipt = await this.store.saveEvents(events);
-      const notes = this.notes.get(events[0]!.actorId) ?? new Map();
-      this.notes.set(events[0]!.actorId, notes.set(id, { events, receipt }));
-      return receipt;
-    };
+  /** The store for a command, whose saves carry its id. */
+  marked(command: string): EventStore {
+    const saveEvents = (events: readonly Event[], options?: InnerSaveOptions) =>
+      this.store.saveEvents(events, { ...options, command } as InnerSaveOptions);
     const view = new Proxy<EventStore>(this.store, {
       get: (target, name) => {
         if (name === "saveEvents") return saveEvents;
@@ -113,7 +98,13 @@ export class Node {
         return typeof value === "function" ? value.bind(target) : value;
       },
     });
+    keepCommandLog(view, commandLogOf(this.store));
     return shareCaches(view, this.store);
+  }
+
+  /** Whether the actor has events of the command. */
+  async holds(id: string, actorId = "a-1"): Promise<boolean> {
+    return (await commandLogOf(this.store)!.search(actorId, 0)).found.has(id);
   }
 }
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { CommandHandler } from "../../../cluster/commands/actors.ts";
+import type { CommandHandler } from "../../../cluster/commands/handler.ts";
 import type { CommandAnswer, CommandMessage } from "../../../cluster/commands/messages.ts";
 import { later, type LogPosition } from "../../../store/fencing/log_position.ts";
 import { FencedError } from "../../../store/errors.ts";
@@ -67,7 +67,7 @@ class World {
       const node: Node = new Node({
         handler: this.#handler(),
         storeFor: (id) => this.#fenced(node, id),
-        ...this.#storm.blind && { holds: () => Promise.resolve(true) },
+        ...this.#storm.blind && { log: { holds: () => Promise.resolve(true) } },
       }, before);
       before = node;
       node.lost.add(SHARD);
@@ -133,7 +133,7 @@ class World {
       const id = `${sender}-${at}`;
       const isNamed = this.#random() < 0.2;
       const { ahead = 0 } = this.#storm;
-      const told = landmark && { ...landmark, sequence: landmark.sequence + ahead };
+      const told = landmark && { ...landmark, sequence: landmark.sequence + 256 * ahead };
       const message: CommandMessage = {
         ...{ id, command: id, actorId: ACTORS[Math.floor(this.#random() * ACTORS.length)]! },
         ...!isNamed && { landmark: told },

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import type { ReplyToDuplicate } from "../../../cluster/commands/actors.ts";
+import type { ReplyToDuplicate } from "../../../cluster/commands/handler.ts";
 import type { LogPosition } from "../../../store/fencing/log_position.ts";
 import type { Decider } from "../../../store/command/decider.ts";
 import {
@@ -53,7 +53,7 @@ Deno.test("a command found among the actor's events is not run again", async () 
   await first.actors.close();
   const second = new Node({ handler: append }, first);
   const answer = await second.send("1");
-  assertEquals(answer, { kind: "handled", receipt: { sequence: 2 * 256, duplicate: false } });
+  assertEquals(answer, { kind: "handled", receipt: { sequence: 2 * 256, duplicate: true } });
   await second.actors.close();
   const again: ReplyToDuplicate = ([event]) => `version ${event!.version}`;
   const third = new Node({ handler: append, again }, first);
@@ -73,7 +73,7 @@ Deno.test("a handler's error is reported, and the command may come again", async
   assertEquals(await node.send("1"), { kind: "failed", error });
   fails = false;
   assertEquals(await node.send("2"), { kind: "reply", reply: "fine" });
-  assertEquals(node.confirmations, 1);
+  assertEquals(node.confirmations, 2);
   await node.actors.close();
 });
 
@@ -106,10 +106,11 @@ Deno.test("drained() waits only for the shard's commands", async () => {
 });
 
 Deno.test("an unknown outcome holds the turn until it is settled, and is looked up again", async () => {
+  let tries = 0;
   const node: Node = new Node({
     storeFor: (id) => {
       const store = node.marked(id);
-      if (node.notes.size > 0) return store;
+      if (tries++ > 0) return store;
       return new Proxy(store, {
         get: (target, name) => {
           if (name !== "saveEvents") return Reflect.get(target, name);
@@ -338,10 +339,17 @@ Deno.test("an actor whose events cannot be read is reported at once, and read ag
     new CorruptEventError(1, "it is no JSON"),
   ];
   const node: Node = new Node({
-    receiptsOf: (_actorId, since) => {
-      const trouble = troubles.shift();
-      if (trouble !== undefined) return Promise.reject(trouble);
-      return Promise.resolve({ receipts: new Map(), since });
+    log: {
+      search: (_actorId, after) => {
+        const trouble = troubles.shift();
+        if (trouble !== undefined) return Promise.reject(trouble);
+        const end = { version: 0, sequence: 0 };
+        return Promise.resolve({
+          end,
+          found: new Map(),
+          since: typeof after === "number" ? after : 0,
+        });
+      },
     },
     handler: append,
   });
@@ -369,7 +377,7 @@ Deno.test("an outcome that no fence settles ends the turn as doubtful", async ()
   const reason = "its outcome was unknown for a while";
   assertEquals(await lost, { kind: "retry", reason, isDoubtful: true });
   assertEquals(await next, { kind: "reply", reply: 1 });
-  assertEquals([node.renewals, node.reads], [2, [0, 0]]);
+  assertEquals([node.renewals, node.reads], [2, [undefined, undefined]]);
   await node.actors.close();
 });
 
@@ -398,21 +406,26 @@ async function written(parts: NodeParts = {}): Promise<{ node: Node; landmark: L
   return { node, landmark: node.actors.landmark! };
 }
 
+/** The stream sequence that a search for commands behind a landmark begins with. */
+function behind({ sequence }: LogPosition): number {
+  return sequence / 256;
+}
+
 Deno.test("events stored before a command was sent are not read", async () => {
   const { node: first, landmark } = await written();
   const [event] = await Array.fromAsync(first.store.readAll());
   await first.actors.close();
-  const early = { sequence: event!.sequence, id: event!.id };
+  const early = { sequence: 2 * 256, id: event!.id };
   const node = new Node({ handler: append }, first);
   assertEquals(await node.retry("1", landmark, false), { kind: "reply", reply: 4 });
   assertEquals(await node.retry("2", node.actors.landmark, false), { kind: "reply", reply: 5 });
   assertEquals(await node.retry("3", landmark), { kind: "reply", reply: 6 });
-  assertEquals(node.reads, [landmark.sequence]);
+  assertEquals(node.reads, [behind(landmark)]);
   // A sender that has heard of less may have sent it longer ago; one that names it, at any time.
   assertEquals((await node.retry("before-2", early)).kind, "handled");
   assertEquals((await node.send("before-1")).kind, "handled");
   assertEquals((await node.send("4")).kind, "reply");
-  assertEquals(node.reads, [landmark.sequence, early.sequence, 0]);
+  assertEquals(node.reads, [behind(landmark), behind(early), undefined]);
   assertEquals((await node.store.getEvents("a-1")).length, 7);
   await node.actors.close();
 });
@@ -425,7 +438,7 @@ Deno.test("a command that was handled before its shard moved is found behind its
   const second = new Node({ handler: append, again }, first);
   assertEquals(await second.retry("next", first.actors.landmark), { kind: "reply", reply: 5 });
   assertEquals(await second.retry("lost", landmark), { kind: "reply", reply: 4 });
-  assertEquals(second.reads, [landmark.sequence + 256, landmark.sequence]);
+  assertEquals(second.reads, [behind(landmark) + 1, behind(landmark)]);
   assertEquals((await second.store.getEvents("a-1")).length, 5);
   await second.actors.close();
 });
@@ -442,30 +455,31 @@ Deno.test("Control: with a landmark that was stored later, a command is handled 
 });
 
 Deno.test("if a command may be handled already, a landmark that the stream lacks is not trusted", async () => {
-  for (const holds of [undefined, () => Promise.resolve(true)]) {
+  for (const log of [undefined, { holds: () => Promise.resolve(true) }]) {
     const { node: first, landmark: { sequence, id } } = await written();
     await first.send("lost");
     await first.actors.close();
     // Of a stream that has lost its end since, at places that it has come to again, or has not.
-    for (const behind of [256, 9 * 256]) {
-      const landmark = { sequence: sequence + behind, id };
-      const second = new Node({ handler: append, ...holds && { holds } }, first);
+    for (const ahead of [256, 9 * 256]) {
+      const landmark = { sequence: sequence + ahead, id };
+      const second = new Node({ handler: append, ...log && { log } }, first);
       const { kind } = await second.retry("lost", landmark);
       // The control: without a look at what is there, it is handled again.
-      assertEquals(kind, holds === undefined ? "handled" : "reply");
-      if (holds === undefined) assertEquals(second.reads, [0]);
+      assertEquals(kind, log === undefined ? "handled" : "reply");
+      if (log === undefined) assertEquals(second.reads, [0]);
       await second.actors.close();
     }
   }
 });
 
 Deno.test("an unsettled command is searched from where it was sent", async () => {
+  let tries = 0;
   const { node: first, landmark } = await written();
   await first.actors.close();
   const node: Node = new Node({
     storeFor: (id) => {
       const store = node.marked(id);
-      if (id !== "lost" || node.notes.get("a-1")!.has(id)) return store;
+      if (id !== "lost" || tries++ > 0) return store;
       const saveEvents = async (events: readonly Event[]) => {
         await store.saveEvents(events);
         const settle = () => Promise.resolve("saved" as const);
@@ -479,6 +493,105 @@ Deno.test("an unsettled command is searched from where it was sent", async () =>
   }, first);
   assertEquals((await node.retry("lost", landmark, false)).kind, "retry");
   assertEquals((await node.retry("lost", landmark)).kind, "handled");
-  assertEquals(node.reads, [landmark.sequence, landmark.sequence]);
+  assertEquals(node.reads, [behind(landmark), behind(landmark)]);
+  await node.actors.close();
+});
+
+Deno.test("an answer that saved nothing is confirmed, whatever it is, each time that it is given", async () => {
+  let isOwner = true;
+  const node = new Node({
+    handler: async (command, context) => {
+      if (command === "save") return await append(command, context);
+      if (command === "refuse") throw new RangeError("not now");
+      if (command === "save and fail") {
+        await append(command, context);
+        throw new RangeError("too late");
+      }
+      return "read";
+    },
+    again: () => {
+      throw new RangeError("no reply");
+    },
+    confirm: () =>
+      isOwner ? Promise.resolve() : Promise.reject(new StoreUnavailableError("not heard")),
+  });
+  for (const command of ["save", "save and fail", "refuse", "read"]) await node.send(command);
+  isOwner = false;
+  const kinds = async (...ids: string[]) =>
+    await Promise.all(ids.map(async (id) => (await node.send(id, id.slice(0, -2))).kind));
+  // First to new commands, then to commands that come again.
+  assertEquals(await kinds("save-1", "save and fail-1", "refuse-1", "read-1"), [
+    "reply",
+    "failed",
+    "retry",
+    "retry",
+  ]);
+  for (const id of ["refuse", "read"]) assertEquals((await node.send(id)).kind, "retry");
+  for (const id of ["save", "save and fail"]) assert((await node.send(id)).kind !== "retry");
+  await node.actors.close();
+});
+
+Deno.test("Control: a node that does not confirm gives answers that others have made outdated", async () => {
+  const node = new Node({
+    handler: () => {
+      throw new RangeError("not now");
+    },
+    confirm: () => Promise.resolve(),
+  });
+  const kinds = [(await node.send("1")).kind, (await node.send("1")).kind];
+  assertEquals(kinds, ["failed", "failed"]);
+  await node.actors.close();
+});
+
+Deno.test("a command that saved events of several actors is known at each, active or idle", async () => {
+  const node = new Node({
+    handler: async (_, { actorId, store }) => {
+      const ids = [actorId, ...["a-1", "b-1", "c-1"].filter((id) => id !== actorId)];
+      await store.saveEvents(
+        await Promise.all(
+          ids.map(async (id) => noted(id, await store.getLatestVersion(id) + 1, null)),
+        ),
+      );
+    },
+  });
+  await node.send("warm", null, "b-1"); // Active from now on; "c-1" is not.
+  await node.send("both", null, "a-1");
+  for (const actorId of ["a-1", "b-1", "c-1"]) {
+    const { kind } = await node.send("both", null, actorId);
+    assertEquals([actorId, kind], [actorId, actorId === "a-1" ? "reply" : "handled"]);
+  }
+  assertEquals(await node.store.getLatestVersion("b-1"), 2);
+  await node.actors.close();
+});
+
+Deno.test("a command in doubt is found, whatever the actor has stored since", async () => {
+  const { node: first, landmark } = await written();
+  await first.retry("lost", landmark, false);
+  for (let version = 5; version < 5_005; version++) {
+    await first.store.saveEvent(noted("a-1", version, version));
+  }
+  await first.actors.close();
+  for (const told of [landmark, undefined]) {
+    const second = new Node({ handler: append }, first);
+    assertEquals((await second.retry("lost", told)).kind, "handled");
+    assertEquals((await second.retry("lost", told)).kind, "handled");
+    assertEquals(second.reads, [told === undefined ? 0 : behind(told)]);
+    await second.actors.close();
+  }
+  // One that was given its id may be older than the landmark, but within the last 1,000 events.
+  const third = new Node({ handler: append }, first);
+  const given = { landmark: first.actors.landmark, isGiven: true };
+  await third.send("new", "new", "a-1", given);
+  assertEquals(third.reads, [behind(first.actors.landmark!), undefined]);
+  await third.actors.close();
+});
+
+Deno.test("a queue of old commands is not searched for one by one", async () => {
+  const { node: first, landmark } = await written();
+  await first.actors.close();
+  const node = new Node({ handler: append }, first);
+  for (let at = 0; at < 5_000; at++) await node.retry(`${at}`, landmark, false);
+  assert(node.reads.length <= 4, `${node.reads.length} searches`);
+  assertEquals((await node.retry("0", landmark)).kind, "handled");
   await node.actors.close();
 });

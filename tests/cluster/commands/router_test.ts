@@ -11,6 +11,7 @@ import { Notifier } from "../../../store/base/notifier.ts";
 import { type Destination, Router, type RouterParts } from "../../../cluster/commands/router.ts";
 import {
   CommandAlreadyHandledError,
+  CommandCrashedOwnersError,
   CommandFailedError,
   CommandOutcomeUnknownError,
   StoreUnavailableError,
@@ -42,7 +43,9 @@ function routerOf(
     requests: { request } as unknown as RequestMux,
     ownerOf: () => THERE,
     isThere: () => true,
+    hasLeft: () => false,
     runHere: () => Promise.resolve({ kind: "reply", reply: "here" }),
+    signal: new AbortController().signal,
     changed: new Notifier(),
     capacity: 10,
     requestTimeout: 1000,
@@ -102,6 +105,38 @@ Deno.test("send() does not wait for a node that has left", async () => {
   owners.shift();
   changed.notify();
   assertEquals(await reply, "here");
+});
+
+for (const hasLeft of [false, true]) {
+  const what = hasLeft
+    ? "a command goes on to as many owners as leave in good order"
+    : "a command goes to two owners at most that crash while they have it";
+  Deno.test(what, async () => {
+    const owners = ["a", "b", "c", "d"].map((nodeId) => ({ ...THERE, nodeId }));
+    const { router, sent } = routerOf([interrupted, interrupted, interrupted, { kind: "reply" }], {
+      ownerOf: () => owners[sent.length],
+      isThere: ({ nodeId }) => owners.findIndex((owner) => owner.nodeId === nodeId) >= sent.length,
+      hasLeft: () => hasLeft,
+    });
+    const reply = router.send(MESSAGE, {});
+    if (hasLeft) return assertEquals([await reply, sent.length], [undefined, 4]);
+    const { nodes, commandId } = await assertRejects(() => reply, CommandCrashedOwnersError);
+    assertEquals([nodes, commandId, sent.length], [["a", "b"], "c-1", 2]);
+  });
+}
+
+Deno.test("an owner that crashed after its answer does not count", async () => {
+  const here = new Set(["a", "b", "c", "d"]);
+  const { router, sent } = routerOf([again, again, again, { kind: "reply" }], {
+    ownerOf: () => {
+      const [nodeId = "z"] = here;
+      here.delete(nodeId); // Gone as soon as it has answered.
+      return { ...THERE, nodeId };
+    },
+    isThere: ({ nodeId }) => here.has(nodeId),
+  });
+  await router.send(MESSAGE, {}).catch(() => {});
+  assertEquals(sent.length, 4);
 });
 
 Deno.test("send() reports the handler's error, and a command that was handled before", async () => {
@@ -190,12 +225,13 @@ Deno.test("a router knows the latest landmark of all answers", async () => {
   assertEquals(router.landmark, at(9));
 });
 
-Deno.test("a landmark that would make a command too large is left out", async () => {
-  const message = { ...MESSAGE, landmark: { sequence: 7, id: "e-7" } };
-  const maxBytes = encodeMessage(MESSAGE).length;
+Deno.test("a landmark that would make a command too large is left out, but never that it is in doubt", async () => {
+  const message = { ...MESSAGE, landmark: { sequence: 7, id: "e-7" }, isGiven: true };
+  const doubtful = { ...MESSAGE, isDoubtful: true };
+  const maxBytes = encodeMessage(doubtful).length;
   const { router, messages } = routerOf([interrupted, { kind: "reply" }]);
   await router.send(message, { maxBytes });
-  assertEquals(messages, [MESSAGE, MESSAGE]);
+  assertEquals(messages, [MESSAGE, doubtful]);
   await assertRejects(() => router.send(message, { maxBytes: maxBytes - 1 }), RangeError, "takes");
 });
 

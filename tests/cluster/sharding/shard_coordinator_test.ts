@@ -1,10 +1,9 @@
 import { asStreamSequence } from "../../../store/format/position.ts";
 import { assertEquals } from "@std/assert";
-import {
-  coordinateShards,
-  mapIn,
-  type ShardStatus,
-} from "../../../cluster/sharding/shard_coordinator.ts";
+import { coordinateShards, mapIn } from "../../../cluster/sharding/shard_coordinator.ts";
+import type { ShardStatus } from "../../../cluster/sharding/shard_status.ts";
+import { until } from "../election/bed.ts";
+import { StoreUnavailableError } from "../../../store/errors.ts";
 import { Notifier } from "../../../store/base/notifier.ts";
 import { ErrorThrottle } from "../../../cluster/error_throttle.ts";
 import {
@@ -32,6 +31,8 @@ class Bed {
   members: ShardMember[];
   /** Shards on the move, by node. */
   unsettled = 0;
+  /** Reads of the map that fail next. */
+  failures = 0;
   /** Nodes that do not answer yet. */
   readonly silent = new Set<string>();
   asked = 0;
@@ -47,6 +48,10 @@ class Bed {
     const bucket = {
       requests: { closed: false, connected: () => Promise.resolve() },
       get: (key: string) => {
+        if (key === "map" && this.maps.length > 0 && this.failures > 0) {
+          this.failures--;
+          return Promise.reject(new StoreUnavailableError("Cannot read the map: no answer"));
+        }
         if (key === "map") return Promise.resolve(this.#entry);
         this.looked++;
         return Promise.resolve({ key, revision: 1, value: this.#view });
@@ -71,7 +76,7 @@ class Bed {
         return Promise.resolve({ mapVersion: Infinity, unsettled: this.unsettled });
       },
       known: () => emptyShardMap(SHARDS),
-      newestFence: () => Promise.resolve(0),
+      takenVersion: () => Promise.resolve(0),
       maxMoves: 4,
       report: (error) => this.reports.push(error),
     }, this.ends.signal);
@@ -91,7 +96,7 @@ class Bed {
   /** Resolves when the members were asked so often again. */
   async askedAgain(times: number): Promise<void> {
     const enough = this.asked + times;
-    while (this.asked < enough) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until(() => this.asked >= enough);
   }
 
   async end(): Promise<void> {
@@ -152,10 +157,34 @@ Deno.test("nothing is planned while the bucket knows newer members", async () =>
   const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
   bed.stands(2);
   const looked = bed.looked;
-  while (bed.looked < looked + 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => bed.looked >= looked + 3);
   assertEquals(bed.maps.length, 0);
   bed.stands(1);
   while (bed.maps.length === 0) await bed.askedAgain(1);
+  await bed.end();
+});
+
+Deno.test("served shards wait for those on the move, though the server was out of reach", async () => {
+  const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
+  bed.failures = 1; // Just after the map was written.
+  await until(() => bed.maps.length > 0 && bed.failures === 0);
+  await bed.askedAgain(8);
+  assertEquals(bed.maps.length, 1);
+  bed.unsettled = 0;
+  await until(() => bed.maps.length === 2);
+  await bed.end();
+});
+
+Deno.test("served shards wait for those on the move, though a member announces that it leaves", async () => {
+  const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
+  await until(() => bed.maps.length > 0);
+  await bed.askedAgain(2);
+  bed.members = [lifeOf("a"), { ...lifeOf("b"), capacity: 0 }];
+  bed.changed.notify();
+  await bed.askedAgain(8);
+  assertEquals(bed.maps.length, 1);
+  bed.unsettled = 0;
+  await until(() => ownedBy(bed.maps.at(-1), "b") === 0);
   await bed.end();
 });
 

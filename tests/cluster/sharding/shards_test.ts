@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { Ability } from "../../../cluster/sharding/ability.ts";
 import type { NodeIncarnation } from "../../../cluster/incarnation.ts";
 import type { HandoffAnswer } from "../../../cluster/sharding/handoff.ts";
 import type { ShardMap } from "../../../cluster/sharding/shard_map.ts";
@@ -24,6 +25,7 @@ class Bed implements AsyncDisposable {
       self,
       shards: SHARDS,
       claims: this.claims(nodeId),
+      ability: new Ability(nodeId, () => {}),
       ask: async ({ nodeId: other }, shard, mapVersion): Promise<HandoffAnswer> => {
         this.log.push(`${nodeId} asks ${other} for ${shard}`);
         return await this.nodes.get(other)!.release(shard, mapVersion);

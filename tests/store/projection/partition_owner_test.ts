@@ -1,0 +1,100 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Notifier } from "../../../store/base/notifier.ts";
+import {
+  CheckpointConflictError,
+  type CheckpointStore,
+  InMemoryCheckpointStore,
+  type SavedCheckpoint,
+} from "../../../store/mod.ts";
+import { ProjectionCheckpoints } from "../../../store/projection/checkpoints.ts";
+import { HandlerFailure, PartitionOwner } from "../../../store/projection/partition_owner.ts";
+
+/** Does what it is asked, and loses answers. */
+class Checkpoints implements CheckpointStore<string[]> {
+  readonly #inner = new InMemoryCheckpointStore();
+  /** Answers that are lost next. */
+  lost = 0;
+  calls = 0;
+  saves = 0;
+
+  async load(key: string): Promise<SavedCheckpoint | undefined> {
+    // One that goes on endlessly would never give way to a timer.
+    if (++this.calls > 50) throw new HandlerFailure("it asks endlessly");
+    return await this.#inner.load(key);
+  }
+
+  async save(key: string, checkpoint: SavedCheckpoint, tx?: string[]): Promise<boolean> {
+    this.saves++;
+    const isSaved = await this.#inner.save(key, checkpoint);
+    if (tx === undefined) this.#answer();
+    return isSaved;
+  }
+
+  async transaction<T>(work: (tx: string[]) => Promise<T>): Promise<T> {
+    const result = await work([]);
+    this.#answer();
+    return result;
+  }
+
+  #answer(): void {
+    if (this.lost-- > 0) throw new Error("the answer is lost");
+  }
+}
+
+function ownerOn(store: Checkpoints): PartitionOwner<string[]> {
+  return new PartitionOwner({
+    name: "model",
+    partitionId: { version: 1, partition: 0, of: 1 },
+    checkpoints: new ProjectionCheckpoints(store, "model"),
+    identity: "one",
+    signal: new AbortController().signal,
+    onError: () => {},
+    progress: new Notifier(),
+  });
+}
+
+Deno.test("a claim takes the partition, also if its answer is lost, and the owner before loses it", async () => {
+  for (const lost of [0, 1]) {
+    const store = new Checkpoints();
+    const [one, two] = [ownerOn(store), ownerOn(store)];
+    await one.claim();
+    store.lost = lost;
+    const before = [store.saves, store.calls];
+    await two.claim();
+    // One save, which is looked up again only if its answer is lost.
+    assertEquals([store.saves - before[0]!, store.calls - before[1]!], [1, 1 + lost]);
+    two.state = { ...two.state, sequence: 7 };
+    await two.save();
+    one.state = { ...one.state, sequence: 8 };
+    await assertRejects(() => one.save(), CheckpointConflictError);
+    assert(store.calls < 12, `${store.calls} loads`);
+  }
+});
+
+Deno.test("a save whose answer is lost is found again", async () => {
+  const store = new Checkpoints();
+  const owner = ownerOn(store);
+  await owner.claim();
+  for (const sequence of [7, 8]) {
+    store.lost = 1;
+    owner.state = { ...owner.state, sequence };
+    await owner.save();
+  }
+  assertEquals(owner.state.sequence, 8);
+});
+
+Deno.test("a commit whose answer is lost does its work once", async () => {
+  const store = new Checkpoints();
+  const owner = ownerOn(store);
+  await owner.claim();
+  let [works, calls] = [0, 0];
+  for (const lost of [0, 1, 0]) {
+    store.lost = lost;
+    await owner.commit({ ...owner.state, sequence: ++works }, () => {
+      assertEquals(owner.state.sequence, works - 1);
+      calls++;
+      return Promise.resolve();
+    });
+  }
+  assertEquals([works, calls], [3, 3]);
+});

@@ -91,6 +91,7 @@ export class Cluster implements AsyncDisposable {
         this.view.departed.some((other) =>
           other.nodeId === nodeId && other.incarnation === incarnation && other.how === "left"
         ),
+      refusal: () => node.refusal,
       runHere: (message) => node.session.run(message),
       signal: node.discovery.signal,
       changed: node.changed,

@@ -10,17 +10,19 @@ import { Discovery } from "./membership/discovery.ts";
 import { discoveryTimings } from "./membership/timings.ts";
 import { memberOf } from "./membership/view.ts";
 import { type ClusterLimits, clusterLimits, type ClusterOptions } from "./options.ts";
+import { recordLimit, recordTooLarge } from "./record_limit.ts";
 import { NodeSession } from "./session.ts";
 import { coordinateShards, MAP_KEY, mapIn } from "./sharding/shard_coordinator.ts";
 import { emptyShardMap, type ShardMap, takenVersion } from "./sharding/shard_map.ts";
 import { type ShardStatus, shardStatusIn } from "./sharding/shard_status.ts";
+import { shardMapBytes } from "./sharding/shard_map_json.ts";
 import type { ShardMember } from "./sharding/shard_plan.ts";
 import { clusterBucket, nodeSubject } from "./subjects.ts";
 import { ClusterTelemetry } from "./telemetry.ts";
 import { unlessAborted } from "../store/base/abort.ts";
 import { Notifier } from "../store/base/notifier.ts";
 import type { Connection } from "../store/connection.ts";
-import { isAetherError } from "../store/errors.ts";
+import { isAetherError, type StoreRefusedError } from "../store/errors.ts";
 import { Bucket } from "../store/kv/bucket.ts";
 import { backoff } from "../store/nats/backoff.ts";
 import { openRequests } from "../store/nats/open.ts";
@@ -58,6 +60,8 @@ export class ClusterNode {
   /** Former sessions that have commands under way. */
   readonly #ending = new Set<Promise<void>>();
   #map: ShardMap;
+  /** Why this node, as the coordinator, could not write the next map. */
+  #trouble: unknown;
   #leader: Leader | undefined;
   #work: Promise<unknown> = Promise.resolve();
   #leave: Promise<void> | undefined;
@@ -123,6 +127,11 @@ export class ClusterNode {
           ...limits,
         });
       const session = await open(discovery.incarnation);
+      closing.push(() => {
+        session.mute();
+        return session.close();
+      });
+      checkMapFits(session.store.shards, discovery, requests);
       const node = new ClusterNode(
         {
           requests,
@@ -157,9 +166,20 @@ export class ClusterNode {
     return this.#map;
   }
 
-  /** The leader, as this node knows it. */
+  /** What the server refuses of this node's work on the map, and would again. */
+  get refusal(): StoreRefusedError | undefined {
+    return isAetherError(this.#trouble, "StoreRefusedError") ? this.#trouble : undefined;
+  }
+
+  /**
+   * The leader, as this node knows it. One that is no longer a member does not lead, though its lease
+   * has not expired.
+   */
   get leader(): Leader | undefined {
-    return this.discovery.signal.aborted ? undefined : this.#leader;
+    const { signal, view } = this.discovery;
+    const leader = this.#leader;
+    if (signal.aborted || leader === undefined) return undefined;
+    return memberOf(view, leader.nodeId) === undefined ? undefined : leader;
   }
 
   /** Whether this node has left, or is about to. */
@@ -186,7 +206,10 @@ export class ClusterNode {
         known: () => this.#map,
         takenVersion: async (map) => takenVersion(map, await this.#session.store.fences()),
         maxMoves,
-        report: (error) => this.#errors.report(error),
+        report: (error) => {
+          this.#trouble = error;
+          this.#errors.report(error);
+        },
       }, signal)
     );
     this.#work = Promise.all([
@@ -289,7 +312,8 @@ export class ClusterNode {
 
   async #followMap(signal: AbortSignal): Promise<void> {
     const { reconcile } = this.discovery.timings;
-    for await (const entry of this.#bucket.watch({ filter: MAP_KEY, reconcile, signal })) {
+    const report = (error: unknown) => this.#errors.report(error);
+    for await (const entry of this.#bucket.watch({ filter: MAP_KEY, reconcile, signal, report })) {
       let map: ShardMap;
       try {
         map = mapIn(entry, this.#map.shards.length);
@@ -300,6 +324,7 @@ export class ClusterNode {
       }
       if (map.version <= this.#map.version) continue;
       this.#map = map;
+      this.#trouble = undefined;
       this.#session.learn(map);
       this.changed.notify();
     }
@@ -372,6 +397,17 @@ interface NodeParts extends
   /** Opens the session of an incarnation. */
   readonly open: (incarnation: string) => Promise<NodeSession>;
   readonly options: ClusterOptions;
+}
+
+/** Checks that the map of the shards, with this node in it, fits into a message. */
+function checkMapFits(
+  shards: number,
+  { nodeId, view }: Discovery,
+  { maxPayload }: RequestMux,
+): void {
+  const [size, limit] = [shardMapBytes(shards, view.members), recordLimit(maxPayload)];
+  if (size <= limit) return;
+  throw recordTooLarge(nodeId, `the map of ${shards} shards`, size, limit, "use fewer shards");
 }
 
 function isMember({ view }: Discovery, { nodeId, incarnation }: NodeIncarnation): boolean {

@@ -229,7 +229,8 @@ export class NodeSession {
     const due = performance.now() + (message.within ?? Infinity);
     return this.#parts.telemetry.handle(message, async () => {
       const shard = this.store.shardOf(message.actorId);
-      if (!this.shards.serves(shard)) await this.shards.comes(shard, COMING);
+      const isRefused = this.#ability.refusalOf(shard) !== undefined;
+      if (!this.shards.serves(shard) && !isRefused) await this.shards.comes(shard, COMING);
       const answer = await this.actors.run(message, due);
       if (answer.kind !== "retry" || answer.refusal !== undefined) return answer;
       return { ...answer, ...refusalOf(this.#ability.refusalOf(shard)) };

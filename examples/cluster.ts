@@ -5,7 +5,7 @@
  * @module
  */
 
-import { JetStreamEventStore, rehydrate } from "@flowmade-one/aether";
+import { isAetherError, JetStreamEventStore, rehydrate } from "@flowmade-one/aether";
 import { Cluster } from "@flowmade-one/aether/cluster";
 import { connect } from "@nats-io/transport-node";
 import { NatsServer } from "../tools/nats_server.ts";
@@ -23,6 +23,8 @@ const connection = await connect({ servers: server.url, maxReconnectAttempts: -1
 // cluster.
 const bank = await Cluster.join(connection, { namespace: "bank", nodeId: "teller", capacity: 0 });
 const transfers = { done: 0, refused: 0 };
+/** Why the last transfer was refused. */
+let refusal = "";
 
 await settled();
 for (const account of ACCOUNTS) await ask(account, { type: "deposit", amount: OPENING });
@@ -42,6 +44,7 @@ ends.abort();
 await Promise.all(tellers);
 clearInterval(screen);
 show();
+if (transfers.refused > 0) console.log(`refused for too little money, the last ${refusal}`);
 console.log(`total ${await total()} of ${ACCOUNTS.length * OPENING}`);
 
 await Promise.all([...nodes.values()].map(leave));
@@ -56,8 +59,12 @@ async function transferFrom(from: string, signal: AbortSignal): Promise<void> {
     const amount = 1 + Math.floor(Math.random() * 60);
     try {
       await ask(from, { type: "withdraw", amount });
-    } catch {
-      transfers.refused++; // Too little money: a rule of the account's.
+    } catch (error) {
+      // A rule of the account; whatever else fails ends the demo.
+      if (!isAetherError(error, "CommandFailedError")) throw error;
+      if (error.failure.name !== "RangeError") throw error;
+      transfers.refused++;
+      refusal = `${from}: ${error.failure.message}`;
       await pause(5);
       continue;
     }
@@ -76,9 +83,11 @@ function show(): void {
   const { view, leader, map } = bank.describe();
   const shares = [...map.owned].map(([nodeId, count]) => `${nodeId} ${count}`).sort().join(", ");
   const members = view.members.map(({ nodeId }) => nodeId).join(" ");
+  // A killed leader has its lease until that expires, and does not lead any more.
+  const leads = leader !== undefined && nodes.has(leader.nodeId) ? leader.nodeId : "none";
   console.log(
-    `members ${members} | leader ${leader?.nodeId ?? "-"} | shards ${shares} | ` +
-      `transfers ${transfers.done} (${transfers.refused} refused)`,
+    `members ${members} | leader ${leads} | shards ${shares} | ` +
+      `transfers ${transfers.done} (${transfers.refused} refused: too little money)`,
   );
 }
 

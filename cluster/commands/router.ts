@@ -18,10 +18,12 @@ import {
   CommandCycleError,
   CommandFailedError,
   CommandOutcomeUnknownError,
+  type StoreRefusedError,
   StoreUnavailableError,
 } from "../../store/errors.ts";
 import type { CommandCause } from "../../store/command/pending_command.ts";
 import { later, type LogPosition } from "../../store/fencing/log_position.ts";
+import { failed } from "../../store/nats/failure.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
 import type { RequestMux } from "../../store/nats/requests.ts";
 
@@ -40,6 +42,8 @@ export interface RouterParts {
   readonly isThere: (life: NodeIncarnation) => boolean;
   /** Whether a node that is no longer a member has left in good order. */
   readonly hasLeft: (life: NodeIncarnation) => boolean;
+  /** What keeps shards without an owner, if the server refuses it and would again. */
+  readonly refusal: () => StoreRefusedError | undefined;
   /** Runs a command, as it travels, on this node. */
   readonly runHere: (message: Uint8Array) => Promise<AnswerMessage>;
   /** Aborted when this node takes no part any more: then no answer can come. */
@@ -183,8 +187,9 @@ export class Router {
       const { count } = this.#parts.changed;
       const owner = this.#parts.ownerOf(actorId);
       let answer: AnswerMessage | undefined;
-      if (owner === undefined) cause = new Error("its shard has no owner at the moment");
-      else {
+      if (owner === undefined) {
+        cause = this.#parts.refusal() ?? new Error("its shard has no owner at the moment");
+      } else {
         try {
           const within = Math.max(0, Math.round(due - performance.now()));
           const sent = bodyOf({ ...message, within, ...(isDoubtful && { isDoubtful }) }, maxBytes);
@@ -193,7 +198,8 @@ export class Router {
             this.#departures.unlessGone(owner, this.#ask(owner, sent)),
           );
         } catch (error) {
-          cause = error;
+          // What was wrong before the deadline says more than that it is over.
+          if (!over.aborted || cause === undefined) cause = error;
           const isLost = over.aborted || (error instanceof RequestError && error.maybeSent);
           if (isLost) {
             isDoubtful = true;
@@ -201,7 +207,10 @@ export class Router {
           }
           if (!(error instanceof RequestError)) {
             if (!over.aborted) throw error;
-          } else if (error.failure === "closed" || error.failure === "denied") break;
+          } else if (error.failure === "denied") {
+            cause = failed(`ask node "${owner.nodeId}"`, error);
+            break;
+          } else if (error.failure === "closed") break;
         }
       }
       if (answer !== undefined) asked.delete(owner!);

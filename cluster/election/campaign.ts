@@ -1,14 +1,13 @@
-import { reasonOf } from "../../store/base/reason.ts";
 import { elapsed, type Instant, instant } from "./clock.ts";
 import { HeldLease, type LeaseParts } from "./held_lease.ts";
 import { encodeLeaderClaim, LEADER_KEY, type LeaderClaim, leaderClaimIn } from "./leader_key.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
 import { sleep } from "../../store/base/sleep.ts";
-import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
+import { isAetherError } from "../../store/errors.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { isPassing } from "../../store/nats/stream_api.ts";
-import { isOutOfReach } from "../../store/nats/failure.ts";
+import { failed, isOutOfReach } from "../../store/nats/failure.ts";
 
 /** Attempts that may have been stored: when each was sent, by its nonce. */
 export type UnknownClaims = Map<string, Instant>;
@@ -17,7 +16,8 @@ export type UnknownClaims = Map<string, Instant>;
  * Waits until the lease is free and takes it. Fills `unknown` with the attempts that may have been
  * stored, for {@linkcode sweepLease} if this fails.
  *
- * @throws {StoreUnavailableError} The connection is closed, or the server does not permit it.
+ * @throws {StoreUnavailableError} The connection is closed.
+ * @throws {StoreRefusedError} The server refuses the lease, and would again.
  */
 export async function takeLease(
   parts: LeaseParts,
@@ -65,10 +65,7 @@ export async function takeLease(
     signal.throwIfAborted();
     if (again) continue;
     const cause = outcome.kind === "stale" ? new Error("the connection is closed") : outcome.cause;
-    throw new StoreUnavailableError(
-      `Cannot take the lease as "${nodeId}": ${reasonOf(cause)}`,
-      { cause },
-    );
+    throw failed(`take the lease as "${nodeId}"`, cause);
   }
 }
 

@@ -6,7 +6,8 @@ import { heartbeatKey } from "../subjects.ts";
 import { sleep } from "../../store/base/sleep.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
-import { isOutOfReach } from "../../store/nats/failure.ts";
+import { failed } from "../../store/nats/failure.ts";
+import { isAetherError } from "../../store/errors.ts";
 
 /** The content of a heartbeat, as its node reports it. */
 export interface HeartbeatMessage extends NodeIncarnation {
@@ -129,7 +130,7 @@ export class Heartbeat {
       try {
         if (await this.#write()) return true;
       } catch (error) {
-        if (!isOutOfReach(error)) throw error;
+        if (!isAetherError(error, "StoreUnavailableError")) throw error;
       }
     } while (!this.#ended && await retry(requests));
     return false;
@@ -148,6 +149,7 @@ export class Heartbeat {
       this.#renewedAt = sentAt;
       return true;
     }
+    if (outcome.kind === "refused") throw failed("renew the heartbeat", outcome.cause);
     if (outcome.kind !== "stale") return false;
     // Either an earlier attempt was stored and its answer lost, or the key is gone.
     const { value, revision } = await bucket.get(this.#key, this.#attempt);

@@ -7,9 +7,10 @@ import { memberOf, type ViewStep } from "./view.ts";
 import type { ViewCoordinator } from "./view_coordinator.ts";
 import { decodeView, encodeStep } from "./view_json.ts";
 import type { ViewStore } from "./view_store.ts";
+import { recordTooLarge } from "../record_limit.ts";
 import { coordinatorSubject } from "../subjects.ts";
 import type { Connection } from "../../store/connection.ts";
-import { NodeReplacedError, StoreUnavailableError } from "../../store/errors.ts";
+import { isAetherError, NodeReplacedError, StoreUnavailableError } from "../../store/errors.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { RequestError } from "../../store/nats/request_error.ts";
@@ -38,6 +39,9 @@ export interface MembershipParts {
 const PATIENCE = 1000;
 /** The same for a node that leaves, and has perhaps just led: its successor may not listen yet. */
 const HURRY = 250;
+
+/** As long as any incarnation. */
+const LONGEST = "f".repeat(36);
 
 /**
  * Keeps a node a member, over one incarnation after another: a node that was taken out of the view
@@ -68,12 +72,14 @@ export class Membership {
    *
    * @throws {NodeReplacedError} A later incarnation of the node is a member, in another process.
    * @throws {StoreUnavailableError} The server does not answer in time.
+   * @throws {StoreRefusedError} The view with the node would not fit into a message.
    */
   async join(): Promise<void> {
     const { store, node, timings, clock, timeout, connection, namespace, bucket, load, report } =
       this.#parts;
     const deadline = performance.now() + timeout;
     const view = await store.refresh(timeout);
+    this.#checkFits();
     this.#last = nextIncarnation(view, node.nodeId, this.#last);
     const isMember = async (life: NodeIncarnation) => {
       await store.refresh();
@@ -93,6 +99,7 @@ export class Membership {
       await this.#propose({ type: "join", node: description }, deadline);
       this.#checkReplaced(life);
       if (!this.#isIn(life)) {
+        this.#checkFits(); // Others may have joined at the same time.
         throw new StoreUnavailableError(`Cannot join as "${node.nodeId}": it was taken for gone`);
       }
     } catch (error) {
@@ -116,6 +123,7 @@ export class Membership {
         return await this.join();
       } catch (error) {
         if (!isOutOfReach(error)) throw error;
+        if (isAetherError(error, "StoreRefusedError")) this.#parts.report(error);
       }
     } while (await retry(requests));
   }
@@ -149,6 +157,14 @@ export class Membership {
 
   #isIn({ nodeId, incarnation }: NodeIncarnation): boolean {
     return memberOf(this.#parts.store.view, nodeId, incarnation) !== undefined;
+  }
+
+  #checkFits(): void {
+    const { node, store } = this.#parts;
+    const { size, limit } = store.sizeWith({ ...node, incarnation: LONGEST });
+    if (size <= limit) return;
+    const hint = "give the nodes fewer or shorter metadata";
+    throw recordTooLarge(node.nodeId, "the view of the cluster", size, limit, hint);
   }
 
   #checkReplaced({ nodeId, incarnation }: NodeIncarnation): void {

@@ -13,6 +13,7 @@ import type { Bucket } from "../../store/kv/bucket.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
 import { decodeUtf8, utf8 } from "../../store/base/utf8.ts";
 import { backoff } from "../../store/nats/backoff.ts";
+import { failed } from "../../store/nats/failure.ts";
 
 /** What a shard coordinator works with. */
 export interface ShardCoordinatorParts {
@@ -46,8 +47,8 @@ export const MAP_KEY = "map";
 const POLL = 50;
 /** How long a step may take before the next one is made anyway, in ms. */
 const STEP = 5_000;
-/** How often to look at everything when nothing happens, in ms. */
-const IDLE = 15_000;
+/** How often to look at everything when nothing happens, in ms: a member may not serve any more. */
+const IDLE = 5_000;
 /** How long to wait after an error that is not transient, in ms. */
 const TROUBLE = 1_000;
 
@@ -174,8 +175,9 @@ class ShardCoordinator {
       !living.has(incarnationKey(owner)) || this.#unable.has(owner);
     const next = nextShardMap(current, target, { maxMoves, gone, seen });
     if (next === current) return "nothing";
-    // Whatever its outcome, the next round reads the stored map.
-    await bucket.put(MAP_KEY, utf8(formatShardMap(next)), stored);
+    const outcome = await bucket.put(MAP_KEY, utf8(formatShardMap(next)), stored);
+    if (outcome.kind === "refused") throw failed("write the map of the shards", outcome.cause);
+    // Whatever else its outcome is, the next round reads the stored map.
     return "moves";
   }
 

@@ -2,6 +2,7 @@ import { isRecord } from "../../store/base/json.ts";
 import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import type { ShardMap } from "./shard_map.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
+import { utf8 } from "../../store/base/utf8.ts";
 
 /** The version of the format below; a map of another format is not read. */
 export const MAP_FORMAT = 1;
@@ -55,6 +56,15 @@ export function parseShardMap(text: string, shards?: number): ShardMap {
     incarnation,
   }));
   return { version: stored.version, shards: stored.shards.map((place) => owners[place]) };
+}
+
+/** Bytes that a map of `shards` shards takes at most, if `owners` have them. */
+export function shardMapBytes(shards: number, owners: readonly NodeIncarnation[]): number {
+  const names = owners.map(({ nodeId, incarnation }) => [nodeId, incarnation]);
+  const place = Math.max(2, String(owners.length).length) + 1;
+  return utf8(JSON.stringify({ format: MAP_FORMAT, version: Number.MAX_SAFE_INTEGER, names }))
+    .length +
+    '"shards":[]'.length + shards * place;
 }
 
 /** The content of the JSON. */

@@ -227,7 +227,8 @@ export class Shards {
       case "read":
         try {
           return { kind: "read", fence: await unlessAborted(signal, claims.readFence(shard)) };
-        } catch {
+        } catch (error) {
+          if (!signal.aborted) ability.failed(shard, error);
           await this.#pause();
           return { kind: "unread" };
         }
@@ -270,7 +271,8 @@ export class Shards {
           await claims.release(shard, signal);
           forget(shard);
           return { kind: "released" };
-        } catch {
+        } catch (error) {
+          if (!signal.aborted) ability.failed(shard, error);
           await this.#pause();
           return { kind: "unreleased" };
         }

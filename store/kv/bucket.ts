@@ -7,10 +7,10 @@ import { StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
 import { bucketStream, openBucketStream } from "./bucket_config.ts";
 import type { BucketEntry, KeyEnd, PutOptions } from "./entry.ts";
+import { readLastValues } from "./last_values.ts";
 import { type Listing, watchBucket, type WatchOptions } from "./watch.ts";
 import { apiPrefixOf, type JetStreamApiOptions, OWN_API } from "../nats/api_prefix.ts";
 import { backoff } from "../nats/backoff.ts";
-import { readLast } from "../nats/direct_get.ts";
 import { adviceAbout, failed } from "../nats/failure.ts";
 import { openRequests } from "../nats/open.ts";
 import { Publisher, type TryOutcome } from "../nats/publisher.ts";
@@ -34,8 +34,6 @@ export interface BucketOptions extends JetStreamApiOptions {
 
 /** Our own header: the key was removed by its writer, and not by hand. */
 const RELEASED = "Aether-Released";
-/** Keys of a bucket that can be read at once: the most that the server puts in one answer. */
-const MAX_LIST = 1024;
 
 /**
  * A NATS key-value bucket with raw writes: every write is a compare-and-set, and every renewal
@@ -123,12 +121,14 @@ export class Bucket {
 
   /**
    * The entries of the keys that match `filter` (with NATS's wildcards), without those that are
-   * gone; no older than anything that this process has seen before.
+   * gone; no older than anything that this process has seen before. Reads pages if the keys and the
+   * markers of those that are gone are too many for one answer.
    *
-   * @throws {StoreUnavailableError} No answer within the timeout, or more than 1,024 keys match.
+   * @throws {StoreUnavailableError} No answer within the timeout.
    */
   async list(filter = ">", timeout: number = this.#timeout): Promise<BucketEntry[]> {
-    return (await this.#list(filter, timeout)).entries;
+    const { entries } = await this.#list(filter, timeout);
+    return entries.filter(({ value }) => value !== undefined);
   }
 
   /**
@@ -288,11 +288,8 @@ export class Bucket {
         this.requests,
         timeout,
         what,
-        () => readLast(this.#api, [subject], requestTimeout),
+        () => readLastValues(this.#api, subject, requestTimeout),
       );
-      if (page.messages.length >= MAX_LIST) {
-        throw new StoreUnavailableError(`Cannot ${what}: ${MAX_LIST} keys or more match`);
-      }
       // An empty answer carries no position: then the leader's answer for the filter decides.
       const isCurrent = page.messages.length > 0 ? page.upTo >= least : undefined ===
         await attempt(
@@ -302,8 +299,7 @@ export class Bucket {
           () => this.#api.get({ last_by_subj: subject }, requestTimeout),
         );
       if (isCurrent) {
-        const entries = page.messages.map((message) => this.#entry(message))
-          .filter(({ value }) => value !== undefined);
+        const entries = page.messages.map((message) => this.#entry(message));
         return { entries, upTo: Math.max(page.upTo, least) };
       }
       if (!await retry(this.requests)) {

@@ -1,6 +1,8 @@
 import { unlessAborted } from "../base/abort.ts";
+import { isAetherError } from "../errors.ts";
 import type { BucketEntry } from "./entry.ts";
 import { backoff } from "../nats/backoff.ts";
+import { adviceAbout, failed } from "../nats/failure.ts";
 import { LiveConsumer } from "../nats/live_consumer.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { StreamApi, StreamNames } from "../nats/stream_api.ts";
@@ -15,9 +17,14 @@ export interface WatchOptions {
   readonly reconcile?: number;
   /** Ends the watch. */
   readonly signal?: AbortSignal;
+  /**
+   * Gets what the server refuses of the watch, and would again, each time that it does: until
+   * somebody changes a setting, the watch yields nothing. @default {nobody}
+   */
+  readonly report?: (error: unknown) => void;
 }
 
-/** The entries of some keys. */
+/** The entries of some keys, and the markers of those that are gone. */
 export interface Listing {
   readonly entries: BucketEntry[];
   /** The sequence up to which it is complete. */
@@ -63,7 +70,7 @@ export async function* watchBucket(
 /** Compares, then takes what the server pushes; begins again when that ends or `reconcile` ms are over. */
 async function follow(
   source: WatchSource,
-  { filter = ">", reconcile = 60_000, signal }: WatchOptions & { signal: AbortSignal },
+  { filter = ">", reconcile = 60_000, signal, report }: WatchOptions & { signal: AbortSignal },
   changes: KeyChanges,
 ): Promise<void> {
   const { api: { requests }, list } = source;
@@ -80,8 +87,10 @@ async function follow(
         changes,
       );
       retry = backoff(Infinity, signal);
-    } catch {
+    } catch (error) {
       // Out of reach: the next comparison finds what is missed meanwhile.
+      if (isAetherError(error, "StoreRefusedError")) report?.(error);
+      else if (adviceAbout(error) !== undefined) report?.(failed(`watch "${filter}"`, error));
       await retry(requests);
     }
   }
@@ -119,7 +128,7 @@ class KeyChanges {
     this.#wake?.();
   }
 
-  /** Takes all current entries, and asks for each known key that is missing in them. */
+  /** Takes all current entries and markers, and asks for each known key that is missing in them. */
   async compare(current: readonly BucketEntry[]): Promise<void> {
     const keys = new Set(current.map(({ key }) => key));
     for (const entry of current) this.add(entry);

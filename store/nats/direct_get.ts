@@ -64,6 +64,15 @@ export function readLast(
   return readDirect(api, { multi_last: subjects, seq: from }, idle);
 }
 
+/** Like {@linkcode readLast}, with no more in the answer than fits into a page: `pending` is the rest. */
+export function readLastPage(
+  api: StreamApi<StreamNames>,
+  subjects: readonly string[],
+  idle: number,
+): Promise<Page> {
+  return readDirect(api, { multi_last: subjects, max_bytes: PAGE_BYTES }, idle);
+}
+
 /**
  * Like {@linkcode readLast}, by a replica that proves to be one of the stream of events: it has the
  * genesis, which is always there. Only with `from` the answer may be without it.

@@ -76,8 +76,9 @@ export function isOutOfReach(error: unknown): boolean {
 
 /** Whether a refusal is of the connection's user, who lacks a permission: others may have it. */
 export function isForbidden(error: unknown): boolean {
-  const { cause } = error as { cause?: unknown };
-  return isAetherError(error, "StoreRefusedError") && isInstance(cause, RequestError) &&
+  if (!isAetherError(error, "StoreRefusedError")) return false;
+  const { cause } = error;
+  return isInstance(cause, RequestError) &&
     (cause.failure === "denied" || isViolation(cause.cause));
 }
 

@@ -44,6 +44,7 @@ function routerOf(
     ownerOf: () => THERE,
     isThere: () => true,
     hasLeft: () => false,
+    refusal: () => undefined,
     runHere: () => Promise.resolve({ kind: "reply", reply: "here" }),
     signal: new AbortController().signal,
     changed: new Notifier(),

@@ -119,7 +119,7 @@ natsTest(
     for (const text of DAMAGED.slice(0, 4)) {
       const lease = await one.campaign();
       await overwrite(scene, LEADER_KEY, text);
-      const next = await two.campaign();
+      const next = await two.campaign({ signal: AbortSignal.timeout(15_000) });
       assertEquals([lease.validFor, lease.signal.aborted], [0, true]);
       assert(next.term > lease.term);
       await next.resign();
@@ -128,7 +128,7 @@ natsTest(
     const copy = { nodeId: "ghost", nonce: "1.1", lease: 2_000 };
     await overwrite(scene, LEADER_KEY, JSON.stringify(copy));
     const began = performance.now();
-    const last = await two.campaign();
+    const last = await two.campaign({ signal: AbortSignal.timeout(15_000) });
     assert(performance.now() - began > 3_900 && last.validFor > 0);
   },
 );

@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { isAetherError, JetStreamEventStore, JetStreamSnapshotStore } from "../../../store/mod.ts";
-import { KvCheckpointStore, ProjectionLeases, StreamConfigError } from "../../../store/mod.ts";
+import {
+  KvCheckpointStore,
+  ProjectionLeases,
+  StoreUnavailableError,
+  StreamConfigError,
+} from "../../../store/mod.ts";
 import { apiPrefixOf } from "../../../store/nats/api_prefix.ts";
 import { fact } from "../../support/fault.ts";
 import { natsTest } from "../../support/fixture.ts";
@@ -91,6 +96,31 @@ for (const domains of [{ hub: "hub", leaf: "leaf" }, { hub: "same", leaf: "same"
     domains,
   );
 }
+
+natsTest("A save is not where another domain's acknowledgement says", async (scene) => {
+  const { namespace } = scene;
+  const connection = await scene.connect();
+  const other = await scene.connect();
+  for (const round of [1, 2, 3, 4, 5]) {
+    const own = `${namespace}-${round}`;
+    await using store = await JetStreamEventStore.open(connection, { namespace: own });
+    const foreign = JSON.stringify({ stream: store.stream, domain: "leaf", seq: 999, count: 2 });
+    // It is quicker than the stream, which takes milliseconds for a batch.
+    const impostor = other.subscribe(`aether.${own}.>`, {
+      callback: (_error, message) => void (message.reply && message.respond(foreign)),
+    });
+    await other.flush();
+    const { sequence } = await store.saveEvents([fact("order-7", 1), fact("order-8", 1)]);
+    assert(sequence < 900 * 256, `the receipt says ${sequence}`);
+    const more = async () => {
+      for (let version = 2; version < 200; version++) {
+        assert((await store.saveEvent(fact("order-7", version))).sequence < 900 * 256);
+      }
+    };
+    await assertRejects(more, StoreUnavailableError, "only one stream may have its subjects");
+    impostor.unsubscribe();
+  }
+});
 
 leafTest(
   "With a domain, all that opens works on that domain's JetStream from the leaf",

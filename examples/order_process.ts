@@ -51,7 +51,7 @@ const order: Process<Order, Input, Fact> = {
   react: (before, input, { id, now }) => {
     if (!("kind" in input) && input.eventType === "OrderPlaced") {
       const { skus } = input.data;
-      const payment = new Date(now.getTime() + 1_000);
+      const payment = new Date(now.getTime() + 2_000);
       return { facts: fact("Ordered", skus), commands: skus.map(move(-1)), deadlines: { payment } };
     }
     if ("kind" in input && input.kind === "effect") {
@@ -66,8 +66,9 @@ const order: Process<Order, Input, Fact> = {
     if (after.end !== undefined && after.waits === 0) {
       return { facts, commands: after.reserved.map(move(1)), done: true }; // Gives all back.
     }
-    if (!canShip(after) || canShip(before)) return { facts };
-    return { facts, effects: [{ name: "ship", input: { id } }], deadlines: { payment: null } };
+    const deadlines = after.paid && !before.paid ? { payment: null } : {};
+    if (!canShip(after) || canShip(before)) return { facts, deadlines };
+    return { facts, deadlines, effects: [{ name: "ship", input: { id } }] };
   },
 };
 

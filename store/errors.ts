@@ -364,7 +364,8 @@ export class FencedError extends AetherError {
     this.shard = facts.shard;
     this.nodeId = facts.nodeId;
     this.actorId = facts.actorId;
-    this.holder = facts.holder;
+    // A copy: the store keeps what it was told of the owner.
+    this.holder = facts.holder && { ...facts.holder };
   }
 }
 

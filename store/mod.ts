@@ -89,6 +89,7 @@ export { streamSequenceOf } from "./format/position.ts";
 export { JetStreamEventStore } from "./jetstream/event_store.ts";
 export type { JetStreamApiOptions } from "./nats/api_prefix.ts";
 export type { JetStreamEventStoreOptions } from "./jetstream/options.ts";
+export { markRestored, type MarkRestoredOptions, type RestoreMark } from "./jetstream/restore.ts";
 export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory/event_store.ts";
 export type {
   EventFilter,

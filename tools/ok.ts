@@ -7,6 +7,7 @@
 import process from "node:process";
 import { join } from "node:path";
 import { deno, run } from "./command.ts";
+import { noConflictMarkers } from "./conflict_markers.ts";
 import { codeExamples, pageCommands, pageExamples } from "./docs.ts";
 import { nodeSmoke } from "./node_smoke.ts";
 import { privateNames } from "./private_names.ts";
@@ -33,6 +34,7 @@ const STEPS: readonly Step[] = [
   { name: "lint", run: () => quietly(["lint"]) },
   { name: "types", run: () => quietly(["check", "."]) },
   { name: "names of this machine", run: privateNames },
+  { name: "conflict markers", run: noConflictMarkers },
   { name: "documentation", run: docLint },
   { name: "sanitizers are on", run: sanitizerControl },
   { name: "examples in the code", counts: true, run: codeExamples },

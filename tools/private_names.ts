@@ -1,7 +1,7 @@
 /** Finds names in the project that mean something on this machine only: its mirrors and its folders. */
-import { join } from "node:path";
 import { readSources } from "./apt_sources.ts";
-import { mustRun, run } from "./command.ts";
+import { run } from "./command.ts";
+import { projectFiles } from "./project_files.ts";
 import { ROOT } from "./root.ts";
 
 /** Hosts that everybody knows; a project may name them. */
@@ -16,17 +16,9 @@ export async function privateNames(): Promise<string> {
   addHost(names, npm.trim());
   if (ROOT.split(/[/\\]/).length > 2) names.add(ROOT);
 
-  const { stdout } = await mustRun("git", [
-    "ls-files",
-    "-z",
-    "--cached",
-    "--others",
-    "--exclude-standard",
-  ]);
   const found: string[] = [];
-  const files = stdout.split("\0").filter(Boolean);
-  for (const file of files) {
-    const text = await Deno.readTextFile(join(ROOT, file)).catch(() => ""); // deleted, or no text
+  const files = await projectFiles();
+  for (const { file, text } of files) {
     for (const name of names) {
       if (text.includes(name)) found.push(`${file} names ${name}, which others cannot reach`);
     }

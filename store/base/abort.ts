@@ -33,3 +33,8 @@ async function race<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
     signal.removeEventListener("abort", abort);
   }
 }
+
+/** The result of a function of the user as a promise, also if it throws or gives no promise. */
+export async function called<T>(work: () => T | PromiseLike<T>): Promise<Awaited<T>> {
+  return await work();
+}

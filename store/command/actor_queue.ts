@@ -291,6 +291,7 @@ export class ActorQueue {
           : { kind: "unchanged" },
       );
       this.#positions.set(job, position);
+      job.options.onRecorded?.();
       return true;
     } catch (error) {
       const isPassing = isAetherError(error, "VersionConflictError") ||

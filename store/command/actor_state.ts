@@ -47,14 +47,15 @@ export async function advance<State, E extends Event>(
   let { state, version, lastId } = from;
   let isJoined = version === 0;
   for await (const event of eventsFrom<E>(store, actorId, version, signal, toVersion)) {
+    const { version: next, id } = event;
     if (isJoined) {
       state = evolution.evolve(state, event);
       refusePromise(state, "evolve()");
-    } else if (event.version !== version || (lastId !== undefined && event.id !== lastId)) {
+    } else if (next !== version || (lastId !== undefined && id !== lastId)) {
       break;
     }
     isJoined = true;
-    ({ version, id: lastId } = event);
+    [version, lastId] = [next, id];
   }
   if (isJoined) return { ...from, state, version, lastId };
   const latest = await store.getLatestVersion(actorId, { fresh: true });

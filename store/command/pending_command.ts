@@ -174,6 +174,8 @@ export interface ExecuteOptions {
 export interface InnerExecuteOptions extends ExecuteOptions {
   /** Whether `record` is for refusals too. @default {true} */
   readonly recordRefusals?: boolean;
+  /** Called when the outcome of this call of `decide` is stored as a receipt: it is final. */
+  readonly onRecorded?: () => void;
 }
 
 /** The event that led to a command, by its place. */

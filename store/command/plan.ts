@@ -66,6 +66,7 @@ export async function plan(
     if (job.isSettled) continue;
     const { commandId, expectedVersion, record, recordRefusals = true, metadata } = job.options;
     let isEvolving = false;
+    let isDecided = false;
     if (commands.length > 0 && performance.now() > until) break;
     // The same command again gets the outcome of the first one, once that is saved.
     if (commandId !== undefined && ids.has(commandId)) break;
@@ -73,12 +74,16 @@ export async function plan(
     try {
       checkVersion(actorId, expectedVersion, end.version);
       const decided = decide(job.decider, job.command, end.state);
-      const { decision } = decided;
+      let { decision } = decided;
+      isDecided = true;
       isShared ||= decided.isShared;
-      const drafts = draftsOf(
+      if (isPromise(decision)) {
+        isDecided = false;
         // Nobody waits for a decision that does not come in time.
-        isPromise(decision) ? await Promise.race([decision, never(job)]) : decision,
-      );
+        decision = await Promise.race([decision, never(job)]);
+        isDecided = true;
+      }
+      const drafts = draftsOf(decision);
       if (job.isSettled) continue;
       if (events.length > 0 && events.length + drafts.length > MAX_RUN) break;
       isEvolving = true;
@@ -94,7 +99,9 @@ export async function plan(
       if (job.isSettled) continue;
       outcome = { error };
     }
-    const isFinal = record === true && (recordRefusals || !("error" in outcome));
+    // What is no decision is a fault of the rules, which their next version may mend.
+    const isRefusal = "error" in outcome && !isDecided;
+    const isFinal = record === true && (recordRefusals && isRefusal || !("error" in outcome));
     if (isFinal && !isSpoiled && isEmpty(outcome)) {
       // Its receipt is a message of its own, behind the events of those before it.
       if (commands.length > 0) break;
@@ -216,6 +223,6 @@ function never(job: PendingCommand): Promise<never> {
 }
 
 /** Whether a decision is still to come. */
-export function isPromise(value: Decision | Promise<Decision>): value is Promise<Decision> {
+function isPromise(value: Decision | Promise<Decision>): value is Promise<Decision> {
   return isThenable(value);
 }

@@ -12,9 +12,9 @@ export type Outcome =
 export function failureOf(error: unknown): CommandFailure {
   const { name, message, code } = factsOf(error);
   return {
-    name: typeof name === "string" ? name : "Error",
-    message: typeof message === "string" ? message : textOf(error),
-    ...(typeof code === "string" && { code }),
+    name: typeof name === "string" ? textOf(name) : "Error",
+    message: textOf(typeof message === "string" ? message : error),
+    ...(typeof code === "string" && { code: textOf(code) }),
   };
 }
 

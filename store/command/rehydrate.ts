@@ -141,8 +141,9 @@ async function loadAt<State, E extends Event>(
   const options = { ...(signal && { signal }), ...(toVersion !== undefined && { toVersion }) };
   for await (const event of store.readEvents<E>(actorId, options)) {
     if (event.timestamp > at) break;
+    ({ version } = event);
     state = evolution.evolve(state, event);
-    version = event.version;
+    refusePromise(state, "evolve()");
   }
   return { state, version };
 }

@@ -1,16 +1,13 @@
-import { isInstance } from "../base/text.ts";
 import { headers } from "@nats-io/nats-core";
 import { encodeJson, jsonIn } from "../base/json.ts";
-import { reasonOf } from "../base/reason.ts";
-import { AetherError, FencedError, type FenceHolder, StoreUnavailableError } from "../errors.ts";
+import { FencedError, type FenceHolder } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
-import { backoff } from "../nats/backoff.ts";
 import { readLastProved } from "../nats/direct_get.ts";
-import { adviceAbout, failed } from "../nats/failure.ts";
 import type { Publisher } from "../nats/publisher.ts";
 import { attempt } from "../nats/retry.ts";
+import { settledWrite } from "../nats/settled_write.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
-import { isPassing, type StreamApi } from "../nats/stream_api.ts";
+import type { StreamApi } from "../nats/stream_api.ts";
 import type { StreamCheck } from "../read/stream_check.ts";
 
 /** Fences that one request asks for: the server gives no more than 1,024 at once. */
@@ -52,6 +49,11 @@ interface FenceWrite {
   /** Throws where what stands forbids it. */
   readonly check: (standing: StoredFence | undefined) => void;
   readonly signal: AbortSignal | undefined;
+}
+
+/** The content of a fence's place; there may be none. */
+interface SeenFence {
+  readonly fence: StoredFence | undefined;
 }
 
 /**
@@ -173,55 +175,50 @@ export class Fences {
   }
 
   /**
-   * Tries until the stream has said yes or no: first on what was seen last, which spares a request
-   * where nobody else has written the fence since. A try whose answer was lost is read back.
+   * Writes the fence; first over the one that was seen last, which spares a request if nobody else
+   * has written it since.
    */
-  async #write(wish: FenceWrite): Promise<FenceHolder> {
+  async #write(wanted: FenceWrite): Promise<FenceHolder> {
     const { api, publisher, check: stream, nodeId, incarnation, requestTimeout, timeout } = this
       .#parts;
-    const { shard, what, mapVersion, state, check, signal } = wish;
+    const { shard, what, mapVersion, state, check, signal } = wanted;
     const deadline = performance.now() + timeout;
-    const retry = backoff(deadline, signal);
     const own = { nodeId, incarnation, mapVersion, state, nonce: crypto.randomUUID() };
     const body = encodeJson(own);
-    let cause: unknown;
-    let isSeen = this.#isFine(shard, check);
-    while (!signal?.aborted) {
-      const wasSeen = isSeen;
-      isSeen = false;
-      try {
+    const end = await settledWrite<SeenFence, typeof own>({
+      requests: api.requests,
+      deadline,
+      signal,
+      what,
+      otherwise: "others kept the fence busy",
+      ends: {
+        absent: "it did not happen",
+        unknown: "it may have happened all the same, try again",
+      },
+      known: this.#isFine(shard, check) ? { fence: this.#seen.get(shard) } : undefined,
+      read: async () => {
+        await stream.ensure();
+        return { fence: await this.#read(shard) };
+      },
+      sequenceOf,
+      next: ({ fence }) => {
+        check(fence);
+        return own;
+      },
+      holds: ({ fence }) => fence?.nonce === own.nonce,
+      put: async (_own, seen) => {
         const due = stream.ensure();
         if (due !== undefined) await due;
-        const standing = wasSeen ? this.#seen.get(shard) : await this.#read(shard);
-        if (standing?.nonce === own.nonce) return holderIn(standing);
-        check(standing);
         const fields = headers();
-        fields.set(EXPECT, String(standing?.sequence ?? 0));
+        fields.set(EXPECT, String(sequenceOf(seen)));
         const message = { subject: api.layout.fence(shard), headers: fields, body };
-        const outcome = await publisher.publish([message], requestTimeout, deadline, signal);
-        if (outcome.kind === "stored") {
-          const stored = { ...own, sequence: outcome.first };
-          this.#seen.set(shard, stored);
-          return holderIn(stored);
-        }
-        // Somebody was faster: what stands now says whether the wish still holds.
-        if (outcome.kind !== "stale") cause = outcome.cause;
-        else if (wasSeen) continue;
-        if (outcome.kind === "refused") break;
-      } catch (error) {
-        if (isInstance(error, AetherError) && error !== signal?.reason) throw error;
-        cause = error;
-        if (!isPassing(error)) break;
-      }
-      if (!await retry(api.requests)) break;
-    }
-    if (signal?.aborted) cause = signal.reason;
-    const reason = reasonOf(cause, "others kept the fence busy");
-    if (adviceAbout(cause) !== undefined) throw failed(what, cause);
-    throw new StoreUnavailableError(
-      `Cannot ${what}: ${reason}; it may have happened all the same, try again`,
-      { cause },
-    );
+        return await publisher.publish([message], requestTimeout, deadline, signal);
+      },
+    });
+    if (end.kind !== "stored") return holderIn(end.state.fence!);
+    const stored = { ...own, sequence: end.sequence };
+    this.#seen.set(shard, stored);
+    return holderIn(stored);
   }
 
   /** Whether something can be tried on the fence that was seen last. */
@@ -263,6 +260,10 @@ function fenceIn({ data, sequence }: StoredMessage): StoredFence {
   const isFence = [nodeId, incarnation, nonce].every((text) => typeof text === "string") &&
     Number.isSafeInteger(mapVersion) && (state === "claimed" || state === "released");
   return isFence ? { ...value as StoredFence, sequence } : { ...UNREADABLE, sequence };
+}
+
+function sequenceOf({ fence }: SeenFence): number {
+  return fence?.sequence ?? 0;
 }
 
 function holderIn({ nodeId, incarnation, mapVersion, state, sequence }: FenceHolder): FenceHolder {

@@ -1,6 +1,5 @@
 import { headers } from "@nats-io/nats-core";
 import { isSameBytes } from "../base/bytes.ts";
-import { reasonOf } from "../base/reason.ts";
 import { checkRange } from "../check/query.ts";
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError } from "../errors.ts";
@@ -11,12 +10,12 @@ import { readLastValues } from "./last_values.ts";
 import { type Listing, watchBucket, type WatchOptions } from "./watch.ts";
 import { apiPrefixOf, type JetStreamApiOptions, OWN_API } from "../nats/api_prefix.ts";
 import { backoff } from "../nats/backoff.ts";
-import { adviceAbout, failed } from "../nats/failure.ts";
 import { openRequests } from "../nats/open.ts";
 import { Publisher, type TryOutcome } from "../nats/publisher.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import type { RequestMux } from "../nats/requests.ts";
 import { attempt } from "../nats/retry.ts";
+import { settledWrite } from "../nats/settled_write.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import { StreamApi, type StreamNames } from "../nats/stream_api.ts";
 
@@ -116,7 +115,7 @@ export class Bucket {
       `read key "${key}"`,
       () => this.#api.get({ last_by_subj: subject }, requestTimeoutOf(timeout)),
     );
-    return message === undefined ? { key, revision: 0, value: undefined } : this.#entry(message);
+    return this.#entryAt(key, message);
   }
 
   /**
@@ -193,33 +192,27 @@ export class Bucket {
     change: (current: BucketEntry) => Uint8Array | undefined,
     timeout: number = this.#timeout,
   ): Promise<BucketEntry> {
+    const subject = this.#subject(key);
     const deadline = performance.now() + timeout;
-    const retry = backoff(deadline);
-    let doubtful: Uint8Array | undefined;
-    let cause: unknown;
-    while (performance.now() < deadline) {
-      const left = deadline - performance.now();
-      const current = await this.get(key, left);
-      if (doubtful !== undefined && isSameBytes(doubtful, current.value)) return current;
-      doubtful = undefined;
-      const value = change(current);
-      if (value === undefined) return current;
-      const outcome = await this.put(
-        key,
-        value,
-        current,
-        Math.min(requestTimeoutOf(this.#timeout), left),
-      );
-      if (outcome.kind === "stored") return { key, revision: outcome.first, value };
-      if (outcome.kind === "stale") continue;
-      cause = outcome.cause;
-      if (outcome.kind === "unknown") doubtful = value;
-      if (outcome.kind === "refused" || !await retry(this.requests)) break;
-    }
-    const reason = reasonOf(cause, "others write it all the time");
-    const fate = doubtful === undefined ? "it was not written" : "it may have been written";
-    if (adviceAbout(cause) !== undefined) throw failed(`write key "${key}"`, cause, fate);
-    throw new StoreUnavailableError(`Cannot write key "${key}": ${reason}; ${fate}`, { cause });
+    const requestTimeout = () =>
+      Math.min(requestTimeoutOf(this.#timeout), deadline - performance.now());
+    const end = await settledWrite<BucketEntry, Uint8Array>({
+      requests: this.requests,
+      deadline,
+      what: `write key "${key}"`,
+      otherwise: "others write it all the time",
+      ends: { absent: "it was not written", unknown: "it may have been written" },
+      read: async () => {
+        const message = await this.#api.get({ last_by_subj: subject }, requestTimeout());
+        return this.#entryAt(key, message);
+      },
+      sequenceOf: ({ revision }) => revision,
+      next: change,
+      holds: ({ value }, own) => isSameBytes(own, value),
+      put: (value, current) => this.put(key, value, current, requestTimeout()),
+    });
+    if (end.kind !== "stored") return end.state;
+    return { key, revision: end.sequence, value: end.value };
   }
 
   /**
@@ -310,6 +303,11 @@ export class Bucket {
 
   #subject(key: string): string {
     return `$KV.${this.name}.${key}`;
+  }
+
+  /** The entry that is the last message of a key, or none. */
+  #entryAt(key: string, message: StoredMessage | undefined): BucketEntry {
+    return message === undefined ? { key, revision: 0, value: undefined } : this.#entry(message);
   }
 
   #entry(message: StoredMessage): BucketEntry {

@@ -5,6 +5,9 @@ import type { RequestMux } from "./requests.ts";
 /** The shortest and the longest span of waiting, in ms. */
 const WAITS = [4, 250] as const;
 
+/** What a wait between tries asks of the requests: whether they can be sent. */
+export type Reach = Pick<RequestMux, "closed" | "connected">;
+
 /**
  * Waits between tries: for a random part of a span that doubles from 4 to 250 ms, and for the
  * connection if it is down. The function that it returns waits once, and returns whether there
@@ -14,7 +17,7 @@ const WAITS = [4, 250] as const;
 export function backoff(
   deadline: number,
   signal?: AbortSignal,
-): (requests: RequestMux) => Promise<boolean> {
+): (requests: Reach) => Promise<boolean> {
   const nextWait = jitteredWaits(...WAITS);
   return async (requests) => {
     const left = deadline - performance.now();

@@ -1,9 +1,14 @@
+import { called, unlessAborted } from "../base/abort.ts";
+import { freshCopy } from "../base/fresh.ts";
 import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
-import type { Decider } from "../command/decider.ts";
 import { execute } from "../command/execute.ts";
-import type { AnyDecider, CommandCause, ExecuteResult } from "../command/pending_command.ts";
-import { isPromise } from "../command/plan.ts";
+import type {
+  AnyDecider,
+  CommandCause,
+  ExecuteResult,
+  InnerExecuteOptions,
+} from "../command/pending_command.ts";
 import { failureOf } from "../command/recorded_outcome.ts";
 import { type AetherErrorCode, type CommandFailure, isAetherError } from "../errors.ts";
 import { causedBy, type Event, type EventMetadata } from "../event.ts";
@@ -67,33 +72,40 @@ export async function executeRecorded(
   decider: AnyDecider,
   { actorId, command, commandId, cause, metadata, signal }: DispatchedCommand,
 ): Promise<DispatchOutcome> {
-  const given: Given = { command, refusal: undefined };
-  const options = { commandId, cause, metadata, signal, record: true };
+  let isRecorded = false;
+  const options: InnerExecuteOptions = {
+    ...{ commandId, cause, metadata, signal, record: true },
+    onRecorded: () => isRecorded = true,
+  };
   let result: ExecuteResult<unknown>;
   try {
-    result = await execute(store, actorId, refusing(decider), given, options);
+    result = await execute(store, actorId, decider, command, options);
   } catch (error) {
     if (isAetherError(error, "CommandRefusedError")) {
       return { kind: "refused", failure: error.failure };
     }
-    if (given.refusal === undefined || !Object.is(given.refusal.error, error)) throw error;
+    if (!isRecorded) throw error;
     return { kind: "refused", failure: failureOf(error) };
   }
   return { kind: "handled", events: result.events };
 }
 
-/** Gives a command to `send`. */
+/**
+ * Gives a command to `send`, which gets copies: what it changes does not reach the next try. One that
+ * does not end is left behind once `signal` is aborted: the next try has the same id.
+ */
 export async function dispatch(
   send: SendCommand,
   { actorId, command, ...facts }: DispatchedCommand,
 ): Promise<DispatchOutcome> {
   try {
     const { commandId, cause, signal } = facts;
-    await send(actorId, command, { commandId, cause, signal });
+    const given = { commandId, cause: { ...cause }, signal };
+    await unlessAborted(signal, called(() => send(actorId, freshCopy(command), given)));
   } catch (error) {
     if (
       isAetherError(error, "CommandFailedError") || isAetherError(error, "CommandRefusedError")
-    ) return { kind: "refused", failure: error.failure };
+    ) return { kind: "refused", failure: failureOf(error.failure) };
     if (!isAetherError(error, "CommandAlreadyHandledError")) throw error;
   }
   return { kind: "handled", events: [] };
@@ -102,37 +114,4 @@ export async function dispatch(
 /** The metadata of what an event leads to: its cause, and its trace. */
 export function metadataBy(event: Event): EventMetadata {
   return causedBy({ ...event, metadata: {} }, event).metadata!;
-}
-
-/** A command, and how `decide` refused it. */
-interface Given {
-  readonly command: unknown;
-  refusal: { readonly error: unknown } | undefined;
-}
-
-const refusingOnes = new WeakMap<AnyDecider, Decider<unknown, Given>>();
-
-/** The same rules; what `decide` throws is noted, so that it is not taken for an outage. */
-function refusing(decider: AnyDecider): Decider<unknown, Given> {
-  const known = refusingOnes.get(decider);
-  if (known !== undefined) return known;
-  const made: Decider<unknown, Given> = {
-    initialState: () => decider.initialState(),
-    evolve: (state, event) => decider.evolve(state, event),
-    decide: (given, state) => {
-      const note = (error: unknown): never => {
-        given.refusal = { error };
-        throw error;
-      };
-      given.refusal = undefined;
-      try {
-        const decision = decider.decide(given.command, state);
-        return isPromise(decision) ? Promise.resolve(decision).catch(note) : decision;
-      } catch (error) {
-        return note(error);
-      }
-    },
-  };
-  refusingOnes.set(decider, made);
-  return made;
 }

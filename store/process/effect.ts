@@ -1,8 +1,13 @@
+import { called } from "../base/abort.ts";
+import { freshCopy } from "../base/fresh.ts";
 import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
 import { failureOf } from "../command/recorded_outcome.ts";
 import type { CommandFailure } from "../errors.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
+
+/** How long an effect may go on after its program has begun to stop, in ms. */
+const GRACE = 2_000;
 
 /** The second argument of an effect's `run`. */
 export interface EffectContext {
@@ -24,10 +29,10 @@ export interface Effect {
   readonly retry: Required<ProjectionRetry>;
 }
 
-/** How an effect ended. */
+/** How an effect ended: `unknown` if it was done, and what it gave cannot be stored. */
 export type EffectEnd =
   | { readonly outcome: "done"; readonly result: unknown }
-  | { readonly outcome: "failed"; readonly failure: CommandFailure };
+  | { readonly outcome: "failed" | "unknown"; readonly failure: CommandFailure };
 
 /**
  * Something that a process does outside of the store. That it begins is stored before, and its end
@@ -83,7 +88,8 @@ export async function runEffect(
   const nextWait = jitteredWaits(delay, maxDelay);
   for (let attempt = 1;; attempt++) {
     try {
-      return { outcome: "done", result: await run(input, context) ?? null };
+      const work = called(() => run(freshCopy(input), { ...context }));
+      return { outcome: "done", result: await endOf(work, signal) ?? null };
     } catch (error) {
       signal.throwIfAborted();
       onError(error);
@@ -91,5 +97,19 @@ export async function runEffect(
       await sleep(nextWait(), signal);
       signal.throwIfAborted();
     }
+  }
+}
+
+/** What `work` gives; it has a moment left once `signal` is aborted. */
+async function endOf<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: over, reject } = Promise.withResolvers<never>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stop = () => timer = setTimeout(() => reject(signal.reason), GRACE);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await Promise.race([work, over]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
   }
 }

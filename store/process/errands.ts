@@ -1,11 +1,15 @@
 import { categoryOf } from "../actor.ts";
 import { jitteredWaits } from "../base/jitter.ts";
+import { encodeJson } from "../base/json.ts";
+import { jsonProblem } from "../base/json_fidelity.ts";
 import { sleep } from "../base/sleep.ts";
+import { messageOf, nameOf } from "../base/text.ts";
 import { uuidv8 } from "../base/uuid.ts";
 import { execute } from "../command/execute.ts";
 import type { AnyDecider, CommandCause } from "../command/pending_command.ts";
 import { rehydrate } from "../command/rehydrate.ts";
 import { commandLogOf } from "../command_log.ts";
+import { isAetherError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { messageSequenceOf } from "../format/position.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
@@ -29,12 +33,17 @@ import {
   LedgerType,
 } from "./ledger.ts";
 import type { OutgoingDecider, SendCommand } from "./outgoing.ts";
-import type { ProcessCommand, ProcessEffectCall, ProcessReply } from "./process.ts";
+import type { ProcessCommand, ProcessEffect, ProcessEffectCall, ProcessReply } from "./process.ts";
 
 /** How old an issued command has to be to be looked up before it is sent again, in ms. */
 const OLD = 5_000;
 /** How long an effect that ended while its program stops may take to be stored, in ms. */
 const GRACE = 2_000;
+
+/** Values in a result that are looked at; more are too large. */
+const MANY = 1_000_000;
+/** Bytes that the end of an effect may take besides its result. */
+const MARGIN = 4_096;
 
 /** The parts of {@linkcode Errands}. */
 export interface ErrandParts<State, Input extends Event> {
@@ -120,16 +129,22 @@ export class Errands<State, Input extends Event> {
       this.#ends.set(effectId, end); // The process may be parked just now.
     }
     const inputId = await uuidv8(["effect", identity, actorId, effectId]);
+    const inputOf = (end: EffectEnd | undefined): ProcessEffect => ({
+      ...{ kind: "effect", name, outcome: end?.outcome ?? "unknown" },
+      result: end?.outcome === "done" ? end.result : null,
+      ...(end !== undefined && "failure" in end && { failure: end.failure }),
+      ...(key !== undefined && { key }),
+    });
     const takeBy = (signal: AbortSignal) =>
       this.#parts.intake.take({
-        id,
-        input: {
-          ...{ kind: "effect", name, outcome: end?.outcome ?? "unknown" },
-          result: end?.outcome === "done" ? end.result : null,
-          ...(end?.outcome === "failed" && { failure: end.failure }),
-          ...(key !== undefined && { key }),
+        ...{ id, input: inputOf(end), inputId },
+        instead: (error) => {
+          if (end?.outcome !== "done" || !isOfResult(error, end.result)) return undefined;
+          const reason = `it was done, and its result cannot be stored: ${messageOf(error)}`;
+          end = { outcome: "unknown", failure: { name: nameOf(error), message: reason } };
+          this.#ends.set(effectId, end);
+          return inputOf(end);
         },
-        inputId,
         cause: { identity, sequence: event.sequence, id: event.id },
         effectId,
         ...{ isRetry: false, metadata: metadataBy(event), signal, event },
@@ -220,6 +235,18 @@ export function checkTarget(
   throw new TypeError(
     `Cannot issue a command to "${actorId}": its category has no decider, and there is no send`,
   );
+}
+
+/** Whether the store has refused an effect's end because of its result. */
+function isOfResult(error: unknown, result: unknown): boolean {
+  const isTooLarge = isAetherError(error, "EventTooLargeError");
+  if (!isTooLarge && !isAetherError(error, "InvalidEventError")) return false;
+  try {
+    if (jsonProblem(result, "it", MANY) !== undefined) return true;
+    return isTooLarge && encodeJson(result).length > error.limit - MARGIN;
+  } catch {
+    return true; // It throws when it is read.
+  }
 }
 
 function deciderOf({ deciders = {} }: Targets, target: string): AnyDecider | undefined {

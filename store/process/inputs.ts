@@ -1,9 +1,9 @@
 import type { EventDraft } from "../append.ts";
-import { tokenProblem } from "../base/token.ts";
+import { freshCopy } from "../base/fresh.ts";
+import { refusePromise } from "../base/hook.ts";
 import { uuidv8 } from "../base/uuid.ts";
 import type { Decider } from "../command/decider.ts";
 import type { Event } from "../event.ts";
-import { timestampProblem } from "../format/decode.ts";
 import {
   type CalledEffect,
   type DeadlineSetData,
@@ -27,6 +27,7 @@ import type {
   ProcessReply,
 } from "./process.ts";
 import { withKeys } from "./outgoing.ts";
+import { asTargets, readReaction } from "./reaction.ts";
 
 /** A process as its history makes it up. */
 export interface ProcessRecord<State> {
@@ -66,13 +67,14 @@ export function inputDecider<State, Input extends Event, Fact extends Event>(
 ): InputDecider<State, Input> {
   return {
     initialState: () => ({
-      state: guard(() => process.initialState()),
+      state: guard(() => plain(process.initialState(), "initialState()")),
       ledger: ledger.initialState(),
     }),
     evolve: (record, event) =>
-      isLedgerType(event.eventType)
-        ? { ...record, ledger: ledger.evolve(record.ledger, event) }
-        : { ...record, state: guard(() => process.evolve(record.state, event as Fact)) },
+      isLedgerType(event.eventType) ? { ...record, ledger: ledger.evolve(record.ledger, event) } : {
+        ...record,
+        state: guard(() => plain(process.evolve(record.state, event as Fact), "evolve()")),
+      },
     decide: (taking, { state, ledger: { open, effects, deadlines, parked, ended } }) => {
       const { input, id, now, isRetry } = taking;
       const taken: EventDraft[] = [];
@@ -93,9 +95,8 @@ export function inputDecider<State, Input extends Event, Fact extends Event>(
       if (ended !== undefined) return taken;
       if (parked !== undefined && !isRetry) throw new ProcessHeld(`"${id}" is parked`);
       const reaction = guard(() => {
-        const reaction = process.react(state, input, { id, now }) ?? {};
-        check(reaction, checkTarget);
-        return reaction;
+        const given = freshCopy(input);
+        return readReaction(process.react(state, given, { id, now }), checkTarget);
       });
       const isStanding = (name: string) =>
         deadlines.has(name) && !(isDeadline(input) && input.name === name);
@@ -118,7 +119,7 @@ function isDeadline(input: ProcessInput): input is ProcessDeadline {
 
 function draftsOf<Input extends Event, Fact extends Event>(
   taken: readonly EventDraft[],
-  { facts = [], commands = [], effects = [], deadlines = {}, done = false }: ProcessReaction<Fact>,
+  { facts, commands, effects, deadlines, done }: Required<ProcessReaction<Fact>>,
   taking: Taking<Input>,
   isStanding: (name: string) => boolean,
 ): readonly EventDraft[] | Promise<readonly EventDraft[]> {
@@ -166,38 +167,10 @@ async function call<Input extends Event>(
   );
 }
 
-/** Calls of effects as what keys are given to. */
-function asTargets(
-  effects: readonly ProcessEffectCall[],
-): { readonly actorId: string; readonly key?: string; readonly call: ProcessEffectCall }[] {
-  return effects.map((call) => {
-    const { name: actorId, key } = call;
-    return { actorId, ...(key !== undefined && { key }), call };
-  });
-}
-
-function check<Fact extends Event>(
-  { facts = [], commands = [], effects = [], deadlines = {} }: ProcessReaction<Fact>,
-  checkTarget: (command: ProcessCommand | ProcessEffectCall) => void,
-): void {
-  for (const { eventType } of facts) {
-    if (!isLedgerType(eventType)) continue;
-    throw new TypeError(`Cannot take the fact: "${eventType}" is a name of the library's own`);
-  }
-  for (const command of commands) {
-    const problem = tokenProblem(command.actorId);
-    if (problem !== undefined) {
-      throw new RangeError(`Cannot issue the command: its actorId ${problem}`);
-    }
-    checkTarget(command);
-  }
-  withKeys(commands);
-  effects.forEach(checkTarget);
-  withKeys(asTargets(effects));
-  for (const [name, at] of Object.entries(deadlines)) {
-    const problem = at === null ? undefined : timestampProblem(at);
-    if (problem !== undefined) throw new TypeError(`Cannot set deadline "${name}": ${problem}`);
-  }
+/** What the user's code gave, which must not be a promise. */
+function plain<T>(value: T, what: string): T {
+  refusePromise(value, what);
+  return value;
 }
 
 /** Calls the code of the user; marks what that throws, unlike all other failures. */

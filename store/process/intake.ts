@@ -27,6 +27,8 @@ export interface TakenInput<Input extends Event> {
   readonly event: RecordedEvent;
   readonly setAt?: number;
   readonly effectId?: string;
+  /** The input to take in its place if the store refuses it with `error`; none if that is no help. */
+  readonly instead?: (error: unknown) => ProcessInput<Input> | undefined;
 }
 
 /** The parts of an {@linkcode Intake}. */
@@ -67,11 +69,11 @@ export class Intake<State, Input extends Event> {
 
   /** Takes an input; parks the process if its code fails with it again and again. */
   async take(
-    { id, input, inputId, isRetry, cause, metadata, signal, event, ...rest }: TakenInput<Input>,
+    { id, inputId, isRetry, cause, metadata, signal, event, instead, ...rest }: TakenInput<Input>,
   ): Promise<WorkEnd> {
     const { store, category } = this.#parts;
     const actorId = `${category}-${id}`;
-    const taken = { ...rest, input, inputId, id, actorId, isRetry };
+    let taken = { ...rest, inputId, id, actorId, isRetry };
     const options: InnerExecuteOptions = {
       ...{ commandId: inputId, cause, metadata, signal },
       // That its code failed is no outcome: new code may do better.
@@ -94,6 +96,11 @@ export class Intake<State, Input extends Event> {
         if (signal.aborted || !isOfCode(error)) throw error;
         const thrown = error instanceof ReactionFailure ? error.cause : error;
         this.#parts.onError(thrown, event);
+        const other = instead?.(error);
+        if (other !== undefined && other !== taken.input) {
+          taken = { ...taken, input: other };
+          continue;
+        }
         if (attempts >= this.#parts.retry.attempts || isRetry) {
           const at = { sequence: cause.sequence, eventId: cause.id, reason: shortReason(thrown) };
           await this.change(id, { kind: "park", at }, signal);

@@ -1,5 +1,7 @@
 import { categoryOf } from "../actor.ts";
+import { freshCopy } from "../base/fresh.ts";
 import { guarded } from "../base/guarded.ts";
+import { print, refusePromise } from "../base/hook.ts";
 import { tokenProblem } from "../base/token.ts";
 import { rehydrate } from "../command/rehydrate.ts";
 import type { Event, RecordedEvent } from "../event.ts";
@@ -13,6 +15,7 @@ import { withoutTransactions } from "../projection/plain_checkpoints.ts";
 import { Projection, restartAfter } from "../projection/projection.ts";
 import { positionsOf } from "../store_positions.ts";
 import { ServerClock } from "../timer/clock.ts";
+import { GuardedClock } from "../timer/guarded_clock.ts";
 import { Agenda } from "./agenda.ts";
 import { checkTarget, Errands } from "./errands.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
@@ -135,7 +138,9 @@ export class ProcessManager<
     const { category } = this;
     const decider = this.#decider = inputDecider(process, (target) => checkTarget(options, target));
     const checkpoints = withoutTransactions(options.checkpoints);
-    const onError = guarded(options.onError ?? ((error) => console.warn(error)));
+    const what = `the manager of "${name}"`;
+    const warn = (error: unknown) => print("warn", `${what} goes on after a failure:`, error);
+    const onError = guarded<RecordedEvent>(`onError of ${what}`, options.onError ?? warn);
     const shared = { store, checkpoints, partitions, onError, ...(leases && { leases }) };
     const inbox: InnerProjectionOptions<undefined, Input> = {
       ...shared,
@@ -144,7 +149,9 @@ export class ProcessManager<
     };
     const { failure } = checkProjection(inbox);
     this.#inbox = new Projection(inbox);
-    const clock = options.clock ?? new ServerClock(positionsOf(store));
+    const clock = options.clock === undefined
+      ? new ServerClock(positionsOf(store))
+      : new GuardedClock(options.clock);
     const key = `${category}:agenda`;
     this.#parked = new ParkedProcesses(checkpoints, `${category}:parked`, store.identity);
     const parts = { store, category, retry: failure, onError };
@@ -305,8 +312,17 @@ export class ProcessManager<
   /** Gives an event to the process that it belongs to. */
   async #deliver(event: Input & RecordedEvent, signal: AbortSignal): Promise<void> {
     if (categoryOf(event.actorId) === this.category) return;
-    const id = this.#options.process.correlate(event);
+    const id = this.#correlate(event);
     if (id !== undefined) await this.#intake.takeEvent(id, event, false, signal);
+  }
+
+  /** The process that an event belongs to, by the user's code. */
+  #correlate(event: Input & RecordedEvent): string | undefined {
+    const id: unknown = this.#options.process.correlate(freshCopy(event));
+    refusePromise(id, "correlate()");
+    const problem = id === undefined ? undefined : tokenProblem(id);
+    if (problem === undefined) return id as string | undefined;
+    throw new TypeError(`Cannot find the process of event "${event.id}": its id ${problem}`);
   }
 
   /** Gives a process its events from a position on; the next position, if all were taken. */
@@ -316,12 +332,12 @@ export class ProcessManager<
     isRetry: boolean,
     signal: AbortSignal,
   ): Promise<number | undefined> {
-    const { store, filter = {}, process } = this.#options;
+    const { store, filter = {} } = this.#options;
     let next = from;
     for await (const event of store.readAll({ from, filter, signal })) {
       next = event.sequence + 1;
       const input = event as Input & RecordedEvent;
-      if (categoryOf(event.actorId) === this.category || process.correlate(input) !== id) continue;
+      if (categoryOf(event.actorId) === this.category || this.#correlate(input) !== id) continue;
       if (await this.#intake.takeEvent(id, input, isRetry, signal) === "held") return undefined;
     }
     return next;

@@ -1,3 +1,6 @@
+import { freshCopy } from "../base/fresh.ts";
+import { textOf } from "../base/text.ts";
+import { tokenProblem } from "../base/token.ts";
 import type { CommandCause } from "../command/pending_command.ts";
 
 /** A `Decider` of any state, commands and events. */
@@ -49,6 +52,53 @@ export type SendCommand = (
   command: unknown,
   facts: SendFacts,
 ) => Promise<unknown>;
+
+/**
+ * What `react` gave, as commands of the library's own: what they hold changes no more.
+ *
+ * @throws {TypeError} It is something else.
+ */
+export function outgoingOf(reaction: unknown): readonly Outgoing[] {
+  if (reaction === undefined || reaction === null) return [];
+  const all: readonly unknown[] = Array.isArray(reaction) ? [...reaction] : [reaction];
+  return all.map((one) => {
+    const { actorId, command, decider, key } = objectIn(one, "a command") as Partial<Outgoing>;
+    checkTargetIn(actorId, key);
+    return {
+      ...{ actorId: actorId!, command: freshCopy(command) },
+      ...(decider !== undefined && { decider: deciderIn(decider) }),
+      ...(key !== undefined && { key }),
+    };
+  });
+}
+
+/** `value`, if it is an object; else the reaction is refused. */
+export function objectIn(value: unknown, what: string): object {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw new TypeError(`Cannot react: it gave ${textOf(value)}, not ${what}`);
+}
+
+/** Refuses a command that has no legal target or key. */
+export function checkTargetIn(actorId: unknown, key: unknown): void {
+  const problem = tokenProblem(actorId);
+  if (problem !== undefined) {
+    throw new RangeError(`Cannot send the command: its actorId ${problem}`);
+  }
+  checkKey(key);
+}
+
+/** Refuses a key that is not text. */
+export function checkKey(key: unknown): void {
+  if (key === undefined || typeof key === "string") return;
+  throw new TypeError(`Cannot react: it gave the key ${textOf(key)}, not text`);
+}
+
+function deciderIn(decider: OutgoingDecider): OutgoingDecider {
+  const functions = (["initialState", "evolve", "decide"] as const)
+    .every((name) => typeof decider?.[name] === "function");
+  if (functions) return decider;
+  throw new TypeError(`Cannot react: it gave ${textOf(decider)}, not a decider`);
+}
 
 /** Commands with their keys: the user's, or the count among those to the same actor without one. */
 export function withKeys<Sent extends { readonly actorId: string; readonly key?: string }>(

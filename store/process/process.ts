@@ -36,11 +36,14 @@ export interface ProcessEffect {
   readonly name: string;
   /** The key that it was called under, if it had one. */
   readonly key?: string;
-  /** `"unknown"` if the program died while it ran: it may be done, or not. */
+  /**
+   * `"unknown"` if the program died while it ran: it may be done, or not. Also if it was done, and
+   * the store cannot keep what it gave: `failure` says so then.
+   */
   readonly outcome: "done" | "failed" | "unknown";
   /** What it gave; `null` if that was nothing, or it was not done. */
   readonly result: unknown;
-  /** Its last error, if it has failed. */
+  /** Its last error, if it has failed; or why its result cannot be stored. */
   readonly failure?: CommandFailure;
 }
 

@@ -1,4 +1,6 @@
+import { freshCopy } from "../base/fresh.ts";
 import { guarded } from "../base/guarded.ts";
+import { print } from "../base/hook.ts";
 import { uuidv8 } from "../base/uuid.ts";
 import type { AnyDecider } from "../command/pending_command.ts";
 import { type CommandFailure, isAetherError } from "../errors.ts";
@@ -25,7 +27,7 @@ import {
   metadataBy,
   persist,
 } from "./dispatch.ts";
-import { type Outgoing, type SendCommand, withKeys } from "./outgoing.ts";
+import { type Outgoing, outgoingOf, type SendCommand, withKeys } from "./outgoing.ts";
 
 /** The second argument of `react`, beside the event. */
 export interface ReactorContext {
@@ -169,7 +171,9 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
     }
     this.name = name;
     this.#options = options;
-    this.#onError = guarded(options.onError ?? ((error) => console.warn(error)));
+    const what = `reactor "${name}"`;
+    const warn = (error: unknown) => print("warn", `${what} goes on after a failure:`, error);
+    this.#onError = guarded(`onError of ${what}`, options.onError ?? warn);
     this.#projection = new Projection<undefined, E>({
       ...{ name: `reactor:${name}`, store, checkpoints: withoutTransactions(checkpoints), from },
       ...(leases && { leases }),
@@ -261,15 +265,16 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
   }
 
   async #handle(event: E & RecordedEvent, signal: AbortSignal): Promise<void> {
-    const reaction = await this.#options.react(event, { signal }) ?? [];
-    const all = Array.isArray(reaction) ? reaction as readonly Outgoing[] : [reaction as Outgoing];
-    for (const { outgoing, key } of withKeys(all)) {
+    // A copy: what `react` changes takes no part in the ids of its commands.
+    const reaction = await this.#options.react(freshCopy(event), { signal });
+    for (const { outgoing, key } of withKeys(outgoingOf(reaction))) {
       const { actorId, command } = outgoing;
       const commandId = await this.#idOf(event, actorId, key);
       const outcome = await this.#run(event, outgoing, commandId, signal);
       if (outcome.kind === "handled") continue;
       const { failure } = outcome;
-      await this.#options.onRefused?.({ actorId, command, commandId, failure, event });
+      const refused = { actorId, command, commandId, failure, event };
+      await this.#options.onRefused?.(freshCopy(refused));
     }
   }
 

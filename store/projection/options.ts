@@ -1,4 +1,5 @@
-import { callHook, print } from "../base/hook.ts";
+import { guarded } from "../base/guarded.ts";
+import { print } from "../base/hook.ts";
 import { textOf } from "../base/text.ts";
 import { checkRange, prepareReadAll } from "../check/query.ts";
 import type { Event, RecordedEvent } from "../event.ts";
@@ -148,9 +149,7 @@ export function checkProjection<Tx, E extends Event>(
   const failure = checkFailure(options, what);
   prepareReadAll({ filter });
   checkStart(options.from, what);
-  const { onError: hook = warn } = options;
-  const onError = (error: unknown, event?: RecordedEvent) =>
-    callHook(`onError of ${what}`, () => hook(error, event));
+  const onError = guarded(`onError of ${what}`, options.onError ?? warn);
   return {
     ...{ name, store, handler, filter, partitions, batch, failure, onError, poll: POLL },
     onSwitch: onSwitch ?? (() => {}),

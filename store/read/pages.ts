@@ -60,7 +60,7 @@ export interface PagesQuery {
   readonly weigh?: (message: StoredMessage) => number;
   /** Whether no page is wanted behind the one that ends with `last`. @default {() => false} */
   readonly enough?: (last: StoredMessage) => boolean;
-  /** EndReader the read by throwing the signal's reason. */
+  /** Ends the read by throwing the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -189,7 +189,7 @@ class Source {
     );
   }
 
-  /** EndReader the consumer, where there is one. */
+  /** Ends the consumer, where there is one. */
   close(): Promise<void> | undefined {
     const consumer = this.#consumer;
     this.#consumer = undefined;

@@ -203,12 +203,15 @@ export class StreamCheck {
 }
 
 /** The identity of a stream whose genesis says `origin`, and whose last epoch is `epoch`. */
-export function identityOf(origin: string, epoch: StoredMessage | undefined): string {
+export function identityOf(
+  origin: string,
+  epoch: Pick<StoredMessage, "data" | "sequence"> | undefined,
+): string {
   return epoch === undefined ? origin : `${origin}+${epochIn(epoch)}`;
 }
 
 /** The identity in the genesis of a stream of this identity. */
-function originOf(identity: string): string {
+export function originOf(identity: string): string {
   return identity.split("+", 1)[0]!;
 }
 
@@ -217,7 +220,7 @@ function identityIn({ data }: StoredMessage): unknown {
 }
 
 /** What names an epoch; of one that this library has not written, the place does. */
-function epochIn({ data, sequence }: StoredMessage): string {
+function epochIn({ data, sequence }: Pick<StoredMessage, "data" | "sequence">): string {
   const epoch = (jsonIn(data) as { epoch?: unknown } | null | undefined)?.epoch;
   return typeof epoch === "string" && /^[\w-]+$/.test(epoch) ? epoch : String(sequence);
 }

@@ -1,16 +1,13 @@
 import { headers } from "@nats-io/nats-core";
 import { isSameBytes } from "../base/bytes.ts";
-import { reasonOf } from "../base/reason.ts";
 import type { Codec } from "../codec.ts";
-import { type StoreRefusedError, StoreUnavailableError } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
 import type { StreamSequence } from "../format/position.ts";
 import { NO_HEAD } from "../read/message_facts.ts";
-import { backoff } from "../nats/backoff.ts";
-import { adviceAbout, failed } from "../nats/failure.ts";
-import { type Outgoing, Publisher } from "../nats/publisher.ts";
+import { Publisher } from "../nats/publisher.ts";
+import { settledWrite } from "../nats/settled_write.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
-import { isPassing, type StreamApi, type StreamNames } from "../nats/stream_api.ts";
+import type { StreamApi, StreamNames } from "../nats/stream_api.ts";
 import { type Head, HeadCache } from "../read/heads.ts";
 import { decodeSnapshot } from "./body.ts";
 import type { Snapshot } from "./snapshot.ts";
@@ -38,6 +35,12 @@ export interface Standing {
   readonly snapshot?: Snapshot;
   /** Its bytes. */
   readonly body?: Uint8Array;
+}
+
+/** As much of a place as a save builds on. */
+interface Known extends Head {
+  /** The bytes of the newest snapshot, if they were read. */
+  readonly body?: Uint8Array | undefined;
 }
 
 /** Places whose last version is remembered, so that a save need not read it. */
@@ -89,37 +92,34 @@ export class SnapshotLog {
    * @throws {StoreUnavailableError} The server does not answer, or refuses.
    */
   async save(save: SnapshotSave, deadline: number): Promise<boolean> {
-    const { subject, version, body } = save;
-    const retry = backoff(deadline);
-    let head = this.#heads.get(subject);
-    let isDoubtful = false;
-    let cause: unknown;
+    const { subject, actorId, version, body } = save;
+    const head = this.#heads.get(subject);
     // A save whose turn comes too late, behind others of its actor, asks the server nothing.
-    while (performance.now() < deadline) {
-      try {
-        if (head === undefined || head.version >= version) {
-          const standing = await this.read(save);
-          head = headOf(standing);
-          // A try without an answer may have been stored: then the newest one is this save's own.
-          if (head.version >= version) return isDoubtful && isSameBytes(standing.body!, body);
-        }
-        const messages = [messageOf(save, head)];
-        const outcome = await this.#publisher.publish(messages, this.#requestTimeout, deadline);
-        if (outcome.kind === "stored") {
-          this.#heads.raise(subject, { version, sequence: outcome.first }, performance.now());
-          return true;
-        }
-        head = undefined;
-        if (outcome.kind === "unknown") isDoubtful = true;
-        if (outcome.kind !== "stale") cause = outcome.cause;
-        if (outcome.kind === "refused") break;
-      } catch (error) {
-        cause = error;
-        if (!isPassing(error)) break;
-      }
-      if (!await retry(this.#api.requests)) break;
+    const end = await settledWrite<Known, Uint8Array>({
+      requests: this.#api.requests,
+      deadline,
+      what: `save snapshot at version ${version} of "${actorId}"`,
+      otherwise: "its turn did not come in time",
+      ends: { absent: "it was not kept", unknown: "it may be kept all the same" },
+      known: head !== undefined && head.version < version ? head : undefined,
+      read: async () => {
+        const { sequence, snapshot, body } = await this.read(save);
+        return { sequence, version: snapshot?.version ?? 0, body };
+      },
+      sequenceOf: ({ sequence }) => sequence,
+      next: (current) => current.version < version ? body : undefined,
+      holds: ({ body }, own) => isSameBytes(own, body),
+      put: (_body, { sequence }) => {
+        const fields = headers();
+        fields.set(EXPECT, String(sequence));
+        const message = { subject, headers: fields, body };
+        return this.#publisher.publish([message], this.#requestTimeout, deadline);
+      },
+    });
+    if (end.kind === "stored") {
+      this.#heads.raise(subject, { version, sequence: end.sequence }, performance.now());
     }
-    throw snapshotUnavailable(save, isDoubtful, cause);
+    return end.kind !== "unchanged";
   }
 
   /** The messages of `subject` from `last` back to the oldest; it fetches those before on demand. */
@@ -134,29 +134,4 @@ export class SnapshotLog {
     }
     yield* before.reverse();
   }
-}
-
-function headOf({ sequence, snapshot }: Standing): Head {
-  return { sequence, version: snapshot?.version ?? 0 };
-}
-
-function messageOf({ subject, body }: SnapshotSave, head: Head): Outgoing {
-  const fields = headers();
-  fields.set(EXPECT, String(head.sequence));
-  return { subject, headers: fields, body };
-}
-
-function snapshotUnavailable(
-  { actorId, version }: SnapshotSave,
-  isDoubtful: boolean,
-  cause: unknown,
-): StoreRefusedError | StoreUnavailableError {
-  const reason = reasonOf(cause, "its turn did not come in time");
-  const outcome = isDoubtful ? "it may be kept all the same" : "it was not kept";
-  const what = `save snapshot at version ${version} of "${actorId}"`;
-  if (adviceAbout(cause) !== undefined) return failed(what, cause, outcome);
-  return new StoreUnavailableError(
-    `Cannot ${what}: ${reason}; ${outcome}`,
-    { cause },
-  );
 }

@@ -3,6 +3,7 @@ import { describe } from "../base/token.ts";
 import * as names from "../format/headers.ts";
 import { FORMAT, HASH } from "../format/layout.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
+import { originOf } from "../read/stream_check.ts";
 import { shardOf } from "../actor.ts";
 import type { ActorCheck } from "./actor_check.ts";
 import type { CommitCheck } from "./commit_check.ts";
@@ -106,7 +107,8 @@ export class MessageCheck {
   }
 
   #checkGenesis(message: StoredMessage): void {
-    const { source: { identity, shards }, findings } = this.#checks;
+    const { source: { identity: whole, shards }, findings } = this.#checks;
+    const identity = originOf(whole);
     if (message.sequence !== 1) {
       findings.add("genesis", message, `message ${message.sequence} is a second genesis`);
       return;

@@ -1,4 +1,5 @@
 import { categoryOf } from "../actor.ts";
+import { refusePromise } from "../base/hook.ts";
 import { reasonOf } from "../base/reason.ts";
 import { isAetherError } from "../errors.ts";
 import { asStreamSequence } from "../format/position.ts";
@@ -61,13 +62,18 @@ export class SnapshotCheck {
   ): Promise<string | undefined> {
     const { evolution } = this.#options;
     const evolve = evolution.evolve as (state: unknown, event: unknown) => unknown;
-    let replayed = evolution.initialState();
     let last = { version: 0, id: "" };
+    let isSame: boolean;
     try {
+      let replayed = evolution.initialState();
+      refusePromise(replayed, "initialState()");
       for await (const event of store.readEvents(actorId, { toVersion: version, signal })) {
+        // First: `evolve` may change its event.
+        last = { version: event.version, id: event.id };
         replayed = evolve(replayed, event);
-        last = event;
+        refusePromise(replayed, "evolve()");
       }
+      isSame = isSameState(state, replayed);
     } catch (error) {
       if (signal.aborted || isAetherError(error, "StoreUnavailableError")) throw error;
       return `cannot be compared with a replay: ${reasonOf(error)}`;
@@ -79,6 +85,6 @@ export class SnapshotCheck {
     if (lastEventId !== undefined && lastEventId !== last.id) {
       return `is of event "${lastEventId}", and the one that is stored there is "${last.id}"`;
     }
-    return isSameState(state, replayed) ? undefined : "is not the state that its events make up";
+    return isSame ? undefined : "is not the state that its events make up";
   }
 }

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { conflictMarkers } from "../../tools/conflict_markers.ts";
 import { commandsOf, isSkipped } from "../../tools/readme.ts";
 import { testCounts } from "../../tools/test_counts.ts";
 
@@ -61,4 +62,11 @@ FAILED | 1 passed | 2 failed | 1 filtered out (10ms)
     failed: 1,
   });
   assertEquals(testCounts("error: Type checking failed."), { passed: 0, failed: 0 });
+});
+
+Deno.test("the markers of a merge that nobody has resolved are found", () => {
+  const [ours, theirs] = ["<", ">"].map((sign) => sign.repeat(7));
+  const page = `# Page\n\n${ours} HEAD\none\n=======\ntwo\n${theirs} branch\n\nTitle\n=======\n`;
+  assertEquals(conflictMarkers(page), [3, 7]);
+  assertEquals(conflictMarkers(` ${ours} in a line\n${ours}<\na ${theirs}\n`), []);
 });

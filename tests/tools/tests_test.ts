@@ -2,11 +2,21 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join, relative } from "node:path";
 import { run } from "../../tools/command.ts";
 import { ROOT } from "../../tools/root.ts";
+import { TestsUnderWay } from "../../tools/tests/hang_watch.ts";
 import { CALM, FIRST, inOrder, parseArguments, select, testFiles } from "../../tools/tests/plan.ts";
 import { NO_REASON, readJunit, reasons } from "../../tools/tests/results.ts";
 
 /** Runs `deno task test` on files of this content; gives its last line, all lines, and whether it ended well. */
-async function test(files: Record<string, string>, ...args: string[]) {
+function test(files: Record<string, string>, ...args: string[]) {
+  return testWith({}, files, ...args);
+}
+
+/** The same with variables in the environment. */
+async function testWith(
+  env: Record<string, string>,
+  files: Record<string, string>,
+  ...args: string[]
+) {
   const folder = await Deno.makeTempDir({ prefix: "aether-test-" });
   try {
     for (const [name, text] of Object.entries(files)) {
@@ -14,7 +24,9 @@ async function test(files: Record<string, string>, ...args: string[]) {
     }
     const paths = Object.keys(files).map((name) => join(folder, name));
     const main = join(ROOT, "tools", "tests", "main.ts");
-    const { success, output } = await run(Deno.execPath(), ["run", "-A", main, ...paths, ...args]);
+    const { success, output } = await run(Deno.execPath(), ["run", "-A", main, ...paths, ...args], {
+      env,
+    });
     return { success, output, last: output.split("\n").at(-1)!.replace(/ in [\d.]+ s$/, "") };
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -69,6 +81,55 @@ Deno.test("a file that breaks fails the run, and the other files run", async () 
   }
 });
 
+Deno.test("a file in which no test ends any more is ended, and the test under way is named", async () => {
+  const hangs = `Deno.test("hangs", async (t) => {
+    await t.step("goes well", () => {});
+    await t.step("waits", async () => {
+      console.log("said");
+      Deno.addSignalListener("SIGTERM", () => {}); // so that it takes more than that to end it
+      setInterval(() => console.log("alive"), 100);
+      await new Promise(() => {});
+    });
+  });\n`;
+  const { success, last, output } = await testWith(
+    { AETHER_TEST_LIMIT: "3" },
+    { "hang_test.ts": FINE + hangs, "fine_test.ts": FINE },
+    "--no-check",
+  );
+  assertEquals([success, last], [false, "1 passed, 1 failed"]);
+  assertMatch(output, /^FAILED \S+hang_test\.ts \(1 failed, /m);
+  assertMatch(
+    output,
+    /^No test ended for 3 s, so the file was ended: "hangs > waits" was under way$/m,
+  );
+  assertMatch(output, /\n--- \S+hang_test\.ts\n[^]*said/);
+});
+
+Deno.test("the test under way is known from the output, however it is cut", () => {
+  const lines: [line: string, underWay: string][] = [
+    ["running 2 tests\n", ""],
+    ["a ... ok (1ms)\n", ""],
+    ["b (x ... y) ...\n", "b (x ... y)"],
+    ["  one ... ok (0ms)\n", "b (x ... y)"],
+    ["  two ...\n", "b (x ... y) > two"],
+    ["------- output -------\n...\n----- output end -----\n", "b (x ... y) > two"],
+    ["  two ... FAILED (1ms)\n", "b (x ... y)"],
+    ["b (x ... y) ... ok (2ms)\n", ""],
+    ["c ... ", "c"],
+  ];
+  for (const size of [1, 3, 1_000]) {
+    const tests = new TestsUnderWay();
+    let ended = 0;
+    for (const [line, underWay] of lines) {
+      for (let at = 0; at < line.length; at += size) {
+        if (tests.read(line.slice(at, at + size))) ended++;
+      }
+      assertEquals(tests.name, underWay);
+    }
+    assertEquals(ended, 4);
+  }
+});
+
 Deno.test("a file that does not type-check fails the run", async () => {
   const { success, last, output } = await test({
     "a_test.ts": `${FINE}export const a: number = "";`,
@@ -78,10 +139,12 @@ Deno.test("a file that does not type-check fails the run", async () => {
 });
 
 Deno.test("what selects no test is an error", async () => {
-  for (const words of [["no-such-word"], ["tests/tools/gate_test.ts", "--filter=no-such-name"]]) {
+  const nowhere = ["no", "such"].join(""); // a word of this file would select this file
+  for (const words of [[nowhere], ["tests/tools/gate_test.ts", `--filter=${nowhere}`]]) {
     const { success, last } = await test({}, "--no-check", ...words);
     assertEquals(success, false);
-    assertMatch(last, /^Cannot find a test file, or the name of a test, by .*no-such-/);
+    assertMatch(last, /^Cannot find a test file, or the name of a test, by /);
+    assert(last.includes(nowhere), last);
   }
 });
 

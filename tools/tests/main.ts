@@ -3,7 +3,8 @@
  * a process of its own. A path runs what lies there; any other word runs the files whose path holds it or, if
  * there are none, the tests whose name holds it.
  *
- * The last line counts the tests, and says why some were ignored. `DENO_JOBS` sets how many files run at once.
+ * The last line counts the tests, and says why some were ignored. `DENO_JOBS` sets how many files run at once,
+ * `AETHER_TEST_LIMIT` after how many seconds without the end of a test a file is ended and has failed.
  */
 import process from "node:process";
 import { ROOT } from "../root.ts";
@@ -13,6 +14,14 @@ import { TestRun } from "./run.ts";
 
 /** Files that run at once for each core: most of their time, tests wait for servers. */
 const PER_CORE = 3;
+
+/** After how many seconds a file in which no test ends has failed; our longest tests take about a minute. */
+const LIMIT = 600;
+
+function limit(): number {
+  const given = Number(Deno.env.get("AETHER_TEST_LIMIT"));
+  return given > 0 ? given : LIMIT;
+}
 
 function jobs(): number {
   const given = Number(Deno.env.get("DENO_JOBS"));
@@ -26,7 +35,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (asIs) return await plain([...flags, ...filters, ...(words.length > 0 ? files : [])]);
 
   const report = new Report(files.length + 1, verbose);
-  const run = new TestRun([...flags, ...filters], report);
+  const run = new TestRun([...flags, ...filters], report, limit() * 1_000);
   const stop = stopOnSignals(run);
   try {
     await run.all(inOrder(files), jobs());

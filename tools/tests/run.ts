@@ -1,20 +1,29 @@
 /** Runs test files side by side, each in a process of its own. */
 import { join } from "node:path";
 import { ROOT } from "../root.ts";
+import { HangWatch } from "./hang_watch.ts";
 import type { Report } from "./report.ts";
 import { type FileResult, readJunit } from "./results.ts";
+
+/** How long we go on reading the output of a process that has ended, in ms. */
+const OUTPUT_TIMEOUT = 10_000;
 
 /** One run over many files. */
 export class TestRun {
   readonly #flags: readonly string[];
   readonly #report: Report;
+  readonly #limit: number;
   readonly #children = new Set<Deno.ChildProcess>();
   #stopped = false;
 
-  /** A run whose files are given `flags`, and whose results go to `report`. */
-  constructor(flags: readonly string[], report: Report) {
+  /**
+   * A run whose files are given `flags`, and whose results go to `report`. A file in which no test ends for
+   * `limit` ms is ended and has failed.
+   */
+  constructor(flags: readonly string[], report: Report, limit: number) {
     this.#flags = flags;
     this.#report = report;
+    this.#limit = limit;
   }
 
   /** Whether the run was ended early. */
@@ -73,7 +82,7 @@ export class TestRun {
       `--junit-path=${xml}`,
       ...this.#flags.filter((flag) => !flag.startsWith("--no-check")),
       file,
-    ]);
+    ], this.#limit);
     // There is no report if the file did not compile or was killed, and an empty one if the file ended its
     // process before its tests ran, for which `deno test` gives code 0.
     const report = await Deno.readTextFile(xml).catch(() => "");
@@ -97,8 +106,10 @@ export class TestRun {
     }
   }
 
+  /** Runs Deno; ends it if it runs tests, and none of them ends for `limit` ms. */
   async #deno(
     [command = "", ...args]: readonly string[],
+    limit?: number,
   ): Promise<{ success: boolean; output: string }> {
     const child = new Deno.Command(Deno.execPath(), {
       args: [command, "--config", join(ROOT, "deno.json"), ...args],
@@ -109,20 +120,34 @@ export class TestRun {
       stderr: "piped",
     }).spawn();
     this.#children.add(child);
+    const hang = limit === undefined ? undefined : new HangWatch(child, limit);
     const output: string[] = [];
-    const keep = async (stream: ReadableStream<Uint8Array>): Promise<void> => {
-      for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-        output.push(text);
-        this.#report.hears(text);
+    // A process that a test started and left behind may hold the same output open.
+    const cut = new AbortController();
+    const keep = async (
+      stream: ReadableStream<Uint8Array>,
+      hears?: (text: string) => void,
+    ): Promise<void> => {
+      try {
+        const texts = stream.pipeThrough(new TextDecoderStream(), { signal: cut.signal });
+        for await (const text of texts) {
+          output.push(text);
+          hears?.(text);
+          this.#report.hears(text);
+        }
+      } catch (error) {
+        if (!cut.signal.aborted) throw error;
       }
     };
-    const [{ success, signal }] = await Promise.all([
-      child.status,
-      keep(child.stdout),
-      keep(child.stderr),
-    ]);
+    const kept = Promise.all([keep(child.stdout, (text) => hang?.hears(text)), keep(child.stderr)]);
+    const { success, signal } = await child.status;
+    hang?.end();
+    const timer = setTimeout(() => cut.abort(), OUTPUT_TIMEOUT);
+    await kept;
+    clearTimeout(timer);
     this.#children.delete(child);
-    if (signal) output.push(`\nIt was ended by ${signal}\n`);
+    if (hang?.note !== undefined) output.push(`\n${hang.note}\n`);
+    else if (signal) output.push(`\nIt was ended by ${signal}\n`);
     return { success, output: output.join("") };
   }
 }

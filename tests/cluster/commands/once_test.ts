@@ -77,7 +77,8 @@ for (const reads of ["lease", "fenced"] as const) {
           );
           counts.set(key, version);
           return version;
-        });
+          // On a busy machine the answer to a first try may come too late.
+        }, { onDuplicate: (events) => events.at(-1)!.version });
       const options = { reads, timeout: 1_000 };
       const a = await join(scene, "a", options, proxy, handle);
       const b = await join(scene, "b", {}, undefined, handle);

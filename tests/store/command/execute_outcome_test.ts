@@ -32,7 +32,7 @@ Deno.test("at the deadline the conflict is passed on", async () => {
     count++;
     return await save();
   };
-  const late = () => execute(store, ACTOR, counter, add("late"), { timeout: 60 });
+  const late = () => execute(store, ACTOR, counter, add("late"), { timeout: 1_000 });
   const error = await assertRejects(late, VersionConflictError);
   assertEquals(error.currentVersion, count);
   assert(count > 1, "it was tried again");
@@ -132,7 +132,7 @@ Deno.test("an outcome that remains unknown is reported, and can be settled later
     save = real;
     return Promise.reject(unknown(() => Promise.resolve(outcomes.at(-1)!)));
   };
-  const lost = () => execute(store, ACTOR, counter, add("lost"), { timeout: 30 });
+  const lost = () => execute(store, ACTOR, counter, add("lost"), { timeout: 500 });
   const error = await assertRejects(lost, SaveOutcomeUnknownError);
   assertEquals([error.actorId, error.version, await error.settle()], [ACTOR, 1, "unknown"]);
   await save();
@@ -155,7 +155,7 @@ Deno.test("if several attempts have no answer, a stored one settles them all", a
     const at = tries++;
     return Promise.reject(unknown(() => Promise.resolve(outcomes[at] ?? "not-saved")));
   };
-  const lost = () => execute(store, ACTOR, counter, add("lost"), { timeout: 60 });
+  const lost = () => execute(store, ACTOR, counter, add("lost"), { timeout: 500 });
   const error = await assertRejects(lost, SaveOutcomeUnknownError);
   assert(tries > 1);
   assertEquals(await error.settle(), "saved");

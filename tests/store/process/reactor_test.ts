@@ -137,12 +137,15 @@ both("a refusal is final, reported at least once, and no failure", async (bed) =
   const reported: RefusedCommand[] = [];
   const onRefused = (refused: RefusedCommand) => {
     reported.push(refused);
-    if (reported.length === 1) throw Object.create(null); // The program may die right here.
+    if (reported.length === 1) throw thrown; // The program may die right here.
   };
+  const thrown = Object.create(null);
+  const errors: unknown[] = [];
+  const onError = (error: unknown) => void errors.push(error);
   const seen = await place(bed.store, "order-1");
   {
     await using run = new Run(
-      new Reactor(options(bed, () => take(new Stock()), { onRefused })),
+      new Reactor(options(bed, () => take(new Stock()), { onRefused, onError })),
     );
     await run.of.caughtUp;
     assertEquals(await run.of.parked(), []);
@@ -155,6 +158,8 @@ both("a refusal is final, reported at least once, and no failure", async (bed) =
   await using run = new Run(new Reactor(options(own, () => take(new Stock()), { onRefused })));
   await run.of.caughtUp;
   assertEquals(await typesOf(bed.store, STOCK), ["Added"]);
+  // It is no error: the only one is what the hook threw.
+  assertEquals(errors, [thrown]);
   assertEquals(reported.map(({ commandId }) => commandId), Array(3).fill(reported[0]!.commandId));
 });
 

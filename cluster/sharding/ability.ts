@@ -51,7 +51,8 @@ export class Ability {
 
   /** What the server refuses of the shard's writes, and would again; `undefined` if nothing. */
   refusalOf(shard: number): StoreRefusedError | undefined {
-    return this.#failures.get(shard)?.refusal;
+    const { last = -Infinity, refusal } = this.#failures.get(shard) ?? {};
+    return performance.now() - last > FORGET ? undefined : refusal;
   }
 
   /** A claim of the shard, or a save in it, has failed. */

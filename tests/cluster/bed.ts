@@ -50,9 +50,14 @@ export async function join(
   return cluster;
 }
 
+/** How long nodes may take to settle, in ms. */
+const PATIENCE = 60_000;
+
 /** Resolves when the nodes serve all shards, each what the map gives it. */
 export async function settled(...nodes: readonly Cluster[]): Promise<void> {
+  const deadline = performance.now() + PATIENCE;
   for (;;) {
+    if (performance.now() > deadline) throw new Error("The nodes have not settled in time");
     const all = nodes.map((node) => node.describe());
     const [{ map }] = all as [typeof all[0]];
     const serving = all.reduce((sum, { phases }) => sum + (phases.get("serving") ?? 0), 0);

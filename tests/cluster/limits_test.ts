@@ -9,6 +9,7 @@ import {
   StoreUnavailableError,
 } from "../../store/errors.ts";
 import { count, join, QUICK, settled } from "./bed.ts";
+import { until } from "./election/bed.ts";
 import { natsTest, type Scene } from "../support/fixture.ts";
 
 const small = { server: { config: "max_payload: 65536" } };
@@ -110,9 +111,7 @@ for (
   natsTest(`a node that may not ${what} is told`, async (scene) => {
     const errors: unknown[] = [];
     const cluster = await joinAs(scene, errors);
-    while (!errors.some((error) => isAetherError(error, "StoreRefusedError"))) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    await until(() => errors.some((error) => isAetherError(error, "StoreRefusedError")));
     await cluster.leave();
   }, { server: { config: without(subject!) }, leakCheck: false });
 }

@@ -1,5 +1,5 @@
 import { asStreamSequence } from "../../../store/format/position.ts";
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { coordinateShards, mapIn } from "../../../cluster/sharding/shard_coordinator.ts";
 import type { ShardStatus } from "../../../cluster/sharding/shard_status.ts";
 import { until } from "../election/bed.ts";
@@ -35,6 +35,8 @@ class Bed {
   failures = 0;
   /** Nodes that do not answer yet. */
   readonly silent = new Set<string>();
+  /** The map version that the fences have seen. */
+  taken = 0;
   asked = 0;
   looked = 0;
   readonly reports: unknown[] = [];
@@ -76,7 +78,7 @@ class Bed {
         return Promise.resolve({ mapVersion: Infinity, unsettled: this.unsettled });
       },
       known: () => emptyShardMap(SHARDS),
-      takenVersion: () => Promise.resolve(0),
+      takenVersion: () => Promise.resolve(this.taken),
       maxMoves: 4,
       report: (error) => this.reports.push(error),
     }, this.ends.signal);
@@ -131,11 +133,21 @@ Deno.test("shards of a node that is gone do not wait for those on the move", asy
   while (bed.maps.length === 0) await bed.askedAgain(1);
   assertEquals(shardMoves(both.shards, bed.maps[0]!.shards).length, 4);
   bed.members = [lifeOf("a"), lifeOf("c")];
+  const { asked } = bed;
   bed.changed.notify();
   while (bed.maps.length === 1) await bed.askedAgain(1);
+  assert(bed.asked < asked + 20, "It waited for the others");
   assertEquals(ownedBy(bed.maps[1], "b"), 0);
   const moves = shardMoves(bed.maps[0]!.shards, bed.maps[1]!.shards);
   assertEquals(moves.filter(({ from }) => from?.nodeId !== "b"), []);
+  await bed.end();
+});
+
+Deno.test("the first map of a coordinator is newer than all that the fences have seen", async () => {
+  const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
+  bed.taken = 99;
+  await until(() => bed.maps.length > 0);
+  assert(bed.maps[0]!.version > 99, `its version is ${bed.maps[0]!.version}`);
   await bed.end();
 });
 

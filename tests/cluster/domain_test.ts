@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Cluster, Discovery, Election, FencedEventStore } from "../../cluster/mod.ts";
 import { StreamConfigError } from "../../store/mod.ts";
-import { leafTest } from "../support/leaf.ts";
+import { leafTest } from "../store/jetstream/leaf.ts";
 
 for (const domains of [{ hub: "hub", leaf: "leaf" }, {}]) {
   const named = domains.hub === undefined ? "without domains" : "in two domains";

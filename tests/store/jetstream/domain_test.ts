@@ -9,7 +9,7 @@ import {
 import { apiPrefixOf } from "../../../store/nats/api_prefix.ts";
 import { fact } from "../../support/fault.ts";
 import { natsTest } from "../../support/fixture.ts";
-import { leafTest } from "../../support/leaf.ts";
+import { leafTest } from "./leaf.ts";
 
 /** Of `count` actors, those that both stores have saved at version 1. */
 async function savedByBoth(

@@ -6,8 +6,8 @@
  */
 
 import type { NatsConnection } from "@nats-io/transport-node";
-import { NatsServer } from "../../tools/nats_server.ts";
-import { play, Scene } from "./fixture.ts";
+import { NatsServer } from "../../../tools/nats_server.ts";
+import { play, Scene } from "../../support/fixture.ts";
 
 /** The tools of a test on a hub and a leaf node. */
 export interface LeafScene extends Scene {

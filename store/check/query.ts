@@ -74,7 +74,20 @@ export function prepareReadAll(
   if (from !== "start") checkNumber("from", from);
   if (filter.actorId !== undefined) checkActorId(filter.actorId);
   if (filter.category !== undefined) checkCategory(filter.category);
+  if (filter.eventTypes !== undefined) checkTypes(filter.eventTypes);
   return { from: (from === "start" ? 1 : Math.max(1, from)) as Position, filter, signal };
+}
+
+/** Refuses types that no event can have, as {@linkcode checkCategory} does categories. */
+function checkTypes(types: readonly string[]): void {
+  if (!Array.isArray(types)) {
+    throw new TypeError(`Cannot read: eventTypes is ${describe(types)}, not an array`);
+  }
+  for (const type of types) {
+    const problem = tokenProblem(type);
+    if (problem === undefined) continue;
+    throw new RangeError(`Cannot read events of type ${describe(type)}: it ${problem}`);
+  }
 }
 
 /**
@@ -82,10 +95,10 @@ export function prepareReadAll(
  *
  * @throws {RangeError} It is empty, too long, not well-formed, or goes on behind a dash.
  */
-export function checkCategory(category: string): void {
+export function checkCategory(category: string, what = "read category"): void {
   const problem = tokenProblem(category) ?? dashProblem(category);
   if (problem !== undefined) {
-    throw new RangeError(`Cannot read category ${describe(category)}: it ${problem}`);
+    throw new RangeError(`Cannot ${what} ${describe(category)}: it ${problem}`);
   }
 }
 

@@ -42,12 +42,14 @@ export interface DispatchedCommand {
 
 /**
  * Does `work` until it is no outage that ends it: what is out of reach, or of unknown outcome, is
- * done again. Throws any other error, and the signal's reason.
+ * done again, unless `isFinal` says that it will not pass. Throws any other error, and the signal's
+ * reason.
  */
 export async function persist<T>(
   signal: AbortSignal,
   onError: (error: unknown) => void,
   work: () => Promise<T>,
+  isFinal: (error: unknown) => boolean = () => false,
 ): Promise<T> {
   const nextWait = jitteredWaits(...WAITS);
   for (;;) {
@@ -55,7 +57,8 @@ export async function persist<T>(
     try {
       return await work();
     } catch (error) {
-      if (signal.aborted || !PASSING.some((code) => isAetherError(error, code))) throw error;
+      const isPassing = PASSING.some((code) => isAetherError(error, code)) && !isFinal(error);
+      if (signal.aborted || !isPassing) throw error;
       onError(error);
       await sleep(nextWait(), signal);
     }

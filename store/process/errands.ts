@@ -12,6 +12,7 @@ import { commandLogOf } from "../command_log.ts";
 import { isAetherError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { messageSequenceOf } from "../format/position.ts";
+import { isClosed } from "../nats/failure.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
 import type { EventStore } from "../store.ts";
 import type { AgendaItem, WorkEnd } from "./agenda.ts";
@@ -163,6 +164,7 @@ export class Errands<State, Input extends Event> {
       signal,
       this.#parts.onError,
       () => execute(store, actorId, ledgerDecider, change, { commandId, signal }),
+      isClosed,
     );
     return events.length > 0;
   }

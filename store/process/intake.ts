@@ -5,6 +5,7 @@ import { execute } from "../command/execute.ts";
 import type { CommandCause, InnerExecuteOptions } from "../command/pending_command.ts";
 import { isAetherError } from "../errors.ts";
 import type { Event, EventMetadata, RecordedEvent } from "../event.ts";
+import { isClosed } from "../nats/failure.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
 import { shortReason } from "../projection/state.ts";
 import type { EventStore } from "../store.ts";
@@ -89,6 +90,7 @@ export class Intake<State, Input extends Event> {
             const taking = { ...taken, now: new Date(await this.#parts.clock.now()) };
             await execute(store, actorId, this.#parts.decider, taking, options);
           },
+          isClosed,
         );
         return "done";
       } catch (error) {
@@ -120,6 +122,7 @@ export class Intake<State, Input extends Event> {
       signal,
       this.#parts.onError,
       () => execute(store, actorId, ledgerDecider, change, { signal }),
+      isClosed,
     );
   }
 }

@@ -3,6 +3,7 @@ import { freshCopy } from "../base/fresh.ts";
 import { guarded } from "../base/guarded.ts";
 import { print, refusePromise } from "../base/hook.ts";
 import { tokenProblem } from "../base/token.ts";
+import { checkCategory } from "../check/query.ts";
 import { rehydrate } from "../command/rehydrate.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import type { ProjectionLag } from "../projection/lag.ts";
@@ -119,7 +120,8 @@ export class ProcessManager<
   /**
    * Does nothing yet: every method but `run` works without running it.
    *
-   * @throws {RangeError} An option or the name is out of its range.
+   * @throws {RangeError} An option or the name is out of its range, or no actor can have the category
+   * of a decider.
    * @throws {TypeError} `from` is missing.
    */
   constructor(options: ProcessManagerOptions<State, Input, Fact>) {
@@ -131,6 +133,9 @@ export class ProcessManager<
     }
     if (from === undefined) {
       throw new TypeError(`Cannot manage "${name}": from is missing, and has no default`);
+    }
+    for (const target of Object.keys(options.deciders ?? {})) {
+      checkCategory(target, `manage "${name}" with a decider for category`);
     }
     this.name = name;
     this.category = `process:${name}`;
@@ -295,7 +300,12 @@ export class ProcessManager<
     return await this.#takeFrom(next, id, false, stop) !== undefined;
   }
 
-  /** Ends a process by hand: later inputs are taken without effect. Open commands still go out. */
+  /**
+   * Ends a process by hand: later inputs are taken without effect. Open commands still go out. While
+   * the store is out of reach, it waits.
+   *
+   * @throws {StoreUnavailableError} The connection is closed.
+   */
   async end(id: string, { reason }: { readonly reason?: string } = {}): Promise<void> {
     const change: LedgerChange = { kind: "end", ...(reason !== undefined && { reason }) };
     await this.#intake.change(id, change, this.#stop.signal);

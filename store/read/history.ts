@@ -96,11 +96,15 @@ export class History {
     let head = await unlessAborted(signal, this.#endHead(actorId));
     let to = Math.min(range.to, head.version);
     let least = Math.min(BACK, limit);
+    let isLate = false;
     let span = least;
     while (to >= from && to > 0) {
       const start = Math.max(from, to - span + 1, 1);
       const part = { from: start, to, limit: to - start + 1, signal };
       const before = await this.#between(actorId, part, head);
+      // What comes later may be of another stream that has taken the place of this one.
+      if (isLate) await this.#attempt(actorId, () => this.#parts.check.prove());
+      isLate = true;
       if (before === undefined) {
         span = Math.max(least, Math.floor(span / 8));
         continue;

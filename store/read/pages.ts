@@ -27,6 +27,8 @@ const PATIENCE = 500;
 /** How reads are done: over which stream, and with what patience. */
 export interface ReadParts {
   readonly api: StreamApi;
+  /** Proves that the stream is the one that was opened. */
+  readonly check: Pick<StreamCheck, "prove">;
   /** How long one request may take, in ms. */
   readonly requestTimeout: number;
   /** How long one page may take, over all tries, in ms. */
@@ -35,10 +37,10 @@ export interface ReadParts {
 
 /** What the reads of one store share. */
 export interface ReaderParts extends ReadParts {
+  readonly check: StreamCheck;
   readonly shards: number;
   readonly heads: HeadCache;
   readonly headReader: HeadReader;
-  readonly check: StreamCheck;
   readonly losses: Losses;
   readonly ends: EndReader;
   readonly events: EventReader;
@@ -67,7 +69,8 @@ export interface PagesQuery {
 /**
  * Yields the messages of a subject in order, a page at a time, the next one under way while
  * this one is worked on. Pages come from any replica; where it falls short of the known end, the
- * leader helps out, so that the read is complete or an error.
+ * leader helps out, so that the read is complete or an error. A later page is believed only once
+ * the stream has proved to be the same one still.
  *
  * @throws {StoreUnavailableError} The end cannot be reached.
  */
@@ -96,7 +99,7 @@ export async function* readPages(
       after = last.sequence;
       if (left < Infinity) { for (const message of messages) left -= weigh(message); }
       const more = after < end && left > 0 && query.enough?.(last) !== true;
-      if (more) next = source.page(after, Math.min(PAGE, left), Math.min(page.pending, left));
+      if (more) next = source.later(after, Math.min(PAGE, left), Math.min(page.pending, left));
       const closed = more ? undefined : source.close();
       yield messages;
       if (!more) return await closed;
@@ -115,17 +118,26 @@ class Source {
   readonly #parts: ReadParts;
   readonly #subject: string;
   #consumer: Promise<BulkConsumer> | undefined;
+  /** Whether the consumer has proved to be the stream's: it dies with it. */
+  #isProved = false;
 
   constructor(parts: ReadParts, subject: string) {
     this.#parts = parts;
     this.#subject = subject;
   }
 
-  /** The messages after sequence `after`, about `size`, where `left` are there and wanted. */
-  page(after: StreamSequence, size: number, left = 0): Promise<SourcePage> {
+  /** The messages after sequence `after`, about `size`. */
+  page(after: StreamSequence, size: number): Promise<SourcePage> {
+    const page = this.#direct(after, size);
+    page.catch(() => {}); // Awaited by the reader, or not wanted any more.
+    return page;
+  }
+
+  /** The same for a page behind another one, where `left` are there and wanted. */
+  later(after: StreamSequence, size: number, left: number): Promise<SourcePage> {
     if (left >= LONG && this.#consumer === undefined) this.#begin(after);
     const page = this.#consumer === undefined
-      ? this.#direct(after, size)
+      ? this.#proved(this.#direct(after, size))
       : this.#consumed(this.#consumer, after, size);
     page.catch(() => {}); // Awaited by the reader, or not wanted any more.
     return page;
@@ -154,19 +166,32 @@ class Source {
   ): Promise<SourcePage> {
     try {
       const messages = await (await begun).next();
-      if (messages.length > 0) return { messages, pending: 0 };
+      if (messages.length > 0) {
+        const page = { messages, pending: 0 };
+        if (!this.#isProved) await this.#proved(Promise.resolve(page));
+        this.#isProved = true;
+        return page;
+      }
     } catch (error) {
       // As where there is nothing: the reader knows where the end is.
       if (isInstance(error, RequestError) && error.failure === "timeout") this.#rest(error);
     }
     await this.close();
-    return await this.#direct(after, size);
+    return await this.#proved(this.#direct(after, size));
+  }
+
+  /** A page, once the stream has proved after it that it is still the same one. */
+  async #proved(page: Promise<SourcePage>): Promise<SourcePage> {
+    const read = await page;
+    await this.#attempt(() => this.#parts.check.prove());
+    return read;
   }
 
   /** Begins a consumer, unless that was in vain a short while ago. */
   #begin(after: StreamSequence): void {
     const { api, requestTimeout } = this.#parts;
     if (performance.now() < api.consumersFrom) return;
+    this.#isProved = false;
     this.#consumer = BulkConsumer.open(api, this.#subject, after, requestTimeout);
     this.#consumer.catch((error) => this.#rest(error));
   }
@@ -179,9 +204,10 @@ class Source {
 
   /** The message after sequence `after` by the leader's word, which is there up to `end`. */
   async nextByLeader(after: StreamSequence, end: StreamSequence): Promise<StoredMessage> {
-    const { api, requestTimeout } = this.#parts;
+    const { api, check, requestTimeout } = this.#parts;
     const query = { seq: after + 1, next_by_subj: this.#subject };
     const message = await this.#attempt(() => api.get(query, requestTimeout));
+    await this.#attempt(() => check.prove());
     if (message !== undefined && message.sequence <= end) return message;
     throw new StoreUnavailableError(
       `Cannot read "${this.#subject}" up to sequence ${end}: no replica has what follows on ` +

@@ -1,5 +1,6 @@
 import { categoryOf } from "../actor.ts";
 import { refusePromise } from "../base/hook.ts";
+import { checkCategory } from "../check/query.ts";
 import { reasonOf } from "../base/reason.ts";
 import { isAetherError } from "../errors.ts";
 import { asStreamSequence } from "../format/position.ts";
@@ -19,6 +20,8 @@ export class SnapshotCheck {
 
   /** Picks and compares as `options` say. */
   constructor(options: VerifySnapshots) {
+    const { category } = options;
+    if (category !== undefined) checkCategory(category, "verify snapshots of category");
     this.#options = options;
   }
 

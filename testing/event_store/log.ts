@@ -105,7 +105,7 @@ export function logs(test: StoreTest, together: StoreTest): void {
     await rejects(() => nextOf(actors), "RangeError", "listActors()");
   });
 
-  test("a category that no actor can have is refused by all that take one", async ({ open }) => {
+  test("a category that no actor can have is refused by all that take one, as a type is", async ({ open }) => {
     const store = await open();
     await store.saveEvent(sample({ actorId: "shopping-cart-1" }));
     for (const category of ["shopping-cart", "shopping-", "a--b", "a-b-c"]) {
@@ -115,6 +115,11 @@ export function logs(test: StoreTest, together: StoreTest): void {
       const subscription = store.subscribe({ filter });
       await rejects(() => nextOf(subscription), "RangeError", "subscribe()");
       await rejects(() => subscription.caughtUp, "RangeError", "caughtUp");
+    }
+    for (const eventTypes of [[""], ["Tested", "\ud800"]]) {
+      const filter = { eventTypes };
+      await rejects(() => nextOf(store.readAll({ filter })), "RangeError", "readAll()");
+      await rejects(() => nextOf(store.subscribe({ filter })), "RangeError", "subscribe()");
     }
     for (const [category, actorId] of [["shopping", "shopping-cart-1"], ["-x-y", "-x-y"]]) {
       await store.saveEvents([sample({ actorId: actorId!, version: 9 })]);

@@ -158,7 +158,7 @@ logging(
 
 logging(
   "finds nothing in a category that no actor can have",
-  ["a category that no actor can have is refused by all that take one"],
+  ["a category that no actor can have is refused by all that take one, as a type is"],
   async function* (sound, options) {
     if (!/.-/.test(options.filter?.category ?? "")) yield* sound(options);
   },

@@ -335,6 +335,8 @@ Deno.test("a process that cannot be is refused, and what it issues to nobody par
   };
   const named = orderProcess({ name: "an-order" });
   assertThrows(() => manage(bed, { process: named }), RangeError, "has a -");
+  const deciders = { "shopping-cart": new Stock() };
+  assertThrows(() => manage(bed, { deciders }), RangeError, "has a dash inside");
   assertThrows(() => manage(bed, { from: undefined! }), TypeError, "from is missing");
   for (
     const [commands, facts, reason] of [

@@ -1,4 +1,4 @@
-import { elapsed, type Instant, instant } from "./clock.ts";
+import { elapsed, type Instant, instant, waited } from "./clock.ts";
 import { HeldLease, type LeaseParts } from "./held_lease.ts";
 import { encodeLeaderClaim, LEADER_KEY, type LeaderClaim, leaderClaimIn } from "./leader_key.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
@@ -27,12 +27,12 @@ export async function takeLease(
   const { bucket, timings: { lease, margin, attempt }, clock, nodeId, incarnation, nonces } = parts;
   let retry = backoff(Infinity, signal);
   /** The revision that was read last, and since when it is the same. */
-  let same = { revision: -1, since: 0 };
+  let same = { revision: -1, since: instant(clock) };
   const removals = new Removals(parts);
   for (;;) {
     const entry = await readLeaderKey(parts, signal);
     const { revision } = entry;
-    if (revision !== same.revision) same = { revision, since: clock.monotonic() };
+    if (revision !== same.revision) same = { revision, since: instant(clock) };
     if (await removals.mayBeHeld(entry, signal)) {
       await sleep(LOOK, signal);
       signal.throwIfAborted();
@@ -45,7 +45,7 @@ export async function takeLease(
       if (sentAt !== undefined && elapsed(sentAt, clock) < lease - margin) {
         return new HeldLease(parts, entry.revision, sentAt);
       }
-      if (!nonces.isOwn(nonce) && clock.monotonic() - same.since < patienceWith(claim, lease)) {
+      if (!nonces.isOwn(nonce) && waited(same.since, clock) < patienceWith(claim, lease)) {
         await changed(parts, entry, signal);
         retry = backoff(Infinity, signal);
         continue;
@@ -87,8 +87,8 @@ const LOOK = 250;
  */
 class Removals {
   readonly #parts: LeaseParts;
-  /** The removal that is waited out, and when it was seen first, by the monotonic clock. */
-  #seen: { readonly revision: number; readonly at: number } | undefined;
+  /** The removal that is waited out, and when it was seen first. */
+  #seen: { readonly revision: number; readonly at: Instant } | undefined;
   #wasHeld = false;
 
   constructor(parts: LeaseParts) {
@@ -107,10 +107,9 @@ class Removals {
     if (this.#seen?.revision !== revision) {
       const isFree = gone === undefined ? !await this.#mayBeLost(signal) : gone !== "removed";
       if (isFree) return false;
-      this.#seen = { revision, at: clock.monotonic() };
+      this.#seen = { revision, at: instant(clock) };
     }
-    // By the clock that stops while the machine sleeps: that is the safe side here.
-    return clock.monotonic() - this.#seen!.at < lease;
+    return waited(this.#seen!.at, clock) < lease;
   }
 
   /** A key without a trace was never there, or its trace is gone: it expired, or was purged. */

@@ -14,12 +14,17 @@ import { type ClusterView, memberOf } from "./view.ts";
 import { ViewCoordinator } from "./view_coordinator.ts";
 import { ViewStore } from "./view_store.ts";
 import { clusterBucket, nodeSubject } from "../subjects.ts";
+import { refusePromise } from "../../store/base/hook.ts";
+import { called, unlessAborted } from "../../store/base/abort.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import type { Connection } from "../../store/connection.ts";
 import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
 import { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { isOutOfReach } from "../../store/nats/failure.ts";
+
+/** How long work of the coordinator may take to end when its node leaves, in ms. */
+const WORK = 2_000;
 
 /**
  * Finds the nodes of a namespace, and reports when they come, leave, crash or hang. All nodes see
@@ -289,7 +294,7 @@ export class Discovery implements AsyncDisposable {
     this.#halt.abort();
     try {
       await this.#work;
-      await this.#role.close();
+      await this.#role.close(WORK);
       await this.#failureWatch.close();
       await this.#membership.leave(timeout);
     } catch (error) {
@@ -347,11 +352,18 @@ export class Discovery implements AsyncDisposable {
     const retry = backoff(Infinity, signal);
     do {
       try {
-        for await (const leader of leadership.changes({ signal })) {
-          this.#leader = leader ?? undefined;
+        const source = leadership.changes({ signal });
+        refusePromise(source, "changes() of the leadership");
+        const leaders = source[Symbol.asyncIterator]();
+        for (;;) {
+          // It may not end with the signal, and must not keep this node from leaving.
+          const next = await unlessAborted(signal, called(() => leaders.next()));
+          if (next.done) break;
+          this.#leader = leaderIn(next.value);
           this.#changed.notify();
         }
       } catch (error) {
+        if (signal.aborted) return;
         if (!isAetherError(error, "StoreUnavailableError")) this.#report(error);
       }
     } while (await retry(this.#bucket.requests));
@@ -370,6 +382,15 @@ export class Discovery implements AsyncDisposable {
       seen = view;
     }
   }
+}
+
+/** The leader that a source names, read at once: what it yields may be anything. */
+function leaderIn(value: Leader | null | undefined): Leader | undefined {
+  if (value === undefined || value === null) return undefined;
+  refusePromise(value, "changes() of the leadership");
+  const { nodeId, term, incarnation } = value;
+  if (typeof nodeId !== "string") throw new TypeError("Cannot tell the leader: it has no nodeId");
+  return { nodeId, term, ...(typeof incarnation === "string" && { incarnation }) };
 }
 
 /** Throws what has ended a node, unless it has left. */

@@ -88,7 +88,9 @@ export interface NodeOptions {
 
 /** Reads, checks and copies the node's own options. */
 export function readNode(options: DiscoveryOptions): NodeOptions {
-  const { nodeId = crypto.randomUUID(), metadata = {}, capacity = 1 } = options;
+  const { nodeId = crypto.randomUUID(), capacity = 1 } = options;
+  // Read once: a getter may give something else the next time.
+  const metadata = { ...options.metadata };
   const problem = tokenProblem(nodeId);
   if (problem !== undefined) {
     throw new RangeError(`Cannot join as ${describe(nodeId)}: the node's id ${problem}`);
@@ -102,5 +104,5 @@ export function readNode(options: DiscoveryOptions): NodeOptions {
       throw new TypeError(`${who}: metadata ${describe(name)} is not a well-formed string`);
     }
   }
-  return { nodeId, metadata: { ...metadata }, capacity };
+  return { nodeId, metadata, capacity };
 }

@@ -1,6 +1,7 @@
 import type { Clock } from "../election/clock.ts";
 import type { Leader } from "../election/leader_key.ts";
 import type { JetStreamApiOptions } from "../../store/nats/api_prefix.ts";
+import { isRecord } from "../../store/base/json.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
 
 /** The source of the leader: an `Election` is one. */
@@ -88,9 +89,7 @@ export interface NodeOptions {
 
 /** Reads, checks and copies the node's own options. */
 export function readNode(options: DiscoveryOptions): NodeOptions {
-  const { nodeId = crypto.randomUUID(), capacity = 1 } = options;
-  // Read once: a getter may give something else the next time.
-  const metadata = { ...options.metadata };
+  const { nodeId = crypto.randomUUID(), metadata: given = {}, capacity = 1 } = options;
   const problem = tokenProblem(nodeId);
   if (problem !== undefined) {
     throw new RangeError(`Cannot join as ${describe(nodeId)}: the node's id ${problem}`);
@@ -99,6 +98,11 @@ export function readNode(options: DiscoveryOptions): NodeOptions {
   if (!Number.isFinite(capacity) || capacity < 0) {
     throw new RangeError(`${who}: its capacity is ${capacity}, not a number from 0`);
   }
+  if (!isRecord(given)) {
+    throw new TypeError(`${who}: its metadata is ${describe(given)}, no object`);
+  }
+  // Read once: a getter may give something else the next time.
+  const metadata = { ...given };
   for (const [name, value] of Object.entries(metadata)) {
     if (typeof value !== "string" || !value.isWellFormed() || !name.isWellFormed()) {
       throw new TypeError(`${who}: metadata ${describe(name)} is not a well-formed string`);

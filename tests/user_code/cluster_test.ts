@@ -20,6 +20,7 @@ import {
   type Leader,
 } from "../../cluster/mod.ts";
 import { appendEvents } from "../../store/append.ts";
+import { called } from "../../store/base/abort.ts";
 import { QUICK, settled } from "../cluster/bed.ts";
 import { type Act, acts } from "../support/acts.ts";
 import { natsTest, type Scene } from "../support/fixture.ts";
@@ -281,7 +282,7 @@ for (const method of ["monotonic", "wall"] as const) {
           if (typeof (next.kind === "gives" && next.do()) !== "number") {
             assertEquals([lease.validFor, node.validFor], [0, 0]);
           }
-          const problem = await failureOf((async () => lease.assertValid())(), true);
+          const problem = await failureOf(called(() => lease.assertValid()), true);
           assert(problem === undefined || isAetherError(problem.error, "LeaseLostError"));
           await lease.resign();
         } finally {
@@ -310,7 +311,7 @@ natsTest("Metadata may be anything: it is refused, or all nodes read it", async 
     const options = { nodeId: `node-${at}`, metadata: metadata as Record<string, string> };
     nodes.push(await found(scene, options));
   }));
-  assert(nodes.length > 10 && nodes.length < values.length);
+  assert(nodes.length > 0 && nodes.length < values.length, `${nodes.length} have joined`);
   const ids = nodes.map(({ nodeId }) => nodeId).toSorted();
   const seen = () => other.view.members.map(({ nodeId }) => nodeId).slice(1).toSorted();
   await until(() => seen().length === ids.length, "all that have joined are members");

@@ -64,6 +64,7 @@ export {
   type SendOptions,
 } from "./cluster/mod.ts";
 export {
+  ActorElsewhereError,
   AetherError,
   type AetherErrorCode,
   type AetherErrors,
@@ -78,6 +79,7 @@ export {
   CommandAlreadyHandledError,
   type CommandCause,
   CommandCrashedOwnersError,
+  CommandCycleError,
   CommandFailedError,
   type CommandFailure,
   CommandOutcomeUnknownError,
@@ -130,6 +132,7 @@ export {
   InvalidSnapshotError,
   isAetherError,
   type IssuedCommand,
+  type JetStreamApiOptions,
   JetStreamEventStore,
   type JetStreamEventStoreOptions,
   JetStreamSnapshotStore,

@@ -23,7 +23,14 @@ export interface SubscribeOptions {
   readonly exact?: boolean;
   /**
    * The name of a group: each event goes to one of those matching subscriptions, on any node,
-   * that share the name and the `actorPattern`. @default {none: each subscription gets its copy}
+   * that share the name and the `actorPattern`. {@linkcode LocalEventBus} chooses the member with
+   * the shortest queue. Over NATS the server chooses at random and sees no queue: a member that is
+   * stuck gets its share all the same, and drops what is over its `capacity`.
+   *
+   * A member that is disposed, or whose bus is, leaves in good order: what it was given goes to no
+   * other, so its handler or loop still gets it. One that leaves by `signal` or `break` drops that.
+   *
+   * @default {none: each subscription gets its copy}
    */
   readonly queue?: string;
   /** How many events may wait for this subscriber. @default {65536} */
@@ -57,13 +64,14 @@ export type EventHandler<E extends Event = Event> = (
 
 /**
  * A stream of events for one consumer, in the order of each publisher, from the return of
- * `subscribe` on. It ends on `break`, on its `signal`, on disposal (at once), and on disposal of
- * the bus (after the events queued by then). Events are deeply frozen.
+ * `subscribe` on. It ends on `break`, on its `signal`, on disposal (at once, but see `queue`), and
+ * on disposal of the bus (after the events queued by then). Events are deeply frozen.
  */
 export interface Subscription<E extends Event = Event> extends AsyncIterable<E>, AsyncDisposable {
   /**
    * Resolves when the server that this node is connected to knows of the subscription: events that
-   * others publish there from now on arrive. Rejects if that can no longer happen. Events that
+   * others publish there from now on arrive. Rejects if that can no longer happen, with the reason
+   * if the server refused it: no permission, or as many subscriptions as the connection may have. Events that
    * *this* bus publishes arrive even before.
    */
   readonly ready: Promise<void>;
@@ -73,11 +81,14 @@ export interface Subscription<E extends Event = Event> extends AsyncIterable<E>,
   readonly queued: number;
   /** The iterator itself, the same at each call: two loops share the events out. */
   [Symbol.asyncIterator](): AsyncIterator<E, undefined>;
-  /** Ends it at once; may be repeated. */
+  /**
+   * Ends it at once; a member of a queue group ends after the events that it was given. May be
+   * repeated.
+   */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A handler at work; disposal ends it at once and waits for the call under way. */
+/** A handler at work. */
 export interface HandlerSubscription extends AsyncDisposable {
   /** See {@linkcode Subscription.ready}. */
   readonly ready: Promise<void>;
@@ -85,7 +96,10 @@ export interface HandlerSubscription extends AsyncDisposable {
   readonly dropped: number;
   /** See {@linkcode Subscription.queued}. */
   readonly queued: number;
-  /** Ends it at once; waits for the call under way. */
+  /**
+   * Ends it at once and waits for the call under way; in a queue group, also for the events that it
+   * was given.
+   */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -8,6 +8,8 @@ export interface ConnectionHooks {
   reconnected(away: number): void;
   /** The server has refused a publish on `subject`. */
   refused(error: Error, subject: string): void;
+  /** The server has refused a subscription, as the connection has as many as it may have. */
+  limited(error: Error): void;
   /** The connection is closed permanently; with `error` unless it was closed on purpose. */
   closed(error: Error | undefined): void;
 }
@@ -48,6 +50,8 @@ export class ConnectionWatch {
         const { name, operation, subject } = error;
         if (name === "PermissionViolationError" && operation === "publish") {
           this.#hooks.refused(error, subject ?? "");
+        } else if (/maximum( \w+)? subscriptions exceeded/i.test(error.message)) {
+          this.#hooks.limited(error);
         }
       }
     }

@@ -44,9 +44,9 @@ export class HandlerLoop<E extends Event> implements HandlerSubscription {
     return this.#subscription.queued;
   }
 
-  /** Ends it; waits for the call under way. */
+  /** See {@linkcode HandlerSubscription}. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#subscription.end();
+    await this.#subscription.leave();
     await this.done;
   }
 

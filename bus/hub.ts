@@ -14,10 +14,16 @@ import { BusTracer, withTrace } from "./trace.ts";
 import type { Event } from "../store/event.ts";
 import { endSpan } from "../store/telemetry/spans.ts";
 
-/**
- * Connects a new subscription to the source of its events; returns a function that disconnects it.
- */
-export type Attach = (subscription: QueuedSubscription) => () => void;
+/** The tie between a subscription and the source of its events. */
+export interface Attachment {
+  /** Unties them at once. */
+  end(): void;
+  /** Unties them; resolves when all has come that the source gave. Must not reject. */
+  leave(): Promise<void>;
+}
+
+/** Connects a new subscription to the source of its events. */
+export type Attach = (subscription: QueuedSubscription) => Attachment;
 
 /** The part of a bus that is on this node: its subscribers, its counts, its end. */
 export class Hub {
@@ -47,20 +53,21 @@ export class Hub {
   subscribe<E extends Event>(pattern: string, options: SubscribeOptions): QueuedSubscription<E> {
     const request = parseRequest(pattern, options);
     this.assertOpen(`subscribe to ${JSON.stringify(pattern)}`);
-    let detach = (): void => {};
+    let attachment: Attachment | undefined;
     const subscription = new QueuedSubscription(request, {
       dropping: (report) => this.guard(() => this.#onDrop(report)),
+      leaving: async () => await attachment?.leave(),
       ended: () => {
         this.#subscriptions.delete(subscription);
         this.meter.subscriptions(-1);
-        detach();
+        attachment?.end();
       },
     }, options.signal);
     if (subscription.open) {
       this.#subscriptions.add(subscription);
       this.meter.subscriptions(1);
       try {
-        detach = this.#attach(subscription);
+        attachment = this.#attach(subscription);
       } catch (error) {
         subscription.end();
         throw error;
@@ -114,11 +121,14 @@ export class Hub {
   /** Ends all subscriptions as {@linkcode EventBus} documents, and waits for handlers. */
   async close(): Promise<void> {
     this.#disposed = true;
-    this.end(undefined);
+    const members = [...this.#subscriptions].filter(({ request }) => request.group !== undefined);
+    const leaving = members.map((member) => member.leave());
+    for (const it of this.#subscriptions) if (!members.includes(it)) it.finish();
+    await Promise.all(leaving);
     await Promise.all(this.#loops);
   }
 
-  /** Ends all subscriptions after their queued events, by `failure` if there is one. */
+  /** The connection is closed: ends all subscriptions after their queued events. */
   end(failure: Error | undefined): void {
     for (const subscription of this.#subscriptions) {
       if (failure === undefined) subscription.finish();

@@ -1,5 +1,6 @@
 import { type BusDelivery, openEvent } from "./delivery.ts";
 import { type InterestToken, InterestTree } from "./interest.ts";
+import type { Attachment } from "./hub.ts";
 import type { Meter } from "./metrics.ts";
 import { type ActorFilter, ANY, type Namespace } from "./pattern.ts";
 import type { Request } from "./request.ts";
@@ -12,13 +13,14 @@ export class LocalDelivery {
   readonly #turns = new WeakMap<QueuedSubscription, number>();
   #turn = 0;
 
-  /** Delivers to `subscription` from now on; returns a function that ends it. */
-  add(subscription: QueuedSubscription): () => void {
+  /** Delivers to `subscription` from now on; returns what ends it. */
+  add(subscription: QueuedSubscription): Attachment {
     const paths = pathsOf(subscription.request);
     for (const path of paths) this.#interest.add(path, subscription);
-    return () => {
+    const end = (): void => {
       for (const path of paths) this.#interest.delete(path, subscription);
     };
+    return { end, leave: () => Promise.resolve(end()) };
   }
 
   /** Puts the event into the queues of the subscriptions that want it. */

@@ -9,7 +9,7 @@ import type {
 } from "./bus.ts";
 import { ConnectionWatch, reachServer } from "./connection_watch.ts";
 import { sealEvent } from "./delivery.ts";
-import { Hub } from "./hub.ts";
+import { type Attachment, Hub } from "./hub.ts";
 import { LocalDelivery } from "./local_delivery.ts";
 import type { BusMetrics } from "./metrics.ts";
 import { Outbox } from "./outbox.ts";
@@ -66,6 +66,8 @@ export class NatsEventBus implements EventBus {
   readonly #wire: ServerSubscriptions;
   readonly #watch: ConnectionWatch;
   readonly #outbox: Outbox;
+  /** Subscriptions that the server may still refuse. */
+  readonly #unconfirmed = new Set<QueuedSubscription>();
   #maxBytes = MAX_BYTES;
 
   /** Uses `connection`; the caller closes it, after the bus. */
@@ -83,6 +85,7 @@ export class NatsEventBus implements EventBus {
         this.#hub.meter.of(address.namespace, address.eventType).refuse();
         this.#hub.report(error);
       },
+      limited: (error) => this.#limited(error),
       closed: (error) => this.#hub.end(error),
     });
   }
@@ -135,7 +138,7 @@ export class NatsEventBus implements EventBus {
     await this.#hub.close();
   }
 
-  #attach(subscription: QueuedSubscription): () => void {
+  #attach(subscription: QueuedSubscription): Attachment {
     const grouped = subscription.request.group !== undefined;
     if (grouped && withoutEcho(this.#connection)) {
       throw new TypeError(
@@ -143,16 +146,35 @@ export class NatsEventBus implements EventBus {
           "publishes could not be shared out",
       );
     }
-    const ends = [this.#wire.add(subscription)];
-    if (!grouped) ends.push(this.#local.add(subscription));
+    const ties = [this.#wire.add(subscription)];
+    if (!grouped) ties.push(this.#local.add(subscription));
     subscription.ready = this.#ready(subscription);
     subscription.ready.catch(() => {}); // a caller that awaits it gets the error; others need not
-    return () => ends.forEach((end) => end());
+    return {
+      end: () => ties.forEach((tie) => tie.end()),
+      leave: async () => void await Promise.all(ties.map((tie) => tie.leave())),
+    };
   }
 
   async #ready(subscription: QueuedSubscription): Promise<void> {
-    await reachServer(this.#connection);
+    this.#unconfirmed.add(subscription);
+    try {
+      // The answer to a second request comes behind the report of a refusal before the first.
+      await reachServer(this.#connection);
+      await reachServer(this.#connection);
+    } finally {
+      this.#unconfirmed.delete(subscription);
+    }
     if (subscription.failure !== undefined) throw subscription.failure;
+  }
+
+  /**
+   * The server takes no more subscriptions of this connection, and does not name the one that it
+   * refused: those that it has not confirmed yet count as refused.
+   */
+  #limited(error: Error): void {
+    if (this.#unconfirmed.size === 0) return this.#hub.report(error);
+    for (const subscription of [...this.#unconfirmed]) subscription.fail(error);
   }
 }
 

@@ -1,9 +1,14 @@
 import type { Msg, Subscription as NatsSubscription } from "@nats-io/nats-core";
 import { type BusDelivery, openEvent } from "./delivery.ts";
+import type { Attachment } from "./hub.ts";
 import type { Meter } from "./metrics.ts";
 import { addressOf, subjectsOf } from "./subject.ts";
 import type { QueuedSubscription } from "./subscription.ts";
+import { unlessAborted } from "../store/base/abort.ts";
 import type { Connection } from "../store/connection.ts";
+
+/** How long the server may take to answer a member that leaves its group, in ms. */
+const REASON = 2_000;
 
 /** One subscription on the server, with the subscriptions on this node that get its messages. */
 interface SubscribedSubject {
@@ -25,21 +30,25 @@ export class ServerSubscriptions {
     this.#meter = meter;
   }
 
-  /** Delivers to `subscription` from now on; returns a function that ends it. */
-  add(subscription: QueuedSubscription): () => void {
+  /** Delivers to `subscription` from now on; returns what ends it. */
+  add(subscription: QueuedSubscription): Attachment {
     const { group } = subscription.request;
     // Only the server picks a group's member, so each member has subscriptions of its own.
     if (group !== undefined) {
       const own = subjectsOf(subscription.request).map((subject) =>
         this.#open(subject, new Set([subscription]), group)
       );
-      return () => own.forEach((line) => line.unsubscribe());
+      return {
+        end: () => own.forEach((line) => line.isClosed() || line.unsubscribe()),
+        leave: () => withinReason(own.map((line) => line.drain())),
+      };
     }
     const subjects = subjectsOf(subscription.request);
     for (const subject of subjects) this.#join(subject, subscription);
-    return () => {
+    const end = (): void => {
       for (const subject of subjects) this.#part(subject, subscription);
     };
+    return { end, leave: () => Promise.resolve(end()) };
   }
 
   #join(subject: string, subscription: QueuedSubscription): void {
@@ -97,4 +106,15 @@ export class ServerSubscriptions {
       return undefined; // the caller counts it as malformed
     }
   }
+}
+
+/**
+ * Waits until the server has answered that it gives nothing more, which comes behind all that it
+ * gave before. A server that is out of reach has given the rest to others by then.
+ */
+async function withinReason(drained: readonly Promise<void>[]): Promise<void> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), REASON);
+  await unlessAborted(late.signal, Promise.allSettled(drained)).catch(() => {});
+  clearTimeout(timer);
 }

@@ -9,6 +9,8 @@ import type { Event } from "../store/event.ts";
 export interface SubscriptionHooks {
   /** Events begin to get lost. Must not throw. */
   dropping(report: DropReport): void;
+  /** Resolves when its source gives it nothing more. Must not reject. */
+  leaving(): Promise<void>;
   /** It takes no more events. Called once. */
   ended(): void;
 }
@@ -144,6 +146,16 @@ export class QueuedSubscription<E extends Event = Event>
     return this;
   }
 
+  /**
+   * Ends it in good order. What a group was given for this member goes to no other one: it can
+   * still be taken. Without a group, as {@linkcode QueuedSubscription.end}.
+   */
+  async leave(): Promise<void> {
+    if (this.request.group === undefined) return this.end();
+    if (this.#open) await this.#hooks.leaving();
+    this.finish();
+  }
+
   /** Takes no more events; queued ones can still be taken. */
   finish(): void {
     if (!this.#open) return;
@@ -173,10 +185,9 @@ export class QueuedSubscription<E extends Event = Event>
     this.#signal?.removeEventListener("abort", this.end);
   }
 
-  /** Ends it at once. */
-  [Symbol.asyncDispose](): Promise<void> {
-    this.end();
-    return Promise.resolve();
+  /** See {@linkcode Subscription}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.leave();
   }
 }
 

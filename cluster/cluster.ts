@@ -1,3 +1,4 @@
+import { callChain } from "./commands/call_chain.ts";
 import type { CommandMessage } from "./commands/messages.ts";
 import type { CommandHandler, ReplyToDuplicate } from "./commands/handler.ts";
 import { type Destination, Router, type SendOptions } from "./commands/router.ts";
@@ -16,7 +17,7 @@ import { encodeToken } from "../store/base/token.ts";
 import { uuidv7 } from "../store/base/uuid.ts";
 import { causeProblem } from "../store/command/command_options.ts";
 import type { Connection } from "../store/connection.ts";
-import { StoreUnavailableError } from "../store/errors.ts";
+import { isAetherError, StoreUnavailableError } from "../store/errors.ts";
 
 /** How commands are handled; see {@linkcode Cluster.handle}. */
 export interface HandleOptions {
@@ -178,8 +179,10 @@ export class Cluster implements AsyncDisposable {
    * Save through the `store` of the context: all events of a command in one save, and at least one
    * of them of the command's actor. Then the command's events are stored once, however often the
    * command comes. A command that saves nothing may run again. A command that saves events of an
-   * actor whose shard another node owns fails with {@linkcode FencedError}: send a command to that
-   * actor instead. Nodes that own shards need a handler: commands wait until there is one.
+   * actor whose shard another node owns fails with {@linkcode ActorElsewhereError}: send a command to
+   * that actor instead. A handler must not wait for a command to its own actor, nor to one whose
+   * handler waits for it: {@linkcode CommandCycleError}, as long as that handler runs. Give the
+   * `signal` of the context to what takes long. Nodes that own shards need a handler: commands wait until there is one.
    *
    * @throws {TypeError} There is a handler already.
    */
@@ -206,6 +209,9 @@ export class Cluster implements AsyncDisposable {
    * @throws {CommandFailedError} The handler has thrown; `failure` holds its error. Or the actor's
    * events cannot be read, a {@linkcode CorruptEventError} or {@linkcode StreamRegressedError}:
    * then it is unknown whether the command was handled before.
+   * @throws {ActorElsewhereError} It would have saved events of an actor that another node owns.
+   * @throws {CommandCycleError} It was sent by a handler that it would have to wait for.
+   * @throws {NodeReplacedError} Another process has joined by the name of this node; not sent.
    * @throws {CommandAlreadyHandledError} It was handled before, and its reply is no longer known.
    * @throws {CommandCrashedOwnersError} Two owners crashed or hung while they had it; no other node
    * gets it.
@@ -227,6 +233,8 @@ export class Cluster implements AsyncDisposable {
     }
     const problem = jsonProblem(command, "command");
     if (problem !== undefined) throw new TypeError(`Cannot send the command: ${problem}`);
+    const { reason: end } = this.signal;
+    if (isAetherError(end, "NodeReplacedError")) throw end;
     if (this.#node.isLeaving) {
       throw new StoreUnavailableError(
         `Cannot send command "${id}" to "${actorId}": this node has left; it was not sent`,
@@ -234,8 +242,12 @@ export class Cluster implements AsyncDisposable {
     }
     const { max_payload = Infinity } = this.#connection.info ?? {};
     const limits = { ...options, maxBytes: max_payload };
+    const calls = callChain();
     return await this.#node.telemetry.send(
-      { id, actorId, command, ...this.#boundOf(commandId, cause) },
+      {
+        ...{ id, actorId, command, ...this.#boundOf(commandId, cause) },
+        ...(calls.length > 0 && { calls }),
+      },
       (message) => this.#router.send(message, limits),
     );
   }

@@ -287,7 +287,8 @@ export class ClusterNode {
         await shards.changed.wait(1000, over);
       }
     } catch (error) {
-      if (!isAetherError(error)) throw error;
+      // Whatever it is, the shards are released.
+      if (!isAetherError(error)) this.#errors.report(error);
     }
     await shards.leave(over);
   }
@@ -321,6 +322,7 @@ export class ClusterNode {
         map = mapIn(entry, this.#map.shards.length);
       } catch (error) {
         this.#errors.report(error);
+        this.changed.notify(); // Whoever coordinates writes another one.
         continue;
       }
       if (map.version <= this.#map.version) continue;

@@ -91,9 +91,10 @@ export class NodeSession {
       log: commandLogOf(store)!,
       shardOf: (actorId) => store.shardOf(actorId),
       serves: (shard) => this.shards.serves(shard),
-      isOthers: (shard) => {
+      otherOwner: (shard) => {
         const owner = this.#map?.shards[shard];
-        return owner !== undefined && !isSameIncarnation(owner, self) && isMember(owner);
+        if (owner === undefined || isSameIncarnation(owner, self)) return undefined;
+        return isMember(owner) ? owner.nodeId : undefined;
       },
       confirm: (shard) => this.#confirm(shard),
       saved: (shard, failure) => {
@@ -225,11 +226,12 @@ export class NodeSession {
   }
 
   #run(message: CommandMessage): Promise<CommandAnswer> {
+    const due = performance.now() + (message.within ?? Infinity);
     return this.#parts.telemetry.handle(message, async () => {
       const shard = this.store.shardOf(message.actorId);
       const isRefused = this.#ability.refusalOf(shard) !== undefined;
       if (!this.shards.serves(shard) && !isRefused) await this.shards.comes(shard, COMING);
-      const answer = await this.actors.run(message);
+      const answer = await this.actors.run(message, due);
       if (answer.kind !== "retry" || answer.refusal !== undefined) return answer;
       return { ...answer, ...refusalOf(this.#ability.refusalOf(shard)) };
     });

@@ -506,6 +506,65 @@ export class CommandRefusedError extends AetherError {
 }
 
 /**
+ * Thrown to the sender of a command that would have saved events of an actor whose shard another
+ * node owns; that save stored nothing. A node writes the actors of its own shards only: send a
+ * command to that actor instead.
+ */
+export class ActorElsewhereError extends AetherError {
+  /** The command's id. */
+  readonly commandId: string;
+  /** The actor whose events could not be saved. */
+  readonly actorId: string;
+  /** Its shard. */
+  readonly shard: number;
+  /** The node that owns the shard. */
+  readonly owner: string;
+
+  /** Keeps the facts. */
+  constructor(
+    commandId: string,
+    { actorId, shard, owner }: {
+      readonly actorId: string;
+      readonly shard: number;
+      readonly owner: string;
+    },
+  ) {
+    super(
+      "ActorElsewhereError",
+      `Cannot save events of "${actorId}" in command "${commandId}": node "${owner}" owns their ` +
+        `shard ${shard}; send a command to "${actorId}" instead`,
+    );
+    this.commandId = commandId;
+    this.actorId = actorId;
+    this.shard = shard;
+    this.owner = owner;
+  }
+}
+
+/**
+ * Thrown to a handler that sends a command which would wait for the handler's own end: to its own
+ * actor, or to one whose handler waits for this one. The command did not run. A handler that does
+ * not wait for the command gets this too, as nobody can see that; after its end the command runs.
+ */
+export class CommandCycleError extends AetherError {
+  /** The command's id. */
+  readonly commandId: string;
+  /** The actors from the outermost handler to the one that the command was sent to. */
+  readonly chain: readonly string[];
+
+  /** Keeps the chain. */
+  constructor(commandId: string, chain: readonly string[]) {
+    super(
+      "CommandCycleError",
+      `Cannot handle command "${commandId}": it would wait for itself, from ` +
+        chain.map((actorId) => `"${actorId}"`).join(" to "),
+    );
+    this.commandId = commandId;
+    this.chain = chain;
+  }
+}
+
+/**
  * Thrown when the time is over, or the signal aborted, and a command that was sent has no
  * answer: it was handled, is being handled, or never will be. Send it again under the same
  * `commandId`: its events are stored once, and the answer shows the outcome.
@@ -728,6 +787,10 @@ export interface AetherErrors {
   CommandFailedError: CommandFailedError;
   /** See {@linkcode CommandRefusedError}. */
   CommandRefusedError: CommandRefusedError;
+  /** See {@linkcode ActorElsewhereError}. */
+  ActorElsewhereError: ActorElsewhereError;
+  /** See {@linkcode CommandCycleError}. */
+  CommandCycleError: CommandCycleError;
   /** See {@linkcode CommandCrashedOwnersError}. */
   CommandCrashedOwnersError: CommandCrashedOwnersError;
   /** See {@linkcode CommandOutcomeUnknownError}. */

@@ -38,12 +38,14 @@ export {
 } from "./command/rehydrate.ts";
 export type { Connection } from "./connection.ts";
 export {
+  ActorElsewhereError,
   AetherError,
   type AetherErrorCode,
   type AetherErrors,
   CheckpointConflictError,
   CommandAlreadyHandledError,
   CommandCrashedOwnersError,
+  CommandCycleError,
   CommandFailedError,
   type CommandFailure,
   CommandOutcomeUnknownError,
@@ -85,6 +87,7 @@ export {
 export { EVENT_STORED, type EventStored, type EventStoredData } from "./event_stored.ts";
 export { streamSequenceOf } from "./format/position.ts";
 export { JetStreamEventStore } from "./jetstream/event_store.ts";
+export type { JetStreamApiOptions } from "./nats/api_prefix.ts";
 export type { JetStreamEventStoreOptions } from "./jetstream/options.ts";
 export { markRestored, type MarkRestoredOptions, type RestoreMark } from "./jetstream/restore.ts";
 export { InMemoryEventStore, type InMemoryEventStoreOptions } from "./memory/event_store.ts";

@@ -152,8 +152,7 @@ Deno.test("imports point one way: cluster, bus, store", async () => {
 });
 
 Deno.test("published files import only what the manifest names, and no transport", async () => {
-  const allowed =
-    /^(@nats-io\/(nats-core|jetstream|kv)(\/internal)?|@opentelemetry\/api|node:async_hooks)$/;
+  const allowed = /^(@nats-io\/(nats-core|jetstream|kv)(\/internal)?|@opentelemetry\/api)$/;
   for (const { file, target } of importsIn(await publishedSources())) {
     if (target.endsWith(".ts")) continue;
     const from = areaOf(file);

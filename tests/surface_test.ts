@@ -5,6 +5,7 @@ import { ROOT } from "../tools/root.ts";
 import { withoutComments } from "./support/sources.ts";
 
 const STORE = [
+  "ActorElsewhereError",
   "AetherError",
   "AetherErrorCode",
   "AetherErrors",
@@ -18,6 +19,7 @@ const STORE = [
   "CommandAlreadyHandledError",
   "CommandCrashedOwnersError",
   "CommandCause",
+  "CommandCycleError",
   "CommandFailedError",
   "CommandFailure",
   "CommandOutcomeUnknownError",
@@ -64,6 +66,7 @@ const STORE = [
   "InMemorySnapshotStoreOptions",
   "InvalidEventError",
   "InvalidSnapshotError",
+  "JetStreamApiOptions",
   "JetStreamEventStore",
   "JetStreamEventStoreOptions",
   "JetStreamSnapshotStore",

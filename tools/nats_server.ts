@@ -15,6 +15,8 @@ export interface NatsServerOptions {
   readonly binary?: string;
   /** Whether JetStream is on. @default {true} */
   readonly jetstream?: boolean;
+  /** The domain of its JetStream. @default {none} */
+  readonly domain?: string;
   /** When JetStream syncs to disk: `"always"` before each ack, else at the server's own interval. @default {"default"} */
   readonly sync?: "always" | "default";
   /** Folder of JetStream's data, kept on disposal. @default {a temporary one, removed on disposal} */
@@ -197,7 +199,7 @@ export class NatsServer implements AsyncDisposable {
   }
 
   #config(): string {
-    const { jetstream = true, sync, storeDir = `${this.#folder}/data`, name, config } =
+    const { jetstream = true, domain, sync, storeDir = `${this.#folder}/data`, name, config } =
       this.#options;
     const { jetstreamConfig = "" } = this.#options;
     const lines = [`listen: "127.0.0.1:${this.#port}"`, `http: "127.0.0.1:${this.#monitorPort}"`];
@@ -205,7 +207,8 @@ export class NatsServer implements AsyncDisposable {
     if (jetstream) {
       const folder = JSON.stringify(storeDir.replaceAll("\\", "/"));
       const interval = sync === "always" ? ", sync_interval: always" : "";
-      lines.push(`jetstream { store_dir: ${folder}${interval}\n${jetstreamConfig} }`);
+      const own = domain === undefined ? "" : `, domain: ${JSON.stringify(domain)}`;
+      lines.push(`jetstream { store_dir: ${folder}${interval}${own}\n${jetstreamConfig} }`);
     }
     if (config !== undefined) lines.push(config);
     return lines.join("\n") + "\n";

@@ -185,7 +185,9 @@ const ANSWERS: { readonly [Code in AetherErrorCode]: (error: AetherErrors[Code])
   NodeReplacedError: moving,
   SubscriptionOverflowError: moving,
   // Somebody has to do something about these; coming back does not help.
+  ActorElsewhereError: failed,
   CommandCrashedOwnersError: failed,
+  CommandCycleError: failed,
   StoreRefusedError: failed,
   InvalidSnapshotError: failed,
   CorruptEventError: failed,

@@ -1,3 +1,4 @@
+import { ShardSignals } from "./command_signal.ts";
 import {
   type CommandTurnParts,
   confirmed,
@@ -52,9 +53,12 @@ interface Active extends TurnActor {
 export class Actors {
   readonly #parts: ActorsParts;
   readonly #active = new Map<string, Active>();
+  /** The same by shard: shards and actors may be many. */
+  readonly #byShard = new Map<number, Set<Active>>();
   readonly #turns = new KeyedQueue();
   #lastTurnKey = 0;
   #landmark: LogPosition | undefined;
+  readonly #going = new ShardSignals();
   readonly #hooks: TurnHooks = {
     saved: (actorId, commandId, receipt) =>
       this.#active.get(actorId)?.commands.add(commandId, receipt),
@@ -81,17 +85,27 @@ export class Actors {
     return this.#landmark;
   }
 
-  /** Handles a command, in turn. A command that is under way or was answered does not run again. */
-  run(message: CommandMessage): Promise<CommandAnswer> {
+  /**
+   * Handles a command, in turn. A command that is under way or was answered does not run again; one
+   * whose turn comes after `due` (by the monotonic clock, in ms) does not run, as its sender has
+   * given up.
+   */
+  run(message: CommandMessage, due = Infinity): Promise<CommandAnswer> {
     const { actorId, id } = message;
     const shard = this.#parts.shardOf(actorId);
     if (!this.#parts.serves(shard)) return Promise.resolve(notHere(shard));
     const actor = this.#activate(actorId, shard);
+    const waits = message.calls?.some((call) =>
+      call.actorId === actorId && actor.pending.has(call.id)
+    );
+    if (waits === true) {
+      return this.#confirmed(actor, { answer: { kind: "cycle" }, isProved: false });
+    }
     const pending = actor.pending.get(id);
     if (pending !== undefined) return pending;
     const known = actor.answers.get(id);
     if (known !== undefined) return this.#confirmed(actor, known);
-    const answer = this.#turns.run([actor.turnKey], () => this.#turn(actor, message))
+    const answer = this.#turns.run([actor.turnKey], () => this.#turn(actor, message, due))
       .catch(unread)
       .finally(() => {
         actor.pending.delete(id);
@@ -103,18 +117,19 @@ export class Actors {
 
   /** Drops the actors of a shard, whose events others may write from now on. */
   forget(shard: number): void {
-    for (const actor of this.#active.values()) {
-      if (actor.shard === shard) this.#active.delete(actor.actorId);
-    }
+    this.#going.abort(shard);
+    for (const actor of this.#byShard.get(shard) ?? []) this.#drop(actor);
   }
 
-  /** Resolves when no command of the shard is under way. */
-  async drained(shard: number): Promise<void> {
-    const actors = [...this.#active.values()].filter((it) =>
-      it.shard === shard && it.pending.size > 0
-    );
+  /**
+   * Tells the handlers of the shard to end; resolves when no command of it is under way.
+   * `undefined` if none is.
+   */
+  drained(shard: number): Promise<void> | undefined {
+    this.#going.abort(shard);
+    const actors = [...this.#byShard.get(shard) ?? []].filter(({ pending }) => pending.size > 0);
     const keys = actors.map(({ turnKey }) => turnKey);
-    if (keys.length > 0) await this.#turns.run(keys, () => Promise.resolve());
+    return keys.length > 0 ? this.#turns.run(keys, () => Promise.resolve()) : undefined;
   }
 
   /**
@@ -123,12 +138,14 @@ export class Actors {
    */
   async close(over?: AbortSignal): Promise<void> {
     clearInterval(this.#timer);
+    this.#going.abortAll();
     await unlessAborted(over, this.#turns.idle()).catch(() => {});
     this.#active.clear();
+    this.#byShard.clear();
   }
 
-  async #turn(actor: Active, message: CommandMessage): Promise<CommandAnswer> {
-    const result = await runTurn(this.#parts, this.#hooks, actor, message);
+  async #turn(actor: Active, message: CommandMessage, due: number): Promise<CommandAnswer> {
+    const result = await runTurn(this.#parts, this.#hooks, actor, message, due);
     const answer = await this.#confirmed(actor, result);
     // An outcome that another attempt may reach has to be tried there.
     if (answer.kind !== "retry") {
@@ -154,8 +171,12 @@ export class Actors {
       const isPresent = () => this.#parts.serves(shard) && isActive();
       actor = {
         ...{ actorId, shard, pending, answers, turnKey, commands, isActive, isPresent },
+        going: () => this.#going.of(shard),
         usedAt: 0,
       };
+      const others = this.#byShard.get(shard);
+      if (others === undefined) this.#byShard.set(shard, new Set([actor]));
+      else others.add(actor);
     } else {
       this.#active.delete(actorId);
     }
@@ -169,8 +190,16 @@ export class Actors {
     let looked = 0;
     for (const actor of this.#active.values()) {
       if (this.#active.size < this.#parts.capacity || ++looked > MOST_LOOKED_AT) return;
-      if (actor.pending.size === 0) this.#active.delete(actor.actorId);
+      if (actor.pending.size === 0) this.#drop(actor);
     }
+  }
+
+  #drop(actor: Active): void {
+    const { actorId, shard } = actor;
+    this.#active.delete(actorId);
+    const others = this.#byShard.get(shard);
+    others?.delete(actor);
+    if (others?.size === 0) this.#byShard.delete(shard);
   }
 
   /** Drops idle actors: those that were idle for long, and as many as are too many. */
@@ -180,7 +209,7 @@ export class Actors {
     for (const actor of this.#active.values()) {
       if (actor.pending.size > 0) continue;
       if (actor.usedAt > since && this.#active.size <= capacity) return;
-      this.#active.delete(actor.actorId);
+      this.#drop(actor);
     }
   }
 }

@@ -22,12 +22,10 @@ export interface CommandStoreHooks {
 export class CommandStore extends ForwardingEventStore {
   readonly #hooks: CommandStoreHooks;
   readonly #open = new Set<Promise<SaveReceipt>>();
-  /** Saves whose outcome is unknown. */
-  readonly unknownSaves: SaveOutcomeUnknownError[] = [];
-  /** The actors of these saves. */
-  readonly unknownActors: Set<string> = new Set();
-  /** The actors that have events of the command. */
-  readonly saved: Set<string> = new Set();
+  // A handler has this object: nothing of it may be its to change.
+  readonly #unknownSaves: SaveOutcomeUnknownError[] = [];
+  readonly #unknownActors = new Set<string>();
+  readonly #saved = new Set<string>();
   #hasStored = false;
   #landmark: LogPosition | undefined;
   #isOver = false;
@@ -36,6 +34,21 @@ export class CommandStore extends ForwardingEventStore {
   constructor(store: EventStore, hooks: CommandStoreHooks) {
     super(store);
     this.#hooks = hooks;
+  }
+
+  /** Saves whose outcome is unknown. */
+  get unknownSaves(): readonly SaveOutcomeUnknownError[] {
+    return this.#unknownSaves;
+  }
+
+  /** The actors of these saves. */
+  get unknownActors(): ReadonlySet<string> {
+    return this.#unknownActors;
+  }
+
+  /** The actors that have events of the command. */
+  get saved(): ReadonlySet<string> {
+    return this.#saved;
   }
 
   /** The last saved event. */
@@ -57,23 +70,24 @@ export class CommandStore extends ForwardingEventStore {
     this.#hooks.check();
     const saving = super.saveEvents(events, options);
     this.#open.add(saving);
+    const { actors, lastId } = factsOf(events);
     try {
       const receipt = await saving;
-      for (const actorId of actorsOf(events)) {
-        this.saved.add(actorId);
+      for (const actorId of actors) {
+        this.#saved.add(actorId);
         this.#hooks.saved(actorId, receipt);
       }
       const { sequence, duplicate } = receipt;
       if (!duplicate) {
         this.#hasStored = true;
-        this.#landmark = later({ sequence, id: events.at(-1)!.id }, this.#landmark);
+        this.#landmark = later({ sequence, id: lastId }, this.#landmark);
       }
       return receipt;
     } catch (error) {
       this.#hooks.failed(error);
       if (isAetherError(error, "SaveOutcomeUnknownError")) {
-        this.unknownSaves.push(error);
-        for (const actorId of actorsOf(events)) this.unknownActors.add(actorId);
+        this.#unknownSaves.push(error);
+        for (const actorId of actors) this.#unknownActors.add(actorId);
       }
       throw error;
     } finally {
@@ -88,6 +102,17 @@ export class CommandStore extends ForwardingEventStore {
   }
 }
 
-function actorsOf(events: readonly Event[]): Set<string> {
-  return new Set(events.map(({ actorId }) => actorId));
+/**
+ * The actors of events and the last id, read when a save begins: its caller may change the events
+ * while it is under way. None of events that cannot be read, which no store takes.
+ */
+function factsOf(
+  events: readonly Event[],
+): { readonly actors: readonly string[]; readonly lastId: string } {
+  try {
+    const actors = [...new Set(events.map(({ actorId }) => actorId))];
+    return { actors, lastId: events.at(-1)!.id };
+  } catch {
+    return { actors: [], lastId: "" };
+  }
 }

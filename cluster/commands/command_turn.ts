@@ -1,3 +1,5 @@
+import { withCalls } from "./call_chain.ts";
+import { CommandSignal } from "./command_signal.ts";
 import { CommandStore } from "./command_store.ts";
 import type { CommandHandler, ReplyToDuplicate } from "./handler.ts";
 import type { KnownCommands } from "./known_commands.ts";
@@ -21,8 +23,8 @@ export interface CommandTurnParts {
   readonly onDuplicate: () => ReplyToDuplicate | undefined;
   /** The fenced store that marks its saves with the command's id. */
   readonly storeFor: (commandId: string) => EventStore;
-  /** Whether the map gives the shard to another node, which is a member. */
-  readonly isOthers: (shard: number) => boolean;
+  /** The node that the map gives the shard to, if it is another one and a member. */
+  readonly otherOwner: (shard: number) => string | undefined;
   /** Proves, before an answer that saved nothing, that the shard still belongs to this node. */
   readonly confirm: (shard: number) => Promise<void>;
   /** Told of each save of a command of the shard, and of the error if it failed. */
@@ -41,6 +43,8 @@ export interface TurnActor {
   readonly isPresent: () => boolean;
   /** Whether it is active still: not even for a moment has the shard been another node's. */
   readonly isActive: () => boolean;
+  /** Aborted when the shard goes. */
+  readonly going: () => AbortSignal;
 }
 
 /** What a turn passes on to other actors. */
@@ -60,18 +64,25 @@ export interface TurnResult {
   readonly isProved: boolean;
 }
 
-/** Runs one command of an actor, in its turn; answers it from its events if it was handled before. */
+/**
+ * Runs one command of an actor, in its turn; answers it from its events if it was handled before. It
+ * does not run after `due` (by the monotonic clock, in ms), as its sender has given up.
+ */
 export async function runTurn(
   parts: CommandTurnParts,
   hooks: TurnHooks,
   actor: TurnActor,
   message: CommandMessage,
+  due: number,
 ): Promise<TurnResult> {
   const { shard, actorId, commands, isPresent } = actor;
   const { id, command } = message;
   const handler = parts.handler();
   if (handler === undefined) return unproved(retryFor("the node has no handler yet"));
   if (!isPresent()) return unproved(notHere(shard));
+  if (performance.now() >= due) {
+    return unproved(retryFor("its time was over when its turn came"));
+  }
   if (await commands.has(message)) {
     const repeated = await repeat(parts, actor, message);
     if (repeated !== undefined) return repeated;
@@ -85,9 +96,18 @@ export async function runTurn(
       else hooks.saved(savedId, id, receipt);
     },
   });
+  const ends = new CommandSignal(due, actor.going);
+  const context = {
+    ...{ actorId, commandId: id, store },
+    get signal() {
+      return ends.signal;
+    },
+  };
+  const calls = [...message.calls ?? [], { actorId, id }];
   const [result] = await Promise.allSettled([
-    (async () => await handler(command, { actorId, commandId: id, store }))(),
+    withCalls(calls, async () => await handler(command, context)),
   ]);
+  ends.end();
   await store.end();
   hooks.stored(store.landmark);
   const isDoubtful = store.saved.size > 0 || store.unknownSaves.length > 0;
@@ -129,8 +149,8 @@ export function notHere(shard: number): CommandAnswer {
 
 /** The answer by the outcome of the handler. */
 function answerTo(
-  { isOthers }: CommandTurnParts,
-  { shard, isPresent }: TurnActor,
+  { otherOwner }: CommandTurnParts,
+  { actorId, shard, isPresent }: TurnActor,
   result: PromiseSettledResult<unknown>,
 ): CommandAnswer {
   if (result.status === "fulfilled") return replyOf(result.value);
@@ -139,8 +159,10 @@ function answerTo(
   if (isAetherError(error, "FencedError")) {
     if (error.shard === shard) return notHere(shard);
     // As long as the map is the same, no attempt ends otherwise: the sender has to know.
-    return isOthers(error.shard)
-      ? { kind: "failed", error: failureOf(error) }
+    const owner = otherOwner(error.shard);
+    const { actorId: other = actorId } = error;
+    return owner !== undefined
+      ? { kind: "elsewhere", actorId: other, shard: error.shard, owner }
       : retryFor(error.message);
   }
   // An error of a store out of reach, not of the actor's rules; or another node may do what the

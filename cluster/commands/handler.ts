@@ -12,6 +12,11 @@ export interface CommandContext {
    * carry the command's id. It takes no saves after the handler's end.
    */
   readonly store: EventStore;
+  /**
+   * Aborted when what the handler does is no longer of use: the sender's time is over, or the shard
+   * is about to go to another node, which handles the command then.
+   */
+  readonly signal: AbortSignal;
 }
 
 /** Handles the commands of the actors that this node owns, and returns the reply. */

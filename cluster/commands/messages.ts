@@ -1,4 +1,5 @@
 import { isError, messageOf, nameOf, textOf } from "../../store/base/text.ts";
+import { type Call, callChainIn } from "./call_chain.ts";
 import { encodeJson, isRecord, jsonIn } from "../../store/base/json.ts";
 import { type CommandFailure, isAetherError, StoreRefusedError } from "../../store/errors.ts";
 import { type LogPosition, logPositionIn } from "../../store/fencing/log_position.ts";
@@ -12,6 +13,10 @@ export interface CommandMessage {
   readonly actorId: string;
   /** The command, as JSON. */
   readonly command: unknown;
+  /** How long the sender still waits, in ms, as of this attempt; for good if absent. */
+  readonly within?: number | undefined;
+  /** The commands whose handlers wait for this one, outermost first. */
+  readonly calls?: readonly Call[] | undefined;
   /** The sender's span, as W3C trace context. */
   readonly trace?: Readonly<Record<string, string>>;
   /**
@@ -41,6 +46,15 @@ export type CommandAnswer =
   | { readonly kind: "reply"; readonly reply?: unknown }
   /** Its handler has refused it. */
   | { readonly kind: "failed"; readonly error: CommandFailure; readonly refusal?: Refusal }
+  /** Its handler would have to wait for a command that waits for this one; it did not run. */
+  | { readonly kind: "cycle" }
+  /** A save of it was refused, as the shard of one of the actors has another owner. */
+  | {
+    readonly kind: "elsewhere";
+    readonly actorId: string;
+    readonly shard: number;
+    readonly owner: string;
+  }
   /** It was handled before, and its reply is no longer known. */
   | { readonly kind: "handled"; readonly receipt: SaveReceipt }
   /**
@@ -69,10 +83,13 @@ export function encodeMessage(message: CommandMessage | AnswerMessage): Uint8Arr
 export function decodeCommand(data: Uint8Array): CommandMessage | undefined {
   const message = jsonIn(data) as Partial<CommandMessage> | null | undefined;
   if (typeof message?.id !== "string" || typeof message.actorId !== "string") return undefined;
-  const { id, actorId, command, trace, since, isDoubtful, isGiven } = message;
+  const { id, actorId, command, trace, within, since, isDoubtful, isGiven } = message;
+  const calls = callChainIn(message.calls);
   const landmark = logPositionIn(message.landmark);
   return {
     ...{ id, actorId, command },
+    ...(typeof within === "number" && { within }),
+    ...(calls.length > 0 && { calls }),
     ...(typeof trace === "object" && trace !== null && { trace }),
     ...(landmark !== undefined && { landmark }),
     ...(isTime(since) && { since }),
@@ -88,7 +105,7 @@ function isTime(value: unknown): value is number {
 /** The answer in `data`; `undefined` if there is none. */
 export function decodeAnswer(data: Uint8Array): AnswerMessage | undefined {
   const answer = jsonIn(data) as AnswerMessage | null | undefined;
-  const kinds = ["reply", "failed", "handled", "retry"];
+  const kinds = ["reply", "failed", "cycle", "elsewhere", "handled", "retry"];
   if (!answer || !kinds.includes(answer.kind)) return undefined;
   const { landmark, ...rest } = answer;
   return landmark === undefined ? rest : { ...rest, landmark: logPositionIn(landmark) };

@@ -12,8 +12,10 @@ import { unlessAborted } from "../../store/base/abort.ts";
 import { jitteredWaits } from "../../store/base/jitter.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import {
+  ActorElsewhereError,
   CommandAlreadyHandledError,
   CommandCrashedOwnersError,
+  CommandCycleError,
   CommandFailedError,
   CommandOutcomeUnknownError,
   type StoreRefusedError,
@@ -85,9 +87,9 @@ export interface SendOptions {
 
 /** A command on its way. */
 interface PendingSend {
-  /** The body, for as long as no attempt may have been handled. */
-  readonly body: Uint8Array;
   readonly maxBytes: number;
+  /** When its sender gives up, by the monotonic clock, in ms. */
+  readonly due: number;
   /** Ends the command: its time is over, or `signal` is aborted. */
   readonly over: AbortSignal;
   readonly signal: AbortSignal | undefined;
@@ -138,8 +140,7 @@ export class Router {
         `Cannot send the command: timeout is ${timeout}, not from 1 to 2^31 - 1`,
       );
     }
-    const body = bodyOf(message, maxBytes);
-    const { length } = bodyOf({ ...message, isDoubtful: true }, maxBytes);
+    const { length } = bodyOf({ ...message, within: timeout, isDoubtful: true }, maxBytes);
     if (length > maxBytes) {
       throw new RangeError(
         `Cannot send the command: it takes ${length} bytes, and the server takes ${maxBytes}`,
@@ -152,12 +153,13 @@ export class Router {
           "on their way already; it was not sent",
       );
     }
+    const due = performance.now() + timeout;
     const ends = new AbortController();
     const timer = setTimeout(() => ends.abort(), timeout);
     const over = signal === undefined ? ends.signal : AbortSignal.any([ends.signal, signal]);
     this.#underWay++;
     try {
-      return await this.#deliver(message, { body, maxBytes, over, signal });
+      return await this.#deliver(message, { maxBytes, due, over, signal });
     } finally {
       this.#underWay--;
       clearTimeout(timer);
@@ -166,7 +168,7 @@ export class Router {
 
   async #deliver(
     message: CommandMessage,
-    { body, maxBytes, over, signal }: PendingSend,
+    { maxBytes, due, over, signal }: PendingSend,
   ): Promise<unknown> {
     const { id, actorId } = message;
     const nextWait = jitteredWaits(...WAITS);
@@ -189,7 +191,8 @@ export class Router {
         cause = this.#parts.refusal() ?? new Error("its shard has no owner at the moment");
       } else {
         try {
-          const sent = isDoubtful ? bodyOf({ ...message, isDoubtful }, maxBytes) : body;
+          const within = Math.max(0, Math.round(due - performance.now()));
+          const sent = bodyOf({ ...message, within, ...(isDoubtful && { isDoubtful }) }, maxBytes);
           answer = await unlessAborted(
             over,
             this.#departures.unlessGone(owner, this.#ask(owner, sent)),
@@ -219,6 +222,12 @@ export class Router {
           throw new CommandFailedError(id, actorId, owner!.nodeId, answer.error, {
             cause: refusedBy(answer.refusal),
           });
+        case "cycle": {
+          const chain = (message.calls ?? []).map((call) => call.actorId);
+          throw new CommandCycleError(id, [...chain, actorId]);
+        }
+        case "elsewhere":
+          throw new ActorElsewhereError(id, answer);
         case "handled":
           throw new CommandAlreadyHandledError(id, answer.receipt);
         case "retry":
@@ -284,11 +293,13 @@ class AskedOwners {
 }
 
 /**
- * The body of a command. Leaves out what only bounds its owner's search, if it does not fit: in
- * doubt the owner then reads all of the actor.
+ * The body of a command. Leaves out what a command can do without if it does not fit: what bounds
+ * its owner's search, which in doubt reads all of the actor then; how long its sender waits; and
+ * the handlers that wait for it.
  */
 function bodyOf(message: CommandMessage, maxBytes: number): Uint8Array {
   const body = encodeMessage(message);
   if (body.length <= maxBytes) return body;
-  return encodeMessage({ ...message, landmark: undefined, since: undefined, isGiven: undefined });
+  const { id, actorId, command, trace, isDoubtful } = message;
+  return encodeMessage({ id, actorId, command, ...(trace && { trace }), isDoubtful });
 }

@@ -1,6 +1,6 @@
-import { elapsed, type Instant, instant } from "./clock.ts";
+import { elapsed, type Instant, instant, waited } from "./clock.ts";
 import { HeldLease, type LeaseParts } from "./held_lease.ts";
-import { encodeLeaderClaim, LEADER_KEY, leaderClaimIn } from "./leader_key.ts";
+import { encodeLeaderClaim, LEADER_KEY, type LeaderClaim, leaderClaimIn } from "./leader_key.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
 import { sleep } from "../../store/base/sleep.ts";
 import { isAetherError } from "../../store/errors.ts";
@@ -26,21 +26,26 @@ export async function takeLease(
 ): Promise<HeldLease> {
   const { bucket, timings: { lease, margin, attempt }, clock, nodeId, incarnation, nonces } = parts;
   let retry = backoff(Infinity, signal);
+  /** The revision that was read last, and since when it is the same. */
+  let same = { revision: -1, since: instant(clock) };
   const removals = new Removals(parts);
   for (;;) {
     const entry = await readLeaderKey(parts, signal);
+    const { revision } = entry;
+    if (revision !== same.revision) same = { revision, since: instant(clock) };
     if (await removals.mayBeHeld(entry, signal)) {
       await sleep(LOOK, signal);
       signal.throwIfAborted();
       continue;
     }
     if (entry.value !== undefined) {
-      const nonce = leaderClaimIn(entry)?.nonce ?? "";
+      const claim = leaderClaimIn(entry);
+      const nonce = claim?.nonce ?? "";
       const sentAt = unknown.get(nonce);
       if (sentAt !== undefined && elapsed(sentAt, clock) < lease - margin) {
         return new HeldLease(parts, entry.revision, sentAt);
       }
-      if (!nonces.isOwn(nonce)) {
+      if (!nonces.isOwn(nonce) && waited(same.since, clock) < patienceWith(claim, lease)) {
         await changed(parts, entry, signal);
         retry = backoff(Infinity, signal);
         continue;
@@ -50,7 +55,7 @@ export async function takeLease(
     }
     const nonce = nonces.next();
     const sentAt = instant(clock);
-    const claim = encodeLeaderClaim({ nodeId, incarnation, nonce });
+    const claim = encodeLeaderClaim({ nodeId, incarnation, nonce, lease });
     const expected = { revision: entry.revision, ttl: lease / 1000 };
     const outcome = await bucket.put(LEADER_KEY, claim, expected, attempt);
     if (outcome.kind === "stored") return new HeldLease(parts, outcome.first, sentAt);
@@ -64,6 +69,15 @@ export async function takeLease(
   }
 }
 
+/**
+ * How long the key may stay as it is before a candidate takes it, in ms. The server lets every
+ * lease expire, so one that stays was written by something else, without a time to live. A leader
+ * whose key was overwritten may believe in its lease for as long as that lasts.
+ */
+function patienceWith(claim: LeaderClaim | undefined, lease: number): number {
+  return claim === undefined ? lease : 2 * Math.max(lease, claim.lease ?? 0);
+}
+
 /** How often a key that was removed by hand is looked at until the lease is over, in ms. */
 const LOOK = 250;
 
@@ -73,8 +87,8 @@ const LOOK = 250;
  */
 class Removals {
   readonly #parts: LeaseParts;
-  /** The removal that is waited out, and when it was seen first, by the monotonic clock. */
-  #seen: { readonly revision: number; readonly at: number } | undefined;
+  /** The removal that is waited out, and when it was seen first. */
+  #seen: { readonly revision: number; readonly at: Instant } | undefined;
   #wasHeld = false;
 
   constructor(parts: LeaseParts) {
@@ -93,10 +107,9 @@ class Removals {
     if (this.#seen?.revision !== revision) {
       const isFree = gone === undefined ? !await this.#mayBeLost(signal) : gone !== "removed";
       if (isFree) return false;
-      this.#seen = { revision, at: clock.monotonic() };
+      this.#seen = { revision, at: instant(clock) };
     }
-    // By the clock that stops while the machine sleeps: that is the safe side here.
-    return clock.monotonic() - this.#seen!.at < lease;
+    return waited(this.#seen!.at, clock) < lease;
   }
 
   /** A key without a trace was never there, or its trace is gone: it expired, or was purged. */

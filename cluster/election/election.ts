@@ -9,10 +9,11 @@ import { describe, tokenProblem } from "../../store/base/token.ts";
 import type { Connection } from "../../store/connection.ts";
 import { StoreUnavailableError } from "../../store/errors.ts";
 import { Bucket } from "../../store/kv/bucket.ts";
+import type { JetStreamApiOptions } from "../../store/nats/api_prefix.ts";
 import type { BucketEntry } from "../../store/kv/entry.ts";
 
 /** Options for {@linkcode Election.open}. */
-export interface ElectionOptions {
+export interface ElectionOptions extends JetStreamApiOptions {
   /** The namespace: each one has one leader. @default {"default"} */
   readonly namespace?: string;
   /** The candidate's name, unique in the namespace: any string of up to 200 bytes. */
@@ -119,18 +120,13 @@ export class Election implements AsyncDisposable {
    * @throws {StoreUnavailableError} JetStream does not answer.
    */
   static async open(connection: Connection, options: ElectionOptions): Promise<Election> {
-    const { namespace = "default", nodeId, replicas, markerTtl, timeout } = options;
+    const { namespace = "default", nodeId } = options;
     const timings = leaseTimings(options);
     const problem = tokenProblem(nodeId);
     if (problem !== undefined) {
       throw new RangeError(`Cannot open the election: nodeId ${describe(nodeId)} ${problem}`);
     }
-    const bucket = await Bucket.open(connection, {
-      bucket: clusterBucket(namespace),
-      ...(replicas !== undefined && { replicas }),
-      ...(markerTtl !== undefined && { markerTtl }),
-      ...(timeout !== undefined && { timeout }),
-    });
+    const bucket = await Bucket.open(connection, { ...options, bucket: clusterBucket(namespace) });
     return new Election(bucket, timings, options);
   }
 

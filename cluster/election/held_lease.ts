@@ -116,7 +116,7 @@ export class HeldLease implements Lease {
       return true;
     }
     const nonce = this.#parts.nonces.next();
-    const claim = encodeLeaderClaim({ nodeId, incarnation, nonce, term: this.term });
+    const claim = encodeLeaderClaim({ nodeId, incarnation, nonce, lease, term: this.term });
     const sentAt = instant(clock);
     this.#unknown.set(nonce, sentAt);
     const expected = { revision: this.#revision, ttl: lease / 1000 };

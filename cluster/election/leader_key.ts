@@ -20,13 +20,16 @@ export interface LeaderClaim {
   readonly incarnation?: string | undefined;
   /** Different in every attempt, so that its writer recognises it. */
   readonly nonce: string;
+  /** How long the key lives unless it is renewed, in ms. */
+  readonly lease?: number | undefined;
   /** Left out by the attempt that takes the lease: the sequence that it gets is the term. */
   readonly term?: number;
 }
 
 /** Encodes a claim. */
-export function encodeLeaderClaim({ nodeId, incarnation, nonce, term }: LeaderClaim): Uint8Array {
-  return encodeJson({ nodeId, incarnation, nonce, term });
+export function encodeLeaderClaim(claim: LeaderClaim): Uint8Array {
+  const { nodeId, incarnation, nonce, lease, term } = claim;
+  return encodeJson({ nodeId, incarnation, nonce, lease, term });
 }
 
 /** The claim in the key; `undefined` if the key is free, or holds something else. */
@@ -35,7 +38,8 @@ export function leaderClaimIn({ value }: BucketEntry): LeaderClaim | undefined {
   const claim = (jsonIn(value) ?? {}) as Partial<LeaderClaim>;
   const isClaim = typeof claim.nodeId === "string" && typeof claim.nonce === "string" &&
     (claim.term === undefined || Number.isSafeInteger(claim.term)) &&
-    (claim.incarnation === undefined || typeof claim.incarnation === "string");
+    (claim.incarnation === undefined || typeof claim.incarnation === "string") &&
+    (claim.lease === undefined || (claim.lease >= 1 && claim.lease < 2 ** 31));
   // Else somebody else has written it: the lease is not free, and nobody known has it.
   return isClaim ? claim as LeaderClaim : undefined;
 }

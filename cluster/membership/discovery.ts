@@ -14,12 +14,17 @@ import { type ClusterView, memberOf } from "./view.ts";
 import { ViewCoordinator } from "./view_coordinator.ts";
 import { ViewStore } from "./view_store.ts";
 import { clusterBucket, nodeSubject } from "../subjects.ts";
+import { refusePromise } from "../../store/base/hook.ts";
+import { called, unlessAborted } from "../../store/base/abort.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import type { Connection } from "../../store/connection.ts";
 import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
 import { Bucket } from "../../store/kv/bucket.ts";
 import { backoff } from "../../store/nats/backoff.ts";
 import { isOutOfReach } from "../../store/nats/failure.ts";
+
+/** How long work of the coordinator may take to end when its node leaves, in ms. */
+const WORK = 2_000;
 
 /**
  * Finds the nodes of a namespace, and reports when they come, leave, crash or hang. All nodes see
@@ -73,15 +78,15 @@ export class Discovery implements AsyncDisposable {
     const { clock = MACHINE_CLOCK } = options;
     const node = readNode(options);
     const timings = discoveryTimings(options);
-    const store = new ViewStore(bucket, crypto.randomUUID());
+    const errors = new ErrorThrottle(onError);
+    const report = this.#report = (error: unknown): void => errors.report(error);
+    const store = new ViewStore(bucket, crypto.randomUUID(), report);
     const { changed } = store;
     this.nodeId = node.nodeId;
     this.timings = timings;
     this.#bucket = bucket;
     this.#store = store;
     this.#changed = changed;
-    const errors = new ErrorThrottle(onError);
-    const report = this.#report = (error: unknown): void => errors.report(error);
     this.#role = new Role(report);
     this.#membership = new Membership({
       connection,
@@ -105,12 +110,13 @@ export class Discovery implements AsyncDisposable {
       subjectOf: (life) => nodeSubject(namespace, life, "ping"),
       steadySince: () => this.#membership.life?.heartbeat.steadySince ?? Infinity,
     });
-    const { requests } = bucket;
+    const { requests, origin } = bucket;
     this.#role.add(async (signal) => {
       const parts = {
         connection,
         namespace,
         requests,
+        origin,
         store,
         failureWatch,
         changed,
@@ -136,15 +142,10 @@ export class Discovery implements AsyncDisposable {
    * @throws {StoreUnavailableError} JetStream does not answer.
    */
   static async join(connection: Connection, options: DiscoveryOptions = {}): Promise<Discovery> {
-    const { namespace = "default", replicas, markerTtl, timeout } = options;
+    const { namespace = "default" } = options;
     discoveryTimings(options);
     readNode(options);
-    const bucket = await Bucket.open(connection, {
-      bucket: clusterBucket(namespace),
-      ...(replicas !== undefined && { replicas }),
-      ...(markerTtl !== undefined && { markerTtl }),
-      ...(timeout !== undefined && { timeout }),
-    });
+    const bucket = await Bucket.open(connection, { ...options, bucket: clusterBucket(namespace) });
     const discovery = new Discovery(connection, bucket, options);
     try {
       await discovery.#membership.join();
@@ -269,7 +270,7 @@ export class Discovery implements AsyncDisposable {
   #begin(leadership: Leadership | undefined): void {
     const { signal } = this.#halt;
     this.#work = Promise.all([
-      this.#store.follow(signal, this.timings.reconcile, this.#report),
+      this.#store.follow(signal, this.timings.reconcile),
       this.#steer(signal),
       ...(leadership === undefined ? [] : [this.#follow(leadership, signal)]),
     ]);
@@ -293,9 +294,12 @@ export class Discovery implements AsyncDisposable {
     this.#halt.abort();
     try {
       await this.#work;
-      await this.#role.close();
+      await this.#role.close(WORK);
       await this.#failureWatch.close();
       await this.#membership.leave(timeout);
+    } catch (error) {
+      if (isAetherError(error)) throw error;
+      this.#report(error); // What is stored is no view that this version knows.
     } finally {
       await this.#membership.end();
       await this.#bucket.close();
@@ -348,11 +352,18 @@ export class Discovery implements AsyncDisposable {
     const retry = backoff(Infinity, signal);
     do {
       try {
-        for await (const leader of leadership.changes({ signal })) {
-          this.#leader = leader ?? undefined;
+        const source = leadership.changes({ signal });
+        refusePromise(source, "changes() of the leadership");
+        const leaders = source[Symbol.asyncIterator]();
+        for (;;) {
+          // It may not end with the signal, and must not keep this node from leaving.
+          const next = await unlessAborted(signal, called(() => leaders.next()));
+          if (next.done) break;
+          this.#leader = leaderIn(next.value);
           this.#changed.notify();
         }
       } catch (error) {
+        if (signal.aborted) return;
         if (!isAetherError(error, "StoreUnavailableError")) this.#report(error);
       }
     } while (await retry(this.#bucket.requests));
@@ -371,6 +382,15 @@ export class Discovery implements AsyncDisposable {
       seen = view;
     }
   }
+}
+
+/** The leader that a source names, read at once: what it yields may be anything. */
+function leaderIn(value: Leader | null | undefined): Leader | undefined {
+  if (value === undefined || value === null) return undefined;
+  refusePromise(value, "changes() of the leadership");
+  const { nodeId, term, incarnation } = value;
+  if (typeof nodeId !== "string") throw new TypeError("Cannot tell the leader: it has no nodeId");
+  return { nodeId, term, ...(typeof incarnation === "string" && { incarnation }) };
 }
 
 /** Throws what has ended a node, unless it has left. */

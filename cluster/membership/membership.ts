@@ -187,11 +187,11 @@ export class Membership {
   }
 
   async #ask(step: ViewStep): Promise<boolean> {
-    const { store, bucket: { requests }, namespace } = this.#parts;
+    const { store, bucket: { requests, origin }, namespace } = this.#parts;
     try {
       const subject = coordinatorSubject(namespace);
       const patience = step.type === "depart" ? HURRY : PATIENCE;
-      const { data } = await requests.request(subject, encodeStep(step), patience);
+      const { data } = await requests.request(subject, encodeStep(step, origin), patience);
       if (data.length === 0) return false;
       store.adopt(decodeView(data));
       return true;

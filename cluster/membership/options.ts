@@ -1,5 +1,7 @@
 import type { Clock } from "../election/clock.ts";
 import type { Leader } from "../election/leader_key.ts";
+import type { JetStreamApiOptions } from "../../store/nats/api_prefix.ts";
+import { isRecord } from "../../store/base/json.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
 
 /** The source of the leader: an `Election` is one. */
@@ -9,7 +11,7 @@ export interface Leadership {
 }
 
 /** Options for {@linkcode Discovery.join}. */
-export interface DiscoveryOptions {
+export interface DiscoveryOptions extends JetStreamApiOptions {
   /** The namespace: its nodes find each other. @default {"default"} */
   readonly namespace?: string;
   /**
@@ -87,7 +89,7 @@ export interface NodeOptions {
 
 /** Reads, checks and copies the node's own options. */
 export function readNode(options: DiscoveryOptions): NodeOptions {
-  const { nodeId = crypto.randomUUID(), metadata = {}, capacity = 1 } = options;
+  const { nodeId = crypto.randomUUID(), metadata: given = {}, capacity = 1 } = options;
   const problem = tokenProblem(nodeId);
   if (problem !== undefined) {
     throw new RangeError(`Cannot join as ${describe(nodeId)}: the node's id ${problem}`);
@@ -96,10 +98,15 @@ export function readNode(options: DiscoveryOptions): NodeOptions {
   if (!Number.isFinite(capacity) || capacity < 0) {
     throw new RangeError(`${who}: its capacity is ${capacity}, not a number from 0`);
   }
+  if (!isRecord(given)) {
+    throw new TypeError(`${who}: its metadata is ${describe(given)}, no object`);
+  }
+  // Read once: a getter may give something else the next time.
+  const metadata = { ...given };
   for (const [name, value] of Object.entries(metadata)) {
     if (typeof value !== "string" || !value.isWellFormed() || !name.isWellFormed()) {
       throw new TypeError(`${who}: metadata ${describe(name)} is not a well-formed string`);
     }
   }
-  return { nodeId, metadata: { ...metadata }, capacity };
+  return { nodeId, metadata, capacity };
 }

@@ -1,4 +1,9 @@
-/** Work of a node while it has a role; `signal` is aborted when it loses the role. */
+import { unlessAborted } from "../../store/base/abort.ts";
+
+/**
+ * Work of a node while it has a role; `signal` is aborted when it loses the role. A node that leaves
+ * waits 2 s for its work to end.
+ */
 export type RoleWork = (signal: AbortSignal) => void | Promise<void>;
 
 interface RoleJob {
@@ -50,10 +55,14 @@ export class Role {
     };
   }
 
-  /** Takes the role away, and resolves when all work has ended. */
-  async close(): Promise<void> {
+  /** Takes the role away, and resolves when all work has ended, after `timeout` ms at the latest. */
+  async close(timeout: number): Promise<void> {
     this.set(false);
-    await Promise.all([...this.#jobs].map(({ done }) => done));
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), timeout);
+    const ended = Promise.all([...this.#jobs].map(({ done }) => done));
+    await unlessAborted(late.signal, ended).catch(() => {}); // Work that goes on is the user's.
+    clearTimeout(timer);
   }
 
   #begin(job: RoleJob): void {

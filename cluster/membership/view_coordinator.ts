@@ -3,7 +3,7 @@ import { isAetherError } from "../../store/errors.ts";
 import type { NodeIncarnation } from "../incarnation.ts";
 import type { FailureWatch } from "./failure_watch.ts";
 import { type ClusterView, memberOf, type ViewStep } from "./view.ts";
-import { decodeStep, encodeView } from "./view_json.ts";
+import { decodeStep, encodeView, originIn } from "./view_json.ts";
 import type { ViewStore } from "./view_store.ts";
 import { coordinatorSubject } from "../subjects.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
@@ -17,6 +17,8 @@ export interface ViewCoordinatorParts {
   readonly connection: Connection;
   readonly namespace: string;
   readonly requests: RequestMux;
+  /** The bucket that holds the view; see {@linkcode Bucket.origin}. */
+  readonly origin: string;
   readonly store: ViewStore;
   readonly failureWatch: FailureWatch;
   /** Notified of pings and of views. */
@@ -102,10 +104,13 @@ export class ViewCoordinator {
   }
 
   #listen(): Subscription {
-    const { connection, namespace } = this.#parts;
+    const { connection, namespace, origin } = this.#parts;
     return connection.subscribe(coordinatorSubject(namespace), {
       callback: total("making a step of the view", async (error, message) => {
         if (error !== null) return;
+        // Nodes beside another JetStream are heard over a leaf node: theirs is another cluster,
+        // whose own coordinator may answer.
+        if (originIn(message.data) !== origin) return;
         const step = decodeStep(message.data);
         const view = step && await this.propose(step);
         if (connection.isClosed()) return;
@@ -117,7 +122,7 @@ export class ViewCoordinator {
   #isNeeded(): boolean {
     const { store: { view } } = this.#parts;
     const { nodeId, incarnation } = this.#self;
-    if (this.#wishes.length > 0) return true;
+    if (this.#wishes.length > 0 || this.#parts.store.isDamaged) return true;
     if (memberOf(view, nodeId, incarnation) === undefined) return false;
     const isUnnamed = view.coordinator !== nodeId && performance.now() - this.#namedAt >= NAMING;
     return isUnnamed || this.#departures(view).length > 0;

@@ -1,13 +1,14 @@
 import { encodeJson, isRecord, jsonIn } from "../../store/base/json.ts";
 import { type ClusterView, frozen, type NodeDescription, type ViewStep } from "./view.ts";
+import { MAX_STORED_VERSION } from "../stored_format.ts";
 import { describe } from "../../store/base/token.ts";
 
 /** The version of the form in which views are stored. */
-const FORMAT = 1;
+export const VIEW_FORMAT = 1;
 
 /** Encodes a view for the bucket; `writer` makes it unlike that of any other process. */
 export function encodeView(view: ClusterView, writer: string): Uint8Array {
-  return encodeJson({ format: FORMAT, ...view, writer });
+  return encodeJson({ format: VIEW_FORMAT, ...view, writer });
 }
 
 /**
@@ -23,9 +24,15 @@ export function decodeView(body: Uint8Array): ClusterView {
   return frozen({ version, members, coordinator, departed });
 }
 
-/** Encodes a node's request for a step. */
-export function encodeStep(step: ViewStep): Uint8Array {
-  return encodeJson(step);
+/** Encodes a node's request for a step in the view that the bucket of `origin` holds. */
+export function encodeStep(step: ViewStep, origin: string): Uint8Array {
+  return encodeJson({ ...step, origin });
+}
+
+/** The origin of the bucket that a request is about; `undefined` if it names none. */
+export function originIn(body: Uint8Array): unknown {
+  const step = jsonIn(body);
+  return isRecord(step) ? step.origin : undefined;
 }
 
 /** The requested step; `undefined` if it is none that a node may ask for. */
@@ -64,10 +71,12 @@ function isText(value: unknown): value is string {
 function viewProblem(stored: unknown): string | undefined {
   if (!isRecord(stored)) return "it is no JSON object";
   const { format, version, members, coordinator, departed } = stored;
-  if (format !== FORMAT) {
-    return `its format is ${JSON.stringify(format)}, and ${FORMAT} is what this version reads`;
+  if (format !== VIEW_FORMAT) {
+    return `its format is ${JSON.stringify(format)}, and ${VIEW_FORMAT} is what this version reads`;
   }
-  if (!Number.isSafeInteger(version) || (version as number) < 1) {
+  const isVersion = Number.isSafeInteger(version) && (version as number) >= 1 &&
+    (version as number) < MAX_STORED_VERSION;
+  if (!isVersion) {
     return `its version is ${JSON.stringify(version)}`;
   }
   if (!Array.isArray(members)) return "it has no list of members";

@@ -6,7 +6,8 @@ import {
   type NodeDescription,
   type ViewStep,
 } from "./view.ts";
-import { decodeView, encodeView } from "./view_json.ts";
+import { decodeView, encodeView, VIEW_FORMAT } from "./view_json.ts";
+import { isOfLaterFormat } from "../stored_format.ts";
 import { recordLimit } from "../record_limit.ts";
 import { VIEW_KEY } from "../subjects.ts";
 import { encodeJson } from "../../store/base/json.ts";
@@ -25,12 +26,23 @@ export class ViewStore {
   readonly changed: Notifier = new Notifier();
   readonly #bucket: Bucket;
   readonly #writer: string;
+  readonly #report: (error: unknown) => void;
   #view = EMPTY_VIEW;
+  #isDamaged = false;
 
-  /** On the key of `bucket`; `writer` is unlike that of any other process. */
-  constructor(bucket: Bucket, writer: string) {
+  /**
+   * On the key of `bucket`; `writer` is unlike that of any other process; `report` gets errors
+   * about data that is no view, and refusals of the server.
+   */
+  constructor(bucket: Bucket, writer: string, report: (error: unknown) => void = console.warn) {
     this.#bucket = bucket;
     this.#writer = writer;
+    this.#report = report;
+  }
+
+  /** Whether the key held no view when it was read last, so that somebody has to write one. */
+  get isDamaged(): boolean {
+    return this.#isDamaged;
   }
 
   /** The newest view that this process knows. */
@@ -49,20 +61,21 @@ export class ViewStore {
    * Reads the stored view from the server.
    *
    * @throws {StoreUnavailableError} The server does not answer.
-   * @throws {TypeError} What is stored is no view.
+   * @throws {TypeError} A later version of this library has written the view.
    */
   async refresh(timeout?: number): Promise<ClusterView> {
     const { value } = await this.#bucket.get(VIEW_KEY, timeout);
-    if (value !== undefined) this.adopt(decodeView(value));
+    const stored = this.#decode(value);
+    if (stored !== undefined) this.adopt(stored);
     return this.#view;
   }
 
   /**
    * Makes the steps that `steps` returns for the stored view, again if another process was quicker;
-   * writes a view that was lost again. Returns the view that is stored in the end.
+   * writes a view that was lost or damaged again. Returns the view that is stored in the end.
    *
    * @throws {StoreUnavailableError} The server does not answer.
-   * @throws {TypeError} What is stored is no view.
+   * @throws {TypeError} A later version of this library has written the view.
    */
   async write(
     steps: (view: ClusterView) => Iterable<ViewStep>,
@@ -70,12 +83,13 @@ export class ViewStore {
   ): Promise<ClusterView> {
     let result = this.#view;
     await this.#bucket.update(VIEW_KEY, ({ value }) => {
-      const stored = value === undefined ? EMPTY_VIEW : decodeView(value);
+      const stored = this.#decode(value) ?? EMPTY_VIEW;
       const base = stored.version < this.#view.version ? this.#view : stored;
       result = this.#fitting(base, [...steps(base)]);
       if (result === base && base !== stored) result = { ...base, version: base.version + 1 };
       return result === stored ? undefined : encodeView(result, this.#writer);
     }, timeout);
+    this.#isDamaged = false;
     this.adopt(result);
     return this.#view;
   }
@@ -119,26 +133,35 @@ export class ViewStore {
     return encodeView(view, this.#writer).length;
   }
 
-  /**
-   * Follows the stored view until `signal` is aborted; `report` gets errors about data that is no
-   * view, and refusals of the server.
-   */
-  async follow(
-    signal: AbortSignal,
-    reconcile: number,
-    report: (error: unknown) => void,
-  ): Promise<void> {
+  /** Follows the stored view until `signal` is aborted. */
+  async follow(signal: AbortSignal, reconcile: number): Promise<void> {
     const { requests } = this.#bucket;
     const retry = backoff(Infinity, signal);
-    const options = { filter: VIEW_KEY, reconcile, signal, report };
+    const options = { filter: VIEW_KEY, reconcile, signal, report: this.#report };
     do {
       for await (const { value } of this.#bucket.watch(options)) {
         try {
-          if (value !== undefined) this.adopt(decodeView(value));
+          const stored = this.#decode(value);
+          if (stored !== undefined) this.adopt(stored);
+          if (this.#isDamaged) this.changed.notify();
         } catch (error) {
-          report(error);
+          this.#report(error);
         }
       }
     } while (!signal.aborted && await retry(requests));
+  }
+
+  /** The stored view; `undefined` if there is none, or something that is no view. */
+  #decode(value: Uint8Array | undefined): ClusterView | undefined {
+    this.#isDamaged = false;
+    if (value === undefined) return undefined;
+    try {
+      return decodeView(value);
+    } catch (error) {
+      if (isOfLaterFormat(value, VIEW_FORMAT)) throw error;
+      this.#isDamaged = true;
+      this.#report(error);
+      return undefined;
+    }
   }
 }

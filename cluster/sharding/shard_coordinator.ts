@@ -1,8 +1,9 @@
 import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import { decodeView } from "../membership/view_json.ts";
 import { emptyShardMap, nextShardMap, type ShardMap } from "./shard_map.ts";
-import { formatShardMap, parseShardMap } from "./shard_map_json.ts";
+import { formatShardMap, MAP_FORMAT, parseShardMap } from "./shard_map_json.ts";
 import { planShards, type ShardMember } from "./shard_plan.ts";
+import { isOfLaterFormat, MAX_STORED_VERSION } from "../stored_format.ts";
 import type { ShardStatus } from "./shard_status.ts";
 import { UnableMembers } from "./unable_members.ts";
 import { VIEW_KEY } from "../subjects.ts";
@@ -53,7 +54,10 @@ const TROUBLE = 1_000;
 
 /** The map in `entry`; the empty one if none was written yet. */
 export function mapIn({ value }: BucketEntry, shards: number): ShardMap {
-  return value === undefined ? emptyShardMap(shards) : parseShardMap(decodeUtf8(value), shards);
+  if (value === undefined) return emptyShardMap(shards);
+  const map = parseShardMap(decodeUtf8(value), shards);
+  if (map.version < MAX_STORED_VERSION) return map;
+  throw new TypeError(`Cannot read the shard map: its version is ${map.version}`);
 }
 
 /**
@@ -140,15 +144,22 @@ class ShardCoordinator {
    * do.
    */
   async #step(maxMoves: number): Promise<Step> {
-    const { bucket, shards, viewVersion, known, takenVersion } = this.#parts;
+    const { bucket, viewVersion, known, takenVersion } = this.#parts;
     const stored = await bucket.get(MAP_KEY);
-    let current = mapIn(stored, shards);
+    let current = this.#mapIn(stored);
+    const isDamaged = current === undefined;
+    current ??= known();
     // After an outage this node may know the map, but not yet the members that it is for.
     const { value } = await bucket.get(VIEW_KEY);
     if (value !== undefined && decodeView(value).version > viewVersion()) return "newer members";
     const present = this.#members();
     if (present.length === 0) return "nothing";
     let seen = this.#floor;
+    if (isDamaged) {
+      // Even if no shard moves, a newer map replaces what is stored.
+      seen = Math.max(seen, current.version + 1);
+      this.#isDoubtful = true;
+    }
     if (known().version > current.version) {
       // The stored one has lost its last writes, and the members follow the one that was there.
       if (stored.value !== undefined) current = { ...known(), version: current.version };
@@ -168,6 +179,23 @@ class ShardCoordinator {
     if (outcome.kind === "refused") throw failed("write the map of the shards", outcome.cause);
     // Whatever else its outcome is, the next round reads the stored map.
     return "moves";
+  }
+
+  /**
+   * The stored map; `undefined` if it is damaged or foreign and may be replaced: a later version of
+   * this library has not written it.
+   */
+  #mapIn(stored: BucketEntry): ShardMap | undefined {
+    const { shards, report } = this.#parts;
+    try {
+      return mapIn(stored, shards);
+    } catch (error) {
+      const { value } = stored;
+      if (!(error instanceof TypeError) || value === undefined) throw error;
+      if (isOfLaterFormat(value, MAP_FORMAT)) throw error;
+      report(error);
+      return undefined;
+    }
   }
 
   /** Waits until the members have settled; whether shards may move next. */

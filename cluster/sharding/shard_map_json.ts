@@ -5,7 +5,7 @@ import { describe, tokenProblem } from "../../store/base/token.ts";
 import { utf8 } from "../../store/base/utf8.ts";
 
 /** The version of the format below; a map of another format is not read. */
-const FORMAT = 1;
+export const MAP_FORMAT = 1;
 
 /** A shard without an owner. */
 const NOBODY = -1;
@@ -29,7 +29,7 @@ export function formatShardMap(map: ShardMap): string {
     }
     return place;
   });
-  return JSON.stringify({ format: FORMAT, version: map.version, owners, shards });
+  return JSON.stringify({ format: MAP_FORMAT, version: map.version, owners, shards });
 }
 
 /**
@@ -62,7 +62,8 @@ export function parseShardMap(text: string, shards?: number): ShardMap {
 export function shardMapBytes(shards: number, owners: readonly NodeIncarnation[]): number {
   const names = owners.map(({ nodeId, incarnation }) => [nodeId, incarnation]);
   const place = Math.max(2, String(owners.length).length) + 1;
-  return utf8(JSON.stringify({ format: FORMAT, version: Number.MAX_SAFE_INTEGER, names })).length +
+  return utf8(JSON.stringify({ format: MAP_FORMAT, version: Number.MAX_SAFE_INTEGER, names }))
+    .length +
     '"shards":[]'.length + shards * place;
 }
 
@@ -77,7 +78,9 @@ interface Stored {
 function mapProblem(value: unknown, count: number | undefined): string | undefined {
   if (!isRecord(value)) return "it is no object";
   const { format, version, owners, shards } = value;
-  if (format !== FORMAT) return `its format is ${show(format)}, and this version reads ${FORMAT}`;
+  if (format !== MAP_FORMAT) {
+    return `its format is ${show(format)}, and this version reads ${MAP_FORMAT}`;
+  }
   if (!Number.isSafeInteger(version) || (version as number) < 0) {
     return `its version ${show(version)} is not a safe integer of 0 or more`;
   }

@@ -9,6 +9,7 @@ import {
   type HandoffState,
 } from "./handoff.ts";
 import type { Ability } from "./ability.ts";
+import { Slots } from "./slots.ts";
 import type { ShardMap } from "./shard_map.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
 import { Notifier } from "../../store/base/notifier.ts";
@@ -42,13 +43,21 @@ export interface ShardsParts {
   ) => Promise<HandoffAnswer>;
   /** Whether a process is part of the cluster. */
   readonly isMember: (owner: NodeIncarnation) => boolean;
-  /** Resolves when no command of the shard is under way. */
-  readonly drained: (shard: number) => Promise<void>;
+  /** Resolves when no command of the shard is under way; `undefined` if none is. */
+  readonly drained: (shard: number) => Promise<void> | undefined;
   /** Called when what is kept of the shard's actors no longer counts. */
   readonly forget: (shard: number) => void;
   /** How long commands under way may keep a shard that is to move, in ms. */
   readonly drainTimeout: number;
 }
+
+/**
+ * Shards that are read, claimed or released at once: thousands at once would keep the event loop
+ * and the server so busy that requests time out.
+ */
+const AT_ONCE = 256;
+/** Shards that are looked at before other work has its turn. */
+const SLICE = 1024;
 
 /** The shards of one process: carries out what {@linkcode handoff} decides for each. */
 export class Shards {
@@ -61,6 +70,7 @@ export class Shards {
   /** Callers that wait for a shard to be served. */
   readonly #coming = new Map<number, Notifier>();
   readonly #work = new Set<Promise<void>>();
+  readonly #slots = new Slots(AT_ONCE);
   readonly #ends = new AbortController();
   readonly #counts = new Map<HandoffPhase, number>();
   #mapVersion = 0;
@@ -143,7 +153,10 @@ export class Shards {
 
   /** Releases all shards; resolves when they are released, or `signal` is aborted. */
   async leave(signal: AbortSignal): Promise<void> {
-    for (const shard of this.#states.keys()) this.#take(shard, { kind: "leave" });
+    for (const shard of this.#states.keys()) {
+      this.#take(shard, { kind: "leave" });
+      if (shard % SLICE === SLICE - 1) await sleep(0);
+    }
     while (this.#counts.get("idle") !== this.#states.length && !signal.aborted) {
       await this.changed.wait(1000, signal);
     }
@@ -184,7 +197,11 @@ export class Shards {
       case "serve":
         return;
       default: {
-        const work = this.#carryOut(shard, effect).then((fact) => {
+        const isRequest = ["read", "claim", "release"].includes(effect.kind);
+        const done = isRequest
+          ? this.#slots.run(() => this.#carryOut(shard, effect))
+          : this.#carryOut(shard, effect);
+        const work = done.then((fact) => {
           this.#work.delete(work);
           this.#take(shard, fact);
         });
@@ -240,10 +257,12 @@ export class Shards {
         forget(shard);
         return { kind: "replayed", claim: effect.claim };
       case "drain": {
+        const draining = drained(shard);
+        if (draining === undefined) return { kind: "drained", claim: effect.claim };
         const late = new AbortController();
         const timer = setTimeout(() => late.abort(), drainTimeout);
         const over = AbortSignal.any([late.signal, signal]);
-        await unlessAborted(over, drained(shard)).catch(() => {}); // A late save is fenced out.
+        await unlessAborted(over, draining).catch(() => {}); // A late save is fenced out.
         clearTimeout(timer);
         return { kind: "drained", claim: effect.claim };
       }

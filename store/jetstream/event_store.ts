@@ -18,6 +18,7 @@ import { keepPositions } from "../store_positions.ts";
 import { StreamCommandLog } from "./command_log.ts";
 import { StreamPositions } from "./positions.ts";
 import { partsOf } from "./parts.ts";
+import { apiPrefixOf } from "../nats/api_prefix.ts";
 import { openRequests } from "../nats/open.ts";
 import { attempt } from "../nats/retry.ts";
 import { StreamApi } from "../nats/stream_api.ts";
@@ -192,9 +193,10 @@ export class JetStreamEventStore implements EventStore {
       options;
     const layout = new Layout(namespace);
     checkOptions(options);
+    const prefix = apiPrefixOf(options);
     const requests = openRequests(connection);
     try {
-      const api = new StreamApi(requests, layout, "$JS.API");
+      const api = new StreamApi(requests, layout, prefix);
       const opened = await openStream(api, { replicas, shards, timeout, acceptedLosses });
       return new JetStreamEventStore(connection, api, opened, options, detour);
     } catch (error) {
@@ -376,7 +378,8 @@ export class JetStreamEventStore implements EventStore {
       if (this.#lookup !== "deliver-last") {
         return (await this.#reader.read(actorId)).version;
       }
-      const last = (subject: string) => lastByConsumer(this.#connection, this.stream, subject);
+      const { api } = this.#parts;
+      const last = (subject: string) => lastByConsumer(this.#connection, api, subject);
       return (await this.#reader.read(actorId, last)).version;
     });
   }

@@ -54,7 +54,9 @@ export interface StreamRequest {
 export async function openStream(api: StreamApi, wanted: StreamRequest): Promise<OpenedStream> {
   const { stream, subjects } = api.layout;
   return await opening(api, wanted.timeout, async () => {
-    const config = await ensureStream(api, configOf(api.layout, wanted.replicas), wanted.timeout);
+    const { timeout } = wanted;
+    const made = configOf(api.layout, wanted.replicas);
+    const config = await ensureStream(api, made, timeout, api.layout.genesis);
     const problems = problemsOf(config, { subjects, required: SAFE, forbidden: UNSAFE });
     problems.push(...roomProblems(api.requests.maxPayload, config));
     if (problems.length > 0) throw new StreamConfigError(stream, problems);

@@ -1,8 +1,9 @@
 import { checkRange } from "../check/query.ts";
+import type { JetStreamApiOptions } from "../nats/api_prefix.ts";
 import type { EventStoreOptions } from "../store.ts";
 
 /** Options for {@linkcode JetStreamEventStore.open}. */
-export interface JetStreamEventStoreOptions extends EventStoreOptions {
+export interface JetStreamEventStoreOptions extends EventStoreOptions, JetStreamApiOptions {
   /** Copies of the stream, counted when it is made. Use 3 in production. @default {1} */
   readonly replicas?: number;
   /** Shards of the stream, fixed when it is made. @default {256} */

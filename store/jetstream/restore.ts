@@ -4,6 +4,7 @@ import type { Connection } from "../connection.ts";
 import { StreamConfigError } from "../errors.ts";
 import { Layout } from "../format/layout.ts";
 import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
+import { apiPrefixOf, type JetStreamApiOptions } from "../nats/api_prefix.ts";
 import { openRequests } from "../nats/open.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import { attempt } from "../nats/retry.ts";
@@ -14,7 +15,7 @@ import { openStream } from "./event_stream.ts";
 import { checkOptions } from "./options.ts";
 
 /** Options for {@linkcode markRestored}. */
-export interface MarkRestoredOptions {
+export interface MarkRestoredOptions extends JetStreamApiOptions {
   /** The namespace of the store. @default {"default"} */
   readonly namespace?: string;
   /** Deadline of the call in ms. @default {10_000} */
@@ -58,21 +59,23 @@ export interface RestoreMark {
  */
 export async function markRestored(
   connection: Connection,
-  { namespace = "default", timeout = 10_000 }: MarkRestoredOptions = {},
+  options: MarkRestoredOptions = {},
 ): Promise<RestoreMark> {
+  const { namespace = "default", timeout = 10_000 } = options;
   const layout = new Layout(namespace);
   checkOptions({ timeout });
+  const prefix = apiPrefixOf(options);
   const requests = openRequests(connection);
   try {
-    const api = new StreamApi(requests, layout, "$JS.API");
+    const api = new StreamApi(requests, layout, prefix);
     const requestTimeout = requestTimeoutOf(timeout);
     const find = <T>(work: () => Promise<T>): Promise<T> =>
       attempt(requests, timeout, `mark stream "${layout.stream}" as restored`, work);
     if (await find(() => api.info(requestTimeout)) === undefined) {
       throw new StreamConfigError(layout.stream, ["it does not exist; restore the backup first"]);
     }
-    const wishes = { replicas: 1, shards: undefined, timeout, acceptedLosses: Infinity };
-    const { genesis } = await openStream(api, wishes);
+    const wanted = { replicas: 1, shards: undefined, timeout, acceptedLosses: Infinity };
+    const { genesis } = await openStream(api, wanted);
     const restoredAt = new Date();
     const mark = { epoch: crypto.randomUUID(), restoredAt: restoredAt.toISOString() };
     let previous: StoredMessage | undefined;

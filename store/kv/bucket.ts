@@ -8,6 +8,7 @@ import { bucketStream, openBucketStream } from "./bucket_config.ts";
 import type { BucketEntry, KeyEnd, PutOptions } from "./entry.ts";
 import { readLastValues } from "./last_values.ts";
 import { type Listing, watchBucket, type WatchOptions } from "./watch.ts";
+import { apiPrefixOf, type JetStreamApiOptions, OWN_API } from "../nats/api_prefix.ts";
 import { backoff } from "../nats/backoff.ts";
 import { openRequests } from "../nats/open.ts";
 import { Publisher, type TryOutcome } from "../nats/publisher.ts";
@@ -19,7 +20,7 @@ import type { StoredMessage } from "../nats/stored_message.ts";
 import { StreamApi, type StreamNames } from "../nats/stream_api.ts";
 
 /** Options for {@linkcode Bucket.open}. */
-export interface BucketOptions {
+export interface BucketOptions extends JetStreamApiOptions {
   /** The bucket, as NATS tools name it; see {@linkcode bucketToken}. */
   readonly bucket: string;
   /** Copies, counted when it is made. @default {1} */
@@ -79,15 +80,21 @@ export class Bucket {
     checkRange("replicas", replicas, 1, 5, what);
     checkRange("timeout", timeout, 1, 2 ** 31 - 1, what);
     checkRange("markerTtl", markerTtl, 1000, 2 ** 31 - 1, what);
+    const prefix = apiPrefixOf(options, what);
     const requests = openRequests(connection, what);
     try {
-      const api = new StreamApi(requests, { stream: bucketStream(bucket) }, "$JS.API");
+      const api = new StreamApi(requests, { stream: bucketStream(bucket) }, prefix);
       const actual = await openBucketStream(api, { bucket, replicas, markerTtl }, timeout);
       return new Bucket(api, options, actual);
     } catch (error) {
       requests.close();
       throw error;
     }
+  }
+
+  /** Tells it from a bucket of the same name in another domain, or made at another time. */
+  get origin(): string {
+    return `${this.#api.domain ?? ""} ${this.#api.created}`;
   }
 
   /** How long the marker of a key that is gone stays, in ms. */
@@ -250,7 +257,10 @@ export class Bucket {
       throw new TypeError(`Cannot write key "${key}": revision ${revision} is not a safe integer`);
     }
     fields.set(EXPECT, String(revision));
-    const messages = [{ subject: this.#subject(key), headers: fields, body }];
+    const { prefix } = this.#api;
+    // Servers keep keys to their own JetStream, and bring those behind an API's prefix to its own.
+    const subject = prefix === OWN_API ? this.#subject(key) : `${prefix}.${this.#subject(key)}`;
+    const messages = [{ subject, headers: fields, body }];
     const outcome = await this.#publisher.publish(
       messages,
       requestTimeout,

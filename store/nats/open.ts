@@ -15,6 +15,7 @@ import { RequestMux } from "./requests.ts";
 import { isAtLeast } from "./server_version.ts";
 import { ApiError, isPassing, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
 import { requestTimeoutOf } from "./request_timeout.ts";
+import { answersTo, twinError } from "./twin.ts";
 
 /** The oldest server whose checks keep the promises: atomic batches came with it. */
 const REQUIRED_SERVER = "2.12.0";
@@ -102,15 +103,33 @@ function codeOf(error: unknown): number | undefined {
   return error instanceof ApiError ? error.code : undefined;
 }
 
-/** The configuration of the existing stream, or of one that it makes by `config`. */
+/**
+ * The configuration of the existing stream, or of one that it makes by `config`.
+ *
+ * @param probe An exact subject of the stream, if its subjects may reach servers with a JetStream
+ * of their own: then no second stream may listen there.
+ * @throws {StreamConfigError} Another stream has the subject.
+ */
 export async function ensureStream(
   api: StreamApi<StreamNames>,
   config: Partial<StreamConfig>,
   timeout: number,
+  probe?: string,
 ): Promise<StreamConfig> {
   const requestTimeout = requestTimeoutOf(timeout);
-  const existing = await api.info(requestTimeout);
-  if (existing !== undefined) return existing.config;
+  let existing = await api.info(requestTimeout);
+  if (existing === undefined && probe !== undefined && await answersTo(api, probe) > 0) {
+    // Another process may have made it meanwhile.
+    existing = await api.info(requestTimeout);
+    if (existing === undefined) throw twinError(api, probe);
+  }
+  if (existing !== undefined) {
+    // Without a domain there are seldom two, and each open would wait.
+    const isAlone = probe === undefined || api.domain === "" ||
+      await answersTo(api, probe) <= 1;
+    if (!isAlone) throw twinError(api, probe);
+    return existing.config;
+  }
   try {
     await api.create(config, requestTimeout);
   } catch (error) {

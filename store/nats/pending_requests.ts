@@ -15,9 +15,14 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
+/** How many requests are remembered whose answers may come late. */
+const MOST_GIVEN_UP = 10_000;
+
 /** The requests that wait for an answer, by token. One timer serves all. */
 export class PendingRequests {
   readonly #waiters = new Map<number, Waiter>();
+  /** Requests that were given up: their answers may still come. */
+  readonly #givenUp = new Set<number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Infinity;
 
@@ -33,10 +38,10 @@ export class PendingRequests {
     return promise;
   }
 
-  /** Hands `message` to the request that waits for it. */
-  hand(token: number, message: Msg): void {
+  /** Hands `message` to the request that waits for it; false if that one has its answer already. */
+  hand(token: number, message: Msg): boolean {
     const waiter = this.#waiters.get(token);
-    if (waiter === undefined) return;
+    if (waiter === undefined) return this.#givenUp.delete(token);
     try {
       if (!waiter.heard && message.data.length === 0 && message.headers?.code === 503) {
         throw new RequestError("no responders", waiter.subject, false);
@@ -51,12 +56,20 @@ export class PendingRequests {
     } catch (error) {
       this.fail(token, error);
     }
+    return true;
   }
 
   /** Ends one request. */
   fail(token: number, error: unknown): void {
     this.#waiters.get(token)?.reject(error);
-    this.#waiters.delete(token);
+    if (this.#waiters.delete(token)) this.#giveUp(token);
+  }
+
+  #giveUp(token: number): void {
+    this.#givenUp.add(token);
+    if (this.#givenUp.size > MOST_GIVEN_UP) {
+      this.#givenUp.delete(this.#givenUp.values().next().value!);
+    }
   }
 
   /** Ends the requests to `subject`, which the server does not permit; false if there are none. */
@@ -74,7 +87,8 @@ export class PendingRequests {
   failAll(failure: RequestFailure, cause?: unknown): void {
     clearTimeout(this.#timer);
     this.#timerAt = Infinity;
-    for (const { subject, reject } of this.#waiters.values()) {
+    for (const [token, { subject, reject }] of this.#waiters) {
+      this.#giveUp(token);
       reject(new RequestError(failure, subject, true, { cause }));
     }
     this.#waiters.clear();
@@ -96,6 +110,7 @@ export class PendingRequests {
     for (const [token, waiter] of this.#waiters) {
       if (waiter.deadline <= now) {
         this.#waiters.delete(token);
+        this.#giveUp(token);
         waiter.reject(new RequestError("timeout", waiter.subject, true));
       } else {
         next = Math.min(next, waiter.deadline);

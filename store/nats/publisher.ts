@@ -6,6 +6,7 @@ import { MAX_BATCH } from "../format/layout.ts";
 import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 import { RequestError } from "./request_error.ts";
 import { ApiError, isPassing, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
+import { TwinWatch } from "./twin.ts";
 
 const decoder = new TextDecoder();
 
@@ -36,10 +37,12 @@ export class Publisher {
   readonly #api: StreamApi<StreamNames>;
   readonly #waiting: (() => void)[] = [];
   #open = 0;
+  readonly #twins: TwinWatch;
 
-  /** Publishes to the stream of `api`. */
-  constructor(api: StreamApi<StreamNames>) {
+  /** Publishes to the stream of `api`; `marker` as in {@linkcode TwinWatch}. */
+  constructor(api: StreamApi<StreamNames>, marker?: string) {
     this.#api = api;
+    this.#twins = new TwinWatch(api, marker);
   }
 
   /**
@@ -57,6 +60,8 @@ export class Publisher {
     batch?: string,
   ): Promise<TryOutcome> {
     if (signal?.aborted) return Promise.resolve({ kind: "absent", cause: signal.reason });
+    const { found: cause } = this.#twins;
+    if (cause !== undefined) return Promise.resolve({ kind: "refused", cause });
     return messages.length === 1
       ? unlessUnknown(
         signal,
@@ -68,7 +73,7 @@ export class Publisher {
   /** Not async, so that the message can be freed as soon as it is sent. */
   #publishOne({ subject, headers, body }: Outgoing, timeout: number): Promise<TryOutcome> {
     if (timeout <= 0) return Promise.resolve(tooLate());
-    return this.#api.requests.request(subject, body, timeout, headers)
+    return this.#api.requests.collect(subject, body, timeout, this.#twins.isOwn, headers)
       .then((answer) => this.#read(answer, 1), tryOutcomeOf);
   }
 
@@ -135,7 +140,8 @@ export class Publisher {
       for (const { subject, body, headers } of messages.slice(0, -1)) {
         requests.send(subject, body, headers);
       }
-      const answer = await requests.request(last.subject, last.body, timeout, last.headers);
+      const { subject, body, headers } = last;
+      const answer = await requests.collect(subject, body, timeout, this.#twins.isOwn, headers);
       return this.#read(answer, messages.length);
     } catch (error) {
       return tryOutcomeOf(error);

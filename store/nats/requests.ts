@@ -27,6 +27,7 @@ export class RequestMux {
   readonly #subscription: Subscription;
   readonly #status: AsyncIterable<Status>;
   readonly #waiters = new PendingRequests();
+  readonly #strays = new Set<(message: Msg) => void>();
   /** Called when the connection is back, or closed. */
   readonly #resumptions = new Set<() => void>();
   #lastToken = 0;
@@ -44,8 +45,9 @@ export class RequestMux {
     this.#inbox = `${inboxPrefix(connection)}.${crypto.randomUUID().replaceAll("-", "")}.`;
     this.#subscription = connection.subscribe(`${this.#inbox}*`, {
       callback: total("taking an answer", (error, message) => {
-        if (error) this.#end(error);
-        else this.#waiters.hand(Number(message.subject.slice(this.#inbox.length)), message);
+        if (error) return this.#end(error);
+        const token = Number(message.subject.slice(this.#inbox.length));
+        if (!this.#waiters.hand(token, message)) { for (const take of this.#strays) take(message); }
       }),
     });
     this.#status = connection.status();
@@ -79,6 +81,11 @@ export class RequestMux {
   /** Counts the breaks of the connection: messages sent in one epoch arrive in order. */
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** Calls `take`, which must not throw, with each further answer to a request that has its answer. */
+  onStray(take: (message: Msg) => void): void {
+    this.#strays.add(take);
   }
 
   /** Sends `payload` to `subject` and returns the one answer, within `timeout` ms. */

@@ -49,16 +49,21 @@ export class StreamApi<Names extends StreamNames = Layout> {
   readonly requests: RequestMux;
   /** The stream's names. */
   readonly layout: Names;
+  /** The subject in front of the API's operations. */
+  readonly prefix: string;
+  /** The JetStream domain of the stream, `""` without one; `undefined` until the server says. */
+  domain: string | undefined;
+  /** When the stream was made, as the server says it. */
+  created = "";
   /** When making a consumer is worth a try again, by the monotonic clock, in ms. */
   consumersFrom = 0;
-  readonly #prefix: string;
   readonly #endings = new Set<Promise<void>>();
 
   /** Talks to the stream of `layout` over `requests`. */
   constructor(requests: RequestMux, layout: Names, prefix: string) {
     this.requests = requests;
     this.layout = layout;
-    this.#prefix = prefix;
+    this.prefix = prefix;
   }
 
   /** Lets `ending`, which never rejects, go on by itself: only {@linkcode ended} waits for it. */
@@ -75,7 +80,14 @@ export class StreamApi<Names extends StreamNames = Layout> {
   /** The stream's configuration and state; `undefined` if there is no such stream. */
   async info(timeout: number, query: InfoQuery = {}): Promise<StreamInfo | undefined> {
     try {
-      return await this.#call("STREAM.INFO", query, timeout);
+      const info = await this.#call<StreamInfo & { domain?: string }>(
+        "STREAM.INFO",
+        query,
+        timeout,
+      );
+      this.domain = info.domain ?? "";
+      this.created = info.created;
+      return info;
     } catch (error) {
       if (isInstance(error, ApiError) && error.code === ServerCode.STREAM_NOT_FOUND) {
         return undefined;
@@ -115,7 +127,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
 
   /** The subject for requests that any replica answers from its own copy. */
   get direct(): string {
-    return `${this.#prefix}.DIRECT.GET.${this.layout.stream}`;
+    return `${this.prefix}.DIRECT.GET.${this.layout.stream}`;
   }
 
   /** Stores the stream's first message unless there is one; true if this call stored it. */
@@ -160,7 +172,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
   }
 
   #nextOf(name: string): string {
-    return `${this.#prefix}.CONSUMER.MSG.NEXT.${this.layout.stream}.${name}`;
+    return `${this.prefix}.CONSUMER.MSG.NEXT.${this.layout.stream}.${name}`;
   }
 
   async #call<T>(
@@ -169,7 +181,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
     timeout: number,
     ...consumer: string[]
   ): Promise<T> {
-    const subject = [this.#prefix, operation, this.layout.stream, ...consumer].join(".");
+    const subject = [this.prefix, operation, this.layout.stream, ...consumer].join(".");
     const answer = await this.requests.request(subject, JSON.stringify(query), timeout);
     const result = decodeJson(answer.data) as T & {
       error?: ConstructorParameters<typeof ApiError>[0];

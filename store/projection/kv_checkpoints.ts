@@ -3,6 +3,7 @@ import { decodeUtf8, utf8 } from "../base/utf8.ts";
 import type { Connection } from "../connection.ts";
 import { type AetherError, StoreRefusedError } from "../errors.ts";
 import { encodeNamespace } from "../format/layout.ts";
+import type { JetStreamApiOptions } from "../nats/api_prefix.ts";
 import { Bucket, bucketToken } from "../kv/bucket.ts";
 import type { BucketEntry } from "../kv/entry.ts";
 import { adviceAbout, failed } from "../nats/failure.ts";
@@ -11,7 +12,7 @@ import { ApiError, ServerCode } from "../nats/stream_api.ts";
 import type { CheckpointStore, SavedCheckpoint } from "./checkpoint_store.ts";
 
 /** Options for {@linkcode KvCheckpointStore.open}. */
-export interface KvCheckpointStoreOptions {
+export interface KvCheckpointStoreOptions extends JetStreamApiOptions {
   /** Keeps projections apart: usually the event store's namespace. @default {"default"} */
   readonly namespace?: string;
   /** Copies of the bucket, counted when it is made. Use 3 in production. @default {1} */

@@ -1,9 +1,10 @@
 import type { Connection } from "../connection.ts";
+import type { JetStreamApiOptions } from "../nats/api_prefix.ts";
 import { Bucket } from "../kv/bucket.ts";
 import { projectionBucket } from "./kv_checkpoints.ts";
 
 /** Options for {@linkcode ProjectionLeases.open}. */
-export interface ProjectionLeasesOptions {
+export interface ProjectionLeasesOptions extends JetStreamApiOptions {
   /** Keeps projections apart: usually the event store's namespace. @default {"default"} */
   readonly namespace?: string;
   /** Copies of the bucket, counted when it is made. Use 3 in production. @default {1} */
@@ -22,13 +23,16 @@ export interface LeaseStore {
   readonly bucket: Bucket;
   /** In ms. */
   readonly lease: number;
+  /** Names the process: the same for all projections on one connection. */
+  readonly process: string;
 }
 
 let leaseStoreOf: (leases: ProjectionLeases) => LeaseStore;
 
 /**
  * Shares the partitions of projections among the processes that run them, by keys in a NATS
- * key-value bucket: as evenly as possible, none in two processes at a time. When a process joins
+ * key-value bucket: as evenly as possible, those of all projections together, none in two processes
+ * at a time. Open all of a process's leases on one connection. When a process joins
  * or leaves, partitions move within milliseconds, after the event at hand. When a process is
  * killed, the others take over its partitions once its lease expires.
  *
@@ -98,13 +102,22 @@ export class ProjectionLeases implements AsyncDisposable {
     }
     const name = projectionBucket(namespace);
     const bucket = await Bucket.open(connection, { ...options, bucket: name });
-    return new ProjectionLeases(namespace, { bucket, lease });
+    return new ProjectionLeases(namespace, { bucket, lease, process: processOf(connection) });
   }
 
   /** Ends requests under way; the connection stays open. Dispose the projections first. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#parts.bucket.close();
   }
+}
+
+const processes = new WeakMap<Connection, string>();
+
+/** Processes are told apart by their connections, so that tests can have several in one. */
+function processOf(connection: Connection): string {
+  const name = processes.get(connection) ?? crypto.randomUUID().replaceAll("-", "");
+  processes.set(connection, name);
+  return name;
 }
 
 /** The parts that a projection uses. */

@@ -123,6 +123,13 @@ export interface ProjectionRebuildOptions extends ProjectionWaitOptions {
    * @default {"caught-up"}
    */
   readonly switch?: "caught-up" | "now";
+  /**
+   * Waits for the rebuild that is under way, if there is one, in place of beginning another: as
+   * after the process that began it has crashed. Not with `switch: "now"`.
+   *
+   * @default {false}
+   */
+  readonly join?: boolean;
 }
 
 /** The status of a projection, for all processes; see {@linkcode Projection.status}. */

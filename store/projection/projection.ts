@@ -403,17 +403,21 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * first one gives the version up.
    *
    * @throws {RebuildFailedError} The new version was given up; the running one goes on.
-   * @throws {TypeError} A rebuild is under way already.
+   * @throws {TypeError} A rebuild is under way already, and `join` is not set.
    */
   async rebuild(
-    { switch: when = "caught-up", signal }: ProjectionRebuildOptions = {},
+    { switch: when = "caught-up", join = false, signal }: ProjectionRebuildOptions = {},
   ): Promise<number> {
     let version = 0;
     const begin = (control: ProjectionControl): ProjectionControl => {
       const { next, failed: _, ...rest } = control;
+      if (next !== undefined && when !== "now" && join) {
+        version = next.version;
+        return control;
+      }
       if (next !== undefined && when !== "now") {
         throw new TypeError(
-          `Cannot rebuild projection "${this.name}": version ${next.version} is being built`,
+          `Cannot rebuild projection "${this.name}": version ${next.version} is being built; join it`,
         );
       }
       version = rest.latest + 1;

@@ -5,7 +5,7 @@ import type { Bucket } from "../kv/bucket.ts";
 import type { BucketEntry } from "../kv/entry.ts";
 import type { LeaseStore } from "./leases.ts";
 import type { PartitionId } from "./state.ts";
-import { quotasOf } from "./quota.ts";
+import { leveled, loadsOf, processOf, type ProjectionHoldings, quotasOf } from "./quota.ts";
 import type { Share } from "./runner.ts";
 
 /** Signs of life in one lease. */
@@ -24,6 +24,8 @@ interface Survey {
   readonly workers: ReadonlySet<string>;
   /** By key. */
   readonly claims: ReadonlyMap<string, PartitionClaim>;
+  /** What the workers of each version of each projection have, by the beginning of its keys. */
+  readonly others: ReadonlyMap<string, ProjectionHoldings>;
 }
 
 /**
@@ -35,7 +37,7 @@ export class ProjectionWorker implements Share {
   readonly #bucket: Bucket;
   readonly #lease: number;
   readonly #prefix: string;
-  readonly #id = crypto.randomUUID();
+  readonly #id: string;
   readonly #poke: () => void;
   readonly #onError: (error: unknown) => void;
   readonly #stop = new AbortController();
@@ -47,10 +49,11 @@ export class ProjectionWorker implements Share {
   /** Takes part in the projection `name` until it leaves; calls `poke` when others come or go. */
   constructor(
     name: string,
-    { bucket, lease }: LeaseStore,
+    { bucket, lease, process }: LeaseStore,
     poke: () => void,
     onError: (error: unknown) => void,
   ) {
+    this.#id = `${process}_${crypto.randomUUID()}`;
     this.#bucket = bucket;
     this.#lease = lease;
     this.#prefix = `lease.${encodeToken(name)}`;
@@ -65,12 +68,13 @@ export class ProjectionWorker implements Share {
     held: readonly PartitionId[],
   ): Promise<readonly PartitionId[]> {
     if (this.#alive === 0) await this.#sign();
-    const { workers, claims } = await this.#survey();
+    const survey = await this.#survey();
+    const { claims } = survey;
     const running = new Set(held.map((partitionId) => this.#keyOf(partitionId)));
     const mine: PartitionId[] = [];
     for (const version of new Set(partitionIds.map(({ version }) => version))) {
       const all = partitionIds.filter((partitionId) => partitionId.version === version);
-      mine.push(...await this.#shareOf(all, workers, claims, running));
+      mine.push(...await this.#shareOf(all, survey, running));
     }
     const least = Math.min(...partitionIds.map(({ version }) => version));
     if (partitionIds.length > 0) await this.#sweep(claims, least);
@@ -94,8 +98,7 @@ export class ProjectionWorker implements Share {
 
   async #shareOf(
     partitionIds: readonly PartitionId[],
-    workers: ReadonlySet<string>,
-    claims: ReadonlyMap<string, PartitionClaim>,
+    { workers, claims, others }: Survey,
     running: ReadonlySet<string>,
   ): Promise<PartitionId[]> {
     const holdings = new Map([...workers, this.#id].map((worker) => [worker, 0]));
@@ -112,7 +115,12 @@ export class ProjectionWorker implements Share {
         this.#mine.set(key, { worker, revision });
       } else this.#mine.delete(key);
     }
-    const quota = quotasOf(partitionIds.length, holdings).get(this.#id)!;
+    const unit = `${this.#prefix}.${partitionIds[0]!.version}`;
+    const all = new Map(others).set(unit, { partitions: partitionIds.length, holdings });
+    const loads = loadsOf(all.values());
+    const load = (worker: string) => loads.get(processOf(worker)) ?? 0;
+    const level = leveled(unit, all) ?? holdings;
+    const quota = quotasOf(partitionIds.length, level, load).get(this.#id)!;
     // Running partitions stay; one that is given up is freed when it has stopped.
     own.sort((one, other) =>
       Number(running.has(this.#keyOf(other))) - Number(running.has(this.#keyOf(one)))
@@ -143,12 +151,14 @@ export class ProjectionWorker implements Share {
   async #survey(): Promise<Survey> {
     const workers = new Set<string>();
     const claims = new Map<string, PartitionClaim>();
-    for (const { key, value, revision } of await this.#bucket.list(`${this.#prefix}.>`)) {
+    const entries = await this.#bucket.list("lease.>");
+    for (const { key, value, revision } of entries) {
+      if (!key.startsWith(`${this.#prefix}.`)) continue;
       const worker = this.#workerOf(key);
       if (worker !== undefined) workers.add(worker);
       else claims.set(key, { worker: decodeUtf8(value!), revision });
     }
-    return { workers, claims };
+    return { workers, claims, others: holdingsIn(entries) };
   }
 
   /** Removes the claims of versions that are no longer run. */
@@ -215,4 +225,27 @@ export class ProjectionWorker implements Share {
   #keyOf({ version, partition }: PartitionId): string {
     return `${this.#prefix}.${version}.${partition}`;
   }
+}
+
+/** What the workers of all projections have, by the keys `lease.<name>.<version>.<partition>`. */
+function holdingsIn(entries: readonly BucketEntry[]): Map<string, ProjectionHoldings> {
+  const workers = new Map<string, string[]>();
+  for (const { key } of entries) {
+    const [, name = "", kind, worker = ""] = key.split(".");
+    if (kind === "worker") workers.set(name, [...workers.get(name) ?? [], worker]);
+  }
+  const units = new Map<string, { partitions: number; holdings: Map<string, number> }>();
+  for (const { key, value } of entries) {
+    const [, name = "", version] = key.split(".");
+    const here = workers.get(name);
+    if (version === "worker" || here === undefined) continue;
+    const unit = `lease.${name}.${version}`;
+    const held = units.get(unit) ??
+      { partitions: 0, holdings: new Map(here.map((worker) => [worker, 0])) };
+    const worker = decodeUtf8(value!);
+    const has = held.holdings.get(worker);
+    if (has !== undefined) held.holdings.set(worker, has + 1);
+    units.set(unit, { ...held, partitions: held.partitions + 1 });
+  }
+  return units;
 }

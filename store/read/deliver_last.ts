@@ -3,7 +3,7 @@ import type { Connection } from "../connection.ts";
 import { CorruptEventError } from "../errors.ts";
 import { COMMAND, VERSION } from "../format/headers.ts";
 import { asStreamSequence, positionOf } from "../format/position.ts";
-import { ApiError } from "../nats/stream_api.ts";
+import { ApiError, type StreamApi } from "../nats/stream_api.ts";
 import type { Head } from "./heads.ts";
 import { NO_HEAD } from "./message_facts.ts";
 
@@ -15,14 +15,15 @@ import { NO_HEAD } from "./message_facts.ts";
  */
 export async function lastByConsumer(
   connection: Connection,
-  stream: string,
+  { layout: { stream }, prefix }: StreamApi,
   subject: string,
 ): Promise<Head> {
-  const manager = await jetstreamManager(connection, { checkAPI: false });
-  const consumer = await jetstream(connection, { manager } as never).consumers.get(stream, {
-    filter_subjects: [subject],
-    deliver_policy: DeliverPolicy.Last,
-  });
+  const manager = await jetstreamManager(connection, { checkAPI: false, apiPrefix: prefix });
+  const consumer = await jetstream(connection, { manager, apiPrefix: prefix } as never).consumers
+    .get(stream, {
+      filter_subjects: [subject],
+      deliver_policy: DeliverPolicy.Last,
+    });
   try {
     const { num_pending } = await consumer.info(true);
     if (num_pending === 0) return NO_HEAD;

@@ -6,6 +6,7 @@ import type { Codec } from "../codec.ts";
 import type { Connection } from "../connection.ts";
 import { InvalidSnapshotError, StoreUnavailableError, StreamConfigError } from "../errors.ts";
 import { SnapshotLayout } from "../format/layout.ts";
+import { apiPrefixOf, type JetStreamApiOptions } from "../nats/api_prefix.ts";
 import { ensureStream, opening, openRequests } from "../nats/open.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import type { RequestMux } from "../nats/requests.ts";
@@ -17,7 +18,7 @@ import { SnapshotLog } from "./log.ts";
 import type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
 
 /** Options for {@linkcode JetStreamSnapshotStore.open}. */
-export interface JetStreamSnapshotStoreOptions {
+export interface JetStreamSnapshotStoreOptions extends JetStreamApiOptions {
   /** Keeps stores apart: usually the event store's namespace. @default {"default"} */
   readonly namespace?: string;
   /** Copies of the stream, counted when it is made. Use 3 in production. @default {1} */
@@ -129,11 +130,18 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     checkRange("replicas", replicas, 1, 5);
     if (keep !== undefined) checkRange("keep", keep, 1, MAX_KEEP);
     checkRange("timeout", timeout, 1, 2 ** 31 - 1);
+    const prefix = apiPrefixOf(options);
     const requests = openRequests(connection);
     try {
-      const api = new StreamApi(requests, layout, "$JS.API");
+      const api = new StreamApi(requests, layout, prefix);
       const config = await opening(api, timeout, async () => {
-        const found = await ensureStream(api, configOf(layout, replicas, keep ?? 2), timeout);
+        const wanted = configOf(layout, replicas, keep ?? 2);
+        const found = await ensureStream(
+          api,
+          wanted,
+          timeout,
+          layout.snapshot("probe", "probe", 0),
+        );
         const rules = { subjects: layout.subjects, required: REQUIRED, forbidden: FORBIDDEN };
         const problems = [
           ...problemsOf(found, rules),

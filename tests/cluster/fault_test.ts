@@ -4,7 +4,7 @@ import { MAP_KEY } from "../../cluster/sharding/shard_coordinator.ts";
 import { clusterBucket } from "../../cluster/subjects.ts";
 import { nodeSubject } from "../../cluster/subjects.ts";
 import { Bucket } from "../../store/kv/bucket.ts";
-import { CommandFailedError } from "../../store/errors.ts";
+import { ActorElsewhereError } from "../../store/errors.ts";
 import { createEvent } from "../../store/event.ts";
 import { JetStreamEventStore } from "../../store/jetstream/event_store.ts";
 import { join, problemsOf, settled } from "./bed.ts";
@@ -86,10 +86,11 @@ natsTest(
     const others = ids.find((id) => a.ownerOf(id)?.nodeId === "b")!;
     const failed = await assertRejects(
       () => a.send(mine, others, { timeout: 2 ** 31 - 1 }),
-      CommandFailedError,
-      `does not own shard ${a.ownerOf(others)!.shard}`,
+      ActorElsewhereError,
+      "send a command to",
     );
-    assertEquals(failed.failure.name, "FencedError");
+    const { commandId: _, actorId, shard, owner } = failed;
+    assertEquals([actorId, shard, owner], [others, a.ownerOf(others)!.shard, "b"]);
     await a.send(mine, too);
     await Promise.all(nodes.map((node) => node.leave()));
   },

@@ -32,6 +32,8 @@ export function oneOfEach(module: typeof errors): errors.AetherError[] {
     new module.LeaseLostError("a", 7, "expired"),
     new module.CommandAlreadyHandledError("c-1", { sequence: 9, duplicate: false }),
     new module.CommandFailedError("c-1", "a", "n", { name: "RangeError", message: "no" }),
+    new module.ActorElsewhereError("c-1", { actorId: "a", shard: 12, owner: "n" }),
+    new module.CommandCycleError("c-1", ["a", "b", "a"]),
     new module.CommandCrashedOwnersError("c-1", "a", ["n", "m"]),
     new module.CommandOutcomeUnknownError("c-1", "a"),
     new module.CommandRefusedError("c-1", "a", { name: "RangeError", message: "no" }),

@@ -182,7 +182,7 @@ export async function nextStatus(
 }
 
 /** Runs a test's body, then looks for leaks, unless the body has failed, and closes in any case. */
-async function play<S extends Scene>(
+export async function play<S extends Scene>(
   scene: S,
   run: (scene: S) => void | Promise<void>,
   leakCheck: boolean,
@@ -201,6 +201,7 @@ async function play<S extends Scene>(
 interface Connz {
   readonly server: string;
   readonly cid: number;
+  readonly kind?: string;
   readonly name?: string;
   readonly subscriptions_list?: readonly string[];
 }
@@ -223,7 +224,8 @@ async function openConnections(servers: readonly NatsServer[]): Promise<Connz[]>
     ),
   );
   return pages.flatMap(({ server_id, connections }) =>
-    connections.map((connz) => ({ ...connz, server: server_id }))
+    connections.filter(({ kind = "Client" }) => kind === "Client")
+      .map((connz) => ({ ...connz, server: server_id }))
   );
 }
 

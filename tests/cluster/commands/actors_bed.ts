@@ -59,7 +59,7 @@ export class Node {
       },
       shardOf: (actorId) => actorId.length,
       serves: (shard) => !this.lost.has(shard),
-      isOthers: () => false,
+      otherOwner: () => undefined,
       confirm: () => {
         this.confirmations++;
         return Promise.resolve();

@@ -173,3 +173,33 @@ Deno.test("claims that fail for a while are made again", async () => {
   await settled(a);
   assertEquals(served(a), [0]);
 });
+
+Deno.test("a process with very many shards reads, claims and releases a bounded number at once", async () => {
+  await using bed = new Bed();
+  let [now, most] = [0, 0];
+  const counted =
+    <Args extends unknown[], T>(work: (...args: Args) => Promise<T>) =>
+    async (...args: Args): Promise<T> => {
+      most = Math.max(most, ++now);
+      try {
+        await Promise.resolve();
+        return await work(...args);
+      } finally {
+        now--;
+      }
+    };
+  const { readFence, claim, release } = bed.claims("a");
+  const claims = {
+    readFence: counted(readFence),
+    claim: counted(claim),
+    release: counted(release),
+  };
+  const shards = 2_000;
+  const a = bed.node("a", { shards, claims });
+  a.learn(mapOf(1, ...new Array<string>(shards).fill("a")));
+  await settled(a);
+  assertEquals(a.phases.get("serving"), shards);
+  await a.leave(AbortSignal.timeout(10_000));
+  assertEquals(a.phases.get("idle"), shards);
+  assert(most > 1 && most <= 256, `${most} at once`);
+});

@@ -11,7 +11,7 @@ import {
 } from "../../../store/mod.ts";
 import { add, type Counter, counter } from "../../support/counter.ts";
 import { storeTest } from "../../support/stores.ts";
-import { Shelf } from "../../support/shelf.ts";
+import { Shelf } from "./shelf.ts";
 import { ACTOR, Spied } from "./execute_bed.ts";
 
 Deno.test("snapshots are taken as the policy says, and used", async () => {

@@ -22,7 +22,7 @@ import {
   type CounterCommand,
   type CounterEvent,
 } from "../../support/counter.ts";
-import { Shelf } from "../../support/shelf.ts";
+import { Shelf } from "./shelf.ts";
 import { ACTOR, meanwhile, Spied } from "./execute_bed.ts";
 
 Deno.test("execute() saves the decider's events, and returns events, state and version", async () => {

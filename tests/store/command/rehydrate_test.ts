@@ -12,7 +12,7 @@ import {
 } from "../../../store/mod.ts";
 import { type Counter, counter, type CounterEvent } from "../../support/counter.ts";
 import { natsTest } from "../../support/fixture.ts";
-import { Shelf } from "../../support/shelf.ts";
+import { Shelf } from "./shelf.ts";
 
 async function fill(store: EventStore, count: number, from = 0): Promise<void> {
   const drafts = Array.from({ length: count }, () => (

@@ -380,3 +380,29 @@ Deno.test("A projection runs once at a time, and never after disposal", async ()
   await assertRejects(() => run.projection.caughtUp, DOMException);
   await caughtUp.catch(() => {});
 });
+
+projectionTest("a rebuild under way can be joined, from any process", async (bed) => {
+  const { store } = bed;
+  await fill(store, ["order-1", "order-2"], 1, 20);
+  let gate = Promise.withResolvers<void>();
+  gate.resolve();
+  const handler = () => gate.promise;
+  await using run = new Run(quick(bed, { handler }));
+  const { projection } = run;
+  await projection.caughtUp;
+  await using other = new Projection(quick(bed, { handler }));
+  // There is none: join begins one.
+  assertEquals(await projection.rebuild({ join: true }), 2);
+  gate = Promise.withResolvers();
+  const ends = new AbortController();
+  const begun = projection.rebuild({ signal: ends.signal });
+  while ((await projection.status()).rebuilding !== 3) await projection.lag();
+  await assertRejects(() => other.rebuild(), TypeError, "join it");
+  const joined = [other.rebuild({ join: true }), projection.rebuild({ join: true })];
+  ends.abort(); // Whoever began it no longer waits.
+  await assertRejects(() => begun);
+  assertEquals((await projection.status()).rebuilding, 3);
+  gate.resolve();
+  assertEquals(await Promise.all(joined), [3, 3]);
+  assertEquals((await other.status()).version, 3);
+});

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { JetStreamEventStore, KvCheckpointStore, ProjectionLeases } from "../../../store/mod.ts";
-import { quotasOf } from "../../../store/projection/quota.ts";
+import { leveled, quotasOf } from "../../../store/projection/quota.ts";
 import { natsTest, type Scene } from "../../support/fixture.ts";
-import { fill, Model, quick, range, Run } from "./bed.ts";
+import { fact, fill, Model, quick, range, Run } from "./bed.ts";
 
+const FACT = fact("order-1", 1);
 const ACTORS = range(1, 40).map((number) => `order-${number}`);
 
 /** Workers that each have everything of their own, as in processes of their own. */
@@ -129,3 +130,79 @@ Deno.test("Quotas are even, and the rest goes to workers that have most", () => 
   assertEquals(quotas(1, { a: 0, b: 1 }), { a: 0, b: 1 });
   assertEquals(quotas(2, { c: 0, b: 0, a: 0 }), { a: 1, b: 1, c: 0 });
 });
+
+Deno.test("Projections of one partition level out, and then none moves", () => {
+  const names = range(10, 21).map((name) => `p${name}`);
+  const workers = ["x", "y", "z"];
+  const held = new Map(names.map((name) => [name, "x"]));
+  const units = () =>
+    new Map(names.map((name) => {
+      const holdings = workers.map((process) =>
+        [`${process}_${name}`, held.get(name) === process ? 1 : 0] as const
+      );
+      return [name, { partitions: 1, holdings: new Map(holdings) }];
+    }));
+  const plan = () =>
+    names.map((name) => {
+      const [[to = ""] = []] = [...leveled(name, units())!].filter(([, has]) => has > 0);
+      return [name, to[0]!] as const;
+    });
+  for (const [name, process] of plan()) held.set(name, process);
+  const counts = Map.groupBy(held.values(), (process) => process);
+  assertEquals([...counts].map(([, { length }]) => length), [4, 4, 4]);
+  assertEquals(plan(), [...held]);
+});
+
+natsTest(
+  "Projections of one partition spread over the workers, and move when one ends",
+  async (scene) => {
+    const { namespace } = scene;
+    await using store = await JetStreamEventStore.open(await scene.connect(), { namespace });
+    const names = range(1, 12).map((name) => `view-${name}`);
+    /** A process that runs all projections. */
+    const hire = async () => {
+      const stack = new AsyncDisposableStack();
+      const connection = await scene.connect();
+      const own = stack.use(await JetStreamEventStore.open(connection, { namespace }));
+      const checkpoints = stack.use(await KvCheckpointStore.open(connection, { namespace }));
+      const leases = stack.use(await ProjectionLeases.open(connection, { namespace }));
+      const seen = new Set<string>();
+      for (const name of names) {
+        const handler = () => void seen.add(name);
+        stack.use(
+          new Run(quick({ store: own, checkpoints }, { name, leases, handler })),
+        );
+      }
+      return { seen, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+    };
+    type Process = Awaited<ReturnType<typeof hire>>;
+    /** How many projections each process runs, once each projection has one. */
+    const shares = async (...processes: Process[]): Promise<number[]> => {
+      const version = await store.getLatestVersion("order-1", { fresh: true }) + 1;
+      for (const { seen } of processes) seen.clear();
+      await store.saveEvents([{ ...FACT, id: crypto.randomUUID(), version }]);
+      const all = () => new Set(processes.flatMap(({ seen }) => [...seen]));
+      while (all().size < names.length) await new Promise((resolve) => setTimeout(resolve, 10));
+      return processes.map(({ seen }) => seen.size);
+    };
+    const until = async (wanted: number[], ...processes: Process[]) => {
+      for (let round = 0;; round++) {
+        const actual = await shares(...processes);
+        if (String(actual) === String(wanted)) return;
+        assert(round < 200, `${actual} in place of ${wanted}`);
+      }
+    };
+    await using first = await hire();
+    await until([12], first);
+    {
+      await using second = await hire();
+      await until([6, 6], first, second);
+      await using third = await hire();
+      await until([4, 4, 4], first, second, third);
+      for (let round = 0; round < 10; round++) {
+        assertEquals(await shares(first, second, third), [4, 4, 4]);
+      }
+    }
+    await until([12], first);
+  },
+);

@@ -1,4 +1,4 @@
-import type { Snapshot, SnapshotQuery, SnapshotStore } from "../../store/mod.ts";
+import type { Snapshot, SnapshotQuery, SnapshotStore } from "../../../store/mod.ts";
 
 /** A snapshot store that shows its snapshots, and fails or waits when asked to. */
 export class Shelf implements SnapshotStore {

@@ -1,0 +1,116 @@
+import { headers, type Msg } from "@nats-io/nats-core";
+import { isRecord, jsonIn } from "../base/json.ts";
+import { decodeUtf8 } from "../base/utf8.ts";
+import { StreamConfigError } from "../errors.ts";
+import { EXPECT } from "../format/headers.ts";
+import { RequestError } from "./request_error.ts";
+import type { StreamApi, StreamNames } from "./stream_api.ts";
+
+// Servers with a JetStream each, joined by leaf nodes, answer the API for their own JetStream only,
+// and yet hear what is published on all of them: two streams may store the same subjects, and each
+// accepts another event at one version.
+
+/** How long to wait for the answer of one more stream on opening, in ms. */
+const TWIN = 100;
+/** How long to wait for one more acknowledgement, in ms. */
+const PROOF = 1_000;
+/** How often a proof is looked for at most, in ms. */
+const RARELY = 10_000;
+
+/**
+ * How many streams answer a publish on `subject` which none of them can store; counts to two. That
+ * of another JetStream hears it too, though its API is out of reach.
+ */
+export async function answersTo(api: StreamApi<StreamNames>, subject: string): Promise<number> {
+  const impossible = headers();
+  impossible.set(EXPECT, String(Number.MAX_SAFE_INTEGER));
+  let answers = 0;
+  try {
+    await api.requests.collect(subject, "", TWIN, () => ++answers > 1, impossible);
+  } catch (error) {
+    // Nobody else answers, or this user may not publish.
+    if (!(error instanceof RequestError)) throw error;
+  }
+  return answers;
+}
+
+/** The error if a stream cannot be opened because another one has its `subject`. */
+export function twinError(
+  { layout: { stream } }: StreamApi<StreamNames>,
+  subject: string,
+): StreamConfigError {
+  return new StreamConfigError(stream, [
+    `another stream has the subject "${subject}", in a JetStream beside that of this server: ` +
+    "name the domain of the one that is meant",
+  ]);
+}
+
+/** Notices that another stream stores what is published to that of `api`. */
+export class TwinWatch {
+  readonly #api: StreamApi<StreamNames>;
+  readonly #marker: string | undefined;
+  #askedAt = -Infinity;
+  #found: Error | undefined;
+
+  /**
+   * @param marker A subject on which a message without content does no harm: a second answer may
+   * be that of a leader that was deposed, two acknowledgements are of two streams.
+   */
+  constructor(api: StreamApi<StreamNames>, marker?: string) {
+    this.#api = api;
+    this.#marker = marker;
+    api.requests.onStray((answer) => {
+      if (this.isOwn(answer)) this.#suspect(answer);
+    });
+  }
+
+  /** The reason to publish nothing more; `undefined` as long as the stream is alone. */
+  get found(): Error | undefined {
+    return this.#found;
+  }
+
+  /**
+   * Whether an answer to a publish may be of this stream. An acknowledgement names the domain of
+   * its stream; that of another domain is none, and shows that there are two.
+   */
+  readonly isOwn = ({ data }: Msg): boolean => {
+    const { domain: own } = this.#api;
+    if (own === undefined || (own === "" && !decodeUtf8(data).includes('"domain"'))) return true;
+    const ack = jsonIn(data);
+    if (!isRecord(ack) || ack.error !== undefined || typeof ack.stream !== "string") return true;
+    const domain = typeof ack.domain === "string" ? ack.domain : "";
+    if (domain !== own) this.#find(`a stream "${ack.stream}" ${inDomain(domain)}`);
+    return domain === own;
+  };
+
+  /** Looks for a proof if `answer` is the second one to a publish. */
+  #suspect({ data }: Msg): void {
+    const { requests, layout: { stream } } = this.#api;
+    const answer = jsonIn(data);
+    const isAnswer = isRecord(answer) && answer.stream === stream && "seq" in answer;
+    const now = performance.now();
+    if (!isAnswer || this.#marker === undefined || now - this.#askedAt < RARELY) return;
+    this.#askedAt = now;
+    let stored = 0;
+    const take = (message: Msg) => {
+      const ack = jsonIn(message.data);
+      return isRecord(ack) && ack.error === undefined && ++stored > 1;
+    };
+    requests.collect(this.#marker, "", PROOF, take).then(
+      () => this.#find("another stream"),
+      () => {}, // One answer, or none: there is no proof.
+    );
+  }
+
+  #find(what: string): void {
+    const { domain = "", layout: { stream } } = this.#api;
+    this.#found ??= new Error(
+      `${what} stores what is published to "${stream}" ${inDomain(domain)} too: only one stream ` +
+        "may have its subjects",
+    );
+  }
+}
+
+function inDomain(domain: string): string {
+  return domain === "" ? "without a domain" : `of domain "${domain}"`;
+}

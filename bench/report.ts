@@ -68,6 +68,8 @@ async function main(args: readonly string[]): Promise<void> {
   const chapters = CHAPTERS.filter(({ name }) => name.includes(only));
   if (chapters.length === 0) throw new RangeError(`Cannot find a chapter named "${only}"`);
   const begun = performance.now();
+  const command = ["deno task bench:report", ...args.filter((arg) => arg !== "--write")].join(" ");
+  const setting = await settingNow(command, seconds);
   const sections: Section[] = [];
   for (const [at, chapter] of chapters.entries()) {
     const context = new Context(seconds * 1000, short, (line) => {
@@ -76,8 +78,6 @@ async function main(args: readonly string[]): Promise<void> {
     });
     sections.push(...await chapter.run(context));
   }
-  const command = ["deno task bench:report", ...args.filter((arg) => arg !== "--write")].join(" ");
-  const setting = await settingNow(command, seconds);
   const report: Report = { setting, sections, targets: outcomesOf(sections) };
   const charts = sections.flatMap(({ charts = [] }) => charts);
   const drawn = await Promise.all(charts.map(async (it) => [it.file, await draw(it)] as const));

@@ -6,7 +6,9 @@ import type { Chart } from "./chapter.ts";
 /** Draws a chart. */
 export async function draw({ title, x, y, points, mark = "line" }: Chart): Promise<string> {
   const isNamed = mark === "bar";
-  const axis = { grid: true, format: "~s" };
+  // Thousands by letters, but none for what is below 1; ticks without a label stay so.
+  const labelExpr = "datum.label && datum.value < 1 ? format(datum.value, '~g') : datum.label";
+  const axis = { grid: true, format: "~s", labelExpr };
   const spec: TopLevelSpec = {
     title,
     width: isNamed ? { step: 24 } : 460,
@@ -25,7 +27,13 @@ export async function draw({ title, x, y, points, mark = "line" }: Chart): Promi
         axis,
         scale: isNamed ? {} : { type: "log" },
       },
-      color: { field: "way", type: "nominal", title: null, sort: null },
+      color: {
+        field: "way",
+        type: "nominal",
+        title: null,
+        sort: null,
+        legend: { labelLimit: 400 },
+      },
       ...isNamed && { xOffset: { field: "way", sort: null } },
     },
   };

@@ -76,7 +76,8 @@ export async function compare(ways: readonly Way[], { budget }: Effort): Promise
       samples.runs.push(ms);
       for (const time of each) samples.each.push(time);
     }
-    if (round >= 0 && performance.now() > end + 10 * budget) break;
+    const isDone = all.every(({ way, runs }) => runs.length >= (way.most ?? Infinity));
+    if (isDone || (round >= 0 && performance.now() > end + 10 * budget)) break;
   }
   return all.map((samples, at) => figuresOf(samples, at === 0 ? undefined : all[0]!));
 }

@@ -10,6 +10,8 @@ export interface Setting {
   readonly machine: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly seconds: number;
+  /** The load average of the machine over the last minute, when the run began. */
+  readonly load: number;
 }
 
 /** A run and what it found. */
@@ -40,9 +42,11 @@ export function pageOf({ setting, sections, targets }: Report): string {
 }
 
 /** The machine, the versions and the command. */
-export function settingOf({ command, date, machine, versions, seconds }: Setting): string {
+export function settingOf(setting: Setting): string {
+  const { command, date, machine, versions, seconds, load } = setting;
   const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ");
-  return `\`${command}\` on ${date}: ${machine}; ${names}; ${seconds} s a comparison.`;
+  return `\`${command}\` on ${date}: ${machine}; ${names}; ${seconds} s a comparison; ` +
+    `load average ${load.toFixed(1)} when it began, which is best near 0.`;
 }
 
 /** The four lines of the README. */
@@ -51,9 +55,9 @@ export function speedOf({ setting, sections }: Report): string {
   const saves = "Saves of one event, one server";
   const one = found.way(saves, "saves, one at a time", "saveEvent");
   const many = found.way(saves, "saves, 1,000 in flight", "saveEvent");
-  const lookup = (way: string) =>
-    found.way("Latest versions", "latest version among 100,000 events", way);
-  const [cached, uncached] = [lookup("cached"), lookup("uncached")];
+  const lookup = (how: string, way: string) =>
+    found.way("Latest versions", `latest version among 100,000 events${how}`, way);
+  const [cached, uncached] = [lookup(", from memory", "cached"), lookup("", "uncached")];
   const commands = (how: string) =>
     found.way("Commands of one process", `commands on ${how}`, "execute")?.perSecond;
   const [own, others] = [

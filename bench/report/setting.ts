@@ -1,4 +1,4 @@
-import { cpus, totalmem } from "node:os";
+import { cpus, loadavg, totalmem } from "node:os";
 import { mustRun } from "../../tools/command.ts";
 import type { Setting } from "./page.ts";
 
@@ -19,5 +19,6 @@ export async function settingNow(command: string, seconds: number): Promise<Sett
       "nats.js": /nats-core[/@^~]*(\d[^/]*)/.exec(client)?.[1] ?? "3",
     },
     seconds,
+    load: loadavg()[0]!,
   };
 }

@@ -110,9 +110,14 @@ const TARGETS: readonly Target[] = [
     atLeast,
   })),
   {
-    what: "`getEvents` of 1,000 events in commits of ten: the same",
-    of: (found) =>
-      found.speed(HISTORIES, "a history of 1,000 events in commits of ten", "getEvents"),
+    what: "`getEvents` of 1,000 events in commits of ten: the same, beside as many single saves",
+    of: (found) => {
+      const [own, ordered] = [
+        found.way(HISTORIES, "a history of 1,000 events in commits of ten", "getEvents"),
+        found.way(HISTORIES, "a history of 1,000 saves", "ordered consumer, large prefetch"),
+      ];
+      return own && ordered ? ordered.run.p50 / own.run.p50 : undefined;
+    },
     atLeast: 3,
   },
   {

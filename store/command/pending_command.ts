@@ -174,6 +174,8 @@ export interface ExecuteOptions {
 export interface InnerExecuteOptions extends ExecuteOptions {
   /** Whether `record` is for refusals too. @default {true} */
   readonly recordRefusals?: boolean;
+  /** Whether the caller has read the cause from this very store, so that it is there. @default {false} */
+  readonly isCauseRead?: boolean;
 }
 
 /** The event that led to a command, by its place. */

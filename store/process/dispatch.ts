@@ -69,7 +69,7 @@ export async function executeRecorded(
   { actorId, command, commandId, cause, metadata, signal }: DispatchedCommand,
 ): Promise<DispatchOutcome> {
   const given = new Given(command);
-  const options = { commandId, cause, metadata, signal, record: true };
+  const options = { commandId, cause, isCauseRead: true, metadata, signal, record: true };
   let result: ExecuteResult<unknown>;
   try {
     result = await execute(store, actorId, refusing(decider), given, options);

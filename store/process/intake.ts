@@ -76,7 +76,7 @@ export class Intake<State, Input extends Event> {
     const actorId = `${category}-${id}`;
     const taken = { ...rest, input, inputId, id, actorId, isRetry };
     const options: InnerExecuteOptions = {
-      ...{ commandId: inputId, cause, metadata, signal },
+      ...{ commandId: inputId, cause, isCauseRead: true, metadata, signal },
       // That its code failed is no outcome: new code may do better.
       ...{ record: true, recordRefusals: false },
     };

@@ -10,8 +10,8 @@ import { type ActorState, advance } from "./actor_state.ts";
 import { KnownCommands } from "./known_commands.ts";
 import type {
   CommandCause,
-  ExecuteOptions,
   ExecuteResult,
+  InnerExecuteOptions,
   PendingCommand,
 } from "./pending_command.ts";
 import type { CommandPlan } from "./plan.ts";
@@ -61,7 +61,10 @@ export class CommandMemory {
 
 /** The facts of a command that a search for its id needs. */
 export interface CommandFacts {
-  readonly options: Pick<ExecuteOptions, "commandId" | "cause" | "snapshots" | "signal">;
+  readonly options: Pick<
+    InnerExecuteOptions,
+    "commandId" | "cause" | "isCauseRead" | "snapshots" | "signal"
+  >;
 }
 
 /** The commands of one actor that have ids: finds those that were handled before. */
@@ -90,7 +93,7 @@ export class HandledBefore {
   async meet(jobs: readonly CommandFacts[], base: ActorState): Promise<ActorState> {
     for (const { options } of jobs) {
       if (options.commandId === undefined || this.#known.get(options.commandId)) continue;
-      await this.#known.reach(await this.#boundOf(options.cause));
+      await this.#known.reach(await this.#boundOf(options));
     }
     let state = base;
     for (;;) {
@@ -171,11 +174,12 @@ export class HandledBefore {
   }
 
   async #boundOf(
-    cause: PendingCommand["options"]["cause"],
+    { cause, isCauseRead = false }: CommandFacts["options"],
   ): Promise<number | Date | undefined> {
     if (cause === undefined || cause instanceof Date) return cause;
     if (cause.identity !== this.#store.identity) return undefined;
-    return await this.#memory.holds(cause) ? messageSequenceOf(cause.sequence) : undefined;
+    const isHere = isCauseRead || await this.#memory.holds(cause);
+    return isHere ? messageSequenceOf(cause.sequence) : undefined;
   }
 }
 

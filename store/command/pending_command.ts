@@ -176,6 +176,8 @@ export interface InnerExecuteOptions extends ExecuteOptions {
   readonly recordRefusals?: boolean;
   /** Called when the outcome of this call of `decide` is stored as a receipt: it is final. */
   readonly onRecorded?: () => void;
+  /** Whether the caller has read the cause from this very store, so that it is there. @default {false} */
+  readonly isCauseRead?: boolean;
 }
 
 /** The event that led to a command, by its place. */

@@ -9,9 +9,11 @@ import type {
   ExecuteResult,
   InnerExecuteOptions,
 } from "../command/pending_command.ts";
-import { failureOf } from "../command/recorded_outcome.ts";
+import { failureOf, readOutcome } from "../command/recorded_outcome.ts";
+import { commandLogOf } from "../command_log.ts";
 import { type AetherErrorCode, type CommandFailure, isAetherError } from "../errors.ts";
 import { causedBy, type Event, type EventMetadata } from "../event.ts";
+import { messageSequenceOf } from "../format/position.ts";
 import type { EventStore } from "../store.ts";
 import type { SendCommand } from "./outgoing.ts";
 
@@ -22,6 +24,8 @@ const PASSING: readonly AetherErrorCode[] = [
   "CommandOutcomeUnknownError",
   "VersionConflictError",
 ];
+/** How old its cause has to be for a command to be looked for before it is sent, in ms. */
+export const OLD = 5_000;
 /** The shortest and the longest wait between two tries, in ms. */
 const WAITS = [50, 5_000] as const;
 
@@ -77,7 +81,7 @@ export async function executeRecorded(
 ): Promise<DispatchOutcome> {
   let isRecorded = false;
   const options: InnerExecuteOptions = {
-    ...{ commandId, cause, metadata, signal, record: true },
+    ...{ commandId, cause, isCauseRead: true, metadata, signal, record: true },
     onRecorded: () => isRecorded = true,
   };
   let result: ExecuteResult<unknown>;
@@ -95,12 +99,23 @@ export async function executeRecorded(
 
 /**
  * Gives a command to `send`, which gets copies: what it changes does not reach the next try. One that
- * does not end is left behind once `signal` is aborted: the next try has the same id.
+ * does not end is left behind once `signal` is aborted: the next try has the same id. One whose cause
+ * is not of just now may have been sent before, and its receiver may remember only so many: then it
+ * is looked for first, in `store`, as far back as its cause.
+ *
+ * @param since When its cause was stored.
  */
 export async function dispatch(
+  store: EventStore,
   send: SendCommand,
-  { actorId, command, ...facts }: DispatchedCommand,
+  sent: DispatchedCommand,
+  since: Date,
 ): Promise<DispatchOutcome> {
+  const { actorId, command, ...facts } = sent;
+  if (Date.now() - since.getTime() > OLD) {
+    const before = await outcomeIn(store, sent);
+    if (before !== undefined) return before;
+  }
   try {
     const { commandId, cause, signal } = facts;
     const given = { commandId, cause: { ...cause }, signal };
@@ -112,6 +127,20 @@ export async function dispatch(
     if (!isAetherError(error, "CommandAlreadyHandledError")) throw error;
   }
   return { kind: "handled", events: [] };
+}
+
+/** The outcome of a command as `store` has it; `undefined` if it has none. */
+export async function outcomeIn(
+  store: EventStore,
+  { actorId, commandId, cause }: Pick<DispatchedCommand, "actorId" | "commandId" | "cause">,
+): Promise<DispatchOutcome | undefined> {
+  const log = commandLogOf(store);
+  const { found } = await log?.search(actorId, messageSequenceOf(cause.sequence)) ?? {};
+  const place = found?.get(commandId);
+  if (place === undefined) return undefined;
+  const { events, outcome } = await log!.outcome(actorId, commandId, place);
+  const recorded = events.length > 0 ? undefined : readOutcome(outcome);
+  return recorded?.kind === "refused" ? recorded : { kind: "handled", events };
 }
 
 /** The metadata of what an event leads to: its cause, and its trace. */

@@ -7,19 +7,20 @@ import { uuidv8 } from "../base/uuid.ts";
 import { execute } from "../command/execute.ts";
 import type { CommandCause } from "../command/pending_command.ts";
 import { rehydrate } from "../command/rehydrate.ts";
-import { commandLogOf } from "../command_log.ts";
 import { isAetherError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
-import { messageSequenceOf } from "../format/position.ts";
 import { isClosed } from "../nats/failure.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
 import type { EventStore } from "../store.ts";
 import type { AgendaItem, WorkEnd } from "./agenda.ts";
 import {
   dispatch,
+  type DispatchedCommand,
   type DispatchOutcome,
   executeRecorded,
   metadataBy,
+  OLD,
+  outcomeIn,
   persist,
 } from "./dispatch.ts";
 import { type EffectEnd, runEffect } from "./effect.ts";
@@ -35,8 +36,6 @@ import {
 import type { ProcessEffect, ProcessReply } from "./process.ts";
 import { checkTarget, deciderOf, type Targets } from "./targets.ts";
 
-/** How old an issued command has to be to be looked up before it is sent again, in ms. */
-const OLD = 5_000;
 /** How long an effect that ended while its program stops may take to be stored, in ms. */
 const GRACE = 2_000;
 
@@ -89,7 +88,7 @@ export class Errands<State, Input extends Event> {
     const metadata = metadataBy(event);
     const sent = { actorId: target, command, commandId: id, cause, metadata, signal };
     const outcome: DispatchOutcome = refused === undefined
-      ? await this.#send(sent, onError)
+      ? await this.#send(sent, event.timestamp, onError)
       : { kind: "refused", failure: refused };
     const reply: ProcessReply = {
       ...{ kind: "reply", commandId: id, actorId: target },
@@ -180,27 +179,22 @@ export class Errands<State, Input extends Event> {
 
   /** The outcome of a command; tries for as long as it takes. */
   async #send(
-    sent: Parameters<typeof dispatch>[1],
+    sent: DispatchedCommand,
+    since: Date,
     onError: (error: unknown) => void,
   ): Promise<DispatchOutcome> {
     const { store, targets } = this.#parts;
     const decider = deciderOf(targets, sent.actorId);
-    const { signal, actorId, commandId, cause } = sent;
+    const { signal } = sent;
     const nextWait = jitteredWaits(this.#parts.retry.delay, this.#parts.retry.maxDelay);
     for (;;) {
       try {
         return await persist(signal, onError, async () => {
           if (decider !== undefined) return await executeRecorded(store, decider, sent);
           checkTarget(targets, sent);
-          const outcome = await dispatch(targets.send!, sent);
-          if (outcome.kind === "refused") return outcome;
+          const outcome = await dispatch(store, targets.send!, sent, since);
           // What `send` answers is not stored: the events are what counts.
-          const log = commandLogOf(store);
-          const { found } = await log?.search(actorId, messageSequenceOf(cause.sequence)) ?? {};
-          const place = found?.get(commandId);
-          if (place === undefined) return outcome;
-          const { events } = await log!.outcome(actorId, commandId, place);
-          return { kind: "handled", events };
+          return outcome.kind === "refused" ? outcome : await outcomeIn(store, sent) ?? outcome;
         });
       } catch (error) {
         if (signal.aborted) throw error;

@@ -78,7 +78,7 @@ export class Intake<State, Input extends Event> {
     const actorId = `${this.#parts.category}-${id}`;
     let taken = { ...rest, inputId, id, actorId, isRetry };
     const options: InnerExecuteOptions = {
-      ...{ commandId: inputId, cause, metadata, signal },
+      ...{ commandId: inputId, cause, isCauseRead: true, metadata, signal },
       // That its code failed is no outcome: new code may do better.
       ...{ record: true, recordRefusals: false },
     };
@@ -97,6 +97,7 @@ export class Intake<State, Input extends Event> {
         return "done";
       } catch (error) {
         if (error instanceof ProcessHeld) return "held";
+        if (isAetherError(error, "FencedError")) throw new TypeError(FENCED, { cause: error });
         if (signal.aborted || !isOfCode(error)) throw error;
         const thrown = error instanceof ReactionFailure ? error.cause : error;
         this.#parts.onError(thrown, event);
@@ -149,6 +150,11 @@ export class Intake<State, Input extends Event> {
     );
   }
 }
+
+/** Why an input cannot be taken on the store of a cluster. */
+const FENCED =
+  "Cannot take an input: the manager's store is a cluster's, and another node may own " +
+  "its shard; give the manager a JetStreamEventStore of its own, and let commands go out by send";
 
 /** Whether the code of the process is to blame, rather than the store. */
 function isOfCode(error: unknown): boolean {

@@ -305,7 +305,7 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
     const sent = { actorId, command, commandId, cause, metadata, signal };
     return persist(signal, (error) => this.#onError(error, event), async () => {
       if (decider !== undefined) return await executeRecorded(store, decider as AnyDecider, sent);
-      if (send !== undefined) return await dispatch(send, sent);
+      if (send !== undefined) return await dispatch(store, send, sent, event.timestamp);
       throw new TypeError(
         `Cannot send a command to "${actorId}": there is neither decider nor send`,
       );

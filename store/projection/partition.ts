@@ -3,6 +3,7 @@ import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
 import { isAetherError, PoisonEventError, StreamRegressedError } from "../errors.ts";
 import { isCodecFailure } from "../format/decode.ts";
+import { isClosed } from "../nats/failure.ts";
 import { type Arrival, type EventFacts, readArrivals } from "./arrival.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import type { EventFilter } from "../options.ts";
@@ -98,16 +99,13 @@ export class PartitionRun<Tx, E extends Event> {
 
   /** Proves that the event at the checkpoint is still in its place. */
   async #verify(): Promise<void> {
-    const { name, store, owner, signal } = this.#parts;
+    const { name, owner } = this.#parts;
     const { sequence, eventId, actorId } = owner.state;
     if (eventId === "") return; // It has seen no event yet.
-    const deadline = performance.now() + PATIENCE;
+    let deadline = performance.now() + PATIENCE;
     for (;;) {
-      const found = await firstOf(readArrivals(store, {
-        from: sequence,
-        filter: { actorId },
-        signal,
-      }));
+      const { found, isLate } = await this.#firstFrom(sequence, actorId);
+      if (isLate) deadline = performance.now() + PATIENCE;
       // If the message names no id, its place has to be enough.
       const isSame = found?.failure === undefined
         ? found?.id === eventId
@@ -115,7 +113,7 @@ export class PartitionRun<Tx, E extends Event> {
       if (found?.sequence === sequence && isSame) return;
       const isOther = found?.sequence === sequence;
       if (!isOther && performance.now() < deadline) {
-        await sleep(PATIENCE / 10, signal);
+        await sleep(PATIENCE / 10, this.#parts.signal);
         continue;
       }
       throw new StreamRegressedError(
@@ -274,29 +272,38 @@ export class PartitionRun<Tx, E extends Event> {
    * it was given, so for another call the event is read again.
    */
   async #readable(arrival: Arrival<E>): Promise<Arrival<E>> {
-    const { store, signal, onError } = this.#parts;
     if (arrival.event !== undefined || arrival.failure !== undefined && !arrival.isTried) {
       arrival.isTried = true;
       return arrival;
     }
     const { sequence, actorId } = arrival;
+    const { found } = await this.#firstFrom(sequence, actorId);
+    if (found?.sequence === sequence) return { ...found, isReplay: arrival.isReplay ?? true };
+    throw new StreamRegressedError(
+      `projection "${this.#parts.name}"`,
+      sequence,
+      found?.sequence ?? 0,
+      `its event "${arrival.id}" at sequence ${sequence} is gone`,
+    );
+  }
+
+  /**
+   * The first event of an actor from a position on, and whether the store was out of reach before:
+   * that is waited for, however long it takes.
+   */
+  async #firstFrom(
+    from: number,
+    actorId: string,
+  ): Promise<{ readonly found: Arrival<E> | undefined; readonly isLate: boolean }> {
+    const { store, signal, onError } = this.#parts;
     const nextWait = jitteredWaits(PATIENCE / 10, 10 * PATIENCE);
-    for (;;) {
+    for (let isLate = false;; isLate = true) {
       try {
-        const options = { from: sequence, filter: { actorId }, signal };
-        const found = await firstOf(readArrivals<E>(store, options));
-        if (found?.sequence === sequence) {
-          return { ...found, isReplay: arrival.isReplay ?? true };
-        }
-        throw new StreamRegressedError(
-          `projection "${this.#parts.name}"`,
-          sequence,
-          found?.sequence ?? 0,
-          `its event "${arrival.id}" at sequence ${sequence} is gone`,
-        );
+        const options = { from, filter: { actorId }, signal };
+        return { found: await firstOf(readArrivals<E>(store, options)), isLate };
       } catch (error) {
         if (signal.aborted) throw STOPPED;
-        if (!isAetherError(error, "StoreUnavailableError")) throw error;
+        if (!isAetherError(error, "StoreUnavailableError") || isClosed(error)) throw error;
         onError(error);
         await sleep(nextWait(), signal);
       }
@@ -327,6 +334,7 @@ export class PartitionRun<Tx, E extends Event> {
     const { store, filter, owner, signal, onError } = this.#parts;
     const own = owner.state.parked.find((it) => it.actorId === actorId)!;
     const wanted = { ...filter, actorId };
+    await this.#firstFrom(own.sequence, actorId); // Once the store is in reach.
     for await (const event of readArrivals<E>(store, { from: own.sequence, filter: wanted })) {
       if (event.sequence > owner.state.sequence) break;
       const after = reparked(owner.state, actorId, (it) => ({

@@ -195,7 +195,10 @@ export class Runner<Tx, E extends Event> {
     const reader = this.#readerOf(partitionId);
     const own = { partitionId, owner, reader, retries, isBuilt, signal, onCaughtUp };
     const run = new PartitionRun({ ...this.#parts, ...own });
-    const done = run.run().catch((error) => this.#failed(key, partitionId, error));
+    const done = run.run()
+      // Also where another process has taken it over: whatever goes with it here has to end.
+      .finally(() => stop.abort())
+      .catch((error) => this.#failed(key, partitionId, error));
     this.#running.set(key, { partitionId, run, stop, done });
   }
 

@@ -7,9 +7,11 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   execute,
+  isAetherError,
   JetStreamEventStore,
   KvCheckpointStore,
   ProcessManager,
+  ProjectionLeases,
   StoreUnavailableError,
 } from "../../../mod.ts";
 import { natsTest } from "../../support/fixture.ts";
@@ -49,6 +51,46 @@ natsTest(
     assertEquals(await manager.parked(), []);
     assertEquals((await typesOf(plain, "stock-pen")).length, 24);
     for (const id of ids) assertEquals(await typesOf(plain, `payment-${id}`), ["Added"]);
+  },
+);
+
+natsTest(
+  "a manager that lost a partition without notice lets go of it, and ends",
+  async (scene) => {
+    const { namespace } = scene;
+    const connection = await scene.connect();
+    await using store = await JetStreamEventStore.open(connection, { namespace });
+    await using checkpoints = await KvCheckpointStore.open(connection, { namespace });
+    await using leases = await ProjectionLeases.open(connection, { namespace });
+    await execute(store, "stock-pen", new Stock(), { add: 100 });
+    const lost: unknown[] = [];
+    const manager = new ProcessManager({
+      ...{
+        process: orderProcess(),
+        store,
+        checkpoints,
+        leases,
+        deciders: targets(),
+        from: "start",
+      },
+      ...{ filter: { category: "order" }, partitions: 1 },
+      onError: (error) => void lost.push(error),
+    });
+    await using _run = new Run(manager);
+    const ended = (id: string) =>
+      until(async () => (await manager.describe(id)).ended !== undefined);
+    await place(store, "order-1");
+    await ended("1");
+    // As another process does that takes the partition for its own.
+    const key = "process=3Aorder=3Aagenda.1.0";
+    await until(async () => {
+      const { revision = 0, body = "" } = await checkpoints.load(key) ?? {};
+      const taken = JSON.stringify({ ...JSON.parse(body), owner: crypto.randomUUID() });
+      return await checkpoints.save(key, { revision: revision + 1, body: taken });
+    });
+    await place(store, "order-2");
+    await until(() => lost.some((error) => isAetherError(error, "CheckpointConflictError")));
+    await ended("2");
   },
 );
 

@@ -1,6 +1,15 @@
-import { JetStreamEventStore, KvCheckpointStore, ProjectionLeases } from "../../../store/mod.ts";
+import { assertEquals } from "@std/assert";
+import {
+  InMemoryCheckpointStore,
+  InMemoryEventStore,
+  isAetherError,
+  JetStreamEventStore,
+  KvCheckpointStore,
+  ProjectionLeases,
+  StoreUnavailableError,
+} from "../../../store/mod.ts";
 import { clusterTest, natsTest, type Scene } from "../../support/fixture.ts";
-import { assertWhole, fill, Model, quick, range, Run } from "./bed.ts";
+import { assertWhole, fact, fill, Model, quick, range, Run } from "./bed.ts";
 
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 const ACTORS = range(1, 10).map((number) => `order-${number}`);
@@ -71,3 +80,27 @@ clusterTest("Servers of a cluster killed in turn: a shared projection goes on", 
     await server.restart();
   });
 }, { leakCheck: false }); // Consumers of watches that were out of reach end by themselves, later.
+
+Deno.test("A projection that begins while its store is out of reach waits for it", async () => {
+  await using store = new InMemoryEventStore();
+  const bed = { store, checkpoints: new InMemoryCheckpointStore() };
+  const model = new Model();
+  await fill(store, ["order-1"], 1, 3);
+  {
+    await using run = new Run(quick(bed, { handler: model.handle }));
+    await run.projection.caughtUp;
+  }
+  const readAll = store.readAll.bind(store);
+  let tries = 0;
+  store.readAll = (options) => {
+    if (++tries <= 2) throw new StoreUnavailableError("Cannot read the store: nobody answers");
+    return readAll(options);
+  };
+  const errors: unknown[] = [];
+  const options = { handler: model.handle, onError: (error: unknown) => void errors.push(error) };
+  await using _run = new Run(quick(bed, options));
+  await store.saveEvent(fact("order-1", 4));
+  while (model.seen.length < 4) await new Promise((resolve) => setTimeout(resolve, 5));
+  assertWhole(model, ["order-1"], 4);
+  assertEquals(errors.map((error) => isAetherError(error, "StoreUnavailableError")), [true, true]);
+});

@@ -91,9 +91,9 @@ export async function accepted(
   if (version !== undefined) headers.set("etag", etag(version));
   const preferred = readModel && request && preferredWait(request.headers.get("prefer"));
   let isReached = sequence === 0;
-  if (!isReached && preferred !== undefined) {
+  const wait = Math.min((preferred ?? 0) * 1_000, timeout);
+  if (!isReached && wait > 0) {
     headers.set("preference-applied", `wait=${preferred}`);
-    const wait = Math.min(preferred * 1_000, timeout);
     isReached = await hasReached(readModel!, sequence, request!, wait).catch(() => false);
   }
   const body = {

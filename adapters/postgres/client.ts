@@ -1,12 +1,15 @@
-/** A value that the statements here take. */
-type Value = string | number;
 /** A row by its columns. */
 export type Row = Readonly<Record<string, unknown>>;
 
 /** What statements run on: a connection, a pool, or a transaction of a client. */
 export type PostgresQueryable =
-  | { query(text: string, values?: Value[]): PromiseLike<{ readonly rows: readonly unknown[] }> }
-  | { unsafe(text: string, values?: Value[]): PromiseLike<readonly unknown[]> };
+  | {
+    query(
+      text: string,
+      values?: (string | number)[],
+    ): PromiseLike<{ readonly rows: readonly unknown[] }>;
+  }
+  | { unsafe(text: string, values?: (string | number)[]): PromiseLike<readonly unknown[]> };
 
 /** A `Pool` of `pg`, by its structure. */
 export interface PgPool<Tx> {
@@ -21,7 +24,10 @@ export interface PgPool<Tx> {
     ) => void,
   ): void;
   /** Runs a statement on any client. */
-  query(text: string, values?: Value[]): PromiseLike<{ readonly rows: readonly unknown[] }>;
+  query(
+    text: string,
+    values?: (string | number)[],
+  ): PromiseLike<{ readonly rows: readonly unknown[] }>;
 }
 
 /** The `sql` function of `postgres`, by its structure. */
@@ -29,7 +35,7 @@ export interface PostgresJs<Tx> {
   /** Does work in a transaction. */
   begin(options: string, work: (tx: Tx) => Promise<void>): PromiseLike<unknown>;
   /** Runs a statement. */
-  unsafe(text: string, values?: Value[]): PromiseLike<readonly unknown[]>;
+  unsafe(text: string, values?: (string | number)[]): PromiseLike<readonly unknown[]>;
 }
 
 /** A `PGlite`, by its structure. */
@@ -37,7 +43,10 @@ export interface PgliteDatabase<Tx> {
   /** Does work in a transaction. */
   transaction(work: (tx: Tx) => Promise<void>): PromiseLike<unknown>;
   /** Runs a statement. */
-  query(text: string, values?: Value[]): PromiseLike<{ readonly rows: readonly unknown[] }>;
+  query(
+    text: string,
+    values?: (string | number)[],
+  ): PromiseLike<{ readonly rows: readonly unknown[] }>;
 }
 
 /**
@@ -59,7 +68,7 @@ export function knownTables(tx: object): Set<string> | undefined {
 export async function rowsOf(
   client: PostgresQueryable,
   text: string,
-  values: Value[],
+  values: (string | number)[],
 ): Promise<readonly Row[]> {
   const rows = "unsafe" in client
     ? await client.unsafe(text, values)

@@ -11,7 +11,7 @@ import {
 } from "../../adapters/http/mod.ts";
 import * as errors from "../../store/errors.ts";
 import { createEvent, type Decider, type Event, execute, InMemoryEventStore } from "../../mod.ts";
-import { oneOfEach } from "../support/errors.ts";
+import { oneOfEach } from "../store/every_error.ts";
 
 function request(headers: Record<string, string> = {}): Request {
   return new Request("http://localhost/orders/1", { method: "POST", headers });
@@ -288,7 +288,9 @@ Deno.test("an answer waits for the read model as long as the client prefers", as
   assertEquals(await status("wait=5", broken), 202, "The command is stored all the same");
   assertEquals(await status("wait=99999", quick), 200);
   assertEquals(waits.splice(0), [5_000, 5_000, 5_000, 5_000, 10_000]);
-  for (const prefer of ["", "wait", "wait=", "wait=-1", "wait=1e9", "nowait=5", "wait=5x"]) {
+  for (
+    const prefer of ["", "wait=0", "wait", "wait=", "wait=-1", "wait=1e9", "nowait=5", "wait=5x"]
+  ) {
     assertEquals(await status(prefer, quick), 202, prefer);
   }
   assertEquals(waits, [], "Preferences that are not understood are ignored");

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import * as errors from "../../store/errors.ts";
-import { oneOfEach } from "../support/errors.ts";
+import { oneOfEach } from "./every_error.ts";
 
 const { isAetherError } = errors;
 

@@ -82,14 +82,17 @@ function patienceWith(claim: LeaderClaim | undefined, lease: number): number {
 const LOOK = 250;
 
 /**
- * Waits leases out whose key somebody removed: the holder may not have noticed, and believes in its
- * lease for as long as it lasts. A key that has expired or that its holder has released is free.
+ * Waits leases out whose key somebody removed, or overwrote by something that is gone as well: the
+ * holder may not have noticed, and believes in its lease for as long as it lasts. A lease that has
+ * expired or that its holder has released is free.
  */
 class Removals {
   readonly #parts: LeaseParts;
   /** The removal that is waited out, and when it was seen first. */
   #seen: { readonly revision: number; readonly at: Instant } | undefined;
   #wasHeld = false;
+  /** Whether the last value was no lease: then its end says nothing of the lease before it. */
+  #wasDamaged = false;
 
   constructor(parts: LeaseParts) {
     this.#parts = parts;
@@ -100,12 +103,15 @@ class Removals {
     const { clock, timings: { lease } } = this.#parts;
     if (entry.value !== undefined) {
       this.#wasHeld = true;
+      this.#wasDamaged = leaderClaimIn(entry) === undefined;
       this.#seen = undefined;
       return false;
     }
     const { revision, gone } = entry;
     if (this.#seen?.revision !== revision) {
-      const isFree = gone === undefined ? !await this.#mayBeLost(signal) : gone !== "removed";
+      const isFree = gone === undefined
+        ? !await this.#mayBeLost(signal)
+        : gone === "released" || (gone === "expired" && !this.#wasDamaged);
       if (isFree) return false;
       this.#seen = { revision, at: instant(clock) };
     }
@@ -161,7 +167,10 @@ export async function readLeaderKey(
   }
 }
 
-/** Resolves once the key was freed after `entry`, or may have been freed without a notification. */
+/**
+ * Resolves once the key was freed after `entry`, or may have been freed without a notification; or
+ * once it holds something that is no lease.
+ */
 async function changed(
   { bucket, timings: { lease } }: LeaseParts,
   entry: BucketEntry,
@@ -172,7 +181,7 @@ async function changed(
   const ends = AbortSignal.any([signal, enough.signal]);
   const watch = bucket.watch({ filter: LEADER_KEY, known: [entry], signal: ends });
   try {
-    for await (const { value } of watch) if (value === undefined) return;
+    for await (const next of watch) if (leaderClaimIn(next) === undefined) return;
   } finally {
     clearTimeout(timer);
   }

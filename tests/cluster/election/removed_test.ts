@@ -70,6 +70,19 @@ for (const [name, remove] of Object.entries(REMOVALS)) {
 }
 
 natsTest(
+  "one lease at most is valid after its key was overwritten by something that expires",
+  async (scene) => {
+    const overwritten: Removal = async (connection, bucket) => {
+      const fields = headers();
+      fields.set("Nats-TTL", "1s");
+      connection.publish(`$KV.${bucket}.leader`, "{}", { headers: fields });
+      await connection.flush();
+    };
+    await contest(scene, overwritten, true);
+  },
+);
+
+natsTest(
   "a leader whose key was removed lets the others take it as soon as it notices",
   async (scene) => {
     const options = { lease: 60_000, renew: 300, margin: 1_000, attempt: 300 };

@@ -47,6 +47,8 @@ export const MAP_KEY = "map";
 const POLL = 50;
 /** How long a step may take before the next one is made anyway, in ms. */
 const STEP = 5_000;
+/** How many steps may pass in which no shard settles; it takes a while to read very many fences. */
+const MAX_LATE = 3;
 /** How often to look at everything when nothing happens, in ms: a member may not serve any more. */
 const IDLE = 5_000;
 /** How long to wait after an error that is not transient, in ms. */
@@ -83,6 +85,8 @@ interface Settlement {
   readonly kind: "late" | "newer map" | "other members" | "settled";
   /** The newest map that a member knows. */
   readonly newest: number;
+  /** Whether members have taken or released shards meanwhile. */
+  readonly moved: boolean;
 }
 
 class ShardCoordinator {
@@ -90,6 +94,8 @@ class ShardCoordinator {
   readonly #unable: UnableMembers;
   /** Whether the fences have to be looked at: the map may be older than they are. */
   #isDoubtful = true;
+  /** Steps in a row in which no shard has settled. */
+  #late = 0;
   /** The next map has to have a larger version than this. */
   #floor = 0;
 
@@ -200,12 +206,12 @@ class ShardCoordinator {
 
   /** Waits until the members have settled; whether shards may move next. */
   async #rest(signal: AbortSignal): Promise<boolean> {
-    const { kind, newest } = await this.#settled(signal);
+    const { kind, newest, moved } = await this.#settled(signal);
     this.#floor = newest;
     if (kind === "other members") return false;
-    const wasDoubtful = this.#isDoubtful;
     this.#isDoubtful = kind !== "settled";
-    if (kind === "late" && wasDoubtful && !signal.aborted) {
+    this.#late = kind === "late" && !moved ? this.#late + 1 : 0;
+    if (this.#late >= MAX_LATE && !signal.aborted) {
       this.#parts.report(
         new StoreUnavailableError(
           "Cannot settle the shards on their nodes: some have neither taken nor released theirs " +
@@ -223,29 +229,37 @@ class ShardCoordinator {
     const { version } = mapIn(await bucket.get(MAP_KEY), shards);
     const present = namesOf(members());
     let newest = 0;
+    let moved = false;
+    let before = 0;
     while (performance.now() < deadline && !signal.aborted) {
       const { count } = changed;
       const asked = members();
       const statuses = await Promise.allSettled(asked.map(statusOf));
-      if (namesOf(members()) !== present) return { kind: "other members", newest };
+      if (namesOf(members()) !== present) return { kind: "other members", newest, moved };
       let isSettled = true;
+      let unsettled = 0;
       for (const [at, status] of statuses.entries()) {
         const value = status.status === "fulfilled" ? status.value : undefined;
         if (value === undefined || value.mapVersion < version || value.unsettled > 0) {
           isSettled = false;
         }
         if (value === undefined) continue;
+        unsettled += value.unsettled;
         // A member may know a map that was lost since.
         if (value.mapVersion > version && Number.isSafeInteger(value.mapVersion)) {
           newest = Math.max(newest, value.mapVersion);
         }
-        if (this.#unable.note(asked[at]!, value.unable)) return { kind: "other members", newest };
+        if (this.#unable.note(asked[at]!, value.unable)) {
+          return { kind: "other members", newest, moved };
+        }
       }
-      if (newest > 0) return { kind: "newer map", newest };
-      if (isSettled) return { kind: "settled", newest };
+      if (newest > 0) return { kind: "newer map", newest, moved };
+      if (isSettled) return { kind: "settled", newest, moved };
+      if (unsettled < before) moved = true;
+      before = unsettled;
       await changed.wait(POLL, signal, count);
     }
-    return { kind: "late", newest };
+    return { kind: "late", newest, moved };
   }
 }
 

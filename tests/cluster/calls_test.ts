@@ -126,7 +126,8 @@ natsTest(
     while (!began[0]!.signal.aborted) await sleep(5);
     assertEquals(began[0]!.signal.reason.name, "TimeoutError");
     // All shards go: the command is handled at their new owner, long before draining would end.
-    const moved = a.send("order-2", {});
+    const sender = await join(scene, "sender", { capacity: 0 });
+    const moved = sender.send("order-2", {});
     while (began.length < 2) await sleep(5);
     const b = await join(scene, "b", {}, undefined, handle);
     const start = performance.now();
@@ -136,7 +137,7 @@ natsTest(
     assertEquals(began[1]!.signal.reason.name, "AbortError");
     assertEquals(await moved, "at the new owner");
     await leaving;
-    await b.leave();
+    await Promise.all([b.leave(), sender.leave()]);
   },
 );
 

@@ -17,7 +17,7 @@ natsTest(
     const began = performance.now();
     const node = await join(scene, "a", { shards: SHARDS, leaveTimeout: 60_000 });
     while (node.describe().phases.get("serving") !== SHARDS) {
-      assert(performance.now() - began < 60_000, `${[...node.describe().phases]}`);
+      assert(performance.now() - began < 120_000, `${[...node.describe().phases]}`);
       // Of many seconds on a busy machine, none in one piece.
       assert(longest < 3_000, `the event loop waited ${longest} ms`);
       await new Promise((resolve) => setTimeout(resolve, 50));

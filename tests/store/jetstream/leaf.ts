@@ -47,19 +47,25 @@ export function leafTest(
       while ((await hub.monitor<{ leafnodes: number }>("/leafz")).leafnodes === 0) {
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
-      // Interest in subjects follows on the link within a moment.
-      const probe = connections.hub.subscribe("aether-fixture.linked", {
-        callback: (_, message) => void message.respond(),
-      });
-      for (;;) {
-        const answer = connections.leaf.request("aether-fixture.linked", "", { timeout: 500 });
-        if (await answer.then(() => true, () => false)) break;
-      }
-      probe.unsubscribe();
-      await connections.hub.flush();
+      // Interest in subjects follows on the link within a moment, each way for itself.
+      await heard(connections.hub, connections.leaf);
+      await heard(connections.leaf, connections.hub);
     };
     await play(Object.assign(scene, connections, { link }), run, true);
   });
+}
+
+/** Resolves once what the second connection publishes reaches subscriptions of the first one. */
+async function heard(at: NatsConnection, from: NatsConnection): Promise<void> {
+  const subject = "aether-fixture.linked";
+  const probe = at.subscribe(subject, { callback: (_, message) => void message.respond() });
+  await at.flush();
+  for (;;) {
+    const answer = from.request(subject, "", { timeout: 500 });
+    if (await answer.then(() => true, () => false)) break;
+  }
+  probe.unsubscribe();
+  await at.flush();
 }
 
 /** Lets connections through to `port` once it is open. */

@@ -17,7 +17,7 @@ import { encodeToken } from "../store/base/token.ts";
 import { uuidv7 } from "../store/base/uuid.ts";
 import { causeProblem } from "../store/command/command_options.ts";
 import type { Connection } from "../store/connection.ts";
-import { isAetherError, StoreUnavailableError } from "../store/errors.ts";
+import { StoreUnavailableError } from "../store/errors.ts";
 
 /** How commands are handled; see {@linkcode Cluster.handle}. */
 export interface HandleOptions {
@@ -233,8 +233,7 @@ export class Cluster implements AsyncDisposable {
     }
     const problem = jsonProblem(command, "command");
     if (problem !== undefined) throw new TypeError(`Cannot send the command: ${problem}`);
-    const { reason: end } = this.signal;
-    if (isAetherError(end, "NodeReplacedError")) throw end;
+    throwFailure(this.signal);
     if (this.#node.isLeaving) {
       throw new StoreUnavailableError(
         `Cannot send command "${id}" to "${actorId}": this node has left; it was not sent`,

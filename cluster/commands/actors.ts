@@ -99,6 +99,7 @@ export class Actors {
       call.actorId === actorId && actor.pending.has(call.id)
     );
     if (waits === true) {
+      // At a former owner a handler may go on that its caller no longer waits for.
       return this.#confirmed(actor, { answer: { kind: "cycle" }, isProved: false });
     }
     const pending = actor.pending.get(id);
@@ -147,8 +148,8 @@ export class Actors {
   async #turn(actor: Active, message: CommandMessage, due: number): Promise<CommandAnswer> {
     const result = await runTurn(this.#parts, this.#hooks, actor, message, due);
     const answer = await this.#confirmed(actor, result);
-    // An outcome that another attempt may reach has to be tried there.
-    if (answer.kind !== "retry") {
+    // An outcome that another attempt may reach has to be tried there, or when the map is another.
+    if (answer.kind !== "retry" && answer.kind !== "elsewhere") {
       actor.answers.set(message.id, result);
       trim(actor.answers, KEPT_ANSWERS);
     }
@@ -171,7 +172,7 @@ export class Actors {
       const isPresent = () => this.#parts.serves(shard) && isActive();
       actor = {
         ...{ actorId, shard, pending, answers, turnKey, commands, isActive, isPresent },
-        going: () => this.#going.of(shard),
+        going: () => this.#going.of(shard, isPresent()),
         usedAt: 0,
       };
       const others = this.#byShard.get(shard);

@@ -28,6 +28,11 @@ export class CommandSignal {
     return this.#signal = AbortSignal.any([this.#late.signal, this.#going()]);
   }
 
+  /** Whether `error` says that the sender has given the command up. */
+  isReason(error: unknown): boolean {
+    return this.#late.signal.aborted && error === this.#late.signal.reason;
+  }
+
   /** The handler has ended. */
   end(): void {
     clearTimeout(this.#timer);
@@ -38,8 +43,9 @@ export class CommandSignal {
 export class ShardSignals {
   readonly #controllers = new Map<number, AbortController>();
 
-  /** The signal of a shard that is served. */
-  of(shard: number): AbortSignal {
+  /** The signal of a shard; aborted already unless it is served. */
+  of(shard: number, isServed: boolean): AbortSignal {
+    if (!isServed) return AbortSignal.abort(leaving(shard));
     let controller = this.#controllers.get(shard);
     if (controller === undefined) {
       this.#controllers.set(shard, controller = new AbortController());
@@ -49,8 +55,7 @@ export class ShardSignals {
 
   /** The shard goes. */
   abort(shard: number): void {
-    const reason = new DOMException(`Shard ${shard} leaves this node`, "AbortError");
-    this.#controllers.get(shard)?.abort(reason);
+    this.#controllers.get(shard)?.abort(leaving(shard));
     this.#controllers.delete(shard);
   }
 
@@ -58,4 +63,8 @@ export class ShardSignals {
   abortAll(): void {
     for (const shard of [...this.#controllers.keys()]) this.abort(shard);
   }
+}
+
+function leaving(shard: number): DOMException {
+  return new DOMException(`Shard ${shard} leaves this node`, "AbortError");
 }

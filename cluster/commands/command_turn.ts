@@ -81,7 +81,7 @@ export async function runTurn(
   if (handler === undefined) return unproved(retryFor("the node has no handler yet"));
   if (!isPresent()) return unproved(notHere(shard));
   if (performance.now() >= due) {
-    return unproved(retryFor("its time was over when its turn came"));
+    return unproved(late());
   }
   if (await commands.has(message)) {
     const repeated = await repeat(parts, actor, message);
@@ -116,7 +116,7 @@ export async function runTurn(
     !(result.status === "fulfilled" && store.saved.has(actorId));
   const answer = isOpen && (result.status === "fulfilled" || isPresent())
     ? await settle(parts, hooks, actor, store)
-    : answerTo(parts, actor, result);
+    : answerTo(parts, actor, result, ends);
   return {
     answer: answer.kind === "retry" && isDoubtful ? { ...answer, isDoubtful } : answer,
     isProved: store.hasStored,
@@ -147,15 +147,23 @@ export function notHere(shard: number): CommandAnswer {
   return retryFor(`the node does not serve shard ${shard}`);
 }
 
+/** The answer to a command that its sender has given up before its end. */
+function late(): CommandAnswer {
+  return retryFor("its time was over before it was handled");
+}
+
 /** The answer by the outcome of the handler. */
 function answerTo(
   { otherOwner }: CommandTurnParts,
   { actorId, shard, isPresent }: TurnActor,
   result: PromiseSettledResult<unknown>,
+  ends: CommandSignal,
 ): CommandAnswer {
   if (result.status === "fulfilled") return replyOf(result.value);
   const error: unknown = result.reason;
   if (!isPresent()) return notHere(shard);
+  // It has decided nothing: whoever still waits, or sends the command again, may have an answer.
+  if (ends.isReason(error)) return late();
   if (isAetherError(error, "FencedError")) {
     if (error.shard === shard) return notHere(shard);
     // As long as the map is the same, no attempt ends otherwise: the sender has to know.

@@ -215,6 +215,13 @@ export class Router {
       }
       if (answer !== undefined) asked.delete(owner!);
       this.#landmark = later(answer?.landmark, this.#landmark);
+      if (answer?.kind === "cycle") {
+        const chain = (message.calls ?? []).map((call) => call.actorId);
+        cause = new CommandCycleError(id, [...chain, actorId]);
+        // An attempt before may have been handled where nobody waited for it.
+        if (!isDoubtful) throw cause;
+        break;
+      }
       switch (answer?.kind) {
         case "reply":
           return answer.reply;
@@ -222,10 +229,6 @@ export class Router {
           throw new CommandFailedError(id, actorId, owner!.nodeId, answer.error, {
             cause: refusedBy(answer.refusal),
           });
-        case "cycle": {
-          const chain = (message.calls ?? []).map((call) => call.actorId);
-          throw new CommandCycleError(id, [...chain, actorId]);
-        }
         case "elsewhere":
           throw new ActorElsewhereError(id, answer);
         case "handled":

@@ -595,3 +595,72 @@ Deno.test("a queue of old commands is not searched for one by one", async () => 
   assertEquals((await node.retry("0", landmark)).kind, "handled");
   await node.actors.close();
 });
+
+Deno.test("a call cycle is confirmed, as a former owner may run a handler that nobody waits for", async () => {
+  const calls = [{ actorId: "a-1", id: "1" }];
+  let isOwner = true;
+  const node = new Node({
+    handler: () => new Promise(() => {}),
+    confirm: () => isOwner ? Promise.resolve() : Promise.reject(new Error("deposed")),
+  });
+  node.send("1");
+  assertEquals(await node.send("2", "2", "a-1", { calls }), { kind: "cycle" });
+  isOwner = false;
+  const deposed = await node.send("3", "3", "a-1", { calls });
+  assertEquals(deposed, { kind: "retry", reason: "deposed" });
+  await node.actors.close(AbortSignal.abort());
+});
+
+Deno.test("an actor that was elsewhere may be here when the command comes again", async () => {
+  let owner: string | undefined = "b";
+  const node = new Node({
+    handler: () => {
+      if (owner !== undefined) throw new FencedError("save", { shard: 4, nodeId: "a" });
+      return "done";
+    },
+    otherOwner: () => owner,
+  });
+  assertEquals((await node.send("1")).kind, "elsewhere");
+  assertEquals(node.confirmations, 1);
+  owner = undefined;
+  assertEquals(await node.send("1"), { kind: "reply", reply: "done" });
+  await node.actors.close();
+});
+
+Deno.test("a handler that ends by its sender's deadline has decided nothing", async () => {
+  let runs = 0;
+  const node = new Node({
+    handler: async (_, { signal }) => {
+      if (++runs > 1) return "in time";
+      return await new Promise((_, reject) =>
+        signal.addEventListener("abort", () => reject(signal.reason))
+      );
+    },
+  });
+  const message = { id: "1", actorId: "a-1", command: {} };
+  const first = node.actors.run(message, performance.now() + 20);
+  const joined = node.actors.run(message, performance.now() + 60_000);
+  assertEquals([(await first).kind, (await joined).kind], ["retry", "retry"]);
+  assertEquals(await node.send("1"), { kind: "reply", reply: "in time" });
+  await node.actors.close();
+});
+
+Deno.test("a signal that is asked for when the shard is about to go is aborted already", async () => {
+  const gate = Promise.withResolvers<void>();
+  let reason: unknown;
+  const node = new Node({
+    handler: async (_, context) => {
+      await gate.promise;
+      reason = context.signal.reason;
+    },
+  });
+  const answer = node.send("1");
+  await Promise.resolve();
+  const draining = node.actors.drained(3);
+  node.lost.add(3);
+  gate.resolve();
+  await draining;
+  await answer;
+  assert(reason instanceof DOMException && reason.name === "AbortError");
+  await node.actors.close();
+});

@@ -12,6 +12,7 @@ import { type Destination, Router, type RouterParts } from "../../../cluster/com
 import {
   CommandAlreadyHandledError,
   CommandCrashedOwnersError,
+  CommandCycleError,
   CommandFailedError,
   CommandOutcomeUnknownError,
   StoreUnavailableError,
@@ -250,4 +251,24 @@ Deno.test("messages without landmarks, or with unknown ones, are still read", ()
     landmark,
   });
   assertEquals(decodeAnswer(encode({ ...again, landmark })), { ...again, landmark });
+});
+
+Deno.test("a call cycle fails with its chain, unless an attempt before may have been handled", async () => {
+  const message = { ...MESSAGE, calls: [{ actorId: "order-1", id: "c-0" }] };
+  const { router } = routerOf([{ kind: "cycle" }, interrupted, { kind: "cycle" }]);
+  const { chain } = await assertRejects(() => router.send(message, {}), CommandCycleError);
+  assertEquals(chain, ["order-1", "account-1"]);
+  const { cause } = await assertRejects(
+    () => router.send(message, {}),
+    CommandOutcomeUnknownError,
+  );
+  assert(cause instanceof CommandCycleError);
+});
+
+Deno.test("calls that would make a command too large are left out, but never that it is in doubt", async () => {
+  const calls = Array.from({ length: 20 }, (_, at) => ({ actorId: `order-${at}`, id: "c-0" }));
+  const { router, messages } = routerOf([interrupted, { kind: "reply" }]);
+  await router.send({ ...MESSAGE, calls }, { maxBytes: 120 });
+  assertEquals(messages.map((message) => message.calls), [undefined, undefined]);
+  assertEquals(messages.map((message) => message.isDoubtful), [undefined, true]);
 });

@@ -1,5 +1,7 @@
 import { unlessAborted } from "../base/abort.ts";
+import { jitteredWaits } from "../base/jitter.ts";
 import { Notifier } from "../base/notifier.ts";
+import { sleep } from "../base/sleep.ts";
 import { type FailedEvent, isAetherError, type PoisonEventError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { isClosed } from "../nats/failure.ts";
@@ -10,6 +12,8 @@ import { ProjectionReader } from "./reader.ts";
 import { advanceRebuild } from "./rebuild.ts";
 import { type PartitionId, type ProjectionControl, shortReason } from "./state.ts";
 
+/** The shortest and the longest span before a checkpoint store is tried again, in ms. */
+const WAITS = [20, 5_000] as const;
 /** How long a checkpoint store, or `onSwitch`, may hold up a stop, in ms. */
 const GRACE = 2_000;
 
@@ -121,7 +125,7 @@ export class Runner<Tx, E extends Event> {
         } catch (error) {
           if (this.#stop.aborted && error === this.#stop.reason) break;
           // Nothing will bring the connection back.
-          if (isClosed(error) || isAetherError(error, "StoreRefusedError")) {
+          if (isFinal(error)) {
             this.#failure ??= { error };
           } else onError(error);
         }
@@ -221,38 +225,20 @@ export class Runner<Tx, E extends Event> {
   }
 
   async #failed(key: string, partitionId: PartitionId, error: unknown): Promise<void> {
-    const { checkpoints, partitions, onError } = this.#parts;
+    const { onError } = this.#parts;
+    const nextWait = jitteredWaits(...WAITS);
     try {
-      const { active, next } = await checkpoints.control(partitions);
-      if (isAetherError(error, "CheckpointConflictError")) {
-        const { identity } = this.#parts.store;
-        if (
-          (await checkpoints.partition(partitionId, identity)).state.retired
-        ) return;
-        if (this.#share !== undefined) {
-          // Another process has taken it over: the share decides next who runs it.
-          this.#running.delete(key);
-          return onError(error);
+      for (let isOver = false; !isOver;) {
+        try {
+          await this.#takeFailure(key, partitionId, error);
+          isOver = true;
+        } catch (trouble) {
+          // What the failure means is not known before the checkpoint store answers.
+          if (this.#stop.aborted || isFinal(trouble)) throw trouble;
+          onError(trouble);
+          await sleep(nextWait(), this.#stop);
         }
       }
-      if (next?.version !== partitionId.version) {
-        if (active.version === partitionId.version) this.#failure ??= { error };
-        return;
-      }
-      onError(error);
-      // A failure of the version being built does not stop the running one.
-      const isPoison = isAetherError(error, "PoisonEventError");
-      const cause = isPoison ? error.cause : error;
-      this.#parts.givenUp.set(partitionId.version, cause);
-      await checkpoints.change(partitions, ({ next, ...control }) => {
-        const failed = {
-          version: partitionId.version,
-          reason: shortReason(cause),
-          ...(isPoison && { event: placeOf(error) }),
-        };
-        if (next === undefined) return control;
-        return next.version === partitionId.version ? { ...control, failed } : { ...control, next };
-      });
     } catch (trouble) {
       onError(trouble);
       this.#failure ??= { error };
@@ -261,6 +247,41 @@ export class Runner<Tx, E extends Event> {
       this.#parts.progress.notify();
     }
   }
+
+  /** Ends the projection, or the version that is built, or what runs of a partition that is lost. */
+  async #takeFailure(key: string, partitionId: PartitionId, error: unknown): Promise<void> {
+    const { checkpoints, partitions, onError } = this.#parts;
+    const { active, next } = await checkpoints.control(partitions);
+    if (isAetherError(error, "CheckpointConflictError")) {
+      const { identity } = this.#parts.store;
+      if (
+        (await checkpoints.partition(partitionId, identity)).state.retired
+      ) return;
+      if (this.#share !== undefined) {
+        // Another process has taken it over: the share decides next who runs it.
+        this.#running.delete(key);
+        return onError(error);
+      }
+    }
+    if (next?.version !== partitionId.version) {
+      if (active.version === partitionId.version) this.#failure ??= { error };
+      return;
+    }
+    // A failure of the version being built does not stop the running one.
+    const isPoison = isAetherError(error, "PoisonEventError");
+    const cause = isPoison ? error.cause : error;
+    this.#parts.givenUp.set(partitionId.version, cause);
+    await checkpoints.change(partitions, ({ next, ...control }) => {
+      const failed = {
+        version: partitionId.version,
+        reason: shortReason(cause),
+        ...(isPoison && { event: placeOf(error) }),
+      };
+      if (next === undefined) return control;
+      return next.version === partitionId.version ? { ...control, failed } : { ...control, next };
+    });
+    onError(error);
+  }
 }
 
 /** All partitions that some process has to run. */
@@ -268,6 +289,11 @@ function partitionIdsOf({ active, next }: ProjectionControl): PartitionId[] {
   return [active, ...(next === undefined ? [] : [next])].flatMap(({ partitions: of, ...version }) =>
     Array.from({ length: of }, (_, partition) => ({ ...version, partition, of }))
   );
+}
+
+/** Whether nothing will bring the checkpoint store back. */
+function isFinal(error: unknown): boolean {
+  return isClosed(error) || isAetherError(error, "StoreRefusedError");
 }
 
 function placeOf({ sequence, eventId, actorId }: PoisonEventError): FailedEvent {

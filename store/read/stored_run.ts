@@ -33,6 +33,7 @@ export class StoredRun {
   #ids: readonly string[] | undefined;
   #types: readonly string[] | undefined;
   #schemas: readonly string[] | undefined;
+  #hasSchemas: boolean | undefined;
   #saves: readonly StoredSave[] | undefined;
   #offsets: readonly number[] | undefined;
   #text: string | undefined;
@@ -112,8 +113,9 @@ export class StoredRun {
 
   /** The schema that the data of the event with this index was saved with. */
   schemaAt(index: number): number {
-    const text = this.message.header(SCHEMA);
-    if (text === "") return 1;
+    // Looked for once: the headers of many events are long.
+    this.#hasSchemas ??= this.message.header(SCHEMA) !== "";
+    if (!this.#hasSchemas) return 1;
     const schema = Number(this.#schemasIn()[index]);
     if (!Number.isSafeInteger(schema) || schema < 1) {
       throw this.#corrupt(`its ${SCHEMA} header is no schema`, index);

@@ -62,11 +62,19 @@ export class StreamSource implements VerifySource {
       }
     } catch (error) {
       // The messages that follow may be gone, which the walk finds out, or out of reach.
-      if (!(error instanceof StoreUnavailableError) || signal.aborted) throw error;
+      const mayBeGone = error instanceof StoreUnavailableError || await this.#hasLostGenesis();
+      if (!mayBeGone || signal.aborted) throw error;
       for await (const message of this.missed(asStreamSequence(last + 1), end)) {
         yield [message];
       }
     }
+  }
+
+  /** Whether the stream was purged: it is still there, and so cannot be another one. */
+  async #hasLostGenesis(): Promise<boolean> {
+    const { api, requestTimeout } = this.#parts;
+    const query = { last_by_subj: this.layout.genesis };
+    return await this.#attempt(() => api.get(query, requestTimeout)) === undefined;
   }
 
   /** See {@linkcode VerifySource.missed}; as the leader has them. */

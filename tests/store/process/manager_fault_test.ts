@@ -64,15 +64,17 @@ natsTest(
     await using leases = await ProjectionLeases.open(connection, { namespace });
     await execute(store, "stock-pen", new Stock(), { add: 100 });
     const lost: unknown[] = [];
+    let isAway = false;
+    const shaky = {
+      load: (key: string) =>
+        isAway && key.endsWith(".control")
+          ? Promise.reject(new StoreUnavailableError("Cannot load: it is away"))
+          : checkpoints.load(key),
+      save: checkpoints.save.bind(checkpoints),
+    };
     const manager = new ProcessManager({
-      ...{
-        process: orderProcess(),
-        store,
-        checkpoints,
-        leases,
-        deciders: targets(),
-        from: "start",
-      },
+      ...{ process: orderProcess(), store, checkpoints: shaky, leases, deciders: targets() },
+      from: "start",
       ...{ filter: { category: "order" }, partitions: 1 },
       onError: (error) => void lost.push(error),
     });
@@ -81,7 +83,8 @@ natsTest(
       until(async () => (await manager.describe(id)).ended !== undefined);
     await place(store, "order-1");
     await ended("1");
-    // As another process does that takes the partition for its own.
+    // As another process does that takes the partition for its own, in an outage.
+    isAway = true;
     const key = "process=3Aorder=3Aagenda.1.0";
     await until(async () => {
       const { revision = 0, body = "" } = await checkpoints.load(key) ?? {};
@@ -89,6 +92,9 @@ natsTest(
       return await checkpoints.save(key, { revision: revision + 1, body: taken });
     });
     await place(store, "order-2");
+    const isOfOutage = (error: unknown) => isAetherError(error, "StoreUnavailableError");
+    await until(() => lost.filter(isOfOutage).length > 5);
+    isAway = false;
     await until(() => lost.some((error) => isAetherError(error, "CheckpointConflictError")));
     await ended("2");
   },

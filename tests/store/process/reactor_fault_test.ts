@@ -55,7 +55,7 @@ natsTest(
     await using store = await JetStreamEventStore.open(connection, { namespace });
     await using there = await JetStreamEventStore.open(far, {
       namespace: `${namespace}-there`,
-      timeout: 100,
+      timeout: 1_000,
     });
     await using checkpoints = await KvCheckpointStore.open(connection, { namespace });
     await appendEvents(there, STOCK, 0, [{ eventType: "Added", data: { pieces: 9 } }]);

@@ -37,10 +37,11 @@ export function checkCommand(options: ExecuteOptions, log: CommandLog | undefine
 
 /** Whether `cause` is neither a date nor the place of an event. */
 export function causeProblem(cause: NonNullable<ExecuteOptions["cause"]>): boolean {
-  if (timestampProblem(cause) === undefined) return false;
-  const { identity, sequence, id } = cause as unknown as Record<string, unknown>;
-  return typeof identity !== "string" || !Number.isSafeInteger(sequence) ||
-    (sequence as number) < 0 || tokenProblem(id) !== undefined;
+  const { identity, sequence, id } = (cause ?? {}) as unknown as Record<string, unknown>;
+  const isEvent = typeof identity === "string" && Number.isSafeInteger(sequence) &&
+    (sequence as number) >= 0 && tokenProblem(id) === undefined;
+  // Asked second: to find that something is no date takes an error.
+  return !isEvent && timestampProblem(cause) !== undefined;
 }
 
 function refused(Class: new (message: string) => Error, reason: string): Error {

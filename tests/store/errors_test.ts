@@ -70,6 +70,9 @@ Deno.test("messages name the failure and the present state", () => {
     'Cannot run command "c-1" again: its events are stored up to sequence 9; read them, or answer ' +
     "repeated commands from them",
     'Cannot handle command "c-1" of "a": no',
+    'Cannot save events of "a" in command "c-1": node "n" owns their shard 12; send a command to ' +
+    '"a" instead',
+    'Cannot handle command "c-1": it would wait for itself, from "a" to "b" to "a"',
     'Cannot tell whether command "c-1" of "a" was handled: its owners "n" and "m" crashed or hung while they had it, and no other node gets it',
     'Cannot tell whether command "c-1" of "a" was handled: no answer came in time; send it again ' +
     "under the same commandId",

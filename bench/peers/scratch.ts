@@ -88,6 +88,11 @@ export class Postgres implements AsyncDisposable {
     await postgres.#run("initdb", ["-D", data, "-U", "postgres", "-A", "trust"]);
     const options = `-p ${port} -h 127.0.0.1 -k ${folder}`;
     const log = join(folder, "log");
+    // Also if something that a peer has left behind ends the process.
+    globalThis.addEventListener("unload", () => {
+      const [program, args] = postgres.#stop();
+      new Deno.Command(program, { args, stdout: "null", stderr: "null" }).outputSync();
+    });
     await postgres.#run("pg_ctl", ["-D", data, "-o", options, "-l", log, "-w", "start"]);
     return postgres;
   }
@@ -97,9 +102,14 @@ export class Postgres implements AsyncDisposable {
     return mustRun(first, rest, { cwd: this.#folder });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  #stop(): [program: string, args: string[]] {
     const args = ["-D", join(this.#folder, "data"), "-m", "immediate", "stop"];
     const [first = "", ...rest] = [...this.#as, join(this.#bin, "pg_ctl"), ...args];
-    await run(first, rest, { cwd: this.#folder });
+    return [first, rest];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const [program, args] = this.#stop();
+    await run(program, args, { cwd: this.#folder });
   }
 }

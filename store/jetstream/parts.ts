@@ -39,7 +39,10 @@ export function partsOf(
   const ends = new EndReader(api, heads, check, requestTimeout, replicated);
   const headReader = new HeadReader(api, heads, ends, check, shards, requestTimeout);
   const manyEnds = new ManyEnds({ api, heads, headReader, check, requestTimeout, replicated });
-  const publisher = new Publisher(api, api.layout.commit(0));
+  const publisher = new Publisher(api, {
+    subject: api.layout.commit(0),
+    first: api.layout.genesis,
+  });
   const markerOf = (actorId: string) => api.layout.commit(shardOf(actorId, shards));
   const committer = new Committer({
     ...{ api, heads, headReader, check, publisher, requestTimeout, markerOf },

@@ -6,7 +6,7 @@ import { MAX_BATCH } from "../format/layout.ts";
 import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 import { RequestError } from "./request_error.ts";
 import { ApiError, isPassing, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
-import { TwinWatch } from "./twin.ts";
+import { type TwinMarker, TwinWatch } from "./twin.ts";
 
 const decoder = new TextDecoder();
 
@@ -40,7 +40,7 @@ export class Publisher {
   readonly #twins: TwinWatch;
 
   /** Publishes to the stream of `api`; `marker` as in {@linkcode TwinWatch}. */
-  constructor(api: StreamApi<StreamNames>, marker?: string) {
+  constructor(api: StreamApi<StreamNames>, marker?: TwinMarker) {
     this.#api = api;
     this.#twins = new TwinWatch(api, marker);
   }

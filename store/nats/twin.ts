@@ -2,7 +2,7 @@ import { headers, type Msg } from "@nats-io/nats-core";
 import { isRecord, jsonIn } from "../base/json.ts";
 import { decodeUtf8 } from "../base/utf8.ts";
 import { StreamConfigError } from "../errors.ts";
-import { EXPECT } from "../format/headers.ts";
+import { EXPECT, EXPECT_SUBJECT } from "../format/headers.ts";
 import { RequestError } from "./request_error.ts";
 import type { StreamApi, StreamNames } from "./stream_api.ts";
 
@@ -45,18 +45,26 @@ export function twinError(
   ]);
 }
 
+/** A message that a stream takes without harm, and says that it has. */
+export interface TwinMarker {
+  /** A subject for messages without content. */
+  readonly subject: string;
+  /** The subject of the stream's first message: that it is there still is the marker's condition. */
+  readonly first: string;
+}
+
 /** Notices that another stream stores what is published to that of `api`. */
 export class TwinWatch {
   readonly #api: StreamApi<StreamNames>;
-  readonly #marker: string | undefined;
+  readonly #marker: TwinMarker | undefined;
   #askedAt = -Infinity;
   #found: Error | undefined;
 
   /**
-   * @param marker A subject on which a message without content does no harm: a second answer may
-   * be that of a leader that was deposed, two acknowledgements are of two streams.
+   * @param marker What is stored to be sure: a second answer may be that of a leader that was
+   * deposed, or a message that came twice; two acknowledgements are of two streams.
    */
-  constructor(api: StreamApi<StreamNames>, marker?: string) {
+  constructor(api: StreamApi<StreamNames>, marker?: TwinMarker) {
     this.#api = api;
     this.#marker = marker;
     api.requests.onStray((answer) => {
@@ -96,7 +104,10 @@ export class TwinWatch {
       const ack = jsonIn(message.data);
       return isRecord(ack) && ack.error === undefined && ++stored > 1;
     };
-    requests.collect(this.#marker, "", PROOF, take).then(
+    const condition = headers();
+    condition.set(EXPECT_SUBJECT, this.#marker.first);
+    condition.set(EXPECT, "1");
+    requests.collect(this.#marker.subject, "", PROOF, take, condition).then(
       () => this.#find("another stream"),
       () => {}, // One answer, or none: there is no proof.
     );

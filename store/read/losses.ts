@@ -3,6 +3,7 @@ import type { StreamState } from "@nats-io/jetstream";
 import { CorruptEventError, type UnreadableEvent } from "../errors.ts";
 import { positionOf, type StreamSequence } from "../format/position.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
+import type { StoredMessage } from "../nats/stored_message.ts";
 import { missingBefore, notFollowing } from "./message_facts.ts";
 import type { StoredRun } from "./stored_run.ts";
 
@@ -94,6 +95,13 @@ export class Losses {
     this.#lookedAt = performance.now();
     const info = await this.#api.info(this.#requestTimeout);
     if (info !== undefined) await this.see(info.state);
+  }
+
+  /** Whether the stream has no other message of this subject between `after` and `message`. */
+  async isNext({ subject, sequence }: StoredMessage, after: number): Promise<boolean> {
+    const query = { seq: after + 1, next_by_subj: subject };
+    const next = await this.#api.get(query, this.#requestTimeout);
+    return next?.sequence === sequence;
   }
 
   /** Asks beside what is under way, if that was not done a moment ago. */
@@ -213,6 +221,8 @@ class LossReader {
     await this.#losses.look();
     const { message } = run;
     if (this.#losses.between(broken.sequence, message.sequence) !== undefined) return error;
+    // The stream has messages of the actor between the two: this reader has missed them.
+    if (!await this.#losses.isNext(message, broken.sequence)) return error;
     return notFollowing(message, actorId, broken.version, factsOf(run, actorId));
   }
 

@@ -75,7 +75,9 @@ export async function opening<T>(
       }
       // A cluster that has just started, or misses a server for a moment, has no peers at first.
       const isUnplaced = error instanceof ApiError && error.code === ServerCode.NO_PEERS;
-      if ((isPassing(error) || isUnplaced) && await retry(requests)) continue;
+      // A server of a cluster may not know yet of a stream that was made just now.
+      const isUnknown = error instanceof ApiError && error.code === ServerCode.STREAM_NOT_FOUND;
+      if ((isPassing(error) || isUnplaced || isUnknown) && await retry(requests)) continue;
       if (error instanceof ApiError && error.status !== 503) {
         const advice = adviceFor(error.code);
         throw new StreamConfigError(stream, [`the server refuses: ${error.message}`, advice]);

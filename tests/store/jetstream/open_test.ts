@@ -24,6 +24,26 @@ natsTest("open() refuses a stream that holds messages but no genesis", async (sc
   assertEquals(await snapshot(connection, `AETHER_${namespace}`), before);
 });
 
+natsTest("A server that does not know yet of a new stream is asked again", async (scene) => {
+  const connection = await scene.connect();
+  const stream = `AETHER_${scene.namespace}`;
+  let asked = 0;
+  const publish: NatsConnection["publish"] = (subject, payload, options) => {
+    // There is no stream of that name: the answer is a server's own.
+    const isFirst = subject === `$JS.API.STREAM.MSG.GET.${stream}` && asked++ === 0;
+    connection.publish(isFirst ? `${subject}-elsewhere` : subject, payload, options);
+  };
+  const through = new Proxy(connection, {
+    get(target, key) {
+      const own: unknown = key === "publish" ? publish : Reflect.get(target, key, target);
+      return typeof own === "function" ? own.bind(target) : own;
+    },
+  });
+  await using store = await JetStreamEventStore.open(through, { namespace: scene.namespace });
+  assert(asked > 1, `asked ${asked} times`);
+  assertEquals((await store.saveEvent(fact("order-1", 1))).duplicate, false);
+});
+
 const GENESIS = { format: 1, shards: 16, hash: "murmur3-x86-32", identity: "someone" };
 const STRANGE: Record<string, { readonly genesis: unknown; readonly problem: RegExp }> = {
   "of a newer format": {

@@ -86,6 +86,7 @@ storeTest("Control: the same writers are refused if they do not try again", asyn
 });
 
 storeTest("Control: without the store's guard commands are lost", async (open, scene) => {
+  await open(); // A store that has to make the stream needs guards itself.
   const stores = await Promise.all(Array.from({ length: WRITERS }, async () => {
     const connection = tampered(await scene.connect(), withoutExpectation);
     return await open({ connection });

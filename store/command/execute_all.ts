@@ -7,7 +7,7 @@ import type { EventStore } from "../store.ts";
 import { type ActorState, advance } from "./actor_state.ts";
 import { checkCommand } from "./command_options.ts";
 import { ContentionWait } from "./contention_wait.ts";
-import type { Decider } from "./decider.ts";
+import type { Decider, Decision } from "./decider.ts";
 import { type CommandQueues, queuesOf } from "./command_queues.ts";
 import { HandledBefore } from "./handled_before.ts";
 import type { JointReceipt } from "./joint_saves.ts";
@@ -82,8 +82,17 @@ const WAITS = [2, 64] as const;
  * ```
  */
 export async function executeAll<
-  // deno-lint-ignore no-explicit-any -- deciders of any types, each with its own
-  const Parts extends readonly ExecutePart<any, any, any>[],
+  const Parts extends readonly {
+    readonly actorId: string;
+    readonly decider: {
+      readonly initialState: () => unknown;
+      // deno-lint-ignore no-explicit-any -- each decider has states and events of its own
+      readonly evolve: (state: any, event: any) => unknown;
+      // deno-lint-ignore no-explicit-any -- each decider has states and commands of its own
+      readonly decide: (command: any, state: any) => Decision | Promise<Decision>;
+    };
+    readonly command: unknown;
+  }[],
 >(
   store: EventStore,
   parts: Parts,
@@ -92,7 +101,7 @@ export async function executeAll<
   const { timeout = 10_000, signal, snapshots } = options;
   signal?.throwIfAborted();
   checkCommand(options, commandLogOf(store));
-  const all: readonly ExecutePart[] = parts;
+  const all = parts as readonly ExecutePart[];
   if (!Array.isArray(parts) || all.length === 0) {
     throw new RangeError("Cannot execute the commands: there are none");
   }

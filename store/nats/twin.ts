@@ -45,6 +45,11 @@ export function twinError(
   ]);
 }
 
+/** The reason to publish nothing more: another stream stores it, too. */
+export class TwinError extends Error {
+  override readonly name = "TwinError";
+}
+
 /** A message that a stream takes without harm, and says that it has. */
 export interface TwinMarker {
   /** A subject for messages without content. */
@@ -102,9 +107,12 @@ export class TwinWatch {
     let stored = 0;
     const take = (message: Msg) => {
       const ack = jsonIn(message.data);
-      return isRecord(ack) && ack.error === undefined && ++stored > 1;
+      // A message that comes twice is stored once by a stream, and by two of them twice.
+      if (!isRecord(ack) || ack.error !== undefined || ack.duplicate === true) return false;
+      return ++stored > 1;
     };
     const condition = headers();
+    condition.set("Nats-Msg-Id", crypto.randomUUID());
     condition.set(EXPECT_SUBJECT, this.#marker.first);
     condition.set(EXPECT, "1");
     requests.collect(this.#marker.subject, "", PROOF, take, condition).then(
@@ -115,7 +123,7 @@ export class TwinWatch {
 
   #find(what: string): void {
     const { domain = "", layout: { stream } } = this.#api;
-    this.#found ??= new Error(
+    this.#found ??= new TwinError(
       `${what} stores what is published to "${stream}" ${inDomain(domain)} too: only one stream ` +
         "may have its subjects",
     );

@@ -139,7 +139,7 @@ async function main(): Promise<void> {
     const file = title === "Kept" ? "peers-kept" : "peers-memory";
     sections.push({
       title,
-      about: `What is safe once a save is acknowledged: ${
+      about: `Safe once a save is acknowledged: ${
         peers.map(({ name, durability }) => `${name}: ${durability}`).join("; ")
       }.`,
       comparisons,

@@ -15,8 +15,8 @@ export interface EventStreamOptions<E extends Event = Event> {
   /** Where a client begins that has seen no event: see `subscribe()`. @default {"now"} */
   readonly from?: "start" | "now" | number;
   /**
-   * What is sent of an event, as JSON; `undefined` leaves the event out. Send what this client may
-   * see. @default {the whole event}
+   * Makes the message of an event, sent as JSON; `undefined` leaves the event out. Return only data
+   * that this client may see. @default {the whole event}
    */
   readonly message?: (event: E & RecordedEvent) => unknown;
   /** After how long without an event a comment is sent, in ms. @default {15_000} */

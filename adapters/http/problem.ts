@@ -30,7 +30,7 @@ export interface ProblemDetails {
   readonly code?: string;
   /** After a conflict: the version that the actor is at. */
   readonly currentVersion?: number;
-  /** Of a command that was handled before: the position of its last event. */
+  /** The position of the last event, if the command was handled before. */
   readonly sequence?: number;
 }
 
@@ -69,7 +69,7 @@ export function problem(error: unknown, options: ProblemOptions = {}): Response 
   });
 }
 
-/** What is answered to an error. */
+/** The answer to an error. */
 interface Answer {
   readonly status: number;
   readonly detail: string;

@@ -59,7 +59,7 @@ export type PostgresClient<Tx> = PgPool<Tx> | PostgresJs<Tx> | PgliteDatabase<Tx
 /** The tables that are known to be there in a transaction under way, by what its client has for it. */
 const tablesIn = new WeakMap<object, Set<string>>();
 
-/** What is known of a transaction's tables; forgotten with it, as it may roll back. */
+/** The tables known in a transaction; forgotten with it, as it may roll back. */
 export function knownTables(tx: object): Set<string> | undefined {
   return tablesIn.get(tx);
 }

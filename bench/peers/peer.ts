@@ -1,7 +1,7 @@
 /** A store beside which ours is measured. */
 export interface Peer extends AsyncDisposable {
   readonly name: string;
-  /** What is safe once a save is acknowledged. */
+  /** The faults that an acknowledged save survives. */
   readonly durability: string;
   /** Saves events to a stream that is at `version`. */
   append(stream: string, version: number, events: readonly PeerEvent[]): Promise<unknown>;

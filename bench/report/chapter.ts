@@ -29,7 +29,7 @@ export interface Chart {
 /** What a chapter has found. */
 export interface Section {
   readonly title: string;
-  /** What is compared with what, and why; Markdown. */
+  /** The ways compared, and why; Markdown. */
   readonly about: string;
   readonly comparisons: readonly Comparison[];
   readonly charts?: readonly Chart[];

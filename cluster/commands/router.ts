@@ -198,7 +198,7 @@ export class Router {
             this.#departures.unlessGone(owner, this.#ask(owner, sent)),
           );
         } catch (error) {
-          // What was wrong before the deadline says more than that it is over.
+          // A cause from before the deadline says more than that the time is over.
           if (!over.aborted || cause === undefined) cause = error;
           const isLost = over.aborted || (error instanceof RequestError && error.maybeSent);
           if (isLost) {

@@ -26,7 +26,7 @@ interface Failure {
 
 /**
  * Whether this node can serve its shards: it may live, and have no right to write the events, no
- * room for them, or claims that keep failing. Then it is reported here, and the coordinator is told.
+ * room for them, or claims that keep failing. Then it reports that here, and to the coordinator.
  */
 export class Ability {
   readonly #nodeId: string;

@@ -11,6 +11,7 @@ import {
   InMemoryEventStore,
   type JetStreamEventStore,
 } from "../../store/mod.ts";
+import { turns } from "../../testing/event_store/kit.ts";
 import { storeTest } from "../support/stores.ts";
 
 /** One message, as a browser takes it. */
@@ -250,7 +251,7 @@ Deno.test("a slow client holds the reader up, not memory", async () => {
   const reader = stream.body!.getReader();
   await reader.read(); // the comment
   await reader.read();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await turns();
   assertEquals(made, 1, "The next message is made when it is wanted");
   await reader.cancel();
   await reader.cancel();

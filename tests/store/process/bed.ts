@@ -17,6 +17,8 @@ import {
 } from "../../../mod.ts";
 import { natsTest } from "../../support/fixture.ts";
 
+export { Running as Run } from "../projection/bed.ts";
+
 /** The tools of a test; `open` gives the store as another process opens it. */
 export interface Bed {
   readonly store: EventStore;
@@ -55,29 +57,6 @@ export class Stock implements Decider<number, { add?: number; take?: number }, S
     if (take > pieces) throw new RangeError(`there are only ${pieces}`);
     return { eventType: "Taken" as const, data: { pieces: take } };
   };
-}
-
-/** Something that runs until it is ended. */
-export class Run<T extends AsyncDisposable & { run(): Promise<void> }> implements AsyncDisposable {
-  readonly of: T;
-  readonly #done: Promise<unknown>;
-
-  constructor(of: T) {
-    this.of = of;
-    this.#done = of.run().then(() => undefined, (error: unknown) => error);
-  }
-
-  /** Resolves with what it ends with by itself. */
-  get end(): Promise<unknown> {
-    return this.#done;
-  }
-
-  /** Ends it; it must not have failed. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.of[Symbol.asyncDispose]();
-    const error = await this.#done;
-    if (error !== undefined) throw error;
-  }
 }
 
 /** Resolves when `look` gives true; looks every 5 ms. */

@@ -97,14 +97,15 @@ export function quick<Tx = unknown>(
   };
 }
 
-/** A projection that runs until it is ended. */
-export class Run<Tx = unknown> implements AsyncDisposable {
-  readonly projection: Projection<Tx>;
+/** Something that runs until it is ended. */
+export class Running<T extends AsyncDisposable & { run(): Promise<void> }>
+  implements AsyncDisposable {
+  readonly of: T;
   readonly #done: Promise<unknown>;
 
-  constructor(options: ProjectionOptions<Tx>) {
-    this.projection = new Projection(options);
-    this.#done = this.projection.run().then(() => undefined, (error: unknown) => error);
+  constructor(of: T) {
+    this.of = of;
+    this.#done = of.run().then(() => undefined, (error: unknown) => error);
   }
 
   /** Resolves with what it ends with by itself. */
@@ -114,9 +115,20 @@ export class Run<Tx = unknown> implements AsyncDisposable {
 
   /** Ends it; it must not have failed. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.projection[Symbol.asyncDispose]();
+    await this.of[Symbol.asyncDispose]();
     const error = await this.#done;
     if (error !== undefined) throw error;
+  }
+}
+
+/** A projection that runs until it is ended. */
+export class Run<Tx = unknown> extends Running<Projection<Tx>> {
+  constructor(options: ProjectionOptions<Tx>) {
+    super(new Projection(options));
+  }
+
+  get projection(): Projection<Tx> {
+    return this.of;
   }
 }
 

@@ -39,7 +39,7 @@ export async function hammer(
         try {
           return await store.getLatestVersion(`order-${at}`, { fresh: true });
         } catch {
-          return 0; // Out of reach for now: a guess is as good.
+          return 0; // The server is out of reach: a guess is as good.
         }
       }));
       const next = (at: number, step = 1): Event => fact(`order-${at}`, versions[at]! += step);

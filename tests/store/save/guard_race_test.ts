@@ -109,7 +109,7 @@ class Storm {
     try {
       return await store.getLatestVersion(`guard-${guard}`, { fresh: true });
     } catch {
-      return undefined; // Out of reach for now.
+      return undefined; // The server is out of reach.
     }
   }
 }

@@ -169,7 +169,7 @@ export class ClusterNode {
     return this.#map;
   }
 
-  /** What the server refuses of this node's work on the map, and would again. */
+  /** The lasting refusal of the server that stops this node's work on the map. */
   get refusal(): StoreRefusedError | undefined {
     return isAetherError(this.#trouble, "StoreRefusedError") ? this.#trouble : undefined;
   }
@@ -287,7 +287,7 @@ export class ClusterNode {
         await shards.changed.wait(1000, over);
       }
     } catch (error) {
-      // Whatever it is, the shards are released.
+      // The shards are released in any case.
       if (!isAetherError(error)) this.#errors.report(error);
     }
     await shards.leave(over);
@@ -322,7 +322,7 @@ export class ClusterNode {
         map = mapIn(entry, this.#map.shards.length);
       } catch (error) {
         this.#errors.report(error);
-        this.changed.notify(); // Whoever coordinates writes another one.
+        this.changed.notify(); // The coordinator writes another one.
         continue;
       }
       if (map.version <= this.#map.version) continue;

@@ -46,7 +46,7 @@ export class VersionConflictError extends AetherError {
 
 /** Thrown when an event cannot be stored or published as it is; nothing was sent. */
 export class InvalidEventError extends AetherError {
-  /** What is wrong, with the place: `data.items[2] is NaN`. */
+  /** The problem, with its place: `data.items[2] is NaN`. */
   readonly reason: string;
 
   /** Says what is wrong with the event. */
@@ -77,7 +77,7 @@ export class EventTooLargeError extends AetherError {
 
 /** Thrown when a snapshot cannot be stored as it is; nothing was sent. */
 export class InvalidSnapshotError extends AetherError {
-  /** What is wrong, with the place: `state.total is NaN`. */
+  /** The problem, with its place: `state.total is NaN`. */
   readonly reason: string;
 
   /** Says what is wrong with the snapshot. */
@@ -103,7 +103,7 @@ export interface UnreadableEvent {
 export class CorruptEventError extends AetherError {
   /** The sequence of the message that cannot be read or does not follow on the one before. */
   readonly sequence: number;
-  /** What is known of the event; `undefined` for a message that belongs to no actor. */
+  /** The known facts of the event; `undefined` for a message that belongs to no actor. */
   readonly event: UnreadableEvent | undefined;
 
   /** Keeps the sequence; `reason` says what is wrong there; `options.event` is what is known. */
@@ -177,7 +177,7 @@ export class StoreUnavailableError extends AetherError {
  * permission is missing. Nothing was saved. Somebody has to change a setting: see `advice`.
  */
 export class StoreRefusedError extends AetherError {
-  /** What can be done. */
+  /** Advice: the way to mend it. */
   readonly advice: string;
   /** The `err_code` of JetStream's answer; `undefined` if it was no answer of JetStream's. */
   readonly serverCode: number | undefined;
@@ -272,7 +272,7 @@ export class UnknownSchemaError extends AetherError {
   readonly schema: number;
   /** The newest schema that is known here. */
   readonly known: number;
-  /** What is known of the event. */
+  /** The known facts of the event. */
   readonly event: UnreadableEvent | undefined;
 
   /** Keeps the place and both schemas; `event` is what is known of the event. */

@@ -43,7 +43,7 @@ export async function findPostgres(
 export async function unpackPostgres(folder: string): Promise<PostgresPrograms | undefined> {
   await folderOnce(folder, async (draft) => {
     console.error("Fetching PostgreSQL from Debian");
-    // What apt would install now: the server's package of this release, and what it needs.
+    // The packages that apt would install now: the server's of this release, and what it needs.
     const plan = await run("apt-get", ["-s", "--no-install-recommends", "install", "postgresql"]);
     const names = [...plan.matchAll(/^Inst (\S+)/gm)].map(([, name]) => name!);
     const server = names.find((name) => /^postgresql-\d+$/.test(name)) ?? await serverPackage();

@@ -24,7 +24,7 @@ export interface ProblemDetails {
   readonly title?: string;
   /** The status. */
   readonly status: number;
-  /** What went wrong, for a person. */
+  /** The failure, said for a person. */
   readonly detail: string;
   /** The error's code, for a program: that of `isAetherError()`, or a name such as `RequestError`. */
   readonly code?: string;

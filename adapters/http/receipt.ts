@@ -7,7 +7,7 @@ const POSITION = "Aether-Position";
 /** The longest wait for a read model unless the caller says another, in ms. */
 const TIMEOUT = 10_000;
 
-/** What a command has led to: the result of `execute()`, or the receipt of a save. */
+/** The outcome of a command: the result of `execute()`, or the receipt of a save. */
 export interface CommandReceipt {
   /** The position of its last event; 0 if nothing was stored. */
   readonly sequence: number;

@@ -1,7 +1,7 @@
 /** A row by its columns. */
 export type Row = Readonly<Record<string, unknown>>;
 
-/** What statements run on: a connection, a pool, or a transaction of a client. */
+/** The target of statements: a connection, a pool, or a transaction of a client. */
 export type PostgresQueryable =
   | {
     query(

@@ -15,5 +15,5 @@ export interface PeerEvent {
   readonly data: Record<string, unknown>;
 }
 
-/** What kind of durability a store is compared in. */
+/** The kind of durability that a store is compared in. */
 export type Kind = "memory" | "durable";

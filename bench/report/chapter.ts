@@ -26,7 +26,7 @@ export interface Chart {
   readonly mark?: "line" | "bar";
 }
 
-/** What a chapter has found. */
+/** The findings of a chapter. */
 export interface Section {
   readonly title: string;
   /** The ways compared, and why; Markdown. */

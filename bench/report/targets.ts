@@ -1,4 +1,4 @@
-/** What the figures are meant to be. */
+/** The targets of the figures. */
 import type { Comparison, Section } from "./chapter.ts";
 import type { Figures } from "./measure.ts";
 

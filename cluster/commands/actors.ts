@@ -17,7 +17,7 @@ import type { CommandLog } from "../../store/command_log.ts";
 import { isAetherError } from "../../store/errors.ts";
 import { later, type LogPosition } from "../../store/fencing/log_position.ts";
 
-/** What the actors of a node work with. */
+/** The parts that the actors of a node need. */
 export interface ActorsParts extends CommandTurnParts {
   /** Finds the commands that stored events are the outcome of. */
   readonly log: CommandLog;

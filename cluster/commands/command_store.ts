@@ -5,7 +5,7 @@ import { ForwardingEventStore } from "../../store/forwarding_store.ts";
 import type { SaveOptions, SaveReceipt } from "../../store/options.ts";
 import type { EventStore } from "../../store/store.ts";
 
-/** What the store of a command calls. */
+/** The functions that the store of a command calls. */
 export interface CommandStoreHooks {
   /** Throws once no save may begin any more. */
   readonly check: () => void;

@@ -13,7 +13,7 @@ import type { RequestMux } from "../../store/nats/requests.ts";
 import type { SaveReceipt } from "../../store/options.ts";
 import type { EventStore } from "../../store/store.ts";
 
-/** What commands run with. */
+/** The parts that commands need. */
 export interface CommandTurnParts {
   readonly requests: RequestMux;
   /** This node. */
@@ -47,7 +47,7 @@ export interface TurnActor {
   readonly going: () => AbortSignal;
 }
 
-/** What a turn passes on to other actors. */
+/** The news that a turn passes on to other actors. */
 export interface TurnHooks {
   /** Events of an actor that is not the command's are stored too. */
   readonly saved: (actorId: string, commandId: string, receipt: SaveReceipt) => void;

@@ -1,7 +1,7 @@
 import type { Event } from "../../store/event.ts";
 import type { EventStore } from "../../store/store.ts";
 
-/** What a handler gets beside the command. */
+/** The context that a handler gets beside the command. */
 export interface CommandContext {
   /** The actor of the command. */
   readonly actorId: string;

@@ -33,7 +33,7 @@ export interface CommandMessage {
   readonly isGiven?: boolean | undefined;
 }
 
-/** What the server refuses, and would again. */
+/** A refusal of the server that would come again. */
 export interface Refusal {
   readonly message: string;
   readonly advice: string;

@@ -42,7 +42,7 @@ export interface RouterParts {
   readonly isThere: (life: NodeIncarnation) => boolean;
   /** Whether a node that is no longer a member has left in good order. */
   readonly hasLeft: (life: NodeIncarnation) => boolean;
-  /** What keeps shards without an owner, if the server refuses it and would again. */
+  /** The lasting refusal of the server that keeps shards without an owner. */
   readonly refusal: () => StoreRefusedError | undefined;
   /** Runs a command, as it travels, on this node. */
   readonly runHere: (message: Uint8Array) => Promise<AnswerMessage>;

@@ -299,7 +299,7 @@ export class Discovery implements AsyncDisposable {
       await this.#membership.leave(timeout);
     } catch (error) {
       if (isAetherError(error)) throw error;
-      this.#report(error); // What is stored is no view that this version knows.
+      this.#report(error); // The stored value is no view that this version knows.
     } finally {
       await this.#membership.end();
       await this.#bucket.close();

@@ -20,7 +20,7 @@ interface Failure {
   readonly since: number;
   last: number;
   reason: string | undefined;
-  /** What the server refuses, and would again. */
+  /** The refusal of the server that would come again. */
   refusal: StoreRefusedError | undefined;
 }
 
@@ -49,7 +49,7 @@ export class Ability {
     return undefined;
   }
 
-  /** What the server refuses of the shard's writes, and would again; `undefined` if nothing. */
+  /** The lasting refusal of the shard's writes by the server; `undefined` if there is none. */
   refusalOf(shard: number): StoreRefusedError | undefined {
     const { last = -Infinity, refusal } = this.#failures.get(shard) ?? {};
     return performance.now() - last > FORGET ? undefined : refusal;

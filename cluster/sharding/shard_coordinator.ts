@@ -73,7 +73,7 @@ export async function coordinateShards(
   await new ShardCoordinator(parts).run(signal);
 }
 
-/** What there was to do for a step. */
+/** The work that a step found. */
 type Step = "moves" | "nothing" | "newer members";
 
 /** How members have taken a map. */
@@ -183,7 +183,7 @@ class ShardCoordinator {
     if (next === current) return "nothing";
     const outcome = await bucket.put(MAP_KEY, utf8(formatShardMap(next)), stored);
     if (outcome.kind === "refused") throw failed("write the map of the shards", outcome.cause);
-    // Whatever else its outcome is, the next round reads the stored map.
+    // After any other outcome the next round reads the stored map.
     return "moves";
   }
 

@@ -21,7 +21,7 @@ export interface JointSave {
   readonly isOver: () => unknown;
 }
 
-/** What a save gave: where the events of each part end, or no positions if they are not known. */
+/** The result of a save: where the events of each part end, or no positions if they are not known. */
 export interface JointReceipt {
   readonly positions: readonly number[] | undefined;
 }

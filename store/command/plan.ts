@@ -99,7 +99,7 @@ export async function plan(
       if (job.isSettled) continue;
       outcome = { error };
     }
-    // What is no decision is a fault of the rules, which their next version may mend.
+    // A result that is no decision is a fault of the rules, which their next version may mend.
     const isRefusal = "error" in outcome && !isDecided;
     const isFinal = record === true && (recordRefusals && isRefusal || !("error" in outcome));
     if (isFinal && !isSpoiled && isEmpty(outcome)) {

@@ -15,7 +15,7 @@ const POSITION = "Nats-Batch-Sequence";
 export interface Attempt<Member> {
   /** Where the last event of each part of a save is among the messages. */
   readonly places: ReadonlyMap<Member, readonly Place[]>;
-  /** What the messages hold. */
+  /** The content of the messages. */
   readonly runs: readonly Run[];
   readonly actors: ReadonlySet<string>;
   /** The save that the last of these messages names; `undefined` if there is none. */

@@ -80,7 +80,7 @@ export class PendingSave {
     for (const { body } of events) this.bytes += body.length;
   }
 
-  /** What the entry is to do, as errors name it. */
+  /** The work of the entry, as errors name it. */
   get what(): string {
     const first = this.subject;
     return first === undefined

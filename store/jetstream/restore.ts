@@ -22,7 +22,7 @@ export interface MarkRestoredOptions extends JetStreamApiOptions {
   readonly timeout?: number;
 }
 
-/** What {@linkcode markRestored} stored. */
+/** The mark that {@linkcode markRestored} stored. */
 export interface RestoreMark {
   /** `EventStore.identity` before: of the stream that the backup was taken of. */
   readonly previousIdentity: string;

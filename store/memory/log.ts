@@ -21,7 +21,7 @@ export interface KeptEvent extends PreparedEvent {
   readonly command: string | undefined;
   /** When it was stored, in ms since 1970. */
   readonly time: number;
-  /** What its body says, once somebody has read it: readers get copies. */
+  /** Its body, parsed at the first read: readers get copies. */
   original: Event | undefined;
 }
 

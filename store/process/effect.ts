@@ -100,7 +100,7 @@ export async function runEffect(
   }
 }
 
-/** What `work` gives; it has a moment left once `signal` is aborted. */
+/** The result of `work`, which has a moment left once `signal` is aborted. */
 async function endOf<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: over, reject } = Promise.withResolvers<never>();
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -193,7 +193,7 @@ export class Errands<State, Input extends Event> {
           if (decider !== undefined) return await executeRecorded(store, decider, sent);
           checkTarget(targets, sent);
           const outcome = await dispatch(store, targets.send!, sent, since);
-          // What `send` answers is not stored: the events are what counts.
+          // The answer of `send` is not stored: the events count.
           return outcome.kind === "refused" ? outcome : await outcomeIn(store, sent) ?? outcome;
         });
       } catch (error) {

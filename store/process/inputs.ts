@@ -54,11 +54,11 @@ export interface Taking<Input extends Event> {
   readonly now: Date;
   /** Whether it is taken though the process is parked. */
   readonly isRetry: boolean;
-  /** What is known of the commands that the reaction issues together. */
+  /** The known outcome of the commands that the reaction issues together. */
   readonly together?: TogetherOutcome;
 }
 
-/** What is known of commands that a reaction issues together. */
+/** The known outcome of commands that a reaction issues together. */
 export type TogetherOutcome =
   /** They are decided in the same call, behind the input. */
   | { readonly kind: "decided"; readonly commands: readonly ProcessCommand[] }
@@ -110,7 +110,7 @@ export function inputDecider<State, Input extends Event, Fact extends Event>(
     decide: (taking, { state, ledger: { open, effects, deadlines, parked, ended } }) => {
       const { input, id, now, isRetry, together: known } = taking;
       const taken: EventDraft[] = [];
-      /** What has nothing to do with commands that are decided in the same call. */
+      /** Gives events that have no commands to be decided in the same call. */
       const alone = (drafts: Drafts): Drafts => {
         if (known?.kind === "decided") throw new DecideTogether([]);
         return drafts;
@@ -247,7 +247,7 @@ async function call<Input extends Event>(
   );
 }
 
-/** What the user's code gave, which must not be a promise. */
+/** The result of the user's code, which must not be a promise. */
 function plain<T>(value: T, what: string): T {
   refusePromise(value, what);
   return value;

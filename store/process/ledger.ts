@@ -67,7 +67,7 @@ export interface CalledEffect {
   readonly id: string;
   /** The effect's name. */
   readonly name: string;
-  /** What it is given. */
+  /** Its input. */
   readonly input: unknown;
   /** The key that `react` gave it, if any. */
   readonly key?: string;
@@ -106,7 +106,7 @@ export interface OpenDeadline {
   readonly version: number;
 }
 
-/** What the library's own events in the history of a process make up. */
+/** The state that the library's own events in the history of a process make up. */
 export interface Ledger {
   /** By command id, in the order they were issued. */
   readonly open: ReadonlyMap<string, OpenCommand>;

@@ -33,8 +33,9 @@ import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
  * once, however often it is delivered. Commands go out after the commit under the ids that are stored,
  * as often as it takes; the outcome of each comes back as an input, once.
  *
- * Whatever crashes between any two steps: what was issued and not settled goes out again. While the
- * store or a receiver is out of reach it waits. A process whose code throws is parked, by itself.
+ * If a program crashes between any two steps, issued commands that are not settled go out again.
+ * While the store or a receiver is out of reach, the manager waits. A process whose code throws is
+ * parked, by itself.
  *
  * @typeParam State The state of a process.
  * @typeParam Input The events that are given to the process, as the caller declares them.
@@ -263,7 +264,7 @@ export class ProcessManager<
     return `${this.category}-${id}`;
   }
 
-  /** What a process is at, and what it is waiting for. */
+  /** The state of a process, and the things that it waits for. */
   async describe(id: string): Promise<ProcessDescription<State>> {
     const { store } = this.#options;
     const actorId = this.actorOf(id);

@@ -35,7 +35,7 @@ export interface ProcessManagerOptions<
   readonly deciders?: Readonly<Record<string, OutgoingDecider>>;
   /** Takes commands to all other targets. @default {there are none} */
   readonly send?: SendCommand;
-  /** What its processes may do outside of the store. @default {nothing} */
+  /** The effects that its processes may call outside of the store. @default {nothing} */
   readonly effects?: readonly Effect[];
   /** The time by which deadlines are due. @default {the clock of the store's server} */
   readonly clock?: DeadlineClock;
@@ -44,7 +44,7 @@ export interface ProcessManagerOptions<
   /** How an input is tried again if the process's code throws, before the process is parked. */
   readonly retry?: ProjectionRetry;
   /**
-   * What happens to an event that cannot be read, or that `correlate` throws for: `"park"` lets it
+   * The fate of an event that cannot be read, or that `correlate` throws for: `"park"` lets it
    * wait with the later ones of its actor (see {@linkcode ProcessManager.parkedActors}), `"halt"` ends
    * the manager.
    *
@@ -55,7 +55,7 @@ export interface ProcessManagerOptions<
   readonly onError?: (error: unknown, event?: RecordedEvent) => void;
 }
 
-/** What a process is waiting for; see {@linkcode ProcessManager.describe}. */
+/** The things that a process waits for; see {@linkcode ProcessManager.describe}. */
 export interface ProcessDescription<State = unknown> {
   /** The process's id. */
   readonly id: string;

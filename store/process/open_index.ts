@@ -3,7 +3,7 @@ import type { CheckpointStore } from "../projection/checkpoint_store.ts";
 /** Items in one key: some 200 kB. */
 const CHUNK = 1_000;
 
-/** What an event in the history of a process has opened, by the event's place. */
+/** An item that an event in the history of a process has opened, by the event's place. */
 export interface OpenItem {
   /** The process's history. */
   readonly actorId: string;
@@ -28,7 +28,7 @@ export interface OpenItems {
   readonly items: readonly OpenItem[];
 }
 
-/** What the first key says. */
+/** The content of the first key. */
 interface Head {
   readonly identity: string;
   readonly sequence: number;

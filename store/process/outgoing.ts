@@ -32,7 +32,7 @@ export interface Outgoing {
   readonly key?: string;
 }
 
-/** What goes with a command by {@linkcode SendCommand}. */
+/** The facts that go with a command by {@linkcode SendCommand}. */
 export interface SendFacts {
   /** Names the command, the same at each try. */
   readonly commandId: string;
@@ -54,7 +54,7 @@ export type SendCommand = (
 ) => Promise<unknown>;
 
 /**
- * What `react` gave, as commands of the library's own: what they hold changes no more.
+ * The commands that `react` gave, as the library's own: their content changes no more.
  *
  * @throws {TypeError} It is something else.
  */

@@ -41,7 +41,7 @@ export interface ProcessEffect {
    * the store cannot keep what it gave: `failure` says so then.
    */
   readonly outcome: "done" | "failed" | "unknown";
-  /** What it gave; `null` if that was nothing, or it was not done. */
+  /** Its result; `null` if that was nothing, or it was not done. */
   readonly result: unknown;
   /** Its last error, if it has failed; or why its result cannot be stored. */
   readonly failure?: CommandFailure;
@@ -71,13 +71,13 @@ export interface ProcessCommand {
 export interface ProcessEffectCall {
   /** The name of one of the manager's effects. */
   readonly name: string;
-  /** What it is given: plain data, for it is stored. */
+  /** Its input: plain data, for it is stored. */
   readonly input: unknown;
   /** Tells it from the reaction's other calls of that effect, and comes back with its end. */
   readonly key?: string;
 }
 
-/** What an input leads to. All of it is stored in one commit, or nothing. */
+/** The outcome of an input. All of it is stored in one commit, or nothing. */
 export interface ProcessReaction<Fact extends Event = Event> {
   /** Facts for the process's own history; its state is folded from them. */
   readonly facts?: readonly EventDraft<Fact>[];

@@ -9,7 +9,7 @@ import { checkKey, checkTargetIn, objectIn, withKeys } from "./outgoing.ts";
 import type { ProcessCommand, ProcessEffectCall, ProcessReaction } from "./process.ts";
 
 /**
- * What `react` gave, read once: what it holds changes no more.
+ * The reaction that `react` gave, read once: its content changes no more.
  *
  * @throws {TypeError} It is no reaction; or `checkTarget` throws for a command or a call.
  * @throws {RangeError} A command has no legal target.

@@ -35,7 +35,7 @@ export interface ReactorContext {
   readonly signal: AbortSignal;
 }
 
-/** What an event leads to: commands, or nothing. */
+/** The commands that an event leads to, or nothing. */
 export type Reaction = Outgoing | readonly Outgoing[] | undefined | void;
 
 /** A command that was refused; see `onRefused` of {@linkcode ReactorOptions}. */
@@ -95,7 +95,7 @@ export interface ReactorOptions<E extends Event = Event> {
   readonly partitions?: number;
   /** How an event is tried again if `react` or `onRefused` throws. */
   readonly retry?: ProjectionRetry;
-  /** What happens after the last try, as for a projection. @default {"park"} */
+  /** The fate of an event after the last try, as for a projection. @default {"park"} */
   readonly onPoison?: "halt" | "park";
   /** Actors that may be parked in one partition; one more halts the reactor. @default {100} */
   readonly maxParked?: number;

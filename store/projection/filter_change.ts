@@ -8,7 +8,7 @@ export function digestOf({ category, actorId, eventTypes }: EventFilter): string
   return [1, 2].map((part) => murmur3(text, part).toString(16).padStart(8, "0")).join("");
 }
 
-/** What a projection says of a filter that has changed. */
+/** The message of a projection about a filter that has changed. */
 export function filterChange(name: string): string {
   return `the filter of projection "${name}" has changed, and applies only to events that come ` +
     "after it: the read model lacks earlier ones that it lets through, and keeps those that it " +

@@ -21,7 +21,7 @@ export interface KvCheckpointStoreOptions extends JetStreamApiOptions {
   readonly timeout?: number;
 }
 
-/** What to do about a checkpoint that is too large. */
+/** Advice about a checkpoint that is too large. */
 const TOO_LARGE =
   "unpark actors or lower maxParked, or raise max_msg_size of the bucket's stream " +
   "and max_payload of the server";

@@ -48,7 +48,7 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
   /** Which events. A change applies only to events that come after it. @default {all} */
   readonly filter?: EventFilter;
   /**
-   * What `run()` does if the filter is another one than that of the version that is read.
+   * The action of `run()` if the filter differs from that of the version that is read.
    * `"warn"`: it calls `onError` once, and goes on with the new one. `"error"`: it rejects.
    * `"rebuild"`: it goes on with the new one, and begins a rebuild as {@linkcode
    * Projection.rebuild} does; whether that fails, `onError` says.
@@ -69,7 +69,7 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
   /** How events are tried again. */
   readonly retry?: ProjectionRetry;
   /**
-   * What happens when the last try of an event fails, or an event cannot be read: newer code saved
+   * The fate of an event whose last try fails, or that cannot be read: newer code saved
    * it, or its upcaster, its codec or its message fails. `"halt"`: `run()` rejects, and begins with the
    * event when it is called again. `"park"`: the event and all later ones of its actor wait until
    * {@linkcode Projection.unpark}, while the events of other actors go on.

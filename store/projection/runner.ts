@@ -233,7 +233,7 @@ export class Runner<Tx, E extends Event> {
           await this.#takeFailure(key, partitionId, error);
           isOver = true;
         } catch (trouble) {
-          // What the failure means is not known before the checkpoint store answers.
+          // The meaning of the failure is open until the checkpoint store answers.
           if (this.#stop.aborted || isFinal(trouble)) throw trouble;
           onError(trouble);
           await sleep(nextWait(), this.#stop);

@@ -24,7 +24,7 @@ interface Survey {
   readonly workers: ReadonlySet<string>;
   /** By key. */
   readonly claims: ReadonlyMap<string, PartitionClaim>;
-  /** What the workers of each version of each projection have, by the beginning of its keys. */
+  /** The partitions that the workers of each version of each projection have, by the beginning of its keys. */
   readonly others: ReadonlyMap<string, ProjectionHoldings>;
 }
 
@@ -227,7 +227,7 @@ export class ProjectionWorker implements Share {
   }
 }
 
-/** What the workers of all projections have, by the keys `lease.<name>.<version>.<partition>`. */
+/** The partitions that the workers of all projections have, by the keys `lease.<name>.<version>.<partition>`. */
 function holdingsIn(entries: readonly BucketEntry[]): Map<string, ProjectionHoldings> {
   const workers = new Map<string, string[]>();
   for (const { key } of entries) {

@@ -110,7 +110,7 @@ export class History {
         first,
         // Without a limit where some are passed over: they are not counted.
         ...!skips && limited(Math.min(limit, to - after.version)),
-        // What ends before the range leads to a search, not to the next page.
+        // A message that ends before the range leads to a search, not to the next page.
         enough: (last) => versionIn(last) >= to || versionIn(last) < from,
         signal,
       })
@@ -152,7 +152,7 @@ export class History {
       const start = Math.max(from, to - span + 1, 1);
       const part = { from: start, to, limit: to - start + 1, signal };
       const before = await this.#between(actorId, part, head);
-      // What comes later may be of another stream that has taken the place of this one.
+      // Later messages may be of another stream that has taken the place of this one.
       if (isLate) await this.#attempt(actorId, () => this.#parts.check.prove());
       isLate = true;
       if (before === undefined) {

@@ -172,7 +172,7 @@ class LossReader {
   /** Whether an actor that was not seen yet has nothing before: all was read from the beginning. */
   #isWhole: boolean;
   #after: number;
-  /** What was the actor's last message when one came that does not follow on it. */
+  /** The actor's last message before one that does not follow on it. */
   #broken: ActorEnd | undefined;
 
   constructor(losses: Losses, after: number, isOfActor: boolean) {
@@ -240,7 +240,7 @@ class LossReader {
 
 export type { LossReader };
 
-/** What can be read of the first event in a message. */
+/** The readable facts of the first event in a message. */
 function factsOf(run: StoredRun, actorId: string): UnreadableEvent {
   try {
     if (run.count === 0) return { actorId };

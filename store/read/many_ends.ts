@@ -17,7 +17,7 @@ const PART_BYTES = 65_536;
 /** How often a replica is asked until one has come far enough. */
 const TRIES = 5;
 
-/** What the last messages of many actors are read with. */
+/** The parts for reads of the last messages of many actors. */
 export interface ManyEndsParts {
   readonly api: StreamApi;
   readonly heads: HeadCache;

@@ -219,7 +219,7 @@ function identityIn({ data }: StoredMessage): unknown {
   return (jsonIn(data) as { identity?: unknown } | null | undefined)?.identity;
 }
 
-/** What names an epoch; of one that this library has not written, the place does. */
+/** The name of an epoch; if this library has not written it, its place. */
 function epochIn({ data, sequence }: Pick<StoredMessage, "data" | "sequence">): string {
   const epoch = (jsonIn(data) as { epoch?: unknown } | null | undefined)?.epoch;
   return typeof epoch === "string" && /^[\w-]+$/.test(epoch) ? epoch : String(sequence);

@@ -13,7 +13,7 @@ const KNOWN: ReadonlySet<string> = new Set(
 const TOKEN =
   /\/\/[^\n]*|\/\*[^]*?\*\/|"(?:\\[^]|[^"\\])*"|'(?:\\[^]|[^'\\])*'|`|[\p{ID_Start}$_#][\p{ID_Continue}$\u200c\u200d]*|\d[\w.]*|=>|\.\.\.|\?\.|==+|!==?|<=|>=|[^\s]/gu;
 
-/** What may stand before the beginning of a regular expression, where a division cannot be. */
+/** The text before the beginning of a regular expression, where a division cannot be. */
 const BEFORE_REGEXP = /^(?:[(,=:[!&|?{};+\-*%<>~^]|=>|==+|!==?|<=|>=|return|typeof|case|in|of)$/;
 
 /**

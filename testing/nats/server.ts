@@ -33,7 +33,7 @@ export class Server {
     return this.#ports;
   }
 
-  /** What it has logged. */
+  /** Its log. */
   get log(): string {
     return this.#log.slice(-20).join("\n");
   }

@@ -19,7 +19,7 @@ export class HangWatch {
     this.#timer = this.#start();
   }
 
-  /** What to say about the process that was ended; `undefined` if it was not. */
+  /** The message about the process that was ended; `undefined` if it was not. */
   get note(): string | undefined {
     return this.#note;
   }

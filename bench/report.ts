@@ -4,7 +4,7 @@
  * comparison goes on. `deno task bench:report` takes about ten minutes and writes `bench/report.md`,
  * `bench/report.json`, `bench/charts/` and the tables of `docs/performance.md` and of the README.
  *
- *     deno task bench [--short] [--seconds=2] [--only=NAME]
+ *     deno task deno run -A bench/report.ts [--short] [--seconds=2] [--only=NAME]
  *     deno task bench:report [--seconds=2]
  */
 import { join } from "node:path";

@@ -35,8 +35,9 @@ export interface ProblemDetails {
 }
 
 /**
- * The answer to a request that failed: a status and problem details (RFC 9457). What the client did
- * wrong is named; of what is wrong here it learns no more than whether to come back: log the error.
+ * The answer to a request that failed: a status and problem details (RFC 9457). The answer names
+ * the client's mistakes. It says nothing about the server's own, except whether to come back: log the
+ * error.
  *
  * | Status        | Errors                                                                      |
  * | ------------- | --------------------------------------------------------------------------- |

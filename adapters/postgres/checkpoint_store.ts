@@ -113,7 +113,7 @@ export class PostgresCheckpointStore<Tx> implements CheckpointStore<Tx> {
         [],
       );
     } catch (error) {
-      if (!await this.#isThere()) throw error; // Of two that create at once, one may fail.
+      if (!await this.#isThere()) throw error; // If two create it at once, one may fail.
     }
   }
 

@@ -5,6 +5,7 @@ import { isAetherError, StoreRefusedError, StoreUnavailableError } from "../erro
 import { RequestError } from "./request_error.ts";
 import { ApiError } from "./stream_api.ts";
 import { adviceFor, isPassingCode, isSizeCode } from "./server_code.ts";
+import { TwinError } from "./twin.ts";
 
 /**
  * The error of a call that has failed for `cause`: a {@linkcode StoreRefusedError} if no other try
@@ -45,6 +46,10 @@ export function adviceAbout(cause: unknown): string | undefined {
   }
   if (cause instanceof ApiError) {
     return isPassingCode(cause.code, cause.status) ? undefined : adviceFor(cause.code);
+  }
+  if (cause instanceof TwinError) {
+    return "give `domain` of the stream that is meant, or keep the other one's subjects apart, then " +
+      "open it again";
   }
   return isOversized(cause)
     ? "raise max_payload of the server, or send less in one message"

@@ -3,7 +3,7 @@ import { isAetherError, JetStreamEventStore, JetStreamSnapshotStore } from "../.
 import {
   KvCheckpointStore,
   ProjectionLeases,
-  StoreUnavailableError,
+  StoreRefusedError,
   StreamConfigError,
 } from "../../../store/mod.ts";
 import { apiPrefixOf } from "../../../store/nats/api_prefix.ts";
@@ -86,7 +86,7 @@ for (const domains of [{ hub: "hub", leaf: "leaf" }, { hub: "same", leaf: "same"
             await new Promise((resolve) => setTimeout(resolve, 5));
             continue;
           }
-          assert(isAetherError(error, "StoreUnavailableError"), String(error));
+          assert(isAetherError(error, "StoreRefusedError"), String(error));
           assert(error.message.includes("only one stream may have its subjects"), error.message);
           break;
         }
@@ -117,7 +117,7 @@ natsTest("A save is not where another domain's acknowledgement says", async (sce
         assert((await store.saveEvent(fact("order-7", version))).sequence < 900 * 256);
       }
     };
-    await assertRejects(more, StoreUnavailableError, "only one stream may have its subjects");
+    await assertRejects(more, StoreRefusedError, "only one stream may have its subjects");
     impostor.unsubscribe();
   }
 });

@@ -2,3 +2,11 @@
 export function isSameBytes(left: Uint8Array, right: Uint8Array | undefined): boolean {
   return left.length === right?.length && left.every((byte, at) => byte === right[at]);
 }
+
+/** `slice()` of typed arrays, which copies: that of a `Buffer` of Node gives a view of the same bytes. */
+const { slice } = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array;
+
+/** A copy, of the same type; also of a `Buffer`. */
+export function copyBytes<Bytes extends Uint8Array>(bytes: Bytes): Bytes {
+  return Reflect.apply(slice, bytes, []) as Bytes;
+}

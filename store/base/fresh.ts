@@ -1,3 +1,5 @@
+import { copyBytes } from "./bytes.ts";
+
 /** Levels and values that are copied without looking out for cycles and shared parts. */
 const SIMPLE = { levels: 100, values: 100_000 } as const;
 
@@ -117,7 +119,7 @@ function copyBuiltIn(value: object, prototype: object, copying: Copying, level: 
     return copied;
   }
   if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
-    return (value as Uint8Array).slice();
+    return copyBytes(value as Uint8Array);
   }
   return value;
 }

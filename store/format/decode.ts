@@ -1,3 +1,4 @@
+import { copyBytes } from "../base/bytes.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { isThenable } from "../base/hook.ts";
 import { reasonOf } from "../base/reason.ts";
@@ -53,7 +54,7 @@ export class EventDecoder {
     let decoded: ReturnType<Codec<Event>["decode"]>;
     let isLater: boolean;
     try {
-      decoded = this.#codec.decode(content.data.slice()); // The codec's own, to do with as it likes.
+      decoded = this.#codec.decode(copyBytes(content.data)); // The codec's own, to do with as it likes.
       isLater = isThenable(decoded);
     } catch (cause) {
       throw undecodable(facts, cause);

@@ -1,4 +1,5 @@
 import { unlessAborted } from "../base/abort.ts";
+import { copyBytes } from "../base/bytes.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { reasonOf } from "../base/reason.ts";
 import { describe } from "../base/token.ts";
@@ -31,10 +32,10 @@ export function encodeEvent(
     return fitting(utf8(JSON.stringify(event) + "\n"), event, maxBytes, 1);
   }
   const encoded = encodeWith(codec, event);
-  if (isBytes(encoded)) return fitting(encoded.slice(), event, maxBytes);
+  if (isBytes(encoded)) return fitting(copyBytes(encoded), event, maxBytes);
   const body = Promise.resolve(encoded).then(
     // A copy, as the codec may use its bytes again.
-    (bytes) => fitting(isBytes(bytes) ? bytes.slice() : bytes, event, maxBytes),
+    (bytes) => fitting(isBytes(bytes) ? copyBytes(bytes) : bytes, event, maxBytes),
     (cause) => Promise.reject(codecFailed(cause)),
   );
   body.catch(() => {}); // Told when the save's turn comes.

@@ -78,7 +78,7 @@ export async function settledWrite<State, Value>(
         return { kind: "found", state };
       }
       const expects = write.sequenceOf(state);
-      unanswered = unanswered.filter((sent) => sent.expects === expects);
+      unanswered = unanswered.filter((sent) => sent.expects >= expects);
       const value = write.next(state);
       if (value === undefined) return { kind: "unchanged", state };
       const answer = await write.put(value, state).catch(asFailure);

@@ -73,7 +73,8 @@ export class TwinWatch {
     this.#api = api;
     this.#marker = marker;
     api.requests.onStray((answer) => {
-      if (this.isOwn(answer)) this.#suspect(answer);
+      // Acknowledgements have no headers; late answers to reads do.
+      if (answer.headers === undefined && this.isOwn(answer)) this.#suspect(answer);
     });
   }
 

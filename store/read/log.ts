@@ -55,7 +55,16 @@ export class Log {
         const opened = openRunFrom(this.#parts, message, from);
         if (opened === undefined) continue;
         const { run, actorId } = opened;
-        complete.take(run, actorId);
+        try {
+          complete.take(run, actorId);
+        } catch (error) {
+          const { api, timeout } = this.#parts;
+          const explain = () => complete.explain(error, run, actorId);
+          throw await unlessAborted(
+            signal,
+            attempt(api.requests, timeout, "read the store", explain),
+          );
+        }
         for (let at = 0; at < run.count; at++) {
           if (run.positionAt(at) < from || !isWanted(run, at)) continue;
           const event = await unlessAborted(signal, events.eventAt(run, at, actorId));

@@ -184,6 +184,7 @@ class Source {
         return page;
       }
     } catch (error) {
+      if (this.#consumer !== begun) throw error; // The reader has left, and closed it.
       // As if there were nothing: the reader knows where the end is.
       if (isInstance(error, RequestError) && error.failure === "timeout") this.#rest(error);
     }

@@ -1,3 +1,4 @@
+import { copyBytes } from "../base/bytes.ts";
 import { decodeJson, encodeJson } from "../base/json.ts";
 import { jsonProblem, TOO_MANY } from "../base/json_fidelity.ts";
 import { reasonOf } from "../base/reason.ts";
@@ -72,7 +73,7 @@ async function encode(
   try {
     const bytes: unknown = await codec.encode(snapshot);
     // A copy, as the codec may use its bytes again.
-    if (bytes instanceof Uint8Array) return bytes.slice();
+    if (bytes instanceof Uint8Array) return copyBytes(bytes);
     throw new TypeError(`it gave ${describe(bytes)}, not a Uint8Array`);
   } catch (cause) {
     const reason = reasonOf(cause);

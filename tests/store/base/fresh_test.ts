@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { freshCopy, handOut } from "../../../store/base/fresh.ts";
 import { nastyValues, spoil } from "../../support/nasty.ts";
@@ -30,6 +31,15 @@ Deno.test("Changes of copies do not reach the original", () => {
   // The control: handed out as it is, it does not stand that.
   spoil(value);
   assert(value.text !== "a");
+});
+
+Deno.test("A copy shares no bytes, whatever the type of the array", () => {
+  for (const bytes of [Buffer.from([1, 2]), Float64Array.of(1, 2), Uint8ClampedArray.of(1, 2)]) {
+    const copied = freshCopy({ bytes });
+    assertStrictEquals(Object.getPrototypeOf(copied.bytes), Object.getPrototypeOf(bytes));
+    copied.bytes[0] = 9;
+    assertEquals([...bytes], [1, 2]);
+  }
 });
 
 Deno.test("Cycles, shared parts and great depth are copied", () => {

@@ -56,6 +56,21 @@ storeTest("A cancelled read leaves no consumer", async (stores) => {
   // The fixture looks for those that are left.
 });
 
+storeTest("A read that is left early keeps no later one from a consumer", async (stores) => {
+  await fill(await stores.open());
+  const { store, made } = await watched(stores);
+  let left = 0;
+  for (; made.length < 2 && left < 5; left++) {
+    // In a page that came through the consumer, while the next one is under way.
+    for await (const { version } of store.readEvents("order-1")) if (version === 700) break;
+    // The pull that nobody waits for would have run into its time by then.
+    await new Promise((resolve) => setTimeout(resolve, 600));
+  }
+  const before = made.length;
+  checkWhole(await store.getEvents("order-1"));
+  assertEquals(made.length, before + 1, `${left} left`);
+});
+
 storeTest("A read does without its consumer when that is gone", async (stores) => {
   await fill(await stores.open());
   const { store, connection, made } = await watched(stores);

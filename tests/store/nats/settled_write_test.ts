@@ -88,6 +88,19 @@ Deno.test("settledWrite() knows its own try, stored late, behind reads that did 
   assertEquals([kind, place.held, place.sent], ["found", { sequence: 1, value: 1 }, [1, 1, 1]]);
 });
 
+Deno.test("settledWrite() knows its own try behind a read that is older than the try", async () => {
+  const place = new Place("lost, stored");
+  place.held = { sequence: 5, value: 5 };
+  const end = await addOne(place, {
+    // The second answer is that of a leader that was deposed.
+    read: async () =>
+      place.reads === 1 ? (place.reads++, { sequence: 4, value: 4 }) : await place.read(),
+    put: (value, state) =>
+      state.sequence === 4 ? Promise.resolve({ kind: "stale" }) : place.put(value, state),
+  });
+  assertEquals([end.kind, place.held], ["found", { sequence: 6, value: 6 }]);
+});
+
 Deno.test("settledWrite() forgets a lost try that can never be stored any more", async () => {
   const place = new Place("lost");
   const values = [5, 6, 7];

@@ -128,7 +128,7 @@ export async function load<State, E extends Event>(
   return await advance(store, actorId, begin, signal, toVersion);
 }
 
-/** Loads the state at a time: events may be out of order by their timestamps, so all are looked at. */
+/** Loads the state at a time: before the first event that is later, in the order of versions. */
 async function loadAt<State, E extends Event>(
   store: EventStore,
   actorId: string,
@@ -137,8 +137,7 @@ async function loadAt<State, E extends Event>(
   toVersion: number | undefined,
   signal: AbortSignal | undefined,
 ): Promise<RehydrateResult<State>> {
-  let state = evolution.initialState();
-  let version = 0;
+  let { state, version } = initial(evolution);
   const options = { ...(signal && { signal }), ...(toVersion !== undefined && { toVersion }) };
   for await (const event of store.readEvents<E>(actorId, options)) {
     if (event.timestamp > at) break;

@@ -11,6 +11,7 @@ import { isAetherError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { isClosed } from "../nats/failure.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
+import { shortReason } from "../projection/state.ts";
 import type { EventStore } from "../store.ts";
 import type { AgendaItem, WorkEnd } from "./agenda.ts";
 import {
@@ -87,9 +88,19 @@ export class Errands<State, Input extends Event> {
     const cause: CommandCause = { identity, sequence: event.sequence, id: event.id };
     const metadata = metadataBy(event);
     const sent = { actorId: target, command, commandId: id, cause, metadata, signal };
-    const outcome: DispatchOutcome = refused === undefined
-      ? await this.#send(sent, event.timestamp, onError)
-      : { kind: "refused", failure: refused };
+    const processId = actorId.slice(this.#parts.category.length + 1);
+    let outcome: DispatchOutcome;
+    try {
+      outcome = refused === undefined
+        ? await this.#send(sent, event.timestamp, onError)
+        : { kind: "refused", failure: refused };
+    } catch (error) {
+      if (!isAetherError(error, "CommandCrashedOwnersError")) throw error;
+      onError(error);
+      const at = { sequence: event.sequence, eventId: event.id, reason: shortReason(error) };
+      await this.#parts.intake.change(processId, { kind: "park", at, ifEarlier: true }, signal);
+      return "held";
+    }
     const reply: ProcessReply = {
       ...{ kind: "reply", commandId: id, actorId: target },
       ...(key !== undefined && { key }),
@@ -97,7 +108,7 @@ export class Errands<State, Input extends Event> {
       ...(outcome.kind === "refused" && { refused: outcome.failure }),
     };
     return await this.#parts.intake.take({
-      ...{ id: actorId.slice(this.#parts.category.length + 1), input: reply, isRetry: false },
+      ...{ id: processId, input: reply, isRetry: false },
       inputId: await uuidv8(["reply", identity, actorId, id]),
       ...{ cause, metadata, signal, event },
     });
@@ -197,7 +208,9 @@ export class Errands<State, Input extends Event> {
           return outcome.kind === "refused" ? outcome : await outcomeIn(store, sent) ?? outcome;
         });
       } catch (error) {
-        if (signal.aborted) throw error;
+        // Another try would bring down more nodes: the process is parked, for a person to look at.
+        const isDeadly = isAetherError(error, "CommandCrashedOwnersError");
+        if (signal.aborted || isDeadly) throw error;
         onError(error);
         await sleep(nextWait(), signal);
         signal.throwIfAborted();

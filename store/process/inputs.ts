@@ -130,7 +130,7 @@ export function inputDecider<State, Input extends Event, Fact extends Event>(
         taken.push({ eventType: LedgerType.deadlineCleared, data: { name: input.name } });
       }
       if (ended !== undefined) return alone(taken);
-      if (parked !== undefined && !isRetry) throw new ProcessHeld(`"${id}" is parked`);
+      if (parked !== undefined && !isRetry) throw new ProcessHeld(id, parked);
       const reaction = guard(() => {
         const given = freshCopy(input);
         const reaction = readReaction<Fact>(

@@ -96,7 +96,15 @@ export class Intake<State, Input extends Event> {
         );
         return "done";
       } catch (error) {
-        if (error instanceof ProcessHeld) return "held";
+        if (error instanceof ProcessHeld) {
+          // Partitions are read apart, so an earlier event may come later: a retry has to begin there.
+          if (!("kind" in taken.input) && cause.sequence < error.parked.sequence) {
+            const { reason } = error.parked;
+            const at = { sequence: cause.sequence, eventId: cause.id, reason };
+            await this.change(id, { kind: "park", at, ifEarlier: true }, signal);
+          }
+          return "held";
+        }
         if (isAetherError(error, "FencedError")) throw new TypeError(FENCED, { cause: error });
         if (signal.aborted || !isOfCode(error)) throw error;
         const thrown = error instanceof ReactionFailure ? error.cause : error;
@@ -121,7 +129,8 @@ export class Intake<State, Input extends Event> {
   async #decide(taking: Taking<Input>, options: InnerExecuteOptions): Promise<void> {
     const { store, decider, targets } = this.#parts;
     const { record: _, recordRefusals: __, ...shared } = options;
-    for (let together: TogetherOutcome | undefined;;) {
+    let together: TogetherOutcome | undefined;
+    for (let tries = 1;; tries++) {
       try {
         const next = together === undefined ? taking : { ...taking, together };
         await execute(store, taking.actorId, decider, next, options);
@@ -129,6 +138,13 @@ export class Intake<State, Input extends Event> {
       } catch (error) {
         if (!(error instanceof DecideTogether)) throw error;
         const { commands } = error;
+        if (tries === MOST_TRIES) {
+          throw new ReactionFailure(
+            new TypeError(
+              "react() gives other commands each time; decide them by its arguments alone",
+            ),
+          );
+        }
         const taken = await takeTogether({
           ...{ store, decider, taking, targets, commands, options: shared },
         });
@@ -150,6 +166,9 @@ export class Intake<State, Input extends Event> {
     );
   }
 }
+
+/** How often an input is decided together with its commands before `react` is taken to be impure. */
+const MOST_TRIES = 20;
 
 /** Why an input cannot be taken on the store of a cluster. */
 const FENCED =

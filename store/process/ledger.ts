@@ -187,8 +187,10 @@ export const ledger: Evolution<Ledger> = {
 
 /** A change of a process by hand, or after a failure. */
 export type LedgerChange =
-  | { readonly kind: "park"; readonly at: ParkedAt }
-  | { readonly kind: "unpark" }
+  /** With `ifEarlier` it stays parked where it is, if that is before `at`. */
+  | { readonly kind: "park"; readonly at: ParkedAt; readonly ifEarlier?: true }
+  /** Unless it is parked at another event than this one by now. */
+  | { readonly kind: "unpark"; readonly eventId: string }
   | { readonly kind: "start"; readonly id: string }
   | { readonly kind: "end"; readonly reason?: string };
 
@@ -205,12 +207,17 @@ export const ledgerDecider = {
     if (ended !== undefined) return [];
     switch (change.kind) {
       case "park":
+        if (change.ifEarlier && parked !== undefined && parked.sequence <= change.at.sequence) {
+          return [];
+        }
         return parked !== undefined && parked.eventId === change.at.eventId &&
             parked.reason === change.at.reason
           ? []
           : [{ eventType: LedgerType.parked, data: change.at }];
       case "unpark":
-        return parked === undefined ? [] : [{ eventType: LedgerType.unparked, data: null }];
+        return parked?.eventId !== change.eventId
+          ? []
+          : [{ eventType: LedgerType.unparked, data: null }];
       case "end": {
         const { reason } = change;
         return [{ eventType: LedgerType.ended, data: reason === undefined ? {} : { reason } }];
@@ -228,4 +235,13 @@ export class ReactionFailure extends Error {
 }
 
 /** Thrown for an input of a process that is parked: it is not taken. */
-export class ProcessHeld extends Error {}
+export class ProcessHeld extends Error {
+  /** Where it is parked. */
+  readonly parked: ParkedAt;
+
+  /** Keeps where it is parked. */
+  constructor(id: string, parked: ParkedAt) {
+    super(`"${id}" is parked`);
+    this.parked = parked;
+  }
+}

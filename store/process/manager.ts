@@ -5,6 +5,7 @@ import { print, refusePromise } from "../base/hook.ts";
 import { tokenProblem } from "../base/token.ts";
 import { checkCategory } from "../check/query.ts";
 import { rehydrate } from "../command/rehydrate.ts";
+import { isAetherError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { readArrivals } from "../projection/arrival.ts";
 import type { ProjectionLag } from "../projection/lag.ts";
@@ -176,7 +177,11 @@ export class ProcessManager<
       onHeld: (held) => agenda.take(held),
       handler: async (event, { partition }) => {
         agenda.see(event, partition);
-        await this.#list(event);
+        await this.#list(event).catch((error) => {
+          // A list that is too long for its store must hold up no process.
+          if (!isAetherError(error, "StoreRefusedError")) throw error;
+          onError(error, event);
+        });
       },
     };
     this.#outbox = new Projection(outbox);
@@ -204,6 +209,9 @@ export class ProcessManager<
    * @throws {TypeError} It is running already, or disposed.
    */
   async run({ signal }: ProjectionWaitOptions = {}): Promise<void> {
+    if (this.#running !== undefined || this.#stop.signal.aborted) {
+      throw new TypeError(`Cannot run the manager of "${this.name}": it is running or disposed`);
+    }
     const ends = new AbortController();
     const all = [ends.signal, this.#stop.signal, ...(signal ? [signal] : [])];
     const stop = AbortSignal.any(all);
@@ -318,13 +326,18 @@ export class ProcessManager<
     const stop = signal === undefined
       ? this.#stop.signal
       : AbortSignal.any([signal, this.#stop.signal]);
-    const { parked, ended } = await this.describe(id);
-    if (parked === undefined || ended !== undefined) return true;
-    const next = await this.#takeFrom(parked.sequence, id, true, stop);
-    if (next === undefined) return false;
-    await this.#intake.change(id, { kind: "unpark" }, stop);
+    let next: number | undefined;
+    for (;;) {
+      const { parked, ended } = await this.describe(id);
+      if (ended !== undefined) return true;
+      if (parked === undefined) break;
+      next = await this.#takeFrom(parked.sequence, id, true, stop);
+      if (next === undefined) return false;
+      // It stays parked if an earlier event was held meanwhile.
+      await this.#intake.change(id, { kind: "unpark", eventId: parked.eventId }, stop);
+    }
     // Those that came since were not taken, as it was parked.
-    return await this.#takeFrom(next, id, false, stop) !== undefined;
+    return next === undefined || await this.#takeFrom(next, id, false, stop) !== undefined;
   }
 
   /**

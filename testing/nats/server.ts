@@ -21,7 +21,7 @@ export class Server {
   readonly #log: string[] = [];
   #child: ChildProcess | undefined;
   #ports: Ports = { client: -1, monitor: -1 };
-  #cancelWatch: () => void = () => {};
+  #cancelWatch: () => Promise<void> = () => Promise.resolve();
 
   /** Does nothing yet; the folder is removed when it ends. */
   constructor(folder: string) {
@@ -85,7 +85,7 @@ export class Server {
       child.kill("SIGKILL");
       await closed;
     }
-    this.#cancelWatch();
+    await this.#cancelWatch();
     // Windows keeps files for a moment after a process has ended.
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
@@ -118,16 +118,23 @@ function portIn(line: string, form: RegExp): number | undefined {
 
 /**
  * Ends process `pid` and removes `folder` when this process dies without doing so: a shell waits for
- * the end of its input, which comes even after a SIGKILL. Gives what cancels it.
+ * the end of its input, which comes even after a SIGKILL. The returned function cancels it, and
+ * resolves when the shell has ended.
  */
-function watch(pid: number, folder: string): () => void {
-  if (process.platform === "win32") return () => {};
+function watch(pid: number, folder: string): () => Promise<void> {
+  if (process.platform === "win32") return () => Promise.resolve();
   const remove = `for wait in 0 .1 .5 2; do sleep $wait; rm -rf "$2" && break; done`;
   const script = `trap "" INT TERM HUP; read -r _ || { kill -9 "$1"; ${remove}; }`;
   const shell = spawn("sh", ["-c", script, "watch", `${pid}`, folder], {
     stdio: ["pipe", "ignore", "ignore"],
   });
-  shell.on("error", () => {}); // There is no shell, and so no watch.
+  const ended = new Promise<void>((resolve) => {
+    shell.on("close", () => resolve());
+    shell.on("error", () => resolve()); // There is no shell, and so no watch.
+  });
   shell.stdin.on("error", () => {}); // It has ended.
-  return () => void shell.stdin.end("done\n");
+  return async () => {
+    shell.stdin.end("done\n");
+    await ended;
+  };
 }

@@ -144,7 +144,14 @@ export async function storedIn(
   const barrier = headers();
   barrier.set("Nats-Expected-Last-Subject-Sequence", String(Number.MAX_SAFE_INTEGER));
   const subject = `aether.${stream.slice("AETHER_".length)}.commit.0`;
-  await connection.request(subject, "", { headers: barrier, timeout: 10_000 });
+  const ask = () => connection.request(subject, "", { headers: barrier, timeout: 10_000 });
+  // A server of a cluster may not have heard of the stream's leader yet.
+  for (let tries = 1; tries < 100; tries++) {
+    const answer = await ask().catch((error: Error) => {
+      if (!error.message.startsWith("no responders")) throw error;
+    });
+    if (answer !== undefined) break;
+  }
   if (guarded) await assertVerified(connection, namespaceOf(stream));
   return (await messagesOf(connection, stream))
     .filter((message) => /^aether\.[^.]+\.event\./.test(message.subject))

@@ -25,8 +25,10 @@ const PAGE = 512;
 const LONG = { alone: 128, replicated: 512 } as const;
 /** How long none is made where one was silent, in ms. */
 const REST = 30_000;
-/** How long the first tries of a page wait for an answer, in ms; every third one doubles it. */
+/** How long a replica may take at first to answer for a page, in ms. */
 const PATIENCE = 500;
+/** How often replicas are asked for a page before the leader is. */
+const TRIES = 3;
 
 /** How reads are done: over which stream, and with what patience. */
 export interface ReadParts {
@@ -35,7 +37,7 @@ export interface ReadParts {
   readonly check: Pick<StreamCheck, "prove">;
   /** How long one request may take, in ms. */
   readonly requestTimeout: number;
-  /** How long one page may take, over all tries, in ms. */
+  /** How long one page may take, over all tries, in ms; the leader may take as long again. */
   readonly timeout: number;
   /** Whether the stream has followers. */
   readonly replicated: boolean;
@@ -128,6 +130,8 @@ type SourcePage = Pick<Page, "pending"> & { readonly messages: readonly StoredMe
 class Source {
   readonly #parts: ReadParts;
   readonly #subject: string;
+  /** Doubles each time that the leader had to help out. */
+  #patience = PATIENCE;
   #consumer: Promise<BulkConsumer> | undefined;
   /** Whether the consumer has proved to be the stream's: it dies with it. */
   #isProved = false;
@@ -154,17 +158,21 @@ class Source {
     return page;
   }
 
-  /** Waits little at first: any replica may be asked, and the next one where this one hangs. */
+  /** Any replica may be asked, and the next one where this one hangs; an empty page is the leader's to fill. */
   #direct(after: StreamSequence, size: number): Promise<SourcePage> {
     const { api, requestTimeout } = this.#parts;
-    let tries = 0;
+    const patience = Math.min(requestTimeout, this.#patience);
+    let silent = 0;
     return this.#attempt(async () => {
-      const patience = Math.min(requestTimeout, PATIENCE * 2 ** Math.floor(tries++ / 3));
       try {
         return await readPage(api, this.#subject, after + 1, size, patience);
       } catch (error) {
-        if (!(error instanceof OtherStreamError)) throw error;
-        return { messages: [], pending: 0 }; // The leader helps out.
+        if (!(error instanceof OtherStreamError)) {
+          const isSilent = isInstance(error, RequestError) && error.failure === "timeout";
+          if (!isSilent || ++silent < TRIES) throw error;
+          this.#patience *= 2; // It may be slow only: then the next page has more time.
+        }
+        return { messages: [], pending: 0 };
       }
     });
   }

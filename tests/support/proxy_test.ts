@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { headers, type NatsConnection } from "@nats-io/transport-node";
+import { sleep } from "../../store/base/sleep.ts";
 import { clusterTest, natsTest, nextStatus, type Scene } from "./fixture.ts";
 import { type Frame, FrameParser, publishAck } from "./nats_frames.ts";
 import { Proxy, seededRandom } from "./proxy.ts";
@@ -302,7 +303,8 @@ clusterTest("In a cluster a client knows no other way than the proxy", async (sc
   const connection = await scene.connect({ servers: proxy.url });
   assertEquals(connection.info?.connect_urls, undefined);
   const direct = await scene.connect({ servers: scene.server.url });
-  assertEquals(direct.info?.connect_urls?.length, 3);
+  // A server tells of the others once it has heard of them.
+  while (direct.info?.connect_urls?.length !== 3) await sleep(10);
   for (let round = 0; round < 3; round++) {
     const reconnected = nextStatus(connection, "reconnect");
     proxy.cut();

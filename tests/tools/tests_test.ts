@@ -60,6 +60,25 @@ Deno.test("a test that fails is shown whole, at the end, and fails the run", asy
   assertMatch(output, /\n--- \S+a_test\.ts\n[^]*said[^]*Error: broken[^]*a_test\.ts:2/);
 });
 
+Deno.test("a file that passes only alone is counted once, and shown as flaky", async () => {
+  const mark = JSON.stringify(await Deno.makeTempFile());
+  const flaky = FINE + `Deno.test({ name: "two (rain)", ignore: true, fn() {} });
+  Deno.test("fails at first", () => {
+    const runs = Deno.readTextFileSync(${mark});
+    Deno.writeTextFileSync(${mark}, runs + ".");
+    if (runs === "") throw new Error("broken");
+  });\n`;
+  const { success, last, output } = await test(
+    { "flaky_test.ts": flaky, "b_test.ts": FINE },
+    "--no-check",
+  );
+  await Deno.remove(JSON.parse(mark));
+  assertEquals([success, last], [true, "3 passed, 0 failed, 1 flaky, 1 ignored (1 rain)"]);
+  assertMatch(output, /^FAILED \S+flaky_test\.ts/m);
+  assertMatch(output, /^FLAKY {2}\S+flaky_test\.ts/m);
+  assertMatch(output, /\n--- \S+flaky_test\.ts failed beside others[^]*Error: broken/);
+});
+
 Deno.test("a file that breaks fails the run, and the other files run", async () => {
   const broken: Record<string, [text: string, says: RegExp]> = {
     "parse_test.ts": ["Deno.test(", /SyntaxError|Expected/],

@@ -8,6 +8,9 @@ import { type FileResult, readJunit } from "./results.ts";
 /** How long we go on reading the output of a process that has ended, in ms. */
 const OUTPUT_TIMEOUT = 10_000;
 
+/** Files that may run again: if more of them fail, it is not by an unlucky moment. */
+const MOST_AGAIN = 3;
+
 /** One run over many files. */
 export class TestRun {
   readonly #flags: readonly string[];
@@ -31,7 +34,10 @@ export class TestRun {
     return this.#stopped;
   }
 
-  /** Runs what can run together, `jobs` files at once, then the calm files, one for each core. */
+  /**
+   * Runs what can run together, `jobs` files at once, then the calm files, one for each core. A file that failed
+   * beside others runs once more, alone: the report shows both outcomes.
+   */
   async all(
     { together, calm }: { readonly together: readonly string[]; readonly calm: readonly string[] },
     jobs: number,
@@ -42,6 +48,8 @@ export class TestRun {
       await this.#some(together, jobs, temp);
       await check;
       await this.#some(calm, Math.min(jobs, navigator.hardwareConcurrency), temp);
+      const again = together.length + calm.length > 1 ? this.#report.failedFiles : [];
+      if (again.length <= MOST_AGAIN) await this.#some(again, 1, temp);
     } finally {
       await Deno.remove(temp, { recursive: true });
     }

@@ -86,6 +86,7 @@ export {
   CommandRefusedError,
   type Commit,
   type Connection,
+  CorruptCheckpointError,
   CorruptEventError,
   createEvent,
   type DeadlineClock,

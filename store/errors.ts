@@ -644,6 +644,30 @@ export class CheckpointConflictError extends AetherError {
   }
 }
 
+/**
+ * Thrown by a projection, reactor or process manager whose record in the checkpoint store is damaged:
+ * something else has written there. It goes on once the record is as it was, or gone; without its
+ * record it begins anew.
+ */
+export class CorruptCheckpointError extends AetherError {
+  /** The record's key in the checkpoint store. */
+  readonly key: string;
+
+  /** Keeps the key; `reason` is the problem with its record. */
+  constructor(key: string, reason: string, options?: ErrorOptions) {
+    super(
+      "CorruptCheckpointError",
+      `Cannot read the record ${
+        JSON.stringify(key)
+      } of the checkpoint store: ${reason}; bring back ` +
+        "an older state of it, or remove it so that its projection begins anew, and find out who else " +
+        "may write there",
+      options,
+    );
+    this.key = key;
+  }
+}
+
 /** Thrown by a projection that halts at an event that its handler cannot handle; see `cause`. */
 export class PoisonEventError extends AetherError {
   /** The projection's name. */
@@ -797,6 +821,8 @@ export interface AetherErrors {
   CommandOutcomeUnknownError: CommandOutcomeUnknownError;
   /** See {@linkcode CheckpointConflictError}. */
   CheckpointConflictError: CheckpointConflictError;
+  /** See {@linkcode CorruptCheckpointError}. */
+  CorruptCheckpointError: CorruptCheckpointError;
   /** See {@linkcode PoisonEventError}. */
   PoisonEventError: PoisonEventError;
   /** See {@linkcode RebuildFailedError}. */

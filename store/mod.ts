@@ -50,6 +50,7 @@ export {
   type CommandFailure,
   CommandOutcomeUnknownError,
   CommandRefusedError,
+  CorruptCheckpointError,
   CorruptEventError,
   EventTooLargeError,
   type FailedEvent,

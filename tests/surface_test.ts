@@ -13,6 +13,7 @@ const STORE = [
   "Broadcaster",
   "CalledEffect",
   "CheckpointConflictError",
+  "CorruptCheckpointError",
   "CheckpointStore",
   "Codec",
   "Commit",

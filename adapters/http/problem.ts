@@ -197,6 +197,7 @@ const ANSWERS: { readonly [Code in AetherErrorCode]: (error: AetherErrors[Code])
   UnsupportedServerError: failed,
   UnknownSchemaError: failed,
   CheckpointConflictError: failed,
+  CorruptCheckpointError: failed,
   PoisonEventError: failed,
   RebuildFailedError: failed,
 };

@@ -1,5 +1,7 @@
+import { isRecord } from "../base/json.ts";
 import { encodeToken } from "../base/token.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
+import { readRecord } from "../projection/checkpoints.ts";
 
 /** A process that is parked: its inputs wait. */
 export interface ParkedProcess {
@@ -13,6 +15,20 @@ export interface ParkedProcess {
   readonly reason: string;
   /** When it was parked, as ISO 8601. */
   readonly since: string;
+}
+
+/** The list as it is kept. */
+interface ParkedList {
+  /** The store that it is about. */
+  readonly identity: string;
+  readonly parked: ParkedProcess[];
+}
+
+function isParked(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { id, sequence, eventId, reason, since } = value;
+  return [id, eventId, reason, since].every((it) => typeof it === "string") &&
+    Number.isSafeInteger(sequence);
 }
 
 /** The list of parked processes: a read model of their histories. */
@@ -58,7 +74,11 @@ export class ParkedProcesses {
 
   async #load(): Promise<{ revision: number; parked: ParkedProcess[] }> {
     const { revision = 0, body = "{}" } = await this.#checkpoints.load(this.#key) ?? {};
-    const { identity, parked = [] } = JSON.parse(body);
+    const { identity, parked = [] } = readRecord<Partial<ParkedList>>(
+      this.#key,
+      body,
+      ({ parked }) => parked === undefined || (Array.isArray(parked) && parked.every(isParked)),
+    );
     return { revision, parked: identity === this.#identity ? parked : [] };
   }
 }

@@ -1,6 +1,9 @@
+import { isRecord } from "../base/json.ts";
+import { CorruptCheckpointError } from "../errors.ts";
 import type { CheckpointStore } from "./checkpoint_store.ts";
 import {
   beginning,
+  type KeptParked,
   type PartitionId,
   type PartitionState,
   type ProjectionBeginning,
@@ -51,7 +54,7 @@ export class ProjectionCheckpoints<Tx> {
       const saved = await this.store.load(key);
       const before = saved === undefined
         ? await this.#first(partitions)
-        : JSON.parse(saved.body) as ProjectionControl;
+        : readControl(key, saved.body);
       const after = change(before);
       if (after === before && saved !== undefined) return before;
       const control = { ...after, nonce: crypto.randomUUID() };
@@ -94,10 +97,11 @@ export class ProjectionCheckpoints<Tx> {
     { version, partition, begin }: Omit<PartitionId, "of">,
     identity: string,
   ): Promise<{ readonly revision: number; readonly state: PartitionState }> {
-    const saved = await this.store.load(this.keys.partition(version, partition));
+    const key = this.keys.partition(version, partition);
+    const saved = await this.store.load(key);
     return saved === undefined
       ? { revision: 0, state: beginning(begin ?? { identity, sequence: 0 }) }
-      : { revision: saved.revision, state: JSON.parse(saved.body) };
+      : { revision: saved.revision, state: readState(key, saved.body) };
   }
 
   /** Takes a partition from its owner, so that no process goes on with it. */
@@ -116,4 +120,80 @@ export class ProjectionCheckpoints<Tx> {
       }
     }
   }
+}
+
+/**
+ * The record that a checkpoint store keeps under `key`.
+ *
+ * @throws {CorruptCheckpointError} `body` is no JSON, or not as `isWhole` wants it.
+ */
+export function readRecord<T>(
+  key: string,
+  body: string,
+  isWhole: (value: Record<string, unknown>) => boolean,
+): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch (cause) {
+    throw new CorruptCheckpointError(key, "it is not JSON", { cause });
+  }
+  if (isRecord(value) && isWhole(value)) return value as T;
+  throw new CorruptCheckpointError(key, "parts of it are missing, or of another kind");
+}
+
+/** The control of a projection; see {@linkcode readRecord}. */
+export function readControl(key: string, body: string): ProjectionControl {
+  return readRecord(
+    key,
+    body,
+    ({ active, next, latest, paused, retries, skipped }) =>
+      isVersion(active) && (next === undefined || isVersion(next)) && isCount(latest, 1) &&
+      typeof paused === "boolean" && isRecord(retries) &&
+      Object.values(retries).every(isText) &&
+      (skipped === undefined ||
+        isListOf(skipped, ({ sequence, since }) => isCount(sequence) && isText(since))),
+  );
+}
+
+/** The state of a partition; see {@linkcode readRecord}. */
+export function readState(key: string, body: string): PartitionState {
+  return readRecord(
+    key,
+    body,
+    ({ sequence, caughtUp, retired, parked, ...texts }) =>
+      [texts.owner, texts.identity, texts.eventId, texts.actorId].every(isText) &&
+      isCount(sequence) && typeof caughtUp === "boolean" && typeof retired === "boolean" &&
+      isListOf(parked, isParked),
+  );
+}
+
+function isParked({ actorId, sequence, eventId, events, attempts, ...rest }: Parts<KeptParked>) {
+  return [actorId, eventId, rest.eventType, rest.reason, rest.since].every(isText) &&
+    [sequence, rest.version, events, attempts].every((it) => isCount(it)) &&
+    (rest.answered === undefined || isText(rest.answered));
+}
+
+/** Something that may be a `T`. */
+type Parts<T> = Partial<Record<keyof T, unknown>>;
+
+function isVersion(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { version, partitions, begin, filter } = value;
+  return isCount(version, 1) && isCount(partitions, 1) &&
+    (filter === undefined || isText(filter)) &&
+    (begin === undefined ||
+      (isRecord(begin) && isText(begin.identity) && isCount(begin.sequence)));
+}
+
+function isListOf(value: unknown, isGood: (item: Record<string, unknown>) => boolean): boolean {
+  return Array.isArray(value) && value.every((item) => isRecord(item) && isGood(item));
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+function isCount(value: unknown, least = 0): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= least;
 }

@@ -196,5 +196,6 @@ export class PartitionOwner<Tx> {
 
 function isFinal(error: unknown): boolean {
   return isAetherError(error, "CheckpointConflictError") ||
+    isAetherError(error, "CorruptCheckpointError") ||
     isAetherError(error, "StreamRegressedError") || isAetherError(error, "StoreRefusedError");
 }

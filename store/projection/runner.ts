@@ -291,9 +291,10 @@ function partitionIdsOf({ active, next }: ProjectionControl): PartitionId[] {
   );
 }
 
-/** Whether nothing will bring the checkpoint store back. */
+/** Whether nothing will bring the checkpoint store back, or make sense of what it keeps. */
 function isFinal(error: unknown): boolean {
-  return isClosed(error) || isAetherError(error, "StoreRefusedError");
+  return isClosed(error) || isAetherError(error, "CorruptCheckpointError") ||
+    isAetherError(error, "StoreRefusedError");
 }
 
 function placeOf({ sequence, eventId, actorId }: PoisonEventError): FailedEvent {

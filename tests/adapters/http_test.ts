@@ -43,6 +43,7 @@ const STATUS: Readonly<Record<errors.AetherErrorCode, [number, boolean?]>> = {
   UnsupportedServerError: [500],
   UnknownSchemaError: [500],
   CheckpointConflictError: [500],
+  CorruptCheckpointError: [500],
   PoisonEventError: [500],
   RebuildFailedError: [500],
 };

@@ -51,6 +51,7 @@ Deno.test("messages name the failure and the present state", () => {
     "Cannot read: no answer",
     "Cannot save: the stream is full",
     'Cannot go on with partition 3 of projection "orders": another process has taken it over',
+    'Cannot read the record "checkpoint.orders.control" of the checkpoint store: it is not JSON; bring back an older state of it, or remove it so that its projection begins anew, and find out who else may write there',
     'Cannot rebuild projection "orders" as version 2: its runner was stopped',
     'Cannot go on with projection "orders": event "e-1" of "order-7" at sequence 9 failed 5 times: ' +
     "undefined",

@@ -20,6 +20,7 @@ export function oneOfEach(module: typeof errors): errors.AetherError[] {
     new module.StoreUnavailableError("Cannot read: no answer"),
     new module.StoreRefusedError("Cannot save: the stream is full", "raise max_bytes", 10077),
     new module.CheckpointConflictError("orders", 3),
+    new module.CorruptCheckpointError("checkpoint.orders.control", "it is not JSON"),
     new module.RebuildFailedError("orders", 2, "its runner was stopped"),
     new module.PoisonEventError("orders", { sequence: 9, id: "e-1", actorId: "order-7" }, 5),
     new module.StreamConfigError("AETHER_shop", ["sealed is set", "max_age is 1"]),

@@ -17,5 +17,6 @@ export const SCENARIOS: Readonly<Record<string, () => Promise<Scenario>>> = {
   takeover: async () => (await import("./takeover.ts")).takeover,
   continuity: async () => (await import("./continuity.ts")).continuityScenario,
   processes: async () => (await import("./processes.ts")).processesScenario,
+  durability: async () => (await import("./durability.ts")).durability,
   zombie: async () => (await import("./zombie.ts")).zombie,
 };

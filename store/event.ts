@@ -54,7 +54,7 @@ export interface RecordedEvent<Type extends string = string, Data = unknown>
   extends Event<Type, Data> {
   /**
    * Position in the store's one order: a safe integer that grows from event to event, with gaps
-   * that mean nothing. `messageSequenceOf()` gives the server's number for its message.
+   * that mean nothing. `streamSequenceOf()` gives the server's number for its message.
    */
   readonly sequence: number;
   /** The commit that it is of. */

@@ -341,6 +341,10 @@ for (
     "store/mod.ts": STORE,
     "bus/mod.ts": BUS,
     "cluster/mod.ts": CLUSTER,
+    "cli/main.ts": [
+      ...["ImportError", "ImportOptions", "ImportResult", "MainOptions", "Sink", "Sinks"],
+      ...["importEvents", "main"],
+    ],
     "adapters/http/mod.ts": HTTP,
     "adapters/postgres/mod.ts": POSTGRES,
     "adapters/sqlite/mod.ts": SQLITE,
@@ -364,6 +368,7 @@ Deno.test("deno.json exports just these entry points", async () => {
     "./store": "./store/mod.ts",
     "./bus": "./bus/mod.ts",
     "./cluster": "./cluster/mod.ts",
+    "./cli": "./cli/main.ts",
     "./http": "./adapters/http/mod.ts",
     "./postgres": "./adapters/postgres/mod.ts",
     "./sqlite": "./adapters/sqlite/mod.ts",

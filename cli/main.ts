@@ -1,0 +1,25 @@
+/**
+ * The command line: looks into a store, checks it, exports and imports events.
+ *
+ * ```sh
+ * deno run -A jsr:@flowmade-one/aether/cli show order-7 --namespace shop
+ * ```
+ *
+ * `--help` lists the verbs.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { main } from "./run.ts";
+
+export { ImportError, importEvents, type ImportOptions, type ImportResult } from "./import.ts";
+export type { Sink, Sinks } from "./output.ts";
+export { main, type MainOptions } from "./run.ts";
+
+if (import.meta.main) {
+  const ending = new AbortController();
+  process.once("SIGINT", () => ending.abort());
+  process.stdout.on("error", () => process.exit(0)); // The reader of a pipe has left.
+  process.exitCode = await main(process.argv.slice(2), { signal: ending.signal });
+}

@@ -1,0 +1,130 @@
+import { pathToFileURL } from "node:url";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import type { Connection } from "../store/connection.ts";
+import { JetStreamEventStore } from "../store/mod.ts";
+import { connectAs } from "./connection.ts";
+import { COMMON, helpOf, overview } from "./help.ts";
+import { Output, safe, type Sinks } from "./output.ts";
+import { type App, UsageError, type Values, type Verb, type VerbContext } from "./verb.ts";
+import { VERBS } from "./verbs.ts";
+
+export { ImportError, importEvents, type ImportOptions, type ImportResult } from "./import.ts";
+export type { Sink, Sinks } from "./output.ts";
+
+/** Options for {@linkcode main}. */
+export interface MainOptions {
+  /** Where it prints. @default {the process's outputs} */
+  readonly sinks?: Sinks;
+  /** Ends what is under way. @default {Ctrl-C} */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Runs one verb.
+ *
+ * @param args The words behind the program's name.
+ * @returns The exit code: 0 if all is well, 1 if it failed or found a problem, 2 if the words make no
+ * sense.
+ */
+export async function main(args: readonly string[], options: MainOptions = {}): Promise<number> {
+  const isJson = args.includes("--json");
+  const output = new Output(isJson, options.sinks);
+  try {
+    return await run(args, output, options.signal ?? new AbortController().signal);
+  } catch (error) {
+    if (options.signal?.aborted) return 130;
+    output.error(output.red(safe(error instanceof Error ? error.message : String(error))));
+    if (!(error instanceof UsageError)) return 1;
+    output.error("`aether --help` shows what there is");
+    return 2;
+  }
+}
+
+async function run(
+  args: readonly string[],
+  output: Output,
+  signal: AbortSignal,
+): Promise<number> {
+  const [name = "--help", ...rest] = args;
+  if (name === "--help" || name === "-h" || name === "help") {
+    const verb = name === "help" ? VERBS[rest[0] ?? ""] : undefined;
+    output.raw(verb === undefined ? overview(VERBS) : helpOf(rest[0]!, verb));
+    return 0;
+  }
+  const verb = Object.hasOwn(VERBS, name) ? VERBS[name]! : undefined;
+  if (verb === undefined) throw new UsageError(`There is no verb "${safe(name)}"`);
+  if (rest.includes("--help") || rest.includes("-h")) {
+    output.raw(helpOf(name, verb));
+    return 0;
+  }
+  const { values, words } = parse(name, verb, rest);
+  let connection: Connection | undefined;
+  const connect = async () => connection ??= await connectAs(values);
+  const namespace = String(values.namespace ?? "default");
+  const app = await appOf(values.app);
+  const context: VerbContext = {
+    ...{ words, values, output, signal, namespace, app, connect },
+    open: async () => await openStore(await connect(), namespace, app, values.create === true),
+  };
+  try {
+    return await verb.run(context);
+  } finally {
+    await connection?.close();
+  }
+}
+
+function parse(name: string, verb: Verb, args: readonly string[]) {
+  let parsed: { values: Values; positionals: string[] };
+  try {
+    parsed = parseArgs({
+      ...{ args: [...args], allowPositionals: true, strict: true },
+      options: { ...COMMON, ...verb.options },
+    }) as never;
+  } catch (cause) {
+    throw new UsageError(`aether ${name}: ${(cause as Error).message.split("\n")[0]}`, { cause });
+  }
+  const { values, positionals: words } = parsed;
+  const [least, most] = verb.words;
+  if (words.length < least || words.length > most) {
+    throw new UsageError(`aether ${name} takes: ${verb.usage || "no words"}`);
+  }
+  return { values, words };
+}
+
+/** The exports of the user's module. */
+async function appOf(path: string | boolean | undefined): Promise<App> {
+  if (typeof path !== "string") return {};
+  try {
+    return await import(pathToFileURL(resolve(path)).href) as App;
+  } catch (cause) {
+    throw new UsageError(`Cannot load --app ${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Opens the store; one that is not there is not made by the way. */
+async function openStore(
+  connection: Connection,
+  namespace: string,
+  { codec, upcasters }: App,
+  create: boolean,
+): Promise<JetStreamEventStore> {
+  if (!create) {
+    const subject = `$JS.API.STREAM.INFO.AETHER_${namespace}`;
+    const info = await connection.request(subject, "", { timeout: 10_000 }).catch((cause) => {
+      throw new Error(
+        `Cannot open namespace "${namespace}": the server does not answer, or has no JetStream`,
+        { cause },
+      );
+    });
+    const { error } = info.json<{ error?: { code: number } }>();
+    if (error?.code === 404) {
+      throw new Error(`There is no store of namespace "${namespace}"; look at --namespace`);
+    }
+  }
+  return await JetStreamEventStore.open(connection, {
+    namespace,
+    ...(codec !== undefined && { codec }),
+    ...(upcasters !== undefined && { upcasters }),
+  });
+}

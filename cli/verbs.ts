@@ -1,0 +1,25 @@
+import type { Verb } from "./verb.ts";
+import { actors } from "./verbs/actors.ts";
+import { exportVerb } from "./verbs/export.ts";
+import { importVerb } from "./verbs/import.ts";
+import { projections } from "./verbs/projections.ts";
+import { restored } from "./verbs/restored.ts";
+import { show } from "./verbs/show.ts";
+import { tail } from "./verbs/tail.ts";
+import { verify } from "./verbs/verify.ts";
+import { why } from "./verbs/why.ts";
+
+/** The verbs, by name. */
+export const VERBS: Readonly<Record<string, Verb>> = {
+  ...{
+    actors,
+    show,
+    tail,
+    why,
+    projections,
+    verify,
+    restored,
+    export: exportVerb,
+    import: importVerb,
+  },
+};

@@ -1,0 +1,58 @@
+import { createWriteStream } from "node:fs";
+import { once } from "node:events";
+import { cloudEvent, exported } from "../event_json.ts";
+import type { Verb } from "../verb.ts";
+
+/** Characters that are written at once. */
+const CHUNK = 64 * 1024;
+
+/** `aether export`. */
+export const exportVerb: Verb = {
+  usage: "[FILE]",
+  summary: "Writes all events as JSON lines, to FILE or the standard output",
+  details:
+    "Events have their newest shape, by the upcasters of --app. What is written ends where the store " +
+    "ended when it began.",
+  words: [0, 1],
+  options: {
+    cloudevents: { type: "boolean", description: "Write CloudEvents 1.0" },
+    from: { type: "string", value: "POSITION", description: "Begin there" },
+  },
+  examples: [
+    "aether export shop.jsonl --namespace shop",
+    "aether export --cloudevents | gzip > a.gz",
+  ],
+  async run({ words: [file], values, output, namespace, signal, open }) {
+    await using store = await open();
+    const from = values.from === undefined ? {} : { from: Number(values.from) };
+    const target = file === undefined ? undefined : createWriteStream(file);
+    if (target !== undefined) await once(target, "open");
+    let text = "";
+    let count = 0;
+    const write = async () => {
+      if (target === undefined) output.raw(text);
+      else if (!target.write(text)) await once(target, "drain");
+      text = "";
+    };
+    try {
+      for await (const event of store.readAll({ ...from, signal })) {
+        const line = exported(event);
+        const value = values.cloudevents === true
+          ? cloudEvent(line, `/aether/${encodeURIComponent(namespace)}`)
+          : line;
+        text += `${JSON.stringify(value)}\n`;
+        if (text.length > CHUNK) await write();
+        count++;
+        output.progress(() => `${count.toLocaleString("en")} events are written`);
+      }
+      await write();
+    } finally {
+      if (target !== undefined) {
+        target.end();
+        await once(target, "close");
+      }
+    }
+    output.error(`${count} events are written`);
+    return 0;
+  },
+};

@@ -1,0 +1,101 @@
+import { isRecord } from "../../store/base/json.ts";
+import { decodeToken } from "../../store/base/token.ts";
+import type { Connection } from "../../store/connection.ts";
+import { KvCheckpointStore, streamSequenceOf } from "../../store/mod.ts";
+import { readControl, readState } from "../../store/projection/checkpoints.ts";
+import { ProjectionKeys } from "../../store/projection/state.ts";
+import { safe } from "../output.ts";
+import type { Verb } from "../verb.ts";
+
+/** `aether projections`. */
+export const projections: Verb = {
+  usage: "[NAME]",
+  summary:
+    "Shows projections, reactors and processes by their checkpoints in NATS: positions, parked actors",
+  details: "Ends with 1 if an actor is parked. Checkpoints in databases of your own are not shown.",
+  words: [0, 1],
+  examples: ["aether projections --namespace shop", "aether projections orders --json"],
+  async run({ words: [only], output, namespace, connect, open }) {
+    const connection = await connect();
+    await using _store = await open(); // It has to be there.
+    const names = await namesIn(connection, namespace);
+    const last = await lastOf(connection, `AETHER_${namespace}`);
+    let parkedActors = 0;
+    let shown = 0;
+    if (names.length > 0) {
+      await using checkpoints = await KvCheckpointStore.open(connection, { namespace });
+      const load = async <T>(key: string, read: (key: string, body: string) => T) => {
+        const saved = await checkpoints.load(key);
+        return saved && read(key, saved.body);
+      };
+      for (const name of names.filter((name) => only === undefined || name === only)) {
+        const keys = new ProjectionKeys(name);
+        const control = await load(keys.control, readControl);
+        if (control === undefined) continue;
+        shown++;
+        const { active, next, paused } = control;
+        const states = await Promise.all(
+          Array.from(
+            { length: active.partitions },
+            (_, at) => load(keys.partition(active.version, at), readState),
+          ),
+        );
+        const sequence = Math.min(...states.map((state) => state?.sequence ?? 0));
+        const lag = Math.max(0, last - streamSequenceOf(sequence));
+        const parked = states.flatMap((state) => state?.parked ?? []);
+        parkedActors += parked.length;
+        const facts = [
+          `version ${active.version}`,
+          `${active.partitions} partitions`,
+          `at ${sequence}`,
+          `${lag} messages behind`,
+          ...(paused ? ["paused"] : []),
+          ...(next === undefined ? [] : [`version ${next.version} is built`]),
+        ];
+        output.item(`${safe(name)}: ${facts.join(", ")}`, {
+          name,
+          ...control,
+          sequence,
+          lag,
+          parked,
+        });
+        for (const { actorId, eventType, version, reason } of output.json ? [] : parked) {
+          output.line(
+            output.red(
+              `  parked: ${safe(actorId)} at ${version} ${safe(eventType)}: ${safe(reason)}`,
+            ),
+          );
+        }
+      }
+    }
+    if (shown === 0) output.error("There is no such projection");
+    return parkedActors > 0 || (only !== undefined && shown === 0) ? 1 : 0;
+  },
+};
+
+/** The projections that the bucket of the namespace has records of. */
+async function namesIn(connection: Connection, namespace: string): Promise<string[]> {
+  const bucket = `KV_AETHER_PROJECTION_${namespace}`;
+  const prefix = `$KV.AETHER_PROJECTION_${namespace}.checkpoint.`;
+  const found = await infoOf(connection, bucket, { subjects_filter: `${prefix}*.control` });
+  const subjects = isRecord(found?.state) && isRecord(found.state.subjects)
+    ? Object.keys(found.state.subjects)
+    : [];
+  return subjects.map((subject) => decodeToken(subject.slice(prefix.length).split(".")[0]!)).sort();
+}
+
+async function lastOf(connection: Connection, stream: string): Promise<number> {
+  const { state } = await infoOf(connection, stream, {}) ?? {};
+  return isRecord(state) ? Number(state.last_seq) : 0;
+}
+
+async function infoOf(
+  connection: Connection,
+  stream: string,
+  query: object,
+): Promise<Record<string, unknown> | undefined> {
+  const subject = `$JS.API.STREAM.INFO.${stream}`;
+  const answer = await connection.request(subject, JSON.stringify(query), { timeout: 10_000 });
+  const info = answer.json<Record<string, unknown>>();
+  return info.error === undefined ? info : undefined;
+}

@@ -1,0 +1,48 @@
+import { exported } from "../event_json.ts";
+import { safe } from "../output.ts";
+import type { Verb } from "../verb.ts";
+
+/** `aether tail`. */
+export const tail: Verb = {
+  usage: "",
+  summary: "Prints events as they are saved, until Ctrl-C",
+  words: [0, 0],
+  options: {
+    category: { type: "string", value: "NAME", description: "Only actors of this category" },
+    actor: { type: "string", value: "ID", description: "Only this actor" },
+    type: { type: "string", value: "A,B", description: "Only these types of events" },
+    from: {
+      ...{ type: "string", value: "start|now|POSITION" },
+      description: "Where to begin (now)",
+    },
+    limit: { type: "string", value: "N", description: "End after so many events" },
+  },
+  examples: ["aether tail --category order", "aether tail --from start --limit 10 --json"],
+  async run({ values, output, signal, open }) {
+    await using store = await open();
+    const { category, actor, type, from = "now", limit } = values as Record<string, string>;
+    const filter = {
+      ...(category !== undefined && { category }),
+      ...(actor !== undefined && { actorId: actor }),
+      ...(type !== undefined && { eventTypes: type.split(",") }),
+    };
+    const most = Number(limit ?? Infinity);
+    let seen = 0;
+    const options = { from: /^\d+$/.test(from) ? Number(from) : from as "now", filter, signal };
+    const events = store.subscribe(options);
+    events.caughtUp.then(
+      () => output.error("Waiting for events; Ctrl-C ends it"),
+      () => {}, // The loop below has the reason.
+    );
+    for await (const event of events) {
+      const { actorId, version, eventType, timestamp, data } = event;
+      output.item(
+        `${output.faint(timestamp.toISOString())} ${safe(actorId)} ${version} ` +
+          `${safe(eventType)} ${safe(JSON.stringify(data))}`,
+        exported(event),
+      );
+      if (++seen >= most) break;
+    }
+    return 0;
+  },
+};

@@ -1,0 +1,203 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  createEvent,
+  type Event,
+  JetStreamEventStore,
+  KvCheckpointStore,
+  Projection,
+} from "../../store/mod.ts";
+import { Layout } from "../../store/format/layout.ts";
+import { natsTest, type Scene } from "../support/fixture.ts";
+import { aether, bare } from "./bed.ts";
+
+function event(actorId: string, version: number, init: Partial<Event> = {}): Event {
+  const { metadata, data = { total: version }, eventType = "OrderPlaced" } = init;
+  return createEvent({ eventType, actorId, version, data, ...(metadata && { metadata }) });
+}
+
+async function opened(scene: Scene): Promise<JetStreamEventStore> {
+  const { namespace } = scene;
+  return await JetStreamEventStore.open(await scene.connect(), { namespace });
+}
+
+natsTest("actors lists them with their versions, by category and up to a limit", async (scene) => {
+  await using store = await opened(scene);
+  await store.saveEvents([event("order-1", 1), event("order-1", 2), event("bill-1", 1)]);
+  const { code, out } = await aether(scene, "actors");
+  assertEquals([code, out.trim().split("\n").sort()], [
+    0,
+    ["2 actors", "bill-1 at 1", "order-1 at 2"],
+  ]);
+  const orders = await aether(scene, "actors", "order", "--json");
+  assertEquals(orders.json(), [{ actorId: "order-1", version: 2 }]);
+  const one = await aether(scene, "actors", "--limit", "1");
+  assertMatch(one.out, /1 actors, and maybe more/);
+});
+
+natsTest("show prints events, then or now, and the state by the user's decider", async (scene) => {
+  await using store = await opened(scene);
+  await store.saveEvent(event("order-1", 1));
+  await store.saveEvent(event("order-1", 2, { eventType: "Order\u001b[31mPaid" }));
+  const { code, out } = await aether(scene, "show", "order-1");
+  assertEquals(code, 0);
+  assertMatch(out, /^1 OrderPlaced \{"total":1\}/);
+  assert(!out.includes("\u001b"), "what is stored changes nothing of the terminal");
+  const past = await aether(scene, "show", "order-1", "--at", "1", "--json");
+  assertEquals(past.json().map(({ version }) => version), [1]);
+  const before = await aether(scene, "show", "order-1", "--at", "2020-01-01T00:00:00Z");
+  assertEquals([before.code, before.err], [1, `"order-1" has no events by then\n`]);
+  const app = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(
+    app,
+    `export const deciders = {
+       order: { initialState: () => 0, evolve: (sum, { data }) => sum + data.total },
+     };`,
+  );
+  const state = await aether(scene, "show", "order-1", "--json", "--app", app);
+  await Deno.remove(app);
+  assertEquals(state.json().at(-1), { state: 3 });
+});
+
+natsTest("show names what cannot be read", async (scene) => {
+  await using store = await opened(scene);
+  await store.saveEvent(event("order-1", 1));
+  const connection = await scene.connect();
+  await connection.request(new Layout(scene.namespace).event("order-1", store.shards), "{}");
+  const { code, out } = await aether(scene, "show", "order-1");
+  assertEquals(code, 1);
+  assertMatch(out, /^1 OrderPlaced[^]*Cannot read the event at sequence/);
+});
+
+natsTest("tail follows what is saved, filtered", async (scene) => {
+  await using store = await opened(scene);
+  for (let version = 1; version <= 3; version++) await store.saveEvent(event("order-1", version));
+  await store.saveEvent(event("bill-1", 1));
+  const { code, out } = await aether(
+    ...[scene, "tail", "--from", "start", "--limit", "2", "--category", "order"] as const,
+  );
+  assertEquals(code, 0);
+  assertEquals(out.match(/order-1 \d/g), ["order-1 1", "order-1 2"]);
+  const bills = await aether(scene, "tail", "--from", "start", "--limit", "1", "--actor", "bill-1");
+  assertMatch(bills.out, /bill-1 1 OrderPlaced/);
+});
+
+natsTest("why draws the tree of causes and effects", async (scene) => {
+  await using store = await opened(scene);
+  const first = event("order-1", 1, { eventType: "Placed" });
+  const caused = (cause: Event, actorId: string, eventType: string) =>
+    event(actorId, 1, { eventType, metadata: { correlationId: first.id, causationId: cause.id } });
+  const reserved = caused(first, "stock-1", "Reserved");
+  const billed = caused(first, "bill-1", "Billed");
+  const shipped = caused(reserved, "parcel-1", "Shipped");
+  for (const it of [first, event("order-2", 1), reserved, billed, shipped]) {
+    await store.saveEvent(it);
+  }
+  const { code, out } = await aether(scene, "why", billed.id);
+  const lines = out.trimEnd().split("\n").map((line) => line.replace(/ of .*/, ""));
+  assertEquals([code, lines], [0, ["Placed", "├─ Reserved", "│  └─ Shipped", "└─ * Billed"]]);
+  const none = await aether(scene, "why", "nothing");
+  assertEquals([none.code, none.out], [1, ""]);
+});
+
+natsTest("projections shows positions and what is parked", async (scene) => {
+  await using store = await opened(scene);
+  const none = await aether(scene, "projections");
+  assertEquals([none.code, none.err], [0, "There is no such projection\n"]);
+  await store.saveEvents([event("order-1", 1), event("order-2", 1)]);
+  const { namespace } = scene;
+  await using checkpoints = await KvCheckpointStore.open(await scene.connect(), { namespace });
+  const handler = ({ actorId }: Event) => {
+    if (actorId === "order-1") throw new Error("no stock");
+  };
+  await using projection = new Projection({
+    ...{ name: "my orders", store, checkpoints, handler, onError() {}, onPoison: "park" },
+    retry: { attempts: 1, delay: 1 },
+  });
+  const running = projection.run();
+  await projection.caughtUp;
+  await projection[Symbol.asyncDispose]();
+  await running;
+  const { code, out } = await aether(scene, "projections");
+  assertEquals(code, 1);
+  assertMatch(out, /^my orders: version 1, 1 partitions, at \d+, 0 messages behind$/m);
+  assertMatch(out, /^ {2}parked: order-1 at 1 OrderPlaced: .*no stock$/m);
+  const [found] = (await aether(scene, "projections", "my orders", "--json")).json();
+  assertEquals((found!.parked as { actorId: string }[])[0]!.actorId, "order-1");
+  assertEquals((await aether(scene, "projections", "other")).code, 1);
+});
+
+natsTest("verify ends with 0 for a sound store and with 1 for another", async (scene) => {
+  await using store = await opened(scene);
+  await store.saveEvents([event("order-1", 1), event("order-1", 2)]);
+  const sound = await aether(scene, "verify");
+  assertEquals(sound.code, 0);
+  assertMatch(sound.out, /2 events of 1 actors are checked: no rule is broken/);
+  const connection = await scene.connect();
+  await connection.request(new Layout(scene.namespace).event("order-1", store.shards), "{}");
+  const broken = await aether(scene, "verify", "--json");
+  assertEquals([broken.code, broken.json()[0]!.ok], [1, false]);
+});
+
+natsTest("restored asks for a yes, and gives the store another identity", async (scene) => {
+  await using store = await opened(scene);
+  await store.saveEvent(event("order-1", 1));
+  const before = store.identity;
+  const asked = await aether(scene, "restored");
+  assertEquals(asked.code, 2);
+  const { code, out } = await aether(scene, "restored", "--yes");
+  assertEquals(code, 0);
+  assertMatch(out, new RegExp(`^The store ${before} is \\S+ from now on`));
+});
+
+natsTest("a namespace that is not there is told, and not made", async (scene) => {
+  const { code, err } = await aether(scene, "actors");
+  assertEquals(code, 1);
+  assertMatch(err, /There is no store of namespace/);
+  const again = await aether(scene, "actors");
+  assertEquals(again.code, 1);
+});
+
+Deno.test("words that make no sense end with 2 and say what there is", async () => {
+  for (
+    const [args, told] of [
+      [["shwo"], /no verb "shwo"/],
+      [["show"], /aether show takes: ACTOR/],
+      [["show", "a", "b"], /takes: ACTOR/],
+      [["actors", "--nope"], /Unknown option '--nope'/],
+      [["show", "a", "--at", "soon"], /no version and no time/],
+      [["actors", "--context", "../x"], /no name of a context/],
+      [["actors", "--app", "/nowhere.ts"], /Cannot load --app/],
+    ] as const
+  ) {
+    const { code, err, out } = await bare(...args);
+    assertEquals([code, out], [2, ""], args.join(" "));
+    assertMatch(err, told);
+  }
+});
+
+Deno.test("a server that is not there is an error with what to look at", async () => {
+  const { code, err } = await bare("actors", "--server", "nats://127.0.0.1:1");
+  assertEquals(code, 1);
+  assertMatch(err, /Cannot connect to nats:\/\/127.0.0.1:1: [^]*--server/);
+});
+
+natsTest("a context of the nats command names server and user", async (scene) => {
+  await using store = await opened(scene);
+  await store.saveEvent(event("order-1", 1));
+  const folder = await Deno.makeTempDir();
+  const before = Deno.env.get("XDG_CONFIG_HOME");
+  try {
+    await Deno.mkdir(`${folder}/nats/context`, { recursive: true });
+    const context = { url: scene.server.url, user: "", description: "test" };
+    await Deno.writeTextFile(`${folder}/nats/context/here.json`, JSON.stringify(context));
+    Deno.env.set("XDG_CONFIG_HOME", folder);
+    const { code, out } = await bare(
+      ...["actors", "--context", "here", "--namespace", scene.namespace],
+    );
+    assertEquals([code, out], [0, "order-1 at 1\n1 actors\n"]);
+  } finally {
+    if (before === undefined) Deno.env.delete("XDG_CONFIG_HOME");
+    else Deno.env.set("XDG_CONFIG_HOME", before);
+    await Deno.remove(folder, { recursive: true });
+  }
+});

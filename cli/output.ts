@@ -11,7 +11,9 @@ export interface Sink {
 
 /** The outputs of one run; the process's own unless a test gives others. */
 export interface Sinks {
+  /** For what was asked for. */
   readonly out: Sink;
+  /** For progress and errors. */
   readonly err: Sink;
 }
 

@@ -60,16 +60,19 @@ async function run(
   }
   const { values, words } = parse(name, verb, rest);
   let connection: Connection | undefined;
+  let store: JetStreamEventStore | undefined;
   const connect = async () => connection ??= await connectAs(values);
   const namespace = String(values.namespace ?? "default");
   const app = await appOf(values.app);
   const context: VerbContext = {
     ...{ words, values, output, signal, namespace, app, connect },
-    open: async () => await openStore(await connect(), namespace, app, values.create === true),
+    open: async () =>
+      store ??= await openStore(await connect(), namespace, app, values.create === true),
   };
   try {
     return await verb.run(context);
   } finally {
+    await store?.[Symbol.asyncDispose]();
     await connection?.close();
   }
 }

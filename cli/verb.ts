@@ -22,7 +22,7 @@ export interface VerbContext {
   readonly app: App;
   /** Connects to the servers. */
   connect(): Promise<Connection>;
-  /** Opens the store of the namespace, which has to be there. */
+  /** Opens the store of the namespace, which has to be there; it is closed behind the verb. */
   open(): Promise<JetStreamEventStore>;
 }
 

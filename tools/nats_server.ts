@@ -132,7 +132,10 @@ export class NatsServer implements AsyncDisposable {
     }
   }
 
-  /** Starts the server again on the same ports and data; one that still runs is stopped first. */
+  /**
+   * Starts the server again on the same data and the same port for clients; one that still runs is stopped
+   * first.
+   */
   async restart(): Promise<void> {
     await this.stop();
     for (let attempt = 1;; attempt++) {
@@ -143,6 +146,8 @@ export class NatsServer implements AsyncDisposable {
         if (attempt === 20 || !(error instanceof NatsServerError && error.addressInUse)) {
           throw error;
         }
+        // Somebody else may have the port of the monitoring by now; nobody but us knows the old one.
+        if (/monitor port/.test(error.message)) this.#monitorPort = -1;
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
     }

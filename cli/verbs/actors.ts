@@ -14,7 +14,7 @@ export const actors: Verb = {
   },
   examples: ["aether actors order --namespace shop", "aether actors --limit 0 --json"],
   async run({ words: [category], values, output, signal, open }) {
-    await using store = await open();
+    const store = await open();
     const limit = Number(values.limit ?? 100) || Infinity;
     let shown = 0;
     let page: string[] = [];

@@ -23,7 +23,7 @@ export const exportVerb: Verb = {
     "aether export --cloudevents | gzip > a.gz",
   ],
   async run({ words: [file], values, output, namespace, signal, open }) {
-    await using store = await open();
+    const store = await open();
     const from = values.from === undefined ? {} : { from: Number(values.from) };
     const target = file === undefined ? undefined : createWriteStream(file);
     if (target !== undefined) await once(target, "open");

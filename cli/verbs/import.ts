@@ -22,7 +22,7 @@ export const importVerb: Verb = {
     "aether import shop.jsonl --namespace shop2 --create --app ./rename.ts",
   ],
   async run({ words: [file = "-"], values, output, app, signal, open }) {
-    await using store = await open();
+    const store = await open();
     const bytes = file === "-" ? process.stdin : createReadStream(file);
     const start = performance.now();
     const { saved, present, moved } = await importEvents(store, linesOf(bytes), {

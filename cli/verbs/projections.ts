@@ -17,29 +17,21 @@ export const projections: Verb = {
   examples: ["aether projections --namespace shop", "aether projections orders --json"],
   async run({ words: [only], output, namespace, connect, open }) {
     const connection = await connect();
-    await using _store = await open(); // It has to be there.
+    await open(); // It has to be there.
     const names = await namesIn(connection, namespace);
     const last = await lastOf(connection, `AETHER_${namespace}`);
     let parkedActors = 0;
     let shown = 0;
-    if (names.length > 0) {
-      await using checkpoints = await KvCheckpointStore.open(connection, { namespace });
-      const load = async <T>(key: string, read: (key: string, body: string) => T) => {
-        const saved = await checkpoints.load(key);
-        return saved && read(key, saved.body);
-      };
+    const checkpoints = names.length === 0
+      ? undefined
+      : await KvCheckpointStore.open(connection, { namespace });
+    try {
       for (const name of names.filter((name) => only === undefined || name === only)) {
-        const keys = new ProjectionKeys(name);
-        const control = await load(keys.control, readControl);
-        if (control === undefined) continue;
+        const found = checkpoints && await stateOf(checkpoints, name);
+        if (found === undefined) continue;
         shown++;
+        const { control, states } = found;
         const { active, next, paused } = control;
-        const states = await Promise.all(
-          Array.from(
-            { length: active.partitions },
-            (_, at) => load(keys.partition(active.version, at), readState),
-          ),
-        );
         const sequence = Math.min(...states.map((state) => state?.sequence ?? 0));
         const lag = Math.max(0, last - streamSequenceOf(sequence));
         const parked = states.flatMap((state) => state?.parked ?? []);
@@ -52,26 +44,36 @@ export const projections: Verb = {
           ...(paused ? ["paused"] : []),
           ...(next === undefined ? [] : [`version ${next.version} is built`]),
         ];
-        output.item(`${safe(name)}: ${facts.join(", ")}`, {
-          name,
-          ...control,
-          sequence,
-          lag,
-          parked,
-        });
+        const value = { name, ...control, sequence, lag, parked };
+        output.item(`${safe(name)}: ${facts.join(", ")}`, value);
         for (const { actorId, eventType, version, reason } of output.json ? [] : parked) {
-          output.line(
-            output.red(
-              `  parked: ${safe(actorId)} at ${version} ${safe(eventType)}: ${safe(reason)}`,
-            ),
-          );
+          const place = `${safe(actorId)} at ${version} ${safe(eventType)}`;
+          output.line(output.red(`  parked: ${place}: ${safe(reason)}`));
         }
       }
+    } finally {
+      await checkpoints?.[Symbol.asyncDispose]();
     }
     if (shown === 0) output.error("There is no such projection");
     return parkedActors > 0 || (only !== undefined && shown === 0) ? 1 : 0;
   },
 };
+
+/** The control of a projection and the states of its partitions; `undefined` if there is none. */
+async function stateOf(checkpoints: KvCheckpointStore, name: string) {
+  const load = async <T>(key: string, read: (key: string, body: string) => T) => {
+    const saved = await checkpoints.load(key);
+    return saved && read(key, saved.body);
+  };
+  const keys = new ProjectionKeys(name);
+  const control = await load(keys.control, readControl);
+  if (control === undefined) return undefined;
+  const { version, partitions } = control.active;
+  const states = await Promise.all(
+    Array.from({ length: partitions }, (_, at) => load(keys.partition(version, at), readState)),
+  );
+  return { control, states };
+}
 
 /** The projections that the bucket of the namespace has records of. */
 async function namesIn(connection: Connection, namespace: string): Promise<string[]> {

@@ -25,7 +25,7 @@ export const show: Verb = {
   ],
   async run({ words: [actorId = ""], values, output, app, open }) {
     const isWanted = pastOf(values.at);
-    await using store = await open();
+    const store = await open();
     const { events, errors } = await store.getEventsWithErrors(actorId);
     const wanted = events.filter(isWanted);
     for (const event of wanted) {

@@ -19,7 +19,7 @@ export const tail: Verb = {
   },
   examples: ["aether tail --category order", "aether tail --from start --limit 10 --json"],
   async run({ values, output, signal, open }) {
-    await using store = await open();
+    const store = await open();
     const { category, actor, type, from = "now", limit } = values as Record<string, string>;
     const filter = {
       ...(category !== undefined && { category }),

@@ -13,7 +13,7 @@ export const verify: Verb = {
   },
   examples: ["aether verify --namespace shop", "aether verify --json > report.json"],
   async run({ values, output, signal, open }) {
-    await using store = await open();
+    const store = await open();
     const from = values.from === undefined ? {} : { from: Number(values.from) };
     const work = verifyStore(store, { ...from, signal });
     for await (const { position, end, rate, problemCount } of work) {

@@ -13,7 +13,7 @@ export const why: Verb = {
   words: [1, 1],
   examples: ["aether why 019abc12-7d3e-7f00-8000-0123456789ab --namespace shop"],
   async run({ words: [id = ""], output, signal, open }) {
-    await using store = await open();
+    const store = await open();
     const found = await related(
       store.readAll({ signal }),
       id,

@@ -46,22 +46,33 @@ function choose(args: readonly string[]): Choice {
   return { mutants: count === undefined ? found : sampleOf(found, count, seed), seed };
 }
 
-/** A mutant that is no program by its types is none: all are looked at together. */
+/** A mutant that is no program by its types is none: those that do not meet are looked at together. */
 async function check(copy: ProjectCopy, mutants: readonly Mutant[]): Promise<void> {
-  await copy.with(mutants, async () => {
-    const files = [...new Set(mutants.map(({ file }) => file))];
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["check", "--quiet", "--config", join(copy.folder, "deno.json"), ...files],
-      cwd: copy.folder,
-      env: { NO_COLOR: "1" },
-      stdin: "null",
-    }).output();
-    if (!success) {
-      throw new RangeError(
-        `Cannot try mutants that do not type-check:\n${new TextDecoder().decode(stderr)}`,
-      );
-    }
-  });
+  for (let left = mutants; left.length > 0;) {
+    const places = new Set<string>();
+    const apart = left.filter(({ file, find }) => {
+      const lines = find.trim().split("\n").map((line) => `${file} ${line.trim()}`);
+      const isApart = !lines.some((line) => places.has(line));
+      if (isApart) lines.forEach((line) => places.add(line));
+      return isApart;
+    });
+    left = left.filter((mutant) => !apart.includes(mutant));
+    await copy.with(apart, () => checkTypes(copy, apart));
+  }
+}
+
+async function checkTypes(copy: ProjectCopy, mutants: readonly Mutant[]): Promise<void> {
+  const files = [...new Set(mutants.map(({ file }) => file))];
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["check", "--quiet", "--config", join(copy.folder, "deno.json"), ...files],
+    cwd: copy.folder,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  if (success) return;
+  throw new RangeError(
+    `Cannot try mutants that do not type-check:\n${new TextDecoder().decode(stderr)}`,
+  );
 }
 
 function verdictOf({ kind, mutant: { explained } }: Trial): string {

@@ -10,6 +10,8 @@ import type { ProjectCopy } from "./project_copy.ts";
 
 /** The shortest limit of one run, in ms: the machine may have other work. */
 const LEAST_LIMIT = 60_000;
+/** The limit without a mutant, in ms. */
+const SOUND_LIMIT = 300_000;
 /** How many times as long as without a mutant a run may take. */
 const SLOWER = 6;
 
@@ -51,7 +53,7 @@ export class Trials {
   /** Runs the tests of a mutant: without it, unless others have done that before, and with it. */
   async try(mutant: Mutant): Promise<Trial> {
     const key = JSON.stringify([mutant.tests, mutant.filter]);
-    const sound = this.#sound.get(key) ?? await runTests(this.#copy.folder, mutant, LEAST_LIMIT);
+    const sound = this.#sound.get(key) ?? await runTests(this.#copy.folder, mutant, SOUND_LIMIT);
     if (sound.kind !== "passed") {
       return { mutant, kind: "void", by: `without it: ${inWords(sound)}`, ms: sound.ms };
     }

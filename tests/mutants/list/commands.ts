@@ -112,8 +112,8 @@ export const COMMANDS: readonly Mutant[] = [
   {
     name: "a lost mark of doubt from the owner",
     file: ROUTER,
-    find: "          if (answer.isDoubtful === true) isDoubtful = true;\n",
-    replace: "",
+    find: "if (answer.isDoubtful === true) isDoubtful = true;",
+    replace: "if (answer.isDoubtful === false) isDoubtful = true;",
     tests: ROUTER_TESTS,
     why: "The next owner would not look for events that the first one may have stored.",
   },
@@ -143,7 +143,7 @@ export const COMMANDS: readonly Mutant[] = [
     why: "Two actors that call each other would wait for ever.",
   },
   {
-    name: "the end of a search that is not remembered",
+    name: "a command of unknown age that is not looked for",
     file: "store/command/known_commands.ts",
     find: "    if (after === undefined && this.#isDeep) return;\n",
     replace: "    if (after === undefined || this.#isDeep) return;\n",
@@ -151,7 +151,7 @@ export const COMMANDS: readonly Mutant[] = [
     why: "A command of unknown age would not be looked for, and handled twice.",
   },
   {
-    name: "the order of two searches",
+    name: "known commands of execute() that are dropped and count as known",
     file: "store/command/known_commands.ts",
     find: "      this.#since = Math.max(this.#since, messages.at(-1)!);\n",
     replace: "      void messages;\n",
@@ -159,10 +159,10 @@ export const COMMANDS: readonly Mutant[] = [
     why: "A command that was dropped from memory would be handled again.",
   },
   {
-    name: "a receipt that is not unconditional",
+    name: "a recorded refusal that is told as done",
     file: "store/command/handled_before.ts",
     find: 'if (recorded?.kind === "refused") {',
-    replace: "if (recorded?.kind !== undefined && snapshots === null as unknown) {",
+    replace: 'if (recorded?.kind === "refused" && recorded.failure.name === "") {',
     tests: ID_TESTS,
     why: "A command that was refused would be told as done when it comes again.",
   },

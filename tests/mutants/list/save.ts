@@ -73,8 +73,7 @@ export const SAVE: readonly Mutant[] = [
     name: "another content that passes for a duplicate",
     file: OUTCOME,
     find: "return differenceOf(event, {",
-    replace:
-      "return event === undefined ? undefined : run === undefined ? undefined : undefined;\n  differenceOf(event, {",
+    replace: "return void differenceOf(event, {",
     tests: STORE_TESTS,
     filter: "with other content is a conflict",
     why: "A writer would hear that its content is stored, and another one is.",

@@ -2,10 +2,7 @@
 import type { Mutant } from "../mutant.ts";
 
 const HANDOFF = "cluster/sharding/handoff.ts";
-const MODEL = [
-  "tests/cluster/sharding/handoff_test.ts",
-  "tests/cluster/sharding/handoff_model_test.ts",
-];
+const HANDOFF_TESTS = ["tests/cluster/sharding/handoff_test.ts"];
 const DETECTOR = "cluster/membership/failure_detector.ts";
 const DETECTOR_TESTS = ["tests/cluster/membership/failure_detector_test.ts"];
 const MAP = "cluster/sharding/shard_map.ts";
@@ -93,7 +90,7 @@ export const SHARDING: readonly Mutant[] = [
     file: HANDOFF,
     find: "if (fact.mapVersion <= state.mapVersion) return stay(state);",
     replace: "if (fact.mapVersion === state.mapVersion) return stay(state);",
-    tests: MODEL,
+    tests: HANDOFF_TESTS,
     why: "An older map would take a shard from its owner, or give it to two.",
   },
   {
@@ -101,15 +98,15 @@ export const SHARDING: readonly Mutant[] = [
     file: HANDOFF,
     find: "mine: fact.mine && !state.leaving,",
     replace: "mine: fact.mine,",
-    tests: MODEL,
+    tests: HANDOFF_TESTS,
     why: "A node that ends would take shards and leave them without an owner.",
   },
   {
-    name: "a claim under an older map",
+    name: "a handoff under an older map",
     file: HANDOFF,
     find: '  if (isNewer) return stay({ ...state, phase: "idle" });\n',
     replace: '  if (isNewer && isOthers && !mine) return stay({ ...state, phase: "idle" });\n',
-    tests: MODEL,
+    tests: HANDOFF_TESTS,
     why: "A deposed owner would take its shard back from its successor.",
   },
   {
@@ -117,7 +114,7 @@ export const SHARDING: readonly Mutant[] = [
     file: HANDOFF,
     find: "  if (!state.mine) return release(state);\n",
     replace: "",
-    tests: MODEL,
+    tests: HANDOFF_TESTS,
     why: "A node would serve a shard that the map has given to another meanwhile.",
   },
   {
@@ -125,7 +122,7 @@ export const SHARDING: readonly Mutant[] = [
     file: HANDOFF,
     find: 'return to(state, "draining", { kind: "drain", claim });',
     replace: "return release(state);",
-    tests: MODEL,
+    tests: HANDOFF_TESTS,
     why: "Commands under way would be cut off by each planned move.",
   },
   {
@@ -133,7 +130,7 @@ export const SHARDING: readonly Mutant[] = [
     file: HANDOFF,
     find: 'return to(state, "replaying", { kind: "replay", claim: state.claim });\n}',
     replace: 'return to(state, "serving", { kind: "serve", claim: state.claim });\n}',
-    tests: MODEL,
+    tests: HANDOFF_TESTS,
     why: "The new owner would decide on what it knew before the others wrote.",
   },
   {
@@ -141,7 +138,7 @@ export const SHARDING: readonly Mutant[] = [
     file: HANDOFF,
     find: 'return isHit ? lose(state, { kind: "stop", claim: state.claim }) : stay(state);',
     replace: "return isHit ? lose(state) : stay(state);",
-    tests: MODEL,
+    tests: HANDOFF_TESTS,
     why: "A deposed owner would go on with commands, and with reads, that are not its own.",
   },
   {

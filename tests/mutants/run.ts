@@ -89,6 +89,15 @@ function table(trials: readonly Trial[]): string {
   return ["| file | mutant | | by | s |", "| --- | --- | --- | --- | --- |", ...rows].join("\n");
 }
 
+/** Ends the tests under way when we are to end, so that the copy is removed. */
+function endsOnSignals(): AbortSignal {
+  const ends = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => ends.abort());
+  }
+  return ends.signal;
+}
+
 async function main(args: readonly string[]): Promise<boolean> {
   const { mutants, seed } = choose(args);
   const say = (line: string) => console.error(line);
@@ -96,9 +105,11 @@ async function main(args: readonly string[]): Promise<boolean> {
   await using copy = await ProjectCopy.make();
   await check(copy, mutants);
   const trials: Trial[] = [];
-  const tried = new Trials(copy);
+  const ends = endsOnSignals();
+  const tried = new Trials(copy, ends);
   for (const [at, mutant] of mutants.entries()) {
     const trial = await tried.try(mutant);
+    if (ends.aborted) throw new RangeError("The run was ended early by a signal");
     trials.push(trial);
     const place = `${at + 1}/${mutants.length}`.padStart(7);
     say(`${place}  ${verdictOf(trial)}: ${mutant.name} (${mutant.file}): ${trial.by}`);
@@ -110,8 +121,8 @@ async function main(args: readonly string[]): Promise<boolean> {
 }
 
 try {
-  process.exitCode = await main(Deno.args) ? 0 : 1;
+  process.exit(await main(Deno.args) ? 0 : 1);
 } catch (error) {
   console.error(error instanceof RangeError ? error.message : error);
-  process.exitCode = 1;
+  process.exit(1);
 }

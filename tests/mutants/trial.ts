@@ -45,24 +45,25 @@ export class Trials {
   /** How tests end without a mutant, by what runs. */
   readonly #sound = new Map<string, TestsEnd>();
 
-  /** In `copy`. */
-  constructor(copy: ProjectCopy) {
+  readonly #signal: AbortSignal | undefined;
+
+  /** In `copy`; `signal` ends the tests under way. */
+  constructor(copy: ProjectCopy, signal?: AbortSignal) {
     this.#copy = copy;
+    this.#signal = signal;
   }
 
   /** Runs the tests of a mutant: without it, unless others have done that before, and with it. */
   async try(mutant: Mutant): Promise<Trial> {
     const key = JSON.stringify([mutant.tests, mutant.filter]);
-    const sound = this.#sound.get(key) ?? await runTests(this.#copy.folder, mutant, SOUND_LIMIT);
+    const run = (limit: number) => runTests(this.#copy.folder, mutant, limit, this.#signal);
+    const sound = this.#sound.get(key) ?? await run(SOUND_LIMIT);
     if (sound.kind !== "passed") {
       return { mutant, kind: "void", by: `without it: ${inWords(sound)}`, ms: sound.ms };
     }
     this.#sound.set(key, sound);
     const limit = Math.max(LEAST_LIMIT, SLOWER * sound.ms);
-    const end = await this.#copy.with(
-      [mutant],
-      () => runTests(this.#copy.folder, mutant, limit),
-    );
+    const end = await this.#copy.with([mutant], () => run(limit));
     const kind = end.kind === "passed" ? "survived" : end.kind === "void" ? "void" : "killed";
     return { mutant, kind, by: inWords(end), ms: end.ms };
   }
@@ -86,6 +87,7 @@ export async function runTests(
   folder: string,
   { tests, filter }: Pick<Mutant, "tests" | "filter">,
   limit: number,
+  signal?: AbortSignal,
 ): Promise<TestsEnd> {
   const start = performance.now();
   const filters = filter === undefined ? [] : [`--filter=${filter}`];
@@ -99,13 +101,16 @@ export async function runTests(
     stderr: "piped",
   }).spawn();
   let hung = false;
+  const kill = () => child.kill("SIGKILL"); // What it has started ends with it: see `watchdog()`.
+  signal?.addEventListener("abort", kill, { once: true });
   const timer = setTimeout(() => {
     hung = true;
-    child.kill("SIGKILL"); // What it has started ends with it: see `watchdog()`.
+    kill();
   }, limit);
   const [stdout, stderr] = [textOf(child.stdout), textOf(child.stderr)];
   const { success } = await child.status;
   clearTimeout(timer);
+  signal?.removeEventListener("abort", kill);
   const output = (await Promise.all([stdout.end(), stderr.end()])).join("");
   const ms = performance.now() - start;
   if (hung) return { kind: "hung", ms };

@@ -33,7 +33,7 @@ export const COMMANDS: readonly Mutant[] = [
     file: KNOWN,
     find: "await this.#reach(isSure ? messageSequenceOf(landmark.sequence) : 0);",
     replace: "await this.#reach(isSure ? messageSequenceOf(landmark.sequence) + 1 : 0);",
-    tests: ["tests/cluster/commands/actors_test.ts", "tests/cluster/commands/actors_storm_test.ts"],
+    tests: ACTORS_TESTS,
     why: "The event right behind the landmark may be the command's own.",
   },
   {
@@ -42,7 +42,7 @@ export const COMMANDS: readonly Mutant[] = [
     find:
       "if (isGiven === true || (since ?? landmark) === undefined) await this.#reach(undefined);",
     replace: "if ((since ?? landmark) === undefined) await this.#reach(undefined);",
-    tests: ["tests/cluster/commands/once_test.ts", "tests/cluster/commands/actors_test.ts"],
+    tests: ACTORS_TESTS,
     why: "An id of the user's own may be older than any landmark.",
   },
   {
@@ -131,7 +131,7 @@ export const COMMANDS: readonly Mutant[] = [
     file: ROUTER,
     find: "if (asked.crashed.length >= MAX_CRASHES) {",
     replace: "if (asked.crashed.length > 1_000) {",
-    tests: ["tests/cluster/commands/router_test.ts", "tests/cluster/commands/poison_test.ts"],
+    tests: ROUTER_TESTS,
     why: "A command whose handler crashes its node would go from node to node.",
   },
   {

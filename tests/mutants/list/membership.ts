@@ -65,7 +65,7 @@ export const MEMBERSHIP: readonly Mutant[] = [
     file: "cluster/election/clock.ts",
     find: "return Number.isNaN(passed) ? Infinity : passed;",
     replace: "return Number.isNaN(passed) ? 0 : passed;",
-    tests: ["tests/cluster/election/lease_test.ts"],
+    tests: ["tests/cluster/election/clock_test.ts"],
     why: "With a clock that throws, a lease would never end for its holder.",
   },
   {

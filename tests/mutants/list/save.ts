@@ -30,7 +30,7 @@ export const SAVE: readonly Mutant[] = [
     file: "store/save/messages.ts",
     find: "  if (!Number.isSafeInteger(sequence) || sequence < 0) {",
     replace: "  if (sequence < -1) {",
-    tests: ["tests/store/save/committer_test.ts"],
+    tests: ["tests/store/save/messages_test.ts"],
     why: "The server takes an odd value for no check at all.",
   },
   {
@@ -115,8 +115,7 @@ export const SAVE: readonly Mutant[] = [
     file: "store/save/settle.ts",
     find: '    if (before !== "unknown" || api.requests.epoch !== epoch) return before;',
     replace: '    if (before !== "unknown" || epoch >= 0) return before;',
-    tests: ["tests/store/fencing/fault_test.ts", "tests/store/save/batch_fault_test.ts"],
-    filter: "settle",
+    tests: ["tests/store/save/barrier_test.ts"],
     why: "An outcome that can be known would remain unknown.",
   },
   {
@@ -124,7 +123,7 @@ export const SAVE: readonly Mutant[] = [
     file: "store/save/settle.ts",
     find: '    if (before !== "unknown" || api.requests.epoch !== epoch) return before;',
     replace: '    void epoch;\n    if (before !== "unknown") return before;',
-    tests: ["tests/store/save/settle_test.ts"],
+    tests: ["tests/store/save/barrier_test.ts"],
     why: "A save may still be on its way over the old connection: it would be told as not saved.",
   },
   {
@@ -132,7 +131,7 @@ export const SAVE: readonly Mutant[] = [
     file: "store/save/settle.ts",
     find: 'return lastIn(error.description) === expected ? "not-saved" : "unknown";',
     replace: 'return lastIn(error.description) >= 0 || expected >= 0 ? "not-saved" : "unknown";',
-    tests: ["tests/store/save/settle_test.ts"],
+    tests: ["tests/store/save/barrier_test.ts"],
     why: "A read of a deposed leader would turn a stored save into none.",
   },
   {
@@ -179,6 +178,8 @@ export const SAVE: readonly Mutant[] = [
     tests: [...STORE_TESTS, "tests/store/signal_test.ts"],
     filter: "abort",
     why: "A save that was told as not made would be stored.",
+    explained:
+      "The committer and the publisher send nothing for an aborted signal either: this one spares work.",
   },
   {
     name: "a message that is sent after its deadline",

@@ -94,8 +94,8 @@ export const READ: readonly Mutant[] = [
     file: CHECK,
     find: "if (identity !== this.#parts.identity) {",
     replace: 'if (identity === "") {',
-    tests: ["tests/store/jetstream/restore_test.ts"],
-    filter: "A restored stream has another identity",
+    tests: CHECK_TESTS,
+    filter: "given an epoch nothing is read",
     why: "What was known of events behind the backup would be believed.",
   },
   {
@@ -114,7 +114,7 @@ export const READ: readonly Mutant[] = [
     find: "found[at] === undefined ? at === seen.length - 1 : !isOf(found[at], op)",
     replace: "found[at] === undefined ? false : !isOf(found[at], op)",
     tests: CHECK_TESTS,
-    filter: "Of another stream of the name nothing is saved after a while",
+    filter: "restored without its tail nothing is read",
     why: "Acknowledged events would be gone without a word.",
   },
   {

@@ -50,7 +50,7 @@ export const COMMANDS: readonly Mutant[] = [
     file: KNOWN,
     find: "    if (forgotten !== this.#forgotten) return await this.#reach(after);\n",
     replace: "    void forgotten;\n",
-    tests: ACTORS_TESTS,
+    tests: ["tests/cluster/commands/known_commands_test.ts"],
     why: "Events that came while the search ran, at an unknown outcome, would be overlooked.",
   },
   {

@@ -171,6 +171,7 @@ export const SHARDING: readonly Mutant[] = [
     find: "      if (isOfLaterFormat(value, MAP_FORMAT)) throw error;\n",
     replace: "      void isOfLaterFormat(value, MAP_FORMAT);\n",
     tests: ["tests/cluster/sharding/shard_coordinator_test.ts"],
+    filter: "never written over",
     why: "An older node would destroy what newer ones have stored.",
   },
 ];

@@ -72,6 +72,7 @@ export const FENCING: readonly Mutant[] = [
     find: "holds: ({ fence }) => fence?.nonce === own.nonce,",
     replace: "holds: ({ fence }) => fence?.nodeId !== own.nonce,",
     tests: FENCES_TESTS,
+    filter: "has overtaken",
     why: "A claim that was lost would be told as another's fence.",
   },
   {

@@ -183,7 +183,7 @@ export const FENCING: readonly Mutant[] = [
     file: BATCH,
     find: '    if (depends) return "later";\n',
     replace: "    void depends;\n",
-    tests: [...GROUP_TESTS, "tests/store/fencing/suite_test.ts"],
+    tests: ["tests/store/fencing/batch_test.ts"],
     why: "A guard would be held against what is not stored yet.",
   },
   {
@@ -192,7 +192,7 @@ export const FENCING: readonly Mutant[] = [
     find:
       "    if (entry.plan.ends !== undefined && actors.some((actorId) => this.#heads.has(actorId))) {",
     replace: "    if (entry.plan.ends !== undefined && actors.length < 0) {",
-    tests: ["tests/store/fencing/suite_test.ts", ...GROUP_TESTS],
+    tests: ["tests/store/fencing/batch_test.ts"],
     why: "A command that came twice in one group would be handled twice.",
   },
   {
@@ -201,8 +201,7 @@ export const FENCING: readonly Mutant[] = [
     find:
       'if (save.events.some(({ actorId, id }) => this.#ids.get(actorId)?.has(id))) return "later";',
     replace: "",
-    tests: ["tests/store/fencing/suite_test.ts"],
-    filter: "of saves at once whose events have one id",
+    tests: ["tests/store/fencing/batch_test.ts"],
     why: "An event would be stored twice.",
   },
   {
@@ -211,6 +210,7 @@ export const FENCING: readonly Mutant[] = [
     find: "const lost = entry.claims.find((claim) => !claims.holds(claim));",
     replace: "const lost = entry.claims.find((claim) => claims === undefined && claim);",
     tests: ["tests/store/fencing/deposed_test.ts"],
+    filter: "All saves that a deposed owner had in line",
     why: "Saves that nobody can store any more would wait for their deadline.",
   },
 ];

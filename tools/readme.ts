@@ -13,6 +13,7 @@ const SKIPPED: readonly (readonly [RegExp, string])[] = [
   [/^deno task test( |$)/, "the gate runs the tests itself"],
   [/^deno task ok( |$)/, "this is the gate"],
   [/^deno task bench(:\w+)?( |$)/, "takes minutes; the gate runs the benches once and short"],
+  [/^deno task mutants( |$)/, "takes minutes; the gate's tests try two of them"],
   [/^(bash )?\.ci\/run$/, "runs the gate"],
   [/^git clone /, "the reader has a clone, and so has the gate"],
   [/^cd [\w./-]+$/, "changes into the clone"],

@@ -172,15 +172,22 @@ export function duplicates(test: StoreTest, together: StoreTest): void {
 
   test("of saves at once whose events have one id, one stores", async ({ open }) => {
     const store = await open();
-    const { id } = sample();
-    const events = range(1, 5).map((version) => sample({ version, id, data: version }));
-    const outcomes = await Promise.allSettled(events.map((event) => store.saveEvent(event)));
-    const stored = events.filter((_, at) => outcomes[at]!.status === "fulfilled");
-    equal(stored.length, 1, "number of saves that stored");
-    for (const outcome of outcomes) {
-      if (outcome.status === "rejected") ok(isAetherError(outcome.reason), "the others are told");
+    // Alone, and behind another save: those that wait for it may go together.
+    for (const [actorId, before] of [["order-1", 0], ["order-2", 1]] as const) {
+      const others = samples(actorId, range(1, before));
+      const { id } = sample();
+      const events = range(1, 5).map((at) =>
+        sample({ actorId, version: before + at, id, data: at })
+      );
+      const all = [...others, ...events];
+      const outcomes = await Promise.allSettled(all.map((event) => store.saveEvent(event)));
+      const stored = all.filter((_, at) => outcomes[at]!.status === "fulfilled");
+      equal(stored.length, before + 1, "number of saves that stored");
+      for (const outcome of outcomes) {
+        if (outcome.status === "rejected") ok(isAetherError(outcome.reason), "the others are told");
+      }
+      await holds(store, stored);
     }
-    await holds(store, stored);
   });
 
   test("saving a whole batch again is a duplicate, also after newer events", async ({ open }) => {

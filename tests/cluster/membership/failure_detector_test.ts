@@ -73,9 +73,11 @@ Deno.test("a node that does not answer is not taken for crashed while something 
 Deno.test("an observer that was cut off, or did not observe for a while, starts its counts again", () => {
   const cut = new Observer(3);
   cut.observe(2500, deaf("n1"));
-  cut.observe(250, { n0: "unsent" });
-  cut.observe(2500, deaf("n1"));
+  cut.observe(250, { n0: "unsent", ...deaf("n1") });
+  cut.observe(2250, deaf("n1"));
   assertEquals(cut.verdict("n1"), "suspected");
+  cut.observe(250, deaf("n1"));
+  assertEquals(cut.verdict("n1"), "crashed");
   const blocked = new Observer(3);
   blocked.observe(1000, deaf("n1"));
   blocked.now += 60_000;

@@ -88,6 +88,16 @@ Deno.test("an incarnation that has left is never a member again, and no node is 
   }));
 });
 
+Deno.test("a coordinator that has left coordinates no more, and comes back as another incarnation", () => {
+  const depart = { type: "depart", nodeId: "a", incarnation: "1", how: "crashed" } as const;
+  const left = [join("a"), join("b"), depart];
+  const [view, again, later] = [left, [...left, join("a")], [...left, join("a", "2")]]
+    .map((steps) => viewsOf(steps).at(-1)!);
+  assertEquals(view!.coordinator, undefined);
+  assertEquals(again, view);
+  assertEquals(later!.members.map(({ nodeId }) => nodeId), ["b", "a"]);
+});
+
 Deno.test("members are listed in the order in which they joined", () => {
   const view = viewsOf([join("b"), join("a"), join("c"), join("b", "2")]).at(-1)!;
   assertEquals(view.members.map(({ nodeId }) => nodeId), ["a", "c", "b"]);

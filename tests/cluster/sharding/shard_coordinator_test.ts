@@ -211,6 +211,14 @@ Deno.test("an unreadable map is reported, and assigning goes on once it can be r
   await bed.end();
 });
 
+Deno.test("a map of a later version of this library is reported, and never written over", async () => {
+  const bed = new Bed(alone, lifeOf("a"), lifeOf("b"));
+  bed.holds(JSON.stringify({ ...JSON.parse(formatShardMap(alone)), format: 99 }));
+  await until(() => bed.reports.length > 1 || bed.maps.length > 0);
+  assertEquals(bed.maps.length, 0);
+  await bed.end();
+});
+
 Deno.test("ErrorThrottle reports a repeated problem once in a while, and another one at once", () => {
   const reported: unknown[] = [];
   const errors = new ErrorThrottle((error) => reported.push(error));

@@ -135,6 +135,23 @@ natsTest("A claim and a release whose acks are lost are read back", async (scene
 });
 
 natsTest(
+  "A claim that was lost, and that another node's has overtaken, is refused",
+  async (scene) => {
+    const proxy = scene.proxy();
+    const connection = await scene.connect({ servers: proxy.url });
+    await using a = await nodeOf(scene, "a", { connection, timeout: 5_000 });
+    await using b = await nodeOf(scene, "b");
+    const fence = new Layout(scene.namespace).fence(3);
+    const meal = proxy.eatFromClient(({ subject }) => subject === fence, 1);
+    const claim = assertRejects(() => a.store.claim(3, 1), FencedError);
+    await meal.done;
+    await b.store.claim(3, 1);
+    await claim;
+    assertEquals([a.store.owns(3), b.store.owns(3)], [false, true]);
+  },
+);
+
+natsTest(
   "A claim without an answer is unavailable, and another call reports its outcome",
   async (scene) => {
     const proxy = scene.proxy();

@@ -178,6 +178,14 @@ clusterTest("A follower that is behind hides nothing that another store saved", 
   assertEquals(stale.answers, 0);
 });
 
+clusterTest("A follower that is behind makes no lookup of one actor stale", async (scene) => {
+  const { store, cold, stale, old } = await open(scene, { replicas: 3 });
+  await using _ = store;
+  await using __ = cold;
+  stale.replica = old;
+  assertEquals(await cold.getLatestVersion("order-1", { fresh: true }), 2);
+});
+
 natsTest("A thousand actors take five requests, and none if they are remembered", async (scene) => {
   const connection = await scene.connect();
   const { namespace } = scene;

@@ -1,0 +1,137 @@
+/** Mutants of election and membership. */
+import type { Mutant } from "../mutant.ts";
+
+const LEASE = "cluster/election/held_lease.ts";
+const VIEW = "cluster/membership/view.ts";
+const VIEW_TESTS = ["tests/cluster/membership/view_test.ts"];
+
+/** Faults in who leads, and who is a member. */
+export const MEMBERSHIP: readonly Mutant[] = [
+  {
+    name: "a lease without its margin",
+    file: LEASE,
+    find: "return Math.max(0, lease - margin - elapsed(this.#since, clock));",
+    replace: "return Math.max(0, lease - elapsed(this.#since, clock));",
+    tests: ["tests/cluster/election/lease_test.ts"],
+    filter: "less the margin",
+    why: "A leader whose clock is slow would go on leading beside its successor.",
+  },
+  {
+    name: "a lease that comes back",
+    file: LEASE,
+    find: '    if (this.validFor <= 0) this.#end("expired");\n    this.#revision = revision;',
+    replace: "    this.#revision = revision;",
+    tests: ["tests/cluster/election/lease_test.ts"],
+    filter: "does not revive",
+    why: "A lease that was over for a moment may have been another node's meanwhile.",
+  },
+  {
+    name: "a lease that counts from its answer",
+    file: LEASE,
+    find: "    this.#since = sentAt;\n    this.#trouble = undefined;",
+    replace: "    this.#since = instant(this.#parts.clock);\n    this.#trouble = undefined;",
+    tests: ["tests/cluster/election/lease_test.ts"],
+    filter: "is not added to the lease",
+    why: "The server counts from when it stored the renewal, which is earlier than its answer.",
+  },
+  {
+    name: "an older answer that ends a lease",
+    file: LEASE,
+    find: "if (entry === undefined || entry.revision <= this.#revision) return false;",
+    replace: "if (entry === undefined) return false;",
+    tests: ["tests/cluster/election/answers_test.ts"],
+    why: "A deposed server's answer would end the lease of the true leader.",
+  },
+  {
+    name: "a term that grows with renewals",
+    file: "cluster/election/leader_key.ts",
+    find: "const { nodeId, incarnation, term = entry.revision } = claim;",
+    replace: "const { nodeId, incarnation } = claim;\n  const term = entry.revision;",
+    tests: ["tests/cluster/election/election_test.ts"],
+    filter: "renewals keep its term",
+    why: "A term is a fencing token: the same lease has to show the same one.",
+  },
+  {
+    name: "a clock that trusts one hand",
+    file: "cluster/election/clock.ts",
+    find: "const passed = Math.max(monotonic - start.monotonic, wall - start.wall);",
+    replace: "const passed = wall < start.wall ? 0 : monotonic - start.monotonic;",
+    tests: ["tests/cluster/membership/heartbeat_test.ts"],
+    filter: "by the clock that shows more",
+    why: "The monotonic clock stops while a machine sleeps: its lease would outlive its end.",
+  },
+  {
+    name: "a clock that fails and still counts",
+    file: "cluster/election/clock.ts",
+    find: "return Number.isNaN(passed) ? Infinity : passed;",
+    replace: "return Number.isNaN(passed) ? 0 : passed;",
+    tests: ["tests/cluster/election/clock_test.ts"],
+    why: "With a clock that throws, a lease would never end for its holder.",
+  },
+  {
+    name: "a lease with room for one renewal",
+    file: "cluster/election/lease_timings.ts",
+    find: "const least = 2 * renew + attempt + margin;",
+    replace: "const least = renew + margin;",
+    tests: ["tests/cluster/election/open_test.ts"],
+    filter: "impossible timings",
+    why: "A single lost message would cost the lease.",
+  },
+  {
+    name: "a removed lease that is not waited out",
+    file: "cluster/election/campaign.ts",
+    find: "return waited(this.#seen!.at, clock) < lease;",
+    replace: "return false;",
+    tests: ["tests/cluster/election/removed_test.ts"],
+    why: "The holder of a key that somebody removed believes in its lease until its end.",
+  },
+  {
+    name: "an incarnation that comes back",
+    file: VIEW,
+    find: "const isOver = [...view.members, ...view.departed].some((other) =>",
+    replace: "const isOver = [...view.members].some((other) =>",
+    tests: VIEW_TESTS,
+    why: "A node that was taken for dead would be a member again without knowing what it missed.",
+  },
+  {
+    name: "an earlier incarnation that replaces a later one",
+    file: VIEW,
+    find: "other.nodeId === nodeId && other.incarnation >= incarnation",
+    replace: "other.nodeId === nodeId && other.incarnation === incarnation",
+    tests: VIEW_TESTS,
+    why: "A join that comes late would throw out the node that is there.",
+  },
+  {
+    name: "a view that changes under its version",
+    file: VIEW,
+    find: "return frozen({ ...next, version: view.version + 1 });",
+    replace: "return frozen({ ...next, version: view.version });",
+    tests: VIEW_TESTS,
+    why: "Nodes take only views of larger versions: they would never hear of the change.",
+  },
+  {
+    name: "a departed node that goes on coordinating",
+    file: VIEW,
+    find: "coordinator: view.coordinator === nodeId ? undefined : view.coordinator,",
+    replace: "coordinator: view.coordinator,",
+    tests: VIEW_TESTS,
+    why: "No shard of the dead coordinator would ever be assigned again.",
+  },
+  {
+    name: "a coordinator that is leaving comes first",
+    file: "cluster/membership/succession.ts",
+    find:
+      '    ...others.filter(({ status }) => status === "up"),\n    ...others.filter(({ status }) => status === "leaving"),',
+    replace: "    ...others,",
+    tests: VIEW_TESTS,
+    why: "Coordination would go to a node that is about to go, and stand still once more.",
+  },
+  {
+    name: "an incarnation by the clock alone",
+    file: "cluster/membership/node_life.ts",
+    find: "return next > latest ? next : uuidv7(timeOf(latest) + 1);",
+    replace: "return next;",
+    tests: ["tests/cluster/membership/node_life_test.ts"],
+    why: "After a clock was set back, a restarted node could not join any more.",
+  },
+];

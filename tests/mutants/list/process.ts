@@ -1,0 +1,246 @@
+/** Mutants of processes, timers, projections, snapshots and buckets. */
+import type { Mutant } from "../mutant.ts";
+
+const INPUTS = "store/process/inputs.ts";
+const LEDGER = "store/process/ledger.ts";
+const AGENDA = "store/process/agenda.ts";
+const DEADLINES = ["tests/store/process/deadline_test.ts"];
+const MANAGER = ["tests/store/process/manager_test.ts"];
+const EFFECTS = ["tests/store/process/effect_test.ts"];
+const REACTOR = ["tests/store/process/reactor_test.ts"];
+
+/** Faults in inputs, outgoing commands, effects and deadlines of processes. */
+export const PROCESS: readonly Mutant[] = [
+  {
+    name: "a deadline that comes early",
+    file: AGENDA,
+    find: "        if (now < at) return at - now;\n",
+    replace: "        if (now < at - 60_000) return at - now;\n",
+    tests: DEADLINES,
+    filter: "a deadline comes in its time, and not before (memory)",
+    why: "A customer would be reminded, or charged, before the time.",
+  },
+  {
+    name: "a deadline that was set again and fires for its first setting",
+    file: INPUTS,
+    find: "if (deadlines.get(input.name)?.version !== taking.setAt) return alone([]);",
+    replace: "if (deadlines.get(input.name) === undefined) return alone([]);",
+    tests: DEADLINES,
+    filter: "two firings have one effect (memory)",
+    why: "A deadline that was moved would fire at its old time too.",
+  },
+  {
+    name: "a cleared deadline that fires",
+    file: INPUTS,
+    find: "if (deadlines.get(input.name)?.version !== taking.setAt) return alone([]);",
+    replace:
+      "if ((deadlines.get(input.name)?.version ?? taking.setAt) !== taking.setAt) return alone([]);",
+    tests: DEADLINES,
+    why: "A deadline that is not wanted any more would have an effect.",
+  },
+  {
+    name: "a fired deadline that stays set",
+    file: INPUTS,
+    find:
+      "        taken.push({ eventType: LedgerType.deadlineCleared, data: { name: input.name } });",
+    replace: "        void LedgerType.deadlineCleared;",
+    tests: DEADLINES,
+    filter: "(memory)",
+    why: "It would fire again after each restart.",
+  },
+  {
+    name: "deadlines that outlive their process",
+    file: LEDGER,
+    find: "          ...{ ...before, deadlines: new Map(), parked: undefined },",
+    replace: "          ...{ ...before, parked: undefined },",
+    tests: DEADLINES,
+    filter: "(memory)",
+    why: "A process that has ended would be woken again.",
+  },
+  {
+    name: "an agenda that forgets deadlines on a takeover",
+    file: AGENDA,
+    find: "      for (const item of known.items) held.open(item);\n",
+    replace: "      void known.items;\n",
+    tests: DEADLINES,
+    filter: "(memory)",
+    why: "What was open when a program ended would never be done.",
+  },
+  {
+    name: "an index of another store",
+    file: "store/process/open_index.ts",
+    find: "    if (head?.identity !== this.#identity) return nothing;\n",
+    replace: "    if (head === undefined) return nothing;\n",
+    tests: MANAGER,
+    why: "After a restore, open commands of events that are gone would be sent.",
+  },
+  {
+    name: "an index that is half written",
+    file: "store/process/open_index.ts",
+    find: "      if (chunk?.nonce !== head.nonce) return nothing;\n",
+    replace: "      if (chunk === undefined) return nothing;\n",
+    tests: MANAGER,
+    filter: "(memory)",
+    why: "Commands that are open would not be in the index, and never go out.",
+  },
+  {
+    name: "two commands of one lane at once",
+    file: AGENDA,
+    find: "      if (this.#lanes.has(lane)) continue;\n",
+    replace: "",
+    tests: [...MANAGER, "tests/store/process/manager_fault_test.ts"],
+    why: "The commands of a process to one actor would overtake each other.",
+  },
+  {
+    name: "a parked process that takes inputs",
+    file: INPUTS,
+    find: "if (parked !== undefined && !isRetry) throw new ProcessHeld(id, parked);",
+    replace:
+      'if (parked !== undefined && !isRetry && id === "") throw new ProcessHeld(id, parked);',
+    tests: MANAGER,
+    filter: "(memory)",
+    why: "Inputs would be taken out of their order.",
+  },
+  {
+    name: "an ended process that lives again",
+    file: INPUTS,
+    find: "      if (ended !== undefined) return alone(taken);\n",
+    replace: "",
+    tests: MANAGER,
+    filter: "after its end a process (memory)",
+    why: "A process that has ended would issue commands.",
+  },
+  {
+    name: "a reply that is taken twice",
+    file: INPUTS,
+    find: "        if (!open.has(input.commandId)) return alone([]);\n",
+    replace: "",
+    tests: [...MANAGER, "tests/store/process/parking_test.ts"],
+    filter: "(memory)",
+    why: "The same outcome would be two inputs.",
+  },
+  {
+    name: "a command with another id at each try",
+    file: INPUTS,
+    find: 'const id = await uuidv8(["process", process, inputId, actorId, key]);',
+    replace:
+      'const id = await uuidv8(["process", process, inputId, actorId, key, crypto.randomUUID()]);',
+    tests: MANAGER,
+    filter: "(memory)",
+    why: "A command that goes out again would be another one, and be handled twice.",
+  },
+  {
+    name: "events of two actors with one id",
+    file: "store/process/intake.ts",
+    find: 'inputId: await uuidv8(["event", identity, actorId, version, eventId]),',
+    replace:
+      'inputId: await uuidv8(["event", identity, eventId]) + (version > 0 || actorId ? "" : ""),',
+    tests: MANAGER,
+    filter: "events of two actors with one id are two inputs (memory)",
+    why: "The second event would be taken for the first, and have no effect.",
+  },
+  {
+    name: "an effect that begins without a note",
+    file: "store/process/errands.ts",
+    find: "if (end === undefined && await this.#start(actorId, effectId, signal)) {",
+    replace: "if (end === undefined && (await this.#start(actorId, effectId, signal) || true)) {",
+    tests: EFFECTS,
+    filter: "whose program died is unknown",
+    why: "A payment would be made twice when its program dies.",
+  },
+  {
+    name: "an effect that has ended and runs again",
+    file: "store/process/errands.ts",
+    find: 'if (!open.has(effectId)) return "done"; // The event that says so is still to come.',
+    replace: "void open;",
+    tests: EFFECTS,
+    why: "A payment would be made again before its end is seen.",
+  },
+  {
+    name: "an effect whose start is stored twice",
+    file: LEDGER,
+    find: "return effects.get(id)?.started === false",
+    replace: "return effects.has(id)",
+    tests: EFFECTS,
+    filter: "(memory)",
+    why: "Each of two programs would believe that it is the one to run the effect.",
+  },
+  {
+    name: "a refusal that is not recorded",
+    file: "store/process/dispatch.ts",
+    find: "isCauseRead: true, metadata, signal, record: true },",
+    replace: "isCauseRead: true, metadata, signal },",
+    tests: REACTOR,
+    filter: "a refusal is final",
+    why: "A refused command would be carried out when it comes again.",
+  },
+  {
+    name: "an outage that counts as the end",
+    file: "store/process/dispatch.ts",
+    find: "if (signal.aborted || !isPassing) throw error;",
+    replace: "if (signal.aborted || isPassing || error) throw error;",
+    tests: ["tests/store/process/reactor_fault_test.ts"],
+    why: "An outage would park events.",
+  },
+  {
+    name: "a park that moves on",
+    file: LEDGER,
+    find: "parked.sequence <= change.at.sequence) {",
+    replace: "parked.sequence < 0) {",
+    tests: ["tests/store/process/parking_test.ts"],
+    why: "A retry would begin behind the first input that the process has missed.",
+  },
+  {
+    name: "an unpark of another failure",
+    file: LEDGER,
+    find: "return parked?.eventId !== change.eventId\n",
+    replace: 'return parked === undefined || change.eventId === ""\n',
+    tests: ["tests/store/process/parking_test.ts"],
+    why: "A process that failed again meanwhile would go on without the failed input.",
+  },
+];
+
+/** Faults in clocks and heaps of deadlines. */
+export const TIMER: readonly Mutant[] = [
+  {
+    name: "a heap that puts the latest first",
+    file: "store/timer/due_heap.ts",
+    find: "      if (entries[above]!.at <= entry.at) break;\n",
+    replace: "      if (entries[above]!.at >= entry.at) break;\n",
+    tests: ["tests/store/timer/due_heap_test.ts"],
+    why: "Deadlines would wait behind later ones.",
+  },
+  {
+    name: "a heap that loses its order when it is emptied",
+    file: "store/timer/due_heap.ts",
+    find: "      if (entries[below]!.at >= last.at) break;\n",
+    replace: "      if (entries[below]!.at <= last.at) break;\n",
+    tests: ["tests/store/timer/due_heap_test.ts"],
+    why: "Deadlines would come late.",
+  },
+  {
+    name: "a server's clock by the end of its answer",
+    file: "store/timer/clock.ts",
+    find: "return time + Math.floor(performance.now() - at);",
+    replace: "return time + Math.ceil(performance.now() - at) + 1_000;",
+    tests: ["tests/store/timer/due_heap_test.ts"],
+    filter: "never ahead",
+    why: "A clock that is ahead of the server fires deadlines early.",
+  },
+  {
+    name: "a server's clock that is asked once",
+    file: "store/timer/clock.ts",
+    find: "performance.now() - this.#sample.at > FRESH",
+    replace: "this.#sample.at < -FRESH",
+    tests: ["tests/store/timer/due_heap_test.ts"],
+    why: "Clocks drift apart: deadlines would be early after some days.",
+  },
+  {
+    name: "a clock that gives no time",
+    file: "store/timer/guarded_clock.ts",
+    find: 'if (typeof time === "number" && Math.abs(time) <= LAST) return time;',
+    replace: 'if (typeof time !== "string" && LAST > 0) return time as number;',
+    tests: ["tests/store/process/faulty_test.ts"],
+    why: "With a clock that gives NaN, every deadline would be due.",
+  },
+];

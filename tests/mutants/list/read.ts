@@ -1,0 +1,238 @@
+/** Mutants of reads: the chain, freshness, losses, the stream's identity, heads, upcasting. */
+import type { Mutant } from "../mutant.ts";
+
+const CHAIN = "store/read/version_chain.ts";
+const ENDS = "store/read/end_reader.ts";
+const CHECK = "store/read/stream_check.ts";
+const HEADS = "store/read/heads.ts";
+const HEADS_TESTS = ["tests/store/read/heads_test.ts"];
+const CHECK_TESTS = ["tests/store/read/stream_check_test.ts"];
+const CORRUPT_TESTS = ["tests/store/read/corrupt_test.ts"];
+const ENDS_TESTS = ["tests/store/read/end_reader_test.ts"];
+const LOSSES_TESTS = ["tests/store/read/losses_test.ts"];
+
+/** Faults in what is read: complete, or an error. */
+export const READ: readonly Mutant[] = [
+  {
+    name: "a chain with a missing link",
+    file: CHAIN,
+    find: "if (!follows) throw missingBefore(message, this.#actorId, before);",
+    replace: "if (!follows && previous < 0) throw missingBefore(message, this.#actorId, before);",
+    tests: CORRUPT_TESTS,
+    filter: "A missing middle is reported",
+    why: "A history with lost events would be replayed as if it were whole.",
+  },
+  {
+    name: "a chain whose first link is not looked at",
+    file: CHAIN,
+    find: "? previous >= before && previous < Math.max(this.#from, 1)",
+    replace: "? previous >= before",
+    tests: CORRUPT_TESTS,
+    filter: "when a long history is read from there",
+    why: "The first events that were asked for would be missing without a word.",
+  },
+  {
+    name: "versions that do not grow",
+    file: CHAIN,
+    find: "if (run.count === 0 ? version !== previous : version <= before) {",
+    replace: "if (run.count === 0 ? version !== previous : version < 0) {",
+    tests: CORRUPT_TESTS,
+    filter: "does not grow",
+    why: "A foreign message would be replayed as an event.",
+  },
+  {
+    name: "an answer that proves nothing is believed",
+    file: ENDS,
+    find: "if (Math.max(sequence, reached) >= needed && sequence >= known) {",
+    replace: "if (needed >= 0 || known >= 0) {",
+    tests: ENDS_TESTS,
+    filter: "Two servers that are behind",
+    why: "A read would miss events that the same store has saved.",
+  },
+  {
+    name: "a leader that is believed without proof",
+    file: ENDS,
+    find:
+      "    if (sequenceOf(led) >= needed) return { message: led, reached: NONE };\n    const { message, reached } = await (proof ?? this.#prove(subject));",
+    replace:
+      "    if (sequenceOf(led) >= known) return { message: led, reached: needed };\n    const { message, reached } = await (proof ?? this.#prove(subject));",
+    tests: ENDS_TESTS,
+    filter: "A deposed leader makes no lookup stale",
+    why: "A leader that was deposed does not know it: reads would be stale.",
+  },
+  {
+    name: "a replica that is asked for the latest",
+    file: ENDS,
+    find: "const leads = query.latest && (this.#replicated || needed === 0);",
+    replace: "const leads = query.latest && needed < 0;",
+    tests: ENDS_TESTS,
+    filter: "makes no lookup of one actor stale",
+    why: "A fresh read would miss what other stores have saved.",
+  },
+  {
+    name: "a stream that went back, told as an outage",
+    file: ENDS,
+    find: "    return reached < needed\n",
+    replace: "    return reached < 0\n",
+    tests: [...ENDS_TESTS, ...CORRUPT_TESTS],
+    filter: "lost",
+    why: "A stream that lost acknowledged events would look like one that is out of reach.",
+    explained:
+      "The check that the reader asks for in the same breath finds the loss too, and says the same.",
+  },
+  {
+    name: "a stream of the same name",
+    file: CHECK,
+    find: "if (found === originOf(identity)) return;",
+    replace: "if (found !== undefined || originOf(identity)) return;",
+    tests: CHECK_TESTS,
+    filter: "Of another stream of the name no read gives anything",
+    why: "Events would be saved into another stream by positions of the first one.",
+  },
+  {
+    name: "a restored stream",
+    file: CHECK,
+    find: "if (identity !== this.#parts.identity) {",
+    replace: 'if (identity === "") {',
+    tests: CHECK_TESTS,
+    filter: "given an epoch nothing is read",
+    why: "What was known of events behind the backup would be believed.",
+  },
+  {
+    name: "messages that are not in their places",
+    file: CHECK,
+    find: "found[at] === undefined ? at === seen.length - 1 : !isOf(found[at], op)",
+    replace:
+      'found[at] === undefined ? at === seen.length - 1 : !isOf(found[at], found[at].header("Aether-Op") || op)',
+    tests: CHECK_TESTS,
+    filter: "Of another stream of the name nothing is saved after a while",
+    why: "A stream that was restored and grew again would be taken for the old one.",
+  },
+  {
+    name: "a lost tail that is passed over",
+    file: CHECK,
+    find: "found[at] === undefined ? at === seen.length - 1 : !isOf(found[at], op)",
+    replace: "found[at] === undefined ? false : !isOf(found[at], op)",
+    tests: CHECK_TESTS,
+    filter: "restored without its tail nothing is read",
+    why: "Acknowledged events would be gone without a word.",
+  },
+  {
+    name: "a save at an older place",
+    file: CHECK,
+    find: "    if (sequence > known) return;\n    throw",
+    replace: "    if (sequence > known || known > 0) return;\n    throw",
+    tests: CHECK_TESTS,
+    filter: "is no success where its place is an older one",
+    why: "A save that another stream took would be told as stored in this one.",
+  },
+  {
+    name: "a failed check that does not last",
+    file: CHECK,
+    find: "    if (this.#failure !== undefined) throw this.#failure;\n    const now",
+    replace: "    const now",
+    tests: CHECK_TESTS,
+    filter: "A save that another stream takes is no success",
+    why: "A store that remembers another stream would go on.",
+  },
+  {
+    name: "no check after a break",
+    file: CHECK,
+    find: "if (!this.#isSuspect && this.#epoch === this.#parts.api.requests.epoch) {",
+    replace: "if (!this.#isSuspect) {",
+    tests: CHECK_TESTS,
+    filter: "A node claims and writes no shard",
+    why: "A stream that was replaced while the connection was away would not be noticed.",
+  },
+  {
+    name: "a head that goes back",
+    file: HEADS,
+    find: "    } else if (head.sequence >= entry.head.sequence) {",
+    replace: "    } else {",
+    tests: HEADS_TESTS,
+    why: "A late answer would make a lookup stale.",
+  },
+  {
+    name: "a highest place that is forgotten",
+    file: HEADS,
+    find: "    if (head.sequence > this.#last) this.#last = head.sequence;\n",
+    replace: "",
+    tests: HEADS_TESTS,
+    why: "Reads would no longer have to prove that they are as new as the store's own saves.",
+  },
+  {
+    name: "an old answer that looks fresh",
+    file: HEADS,
+    find: "return entry !== undefined && entry.at >= since ? entry.head : undefined;",
+    replace: "return entry !== undefined && since >= -Infinity ? entry.head : undefined;",
+    tests: HEADS_TESTS,
+    why: "A lookup of the latest version would be answered from the cache for ever.",
+  },
+  {
+    name: "a hole that is not seen",
+    file: "store/read/losses.ts",
+    find: "if (hole !== undefined) throw lostBefore(sequence, hole);",
+    replace: "if (hole !== undefined && sequence < 0) throw lostBefore(sequence, hole);",
+    tests: LOSSES_TESTS,
+    why: "A projection would pass over lost events without a word.",
+  },
+  {
+    name: "losses that are always accepted",
+    file: "store/read/losses.ts",
+    find: "      const isAccepted = this.#losses.isAccepted(before.sequence, sequence);",
+    replace: "      const isAccepted = this.#losses.isAccepted(before.sequence, sequence) || true;",
+    tests: LOSSES_TESTS,
+    why: "A reader would go on though an actor's event is missing.",
+  },
+  {
+    name: "accepted losses that hide new ones",
+    file: "store/read/losses.ts",
+    find: "this.#holes = holes.flatMap((hole) => without(hole, this.#accepted));",
+    replace:
+      "this.#holes = this.#accepted.length > 0 ? [] : holes.flatMap((hole) => without(hole, []));",
+    tests: LOSSES_TESTS,
+    why: "Once an operator has accepted a loss, no later one would be told.",
+  },
+  {
+    name: "newer code's events read by older code",
+    file: "store/upcast.ts",
+    find: "  if (schema > known) {",
+    replace: "  if (schema > known + 1_000) {",
+    tests: ["tests/store/upcast_test.ts"],
+    filter: "newer code saved",
+    why: "Older code would take a shape that it does not know for one that it knows.",
+  },
+  {
+    name: "upcasters from the wrong step",
+    file: "store/upcast.ts",
+    find: "steps.slice(schema - 1).entries()",
+    replace: "steps.slice(schema).entries()",
+    tests: ["tests/store/upcast_test.ts"],
+    why: "Events would be left in a shape between two schemas.",
+  },
+  {
+    name: "an event of another actor in a body",
+    file: "store/format/decode.ts",
+    find: '    : event.actorId !== actorId\n    ? "actorId"\n',
+    replace: "",
+    tests: CORRUPT_TESTS,
+    why: "An event would be replayed into an actor that it does not belong to.",
+  },
+  {
+    name: "a second stream that is not noticed",
+    file: "store/nats/twin.ts",
+    find: 'if (domain !== own) this.#find(`a stream "${ack.stream}" ${inDomain(domain)}`);',
+    replace: 'if (domain !== own && ack.stream === "") this.#find(inDomain(domain));',
+    tests: ["tests/store/jetstream/domain_test.ts"],
+    why: "Two streams would each accept another event at one version.",
+  },
+  {
+    name: "another domain's acknowledgement",
+    file: "store/nats/twin.ts",
+    find: "    return domain === own;\n",
+    replace: "    return true;\n",
+    tests: ["tests/store/jetstream/domain_test.ts"],
+    filter: "A save is not where another domain",
+    why: "A save would be told as stored where it is not.",
+  },
+];

@@ -194,7 +194,16 @@ async function ended(store: JetStreamEventStore, placed: readonly string[]): Pro
       const found = await persist(() => manager.describe(id));
       if (found.ended !== undefined && found.commands.length === 0) break;
       if (performance.now() - start > PATIENCE) {
-        throw new Error(`Order ${id} does not end: ${Deno.inspect(found)}`);
+        const rest = await Promise.all(
+          placed.map((other) => persist(() => manager.describe(other))),
+        );
+        const open = rest.filter((it) => it.ended === undefined || it.commands.length > 0);
+        throw new Error(
+          `${open.length} orders do not end: ${
+            open.map(({ id }) => id).slice(0, 20)
+          }; order ${id} ` +
+            `at ${new Date().toISOString()}: ${Deno.inspect(found)}`,
+        );
       }
       await pause(50);
     }

@@ -10,14 +10,23 @@
  * @module
  */
 
+import { realpathSync } from "node:fs";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { main } from "./run.ts";
 
 export { ImportError, importEvents, type ImportOptions, type ImportResult } from "./import.ts";
 export type { Sink, Sinks } from "./output.ts";
 export { main, type MainOptions } from "./run.ts";
 
-if (import.meta.main) {
+/** Whether this file is the program that runs; Node 22 does not say. */
+function isProgram(): boolean {
+  const { main, url } = import.meta as { readonly main?: boolean; readonly url: string };
+  const [, program] = process.argv;
+  return main ?? (program !== undefined && realpathSync(program) === fileURLToPath(url));
+}
+
+if (isProgram()) {
   const ending = new AbortController();
   process.once("SIGINT", () => ending.abort());
   process.stdout.on("error", () => process.exit(0)); // The reader of a pipe has left.

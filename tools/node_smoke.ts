@@ -22,6 +22,7 @@ const TYPESCRIPT = "typescript@~6.0.0";
 const PACKAGE = "@jsr/flowmade-one__aether";
 
 /** The output of the quick start, word for word. */
+const NOWHERE = `There is no store of namespace "nowhere"`;
 const QUICK_START = `Order state after replaying 2 events:
   Status: shipped
   Total: $99.99
@@ -221,6 +222,12 @@ async function runOn(node: string, cwd: string, server: NatsServer): Promise<str
     }
   }
   await mustRun(node, ["surface.ts"], { cwd, env });
+  const { output } = await run(node, [
+    ...[`node_modules/${PACKAGE}/cli/main.js`, "actors", "--namespace", "nowhere"],
+  ], { cwd, env });
+  if (!output.includes(NOWHERE)) {
+    throw new Error(`Node ${said}: the command line prints something else:\n${output}`);
+  }
   await mustRun(node, ["smoke.ts"], { cwd, env, signal: AbortSignal.timeout(180_000) });
   return `Node ${said}`;
 }

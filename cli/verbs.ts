@@ -2,6 +2,7 @@ import type { Verb } from "./verb.ts";
 import { actors } from "./verbs/actors.ts";
 import { exportVerb } from "./verbs/export.ts";
 import { importVerb } from "./verbs/import.ts";
+import { processes } from "./verbs/processes.ts";
 import { projections } from "./verbs/projections.ts";
 import { restored } from "./verbs/restored.ts";
 import { show } from "./verbs/show.ts";
@@ -11,15 +12,6 @@ import { why } from "./verbs/why.ts";
 
 /** The verbs, by name. */
 export const VERBS: Readonly<Record<string, Verb>> = {
-  ...{
-    actors,
-    show,
-    tail,
-    why,
-    projections,
-    verify,
-    restored,
-    export: exportVerb,
-    import: importVerb,
-  },
+  ...{ actors, show, tail, why, projections, processes, verify, restored },
+  ...{ export: exportVerb, import: importVerb },
 };

@@ -1,10 +1,8 @@
-import { isRecord } from "../../store/base/json.ts";
-import { decodeToken } from "../../store/base/token.ts";
-import type { Connection } from "../../store/connection.ts";
 import { KvCheckpointStore, streamSequenceOf } from "../../store/mod.ts";
 import { readControl, readState } from "../../store/projection/checkpoints.ts";
 import { ProjectionKeys } from "../../store/projection/state.ts";
 import { safe } from "../output.ts";
+import { lastOf, namesIn } from "../records.ts";
 import type { Verb } from "../verb.ts";
 
 /** `aether projections`. */
@@ -73,31 +71,4 @@ async function stateOf(checkpoints: KvCheckpointStore, name: string) {
     Array.from({ length: partitions }, (_, at) => load(keys.partition(version, at), readState)),
   );
   return { control, states };
-}
-
-/** The projections that the bucket of the namespace has records of. */
-async function namesIn(connection: Connection, namespace: string): Promise<string[]> {
-  const bucket = `KV_AETHER_PROJECTION_${namespace}`;
-  const prefix = `$KV.AETHER_PROJECTION_${namespace}.checkpoint.`;
-  const found = await infoOf(connection, bucket, { subjects_filter: `${prefix}*.control` });
-  const subjects = isRecord(found?.state) && isRecord(found.state.subjects)
-    ? Object.keys(found.state.subjects)
-    : [];
-  return subjects.map((subject) => decodeToken(subject.slice(prefix.length).split(".")[0]!)).sort();
-}
-
-async function lastOf(connection: Connection, stream: string): Promise<number> {
-  const { state } = await infoOf(connection, stream, {}) ?? {};
-  return isRecord(state) ? Number(state.last_seq) : 0;
-}
-
-async function infoOf(
-  connection: Connection,
-  stream: string,
-  query: object,
-): Promise<Record<string, unknown> | undefined> {
-  const subject = `$JS.API.STREAM.INFO.${stream}`;
-  const answer = await connection.request(subject, JSON.stringify(query), { timeout: 10_000 });
-  const info = answer.json<Record<string, unknown>>();
-  return info.error === undefined ? info : undefined;
 }

@@ -4,6 +4,8 @@ import {
   type Event,
   JetStreamEventStore,
   KvCheckpointStore,
+  type Process,
+  ProcessManager,
   Projection,
 } from "../../store/mod.ts";
 import { Layout } from "../../store/format/layout.ts";
@@ -124,6 +126,44 @@ natsTest("projections shows positions and what is parked", async (scene) => {
   const [found] = (await aether(scene, "projections", "my orders", "--json")).json();
   assertEquals((found!.parked as { actorId: string }[])[0]!.actorId, "order-1");
   assertEquals((await aether(scene, "projections", "other")).code, 1);
+});
+
+natsTest("processes shows what waits, and what is parked", async (scene) => {
+  await using store = await opened(scene);
+  const { namespace } = scene;
+  await using checkpoints = await KvCheckpointStore.open(await scene.connect(), { namespace });
+  const order: Process<number, Event, Event> = {
+    name: "order",
+    correlate: ({ actorId }) => actorId,
+    initialState: () => 0,
+    evolve: (count) => count + 1,
+    react: (_count, input, { now }) => {
+      if ("kind" in input) return {};
+      if (input.eventType === "Broken") throw new Error("no way");
+      if (input.eventType === "Done") return { done: true };
+      return { deadlines: { payment: new Date(now.getTime() + 3_600_000) } };
+    },
+  };
+  await using manager = new ProcessManager({
+    ...{ process: order, store, checkpoints, filter: { category: "order" }, from: "start" },
+    ...{ onError() {}, retry: { attempts: 1, delay: 1 } },
+  });
+  const running = manager.run();
+  await store.saveEvent(event("order-1", 1));
+  await store.saveEvent(event("order-2", 1, { eventType: "Broken" }));
+  await store.saveEvent(event("order-3", 1, { eventType: "Done" }));
+  await manager.caughtUp;
+  await manager[Symbol.asyncDispose]();
+  await running;
+  const { code, out } = await aether(scene, "processes");
+  assertEquals(code, 1);
+  assertMatch(out, /^order order-1\n {2}deadline payment at 20/m);
+  assertMatch(out, /^order order-2\n {2}parked: .*no way$/m);
+  assert(!out.includes("order-3"), out);
+  const found = (await aether(scene, "processes", "order", "--parked", "--json")).json();
+  assertEquals(found.map(({ id }) => id), ["order-2"]);
+  const other = await aether(scene, "processes", "other");
+  assertEquals([other.code, other.err], [0, "No process is open\n"]);
 });
 
 natsTest("verify ends with 0 for a sound store and with 1 for another", async (scene) => {

@@ -1,0 +1,31 @@
+import { isRecord } from "../store/base/json.ts";
+import { decodeToken } from "../store/base/token.ts";
+import type { Connection } from "../store/connection.ts";
+
+/** The projections that the bucket of the namespace has records of. */
+export async function namesIn(connection: Connection, namespace: string): Promise<string[]> {
+  const bucket = `KV_AETHER_PROJECTION_${namespace}`;
+  const prefix = `$KV.AETHER_PROJECTION_${namespace}.checkpoint.`;
+  const found = await infoOf(connection, bucket, { subjects_filter: `${prefix}*.control` });
+  const subjects = isRecord(found?.state) && isRecord(found.state.subjects)
+    ? Object.keys(found.state.subjects)
+    : [];
+  return subjects.map((subject) => decodeToken(subject.slice(prefix.length).split(".")[0]!)).sort();
+}
+
+/** The last sequence of a stream; 0 if there is none. */
+export async function lastOf(connection: Connection, stream: string): Promise<number> {
+  const { state } = await infoOf(connection, stream, {}) ?? {};
+  return isRecord(state) ? Number(state.last_seq) : 0;
+}
+
+async function infoOf(
+  connection: Connection,
+  stream: string,
+  query: object,
+): Promise<Record<string, unknown> | undefined> {
+  const subject = `$JS.API.STREAM.INFO.${stream}`;
+  const answer = await connection.request(subject, JSON.stringify(query), { timeout: 10_000 });
+  const info = answer.json<Record<string, unknown>>();
+  return info.error === undefined ? info : undefined;
+}

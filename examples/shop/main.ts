@@ -1,19 +1,26 @@
-// Runs the shop until a signal ends it: PORT, NATS_URL, FILE and FRAMEWORK say where and how.
+// Runs the shop until a signal ends it. The environment says where and how.
 import process from "node:process";
 import { connect } from "@nats-io/transport-node";
+import { carrierAt, noCarrier } from "./carrier.ts";
 import { type Framework, serve } from "./server.ts";
 import { openShop } from "./shop.ts";
 
-const { PORT = "8080", NATS_URL = "127.0.0.1:4222", FILE = "shop.db", FRAMEWORK, PAYMENT_TIME } =
-  process.env;
+const {
+  PORT = "8080",
+  NATS_URL = "127.0.0.1:4222",
+  FILE = "shop.db",
+  FRAMEWORK = "hono", // or fastify
+  PAYMENT_TIME = "900000", // ms
+  CARRIER,
+} = process.env;
 
 // NATS may be away for as long as it likes: the shop waits for it.
 const connection = await connect({ servers: NATS_URL, maxReconnectAttempts: -1 });
 const shop = await openShop({
   connection,
   file: FILE,
-  carrier: (orderId) => Promise.resolve(`parcel-${orderId}`), // Yours calls a service.
-  ...(PAYMENT_TIME && { paymentTime: Number(PAYMENT_TIME) }),
+  carrier: CARRIER === undefined ? noCarrier : carrierAt(CARRIER),
+  paymentTime: Number(PAYMENT_TIME),
 });
 const framework: Framework = FRAMEWORK === "fastify" ? "fastify" : "hono";
 const server = await serve(shop.routes, { framework, port: Number(PORT) });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { connect } from "@nats-io/transport-node";
 import { startNats } from "@flowmade-one/aether/testing/nats";
+import type { OrderRow } from "./orders_view.ts";
 import { type Framework, serve } from "./server.ts";
 import { openShop } from "./shop.ts";
 
@@ -20,10 +21,7 @@ interface Opened {
   /** The parcels that the carrier was given, each with how often. */
   readonly parcels: Map<string, number>;
   /** Resolves with the order when it has that status. */
-  readonly becomes: (
-    id: string,
-    status: string,
-  ) => Promise<{ status: string; note: string | null }>;
+  readonly becomes: (id: string, status: string) => Promise<OrderRow>;
 }
 
 /** Opens a shop on a server of its own, and closes all. */
@@ -52,7 +50,7 @@ async function withShop(
     });
   const becomes: Opened["becomes"] = async (id, status) => {
     for (;;) {
-      const order = await (await call(`/orders/${id}`)).json();
+      const order = await (await call(`/orders/${id}`)).json() as OrderRow;
       if (order.status === status) return order;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }

@@ -15,14 +15,24 @@ import {
   TYPESCRIPT,
 } from "./node_smoke.ts";
 import { ROOT } from "./root.ts";
+import { trySmallShop } from "./small_shop.ts";
 
 /** What the shop needs beside the package. */
-const DEPENDENCIES = ["@hono/node-server", "@nats-io/transport-node", "fastify", "hono"];
+const DEPENDENCIES = [
+  "@hono/node-server",
+  "@nats-io/transport-node",
+  "@opentelemetry/api",
+  "fastify",
+  "hono",
+];
 
 /** What its tests and its types need. */
 const TOOLS = ["vitest@^5", TYPESCRIPT, "@types/node@^22"];
 
 const TEST = "shop.test.ts";
+
+/** The shop in one file. */
+const SMALL = "small_shop.ts";
 
 /** Makes the project in `work`; gives its folder. */
 export async function installShop(work: string): Promise<string> {
@@ -39,6 +49,7 @@ export async function installShop(work: string): Promise<string> {
     if (!name.endsWith(".ts")) continue;
     await Deno.copyFile(join(ROOT, "examples", "shop", name), join(folder, name));
   }
+  await Deno.copyFile(join(ROOT, "examples", SMALL), join(folder, SMALL));
   return folder;
 }
 
@@ -54,6 +65,7 @@ export async function nodeShop(): Promise<string> {
     for (const node of nodes) {
       const version = (await mustRun(node, ["--version"])).stdout.trim();
       await mustRun(node, ["--test", TEST], { cwd });
+      await trySmallShop(node, [SMALL], cwd);
       versions.push(`Node ${version}`);
     }
     const vitest = join("node_modules", "vitest", "vitest.mjs");

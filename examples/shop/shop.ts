@@ -7,6 +7,7 @@ import { order } from "./order.ts";
 import { ordersProjection } from "./orders_view.ts";
 import { type Route, routes } from "./routes.ts";
 import { stock } from "./stock.ts";
+import { traced } from "./telemetry.ts";
 
 export interface ShopOptions {
   /** Who dials, closes. */
@@ -49,7 +50,7 @@ export async function openShop(
   const streams = new AbortController();
   const running = Promise.all([orders.run(), manager.run()]);
   return {
-    routes: routes({ store, db, orders, closing: streams.signal }),
+    routes: routes({ store, db, orders, closing: streams.signal }).map(traced),
     running,
     endStreams: () => streams.abort(),
     close: async () => {

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { deno, run } from "./command.ts";
 import { noConflictMarkers } from "./conflict_markers.ts";
 import { codeExamples, pageCommands, pageExamples } from "./docs.ts";
-import { nodeShop } from "./node_shop.ts";
+import { nodeShop } from "./shop/node.ts";
 import { nodeSmoke } from "./node_smoke.ts";
 import { privateNames } from "./private_names.ts";
 import { ROOT } from "./root.ts";

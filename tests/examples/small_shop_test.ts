@@ -1,5 +1,5 @@
 import { assert } from "@std/assert";
-import { trySmallShop } from "../../tools/small_shop.ts";
+import { trySmallShop } from "../../tools/shop/small.ts";
 
 const SCRIPT = new URL("../../examples/small_shop.ts", import.meta.url);
 

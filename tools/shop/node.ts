@@ -4,7 +4,7 @@
  * under vitest; `tsc` checks its types.
  */
 import { join } from "node:path";
-import { mustRun, run } from "./command.ts";
+import { mustRun, run } from "../command.ts";
 import {
   constraintOf,
   emptyPackage,
@@ -13,9 +13,9 @@ import {
   npmInstall,
   pack,
   TYPESCRIPT,
-} from "./node_smoke.ts";
-import { ROOT } from "./root.ts";
-import { trySmallShop } from "./small_shop.ts";
+} from "../node_smoke.ts";
+import { ROOT } from "../root.ts";
+import { trySmallShop } from "./small.ts";
 
 /** What the shop needs beside the package. */
 const DEPENDENCIES = [

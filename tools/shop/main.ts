@@ -3,9 +3,9 @@
  * nats-server of its own: on Deno, or on the newest Node in a project of its own.
  */
 import process from "node:process";
-import { installShop } from "./node_shop.ts";
-import { installNode } from "./node_smoke.ts";
-import { NatsServer } from "./nats_server.ts";
+import { installShop } from "./node.ts";
+import { installNode } from "../node_smoke.ts";
+import { NatsServer } from "../nats_server.ts";
 
 await using server = await NatsServer.start();
 // The events end with the server, and so does the read model.
@@ -25,5 +25,5 @@ if (process.argv.includes("--node")) {
   }
 } else {
   Object.assign(process.env, env);
-  await import("../examples/shop/main.ts");
+  await import("../../examples/shop/main.ts");
 }

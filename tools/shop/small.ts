@@ -1,7 +1,7 @@
 /** Tries the shop of `examples/small_shop.ts` as a process, on Deno or on Node. */
 import { join } from "node:path";
-import { NatsServer } from "./nats_server.ts";
-import { ROOT } from "./root.ts";
+import { NatsServer } from "../nats_server.ts";
+import { ROOT } from "../root.ts";
 
 /**
  * Runs it by `program` and `args`, and sends it requests: an order that is paid, and one that is
@@ -21,7 +21,7 @@ export async function trySmallShop(
     PAYMENT_TIME: "500",
     NODE_NO_WARNINGS: "1", // node:sqlite is experimental on Node 22
   };
-  const options = { args: [...args], env, cwd, stdout: "piped" } as const;
+  const options = { args: [...args], env, cwd, stdout: "piped" as const };
   const child = new Deno.Command(program, options).spawn();
   const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";

@@ -47,6 +47,7 @@ export async function shopUnderFire(
   let shipped = 0;
   let repeated = 0;
   let isOver = false;
+  const work: Promise<void>[] = [];
 
   /** Sends until there is an answer, as a client has to; the key makes it safe. */
   async function ask(path: string, body?: unknown): Promise<Record<string, unknown>> {
@@ -55,9 +56,13 @@ export async function shopUnderFire(
       : { method: "POST", body: JSON.stringify(body), headers: { "Idempotency-Key": path } };
     while (!isOver) {
       const answer = await fetch(`${url}${path}`, init)
-        .then(async (response) => ({ ok: response.ok, text: await response.text() }))
+        .then(async (response) => ({ status: response.status, text: await response.text() }))
         .catch(() => undefined);
-      if (answer?.ok) return JSON.parse(answer.text);
+      if (answer !== undefined && answer.status < 300) return JSON.parse(answer.text);
+      // The read model may not have the order yet; all else that the shop refuses is wrong.
+      if (answer !== undefined && answer.status < 500 && answer.status !== 404) {
+        throw new Error(`${path} answers ${answer.status}: ${answer.text}`);
+      }
       repeated++;
       await pause(20);
     }
@@ -78,7 +83,8 @@ export async function shopUnderFire(
 
   async function killAll(): Promise<void> {
     for (let kill = 1; kill <= kills; kill++) {
-      while (shipped < orders * kill / (kills + 1)) await pause(5);
+      while (shipped < orders * kill / (kills + 1) && !isOver) await pause(5);
+      if (isOver) return;
       await pause(chaos.between(0, 30));
       await shop.kill();
       chaos.log(`killed with ${shipped} of ${orders} orders shipped`);
@@ -94,7 +100,8 @@ export async function shopUnderFire(
     const customers = Array.from({ length: CUSTOMERS }, async () => {
       for (const id of queue) await buy(id);
     });
-    await Promise.all([killAll(), ...customers]);
+    work.push(killAll(), ...customers);
+    await Promise.all(work);
     await shop.end();
 
     const connection = await connect({ servers: nats.url });
@@ -115,6 +122,7 @@ export async function shopUnderFire(
     return { orders, kills, repeated, "carrier asked again": calls - orders };
   } finally {
     isOver = true;
+    await Promise.allSettled(work);
     await shop.kill();
     await Deno.remove(folder, { recursive: true });
   }

@@ -69,7 +69,7 @@ export async function nodeShop(): Promise<string> {
       versions.push(`Node ${version}`);
     }
     const vitest = join("node_modules", "vitest", "vitest.mjs");
-    await mustRun(nodes.at(-1)!, [vitest, "run", TEST], { cwd });
+    await mustRun(nodes.at(-1)!, [vitest, "run", "--testTimeout=120000", TEST], { cwd });
     await checkTypes(cwd);
     return [...versions, "vitest"].join(", ");
   } finally {

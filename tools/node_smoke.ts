@@ -13,10 +13,10 @@ import { surfaceProgram, UNTYPED } from "./node_surface.ts";
 import { ROOT } from "./root.ts";
 
 /** The versions of Node that are tried, in npm's words. */
-const NODES = ["22", "latest"];
+export const NODES = ["22", "latest"];
 
 /** The oldest TypeScript whose users matter is not the newest: this is the one that Deno 2.9 has built in. */
-const TYPESCRIPT = "typescript@~6.0.0";
+export const TYPESCRIPT = "typescript@~6.0.0";
 
 /** The package's name on Node. */
 const PACKAGE = "@jsr/flowmade-one__aether";
@@ -83,7 +83,7 @@ export async function nodeSmoke(): Promise<string> {
  * deno pack prints "Could not generate types" for each file that no public declaration leads to: it writes
  * declarations for the others only, as JSR does. The type check fails if one of those is missing.
  */
-async function pack(work: string): Promise<void> {
+export async function pack(work: string): Promise<void> {
   await deno(["pack", "--allow-dirty", "--output", join(work, "packed.tgz")]);
   await mustRun("tar", ["-xzf", "packed.tgz"], { cwd: work });
   const used = new Set<string>();
@@ -204,7 +204,7 @@ async function typeErrors(folder: string): Promise<string[]> {
 }
 
 /** Installs one version of Node; gives the path of its program. */
-async function installNode(version: string, work: string): Promise<string> {
+export async function installNode(version: string, work: string): Promise<string> {
   const folder = join(work, `node-${version}`);
   await emptyPackage(folder);
   await npmInstall(folder, [`node@${version}`]);
@@ -232,12 +232,14 @@ async function runOn(node: string, cwd: string, server: NatsServer): Promise<str
   return `Node ${said}`;
 }
 
-async function emptyPackage(folder: string): Promise<void> {
+/** A folder with an empty package of ES modules. */
+export async function emptyPackage(folder: string): Promise<void> {
   await Deno.mkdir(folder);
   await Deno.writeTextFile(join(folder, "package.json"), `{ "private": true, "type": "module" }\n`);
 }
 
-async function npmInstall(folder: string, packages: readonly string[]): Promise<void> {
+/** Installs packages into a folder by npm. */
+export async function npmInstall(folder: string, packages: readonly string[]): Promise<void> {
   const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
   await mustRun("npm", ["install", ...quiet, ...packages], { cwd: folder });
 }
@@ -248,7 +250,7 @@ function constraint(name: string): string {
 }
 
 /** The version constraint that `deno.json` puts on a package. */
-function constraintOf(name: string): string {
+export function constraintOf(name: string): string {
   const specifier: string = IMPORTS[name] ?? "";
   const at = specifier.lastIndexOf("@");
   if (at <= 0) throw new Error(`Cannot find ${name} among the imports of deno.json`);

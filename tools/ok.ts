@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { deno, run } from "./command.ts";
 import { noConflictMarkers } from "./conflict_markers.ts";
 import { codeExamples, pageCommands, pageExamples } from "./docs.ts";
+import { nodeShop } from "./shop/node.ts";
 import { nodeSmoke } from "./node_smoke.ts";
 import { privateNames } from "./private_names.ts";
 import { ROOT } from "./root.ts";
@@ -43,6 +44,7 @@ const STEPS: readonly Step[] = [
   { name: "benches, once and short", run: benches },
   { name: "publish, dry run", run: () => quietly(["publish", "--dry-run", "--allow-dirty"]) },
   { name: "Node", run: nodeSmoke, starts: "first" }, // it takes longest
+  { name: "the shop on Node", run: nodeShop },
   { name: "tests", counts: true, run: tests, starts: "alone at the end" }, // they keep time
 ];
 

@@ -14,6 +14,7 @@ const SKIPPED: readonly (readonly [RegExp, string])[] = [
   [/^deno task ok( |$)/, "this is the gate"],
   [/^deno task bench(:\w+)?( |$)/, "takes minutes; the gate runs the benches once and short"],
   [/^deno task mutants( |$)/, "takes minutes; the gate's tests try two of them"],
+  [/^deno task shop( |$)/, "runs until it is interrupted; its tests are in the gate"],
   [/^(bash )?\.ci\/run$/, "runs the gate"],
   [/^git clone /, "the reader has a clone, and so has the gate"],
   [/^cd [\w./-]+$/, "changes into the clone"],

@@ -18,5 +18,6 @@ export const SCENARIOS: Readonly<Record<string, () => Promise<Scenario>>> = {
   continuity: async () => (await import("./continuity.ts")).continuityScenario,
   processes: async () => (await import("./processes.ts")).processesScenario,
   durability: async () => (await import("./durability.ts")).durability,
+  shop: async () => (await import("./shop.ts")).shopScenario,
   zombie: async () => (await import("./zombie.ts")).zombie,
 };

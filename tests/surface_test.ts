@@ -5,6 +5,21 @@ import { ROOT } from "../tools/root.ts";
 import { withoutComments } from "./support/sources.ts";
 
 const STORE = [
+  "JsonCodec",
+  "jsonCodec",
+  "KeyCacheOptions",
+  "ForgettableField",
+  "SubjectOf",
+  "SealedFields",
+  "SealedCodecOptions",
+  "SealedCodec",
+  "sealedCodec",
+  "KvKeyStoreOptions",
+  "KvKeyStore",
+  "ForgetReport",
+  "ForgetDuty",
+  "KeyStore",
+  "InMemoryKeyStore",
   "ActorElsewhereError",
   "AetherError",
   "AetherErrorCode",

@@ -1,4 +1,5 @@
 import { decodeBase64, encodeBase64 } from "./base64.ts";
+import { isSameBytes } from "../base/bytes.ts";
 import { describe, encodeToken, tokenProblem } from "../base/token.ts";
 import { decodeUtf8, utf8 } from "../base/utf8.ts";
 import { FORGOTTEN, type Forgotten } from "../codec.ts";
@@ -84,16 +85,16 @@ export class KvKeyStore implements KeyStore, AsyncDisposable {
    * calling it again is safe.
    */
   async forget(subject: string): Promise<boolean> {
-    let dropped = false;
+    let hadKey = false;
     // No two marks are alike: a lost answer is settled by comparing them.
     const mark = utf8(`${MARK}${new Date().toISOString()} ${crypto.randomUUID()}`);
-    await this.#bucket.update(placeOf(subject), (current) => {
+    const { value } = await this.#bucket.update(placeOf(subject), (current) => {
       const isMarked = current.value !== undefined && decodeUtf8(current.value).startsWith(MARK);
       if (isMarked) return undefined;
-      dropped = current.value !== undefined;
+      hadKey = current.value !== undefined;
       return mark;
     });
-    return dropped;
+    return hadKey && isSameBytes(mark, value); // Another caller may have been quicker.
   }
 
   /** Ends requests under way; the connection stays open. */

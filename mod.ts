@@ -225,6 +225,7 @@ export {
   type SnapshotPolicy,
   type SnapshotQuery,
   type SnapshotStore,
+  type SnapshotSubjects,
   type StoreLatency,
   type StoreMetrics,
   StoreRefusedError,

@@ -39,6 +39,7 @@ export {
 export { type ForgetDuty, type ForgetReport } from "./sealing/forget_report.ts";
 export type { ForgettableField, SealedFields, SubjectOf } from "./sealing/fields.ts";
 export type { KeyCacheOptions } from "./sealing/key_cache.ts";
+export type { SnapshotSubjects } from "./sealing/sealed_snapshots.ts";
 export type { KeyStore } from "./sealing/key_store.ts";
 export { KvKeyStore, type KvKeyStoreOptions } from "./sealing/kv_keys.ts";
 export { InMemoryKeyStore } from "./sealing/memory_keys.ts";

@@ -5,6 +5,7 @@ import { ROOT } from "../tools/root.ts";
 import { withoutComments } from "./support/sources.ts";
 
 const STORE = [
+  "SnapshotSubjects",
   "JsonCodec",
   "jsonCodec",
   "KeyCacheOptions",

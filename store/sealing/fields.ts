@@ -1,3 +1,4 @@
+import { freshCopy } from "../base/fresh.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import type { Forgotten } from "../codec.ts";
 import type { Event } from "../event.ts";
@@ -100,10 +101,13 @@ export function split(table: FieldTable, event: Event): Split | undefined {
     throw new TypeError(`data of "${eventType}" is ${describe(data)}, not an object with fields`);
   }
   const open: Record<string, unknown> = { ...data };
+  let view: Event | undefined; // The user's functions may change what they are given.
   const bySubject = new Map<string, [string, unknown][]>();
   for (const [name, subjectOf] of Object.entries(table[eventType]!)) {
     if (!Object.hasOwn(open, name) || open[name] === undefined) continue;
-    const subject = typeof subjectOf === "function" ? subjectOf(event) : openField(data, subjectOf);
+    const subject: unknown = typeof subjectOf === "function"
+      ? subjectOf(view ??= { ...event, data: freshCopy(data) })
+      : openField(data, subjectOf);
     const problem = tokenProblem(subject);
     if (problem !== undefined) {
       throw new TypeError(`the subject of data.${name} of "${eventType}" ${problem}`);

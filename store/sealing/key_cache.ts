@@ -61,8 +61,8 @@ export class KeyCache {
    *
    * @throws {StoreUnavailableError} The key store failed, or gave no answer in time.
    */
-  find(subject: string): Promise<Found> {
-    return this.#fresh(subject) ?? this.#ask(subject, () => this.#keys.get(subject));
+  async find(subject: string): Promise<Found> {
+    return await (this.#fresh(subject) ?? this.#ask(subject, () => this.#keys.get(subject)));
   }
 
   /**
@@ -95,7 +95,8 @@ export class KeyCache {
     const cached = this.#cached.get(subject);
     if (cached === undefined) return undefined;
     this.#cached.delete(subject);
-    if (this.#now() - cached.at >= this.maxAge) return undefined;
+    // A clock that is broken makes it old.
+    if (!(this.#now() - cached.at < this.maxAge)) return undefined;
     this.#cached.set(subject, cached);
     return cached.found;
   }
@@ -104,12 +105,14 @@ export class KeyCache {
     subject: string,
     ask: () => Promise<Uint8Array | Forgotten | undefined>,
   ): Promise<Found> {
-    const found = this.#answer(subject, ask).then(async (key) => {
+    const at = this.#now();
+    const found = this.#answer(subject, async () => {
+      const key = await ask();
       if (key === FORGOTTEN || key === undefined) return key;
       if (key instanceof Uint8Array && key.length === KEY_BYTES) return await importKey(key);
-      throw unavailable(subject, `the key store gave ${describe(key)}, not ${KEY_BYTES} bytes`);
+      throw new TypeError(`the key store gave ${describe(key)}, not ${KEY_BYTES} bytes`);
     });
-    const cached: Cached = { at: this.#now(), found };
+    const cached: Cached = { at, found };
     const drop = () => {
       if (this.#cached.get(subject) === cached) this.#cached.delete(subject);
     };

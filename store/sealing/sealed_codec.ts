@@ -8,7 +8,7 @@ import { type ForgetReport, reportOf } from "./forget_report.ts";
 import { KeyCache, type KeyCacheOptions } from "./key_cache.ts";
 import type { KeyStore } from "./key_store.ts";
 import { seal, unseal } from "./seal.ts";
-import { sealedSnapshots } from "./sealed_snapshots.ts";
+import { sealedSnapshots, type SnapshotSubjects } from "./sealed_snapshots.ts";
 
 /** Options for {@linkcode sealedCodec}. */
 export interface SealedCodecOptions<E extends Event> extends KeyCacheOptions {
@@ -35,7 +35,7 @@ export interface SealedCodec extends Codec<Event> {
    *
    * @param subjectsOf Whose data the state holds; with `[]` the state stays open.
    */
-  snapshots(subjectsOf: (snapshot: Snapshot) => readonly string[]): Codec<Snapshot>;
+  snapshots(subjectsOf: SnapshotSubjects): Codec<Snapshot>;
 }
 
 /** An event as it is stored. */

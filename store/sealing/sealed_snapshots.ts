@@ -1,3 +1,4 @@
+import { freshCopy } from "../base/fresh.ts";
 import { isRecord } from "../base/json.ts";
 import { jsonProblem } from "../base/json_fidelity.ts";
 import { describe, tokenProblem } from "../base/token.ts";
@@ -5,6 +6,9 @@ import { type Codec, FORGOTTEN, type Forgotten, jsonCodec } from "../codec.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import type { KeyCache } from "./key_cache.ts";
 import { seal, unseal } from "./seal.ts";
+
+/** Whose data the state of a snapshot holds; with `[]` the state stays open. */
+export type SnapshotSubjects = (snapshot: Snapshot) => readonly string[];
 
 /** A state as it is stored: sealed for its first subject, that for the second, and so on. */
 interface SealedState {
@@ -16,13 +20,14 @@ interface SealedState {
 /** A codec of snapshots whose states are sealed: nobody opens one of which a subject is forgotten. */
 export function sealedSnapshots(
   keys: KeyCache,
-  subjectsOf: (snapshot: Snapshot) => readonly string[],
+  subjectsOf: SnapshotSubjects,
 ): Codec<Snapshot> {
   return {
     // The states of actors hold `FORGOTTEN` when a subject is; the rules are kept below.
     lenient: true,
     encode(snapshot) {
-      const subjects = [...new Set(subjectsOf(snapshot))].sort();
+      const subjects = [...new Set(subjectsOf({ ...snapshot, state: freshCopy(snapshot.state) }))]
+        .sort();
       for (const subject of subjects) {
         const problem = tokenProblem(subject);
         if (problem !== undefined) throw new TypeError(`a subject of the state ${problem}`);

@@ -1,4 +1,5 @@
 import { freshCopy } from "../base/fresh.ts";
+import { refusePromise } from "../base/hook.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import type { Forgotten } from "../codec.ts";
 import type { Event } from "../event.ts";
@@ -108,6 +109,7 @@ export function split(table: FieldTable, event: Event): Split | undefined {
     const subject: unknown = typeof subjectOf === "function"
       ? subjectOf(view ??= { ...event, data: freshCopy(data) })
       : openField(data, subjectOf);
+    refusePromise(subject, `the subject of data.${name}`);
     const problem = tokenProblem(subject);
     if (problem !== undefined) {
       throw new TypeError(`the subject of data.${name} of "${eventType}" ${problem}`);

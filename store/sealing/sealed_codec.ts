@@ -136,7 +136,7 @@ async function encodeSealed(
         `subject ${describe(subject)} is forgotten, so that ${
           fields.join(", ")
         } cannot be sealed; ` +
-          "leave them out, or take a new id for the subject",
+          "leave it out, or take a new id for the subject",
       );
     }
     return { subject, fields, text: await seal(key, text, placeOf(event, subject, fields)) };

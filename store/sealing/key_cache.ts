@@ -1,4 +1,5 @@
 import { called, unlessAborted } from "../base/abort.ts";
+import { refusePromise } from "../base/hook.ts";
 import { reasonOf } from "../base/reason.ts";
 import { describe } from "../base/token.ts";
 import { checkRange } from "../check/query.ts";
@@ -53,7 +54,12 @@ export class KeyCache {
     this.#keys = keys;
     this.#size = cacheSize;
     this.#timeout = timeout;
-    this.#now = options.now ?? (() => performance.now());
+    const { now = () => performance.now() } = options;
+    this.#now = () => {
+      const time = now();
+      refusePromise(time, "the clock");
+      return time;
+    };
   }
 
   /**

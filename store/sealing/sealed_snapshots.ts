@@ -1,4 +1,5 @@
 import { freshCopy } from "../base/fresh.ts";
+import { refusePromise } from "../base/hook.ts";
 import { isRecord } from "../base/json.ts";
 import { jsonProblem } from "../base/json_fidelity.ts";
 import { describe, tokenProblem } from "../base/token.ts";
@@ -26,9 +27,11 @@ export function sealedSnapshots(
     // The states of actors hold `FORGOTTEN` when a subject is; the rules are kept below.
     lenient: true,
     encode(snapshot) {
-      const subjects = [...new Set(subjectsOf({ ...snapshot, state: freshCopy(snapshot.state) }))]
-        .sort();
+      const given = subjectsOf({ ...snapshot, state: freshCopy(snapshot.state) });
+      refusePromise(given, "the function of subjects");
+      const subjects = [...new Set(given)];
       for (const subject of subjects) {
+        refusePromise(subject, "a subject of the state");
         const problem = tokenProblem(subject);
         if (problem !== undefined) throw new TypeError(`a subject of the state ${problem}`);
       }

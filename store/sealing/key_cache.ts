@@ -56,9 +56,9 @@ export class KeyCache {
     this.#timeout = timeout;
     const { now = () => performance.now() } = options;
     this.#now = () => {
-      const time = now();
+      const time: unknown = now();
       refusePromise(time, "the clock");
-      return time;
+      return typeof time === "number" ? time : NaN;
     };
   }
 

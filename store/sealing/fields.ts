@@ -9,14 +9,11 @@ export type ForgettableField<Data> = {
   [Name in keyof Data & string]-?: Forgotten extends Data[Name] ? Name : never;
 }[keyof Data & string];
 
-/** The names of the fields that are always a string. */
-type TextField<Data> = {
-  [Name in keyof Data & string]-?: Data[Name] extends string ? Name : never;
-}[keyof Data & string];
-
 /** Whose data a field is: the name of the field of `data` that says it, or a function. */
 export type SubjectOf<E extends Event> =
-  | TextField<E["data"]>
+  | {
+    [Name in keyof E["data"] & string]-?: E["data"][Name] extends string ? Name : never;
+  }[keyof E["data"] & string]
   | ((event: E) => string);
 
 /**

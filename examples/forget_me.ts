@@ -1,95 +1,70 @@
 import {
-  type Codec,
-  createEvent,
+  appendEvents,
   type Event,
   type EventStore,
   FORGOTTEN,
+  type Forgotten,
   InMemoryEventStore,
+  InMemoryKeyStore,
   isAetherError,
+  sealedCodec,
 } from "@flowmade-one/aether";
 
-/** Keeps one key for each actor, anywhere but beside the events: deleting it is forgetting. */
-interface KeyStore {
-  /** The actor's key, made when it is first asked for; `undefined` once it is deleted. */
-  keyOf(actorId: string): Promise<CryptoKey | undefined>;
-  delete(actorId: string): void;
-}
+type Registered = Event<"Registered", {
+  customer: string;
+  plan: string;
+  name: string | Forgotten;
+}>;
+type OrderPlaced = Event<"OrderPlaced", {
+  customer: string;
+  total: number;
+  address: string | Forgotten;
+}>;
+type ShopEvent = Registered | OrderPlaced;
 
-class InMemoryKeyStore implements KeyStore {
-  readonly #keys = new Map<string, Promise<CryptoKey> | "deleted">();
-
-  async keyOf(actorId: string): Promise<CryptoKey | undefined> {
-    let key = this.#keys.get(actorId);
-    if (key === undefined) {
-      key = crypto.subtle.generateKey({ name: "AES-GCM", length: 256 }, false, [
-        "encrypt",
-        "decrypt",
-      ]);
-      this.#keys.set(actorId, key);
-    }
-    return key === "deleted" ? undefined : await key;
-  }
-
-  delete(actorId: string): void {
-    this.#keys.set(actorId, "deleted");
-  }
-}
-
-/** Encrypts the data of each event under its actor's key; the rest stays readable. */
-function sealed(keys: KeyStore): Codec<Event> {
-  // Sealed data cannot be moved to another event: the event's id has to match.
-  const algorithm = (iv: Uint8Array<ArrayBuffer>, id: string) => ({
-    name: "AES-GCM",
-    iv,
-    additionalData: new TextEncoder().encode(id),
-  });
-  return {
-    async encode({ data, ...rest }) {
-      const plain = new TextEncoder().encode(JSON.stringify(data)); // before the first await
-      const key = await keys.keyOf(rest.actorId);
-      if (key === undefined) throw new Error(`"${rest.actorId}" is forgotten`);
-      const iv = crypto.getRandomValues(new Uint8Array(12));
-      const bytes = await crypto.subtle.encrypt(algorithm(iv, rest.id), key, plain);
-      const envelope = { ...rest, iv: [...iv], data: [...new Uint8Array(bytes)] };
-      return new TextEncoder().encode(JSON.stringify(envelope));
-    },
-    async decode(stored) {
-      const { iv, data, ...rest } = JSON.parse(new TextDecoder().decode(stored));
-      const key = await keys.keyOf(rest.actorId);
-      if (key === undefined) return { ...rest, data: FORGOTTEN };
-      const bytes = new Uint8Array(data);
-      const plain = await crypto.subtle.decrypt(algorithm(new Uint8Array(iv), rest.id), key, bytes);
-      return { ...rest, data: JSON.parse(new TextDecoder().decode(plain)) };
-    },
-  };
-}
+// The compiler wants each field whose type has `Forgotten` in it, and the subject that it is of.
+const codec = sealedCodec<ShopEvent>({
+  keys: new InMemoryKeyStore(), // in production KvKeyStore, or your own on a key service
+  fields: {
+    Registered: { name: "customer" },
+    OrderPlaced: { address: "customer" },
+  },
+});
+const store = new InMemoryEventStore({ codec });
 
 async function show(store: EventStore): Promise<void> {
-  for await (const { actorId, version, eventType, data } of store.readAll()) {
-    const shown = data === FORGOTTEN ? "forgotten" : JSON.stringify(data);
-    console.log(`  ${actorId} ${version} ${eventType}: ${shown}`);
+  for await (const { actorId, eventType, data } of store.readAll()) {
+    const shown = JSON.stringify(
+      data,
+      (_, value) => value === FORGOTTEN ? "(forgotten)" : value,
+    );
+    console.log(`  ${actorId} ${eventType}: ${shown}`);
   }
 }
 
-const keys = new InMemoryKeyStore();
-const store = new InMemoryEventStore({ codec: sealed(keys) });
-const happened = (actorId: string, version: number, eventType: string, data: unknown) =>
-  store.saveEvent(createEvent({ actorId, version, eventType, data }));
+const register = (customer: string, name: string) =>
+  appendEvents<ShopEvent>(store, `customer-${customer}`, 0, [
+    { eventType: "Registered", data: { customer, plan: "free", name } },
+  ]);
 
-await happened("customer-1", 1, "Registered", { name: "Ada", email: "ada@example.com" });
-await happened("customer-2", 1, "Registered", { name: "Bob", email: "bob@example.com" });
-await happened("customer-1", 2, "Moved", { city: "London" });
+await register("c1", "Ada");
+await register("c2", "Bob");
+await appendEvents<ShopEvent>(store, "order-1", 0, [
+  { eventType: "OrderPlaced", data: { customer: "c1", total: 5, address: "1 High Street" } },
+]);
 console.log("Stored:");
 await show(store);
 
-keys.delete("customer-1");
-console.log("After the key of customer-1 is deleted:");
+const { duties } = await codec.forget("c1");
+console.log("After c1 is forgotten:");
 await show(store);
+console.log(`Left to do: ${duties.map(({ place }) => place).join(", ")}`);
 
-// The history continues; data that cannot be sealed is not saved.
-console.log(`customer-1 is still at version ${await store.getLatestVersion("customer-1")}`);
+// The histories go on; what cannot be sealed is not saved.
 try {
-  await happened("customer-1", 3, "Moved", { city: "Paris" });
+  await appendEvents<ShopEvent>(store, "order-1", 1, [
+    { eventType: "OrderPlaced", data: { customer: "c1", total: 7, address: "2 High Street" } },
+  ]);
 } catch (error) {
   if (!isAetherError(error, "InvalidEventError")) throw error;
   console.log(error.message);

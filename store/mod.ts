@@ -20,7 +20,7 @@
  */
 
 export { appendEvents, type AppendReceipt, type EventDraft } from "./append.ts";
-export { type Codec, FORGOTTEN, type Forgotten } from "./codec.ts";
+export { type Codec, FORGOTTEN, type Forgotten, type JsonCodec, jsonCodec } from "./codec.ts";
 export type { Decider, Decision, Evolution } from "./command/decider.ts";
 export { execute } from "./command/execute.ts";
 export {
@@ -36,6 +36,14 @@ export {
   type RehydrateResult,
   type SnapshotOptions,
 } from "./command/rehydrate.ts";
+export { type ForgetDuty, type ForgetReport } from "./sealing/forget_report.ts";
+export type { ForgettableField, SealedFields, SubjectOf } from "./sealing/fields.ts";
+export type { KeyCacheOptions } from "./sealing/key_cache.ts";
+export type { SnapshotSubjects } from "./sealing/sealed_snapshots.ts";
+export type { KeyStore } from "./sealing/key_store.ts";
+export { KvKeyStore, type KvKeyStoreOptions } from "./sealing/kv_keys.ts";
+export { InMemoryKeyStore } from "./sealing/memory_keys.ts";
+export { type SealedCodec, sealedCodec, type SealedCodecOptions } from "./sealing/sealed_codec.ts";
 export type { Connection } from "./connection.ts";
 export {
   ActorElsewhereError,

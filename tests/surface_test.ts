@@ -5,6 +5,22 @@ import { ROOT } from "../tools/root.ts";
 import { withoutComments } from "./support/sources.ts";
 
 const STORE = [
+  "SnapshotSubjects",
+  "JsonCodec",
+  "jsonCodec",
+  "KeyCacheOptions",
+  "ForgettableField",
+  "SubjectOf",
+  "SealedFields",
+  "SealedCodecOptions",
+  "SealedCodec",
+  "sealedCodec",
+  "KvKeyStoreOptions",
+  "KvKeyStore",
+  "ForgetReport",
+  "ForgetDuty",
+  "KeyStore",
+  "InMemoryKeyStore",
   "ActorElsewhereError",
   "AetherError",
   "AetherErrorCode",

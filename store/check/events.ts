@@ -203,10 +203,10 @@ function checkFields(event: Event, encoding: Encoding): CheckedEvent {
   checkToken("actorId", actorId);
   const impossible = versionProblem(version);
   if (impossible !== undefined) throw new InvalidEventError(impossible);
-  // A codec lifts the rules on the content of data, but data must not be undefined.
+  // A lenient codec lifts the rules on the content of data, but data must not be undefined.
   const limit = encoding.maxBytes - HEADER_ROOM;
   const problem = timestampProblem(timestamp) ??
-    (encoding.codec === undefined || data === undefined
+    (encoding.codec?.lenient !== true || data === undefined
       ? jsonProblem(data, "data", limit / LEAST_BYTES)
       : undefined);
   if (problem === TOO_MANY) throw new EventTooLargeError(actorId, version, limit + 1, limit);

@@ -5,7 +5,12 @@ import { reasonOf } from "../base/reason.ts";
 import { textOf } from "../base/text.ts";
 import { describe } from "../base/token.ts";
 import { type Codec, FORGOTTEN } from "../codec.ts";
-import { CorruptEventError, type UnreadableEvent } from "../errors.ts";
+import {
+  CorruptEventError,
+  isAetherError,
+  StoreUnavailableError,
+  type UnreadableEvent,
+} from "../errors.ts";
 import type { Event, EventMetadata } from "../event.ts";
 import type { Position } from "./position.ts";
 import { upcast, type Upcasters } from "../upcast.ts";
@@ -48,6 +53,7 @@ export class EventDecoder {
    *
    * @throws {CorruptEventError} `content` is not an event, or another than `facts` say.
    * @throws {UnknownSchemaError} It was saved by newer code.
+   * @throws {StoreUnavailableError} The codec needs something that is out of reach.
    */
   decode(content: Content, facts: StoredFacts): Event | Promise<Event> {
     if (this.#codec === undefined) return this.#finish(parse(content, facts), facts);
@@ -118,7 +124,25 @@ export function isCodecFailure(error: unknown): boolean {
   return typeof error === "object" && error !== null && codecFailures.has(error);
 }
 
-function undecodable(facts: StoredFacts, cause: unknown): CorruptEventError {
+/** Errors of reads whose codec has to wait for something. */
+const waitingCodecs = new WeakSet<object>();
+
+/** Whether a read failed because its codec needs something that is out of reach. */
+export function isCodecWaiting(error: unknown): boolean {
+  return typeof error === "object" && error !== null && waitingCodecs.has(error);
+}
+
+function undecodable(
+  facts: StoredFacts,
+  cause: unknown,
+): CorruptEventError | StoreUnavailableError {
+  if (isAetherError(cause, "StoreUnavailableError")) {
+    const what = `Cannot read the event at sequence ${facts.sequence}`;
+    const message = `${what}: the codec has to wait: ${reasonOf(cause)}`;
+    const waiting = new StoreUnavailableError(message, { cause });
+    waitingCodecs.add(waiting);
+    return waiting;
+  }
   const error = corrupt(facts, `the codec failed: ${reasonOf(cause)}`, cause);
   codecFailures.add(error);
   return error;

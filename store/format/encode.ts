@@ -5,7 +5,12 @@ import { reasonOf } from "../base/reason.ts";
 import { describe } from "../base/token.ts";
 import { utf8 } from "../base/utf8.ts";
 import type { Codec } from "../codec.ts";
-import { EventTooLargeError, InvalidEventError, StoreUnavailableError } from "../errors.ts";
+import {
+  EventTooLargeError,
+  InvalidEventError,
+  isAetherError,
+  StoreUnavailableError,
+} from "../errors.ts";
 import type { Event, EventMetadata } from "../event.ts";
 import { HEADER_ROOM } from "./layout.ts";
 import type { Upcasters } from "../upcast.ts";
@@ -21,6 +26,7 @@ export interface EventRecord extends Omit<Event, "timestamp" | "metadata"> {
  * The bytes of `event` that are stored; a promise only where the codec takes its time.
  *
  * @throws {InvalidEventError} The codec failed.
+ * @throws {StoreUnavailableError} The codec needs something that is out of reach.
  * @throws {EventTooLargeError} It is larger than the store takes.
  */
 export function encodeEvent(
@@ -36,7 +42,7 @@ export function encodeEvent(
   const body = Promise.resolve(encoded).then(
     // A copy, as the codec may use its bytes again.
     (bytes) => fitting(isBytes(bytes) ? copyBytes(bytes) : bytes, event, maxBytes),
-    (cause) => Promise.reject(codecFailed(cause)),
+    (cause) => Promise.reject(codecFailed(event, cause)),
   );
   body.catch(() => {}); // Told when the save's turn comes.
   return body;
@@ -84,7 +90,7 @@ function encodeWith(
       ...(metadata && { metadata }),
     });
   } catch (cause) {
-    throw codecFailed(cause);
+    throw codecFailed(facts, cause);
   }
 }
 
@@ -97,8 +103,18 @@ function isBytes(value: unknown): value is Uint8Array {
   }
 }
 
-function codecFailed(cause: unknown): InvalidEventError {
+function codecFailed(
+  { actorId, version }: Pick<EventRecord, "actorId" | "version">,
+  cause: unknown,
+): InvalidEventError | StoreUnavailableError {
   const reason = reasonOf(cause);
+  if (isAetherError(cause, "StoreUnavailableError")) {
+    return new StoreUnavailableError(
+      `Cannot save event at version ${version} of "${actorId}": the codec has to wait: ${reason}; ` +
+        "nothing was saved",
+      { cause },
+    );
+  }
   return new InvalidEventError(`the codec failed: ${reason}`, { cause });
 }
 

@@ -21,6 +21,8 @@ export interface ReaderOptions {
   readonly size: number;
   /** Whether a message that belongs to no actor is to be passed over. @default {none is} */
   readonly isSkipped?: (sequence: number) => boolean;
+  /** Called when the store's codec cannot decode for now; the reading tries again. @default {nothing} */
+  readonly onWaiting?: (error: unknown) => void;
   /** How long the others wait for a partition that is too slow, in ms. @default {1_000} */
   readonly patience?: number;
 }
@@ -140,8 +142,8 @@ export class ProjectionReader<E extends Event> {
   #reading(
     parts: Pick<ReadingParts<E>, "onArrival" | "onPassed" | "onCaughtUp">,
   ): Reading<E> {
-    const { store, filter, isSkipped = () => false } = this.#options;
-    return new Reading({ store, filter, isSkipped, ...parts });
+    const { store, filter, isSkipped = () => false, onWaiting = () => {} } = this.#options;
+    return new Reading({ store, filter, isSkipped, onWaiting, ...parts });
   }
 
   /** Waits until the partition takes more; if that takes long, the others go on without it. */

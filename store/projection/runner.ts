@@ -208,10 +208,13 @@ export class Runner<Tx, E extends Event> {
 
   /** One for all partitions of a version. */
   #readerOf({ version, of }: PartitionId): ProjectionReader<E> {
-    const { store, filter, batch } = this.#parts;
+    const { store, filter, batch, onError } = this.#parts;
     const isSkipped = (sequence: number) => this.#skipped.has(sequence);
     const reader = this.#readers.get(version) ??
-      new ProjectionReader<E>({ store, filter, of, size: batch, isSkipped });
+      new ProjectionReader<E>({
+        ...{ store, filter, of, size: batch, isSkipped },
+        onWaiting: (error) => onError(error),
+      });
     this.#readers.set(version, reader);
     return reader;
   }

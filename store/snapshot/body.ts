@@ -6,7 +6,7 @@ import { describe, encodeToken, tokenProblem } from "../base/token.ts";
 import { versionProblem } from "../check/events.ts";
 import { checkActorId } from "../check/query.ts";
 import type { Codec } from "../codec.ts";
-import { InvalidSnapshotError } from "../errors.ts";
+import { InvalidSnapshotError, isAetherError, StoreUnavailableError } from "../errors.ts";
 import { timestampProblem } from "../format/decode.ts";
 import { HEADER_ROOM } from "../format/layout.ts";
 import type { Snapshot, SnapshotQuery } from "./snapshot.ts";
@@ -38,7 +38,7 @@ export function encodeSnapshot(
     nameProblem(name) ?? lastEventIdProblem(lastEventId) ?? versionProblem(version) ??
     schemaProblem(schemaVersion) ??
     timestampProblem(timestamp) ??
-    (codec === undefined ? jsonProblem(state, "state", maxBytes) : undefined);
+    (codec?.lenient !== true ? jsonProblem(state, "state", maxBytes) : undefined);
   if (problem === TOO_MANY) {
     throw new InvalidSnapshotError(`state ${problem}: more than fit into ${maxBytes} bytes`);
   }
@@ -77,6 +77,10 @@ async function encode(
     throw new TypeError(`it gave ${describe(bytes)}, not a Uint8Array`);
   } catch (cause) {
     const reason = reasonOf(cause);
+    if (isAetherError(cause, "StoreUnavailableError")) {
+      const what = `Cannot save snapshot of "${snapshot.actorId}"`;
+      throw new StoreUnavailableError(`${what}: the codec has to wait: ${reason}`, { cause });
+    }
     throw new InvalidSnapshotError(`the codec failed: ${reason}`, { cause });
   }
 }

@@ -16,7 +16,7 @@ export interface Snapshot<State = unknown> {
   readonly lastEventId?: string;
   /** The shape of `state`: a safe integer of 0 or more that the user raises when it changes. */
   readonly schemaVersion: number;
-  /** The state itself: a value that JSON carries faithfully, unless a codec lifts the rule. */
+  /** The state itself: a value that JSON carries faithfully, unless the codec is lenient. */
   readonly state: State;
   /** When it was taken, to the millisecond. */
   readonly timestamp: Date;

@@ -249,6 +249,8 @@ export function codecs(test: StoreTest): void {
 
 /** Carries `data` that is a map of bigints. */
 class MapCodec extends JsonCodec {
+  readonly lenient = true;
+
   override encode(event: Event): Uint8Array | Promise<Uint8Array> {
     const data = [...event.data as Map<string, bigint>].map(([key, value]) => [key, String(value)]);
     return super.encode({ ...event, data });

@@ -13,12 +13,14 @@ const OURS = [
   "EventStore",
   "EventSubscription",
   "HandlerSubscription",
+  "JsonCodec",
   "Leadership",
   "Lease",
   "ProcessGiven",
   "ProcessSpec",
   "ProcessWhen",
   "SaveOutcomeUnknownError",
+  "SealedCodec",
   "Subscription",
 ];
 

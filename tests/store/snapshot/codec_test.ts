@@ -13,6 +13,7 @@ import { natsTest } from "../../support/fixture.ts";
 
 /** Takes its time, carries what JSON cannot, keeps to its own form, and forgets by actor. */
 class MapCodec implements Codec<Snapshot> {
+  readonly lenient = true;
   readonly forgotten = new Set<string>();
 
   async encode(snapshot: Snapshot): Promise<Uint8Array> {

@@ -1,4 +1,5 @@
 import { isRecord } from "../base/json.ts";
+import { describe } from "../base/token.ts";
 import { CorruptCheckpointError } from "../errors.ts";
 import type { CheckpointStore } from "./checkpoint_store.ts";
 import {
@@ -125,13 +126,21 @@ export class ProjectionCheckpoints<Tx> {
 /**
  * The record that a checkpoint store keeps under `key`.
  *
- * @throws {CorruptCheckpointError} `body` is no JSON, or not as `isWhole` wants it.
+ * @throws {TypeError} `body` is no text.
+ * @throws {CorruptCheckpointError} It is no JSON, or not as `isWhole` wants it.
  */
 export function readRecord<T>(
   key: string,
   body: string,
   isWhole: (value: Record<string, unknown>) => boolean,
 ): T {
+  // A store of the user's own may give anything, and something better when it is asked again.
+  if (typeof body !== "string") {
+    throw new TypeError(
+      `Cannot read the record ${describe(key)}: load() of the checkpoint store gave ` +
+        `${describe(body)} as its body, not a text`,
+    );
+  }
   let value: unknown;
   try {
     value = JSON.parse(body);

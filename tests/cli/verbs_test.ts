@@ -97,6 +97,14 @@ natsTest("why draws the tree of causes and effects", async (scene) => {
   const { code, out } = await aether(scene, "why", billed.id);
   const lines = out.trimEnd().split("\n").map((line) => line.replace(/ of .*/, ""));
   assertEquals([code, lines], [0, ["Placed", "├─ Reserved", "│  └─ Shipped", "└─ * Billed"]]);
+  const loop = [event("loop-1", 1), event("loop-2", 1)];
+  const [one, two] = loop.map((it, at) => ({
+    ...it,
+    metadata: { correlationId: "loop", causationId: loop[1 - at]!.id },
+  }));
+  await store.saveEvents([one!, two!]);
+  const round = await aether(scene, "why", one!.id);
+  assertEquals(round.out.match(/loop-\d/g), ["loop-1", "loop-2"]);
   const none = await aether(scene, "why", "nothing");
   assertEquals([none.code, none.out], [1, ""]);
 });

@@ -26,7 +26,7 @@ export const PROCESS: readonly Mutant[] = [
     find: "if (deadlines.get(input.name)?.version !== taking.setAt) return alone([]);",
     replace: "if (deadlines.get(input.name) === undefined) return alone([]);",
     tests: DEADLINES,
-    filter: "two firings have one effect (memory)",
+    filter: "control: a late firing",
     why: "A deadline that was moved would fire at its old time too.",
   },
   {
@@ -232,7 +232,7 @@ export const TIMER: readonly Mutant[] = [
     file: "store/timer/clock.ts",
     find: "performance.now() - this.#sample.at > FRESH",
     replace: "this.#sample.at < -FRESH",
-    tests: ["tests/store/timer/due_heap_test.ts"],
+    tests: ["tests/store/timer/clock_test.ts"],
     why: "Clocks drift apart: deadlines would be early after some days.",
   },
   {
@@ -240,7 +240,7 @@ export const TIMER: readonly Mutant[] = [
     file: "store/timer/guarded_clock.ts",
     find: 'if (typeof time === "number" && Math.abs(time) <= LAST) return time;',
     replace: 'if (typeof time !== "string" && LAST > 0) return time as number;',
-    tests: ["tests/store/process/faulty_test.ts"],
+    tests: ["tests/store/timer/clock_test.ts"],
     why: "With a clock that gives NaN, every deadline would be due.",
   },
 ];

@@ -29,27 +29,62 @@ Deno.test("an index of two writings is none", async () => {
   assertEquals(await index.load(), { sequence: 0, items: [] });
 });
 
-Deno.test("what the index says is open is worked on, without a look at older events", async () => {
-  await using store = new InMemoryEventStore();
-  const { actorId, version } = ITEM;
-  const event = createEvent({ eventType: "CommandIssued", actorId, version, data: {} });
-  const { sequence } = await store.saveEvent(event);
+/** An agenda that takes over `count` open commands of one process to one actor. */
+async function takenOver(
+  count: number,
+  work: (item: AgendaItem) => Promise<"done">,
+): Promise<AsyncDisposable> {
+  const store = new InMemoryEventStore();
+  const { actorId } = ITEM;
+  const events = Array.from(
+    { length: count },
+    (_, at) => createEvent({ eventType: "CommandIssued", actorId, version: at + 1, data: {} }),
+  );
+  const { sequence } = await store.saveEvents(events);
+  const items = events.map(({ id, version }) => ({
+    ...{ ...ITEM, version, eventId: id, name: id },
+    sequence: sequence - count + version,
+  }));
   const checkpoints = new InMemoryCheckpointStore();
   const index = new OpenIndex(checkpoints, `${encodeToken("key")}.1.0`, store.identity);
-  await index.save({ sequence, items: [{ ...ITEM, sequence, eventId: event.id }] });
-  const worked = Promise.withResolvers<AgendaItem>();
+  await index.save({ sequence, items });
   const agenda = new Agenda({
-    ...{ store, checkpoints, key: "key", category: "process:p", onError: worked.reject },
+    ...{ store, checkpoints, key: "key", category: "process:p", onError: console.error, work },
     clock: { now: () => 0, wait: () => Promise.resolve() },
-    work: (item) => {
-      worked.resolve(item);
-      return Promise.resolve("done");
-    },
   });
   const stop = new AbortController();
   const partitionId = { version: 1, partition: 0, of: 1 };
   await agenda.take({ partitionId, sequence, signal: stop.signal });
-  assertEquals((await worked.promise).event.id, event.id);
-  stop.abort();
-  await agenda.settled();
+  return {
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await agenda.settled();
+      await store[Symbol.asyncDispose]();
+    },
+  };
+}
+
+Deno.test("what the index says is open is worked on, without a look at older events", async () => {
+  const { promise, resolve } = Promise.withResolvers<AgendaItem>();
+  await using _ = await takenOver(1, (item) => {
+    resolve(item);
+    return Promise.resolve("done");
+  });
+  assertEquals((await promise).version, 1);
+});
+
+Deno.test("the commands of a process to one actor go out one after the other, in order", async () => {
+  const begun: number[] = [];
+  let underWay = 0;
+  const over = Promise.withResolvers<void>();
+  await using _ = await takenOver(5, async ({ version }) => {
+    begun.push(version);
+    assertEquals(++underWay, 1);
+    await new Promise((resolve) => setTimeout(resolve));
+    underWay--;
+    if (version === 5) over.resolve();
+    return "done";
+  });
+  await over.promise;
+  assertEquals(begun, [1, 2, 3, 4, 5]);
 });

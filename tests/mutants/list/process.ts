@@ -177,7 +177,7 @@ export const PROCESS: readonly Mutant[] = [
     file: "store/process/dispatch.ts",
     find: "if (signal.aborted || !isPassing) throw error;",
     replace: "if (signal.aborted || isPassing || error) throw error;",
-    tests: ["tests/store/process/reactor_fault_test.ts"],
+    tests: ["tests/store/process/ledger_test.ts"],
     why: "An outage would park events.",
   },
   {
@@ -185,7 +185,7 @@ export const PROCESS: readonly Mutant[] = [
     file: LEDGER,
     find: "parked.sequence <= change.at.sequence) {",
     replace: "parked.sequence < 0) {",
-    tests: ["tests/store/process/parking_test.ts"],
+    tests: ["tests/store/process/ledger_test.ts"],
     why: "A retry would begin behind the first input that the process has missed.",
   },
   {
@@ -193,7 +193,7 @@ export const PROCESS: readonly Mutant[] = [
     file: LEDGER,
     find: "return parked?.eventId !== change.eventId\n",
     replace: 'return parked === undefined || change.eventId === ""\n',
-    tests: ["tests/store/process/parking_test.ts"],
+    tests: ["tests/store/process/ledger_test.ts"],
     why: "A process that failed again meanwhile would go on without the failed input.",
   },
 ];

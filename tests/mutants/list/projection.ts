@@ -176,8 +176,8 @@ export const PLACES: readonly Mutant[] = [
     file: "store/snapshot/log.ts",
     find: "next: (current) => current.version < version ? body : undefined,",
     replace: "next: (current) => current.version !== version ? body : undefined,",
-    tests: ["tests/store/snapshot/fault_test.ts", "tests/store/snapshot/jetstream_store_test.ts"],
-    filter: "older snapshot",
+    tests: ["tests/store/snapshot/jetstream_store_test.ts"],
+    filter: "JetStreamSnapshotStore: an older snapshot",
     why: "An actor would be loaded from an older state again and again.",
   },
   {
@@ -212,6 +212,7 @@ export const PLACES: readonly Mutant[] = [
     find: 'return message.header(RELEASED) === "" ? "removed" : "released";',
     replace: 'return message.header(RELEASED) === "" ? "released" : "released";',
     tests: ["tests/cluster/election/removed_test.ts"],
+    filter: "after nats kv del, with a candidate",
     why: "A lease whose key somebody removed would be taken while its holder believes in it.",
   },
   {

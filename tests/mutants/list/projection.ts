@@ -194,7 +194,7 @@ export const PLACES: readonly Mutant[] = [
     file: "store/command/rehydrate.ts",
     find: "latest.version > (toVersion ?? Infinity)",
     replace: "latest.version > Infinity * (toVersion ?? 1)",
-    tests: ["tests/store/command/rehydrate_test.ts"],
+    tests: ["tests/store/command/unknown_saves_test.ts"],
     why: "A state of the past would hold events of after that.",
   },
   {

@@ -124,6 +124,8 @@ export const PROJECTION: readonly Mutant[] = [
     replace: '    if (outcome.kind === "stale") return false;',
     tests: ["tests/store/projection/checkpoints_test.ts"],
     why: "The next save would build on a revision that is gone.",
+    explained:
+      "The next save is refused by the stored revision then, or reads it first: this line spares a request.",
   },
   {
     name: "a quota that is exceeded",

@@ -6,7 +6,6 @@ const TURN = "cluster/commands/command_turn.ts";
 const ROUTER = "cluster/commands/router.ts";
 const ACTORS_TESTS = ["tests/cluster/commands/actors_test.ts"];
 const ROUTER_TESTS = ["tests/cluster/commands/router_test.ts"];
-const OUTCOME_TESTS = ["tests/store/command/execute_outcome_test.ts"];
 const ID_TESTS = ["tests/store/command/command_id_test.ts"];
 
 /** Faults in what is handled once. */

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { type Event, type EventDraft, type Process } from "../../../store/mod.ts";
+import type { Event, EventDraft, Process } from "../../../store/mod.ts";
 import { inputDecider } from "../../../store/process/inputs.ts";
 
 type Placed = Event<"OrderPlaced", null>;

@@ -6,7 +6,6 @@ const TURN = "cluster/commands/command_turn.ts";
 const ROUTER = "cluster/commands/router.ts";
 const ACTORS_TESTS = ["tests/cluster/commands/actors_test.ts"];
 const ROUTER_TESTS = ["tests/cluster/commands/router_test.ts"];
-const OUTCOME_TESTS = ["tests/store/command/execute_outcome_test.ts"];
 const ID_TESTS = ["tests/store/command/command_id_test.ts"];
 
 /** Faults in what is handled once. */
@@ -155,7 +154,7 @@ export const COMMANDS: readonly Mutant[] = [
     file: "store/command/known_commands.ts",
     find: "      this.#since = Math.max(this.#since, messages.at(-1)!);\n",
     replace: "      void messages;\n",
-    tests: ID_TESTS,
+    tests: ["tests/store/command/known_commands_test.ts"],
     why: "A command that was dropped from memory would be handled again.",
   },
   {
@@ -179,7 +178,7 @@ export const COMMANDS: readonly Mutant[] = [
     file: "store/command/unknown_saves.ts",
     find: '      if (outcome === "saved") return outcome;\n',
     replace: '      if (outcome !== "unknown") return outcome;\n',
-    tests: OUTCOME_TESTS,
+    tests: ["tests/store/command/unknown_saves_test.ts"],
     why: "A stored command would be told as not saved.",
   },
   {
@@ -187,7 +186,7 @@ export const COMMANDS: readonly Mutant[] = [
     file: "store/command/plan.ts",
     find: "    if (commandId !== undefined && ids.has(commandId)) break;\n",
     replace: "",
-    tests: ID_TESTS,
+    tests: ["tests/store/command/known_commands_test.ts"],
     why: "A command that is sent twice at once would be handled twice.",
   },
 ];

@@ -26,7 +26,7 @@ export const PROCESS: readonly Mutant[] = [
     find: "if (deadlines.get(input.name)?.version !== taking.setAt) return alone([]);",
     replace: "if (deadlines.get(input.name) === undefined) return alone([]);",
     tests: DEADLINES,
-    filter: "two firings have one effect (memory)",
+    filter: "control: a late firing",
     why: "A deadline that was moved would fire at its old time too.",
   },
   {
@@ -35,7 +35,7 @@ export const PROCESS: readonly Mutant[] = [
     find: "if (deadlines.get(input.name)?.version !== taking.setAt) return alone([]);",
     replace:
       "if ((deadlines.get(input.name)?.version ?? taking.setAt) !== taking.setAt) return alone([]);",
-    tests: DEADLINES,
+    tests: ["tests/store/process/inputs_test.ts"],
     why: "A deadline that is not wanted any more would have an effect.",
   },
   {
@@ -58,12 +58,11 @@ export const PROCESS: readonly Mutant[] = [
     why: "A process that has ended would be woken again.",
   },
   {
-    name: "an agenda that forgets deadlines on a takeover",
+    name: "an agenda that forgets what is open on a takeover",
     file: AGENDA,
     find: "      for (const item of known.items) held.open(item);\n",
     replace: "      void known.items;\n",
-    tests: DEADLINES,
-    filter: "(memory)",
+    tests: ["tests/store/process/agenda_test.ts"],
     why: "What was open when a program ended would never be done.",
   },
   {
@@ -71,7 +70,7 @@ export const PROCESS: readonly Mutant[] = [
     file: "store/process/open_index.ts",
     find: "    if (head?.identity !== this.#identity) return nothing;\n",
     replace: "    if (head === undefined) return nothing;\n",
-    tests: MANAGER,
+    tests: ["tests/store/process/agenda_test.ts"],
     why: "After a restore, open commands of events that are gone would be sent.",
   },
   {
@@ -79,8 +78,7 @@ export const PROCESS: readonly Mutant[] = [
     file: "store/process/open_index.ts",
     find: "      if (chunk?.nonce !== head.nonce) return nothing;\n",
     replace: "      if (chunk === undefined) return nothing;\n",
-    tests: MANAGER,
-    filter: "(memory)",
+    tests: ["tests/store/process/agenda_test.ts"],
     why: "Commands that are open would not be in the index, and never go out.",
   },
   {
@@ -88,7 +86,7 @@ export const PROCESS: readonly Mutant[] = [
     file: AGENDA,
     find: "      if (this.#lanes.has(lane)) continue;\n",
     replace: "",
-    tests: [...MANAGER, "tests/store/process/manager_fault_test.ts"],
+    tests: ["tests/store/process/agenda_test.ts"],
     why: "The commands of a process to one actor would overtake each other.",
   },
   {
@@ -107,7 +105,7 @@ export const PROCESS: readonly Mutant[] = [
     find: "      if (ended !== undefined) return alone(taken);\n",
     replace: "",
     tests: MANAGER,
-    filter: "after its end a process (memory)",
+    filter: "never lives again (memory)",
     why: "A process that has ended would issue commands.",
   },
   {
@@ -115,8 +113,7 @@ export const PROCESS: readonly Mutant[] = [
     file: INPUTS,
     find: "        if (!open.has(input.commandId)) return alone([]);\n",
     replace: "",
-    tests: [...MANAGER, "tests/store/process/parking_test.ts"],
-    filter: "(memory)",
+    tests: ["tests/store/process/inputs_test.ts"],
     why: "The same outcome would be two inputs.",
   },
   {
@@ -125,8 +122,7 @@ export const PROCESS: readonly Mutant[] = [
     find: 'const id = await uuidv8(["process", process, inputId, actorId, key]);',
     replace:
       'const id = await uuidv8(["process", process, inputId, actorId, key, crypto.randomUUID()]);',
-    tests: MANAGER,
-    filter: "(memory)",
+    tests: ["tests/store/process/inputs_test.ts"],
     why: "A command that goes out again would be another one, and be handled twice.",
   },
   {
@@ -155,6 +151,8 @@ export const PROCESS: readonly Mutant[] = [
     replace: "void open;",
     tests: EFFECTS,
     why: "A payment would be made again before its end is seen.",
+    explained:
+      "No start is stored for an effect that has ended, and its end is taken in once: this line spares work.",
   },
   {
     name: "an effect whose start is stored twice",
@@ -179,7 +177,7 @@ export const PROCESS: readonly Mutant[] = [
     file: "store/process/dispatch.ts",
     find: "if (signal.aborted || !isPassing) throw error;",
     replace: "if (signal.aborted || isPassing || error) throw error;",
-    tests: ["tests/store/process/reactor_fault_test.ts"],
+    tests: ["tests/store/process/ledger_test.ts"],
     why: "An outage would park events.",
   },
   {
@@ -187,7 +185,7 @@ export const PROCESS: readonly Mutant[] = [
     file: LEDGER,
     find: "parked.sequence <= change.at.sequence) {",
     replace: "parked.sequence < 0) {",
-    tests: ["tests/store/process/parking_test.ts"],
+    tests: ["tests/store/process/ledger_test.ts"],
     why: "A retry would begin behind the first input that the process has missed.",
   },
   {
@@ -195,7 +193,7 @@ export const PROCESS: readonly Mutant[] = [
     file: LEDGER,
     find: "return parked?.eventId !== change.eventId\n",
     replace: 'return parked === undefined || change.eventId === ""\n',
-    tests: ["tests/store/process/parking_test.ts"],
+    tests: ["tests/store/process/ledger_test.ts"],
     why: "A process that failed again meanwhile would go on without the failed input.",
   },
 ];
@@ -232,7 +230,7 @@ export const TIMER: readonly Mutant[] = [
     file: "store/timer/clock.ts",
     find: "performance.now() - this.#sample.at > FRESH",
     replace: "this.#sample.at < -FRESH",
-    tests: ["tests/store/timer/due_heap_test.ts"],
+    tests: ["tests/store/timer/clock_test.ts"],
     why: "Clocks drift apart: deadlines would be early after some days.",
   },
   {
@@ -240,7 +238,7 @@ export const TIMER: readonly Mutant[] = [
     file: "store/timer/guarded_clock.ts",
     find: 'if (typeof time === "number" && Math.abs(time) <= LAST) return time;',
     replace: 'if (typeof time !== "string" && LAST > 0) return time as number;',
-    tests: ["tests/store/process/faulty_test.ts"],
+    tests: ["tests/store/timer/clock_test.ts"],
     why: "With a clock that gives NaN, every deadline would be due.",
   },
 ];

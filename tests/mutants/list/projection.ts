@@ -124,6 +124,8 @@ export const PROJECTION: readonly Mutant[] = [
     replace: '    if (outcome.kind === "stale") return false;',
     tests: ["tests/store/projection/checkpoints_test.ts"],
     why: "The next save would build on a revision that is gone.",
+    explained:
+      "The next save is refused by the stored revision then, or reads it first: this line spares a request.",
   },
   {
     name: "a quota that is exceeded",
@@ -176,8 +178,8 @@ export const PLACES: readonly Mutant[] = [
     file: "store/snapshot/log.ts",
     find: "next: (current) => current.version < version ? body : undefined,",
     replace: "next: (current) => current.version !== version ? body : undefined,",
-    tests: ["tests/store/snapshot/fault_test.ts", "tests/store/snapshot/jetstream_store_test.ts"],
-    filter: "older snapshot",
+    tests: ["tests/store/snapshot/jetstream_store_test.ts"],
+    filter: "JetStreamSnapshotStore: an older snapshot",
     why: "An actor would be loaded from an older state again and again.",
   },
   {
@@ -194,7 +196,7 @@ export const PLACES: readonly Mutant[] = [
     file: "store/command/rehydrate.ts",
     find: "latest.version > (toVersion ?? Infinity)",
     replace: "latest.version > Infinity * (toVersion ?? 1)",
-    tests: ["tests/store/command/rehydrate_test.ts"],
+    tests: ["tests/store/command/unknown_saves_test.ts"],
     why: "A state of the past would hold events of after that.",
   },
   {
@@ -212,6 +214,7 @@ export const PLACES: readonly Mutant[] = [
     find: 'return message.header(RELEASED) === "" ? "removed" : "released";',
     replace: 'return message.header(RELEASED) === "" ? "released" : "released";',
     tests: ["tests/cluster/election/removed_test.ts"],
+    filter: "after nats kv del, with a candidate",
     why: "A lease whose key somebody removed would be taken while its holder believes in it.",
   },
   {

@@ -23,6 +23,8 @@ const SKIPPED: readonly (readonly [RegExp, string])[] = [
     /^(npx|pnpm dlx|bunx|pnpm|yarn) (jsr )?add @flowmade-one\/aether\b/,
     "needs the published package",
   ],
+  [/^deno run -A jsr:@flowmade-one\/aether\/cli( |$)/, "needs the published package"],
+  [/^nats stream (backup|restore) /, "needs the `nats` command line; a test restores a backup"],
   [/^npx jsr add @flowmade-one\/aether\b/, "needs the published package"],
   [/^(deno add|npm install|npm i) (npm:)?@nats-io\/[\w-]+$/, "the gate's Node smoke test does it"],
 ];

@@ -50,8 +50,11 @@ async function withShop(
     });
   const becomes: Opened["becomes"] = async (id, status) => {
     for (;;) {
-      const order = await (await call(`/orders/${id}`)).json() as OrderRow;
-      if (order.status === status) return order;
+      const answer = await call(`/orders/${id}`);
+      // The read model may not have the order yet.
+      const order = answer.status === 404 ? undefined : await answer.json() as OrderRow;
+      if (order?.status === status) return order;
+      if (order === undefined) await answer.body?.cancel();
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   };

@@ -1,6 +1,6 @@
 import { shardOf } from "../actor.ts";
 import type { StoredNotifier } from "../event_stored.ts";
-import { EventDecoder } from "../format/decode.ts";
+import { type DecoderParts, EventDecoder } from "../format/decode.ts";
 import type { OpenedStream } from "./event_stream.ts";
 import type { JetStreamEventStoreOptions } from "./options.ts";
 import { Publisher } from "../nats/publisher.ts";
@@ -29,9 +29,10 @@ export function partsOf(
   api: StreamApi,
   { genesis: { shards }, identity, config: { num_replicas } }: OpenedStream,
   options: JetStreamEventStoreOptions,
+  reading: DecoderParts,
   notifier: StoredNotifier,
 ): OwnParts {
-  const { timeout = 10_000, cacheSize = 100_000, codec, upcasters = {} } = options;
+  const { timeout = 10_000, cacheSize = 100_000 } = options;
   const requestTimeout = requestTimeoutOf(timeout);
   const replicated = num_replicas > 1;
   const heads = new HeadCache(cacheSize);
@@ -48,7 +49,7 @@ export function partsOf(
     ...{ api, heads, headReader, check, publisher, requestTimeout, markerOf },
   });
   const queue = new SaveQueue(committer, notifier);
-  const events = new EventReader(new EventDecoder(codec, upcasters));
+  const events = new EventReader(new EventDecoder(reading));
   return {
     ...{
       api,

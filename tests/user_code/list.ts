@@ -16,10 +16,13 @@ const OURS = [
   "JsonCodec",
   "Leadership",
   "Lease",
+  "EventDefinitions",
   "ProcessGiven",
   "ProcessSpec",
   "ProcessWhen",
   "SaveOutcomeUnknownError",
+  "SchemaDefinitions",
+  "SchemaVersions",
   "SealedCodec",
   "Subscription",
 ];

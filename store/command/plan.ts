@@ -5,6 +5,7 @@ import type { EventDraft } from "../append.ts";
 import type { ActorState } from "./actor_state.ts";
 import type { Decision } from "./decider.ts";
 import type { AnyDecider, ExecuteResult, PendingCommand } from "./pending_command.ts";
+import { isRefusal } from "./recorded_outcome.ts";
 import { VersionConflictError } from "../errors.ts";
 import { createEvent, type Event, type EventMetadata } from "../event.ts";
 import type { EventRules } from "../event_rules.ts";
@@ -102,8 +103,8 @@ export async function plan(
       outcome = { error };
     }
     // A result that is no decision is a fault of the rules, which their next version may mend.
-    const isRefusal = "error" in outcome && !isDecided;
-    const isFinal = record === true && (recordRefusals && isRefusal || !("error" in outcome));
+    const isRefused = "error" in outcome && !isDecided && isRefusal(outcome.error);
+    const isFinal = record === true && (recordRefusals && isRefused || !("error" in outcome));
     if (isFinal && !isSpoiled && isEmpty(outcome)) {
       // Its receipt is a message of its own, behind the events of those before it.
       if (commands.length > 0) break;

@@ -115,6 +115,7 @@ export type {
   StandardSchemaProperties,
   StandardSchemaResult,
 } from "./schema/standard.ts";
+export { type RichJson, type RichJsonCodec, richJsonCodec } from "./rich_json.ts";
 export { unchecked } from "./schema/unchecked.ts";
 export { type SchemaStep, type SchemaVersions, schemaVersions } from "./schema/versions.ts";
 export { streamSequenceOf } from "./format/position.ts";

@@ -21,6 +21,7 @@ const OURS = [
   "ProcessSpec",
   "ProcessWhen",
   "SaveOutcomeUnknownError",
+  "RichJsonCodec",
   "SchemaDefinitions",
   "SchemaVersions",
   "SealedCodec",

@@ -3,12 +3,13 @@ import {
   defineEvents,
   type EventStore,
   isAetherError,
+  richJsonCodec,
   schemaVersions,
   type StandardSchema,
   unchecked,
 } from "../../mod.ts";
 import { once } from "../support/acts.ts";
-import { assertStored, type Bed, fact, failureOf, type Hooks } from "./bed.ts";
+import { assertStored, type Bed, DATA, fact, failureOf, type Hooks } from "./bed.ts";
 
 function schemaOf(validate: (value: unknown) => unknown): StandardSchema {
   return { "~standard": { version: 1, vendor: "mine", validate } } as StandardSchema;
@@ -55,6 +56,24 @@ export const SCHEMAS: Hooks = {
     const store = await open(bed, versions.writes(1));
     await store.saveEvent(fact());
     const failure = await failureOf(store.getEvents("a-1"), act.kind === "gives");
+    if (failure !== undefined) assert(isAetherError(failure.error, "CorruptEventError"));
+    await assertStored(store, [1]);
+  },
+  "RichJson.stringify()": async (bed, act) => {
+    const stringify = once(act, () => "{}");
+    const store = await bed.open({ codec: richJsonCodec({ stringify, parse: () => DATA }) });
+    const rich = { ...fact(), data: new Map() };
+    const failure = await failureOf(store.saveEvent(rich), true);
+    if (failure !== undefined) assert(isAetherError(failure.error), String(failure.error));
+    if (failure === undefined) assert(act.kind === "gives", "Only a text can be stored");
+    await store.saveEvent(failure === undefined ? fact(2) : rich);
+    assertEquals((await store.getEvents("a-1")).at(-1)!.data, DATA);
+  },
+  "RichJson.parse()": async (bed, act) => {
+    const parse = once(act, () => DATA);
+    const store = await bed.open({ codec: richJsonCodec({ stringify: () => "{}", parse }) });
+    await store.saveEvent({ ...fact(), data: new Map() });
+    const failure = await failureOf(store.getEvents("a-1"), true);
     if (failure !== undefined) assert(isAetherError(failure.error, "CorruptEventError"));
     await assertStored(store, [1]);
   },

@@ -35,6 +35,8 @@ const eventsOf = (count: number): PeerEvent[] =>
 
 // Some print prettily otherwise, by a thread that Deno cannot load.
 Deno.env.set("NODE_ENV", "production");
+// Act sleeps for 100 ms before each call of its store in memory otherwise, to play a slow one.
+Deno.env.set("SLEEP_MS", "0");
 
 const left: string[] = [];
 const stack = new AsyncDisposableStack();
@@ -48,6 +50,7 @@ async function tried(name: string, open: () => Promise<Peer>): Promise<Peer[]> {
     await peer.append("try-1", 2, eventsOf(1));
     const { length } = await peer.read("try-1");
     if (length !== 3) throw new Error(`it has read ${length} of 3 events`);
+    if (peer.oneAtATime) left.push(`${name}, where 64 are in flight: ${peer.oneAtATime}`);
     return [peer];
   } catch (error) {
     const reason = String(error).replace(/\s+/g, " ").slice(0, 160);
@@ -59,13 +62,20 @@ async function tried(name: string, open: () => Promise<Peer>): Promise<Peer[]> {
 
 async function compareAll(context: Context, peers: readonly Peer[]): Promise<Comparison[]> {
   let run = 0;
-  const ways = (ops: number, make: (peer: Peer) => Way["run"]): Way[] =>
-    peers.map((peer) => ({ name: peer.name, ops, run: make(peer) }));
+  const ways = (ops: number, make: (peer: Peer) => Way["run"], of = peers): Way[] =>
+    of.map((peer) => ({ name: peer.name, ops, run: make(peer) }));
+  /** Quick work, one after the other: so many in a run that timers and the compiler do not show. */
+  const oneByOne = (ops: number, make: (peer: Peer) => () => Promise<void>): Way[] =>
+    ways(ops, (peer) => {
+      const work = make(peer);
+      return () => inFlight(Array.from({ length: ops }), 1, work);
+    });
+  const burst = context.size(50, 1);
   const comparisons: Comparison[] = [];
   comparisons.push(
     await context.compare(
       "one event, one at a time",
-      ways(1, (peer) => {
+      oneByOne(burst, (peer) => {
         let version = 0;
         return async () => void await peer.append("order-1", version++, eventsOf(1));
       }),
@@ -79,13 +89,16 @@ async function compareAll(context: Context, peers: readonly Peer[]): Promise<Com
         const mine = ++run;
         const streams = Array.from({ length: many }, (_, at) => `new-${mine}-${at}`);
         return inFlight(streams, 64, (stream) => peer.append(stream, 0, eventsOf(1)));
-      }),
+      }, peers.filter(({ oneAtATime }) => oneAtATime === undefined)),
     ),
   );
   comparisons.push(
     await context.compare(
       "a commit of 100 events",
-      ways(1, (peer) => async () => void await peer.append(`hundred-${++run}`, 0, eventsOf(100))),
+      oneByOne(
+        Math.ceil(burst / 10),
+        (peer) => async () => void await peer.append(`hundred-${++run}`, 0, eventsOf(100)),
+      ),
     ),
   );
   for (const count of context.size([10, 1_000, 10_000], [10])) {
@@ -97,7 +110,7 @@ async function compareAll(context: Context, peers: readonly Peer[]): Promise<Com
     comparisons.push(
       await context.compare(
         `a history of ${count.toLocaleString("en")} events`,
-        ways(1, (peer) => async () => {
+        oneByOne(Math.ceil(burst * 10 / count), (peer) => async () => {
           const { length } = await peer.read(stream);
           if (length !== count) throw new Error(`${peer.name} has read ${length} events`);
         }),

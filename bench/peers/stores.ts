@@ -92,12 +92,18 @@ export async function emmettPostgres(scratch: Scratch, { port }: Postgres): Prom
   return emmett("Emmett, PostgreSQL", "on disk", load(names[0]!).getPostgreSQLEventStore(url));
 }
 
-/** Emmett on SQLite. */
+/** Emmett on SQLite: its newest release whose own dependencies can be had. */
 export async function emmettSqlite(scratch: Scratch): Promise<Peer> {
-  const load = await scratch.install("emmett-sqlite", ["@event-driven-io/emmett-sqlite"]);
-  const fileName = join(scratch.folder, "emmett-sqlite", "events.db");
+  const name = "@event-driven-io/emmett-sqlite";
+  const load = await scratch.install("emmett-sqlite", [name])
+    .catch(() => scratch.install("emmett-sqlite-0.38", [`${name}@0.38`]));
+  const fileName = join(scratch.folder, "emmett-sqlite.db");
   const { getSQLiteEventStore } = load("@event-driven-io/emmett-sqlite");
-  return emmett("Emmett, SQLite", "on disk", getSQLiteEventStore({ fileName }));
+  const oneAtATime = "its transactions share a connection, and fail if two are open";
+  return {
+    ...emmett("Emmett, SQLite", "on disk", getSQLiteEventStore({ fileName })),
+    oneAtATime,
+  };
 }
 
 /** Castore in memory. */

@@ -3,8 +3,6 @@ export interface Peer extends AsyncDisposable {
   readonly name: string;
   /** The faults that an acknowledged save survives. */
   readonly durability: string;
-  /** Why it cannot take saves of many streams at once, if it cannot. */
-  readonly oneAtATime?: string;
   /** Saves events to a stream that is at `version`. */
   append(stream: string, version: number, events: readonly PeerEvent[]): Promise<unknown>;
   /** Reads all events of a stream. */

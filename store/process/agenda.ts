@@ -2,7 +2,7 @@ import { Notifier } from "../base/notifier.ts";
 import { sleep } from "../base/sleep.ts";
 import { encodeToken } from "../base/token.ts";
 import { shardOf } from "../actor.ts";
-import type { Event, RecordedEvent } from "../event.ts";
+import type { RecordedEvent } from "../event.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
 import type { HeldPartition } from "../projection/partition.ts";
 import type { EventStore } from "../store.ts";
@@ -14,6 +14,7 @@ import {
   type IssuedCommand,
   LedgerType,
 } from "./ledger.ts";
+import { openingEvent } from "./known_history.ts";
 import { OpenIndex, type OpenItem } from "./open_index.ts";
 
 /** Work that is under way at once in one partition. */
@@ -93,8 +94,10 @@ export class Agenda {
   /** Takes note of an event in the history of a process. */
   see(event: RecordedEvent, partition: number): void {
     const held = this.#held.get(partition)!;
+    // The index was ahead of the checkpoint: seen twice, an older deadline would take the place of a newer one.
+    if (event.sequence <= held.sequence) return;
     held.see(event);
-    held.sequence = Math.max(held.sequence, event.sequence);
+    held.sequence = event.sequence;
     held.changed();
   }
 
@@ -303,7 +306,7 @@ class Held {
     const { store, work, onError } = this.#parts;
     const unparks = this.#unparks;
     try {
-      const event = this.#events.get(key) ?? await eventOf(store, item);
+      const event = this.#events.get(key) ?? await openingEvent(store, item, this.#signal);
       this.#events.delete(key);
       if (event === undefined) return this.#close(key); // The history has lost it.
       const end = await work({ ...item, event }, this.#signal);
@@ -348,16 +351,4 @@ async function untilDone(
 
 function keyOf({ actorId, name }: Pick<OpenItem, "actorId" | "name">): string {
   return `${actorId} ${name}`;
-}
-
-/** The event that has opened an item. */
-async function eventOf(store: EventStore, item: OpenItem): Promise<RecordedEvent | undefined> {
-  const { actorId, version, sequence } = item;
-  const range = { fromVersion: version, toVersion: version };
-  for await (const event of store.readEvents<Event>(actorId, range)) {
-    if (event.id === item.eventId) {
-      return { ...event, sequence, commit: { op: "", index: 0, count: 1 } };
-    }
-  }
-  return undefined;
 }

@@ -6,7 +6,6 @@ import { messageOf, nameOf } from "../base/text.ts";
 import { uuidv8 } from "../base/uuid.ts";
 import { execute } from "../command/execute.ts";
 import type { CommandCause } from "../command/pending_command.ts";
-import { rehydrate } from "../command/rehydrate.ts";
 import { isAetherError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { isClosed } from "../nats/failure.ts";
@@ -26,10 +25,10 @@ import {
 } from "./dispatch.ts";
 import { type EffectEnd, runEffect } from "./effect.ts";
 import type { Intake } from "./intake.ts";
+import { ledgerFrom } from "./known_history.ts";
 import {
   type CalledEffect,
   type IssuedCommand,
-  ledger,
   type LedgerChange,
   ledgerDecider,
   LedgerType,
@@ -82,7 +81,7 @@ export class Errands<State, Input extends Event> {
     const { id, actorId: target, command, key, refused } = event.data as IssuedCommand;
     const onError = (error: unknown) => this.#parts.onError(error, event);
     if (Date.now() - event.timestamp.getTime() > OLD) {
-      const { state: { open } } = await rehydrate(store, actorId, ledger, { signal });
+      const { open } = await ledgerFrom(store, actorId, event.version, signal);
       if (!open.has(name)) return "done"; // The event that says so is still to come.
     }
     const cause: CommandCause = { identity, sequence: event.sequence, id: event.id };
@@ -126,7 +125,7 @@ export class Errands<State, Input extends Event> {
     const onError = (error: unknown) => this.#parts.onError(error, event);
     const effect = effects.find((it) => it.name === name);
     if (effect === undefined) throw new TypeError(`Cannot run effect "${name}": there is none`);
-    const { state: { effects: open } } = await rehydrate(store, actorId, ledger, { signal });
+    const { effects: open } = await ledgerFrom(store, actorId, event.version, signal);
     if (!open.has(effectId)) return "done"; // The event that says so is still to come.
     let end = this.#ends.get(effectId);
     if (end === undefined && await this.#start(actorId, effectId, signal)) {

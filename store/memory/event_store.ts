@@ -30,7 +30,7 @@ import { StoredNotifier } from "../event_stored.ts";
 import { contentOf, EventDecoder } from "../format/decode.ts";
 import { type Encoding, haveBodies, withBodies } from "../format/encode.ts";
 import { Layout } from "../format/layout.ts";
-import { divide, membersOf } from "../format/runs.ts";
+import { divide, membersOf, positionsOf } from "../format/runs.ts";
 import { type InnerSaveOptions, notePositions, partsOf } from "../format/save_options.ts";
 import { MemoryFollower } from "./live_source.ts";
 import { type KeptEvent, MemoryLog } from "./log.ts";
@@ -161,7 +161,7 @@ export class InMemoryEventStore implements EventStore {
       const repeated = this.#log.check(prepared, expect, options.ends);
       if (repeated !== undefined) return { sequence: repeated, duplicate: true };
       const { sequence, ends } = this.#log.add(this.#nextOp(), members, runs);
-      await this.#notifier.notify(prepared);
+      await this.#notifier.notify(prepared, positionsOf(runs, sequence));
       return notePositions({ sequence, duplicate: false }, ends);
     });
   }

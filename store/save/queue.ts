@@ -7,7 +7,7 @@ import type { StoredNotifier } from "../event_stored.ts";
 import { type CheckedEvent, haveBodies, type PreparedEvent, withBodies } from "../format/encode.ts";
 import { MAX_BODIES } from "../format/layout.ts";
 import { MAX_RUN } from "../format/position.ts";
-import { divide, membersOf, type Run } from "../format/runs.ts";
+import { divide, membersOf, positionsOf, type Run } from "../format/runs.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { Save } from "./messages.ts";
 import { saveOf, type SavePlan, subjectOfPlan } from "./plan.ts";
@@ -91,7 +91,9 @@ export class SaveQueue {
     }
     const done = this.#commits.commit(save);
     if (this.#notifier.silent) return done;
-    return done.then((receipt) => this.#reported(receipt, plan, checked));
+    return done.then((receipt) =>
+      this.#reported(receipt, plan, save.events, () => positionsOf(save.runs, receipt.sequence))
+    );
   }
 
   async #encoded(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
@@ -110,8 +112,10 @@ export class SaveQueue {
     receipt: SaveReceipt,
     { within }: SavePlan,
     events: readonly PreparedEvent[],
+    positions: () => readonly number[],
   ): Promise<SaveReceipt> {
-    if (!receipt.duplicate) await this.#notifier.notify(events, within);
+    if (receipt.duplicate || this.#notifier.silent) return receipt;
+    await this.#notifier.notify(events, positions(), within);
     return receipt;
   }
 
@@ -171,7 +175,9 @@ export class SaveQueue {
       let sequence = receipt.sequence - run.events.length;
       for (const { plan, events, resolve } of members) {
         sequence += events.length;
-        resolve(await this.#reported({ sequence, duplicate: false }, plan, events));
+        const start = sequence - events.length + 1;
+        const positions = () => events.map((_, at) => start + at);
+        resolve(await this.#reported({ sequence, duplicate: false }, plan, events, positions));
       }
     }, async (error) => {
       // The batch is certainly not stored, perhaps for a reason that concerns one of them only.

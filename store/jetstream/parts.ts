@@ -1,6 +1,6 @@
 import { shardOf } from "../actor.ts";
 import type { StoredNotifier } from "../event_stored.ts";
-import { EventDecoder } from "../format/decode.ts";
+import { type DecoderParts, EventDecoder } from "../format/decode.ts";
 import type { OpenedStream } from "./event_stream.ts";
 import type { JetStreamEventStoreOptions } from "./options.ts";
 import { Publisher } from "../nats/publisher.ts";
@@ -30,9 +30,10 @@ export function partsOf(
   api: StreamApi,
   { genesis: { shards }, identity, config: { num_replicas } }: OpenedStream,
   options: JetStreamEventStoreOptions,
+  reading: DecoderParts,
   notifier: StoredNotifier,
 ): OwnParts {
-  const { timeout = 10_000, cacheSize = 100_000, codec, upcasters = {} } = options;
+  const { timeout = 10_000, cacheSize = 100_000 } = options;
   const requestTimeout = requestTimeoutOf(timeout);
   const replicated = num_replicas > 1;
   const heads = new HeadCache(cacheSize);
@@ -52,7 +53,7 @@ export function partsOf(
     ? new SharedCommits(committer, { headReader, publisher })
     : committer;
   const queue = new SaveQueue(commits, notifier);
-  const events = new EventReader(new EventDecoder(codec, upcasters));
+  const events = new EventReader(new EventDecoder(reading));
   return {
     ...{
       api,

@@ -8,12 +8,8 @@ import type { HeldPartition } from "../projection/partition.ts";
 import type { EventStore } from "../store.ts";
 import { DueHeap } from "../timer/due_heap.ts";
 import type { DeadlineClock } from "../timer/clock.ts";
-import {
-  type CalledEffect,
-  type DeadlineSetData,
-  type IssuedCommand,
-  LedgerType,
-} from "./ledger.ts";
+import { LedgerType } from "../ledger_type.ts";
+import type { CalledEffect, DeadlineSetData, IssuedCommand } from "./ledger.ts";
 import { openingEvent } from "./known_history.ts";
 import { OpenIndex, type OpenItem } from "./open_index.ts";
 

@@ -22,6 +22,7 @@ import { ServerClock } from "../timer/clock.ts";
 import { GuardedClock } from "../timer/guarded_clock.ts";
 import { Agenda } from "./agenda.ts";
 import { Errands } from "./errands.ts";
+import { type WatchedProcesses, watchProcesses } from "./gauges.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
 import { Intake } from "./intake.ts";
 import { ledger, type LedgerChange, LedgerType, type ParkedAt, ReactionFailure } from "./ledger.ts";
@@ -118,6 +119,7 @@ export class ProcessManager<
   readonly #outbox: Projection<undefined>;
   readonly #agenda: Agenda;
   readonly #parked: ParkedProcesses;
+  readonly #watched: WatchedProcesses;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
 
@@ -171,6 +173,11 @@ export class ProcessManager<
       ...{ store, checkpoints, key, category, clock, onError },
       work: (item, signal) => errands.run(item, signal),
     });
+    this.#watched = {
+      clock,
+      earliest: () => agenda.earliest,
+      parked: async () => (await this.#parked.list()).length,
+    };
     const outbox: InnerProjectionOptions<undefined, Event> = {
       ...shared,
       ...{ name: key, filter: { category }, retry: { attempts: Infinity } },
@@ -229,9 +236,11 @@ export class ProcessManager<
         if (failed !== undefined) throw failed.reason;
       });
     this.#running ??= running;
+    const unwatch = watchProcesses(this.name, this.#watched);
     try {
       await running;
     } finally {
+      await unwatch();
       if (this.#running === running) this.#running = undefined;
     }
   }

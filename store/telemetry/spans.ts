@@ -15,9 +15,7 @@ import {
   type Tracer,
 } from "@opentelemetry/api";
 import type { Event } from "../event.ts";
-
-/** The name of this library's meters and tracers. */
-export const SCOPE = "@flowmade-one/aether";
+import { SCOPE, SCOPE_VERSION } from "./scope.ts";
 
 /** The most links of a span, the default of OpenTelemetry's SDKs. */
 const MAX_LINKS = 128;
@@ -47,7 +45,7 @@ export interface SpanInit {
  * events. Without an SDK of OpenTelemetry it only looks whether there is one by now.
  */
 export class Spans {
-  readonly #tracer: Tracer = trace.getTracer(SCOPE);
+  readonly #tracer: Tracer = trace.getTracer(SCOPE, SCOPE_VERSION);
   #installed = false;
 
   /** Whether a tracing SDK is installed by now. Check before you gather the arguments of a span. */
@@ -55,7 +53,7 @@ export class Spans {
     if (this.#installed) return true;
     const provider = trace.getTracerProvider() as Partial<ProxyTracerProvider>;
     const absent = provider.getDelegateTracer !== undefined &&
-      provider.getDelegateTracer(SCOPE) === undefined;
+      provider.getDelegateTracer(SCOPE, SCOPE_VERSION) === undefined;
     return this.#installed = !absent;
   }
 

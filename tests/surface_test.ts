@@ -76,6 +76,7 @@ const STORE = [
   "FenceHolder",
   "FencedError",
   "Forgotten",
+  "HandlingTrace",
   "InMemoryCheckpointStore",
   "InMemoryEventStore",
   "InMemoryEventStoreOptions",

@@ -132,6 +132,7 @@ export class ProcessManager<
    */
   constructor(options: ProcessManagerOptions<State, Input, Fact>) {
     const { process, store, leases, filter, from, retry, partitions = 16 } = options;
+    const { trace = "child" } = options;
     const { name } = process;
     const problem = tokenProblem(name) ?? (name.includes("-") ? "has a -" : undefined);
     if (problem !== undefined) {
@@ -155,7 +156,7 @@ export class ProcessManager<
     const shared = { store, checkpoints, partitions, onError, ...(leases && { leases }) };
     const inbox: InnerProjectionOptions<undefined, Input> = {
       ...shared,
-      ...{ name: category, from, ...(filter && { filter }), ...(retry && { retry }) },
+      ...{ name: category, from, trace, ...(filter && { filter }), ...(retry && { retry }) },
       ...(options.onPoison !== undefined && { onPoison: options.onPoison }),
       handler: (event, { signal }) => this.#deliver(event, signal),
     };
@@ -166,7 +167,7 @@ export class ProcessManager<
       : new GuardedClock(options.clock);
     const key = `${category}:agenda`;
     this.#parked = new ParkedProcesses(checkpoints, `${category}:parked`, store.identity);
-    const parts = { store, category, retry: failure, onError };
+    const parts = { store, category, retry: failure, trace, onError };
     const intake = this.#intake = new Intake({ ...parts, decider, clock, targets: options });
     const errands = new Errands({ ...parts, intake, targets: options });
     const agenda = this.#agenda = new Agenda({
@@ -181,6 +182,7 @@ export class ProcessManager<
     const outbox: InnerProjectionOptions<undefined, Event> = {
       ...shared,
       ...{ name: key, filter: { category }, retry: { attempts: Infinity } },
+      trace: "off", // Its handler only takes note.
       onHeld: (held) => agenda.take(held),
       handler: async (event, { partition }) => {
         agenda.see(event, partition);

@@ -113,7 +113,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     this.name = name;
     this.#filter = digestOf(options.filter ?? {});
     this.#onFilterChange = onFilterChange;
-    this.#monitor = new ProjectionMonitor(name);
+    this.#monitor = new ProjectionMonitor(name, options.trace ?? "child");
     this.#leases = leases;
     this.#checkpoints = new ProjectionCheckpoints(
       checkpoints,

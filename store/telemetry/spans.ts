@@ -35,9 +35,10 @@ export interface SpanInit {
   readonly events: readonly Pick<Event, "metadata">[];
   /**
    * Its parent: `"active"`, the active span, when events are made and passed on; `"event"`, the span
-   * that made the first of the events, when they are handled. If there is none, the other one.
+   * that made the first of the events, when they are handled. If there is none, the other one. With
+   * `"none"` it begins a trace of its own, linked to the spans that made the events.
    */
-  readonly under: "active" | "event";
+  readonly under: "active" | "event" | "none";
 }
 
 /**
@@ -64,15 +65,34 @@ export class Spans {
     const made = contextsOf(events);
     // If several spans made them, none is the parent: then all are linked.
     const maker = under === "event" || made.length === 1 ? made[0] : undefined;
-    const parent = under === "active" ? active ?? maker : maker ?? active;
+    const isRoot = under === "none";
+    const parent = isRoot ? undefined : under === "active" ? active ?? maker : maker ?? active;
     const within = parent === undefined || parent === active
       ? here
       : trace.setSpanContext(here, parent);
     const links = made.filter((it) => !isSameSpan(it, parent)).map((context): Link => ({
       context,
     }));
-    const span = this.#tracer.startSpan(name, { kind, attributes, links }, within);
+    const options = { kind, attributes, links, root: isRoot };
+    const span = this.#tracer.startSpan(name, options, within);
     return span.isRecording() ? { span, within: trace.setSpan(within, span) } : undefined;
+  }
+}
+
+/** Does `work` in a span that has begun, if one is recorded, and ends it with `work`. */
+export async function inSpan<T>(
+  spanned: Spanned | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (spanned === undefined) return await work();
+  let failure: { readonly error: unknown } | undefined;
+  try {
+    return await context.with(spanned.within, work);
+  } catch (error) {
+    failure = { error };
+    throw error;
+  } finally {
+    endSpan(spanned.span, failure);
   }
 }
 

@@ -7,7 +7,7 @@ import type { EventStore } from "../store.ts";
 import { inSpan } from "../telemetry/spans.ts";
 import { type ActorState, advance } from "./actor_state.ts";
 import { checkCommand } from "./command_options.ts";
-import { type CommandTrace, inTraceOf, traceCommand } from "./command_trace.ts";
+import { type CommandTrace, traceCommand } from "./command_trace.ts";
 import { ContentionWait } from "./contention_wait.ts";
 import type { Decider, Decision } from "./decider.ts";
 import { type CommandQueues, queuesOf } from "./command_queues.ts";

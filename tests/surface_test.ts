@@ -102,6 +102,7 @@ const STORE = [
   "FenceHolder",
   "FencedError",
   "Forgotten",
+  "HandlingTrace",
   "InMemoryCheckpointStore",
   "InMemoryEventStore",
   "InMemoryEventStoreOptions",

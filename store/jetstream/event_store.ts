@@ -18,6 +18,7 @@ import { keepCommandLog } from "../command_log.ts";
 import { keepPositions } from "../store_positions.ts";
 import { StreamCommandLog } from "./command_log.ts";
 import { StreamPositions } from "./positions.ts";
+import { watchReplicas } from "./replicas.ts";
 import { partsOf } from "./parts.ts";
 import { apiPrefixOf } from "../nats/api_prefix.ts";
 import { openRequests } from "../nats/open.ts";
@@ -106,6 +107,7 @@ export class JetStreamEventStore implements EventStore {
   readonly #monitor: StoreMonitor;
   readonly #subscriptions: Subscriptions;
   readonly #notifier: StoredNotifier;
+  readonly #unwatch: () => Promise<void>;
   #disposed = false;
 
   private constructor(
@@ -124,11 +126,12 @@ export class JetStreamEventStore implements EventStore {
     this.#connection = connection;
     this.#lookup = options.versionLookup;
     this.#cacheMaxAge = cacheMaxAge;
-    this.#monitor = new StoreMonitor({
+    const attributes = {
       "db.system.name": "nats",
       "db.namespace": namespace,
       "db.collection.name": this.stream,
-    });
+    };
+    this.#monitor = new StoreMonitor(attributes);
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
     const rules = rulesOf(options.events);
@@ -164,6 +167,7 @@ export class JetStreamEventStore implements EventStore {
     keepCommandLog(this, new StreamCommandLog(parts, this.#planner, this.#path));
     keepPositions(this, new StreamPositions(parts));
     keepEventRules(this, rules);
+    this.#unwatch = watchReplicas(api, attributes, requestTimeout);
   }
 
   /**
@@ -395,6 +399,7 @@ export class JetStreamEventStore implements EventStore {
     await this.#subscriptions.end();
     await this.#path.idle();
     await this.#notifier.settled();
+    await this.#unwatch();
     await this.#parts.api.ended();
     this.#parts.api.requests.close();
   }

@@ -97,6 +97,13 @@ export class Agenda {
     held.changed();
   }
 
+  /** When the earliest deadline is due that is set here, in ms; not of processes that are parked. */
+  get earliest(): number | undefined {
+    const all = [...this.#held.values()].map(({ earliest }) => earliest ?? Infinity);
+    const first = Math.min(...all);
+    return first === Infinity ? undefined : first;
+  }
+
   /** Resolves when no work is under way any more; the partitions have to be given up before. */
   async settled(): Promise<void> {
     await Promise.all(this.#runs);
@@ -142,6 +149,21 @@ class Held {
     for (const map of [this.#open, this.#ready, this.#events, this.#waiting]) map.clear();
     this.#deadlines.clear();
     this.#due.clear();
+  }
+
+  /** When the earliest deadline is due that is set, unless its process is parked. */
+  get earliest(): number | undefined {
+    if (this.#signal.aborted) return undefined; // It is given up.
+    for (let due = this.#due.first; due !== undefined; due = this.#due.first) {
+      if (this.#open.has(due.key)) break;
+      this.#due.take();
+    }
+    let first = this.#due.first?.at;
+    for (const key of [...this.#ready.keys(), ...this.#busy.keys()]) {
+      const { at } = this.#open.get(key)?.deadline ?? {};
+      if (at !== undefined) first = Math.min(at, first ?? at);
+    }
+    return first;
   }
 
   /** Something may be there to do. */

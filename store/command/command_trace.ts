@@ -1,7 +1,6 @@
 import { type Context, context, ROOT_CONTEXT, SpanKind } from "@opentelemetry/api";
 import type { EventMetadata } from "../event.ts";
 import { type Spanned, Spans, traceContextOf } from "../telemetry/spans.ts";
-import type { InnerExecuteOptions } from "./pending_command.ts";
 
 let spans: Spans | undefined;
 
@@ -15,11 +14,19 @@ export interface CommandTrace {
   readonly spanned: Spanned | undefined;
 }
 
+/** What it takes of a command's options; see `InnerExecuteOptions`. */
+interface TracedOptions {
+  readonly metadata?: EventMetadata;
+  readonly trace?: boolean;
+  readonly isTraceOfCause?: boolean;
+  readonly commandId?: string;
+}
+
 /** Begins the trace of a command; `undefined` if no tracing SDK is installed. */
 export function traceCommand(
   name: "execute" | "executeAll",
   actorIds: readonly string[],
-  { metadata, trace = true, isTraceOfCause, commandId }: InnerExecuteOptions,
+  { metadata, trace = true, isTraceOfCause, commandId }: TracedOptions,
 ): CommandTrace | undefined {
   spans ??= new Spans();
   if (!spans.installed) return undefined;

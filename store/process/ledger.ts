@@ -27,7 +27,7 @@ export const LedgerType = {
   ended: "ProcessEnded",
 } as const;
 
-const TYPES: ReadonlySet<string> = new Set(Object.values(LedgerType));
+const TYPES: ReadonlySet<string> = /* @__PURE__ */ new Set(Object.values(LedgerType));
 
 /** The data of `CommandIssued`. */
 export interface IssuedCommand {

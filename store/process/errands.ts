@@ -12,7 +12,7 @@ import { isClosed } from "../nats/failure.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
 import { shortReason } from "../projection/state.ts";
 import type { EventStore } from "../store.ts";
-import type { AgendaItem, WorkEnd } from "./agenda.ts";
+import type { AgendaItem, WorkEnd } from "./open_work.ts";
 import {
   dispatch,
   type DispatchedCommand,

@@ -3,6 +3,7 @@ import { unlessAborted } from "../base/abort.ts";
 import { commandLogOf } from "../command_log.ts";
 import { isAetherError, type SaveOutcomeUnknownError, StoreUnavailableError } from "../errors.ts";
 import type { Event } from "../event.ts";
+import { eventRulesOf } from "../event_rules.ts";
 import type { EventStore } from "../store.ts";
 import { type ActorState, advance } from "./actor_state.ts";
 import { checkCommand } from "./command_options.ts";
@@ -287,6 +288,7 @@ class JointCall {
         decider as AnyDecider,
         command,
         this.#options.metadata,
+        eventRulesOf(this.#store),
       );
       ends.set(actorId, decided.end);
       isInPlace ||= decided.isInPlace;

@@ -9,6 +9,7 @@ import {
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
+import { keepEventRules, rulesOf, upcastersOf } from "../event_rules.ts";
 import { StoredNotifier } from "../event_stored.ts";
 import { Layout } from "../format/layout.ts";
 import { type OpenedStream, openStream } from "./event_stream.ts";
@@ -114,7 +115,7 @@ export class JetStreamEventStore implements EventStore {
     options: JetStreamEventStoreOptions,
     detour: SavePathFactory | undefined,
   ) {
-    const { namespace = "default", cacheMaxAge = 1000, codec, upcasters = {} } = options;
+    const { namespace = "default", cacheMaxAge = 1000, codec } = options;
     const { genesis: { shards }, identity, config: { max_msg_size: limit = -1 } } = opened;
     this.namespace = namespace;
     this.stream = api.layout.stream;
@@ -130,7 +131,10 @@ export class JetStreamEventStore implements EventStore {
     });
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
-    const parts = partsOf(api, opened, options, this.#notifier);
+    const rules = rulesOf(options.events);
+    const upcasters = upcastersOf(options.upcasters, rules);
+    const reading = { codec, upcasters, rules };
+    const parts = partsOf(api, opened, options, reading, this.#notifier);
     if (limit > 0) parts.publisher.limits.bytes = limit;
     const { heads, headReader, check, ends, manyEnds, events, queue, requestTimeout, timeout } =
       parts;
@@ -153,12 +157,13 @@ export class JetStreamEventStore implements EventStore {
     this.#history = new History(this.#parts);
     this.#log = new Log(this.#parts);
     this.#planner = new SavePlanner(connection, {
-      ...{ timeout, codec, upcasters, notifies: !this.#notifier.silent },
+      ...{ ...reading, timeout, notifies: !this.#notifier.silent },
       limits: parts.publisher.limits,
     });
     this.#path = detour === undefined ? queue : detour(parts, queue);
     keepCommandLog(this, new StreamCommandLog(parts, this.#planner, this.#path));
     keepPositions(this, new StreamPositions(parts));
+    keepEventRules(this, rules);
   }
 
   /**

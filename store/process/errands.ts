@@ -12,6 +12,7 @@ import { isClosed } from "../nats/failure.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
 import { shortReason } from "../projection/state.ts";
 import type { EventStore } from "../store.ts";
+import { LedgerType } from "../ledger_type.ts";
 import type { AgendaItem, WorkEnd } from "./open_work.ts";
 import {
   dispatch,
@@ -31,7 +32,6 @@ import {
   type IssuedCommand,
   type LedgerChange,
   ledgerDecider,
-  LedgerType,
 } from "./ledger.ts";
 import type { ProcessEffect, ProcessReply } from "./process.ts";
 import { checkTarget, deciderOf, type Targets } from "./targets.ts";

@@ -20,11 +20,12 @@ import type { ParkedActor } from "../projection/state.ts";
 import { positionsOf } from "../store_positions.ts";
 import { ServerClock } from "../timer/clock.ts";
 import { GuardedClock } from "../timer/guarded_clock.ts";
+import { LedgerType, PROCESS_PREFIX } from "../ledger_type.ts";
 import { Agenda } from "./agenda.ts";
 import { Errands } from "./errands.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
 import { Intake } from "./intake.ts";
-import { ledger, type LedgerChange, LedgerType, type ParkedAt, ReactionFailure } from "./ledger.ts";
+import { ledger, type LedgerChange, type ParkedAt, ReactionFailure } from "./ledger.ts";
 import type { ProcessDescription, ProcessManagerOptions } from "./manager_options.ts";
 import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
 
@@ -142,7 +143,7 @@ export class ProcessManager<
       checkCategory(target, `manage "${name}" with a decider for category`);
     }
     this.name = name;
-    this.category = `process:${name}`;
+    this.category = `${PROCESS_PREFIX}${name}`;
     this.#options = options;
     const { category } = this;
     const decider = this.#decider = inputDecider(process, options);

@@ -6,12 +6,8 @@ import type { EventStore } from "../store.ts";
 import { DueHeap } from "../timer/due_heap.ts";
 import type { DeadlineClock } from "../timer/clock.ts";
 import { openingEvent } from "./known_history.ts";
-import {
-  type CalledEffect,
-  type DeadlineSetData,
-  type IssuedCommand,
-  LedgerType,
-} from "./ledger.ts";
+import { LedgerType } from "../ledger_type.ts";
+import type { CalledEffect, DeadlineSetData, IssuedCommand } from "./ledger.ts";
 import type { OpenIndex, OpenItem } from "./open_index.ts";
 import { WorkQueue } from "./work_queue.ts";
 

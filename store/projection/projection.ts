@@ -196,7 +196,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * `run()` of this process rejects, with its error. Nobody needs to await it.
    *
    * If the projection is paused, or this process does not run it, and nothing is handled for 5 s,
-   * `onError` is called once; after a minute, the promise rejects with a `TimeoutError`.
+   * `onError` is called once; after a minute, the promise rejects with a `TimeoutError`. From the
+   * warning on, the wait keeps no process from ending.
    */
   get caughtUp(): Promise<void> {
     const caughtUp = this.#catchUp();
@@ -340,7 +341,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       return await this.#until(async () => {
         const own = await waiting();
         return own === undefined ? true : own.answered === request ? false : undefined;
-      }, signal);
+      }, { signal });
     } finally {
       await this.#change(({ retries, ...control }) => {
         const { [actorId]: asked, ...others } = retries;
@@ -444,7 +445,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       // A failure in another process is known by its text only.
       const cause = givenUp.has(version) ? givenUp.get(version) : new Error(reason);
       throw new RebuildFailedError(this.name, version, reason, { cause, event });
-    }, signal);
+    }, { signal });
   }
 
   /** Ends it, after the event at hand, and all calls that wait for it; may be repeated. */
@@ -514,6 +515,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
         if (outcome === "end") throw this.#idle(paused);
         return undefined;
       },
+      { holds: () => !idle.isStuck },
     );
   }
 
@@ -528,10 +530,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   /** The first result of `look` that is not `undefined`; it looks at progress and every `poll` ms. */
   async #until<T>(
     look: () => T | undefined | Promise<T | undefined>,
-    signal?: AbortSignal,
+    { signal, holds }: { signal?: AbortSignal | undefined; holds?: () => boolean } = {},
   ): Promise<T> {
     const own = this.#stop.signal;
     const end = signal === undefined ? own : AbortSignal.any([own, signal]);
-    return await this.#progress.until(look, this.#parts.poll, end);
+    return await this.#progress.until(look, this.#parts.poll, end, holds);
   }
 }

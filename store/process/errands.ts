@@ -16,7 +16,7 @@ import { shortReason } from "../projection/state.ts";
 import type { EventStore } from "../store.ts";
 import { LedgerType } from "../ledger_type.ts";
 import { inSpan, Spans } from "../telemetry/spans.ts";
-import type { AgendaItem, WorkEnd } from "./agenda.ts";
+import type { AgendaItem, WorkEnd } from "./open_work.ts";
 import {
   dispatch,
   type DispatchedCommand,

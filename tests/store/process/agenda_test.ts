@@ -13,9 +13,10 @@ import {
   type RecordedEvent,
   StoreUnavailableError,
 } from "../../../store/mod.ts";
-import { Agenda, type AgendaItem } from "../../../store/process/agenda.ts";
+import { Agenda } from "../../../store/process/agenda.ts";
 import { ledgerFrom, openingEvent } from "../../../store/process/known_history.ts";
 import { OpenIndex, type OpenItem } from "../../../store/process/open_index.ts";
+import type { AgendaItem, AgendaParts } from "../../../store/process/open_work.ts";
 import { Run, until } from "./bed.ts";
 
 const ITEM: OpenItem = {
@@ -221,4 +222,72 @@ Deno.test("deadlines, commands and effects are not forgotten over a replica that
   );
   await until(async () => (await memory.getEvents("process:p-order-1")).length === 6);
   assertEquals(done, ["deadline", "sent", "effect"]);
+});
+
+/** An agenda that holds one partition, and is told of events as they are saved. */
+async function held(
+  store: InMemoryEventStore,
+  parts: Pick<AgendaParts, "work"> & Partial<AgendaParts>,
+) {
+  const agenda = new Agenda({
+    ...{ store, checkpoints: new InMemoryCheckpointStore(), key: "key", category: "process:p" },
+    ...{ onError: console.error, clock: { now: () => Date.now(), wait: () => Promise.resolve() } },
+    ...parts,
+  });
+  const stop = new AbortController();
+  const partitionId = { version: 1, partition: 0, of: 1 };
+  await agenda.take({ partitionId, sequence: 0, signal: stop.signal });
+  return {
+    async see(event: Event) {
+      const { sequence } = await store.saveEvent(event);
+      agenda.see({ ...event, sequence, commit: { op: "", index: 0, count: 1 } }, 0);
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await agenda.settled();
+    },
+  };
+}
+
+Deno.test("a receiver that is out of reach holds up no deadline, and no command to others", async () => {
+  await using store = new InMemoryEventStore();
+  const [deadline, other] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const waits = (signal: AbortSignal) =>
+    new Promise<"done">((resolve) => signal.addEventListener("abort", () => resolve("done")));
+  await using agenda = await held(store, {
+    work: (item, signal) => {
+      if (item.lane.startsWith("mail-")) return waits(signal);
+      (item.deadline === undefined ? other : deadline).resolve();
+      return Promise.resolve("done");
+    },
+  });
+  const issue = (process: string, actorId: string) => {
+    const facts = { eventType: "CommandIssued", actorId: process, version: 1 };
+    return agenda.see(createEvent({ ...facts, data: { id: process, actorId, command: null } }));
+  };
+  for (let at = 0; at < 100; at++) await issue(`process:p-${at}`, `mail-${at}`);
+  await issue("process:p-other", "stock-1");
+  await agenda.see({ ...set(1, "2026-01-01T00:00:00Z"), actorId: "process:p-timed" });
+  await Promise.all([deadline.promise, other.promise]);
+});
+
+Deno.test("what is done and stays open is looked at again", async () => {
+  await using store = new InMemoryEventStore();
+  let times = 0;
+  const thrice = Promise.withResolvers<void>();
+  await using agenda = await held(store, {
+    recheck: 1,
+    work: () => {
+      if (++times === 3) thrice.resolve();
+      return Promise.resolve("done");
+    },
+  });
+  await agenda.see(set(1, "2026-01-01T00:00:00Z"));
+  await thrice.promise;
+  const data = { name: "end" };
+  const { actorId } = ITEM;
+  await agenda.see(createEvent({ eventType: "DeadlineCleared", actorId, version: 2, data }));
+  const before = times;
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
+  assertEquals(times, before);
 });

@@ -39,8 +39,12 @@ export interface FenceOptions {
   readonly signal?: AbortSignal;
 }
 
+const plainStores = new WeakMap<FencedEventStore, JetStreamEventStore>();
+
 /** The store that a fenced one reads with; not for users. */
-export let plainStoreOf: (store: FencedEventStore) => JetStreamEventStore;
+export function plainStoreOf(store: FencedEventStore): JetStreamEventStore {
+  return plainStores.get(store)!;
+}
 
 /** The parts of a fenced store. */
 interface Core {
@@ -97,6 +101,7 @@ export class FencedEventStore implements EventStore {
 
   private constructor(core: Core) {
     this.#core = core;
+    plainStores.set(this, core.store);
     keepCommandLog(this, commandLogOf(core.store));
     keepPositions(this, positionsOf(core.store));
     keepEventRules(this, eventRulesOf(core.store));
@@ -133,10 +138,6 @@ export class FencedEventStore implements EventStore {
       return idleTogether(path, fenced);
     });
     return new FencedEventStore({ ...made!, store });
-  }
-
-  static {
-    plainStoreOf = (store) => store.#core.store;
   }
 
   /** The name of this node. */

@@ -15,6 +15,7 @@ import { StreamCheck } from "../read/stream_check.ts";
 import { Committer } from "../save/committer.ts";
 import type { StoreInternals } from "../save/path.ts";
 import { SaveQueue } from "../save/queue.ts";
+import { SharedCommits } from "../save/shared_commit.ts";
 
 /** The parts of a store, with those that no other way to save needs. */
 export interface OwnParts extends StoreInternals {
@@ -48,7 +49,10 @@ export function partsOf(
   const committer = new Committer({
     ...{ api, heads, headReader, check, publisher, requestTimeout, markerOf },
   });
-  const queue = new SaveQueue(committer, notifier);
+  const commits = options.groupCommit === true
+    ? new SharedCommits(committer, { headReader, publisher })
+    : committer;
+  const queue = new SaveQueue(commits, notifier);
   const events = new EventReader(new EventDecoder(reading));
   return {
     ...{

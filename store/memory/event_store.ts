@@ -31,7 +31,7 @@ import { StoredNotifier } from "../event_stored.ts";
 import { contentOf, EventDecoder } from "../format/decode.ts";
 import { type Encoding, haveBodies, withBodies } from "../format/encode.ts";
 import { Layout } from "../format/layout.ts";
-import { divide, membersOf } from "../format/runs.ts";
+import { divide, membersOf, positionsOf } from "../format/runs.ts";
 import { type InnerSaveOptions, notePositions, partsOf } from "../format/save_options.ts";
 import { MemoryFollower } from "./live_source.ts";
 import { type KeptEvent, MemoryLog } from "./log.ts";
@@ -70,8 +70,12 @@ export interface MemoryParts {
   readonly decoder: EventDecoder;
 }
 
+const parts = new WeakMap<InMemoryEventStore, MemoryParts>();
+
 /** The parts of a store in memory; not for users. */
-export let memoryPartsOf: (store: InMemoryEventStore) => MemoryParts;
+export function memoryPartsOf(store: InMemoryEventStore): MemoryParts {
+  return parts.get(store)!;
+}
 
 /**
  * An {@linkcode EventStore} in memory: quick, gone with the process. It accepts and refuses
@@ -101,10 +105,6 @@ export class InMemoryEventStore implements EventStore {
   #saves = 0;
   #disposed = false;
 
-  static {
-    memoryPartsOf = (store) => ({ log: store.#log, decoder: store.#decoder });
-  }
-
   /** Begins empty. */
   constructor(options: InMemoryEventStoreOptions = {}) {
     const { namespace = "default", maxBytes = MAX_BYTES, codec } = options;
@@ -129,6 +129,7 @@ export class InMemoryEventStore implements EventStore {
       holds: (sequence, id) => Promise.resolve(this.#log.at(sequence)?.id === id),
       outcome: (actorId, commandId) => this.#outcomeOf(actorId, commandId),
     });
+    parts.set(this, { log: this.#log, decoder: this.#decoder });
   }
 
   /** See {@linkcode EventStore.saveEvent}. */
@@ -165,7 +166,7 @@ export class InMemoryEventStore implements EventStore {
       const repeated = this.#log.check(prepared, expect, options.ends);
       if (repeated !== undefined) return { sequence: repeated, duplicate: true };
       const { sequence, ends } = this.#log.add(this.#nextOp(), members, runs);
-      await this.#notifier.notify(prepared);
+      await this.#notifier.notify(prepared, positionsOf(runs, sequence));
       return notePositions({ sequence, duplicate: false }, ends);
     });
   }

@@ -1,3 +1,4 @@
+import { needObject, needOpened } from "../base/given.ts";
 import { forEachOf } from "../base/several.ts";
 import {
   checkActorId,
@@ -19,7 +20,7 @@ import { StreamCommandLog } from "./command_log.ts";
 import { StreamPositions } from "./positions.ts";
 import { partsOf } from "./parts.ts";
 import { apiPrefixOf } from "../nats/api_prefix.ts";
-import { openRequests } from "../nats/open.ts";
+import { needConnection, openRequests } from "../nats/open.ts";
 import { attempt } from "../nats/retry.ts";
 import { StreamApi } from "../nats/stream_api.ts";
 import type {
@@ -114,6 +115,7 @@ export class JetStreamEventStore implements EventStore {
     options: JetStreamEventStoreOptions,
     detour: SavePathFactory | undefined,
   ) {
+    needOpened(api instanceof StreamApi, "JetStreamEventStore", "open(connection, options)");
     const { namespace = "default", cacheMaxAge = 1000, codec, upcasters = {} } = options;
     const { genesis: { shards }, identity, config: { max_msg_size: limit = -1 } } = opened;
     this.namespace = namespace;
@@ -189,6 +191,8 @@ export class JetStreamEventStore implements EventStore {
     options: JetStreamEventStoreOptions,
     detour?: SavePathFactory,
   ): Promise<JetStreamEventStore> {
+    needConnection(connection, "open the store");
+    needObject(options, "open the store", "options");
     const { namespace = "default", replicas = 1, shards, timeout = 10_000, acceptedLosses } =
       options;
     const layout = new Layout(namespace);
@@ -301,6 +305,7 @@ export class JetStreamEventStore implements EventStore {
    * the iteration begins and again whenever it is lost; `eventTypes` alone is sorted out here.
    */
   subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
+    needObject(options, "subscribe", "options");
     const source = new LiveSource(this.#parts, options);
     return this.#subscriptions.add(source, options.signal, () => this.#checkOpen("subscribe"));
   }

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { findNatsServer } from "../../testing/nats/binary.ts";
@@ -44,6 +44,7 @@ export const dev: Verb = {
       return 0;
     } finally {
       await server.end();
+      await rm(join(folder, PID), { force: true });
     }
   },
 };

@@ -21,6 +21,7 @@ import { growth } from "./report/growth.ts";
 import { lookups } from "./report/lookups.ts";
 import { pageOf, type Report, settingOf, speedOf, targetsOf } from "./report/page.ts";
 import { reads } from "./report/reads.ts";
+import { runtimes } from "./report/runtimes.ts";
 import { saves } from "./report/saves.ts";
 import { settingNow } from "./report/setting.ts";
 import { subscriptions } from "./report/subscriptions.ts";
@@ -37,6 +38,7 @@ const CHAPTERS: readonly Chapter[] = [
   subscriptions,
   fenced,
   telemetry,
+  runtimes,
   growth,
 ];
 

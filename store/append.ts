@@ -1,5 +1,6 @@
 import { given, needMethods, needObject, needString } from "./base/given.ts";
 import { createEvent, type Event, type EventInit } from "./event.ts";
+import { eventRulesOf, ruled } from "./event_rules.ts";
 import type { SaveReceipt } from "./options.ts";
 import type { EventStore } from "./store.ts";
 
@@ -69,10 +70,10 @@ export async function appendEvents<E extends Event = Event>(
       `Cannot append after version ${expectedVersion}: a safe integer of 0 or more is needed`,
     );
   }
+  const rules = eventRulesOf(store);
   const events = drafts.map(({ id, ...draft }, at) => {
-    const event = createEvent(
-      { ...draft, actorId, version: expectedVersion + at + 1 } as EventInit,
-    );
+    const init = { ...draft, actorId, version: expectedVersion + at + 1 } as EventInit;
+    const event = createEvent(ruled(init, rules));
     return (id === undefined ? event : { ...event, id }) as E;
   });
   const expect = [{ actorId, version: expectedVersion }];

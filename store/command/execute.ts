@@ -3,6 +3,7 @@ import { needStore } from "../check/query.ts";
 import { ActorQueue } from "./actor_queue.ts";
 import { type CommandQueues, queuesOf } from "./command_queues.ts";
 import { checkCommand } from "./command_options.ts";
+import { inTraceOf, traceCommand } from "./command_trace.ts";
 import type { Decider } from "./decider.ts";
 import {
   type AnyDecider,
@@ -14,6 +15,7 @@ import { checkSnapshots } from "./rehydrate.ts";
 import { commandLogOf } from "../command_log.ts";
 import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
+import { inSpan } from "../telemetry/spans.ts";
 
 /**
  * Runs one command on one actor: loads its state, lets the decider decide, and saves all events
@@ -84,9 +86,10 @@ export async function execute<State, Command, E extends Event = Event>(
   checkCommand(options, commandLogOf(store));
   if (snapshots !== undefined) checkSnapshots(decider, snapshots);
   const rules = decider as unknown as AnyDecider;
-  const job = new PendingCommand(actorId, rules, command, options, timeout);
+  const trace = traceCommand("execute", [actorId], options);
+  const job = new PendingCommand(actorId, rules, command, options, timeout, trace);
   enqueue(queuesOf(store), store, job);
-  return await job.promise as ExecuteResult<State, E>;
+  return await inSpan(trace?.spanned, () => job.promise) as ExecuteResult<State, E>;
 }
 
 function enqueue(
@@ -100,5 +103,5 @@ function enqueue(
   const opened = new ActorQueue(store, actorId, parts);
   opened.push(job);
   queues.set(actorId, opened);
-  opened.drain(() => queues.delete(actorId));
+  inTraceOf([job.trace], () => opened.drain(() => queues.delete(actorId)));
 }

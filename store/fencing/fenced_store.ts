@@ -10,6 +10,7 @@ import { prepareActors } from "../check/query.ts";
 import type { Connection } from "../connection.ts";
 import type { FenceHolder } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
+import { eventRulesOf, keepEventRules } from "../event_rules.ts";
 import { Claims, type ShardClaim } from "./claims.ts";
 import { Fences } from "./fences.ts";
 import { type HandledCommand, HandledCommands } from "./handled_commands.ts";
@@ -102,6 +103,7 @@ export class FencedEventStore implements EventStore {
     this.#core = core;
     keepCommandLog(this, commandLogOf(core.store));
     keepPositions(this, positionsOf(core.store));
+    keepEventRules(this, eventRulesOf(core.store));
   }
 
   /**

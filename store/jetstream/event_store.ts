@@ -10,6 +10,7 @@ import {
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
+import { keepEventRules, rulesOf, upcastersOf } from "../event_rules.ts";
 import { StoredNotifier } from "../event_stored.ts";
 import { Layout } from "../format/layout.ts";
 import { type OpenedStream, openStream } from "./event_stream.ts";
@@ -18,6 +19,7 @@ import { keepCommandLog } from "../command_log.ts";
 import { keepPositions } from "../store_positions.ts";
 import { StreamCommandLog } from "./command_log.ts";
 import { StreamPositions } from "./positions.ts";
+import { watchReplicas } from "./replicas.ts";
 import { partsOf } from "./parts.ts";
 import { apiPrefixOf } from "../nats/api_prefix.ts";
 import { needConnection, openRequests } from "../nats/open.ts";
@@ -106,6 +108,7 @@ export class JetStreamEventStore implements EventStore {
   readonly #monitor: StoreMonitor;
   readonly #subscriptions: Subscriptions;
   readonly #notifier: StoredNotifier;
+  readonly #unwatch: () => Promise<void>;
   #disposed = false;
 
   private constructor(
@@ -116,7 +119,7 @@ export class JetStreamEventStore implements EventStore {
     detour: SavePathFactory | undefined,
   ) {
     needOpened(api instanceof StreamApi, "JetStreamEventStore", "open(connection, options)");
-    const { namespace = "default", cacheMaxAge = 1000, codec, upcasters = {} } = options;
+    const { namespace = "default", cacheMaxAge = 1000, codec } = options;
     const { genesis: { shards }, identity, config: { max_msg_size: limit = -1 } } = opened;
     this.namespace = namespace;
     this.stream = api.layout.stream;
@@ -125,14 +128,18 @@ export class JetStreamEventStore implements EventStore {
     this.#connection = connection;
     this.#lookup = options.versionLookup;
     this.#cacheMaxAge = cacheMaxAge;
-    this.#monitor = new StoreMonitor({
+    const attributes = {
       "db.system.name": "nats",
       "db.namespace": namespace,
       "db.collection.name": this.stream,
-    });
+    };
+    this.#monitor = new StoreMonitor(attributes);
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
-    const parts = partsOf(api, opened, options, this.#notifier);
+    const rules = rulesOf(options.events);
+    const upcasters = upcastersOf(options.upcasters, rules);
+    const reading = { codec, upcasters, rules };
+    const parts = partsOf(api, opened, options, reading, this.#notifier);
     if (limit > 0) parts.publisher.limits.bytes = limit;
     const { heads, headReader, check, ends, manyEnds, events, queue, requestTimeout, timeout } =
       parts;
@@ -155,12 +162,14 @@ export class JetStreamEventStore implements EventStore {
     this.#history = new History(this.#parts);
     this.#log = new Log(this.#parts);
     this.#planner = new SavePlanner(connection, {
-      ...{ timeout, codec, upcasters, notifies: !this.#notifier.silent },
+      ...{ ...reading, timeout, notifies: !this.#notifier.silent },
       limits: parts.publisher.limits,
     });
     this.#path = detour === undefined ? queue : detour(parts, queue);
     keepCommandLog(this, new StreamCommandLog(parts, this.#planner, this.#path));
     keepPositions(this, new StreamPositions(parts));
+    keepEventRules(this, rules);
+    this.#unwatch = watchReplicas(api, attributes, requestTimeout);
   }
 
   /**
@@ -395,6 +404,7 @@ export class JetStreamEventStore implements EventStore {
     await this.#subscriptions.end();
     await this.#path.idle();
     await this.#notifier.settled();
+    await this.#unwatch();
     await this.#parts.api.ended();
     this.#parts.api.requests.close();
   }

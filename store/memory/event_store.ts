@@ -27,6 +27,7 @@ import {
 import { unavailable } from "../check/refusals.ts";
 import { type CorruptEventError, StoreUnavailableError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
+import { keepEventRules, rulesOf, upcastersOf } from "../event_rules.ts";
 import { StoredNotifier } from "../event_stored.ts";
 import { contentOf, EventDecoder } from "../format/decode.ts";
 import { type Encoding, haveBodies, withBodies } from "../format/encode.ts";
@@ -108,14 +109,17 @@ export class InMemoryEventStore implements EventStore {
   /** Begins empty. */
   constructor(options: InMemoryEventStoreOptions = {}) {
     needObject(options, "open the store", "options");
-    const { namespace = "default", maxBytes = MAX_BYTES, codec, upcasters = {} } = options;
+    const { namespace = "default", maxBytes = MAX_BYTES, codec } = options;
     new Layout(namespace);
     checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER);
     this.#monitor = new StoreMonitor({ "db.system.name": "aether", "db.namespace": namespace });
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
-    this.#encoding = { maxBytes, codec, upcasters };
-    this.#decoder = new EventDecoder(codec, upcasters);
+    const rules = rulesOf(options.events);
+    const upcasters = upcastersOf(options.upcasters, rules);
+    this.#encoding = { maxBytes, codec, upcasters, rules };
+    this.#decoder = new EventDecoder(this.#encoding);
+    keepEventRules(this, rules);
     keepPositions(this, {
       end: () => Promise.resolve(this.#log.end),
       before: (time) => Promise.resolve(this.#log.before(time.getTime())),

@@ -2,18 +2,15 @@ import { Notifier } from "../base/notifier.ts";
 import { sleep } from "../base/sleep.ts";
 import { encodeToken } from "../base/token.ts";
 import { shardOf } from "../actor.ts";
-import type { Event, RecordedEvent } from "../event.ts";
+import type { RecordedEvent } from "../event.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
 import type { HeldPartition } from "../projection/partition.ts";
 import type { EventStore } from "../store.ts";
 import { DueHeap } from "../timer/due_heap.ts";
 import type { DeadlineClock } from "../timer/clock.ts";
-import {
-  type CalledEffect,
-  type DeadlineSetData,
-  type IssuedCommand,
-  LedgerType,
-} from "./ledger.ts";
+import { LedgerType } from "../ledger_type.ts";
+import type { CalledEffect, DeadlineSetData, IssuedCommand } from "./ledger.ts";
+import { openingEvent } from "./known_history.ts";
 import { OpenIndex, type OpenItem } from "./open_index.ts";
 
 /** Work that is under way at once in one partition. */
@@ -93,9 +90,18 @@ export class Agenda {
   /** Takes note of an event in the history of a process. */
   see(event: RecordedEvent, partition: number): void {
     const held = this.#held.get(partition)!;
+    // The index was ahead of the checkpoint: seen twice, an older deadline would take the place of a newer one.
+    if (event.sequence <= held.sequence) return;
     held.see(event);
-    held.sequence = Math.max(held.sequence, event.sequence);
+    held.sequence = event.sequence;
     held.changed();
+  }
+
+  /** When the earliest deadline is due that is set here, in ms; not of processes that are parked. */
+  get earliest(): number | undefined {
+    const all = [...this.#held.values()].map(({ earliest }) => earliest ?? Infinity);
+    const first = Math.min(...all);
+    return first === Infinity ? undefined : first;
   }
 
   /** Resolves when no work is under way any more; the partitions have to be given up before. */
@@ -143,6 +149,21 @@ class Held {
     for (const map of [this.#open, this.#ready, this.#events, this.#waiting]) map.clear();
     this.#deadlines.clear();
     this.#due.clear();
+  }
+
+  /** When the earliest deadline is due that is set, unless its process is parked. */
+  get earliest(): number | undefined {
+    if (this.#signal.aborted) return undefined; // It is given up.
+    for (let due = this.#due.first; due !== undefined; due = this.#due.first) {
+      if (this.#open.has(due.key)) break;
+      this.#due.take();
+    }
+    let first = this.#due.first?.at;
+    for (const key of [...this.#ready.keys(), ...this.#busy.keys()]) {
+      const { at } = this.#open.get(key)?.deadline ?? {};
+      if (at !== undefined) first = Math.min(at, first ?? at);
+    }
+    return first;
   }
 
   /** Something may be there to do. */
@@ -303,7 +324,7 @@ class Held {
     const { store, work, onError } = this.#parts;
     const unparks = this.#unparks;
     try {
-      const event = this.#events.get(key) ?? await eventOf(store, item);
+      const event = this.#events.get(key) ?? await openingEvent(store, item, this.#signal);
       this.#events.delete(key);
       if (event === undefined) return this.#close(key); // The history has lost it.
       const end = await work({ ...item, event }, this.#signal);
@@ -348,16 +369,4 @@ async function untilDone(
 
 function keyOf({ actorId, name }: Pick<OpenItem, "actorId" | "name">): string {
   return `${actorId} ${name}`;
-}
-
-/** The event that has opened an item. */
-async function eventOf(store: EventStore, item: OpenItem): Promise<RecordedEvent | undefined> {
-  const { actorId, version, sequence } = item;
-  const range = { fromVersion: version, toVersion: version };
-  for await (const event of store.readEvents<Event>(actorId, range)) {
-    if (event.id === item.eventId) {
-      return { ...event, sequence, commit: { op: "", index: 0, count: 1 } };
-    }
-  }
-  return undefined;
 }

@@ -20,11 +20,13 @@ import type { ParkedActor } from "../projection/state.ts";
 import { positionsOf } from "../store_positions.ts";
 import { ServerClock } from "../timer/clock.ts";
 import { GuardedClock } from "../timer/guarded_clock.ts";
+import { LedgerType, PROCESS_PREFIX } from "../ledger_type.ts";
 import { Agenda } from "./agenda.ts";
 import { Errands } from "./errands.ts";
+import { type WatchedProcesses, watchProcesses } from "./gauges.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
 import { Intake } from "./intake.ts";
-import { ledger, type LedgerChange, LedgerType, type ParkedAt, ReactionFailure } from "./ledger.ts";
+import { ledger, type LedgerChange, type ParkedAt, ReactionFailure } from "./ledger.ts";
 import {
   checkManager,
   type ProcessDescription,
@@ -122,6 +124,7 @@ export class ProcessManager<
   readonly #outbox: Projection<undefined>;
   readonly #agenda: Agenda;
   readonly #parked: ParkedProcesses;
+  readonly #watched: WatchedProcesses;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
 
@@ -135,6 +138,7 @@ export class ProcessManager<
   constructor(options: ProcessManagerOptions<State, Input, Fact>) {
     checkManager(options);
     const { process, store, leases, filter, from, retry, partitions = 16 } = options;
+    const { trace = "child" } = options;
     const { name } = process;
     const problem = tokenProblem(name) ?? (name.includes("-") ? "has a -" : undefined);
     if (problem !== undefined) {
@@ -147,7 +151,7 @@ export class ProcessManager<
       checkCategory(target, `manage "${name}" with a decider for category`);
     }
     this.name = name;
-    this.category = `process:${name}`;
+    this.category = `${PROCESS_PREFIX}${name}`;
     this.#options = options;
     const { category } = this;
     const decider = this.#decider = inputDecider(process, options);
@@ -158,7 +162,7 @@ export class ProcessManager<
     const shared = { store, checkpoints, partitions, onError, ...(leases && { leases }) };
     const inbox: InnerProjectionOptions<undefined, Input> = {
       ...shared,
-      ...{ name: category, from, ...(filter && { filter }), ...(retry && { retry }) },
+      ...{ name: category, from, trace, ...(filter && { filter }), ...(retry && { retry }) },
       ...(options.onPoison !== undefined && { onPoison: options.onPoison }),
       handler: (event, { signal }) => this.#deliver(event, signal),
     };
@@ -169,16 +173,22 @@ export class ProcessManager<
       : new GuardedClock(options.clock);
     const key = `${category}:agenda`;
     this.#parked = new ParkedProcesses(checkpoints, `${category}:parked`, store.identity);
-    const parts = { store, category, retry: failure, onError };
+    const parts = { store, category, retry: failure, trace, onError };
     const intake = this.#intake = new Intake({ ...parts, decider, clock, targets: options });
     const errands = new Errands({ ...parts, intake, targets: options });
     const agenda = this.#agenda = new Agenda({
       ...{ store, checkpoints, key, category, clock, onError },
       work: (item, signal) => errands.run(item, signal),
     });
+    this.#watched = {
+      clock,
+      earliest: () => agenda.earliest,
+      parked: async () => (await this.#parked.list()).length,
+    };
     const outbox: InnerProjectionOptions<undefined, Event> = {
       ...shared,
       ...{ name: key, filter: { category }, retry: { attempts: Infinity } },
+      trace: "off", // Its handler only takes note.
       onHeld: (held) => agenda.take(held),
       handler: async (event, { partition }) => {
         agenda.see(event, partition);
@@ -234,9 +244,11 @@ export class ProcessManager<
         if (failed !== undefined) throw failed.reason;
       });
     this.#running ??= running;
+    const unwatch = watchProcesses(this.name, this.#watched);
     try {
       await running;
     } finally {
+      await unwatch();
       if (this.#running === running) this.#running = undefined;
     }
   }

@@ -12,6 +12,7 @@ import type { Event, RecordedEvent } from "../event.ts";
 import type { EventFilter } from "../options.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
 import type { ProjectionLeases } from "../projection/leases.ts";
+import type { HandlingTrace } from "../projection/monitor.ts";
 import type { ProjectionRetry, ProjectionStart } from "../projection/options.ts";
 import type { EventStore } from "../store.ts";
 import type { DeadlineClock } from "../timer/clock.ts";
@@ -51,6 +52,14 @@ export interface ProcessManagerOptions<
   readonly clock?: DeadlineClock;
   /** Into how many partitions sources and processes are divided. @default {16} */
   readonly partitions?: number;
+  /**
+   * How the spans of inputs and of what they lead to are joined to the spans that made the events:
+   * see {@linkcode ReactorOptions.trace}. A deadline that has come begins a trace of its own, linked to
+   * the input that set it.
+   *
+   * @default {"child"}
+   */
+  readonly trace?: HandlingTrace;
   /** How an input is tried again if the process's code throws, before the process is parked. */
   readonly retry?: ProjectionRetry;
   /**

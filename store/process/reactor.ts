@@ -18,7 +18,7 @@ import type { CheckpointStore } from "../projection/checkpoint_store.ts";
 import { withoutTransactions } from "../projection/plain_checkpoints.ts";
 import type { ProjectionLag } from "../projection/lag.ts";
 import type { ProjectionLeases } from "../projection/leases.ts";
-import type { ProjectionMetrics } from "../projection/monitor.ts";
+import type { HandlingTrace, ProjectionMetrics } from "../projection/monitor.ts";
 import type {
   ProjectionRetry,
   ProjectionStart,
@@ -101,6 +101,13 @@ export interface ReactorOptions<E extends Event = Event> {
    * @default {16}
    */
   readonly partitions?: number;
+  /**
+   * How the span of an event's handling is joined to the span that made the event; the events of its
+   * commands go on with the trace. `"off"`: no span, and they carry no trace.
+   *
+   * @default {"child"}
+   */
+  readonly trace?: HandlingTrace;
   /** How an event is tried again if `react` or `onRefused` throws. */
   readonly retry?: ProjectionRetry;
   /** The fate of an event after the last try, as for a projection. @default {"park"} */
@@ -195,6 +202,7 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
       ...(filter && { filter }),
       ...(retry && { retry }),
       ...(maxParked !== undefined && { maxParked }),
+      ...(options.trace && { trace: options.trace }),
       partitions: options.partitions ?? 16,
       onPoison: options.onPoison ?? "park",
       onError: this.#onError,
@@ -315,9 +323,10 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<DispatchOutcome> {
     const { store, send } = this.#options;
+    const trace = this.#options.trace !== "off";
     const cause = { identity: store.identity, sequence: event.sequence, id: event.id };
-    const metadata = metadataBy(event);
-    const sent = { actorId, command, commandId, cause, metadata, signal };
+    const metadata = metadataBy(event, trace);
+    const sent = { actorId, command, commandId, cause, metadata, trace, signal };
     return persist(signal, (error) => this.#onError(error, event), async () => {
       if (decider !== undefined) return await executeRecorded(store, decider as AnyDecider, sent);
       if (send !== undefined) return await dispatch(store, send, sent, event.timestamp);

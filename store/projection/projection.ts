@@ -5,7 +5,7 @@ import { RebuildFailedError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { isUnreadable } from "./arrival.ts";
 import { IdleWatch } from "./idle_watch.ts";
-import { type ProjectionLag, statesOf, unhandled } from "./lag.ts";
+import { type ProjectionLag, statesOf, unhandled, watchProjection } from "./lag.ts";
 import { leaseParts, type ProjectionLeases } from "./leases.ts";
 import { ProjectionCheckpoints } from "./checkpoints.ts";
 import { digestOf, filterChange } from "./filter_change.ts";
@@ -101,6 +101,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   /** Why this process has stopped running it. */
   #failure: { readonly error: unknown } | undefined;
   #running: { readonly runner: Runner<Tx, E>; readonly done: Promise<void> } | undefined;
+  /** Removes its gauges, if it has some. */
+  #unwatch: (() => Promise<void>) | undefined;
 
   /**
    * Does nothing yet: every method but `run` works without running it.
@@ -114,7 +116,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     this.name = name;
     this.#filter = digestOf(options.filter ?? {});
     this.#onFilterChange = onFilterChange;
-    this.#monitor = new ProjectionMonitor(name);
+    this.#monitor = new ProjectionMonitor(name, options.trace ?? "child");
     this.#leases = leases;
     this.#checkpoints = new ProjectionCheckpoints(
       checkpoints,
@@ -182,8 +184,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     const done = runner.run();
     this.#running = { runner, done };
     this.#failure = undefined;
+    this.#unwatch ??= watchProjection(this.#parts, async () => (await this.#control()).active);
     try {
       await done;
+      await this.#endGauges();
     } catch (error) {
       this.#failure = { error };
       throw error;
@@ -455,6 +459,13 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new DOMException(`Projection "${this.name}" is disposed`, "AbortError"));
     await this.#running?.done.catch(() => {}); // run() rejects with it.
+    await this.#endGauges(); // One that has halted shows until then that it is behind.
+  }
+
+  async #endGauges(): Promise<void> {
+    const unwatch = this.#unwatch;
+    this.#unwatch = undefined;
+    await unwatch?.();
   }
 
   #control(): Promise<ProjectionControl> {

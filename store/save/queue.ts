@@ -9,9 +9,9 @@ import { MAX_BODIES } from "../format/layout.ts";
 import { MAX_RUN } from "../format/position.ts";
 import { divide, membersOf, positionsOf, type Run } from "../format/runs.ts";
 import type { SaveReceipt } from "../options.ts";
-import type { Committer } from "./committer.ts";
 import type { Save } from "./messages.ts";
 import { saveOf, type SavePlan, subjectOfPlan } from "./plan.ts";
+import type { Commits } from "./shared_commit.ts";
 
 /** A save in line. */
 interface QueuedSave {
@@ -27,13 +27,13 @@ interface QueuedSave {
  * refused they are tried again one at a time, so that each hears only of its own conflict.
  */
 export class SaveQueue {
-  readonly #committer: Committer;
+  readonly #commits: Commits;
   readonly #notifier: StoredNotifier;
   readonly #lanes = new KeyedQueue<QueuedSave>();
 
-  /** Commits with `committer`, and tells `notifier`. */
-  constructor(committer: Committer, notifier: StoredNotifier) {
-    this.#committer = committer;
+  /** Commits with `commits`, and tells `notifier`. */
+  constructor(commits: Commits, notifier: StoredNotifier) {
+    this.#commits = commits;
     this.#notifier = notifier;
   }
 
@@ -89,7 +89,7 @@ export class SaveQueue {
     } catch (error) {
       return Promise.reject(error);
     }
-    const done = this.#committer.commit(save);
+    const done = this.#commits.commit(save);
     if (this.#notifier.silent) return done;
     return done.then((receipt) =>
       this.#reported(receipt, plan, save.events, () => positionsOf(save.runs, receipt.sequence))
@@ -169,7 +169,7 @@ export class SaveQueue {
       if (at > 0) entries[at]!.taken = member.promise;
     }
     const { plan } = entries[0]!;
-    const whole = this.#committer.commit({ ...plan, events: run.events, runs: [run] });
+    const whole = this.#commits.commit({ ...plan, events: run.events, runs: [run] });
     whole.then(async (receipt) => {
       if (receipt.duplicate) return await this.#oneByOne(members);
       let sequence = receipt.sequence - run.events.length;

@@ -6,6 +6,7 @@ import { broadcasting, disposal } from "./broadcasting.ts";
 import { codecs } from "./codecs.ts";
 import { commits } from "./commits.ts";
 import { faithfulness, refusals, sizes } from "./data.ts";
+import { definitions } from "./definitions.ts";
 import { identifiers } from "./identifiers.ts";
 import { identities } from "./identity.ts";
 import type { StoreTest } from "./kit.ts";
@@ -98,6 +99,7 @@ export function eventStoreSuite(suite: EventStoreSuite): void {
   identities(test, together);
   codecs(test);
   upcasting(test, together);
+  definitions(test, together);
   broadcasting(test);
   disposal(test);
   ends(test);

@@ -27,7 +27,11 @@ import { type WatchedProcesses, watchProcesses } from "./gauges.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
 import { Intake } from "./intake.ts";
 import { ledger, type LedgerChange, type ParkedAt, ReactionFailure } from "./ledger.ts";
-import type { ProcessDescription, ProcessManagerOptions } from "./manager_options.ts";
+import {
+  checkManager,
+  type ProcessDescription,
+  type ProcessManagerOptions,
+} from "./manager_options.ts";
 import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
 
 /**
@@ -129,9 +133,10 @@ export class ProcessManager<
    *
    * @throws {RangeError} An option or the name is out of its range, or no actor can have the category
    * of a decider.
-   * @throws {TypeError} `from` is missing.
+   * @throws {TypeError} `from` or another option is missing, or of another kind.
    */
   constructor(options: ProcessManagerOptions<State, Input, Fact>) {
+    checkManager(options);
     const { process, store, leases, filter, from, retry, partitions = 16 } = options;
     const { trace = "child" } = options;
     const { name } = process;

@@ -1,3 +1,11 @@
+import {
+  needFunction,
+  needMethods,
+  needObject,
+  needOptionalFunctions,
+  needString,
+} from "../base/given.ts";
+import { needStore } from "../check/query.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { guarded } from "../base/guarded.ts";
 import { print } from "../base/hook.ts";
@@ -169,10 +177,17 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
    * Does nothing yet: every method but `run` works without running it.
    *
    * @throws {RangeError} An option is out of its range.
-   * @throws {TypeError} `from` is missing.
+   * @throws {TypeError} `from` or another option is missing, or of another kind.
    */
   constructor(options: ReactorOptions<E>) {
+    needObject(options, "make the reactor", "options");
     const { name, store, checkpoints, leases, filter, from, retry, maxParked } = options;
+    needString(name, "make the reactor", "name");
+    const doing = `make reactor "${name}"`;
+    needStore(store, doing);
+    needMethods(checkpoints, ["load", "save"], doing, "checkpoints", "a CheckpointStore");
+    needFunction(options.react, doing, "react");
+    needOptionalFunctions(options, ["send", "onRefused", "onError"], doing);
     if (from === undefined) {
       throw new TypeError(`Cannot open reactor "${name}": from is missing, and has no default`);
     }

@@ -12,6 +12,7 @@ import { digestOf, filterChange } from "./filter_change.ts";
 import { type ProjectionMetrics, ProjectionMonitor } from "./monitor.ts";
 import {
   beginningOf,
+  checkParts,
   checkProjection,
   type ProjectionOptions,
   type ProjectionReachedOptions,
@@ -111,8 +112,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * Does nothing yet: every method but `run` works without running it.
    *
    * @throws {RangeError} An option is out of its range.
+   * @throws {TypeError} An option is missing, or of another kind.
    */
   constructor(options: ProjectionOptions<Tx, E>) {
+    checkParts(options);
     const { name, store, checkpoints, leases, from, onFilterChange = "warn" } = options;
     this.name = name;
     this.#filter = digestOf(options.filter ?? {});

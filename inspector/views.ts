@@ -101,8 +101,11 @@ export interface CategoriesView {
 export interface CategoryView {
   readonly category: string;
   readonly actors: number;
-  /** Messages of its actors: each holds the events of one save, or of several. */
-  readonly messages: number;
+  /**
+   * Messages of its actors: each holds the events of one save, or of several. Absent for a store
+   * that does not say it.
+   */
+  readonly messages?: number;
   /** The last change of one of its actors. */
   readonly last?: { readonly at: Time; readonly actorId: string; readonly sequence: number };
 }
@@ -212,7 +215,7 @@ export interface StoredView {
   readonly schema: number;
   /** The newest schema that this process's upcasters know; equal to `schema` if nothing is upcast. */
   readonly newest: number;
-  /** Its data as it was saved, if the body is JSON. */
+  /** Its data as it was saved, if the body is JSON, and if it is not the same as it is read. */
   readonly data?: unknown;
   /** The body as text where it is no JSON of ours, such as a codec's: at most 4,096 characters. */
   readonly text?: string;

@@ -13,7 +13,7 @@ import {
 } from "../errors.ts";
 import type { Event, EventMetadata } from "../event.ts";
 import type { Position } from "./position.ts";
-import { upcast, type Upcasters } from "../upcast.ts";
+import { schemaOf, upcast, type Upcasters } from "../upcast.ts";
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -72,6 +72,11 @@ export class EventDecoder {
     );
     event.catch(() => {}); // Awaited by the reader, unless another event of its page fails first.
     return event;
+  }
+
+  /** The newest schema of this type that is known here. */
+  newestOf(eventType: string): number {
+    return schemaOf(this.#upcasters, eventType);
   }
 
   /**

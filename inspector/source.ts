@@ -1,0 +1,112 @@
+import { FencedEventStore, plainStoreOf } from "../store/fencing/fenced_store.ts";
+import type { Event } from "../store/event.ts";
+import { JetStreamEventStore, readerOf } from "../store/jetstream/event_store.ts";
+import { InMemoryEventStore, memoryPartsOf } from "../store/memory/event_store.ts";
+import type { StoredMessage } from "../store/nats/stored_message.ts";
+import { attempt } from "../store/nats/retry.ts";
+import { asStreamSequence, messageSequenceOf } from "../store/format/position.ts";
+import { headIn, NO_HEAD } from "../store/read/message_facts.ts";
+import { type ReaderParts, readPages } from "../store/read/pages.ts";
+import { StoredRun } from "../store/read/stored_run.ts";
+import type { EventStore } from "../store/store.ts";
+import { cacheOwnerOf } from "../store/store_view.ts";
+import type { StoreMetrics } from "../store/telemetry/metrics.ts";
+import { MemorySource } from "../store/verify/memory_source.ts";
+
+/** What an inspector looks at below the contract of a store; only some stores have it. */
+export interface StoreSource {
+  readonly kind: "jetstream" | "memory" | "other";
+  readonly namespace: string | undefined;
+  readonly stream: string | undefined;
+  /** How a store on JetStream reads. */
+  readonly reader: ReaderParts | undefined;
+  /** The counts of the store object. */
+  metrics(): StoreMetrics | undefined;
+  /** An actor's messages; `undefined` for a store that shows none. */
+  readonly messages: ActorMessages | undefined;
+}
+
+/** The messages of actors, as they are stored. */
+export interface ActorMessages {
+  /** The actor's latest version. */
+  latest(actorId: string): Promise<number>;
+  /** The actor's messages, from the first one with an event at `version` or above on. */
+  from(
+    actorId: string,
+    version: number,
+    signal: AbortSignal,
+  ): AsyncIterable<readonly StoredMessage[]>;
+  /** The newest schema of this type that the store's upcasters know. */
+  newestOf(eventType: string): number;
+  /** The event with this index in a message. */
+  eventAt(run: StoredRun, index: number, actorId: string): Event | Promise<Event>;
+}
+
+/** What can be seen of `store`. */
+export function sourceOf(store: EventStore): StoreSource {
+  const own = cacheOwnerOf(store);
+  const plain = own instanceof FencedEventStore ? plainStoreOf(own) : own;
+  if (plain instanceof JetStreamEventStore) {
+    const reader = readerOf(plain);
+    return {
+      ...{ kind: "jetstream", namespace: plain.namespace, stream: plain.stream, reader },
+      metrics: () => plain.metrics,
+      messages: messagesOn(reader),
+    };
+  }
+  const metrics = () => (store as { readonly metrics?: StoreMetrics }).metrics;
+  const none = { namespace: undefined, stream: undefined, reader: undefined };
+  if (plain instanceof InMemoryEventStore) {
+    return { kind: "memory", ...none, metrics, messages: messagesInMemory(plain) };
+  }
+  return { kind: "other", ...none, metrics, messages: undefined };
+}
+
+function messagesOn(reader: ReaderParts): ActorMessages {
+  const { api, timeout, headReader } = reader;
+  const headOf = async (actorId: string) => {
+    const what = `read events of "${actorId}"`;
+    const last = await attempt(api.requests, timeout, what, () => headReader.last(actorId, true));
+    return headIn(last);
+  };
+  return {
+    latest: async (actorId) => (await headOf(actorId)).version,
+    async *from(actorId, version, signal) {
+      const head = await headOf(actorId);
+      if (head.version < version) return;
+      const start = version <= 1 ? NO_HEAD.sequence : await attempt(
+        api.requests,
+        timeout,
+        `read events of "${actorId}"`,
+        async () => {
+          const found = await headReader.find(actorId, version, head);
+          return asStreamSequence((found?.sequence ?? head.sequence + 1) - 1);
+        },
+      );
+      const subject = headReader.subjectOf(actorId);
+      yield* readPages(reader, { subject, after: start, end: head.sequence, signal });
+    },
+    newestOf: (eventType) => reader.events.newestOf(eventType),
+    eventAt: (run, index, actorId) => reader.events.eventAt(run, index, actorId),
+  };
+}
+
+function messagesInMemory(store: InMemoryEventStore): ActorMessages {
+  const parts = memoryPartsOf(store);
+  const source = new MemorySource(store.identity, parts);
+  return {
+    latest: (actorId) => store.getLatestVersion(actorId),
+    async *from(actorId, version) {
+      const end = messageSequenceOf(parts.log.end);
+      for await (const page of source.pages(NO_HEAD.sequence, end)) {
+        const own = page.filter((message) =>
+          source.layout.actorOf(message.subject) === actorId &&
+          new StoredRun(message).version >= version
+        );
+        if (own.length > 0) yield own;
+      }
+    },
+    newestOf: (eventType) => parts.decoder.newestOf(eventType),
+    eventAt: (run, index, actorId) => source.eventAt(run, index, actorId),
+  };
+}

@@ -1,4 +1,4 @@
-import { findKin, treeOf } from "../../inspector/kin.ts";
+import { findKin, treeOf } from "../../inspector/look/kin.ts";
 import { exported } from "../event_json.ts";
 import { safe } from "../output.ts";
 import type { Verb } from "../verb.ts";

@@ -29,6 +29,12 @@ import type { ProcessDescription, ProcessManagerOptions } from "./manager_option
 import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
 
 /**
+ * The projections that a manager runs by, of what it is given and of what it has issued; `undefined` for
+ * anything else; not for users.
+ */
+export let projectionsOf: (value: object) => readonly Projection<undefined>[] | undefined;
+
+/**
  * Runs the processes of one kind. Each input of a process is taken in one commit on the process's
  * own history: its facts, the commands that it issues, and the input's id, so that it is decided
  * once, however often it is delivered. Commands go out after the commit under the ids that are stored,
@@ -120,6 +126,11 @@ export class ProcessManager<
   readonly #parked: ParkedProcesses;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
+
+  static {
+    projectionsOf = (value) =>
+      #inbox in value ? [value.#inbox as Projection<undefined>, value.#outbox] : undefined;
+  }
 
   /**
    * Does nothing yet: every method but `run` works without running it.

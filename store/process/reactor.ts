@@ -103,6 +103,9 @@ export interface ReactorOptions<E extends Event = Event> {
   readonly onError?: (error: unknown, event?: RecordedEvent) => void;
 }
 
+/** The projection that a reactor runs by; `undefined` for anything else; not for users. */
+export let projectionOf: (value: object) => Projection<undefined> | undefined;
+
 /**
  * Turns events into commands, each once. It is named and durable as a {@linkcode Projection} is,
  * and hands out commands whose ids are made of the event that led to them: one that was sent before
@@ -157,6 +160,11 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
   readonly #options: ReactorOptions<E>;
   readonly #onError: (error: unknown, event?: RecordedEvent) => void;
   readonly #projection: Projection<undefined, E>;
+
+  static {
+    projectionOf = (value) =>
+      #projection in value ? value.#projection as Projection<undefined> : undefined;
+  }
 
   /**
    * Does nothing yet: every method but `run` works without running it.

@@ -36,6 +36,9 @@ export let restartAfter: <Tx, E extends Event>(
   after: number,
 ) => Promise<void>;
 
+/** The checkpoints of a projection, to look at; `undefined` for anything else; not for users. */
+export let checkpointsOf: (value: object) => ProjectionCheckpoints<unknown> | undefined;
+
 /**
  * A named, durable subscription that feeds a handler and keeps a checkpoint, so that it goes on
  * where it stopped. It handles each actor's events in the order of the store, one at a time, and
@@ -132,6 +135,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   }
 
   static {
+    checkpointsOf = (value) =>
+      #checkpoints in value ? value.#checkpoints as ProjectionCheckpoints<unknown> : undefined;
     restartAfter = async (projection, sequence) => {
       const { store: { identity } } = projection.#parts;
       await projection.#change(({ next: _, failed: __, ...control }) => {

@@ -1,11 +1,11 @@
-import { categoryOf } from "../store/actor.ts";
-import type { Event, RecordedEvent } from "../store/event.ts";
-import type { StoredRun as Run } from "../store/read/stored_run.ts";
-import { StoredRun } from "../store/read/stored_run.ts";
-import { messageOf } from "../store/base/text.ts";
-import type { EventStore } from "../store/store.ts";
+import { categoryOf } from "../../store/actor.ts";
+import type { Event, RecordedEvent } from "../../store/event.ts";
+import type { StoredRun as Run } from "../../store/read/stored_run.ts";
+import { StoredRun } from "../../store/read/stored_run.ts";
+import { messageOf } from "../../store/base/text.ts";
+import type { EventStore } from "../../store/store.ts";
 import type { ActorMessages, StoreSource } from "./source.ts";
-import type { ActorView, EventView, StoredView } from "./views.ts";
+import type { ActorView, EventView, StoredView } from "../views/actor.ts";
 
 /** Bytes of bodies from which on a page takes no further event. */
 const MOST_BYTES = 2 * 1024 * 1024;

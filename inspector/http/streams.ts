@@ -1,5 +1,5 @@
-import { problemOf } from "../adapters/http/problem.ts";
-import { callHook } from "../store/base/hook.ts";
+import { problemOf } from "../../adapters/http/problem.ts";
+import { callHook } from "../../store/base/hook.ts";
 import { Refusal, statusOf } from "./refusal.ts";
 
 /** Bytes that wait for a reader at most; what comes then is left out. */
@@ -27,18 +27,19 @@ export class LiveStream {
   /** The body of the answer. */
   readonly body: ReadableStream<Uint8Array>;
 
-  /** Ends with the request. */
-  constructor(request: Request) {
+  /** Ends with the request, and with `over`. */
+  constructor(request: Request, over: AbortSignal | undefined) {
     this.signal = this.#ends.signal;
     this.body = new ReadableStream<Uint8Array>(
       { start: (own) => void (this.#controller = own), cancel: () => this.#ends.abort() },
       { highWaterMark: MOST_WAITING, size: ({ byteLength }) => byteLength },
     );
     this.#controller.enqueue(encoder.encode(": open\n\n")); // so that the headers go out at once
-    const { signal } = request;
     const leave = () => this.end();
-    if (signal.aborted) this.end();
-    signal.addEventListener("abort", leave, { once: true, signal: this.signal });
+    for (const signal of over === undefined ? [request.signal] : [request.signal, over]) {
+      if (signal.aborted) this.end();
+      signal.addEventListener("abort", leave, { once: true, signal: this.signal });
+    }
   }
 
   /** Sends an event; false if it was left out, as the reader is too slow, or has gone. */
@@ -52,6 +53,12 @@ export class LiveStream {
     this.#quiet = 0;
     this.#controller.enqueue(encoder.encode(`event: ${name}\ndata: ${json}\n\n`));
     return true;
+  }
+
+  /** Sends an event that nothing replaces, whether or not there is room. */
+  deliver(name: string, value: unknown): void {
+    if (this.signal.aborted) return;
+    this.#controller.enqueue(encoder.encode(`event: ${name}\ndata: ${JSON.stringify(value)}\n\n`));
   }
 
   /** Calls `work` about once in a second. */
@@ -94,12 +101,14 @@ export class LiveStream {
 /** The live answers of one inspector, of which there may be only so many. */
 export class LiveStreams {
   readonly #most: number;
+  readonly #over: AbortSignal | undefined;
   readonly #open = new Set<LiveStream>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** Takes up to `most` at once. */
-  constructor(most: number) {
+  /** Takes up to `most` at once, and ends them with `over`. */
+  constructor(most: number, over: AbortSignal | undefined) {
     this.#most = most;
+    this.#over = over;
   }
 
   /** How many there may be. */
@@ -126,7 +135,7 @@ export class LiveStreams {
     if (this.#open.size >= this.#most) {
       throw new Refusal(503, `${this.#most} live answers are open, and no more may be: close some`);
     }
-    const stream = new LiveStream(request);
+    const stream = new LiveStream(request, this.#over);
     if (!stream.signal.aborted) {
       this.#open.add(stream);
       this.#timer ??= setInterval(() => {

@@ -1,16 +1,17 @@
 import type { StreamInfo } from "@nats-io/jetstream";
-import { categoryOf } from "../store/actor.ts";
-import { messageOf } from "../store/base/text.ts";
-import { messageSequenceOf } from "../store/format/position.ts";
-import { attempt } from "../store/nats/retry.ts";
-import type { StoredMessage } from "../store/nats/stored_message.ts";
-import { headIn } from "../store/read/message_facts.ts";
-import type { ReaderParts } from "../store/read/pages.ts";
-import { lastPositionIn } from "../store/read/live_source.ts";
-import type { EventStore } from "../store/store.ts";
-import { positionsOf } from "../store/store_positions.ts";
+import { categoryOf } from "../../store/actor.ts";
+import { messageOf } from "../../store/base/text.ts";
+import { messageSequenceOf } from "../../store/format/position.ts";
+import { attempt } from "../../store/nats/retry.ts";
+import type { StoredMessage } from "../../store/nats/stored_message.ts";
+import { headIn } from "../../store/read/message_facts.ts";
+import type { ReaderParts } from "../../store/read/pages.ts";
+import { lastPositionIn } from "../../store/read/live_source.ts";
+import type { EventStore } from "../../store/store.ts";
+import { positionsOf } from "../../store/store_positions.ts";
 import type { StoreSource } from "./source.ts";
-import type { ActorsView, CategoriesView, CategoryView } from "./views.ts";
+import type { ActorsView } from "../views/actors.ts";
+import type { CategoriesView, CategoryView } from "../views/store.ts";
 
 /** Ids that are kept at most, so that they can be searched. */
 const MOST_IDS = 500_000;

@@ -1,9 +1,14 @@
-import type { RecordedEvent } from "../store/event.ts";
-import { type IssuedCommand, LedgerType } from "../store/process/ledger.ts";
-import { isRecord } from "../store/base/json.ts";
-import { processOf } from "./actor_view.ts";
+import type { RecordedEvent } from "../../store/event.ts";
+import { type IssuedCommand, LedgerType } from "../../store/process/ledger.ts";
+import { isRecord } from "../../store/base/json.ts";
+import { processOf } from "./actor.ts";
 import { type Kin, treeOf } from "./kin.ts";
-import type { CausationNode, CausationView, CausedEvent, OutsideCause } from "./views.ts";
+import type {
+  CausationNode,
+  CausationView,
+  CausedEvent,
+  OutsideCause,
+} from "../views/causation.ts";
 
 /** Nodes of one answer. */
 export const MOST_NODES = 500;

@@ -1,3 +1,6 @@
+import { problemOf } from "../../adapters/http/problem.ts";
+import { isAetherError } from "../../store/errors.ts";
+
 /** Thrown for a request that is refused; the answer is a problem with this status and message. */
 export class Refusal extends Error {
   /** The status of the answer. */
@@ -11,7 +14,11 @@ export class Refusal extends Error {
   }
 }
 
-/** The status of a refusal; `undefined` for any other error. */
+/**
+ * The status of an error whose message the client gets: a refusal, and what the store says, as whoever
+ * may ask may know. `undefined` for any other error.
+ */
 export function statusOf(error: unknown): number | undefined {
-  return error instanceof Refusal ? error.status : undefined;
+  if (error instanceof Refusal) return error.status;
+  return isAetherError(error) ? problemOf(error).details.status : undefined;
 }

@@ -1,7 +1,7 @@
-import type { RecordedEvent } from "../store/event.ts";
-import { readArrivals } from "../store/projection/arrival.ts";
-import type { EventStore } from "../store/store.ts";
-import { positionsOf } from "../store/store_positions.ts";
+import type { RecordedEvent } from "../../store/event.ts";
+import { readArrivals } from "../../store/projection/arrival.ts";
+import type { EventStore } from "../../store/store.ts";
+import { positionsOf } from "../../store/store_positions.ts";
 
 /** Events of which no more than their places are kept. */
 const MOST_PLACES = 100_000;

@@ -1,4 +1,4 @@
-import { tokenProblem } from "../store/base/token.ts";
+import { tokenProblem } from "../../store/base/token.ts";
 import { Refusal } from "./refusal.ts";
 
 /** The fields of a request's body, each checked when it is asked for. */

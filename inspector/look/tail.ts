@@ -1,11 +1,12 @@
-import { categoryOf } from "../store/actor.ts";
-import { isUnreadable } from "../store/projection/arrival.ts";
-import type { RecordedEvent } from "../store/event.ts";
-import { messageOf } from "../store/base/text.ts";
-import type { EventStore } from "../store/store.ts";
-import { viewOf } from "./actor_view.ts";
-import type { LiveStream } from "./streams.ts";
-import type { EventView, TailEvents } from "./views.ts";
+import { categoryOf } from "../../store/actor.ts";
+import { isUnreadable } from "../../store/projection/arrival.ts";
+import type { RecordedEvent } from "../../store/event.ts";
+import { messageOf } from "../../store/base/text.ts";
+import type { EventStore } from "../../store/store.ts";
+import { viewOf } from "./actor.ts";
+import type { LiveStream } from "../http/streams.ts";
+import type { EventView } from "../views/actor.ts";
+import type { TailEvents } from "../views/tail.ts";
 
 /** What one tail shows. */
 export interface TailFilter {

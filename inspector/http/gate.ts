@@ -1,4 +1,4 @@
-import { isRecord } from "../store/base/json.ts";
+import { isRecord } from "../../store/base/json.ts";
 import { Refusal } from "./refusal.ts";
 
 /** Bytes that the body of a request may have. */

@@ -1,17 +1,17 @@
-import { FencedEventStore, plainStoreOf } from "../store/fencing/fenced_store.ts";
-import type { Event } from "../store/event.ts";
-import { JetStreamEventStore, readerOf } from "../store/jetstream/event_store.ts";
-import { InMemoryEventStore, memoryPartsOf } from "../store/memory/event_store.ts";
-import type { StoredMessage } from "../store/nats/stored_message.ts";
-import { attempt } from "../store/nats/retry.ts";
-import { asStreamSequence, messageSequenceOf } from "../store/format/position.ts";
-import { headIn, NO_HEAD } from "../store/read/message_facts.ts";
-import { type ReaderParts, readPages } from "../store/read/pages.ts";
-import { StoredRun } from "../store/read/stored_run.ts";
-import type { EventStore } from "../store/store.ts";
-import { cacheOwnerOf } from "../store/store_view.ts";
-import type { StoreMetrics } from "../store/telemetry/metrics.ts";
-import { MemorySource } from "../store/verify/memory_source.ts";
+import { FencedEventStore, plainStoreOf } from "../../store/fencing/fenced_store.ts";
+import type { Event } from "../../store/event.ts";
+import { JetStreamEventStore, readerOf } from "../../store/jetstream/event_store.ts";
+import { InMemoryEventStore, memoryPartsOf } from "../../store/memory/event_store.ts";
+import type { StoredMessage } from "../../store/nats/stored_message.ts";
+import { attempt } from "../../store/nats/retry.ts";
+import { asStreamSequence, messageSequenceOf } from "../../store/format/position.ts";
+import { headIn, NO_HEAD } from "../../store/read/message_facts.ts";
+import { type ReaderParts, readPages } from "../../store/read/pages.ts";
+import { StoredRun } from "../../store/read/stored_run.ts";
+import type { EventStore } from "../../store/store.ts";
+import { cacheOwnerOf } from "../../store/store_view.ts";
+import type { StoreMetrics } from "../../store/telemetry/metrics.ts";
+import { MemorySource } from "../../store/verify/memory_source.ts";
 
 /** What an inspector looks at below the contract of a store; only some stores have it. */
 export interface StoreSource {

@@ -1,9 +1,9 @@
-import { categoryOf } from "../store/actor.ts";
-import { textOf } from "../store/base/text.ts";
-import type { EventStore } from "../store/store.ts";
+import { categoryOf } from "../../store/actor.ts";
+import { textOf } from "../../store/base/text.ts";
+import type { EventStore } from "../../store/store.ts";
 import { changesBetween, plain } from "./changes.ts";
-import { Refusal } from "./refusal.ts";
-import type { StateStep, StatesView } from "./views.ts";
+import { Refusal } from "../http/refusal.ts";
+import type { StateStep, StatesView } from "../views/states.ts";
 
 /** Steps of one answer at most. */
 export const MOST_STATES = 20_000;

@@ -1,4 +1,4 @@
-import type { Change } from "./views.ts";
+import type { Change } from "../views/states.ts";
 
 /** How deep values are compared; what is deeper is one value. */
 const DEEPEST = 64;

@@ -1,12 +1,12 @@
 import type { StreamInfo } from "@nats-io/jetstream";
-import { attempt } from "../store/nats/retry.ts";
-import type { ReaderParts } from "../store/read/pages.ts";
-import type { EventStore } from "../store/store.ts";
-import { positionsOf } from "../store/store_positions.ts";
-import type { StoreMetrics } from "../store/telemetry/metrics.ts";
+import { attempt } from "../../store/nats/retry.ts";
+import type { ReaderParts } from "../../store/read/pages.ts";
+import type { EventStore } from "../../store/store.ts";
+import { positionsOf } from "../../store/store_positions.ts";
+import type { StoreMetrics } from "../../store/telemetry/metrics.ts";
 import type { ActorIndex } from "./actor_index.ts";
 import type { StoreSource } from "./source.ts";
-import type { RatesView, ReplicaView, StoreView } from "./views.ts";
+import type { RatesView, ReplicaView, StoreView } from "../views/store.ts";
 
 /** How far back rates look, in ms, and the shortest time that they are about. */
 const [WINDOW, LEAST] = [5_000, 500];

@@ -41,7 +41,8 @@ type Route = (query: Query, request: Request) => Promise<unknown> | Response;
  * origin. Ids and texts are in bodies of requests, and never in a URL.
  *
  * @throws {TypeError} `actions` is set and there is no token, or a host is no name.
- * @throws {RangeError} The token is shorter than 16 characters, or `maxStreams` is out of its range.
+ * @throws {RangeError} The token is shorter than 16 characters or has other than visible ASCII ones, or
+ * `maxStreams` is out of its range.
  *
  * @example Look at a store
  * ```ts

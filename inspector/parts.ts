@@ -22,7 +22,7 @@ export interface InspectorParts {
   readonly deciders?: Readonly<Record<string, StateFold>>;
   /** Whether operators may act: unpark, skip, pause, rebuild, retry, end. Needs `token`. @default {false} */
   readonly actions?: boolean;
-  /** The token that actions need, at least 16 characters: `Authorization: Bearer <token>`. */
+  /** The token that actions need, at least 16 visible ASCII characters: `Authorization: Bearer <token>`. */
   readonly token?: string;
   /**
    * Names of hosts under which the inspector may be asked, beside those of loopback. Whoever reaches

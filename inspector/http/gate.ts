@@ -17,15 +17,15 @@ export class Gate {
    * Lets requests to loopback names pass, and those to `hosts`.
    *
    * @throws {TypeError} There are actions and no token, or a host is none.
-   * @throws {RangeError} The token is short.
+   * @throws {RangeError} The token is short, or has spaces or other characters than ASCII.
    */
   constructor(hosts: readonly string[], actions: boolean, token: string | undefined) {
     if (actions && (typeof token !== "string" || token === "")) {
       throw new TypeError("Cannot make an inspector with actions: token is missing; give one");
     }
-    if (token !== undefined && token.length < LEAST_TOKEN) {
+    if (token !== undefined && (token.length < LEAST_TOKEN || !/^[\x21-\x7e]+$/.test(token))) {
       throw new RangeError(
-        `Cannot make an inspector: token has ${token.length} characters, not ${LEAST_TOKEN} or more`,
+        `Cannot make an inspector: token is not ${LEAST_TOKEN} or more visible ASCII characters`,
       );
     }
     this.#hosts = new Set(hosts.map((host) => {

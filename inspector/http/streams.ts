@@ -6,8 +6,8 @@ import { Refusal, statusOf } from "./refusal.ts";
 const MOST_WAITING = 256 * 1024;
 /** How often each stream is looked after, in ms. */
 const BEAT = 1_000;
-/** Looks without a message after which a comment is sent. */
-const QUIET = 15;
+/** Looks without a message after which a comment is sent: a client that has gone may show only then. */
+const QUIET = 5;
 /** Looks over which nobody takes a message, until the stream ends. */
 const STALLED = 60;
 

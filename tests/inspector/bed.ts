@@ -3,7 +3,7 @@ import { inspector } from "../../inspector/mod.ts";
 import type { InspectorParts } from "../../inspector/mod.ts";
 
 /** The token of tests. */
-export const TOKEN = "a token of tests, long enough";
+export const TOKEN = "a-token-of-tests-that-is-long-enough";
 
 /** One message of a live answer. */
 export interface Message {

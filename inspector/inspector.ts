@@ -4,7 +4,7 @@ import { verify } from "../store/verify/verify.ts";
 import { Actions } from "./look/actions.ts";
 import { ActorIndex } from "./look/actor_index.ts";
 import { actorView } from "./look/actor.ts";
-import { causationView, MOST_NODES } from "./look/causation.ts";
+import { causationView, MOST_EVENTS, MOST_NODES } from "./look/causation.ts";
 import { ClusterLook } from "./look/cluster.ts";
 import { bodyOf, Gate } from "./http/gate.ts";
 import { findKin } from "./look/kin.ts";
@@ -198,7 +198,7 @@ function routesOf(parts: InspectorParts, gate: Gate): ReadonlyMap<string, Route>
         return streams.answer(request, async (stream) => {
           let [events, reported] = [0, performance.now()];
           const kin = await findKin(store, eventId, {
-            ...{ limit: MOST_NODES, sequence, signal: stream.signal },
+            ...{ limit: MOST_EVENTS, sequence, signal: stream.signal },
             onRead: ({ sequence: position }) => {
               events++;
               if (performance.now() - reported < REPORT) return;

@@ -29,6 +29,8 @@ interface Part {
   readonly bytes: number;
   /** Whether all events up to the bound are there. */
   readonly isWhole: boolean;
+  /** The highest version of them. */
+  readonly last: number;
   readonly previous: number | undefined;
 }
 
@@ -42,7 +44,7 @@ export async function actorView(
 ): Promise<ActorView> {
   const { actorId } = range;
   const { messages } = source;
-  const version = await (messages?.latest(actorId) ??
+  const version = await (messages?.latest(actorId, signal) ??
     store.getLatestVersion(actorId, { fresh: true }));
   const category = categoryOf(actorId);
   const page = messages === undefined
@@ -72,8 +74,8 @@ async function pageForwards(
   version: number,
   signal: AbortSignal,
 ): Promise<Page> {
-  const { events, isWhole } = await partOf(messages, actorId, { from, to, limit }, signal);
-  const next = (events.at(-1)?.version ?? version) + 1;
+  const { events, isWhole, last } = await partOf(messages, actorId, { from, to, limit }, signal);
+  const next = last + 1;
   return { events, ...(!isWhole && next <= Math.min(to, version) && { next }) };
 }
 
@@ -111,6 +113,10 @@ async function partOf(
   const events: EventView[] = [];
   let bytes = 0;
   let previous: number | undefined;
+  let last = from - 1;
+  /** The last version that was passed over; `undefined` if none was. */
+  let passed: number | undefined;
+  const part = (isWhole: boolean): Part => ({ events, bytes, isWhole, last, previous });
   for await (const page of messages.from(actorId, from, signal)) {
     for (const message of page) {
       let run: Run;
@@ -118,24 +124,31 @@ async function partOf(
         run = new StoredRun(message, actorId);
         run.checkWhole();
       } catch (error) {
-        events.push(unreadable(message, actorId, error));
+        // On the page of the event before it.
+        if ((passed ?? last) >= from - 1) events.push(unreadable(message, actorId, error));
         continue;
       }
+      if (run.version < from) {
+        passed = run.version;
+        continue;
+      }
+      passed = undefined;
       previous ??= run.count > 0 && run.versionAt(0) < from ? from - 1 : run.previous;
       for (let at = 0; at < run.count; at++) {
         const version = run.versionAt(at);
         if (version < from) continue;
-        if (version > to) return { events, bytes, isWhole: true, previous };
+        if (version > to) return part(true);
         if (events.length >= limit || bytes >= mostBytes) {
-          return { events, bytes, isWhole: false, previous };
+          return part(false);
         }
         const view = await eventViewAt(messages, run, at, actorId);
         bytes += view.stored!.bytes;
         events.push(view);
+        last = version;
       }
     }
   }
-  return { events, bytes, isWhole: true, previous };
+  return part(true);
 }
 
 /** An event of a message, readable or not. */

@@ -10,8 +10,8 @@ import type {
   OutsideCause,
 } from "../views/causation.ts";
 
-/** Nodes of one answer. */
-export const MOST_NODES = 500;
+/** Nodes of one answer, and how many of them are events. */
+export const [MOST_NODES, MOST_EVENTS] = [500, 450];
 
 /** The tree around an event, for the page. */
 export function causationView(kin: Kin): CausationView {
@@ -24,17 +24,17 @@ export function causationView(kin: Kin): CausationView {
     const named = event.metadata?.causationId;
     const isOutside = cause === undefined && named !== undefined && named !== event.id &&
       !known.has(named);
-    if (isOutside) outside.set(named, { kind: "outside", id: named, ...left(omittedBy, named) });
-    const above = isOutside ? named : cause?.id;
+    const hasRoom = isOutside && (outside.has(named) || outside.size < MOST_NODES - MOST_EVENTS);
+    if (hasRoom) outside.set(named, { kind: "outside", id: named, ...left(omittedBy, named) });
+    const above = hasRoom ? named : cause?.id;
     events.push({
       ...nodeOf(event, settled),
       ...(above && { cause: above }),
       ...left(omittedBy, event.id),
     });
   }
-  const nodes: CausationNode[] = [...outside.values(), ...events].slice(0, MOST_NODES);
-  const cut = outside.size + events.length - nodes.length;
-  return { eventId: wanted.id, nodes, omitted: kin.omitted + cut };
+  const nodes: CausationNode[] = [...outside.values(), ...events];
+  return { eventId: wanted.id, nodes, omitted: kin.omitted };
 }
 
 function left(omittedBy: ReadonlyMap<string, number>, id: string): { omitted?: number } {

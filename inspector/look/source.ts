@@ -5,6 +5,8 @@ import { InMemoryEventStore, memoryPartsOf } from "../../store/memory/event_stor
 import type { StoredMessage } from "../../store/nats/stored_message.ts";
 import { attempt } from "../../store/nats/retry.ts";
 import { asStreamSequence, messageSequenceOf } from "../../store/format/position.ts";
+import type { Head } from "../../store/read/heads.ts";
+import { isUnreadable } from "../../store/projection/arrival.ts";
 import { headIn, NO_HEAD } from "../../store/read/message_facts.ts";
 import { type ReaderParts, readPages } from "../../store/read/pages.ts";
 import { StoredRun } from "../../store/read/stored_run.ts";
@@ -29,8 +31,11 @@ export interface StoreSource {
 /** The messages of actors, as they are stored. */
 export interface ActorMessages {
   /** The actor's latest version. */
-  latest(actorId: string): Promise<number>;
-  /** The actor's messages, from the first one with an event at `version` or above on. */
+  latest(actorId: string, signal: AbortSignal): Promise<number>;
+  /**
+   * The actor's messages, from the first one with an event at `version` or above on, or from one
+   * before it if the history is damaged.
+   */
   from(
     actorId: string,
     version: number,
@@ -64,27 +69,38 @@ export function sourceOf(store: EventStore): StoreSource {
 
 function messagesOn(reader: ReaderParts): ActorMessages {
   const { api, timeout, headReader } = reader;
-  const headOf = async (actorId: string) => {
-    const what = `read events of "${actorId}"`;
-    const last = await attempt(api.requests, timeout, what, () => headReader.last(actorId, true));
-    return headIn(last);
+  const attempted = <T>(actorId: string, work: () => Promise<T>) =>
+    attempt(api.requests, timeout, `read events of "${actorId}"`, work);
+  const lastOf = (actorId: string) => attempted(actorId, () => headReader.last(actorId, true));
+  /** The place before the first message with an event at `version` or above. */
+  const before = async (actorId: string, version: number, head: Head) => {
+    const found = await attempted(actorId, () => headReader.find(actorId, version, head));
+    return asStreamSequence((found?.sequence ?? head.sequence + 1) - 1);
   };
   return {
-    latest: async (actorId) => (await headOf(actorId)).version,
+    async latest(actorId, signal) {
+      const last = await lastOf(actorId);
+      try {
+        return headIn(last).version;
+      } catch (error) {
+        if (!isUnreadable(error)) throw error;
+        return await latestReadable(this.from(actorId, 1, signal));
+      }
+    },
     async *from(actorId, version, signal) {
-      const head = await headOf(actorId);
-      if (head.version < version) return;
-      const start = version <= 1 ? NO_HEAD.sequence : await attempt(
-        api.requests,
-        timeout,
-        `read events of "${actorId}"`,
-        async () => {
-          const found = await headReader.find(actorId, version, head);
-          return asStreamSequence((found?.sequence ?? head.sequence + 1) - 1);
-        },
-      );
+      const last = await lastOf(actorId);
+      if (last === undefined) return;
+      let after = NO_HEAD.sequence;
+      try {
+        const head = headIn(last);
+        if (head.version < version) return;
+        if (version > 1) after = await before(actorId, version, head);
+      } catch (error) {
+        // A damaged history is read as a whole.
+        if (!isUnreadable(error)) throw error;
+      }
       const subject = headReader.subjectOf(actorId);
-      yield* readPages(reader, { subject, after: start, end: head.sequence, signal });
+      yield* readPages(reader, { subject, after, end: last.sequence, signal });
     },
     newestOf: (eventType) => reader.events.newestOf(eventType),
     eventAt: (run, index, actorId) => reader.events.eventAt(run, index, actorId),
@@ -109,4 +125,19 @@ function messagesInMemory(store: InMemoryEventStore): ActorMessages {
     newestOf: (eventType) => parts.decoder.newestOf(eventType),
     eventAt: (run, index, actorId) => source.eventAt(run, index, actorId),
   };
+}
+
+/** The highest version that messages name. */
+async function latestReadable(pages: AsyncIterable<readonly StoredMessage[]>): Promise<number> {
+  let latest = 0;
+  for await (const page of pages) {
+    for (const message of page) {
+      try {
+        latest = Math.max(latest, new StoredRun(message).version);
+      } catch {
+        // It is shown as it is.
+      }
+    }
+  }
+  return latest;
 }

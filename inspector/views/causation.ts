@@ -10,7 +10,7 @@ export interface CausationQuery {
 
 /**
  * The tree around an event: the event `causation` of the answer of `causation`, behind any number of
- * `progress` (`{ events, position, end }`). Nodes stand behind their causes.
+ * `progress` (`{ events, position }`). Nodes stand behind their causes.
  */
 export interface CausationView {
   readonly eventId: string;

@@ -129,10 +129,10 @@ function routesOf(parts: InspectorParts, gate: Gate): ReadonlyMap<string, Route>
   const index = new ActorIndex(store, source, signal ?? new AbortController().signal);
   const looks = {
     store: new StoreLook(store, source, index, () => tails.seen),
-    projections: new ProjectionsLook(store, kept?.projections, workers, actions),
+    projections: new ProjectionsLook(source, kept?.projections, workers, actions),
     cluster: new ClusterLook(reader, kept?.cluster, cluster),
   };
-  const processesLook = new ProcessesLook(store, index, kept?.projections, processes, actions);
+  const processesLook = new ProcessesLook(store, kept?.projections, processes, actions);
   const live = new LiveViews({
     store: () => looks.store.view(),
     projections: () => looks.projections.view(),

@@ -112,6 +112,10 @@ function tried(isOver: boolean): ActionView {
 
 /** Begins a rebuild, which goes on by itself. */
 async function rebuild(name: string, target: Worker["target"]): Promise<ActionView> {
+  const { rebuilding } = await target.status!();
+  if (rebuilding !== undefined) {
+    throw new Refusal(409, `Version ${rebuilding} of "${name}" is being built already`);
+  }
   let end: { readonly error?: unknown } | undefined;
   target.rebuild!().then(() => end = {}, (error: unknown) => end = { error });
   for (const begun = performance.now(); performance.now() - begun < BEGINS;) {

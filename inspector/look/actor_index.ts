@@ -20,7 +20,7 @@ const [MOST_CATEGORIES, MOST_CHANGES] = [200, 50];
 /** The shortest time between two counts, in ms, and in times of the last one. */
 const [REST, SHARE] = [2_000, 10];
 /** How long a page waits for the first count, in ms: then it takes what there is. */
-const PATIENCE = 500;
+const PATIENCE = 800;
 
 /** Counts of one category. */
 interface Tally {
@@ -252,7 +252,7 @@ class Listed {
 }
 
 /** The first place in a list in order that is not before `text`. */
-function lowerBound(list: readonly string[], text: string): number {
+export function lowerBound(list: readonly string[], text: string): number {
   let [low, high] = [0, list.length];
   while (low < high) {
     const middle = (low + high) >>> 1;

@@ -1,13 +1,15 @@
 import { encodeToken } from "../../store/base/token.ts";
 import { type Ledger, ledger } from "../../store/process/ledger.ts";
 import type { EventStore } from "../../store/store.ts";
-import type { ActorIndex } from "./actor_index.ts";
+import { lowerBound } from "./actor_index.ts";
 import type { ProjectionRecords } from "./records.ts";
 import type { ProcessesView, ProcessView } from "../views/processes.ts";
 import type { InspectedProcesses } from "./workers.ts";
 
 /** Histories that are read at once, and that one answer reads at most: most have ended. */
 const [PART, MOST_READ] = [50, 500];
+/** How long a list of histories is believed, in ms. */
+const FRESH = 1_000;
 /** The sign between the name and the id in the place of a page. */
 const APART = "\n";
 
@@ -22,7 +24,8 @@ export interface ProcessRange {
 /** Processes that have not ended, by their histories. */
 export class ProcessesLook {
   readonly #store: EventStore;
-  readonly #index: ActorIndex;
+  /** The histories of each kind, in order, and until when that is believed. */
+  readonly #ids = new Map<string, { readonly ids: readonly string[]; readonly until: number }>();
   readonly #records: ProjectionRecords | undefined;
   readonly #managers: ReadonlyMap<string, InspectedProcesses>;
   readonly #hasActions: boolean;
@@ -30,13 +33,11 @@ export class ProcessesLook {
   /** Looks at those of managers of this process, and at those that have checkpoints in NATS. */
   constructor(
     store: EventStore,
-    index: ActorIndex,
     records: ProjectionRecords | undefined,
     managers: readonly InspectedProcesses[],
     hasActions: boolean,
   ) {
     this.#store = store;
-    this.#index = index;
     this.#records = records;
     this.#managers = new Map(managers.map((manager) => [manager.name, manager]));
     this.#hasActions = hasActions;
@@ -86,11 +87,20 @@ export class ProcessesLook {
   }
 
   async #idsBehind(name: string, behind: string): Promise<string[]> {
-    const prefix = `process:${name}-`;
-    const after = behind === "" ? undefined : prefix + behind;
-    const category = `process:${name}`;
-    const { actors } = await this.#index.page({ category, prefix, after, limit: PART });
-    return actors.map(({ actorId }) => actorId.slice(prefix.length));
+    let known = this.#ids.get(name);
+    if (known === undefined || known.until < performance.now()) {
+      const category = `process:${name}`;
+      const ids: string[] = [];
+      for await (const actorId of this.#store.listActors({ category })) {
+        ids.push(actorId.slice(category.length + 1));
+      }
+      known = { ids: ids.sort(), until: performance.now() + FRESH };
+      this.#ids.set(name, known);
+    }
+    const { ids } = known;
+    const begin = lowerBound(ids, behind);
+    const first = behind !== "" && ids[begin] === behind ? begin + 1 : begin;
+    return ids.slice(first, first + PART);
   }
 
   async #parkedBehind(

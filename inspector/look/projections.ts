@@ -8,31 +8,32 @@ import {
   ProjectionKeys,
   type ProjectionVersion,
 } from "../../store/projection/state.ts";
-import type { EventStore } from "../../store/store.ts";
-import { positionsOf } from "../../store/store_positions.ts";
 import { messagesBehind } from "./actor_index.ts";
 import type { ProjectionRecords, SavedProjections } from "./records.ts";
 import type { PartitionView, ProjectionsView, ProjectionView } from "../views/projections.ts";
+import type { StoreSource } from "./source.ts";
 import type { Worker } from "./workers.ts";
 
 /** Parked actors of one projection that are shown. */
 const MOST_PARKED = 200;
+/** Messages that are looked through to count what is unhandled, and for how long, in ms. */
+const [MOST_COUNTED, PATIENCE] = [2_000, 1_000];
 
 /** What projections, reactors and processes have saved of their positions. */
 export class ProjectionsLook {
-  readonly #store: EventStore;
+  readonly #source: StoreSource;
   readonly #records: ProjectionRecords | undefined;
   readonly #workers: ReadonlyMap<string, Worker>;
   readonly #hasActions: boolean;
 
   /** Looks at those of this process, and at those in the namespace's bucket. */
   constructor(
-    store: EventStore,
+    source: StoreSource,
     records: ProjectionRecords | undefined,
     workers: readonly Worker[],
     hasActions: boolean,
   ) {
-    this.#store = store;
+    this.#source = source;
     this.#records = records;
     this.#workers = new Map(workers.map((worker) => [worker.name, worker]));
     this.#hasActions = hasActions;
@@ -42,7 +43,7 @@ export class ProjectionsLook {
   async view(): Promise<ProjectionsView> {
     const [saved, end] = await Promise.all([
       this.#records?.read(),
-      positionsOf(this.#store).end(),
+      this.#source.lastEvent(),
     ]);
     const names = new Set([...saved?.names ?? [], ...this.#workers.keys()]);
     const projections = await Promise.all(
@@ -68,7 +69,9 @@ export class ProjectionsLook {
       const load = store === undefined
         ? (key: string) => Promise.resolve(saved?.body(key))
         : async (key: string) => (await store.load(key))?.body;
-      return { ...facts, ...await this.#stateOf(name, load, saved, end) };
+      const state = await this.#stateOf(name, load, saved, end);
+      const unhandled = state.lag === 0 ? 0 : await unhandledBy(worker, state.lag);
+      return { ...facts, ...state, ...(unhandled !== undefined && { unhandled }) };
     } catch (error) {
       return { ...facts, ...NOTHING, error: messageOf(error) };
     }
@@ -121,6 +124,17 @@ export class ProjectionsLook {
       parked: parked.slice(0, MOST_PARKED).map(({ answered: _, ...actor }: KeptParked) => actor),
       parkedCount: parked.length,
     };
+  }
+}
+
+/** Counts what is unhandled, if that is quickly done. */
+async function unhandledBy(worker: Worker | undefined, lag: number): Promise<number | undefined> {
+  if (worker?.target.lag === undefined || lag > MOST_COUNTED) return undefined;
+  try {
+    const { events } = await worker.target.lag({ signal: AbortSignal.timeout(PATIENCE) });
+    return events;
+  } catch {
+    return undefined; // The bound that is known is shown.
   }
 }
 

@@ -10,6 +10,8 @@ import { isUnreadable } from "../../store/projection/arrival.ts";
 import { headIn, NO_HEAD } from "../../store/read/message_facts.ts";
 import { type ReaderParts, readPages } from "../../store/read/pages.ts";
 import { StoredRun } from "../../store/read/stored_run.ts";
+import { lastPositionIn } from "../../store/read/live_source.ts";
+import { positionsOf } from "../../store/store_positions.ts";
 import type { EventStore } from "../../store/store.ts";
 import { cacheOwnerOf } from "../../store/store_view.ts";
 import type { StoreMetrics } from "../../store/telemetry/metrics.ts";
@@ -22,6 +24,8 @@ export interface StoreSource {
   readonly stream: string | undefined;
   /** How a store on JetStream reads. */
   readonly reader: ReaderParts | undefined;
+  /** The position of the last event, about: marks of the library's own behind it do not count. */
+  lastEvent(): Promise<number>;
   /** The counts of the store object. */
   metrics(): StoreMetrics | undefined;
   /** An actor's messages; `undefined` for a store that shows none. */
@@ -55,6 +59,7 @@ export function sourceOf(store: EventStore): StoreSource {
     const reader = readerOf(plain);
     return {
       ...{ kind: "jetstream", namespace: plain.namespace, stream: plain.stream, reader },
+      lastEvent: () => lastEventOn(reader),
       metrics: () => plain.metrics,
       messages: messagesOn(reader),
     };
@@ -62,9 +67,20 @@ export function sourceOf(store: EventStore): StoreSource {
   const metrics = () => (store as { readonly metrics?: StoreMetrics }).metrics;
   const none = { namespace: undefined, stream: undefined, reader: undefined };
   if (plain instanceof InMemoryEventStore) {
-    return { kind: "memory", ...none, metrics, messages: messagesInMemory(plain) };
+    const { log } = memoryPartsOf(plain);
+    const lastEvent = () => Promise.resolve(log.events.at(-1)?.sequence ?? 0);
+    return { kind: "memory", ...none, lastEvent, metrics, messages: messagesInMemory(plain) };
   }
-  return { kind: "other", ...none, metrics, messages: undefined };
+  const lastEvent = () => positionsOf(store).end();
+  return { kind: "other", ...none, lastEvent, metrics, messages: undefined };
+}
+
+async function lastEventOn({ api, timeout, requestTimeout }: ReaderParts): Promise<number> {
+  const last = await attempt(
+    ...[api.requests, timeout, "look for the last event"] as const,
+    () => api.get({ last_by_subj: api.layout.events() }, requestTimeout),
+  );
+  return last === undefined ? 0 : lastPositionIn(last);
 }
 
 function messagesOn(reader: ReaderParts): ActorMessages {

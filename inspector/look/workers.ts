@@ -1,5 +1,6 @@
 import type { ParkedActor } from "../../store/projection/state.ts";
 import type { ProjectionMetrics } from "../../store/projection/monitor.ts";
+import type { ProjectionLag } from "../../store/projection/lag.ts";
 import type { ProjectionStatus, ProjectionWaitOptions } from "../../store/projection/options.ts";
 import { checkpointsOf } from "../../store/projection/projection.ts";
 import type { ProjectionCheckpoints } from "../../store/projection/checkpoints.ts";
@@ -16,6 +17,8 @@ export interface InspectedProjection {
   readonly name: string;
   /** Counts of its work in this process. */
   readonly metrics: ProjectionMetrics;
+  /** How far it is behind the store. */
+  lag(options?: ProjectionWaitOptions): Promise<ProjectionLag>;
   /** Its status, for all processes. */
   status(): Promise<ProjectionStatus>;
   /** The actors whose events wait. */
@@ -40,6 +43,8 @@ export interface InspectedProcesses {
   describe(id: string): Promise<ProcessDescription>;
   /** The processes that are parked. */
   parked(): Promise<ParkedProcess[]>;
+  /** How far it is behind the store with giving events to processes. */
+  lag(options?: ProjectionWaitOptions): Promise<ProjectionLag>;
   /** Stops taking inputs and sending commands, in all processes. */
   pause(): Promise<void>;
   /** Goes on, in all processes. */
@@ -65,7 +70,7 @@ export interface Worker {
   readonly metrics: ProjectionMetrics | undefined;
   /** Does what was asked for. */
   readonly target: Partial<
-    Pick<InspectedProjection, "pause" | "resume" | "unpark" | "skip" | "rebuild" | "status">
+    Pick<InspectedProjection, "pause" | "resume" | "unpark" | "skip" | "rebuild" | "status" | "lag">
   >;
 }
 

@@ -26,8 +26,16 @@ export interface ProjectionView {
   readonly version: number;
   readonly paused: boolean;
   readonly partitions: readonly PartitionView[];
-  /** Messages of the stream behind the partition that is furthest behind: an upper bound. */
+  /**
+   * Messages of the stream behind the partition that is furthest behind: an upper bound, as its filter may
+   * leave most of them out.
+   */
   readonly lag: number;
+  /**
+   * Events that its filter takes and that are neither handled nor parked; only if this process has the
+   * object, and it is not far behind.
+   */
+  readonly unhandled?: number;
   /** The version that is built beside it. */
   readonly rebuild?: {
     readonly version: number;

@@ -1,7 +1,9 @@
 import type { Verb } from "./verb.ts";
 import { actors } from "./verbs/actors.ts";
+import { cluster } from "./verbs/cluster.ts";
 import { exportVerb } from "./verbs/export.ts";
 import { importVerb } from "./verbs/import.ts";
+import { inspect } from "./verbs/inspect.ts";
 import { processes } from "./verbs/processes.ts";
 import { projections } from "./verbs/projections.ts";
 import { restored } from "./verbs/restored.ts";
@@ -12,6 +14,6 @@ import { why } from "./verbs/why.ts";
 
 /** The verbs, by name. */
 export const VERBS: Readonly<Record<string, Verb>> = {
-  ...{ actors, show, tail, why, projections, processes, verify, restored },
+  ...{ actors, show, tail, why, projections, processes, cluster, verify, restored, inspect },
   ...{ export: exportVerb, import: importVerb },
 };

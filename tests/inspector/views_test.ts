@@ -83,13 +83,13 @@ everywhere("actors come in pages, by category and by the beginning of their ids"
   const desk = new Desk({ store });
   while (!(await desk.view<ActorsView>("actors")).isComplete);
   const all: string[] = [];
-  for (let after: string | undefined;;) {
+  let after: string | undefined;
+  do {
     const view: ActorsView = await desk.view("actors", { limit: 2, ...(after && { after }) });
     all.push(...view.actors.map(({ actorId }) => actorId));
     assertEquals([view.total, view.isComplete], [7, true]);
     after = view.next;
-    if (after === undefined) break;
-  }
+  } while (after !== undefined);
   assertEquals(all, ids.toSorted());
   const found = async (query: unknown) =>
     (await desk.view<ActorsView>("actors", query)).actors.map(({ actorId }) => actorId);

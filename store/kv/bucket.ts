@@ -321,7 +321,7 @@ export class Bucket {
 }
 
 /** How the key went that `message` is the marker of; `undefined` if it holds a value. */
-function endIn(message: StoredMessage): KeyEnd | undefined {
+export function endIn(message: StoredMessage): KeyEnd | undefined {
   const reason = message.header("Nats-Marker-Reason");
   if (reason !== "") return reason === "MaxAge" ? "expired" : "removed";
   if (message.header("KV-Operation") === "") return undefined;

@@ -35,6 +35,16 @@ import {
 import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
 
 /**
+ * The projections that a manager runs by, of what it is given and of what it has issued; `undefined` for
+ * anything else; not for users.
+ */
+export function projectionsOf(value: object): readonly Projection<undefined>[] | undefined {
+  return projectionsBy.get(value);
+}
+
+const projectionsBy = new WeakMap<object, readonly Projection<undefined>[]>();
+
+/**
  * Runs the processes of one kind. Each input of a process is taken in one commit on the process's
  * own history: its facts, the commands that it issues, and the input's id, so that it is decided
  * once, however often it is delivered. Commands go out after the commit under the ids that are stored,
@@ -200,6 +210,7 @@ export class ProcessManager<
       },
     };
     this.#outbox = new Projection(outbox);
+    projectionsBy.set(this, [this.#inbox as Projection<undefined>, this.#outbox]);
   }
 
   /**

@@ -118,6 +118,13 @@ export interface ReactorOptions<E extends Event = Event> {
   readonly onError?: (error: unknown, event?: RecordedEvent) => void;
 }
 
+/** The projection that a reactor runs by; `undefined` for anything else; not for users. */
+export function projectionOf(value: object): Projection<undefined> | undefined {
+  return projectionBy.get(value);
+}
+
+const projectionBy = new WeakMap<object, Projection<undefined>>();
+
 /**
  * Turns events into commands, each once. It is named and durable as a {@linkcode Projection} is,
  * and hands out commands whose ids are made of the event that led to them: one that was sent before
@@ -208,6 +215,7 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
       onError: this.#onError,
       handler: (event, { signal }) => this.#handle(event, signal),
     });
+    projectionBy.set(this, this.#projection as Projection<undefined>);
   }
 
   /** Counts of its work in this process since it was made: calls that succeeded, by events. */

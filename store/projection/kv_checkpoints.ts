@@ -142,10 +142,15 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
       this.#seen.delete(key);
       return undefined;
     }
-    const text = decodeUtf8(value);
-    const space = text.indexOf(" ");
-    const saved = { revision: Number(text.slice(0, space)), body: text.slice(space + 1) };
+    const saved = checkpointIn(value);
     this.#seen.set(key, { at, saved });
     return saved;
   }
+}
+
+/** The checkpoint in the value of a key. */
+export function checkpointIn(value: Uint8Array): SavedCheckpoint {
+  const text = decodeUtf8(value);
+  const space = text.indexOf(" ");
+  return { revision: Number(text.slice(0, space)), body: text.slice(space + 1) };
 }

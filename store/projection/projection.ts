@@ -41,6 +41,13 @@ export async function restartAfter<Tx, E extends Event>(
 
 const restarts = new WeakMap<Projection<unknown>, (after: number) => Promise<void>>();
 
+/** The checkpoints of a projection, to look at; `undefined` for anything else; not for users. */
+export function checkpointsOf(value: object): ProjectionCheckpoints<unknown> | undefined {
+  return checkpointsBy.get(value);
+}
+
+const checkpointsBy = new WeakMap<object, ProjectionCheckpoints<unknown>>();
+
 /**
  * A named, durable subscription that feeds a handler and keeps a checkpoint, so that it goes on
  * where it stopped. It handles each actor's events in the order of the store, one at a time, and
@@ -139,6 +146,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     };
     this.#parts = { ...checked, ...shared };
     restarts.set(this as unknown as Projection<unknown>, (after) => this.#restartAfter(after));
+    checkpointsBy.set(this, this.#checkpoints as ProjectionCheckpoints<unknown>);
   }
 
   async #restartAfter(sequence: number): Promise<void> {

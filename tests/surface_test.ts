@@ -407,6 +407,10 @@ for (
       ...["importEvents", "main"],
     ],
     "adapters/http/mod.ts": HTTP,
+    "inspector/mod.ts": [
+      ...["InspectedCluster", "InspectedProcesses", "InspectedProjection", "InspectorParts"],
+      ...["StateFold", "inspector"],
+    ],
     "adapters/postgres/mod.ts": POSTGRES,
     "adapters/sqlite/mod.ts": SQLITE,
     "testing/mod.ts": TESTING,
@@ -431,6 +435,7 @@ Deno.test("deno.json exports just these entry points", async () => {
     "./cluster": "./cluster/mod.ts",
     "./cli": "./cli/main.ts",
     "./http": "./adapters/http/mod.ts",
+    "./inspector": "./inspector/mod.ts",
     "./postgres": "./adapters/postgres/mod.ts",
     "./sqlite": "./adapters/sqlite/mod.ts",
     "./testing": "./testing/mod.ts",

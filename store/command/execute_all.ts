@@ -1,3 +1,5 @@
+import { given, needDecider, needObject, needString } from "../base/given.ts";
+import { needStore } from "../check/query.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { commandLogOf } from "../command_log.ts";
@@ -102,12 +104,21 @@ export async function executeAll<
   parts: Parts,
   options: ExecuteAllOptions = {},
 ): Promise<ExecuteAllResults<Parts>> {
+  const what = "execute the commands";
+  needStore(store, what);
+  needObject(options, what, "options");
   const { timeout = 10_000, signal, snapshots } = options;
   signal?.throwIfAborted();
   checkCommand(options, commandLogOf(store));
   const all = parts as readonly ExecutePart[];
-  if (!Array.isArray(parts) || all.length === 0) {
-    throw new RangeError("Cannot execute the commands: there are none");
+  if (!Array.isArray(parts)) {
+    throw new TypeError(`Cannot ${what}: parts is ${given(parts)}, not an array`);
+  }
+  if (all.length === 0) throw new RangeError(`Cannot ${what}: there are none`);
+  for (const [at, part] of all.entries()) {
+    needObject(part, what, `part ${at}`);
+    needString(part.actorId, what, `actorId of part ${at}`);
+    needDecider(part.decider, what, `decider of part ${at}`);
   }
   if (snapshots !== undefined) policyOf(snapshots);
   const queues = queuesOf(store);

@@ -14,7 +14,7 @@ import {
 import type { Event, EventMetadata } from "../event.ts";
 import type { EventRules } from "../event_rules.ts";
 import type { Position } from "./position.ts";
-import { upcast, type Upcasters } from "../upcast.ts";
+import { schemaOf, upcast, type Upcasters } from "../upcast.ts";
 
 const decoder = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
 const strict = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -84,6 +84,16 @@ export class EventDecoder {
     );
     event.catch(() => {}); // Awaited by the reader, unless another event of its page fails first.
     return event;
+  }
+
+  /** Whether bodies are JSON as it is: there is no codec. */
+  get isPlain(): boolean {
+    return this.#codec === undefined;
+  }
+
+  /** The newest schema of this type that is known here. */
+  newestOf(eventType: string): number {
+    return schemaOf(this.#upcasters, eventType);
   }
 
   /**

@@ -1,3 +1,4 @@
+import { needObject, needOpened } from "../base/given.ts";
 import { forEachOf } from "../base/several.ts";
 import {
   checkActorId,
@@ -21,7 +22,7 @@ import { StreamPositions } from "./positions.ts";
 import { watchReplicas } from "./replicas.ts";
 import { partsOf } from "./parts.ts";
 import { apiPrefixOf } from "../nats/api_prefix.ts";
-import { openRequests } from "../nats/open.ts";
+import { needConnection, openRequests } from "../nats/open.ts";
 import { attempt } from "../nats/retry.ts";
 import { StreamApi } from "../nats/stream_api.ts";
 import type {
@@ -129,6 +130,7 @@ export class JetStreamEventStore implements EventStore {
     opened: OpenedStream,
     options: InnerJetStreamEventStoreOptions,
   ) {
+    needOpened(api instanceof StreamApi, "JetStreamEventStore", "open(connection, options)");
     const { namespace = "default", cacheMaxAge = 1000, codec, detour } = options;
     const { genesis: { shards }, identity, config: { max_msg_size: limit = -1 } } = opened;
     this.namespace = namespace;
@@ -198,6 +200,8 @@ export class JetStreamEventStore implements EventStore {
     connection: Connection,
     options: JetStreamEventStoreOptions = {},
   ): Promise<JetStreamEventStore> {
+    needConnection(connection, "open the store");
+    needObject(options, "open the store", "options");
     const { namespace = "default", replicas = 1, shards, timeout = 10_000, acceptedLosses } =
       options;
     const layout = new Layout(namespace);
@@ -310,6 +314,7 @@ export class JetStreamEventStore implements EventStore {
    * the iteration begins and again whenever it is lost; `eventTypes` alone is sorted out here.
    */
   subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
+    needObject(options, "subscribe", "options");
     const source = new LiveSource(this.#parts, options);
     return this.#subscriptions.add(source, options.signal, () => this.#checkOpen("subscribe"));
   }

@@ -1,3 +1,4 @@
+import { needObject } from "../base/given.ts";
 import { categoryOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
@@ -107,6 +108,7 @@ export class InMemoryEventStore implements EventStore {
 
   /** Begins empty. */
   constructor(options: InMemoryEventStoreOptions = {}) {
+    needObject(options, "open the store", "options");
     const { namespace = "default", maxBytes = MAX_BYTES, codec } = options;
     new Layout(namespace);
     checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER);
@@ -291,6 +293,7 @@ export class InMemoryEventStore implements EventStore {
 
   /** See {@linkcode EventStore.subscribe}. */
   subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
+    needObject(options, "subscribe", "options");
     const follower = new MemoryFollower(options, this.#log, (stored) => this.#decode(stored));
     return this.#subscriptions.add(follower, options.signal, () => this.#checkOpen("subscribe"));
   }

@@ -27,8 +27,22 @@ import { type WatchedProcesses, watchProcesses } from "./gauges.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
 import { Intake } from "./intake.ts";
 import { ledger, type LedgerChange, type ParkedAt, ReactionFailure } from "./ledger.ts";
-import type { ProcessDescription, ProcessManagerOptions } from "./manager_options.ts";
+import {
+  checkManager,
+  type ProcessDescription,
+  type ProcessManagerOptions,
+} from "./manager_options.ts";
 import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
+
+/**
+ * The projections that a manager runs by, of what it is given and of what it has issued; `undefined` for
+ * anything else; not for users.
+ */
+export function projectionsOf(value: object): readonly Projection<undefined>[] | undefined {
+  return projectionsBy.get(value);
+}
+
+const projectionsBy = new WeakMap<object, readonly Projection<undefined>[]>();
 
 /**
  * Runs the processes of one kind. Each input of a process is taken in one commit on the process's
@@ -129,9 +143,10 @@ export class ProcessManager<
    *
    * @throws {RangeError} An option or the name is out of its range, or no actor can have the category
    * of a decider.
-   * @throws {TypeError} `from` is missing.
+   * @throws {TypeError} `from` or another option is missing, or of another kind.
    */
   constructor(options: ProcessManagerOptions<State, Input, Fact>) {
+    checkManager(options);
     const { process, store, leases, filter, from, retry, partitions = 16 } = options;
     const { trace = "child" } = options;
     const { name } = process;
@@ -195,6 +210,7 @@ export class ProcessManager<
       },
     };
     this.#outbox = new Projection(outbox);
+    projectionsBy.set(this, [this.#inbox as Projection<undefined>, this.#outbox]);
   }
 
   /**

@@ -12,6 +12,7 @@ import { digestOf, filterChange } from "./filter_change.ts";
 import { type ProjectionMetrics, ProjectionMonitor } from "./monitor.ts";
 import {
   beginningOf,
+  checkParts,
   checkProjection,
   type ProjectionOptions,
   type ProjectionReachedOptions,
@@ -39,6 +40,13 @@ export async function restartAfter<Tx, E extends Event>(
 }
 
 const restarts = new WeakMap<Projection<unknown>, (after: number) => Promise<void>>();
+
+/** The checkpoints of a projection, to look at; `undefined` for anything else; not for users. */
+export function checkpointsOf(value: object): ProjectionCheckpoints<unknown> | undefined {
+  return checkpointsBy.get(value);
+}
+
+const checkpointsBy = new WeakMap<object, ProjectionCheckpoints<unknown>>();
 
 /**
  * A named, durable subscription that feeds a handler and keeps a checkpoint, so that it goes on
@@ -111,8 +119,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * Does nothing yet: every method but `run` works without running it.
    *
    * @throws {RangeError} An option is out of its range.
+   * @throws {TypeError} An option is missing, or of another kind.
    */
   constructor(options: ProjectionOptions<Tx, E>) {
+    checkParts(options);
     const { name, store, checkpoints, leases, from, onFilterChange = "warn" } = options;
     this.name = name;
     this.#filter = digestOf(options.filter ?? {});
@@ -136,6 +146,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     };
     this.#parts = { ...checked, ...shared };
     restarts.set(this as unknown as Projection<unknown>, (after) => this.#restartAfter(after));
+    checkpointsBy.set(this, this.#checkpoints as ProjectionCheckpoints<unknown>);
   }
 
   async #restartAfter(sequence: number): Promise<void> {

@@ -10,6 +10,8 @@ import { positionsIn } from "../format/save_options.ts";
 import type { SaveReceipt } from "../options.ts";
 import { type CommandPlan, plan, type PlannedCommand } from "./plan.ts";
 import { load, takeSnapshot } from "./rehydrate.ts";
+import type { KeptState } from "./state_cache.ts";
+import { forgetEpoch } from "../forget_epoch.ts";
 import { UnknownSaves } from "./unknown_saves.ts";
 import { isAetherError, type VersionConflictError } from "../errors.ts";
 import { eventRulesOf } from "../event_rules.ts";
@@ -80,6 +82,7 @@ export class ActorQueue {
     let isSearched = false;
     let busySince = performance.now();
     let contendedAt = -Infinity;
+    const epoch = forgetEpoch();
     for (;;) {
       const jobs = this.#next();
       const [first] = jobs;
@@ -121,7 +124,7 @@ export class ActorQueue {
         planned = await plan(this.#actorId, base, jobs, eventRulesOf(this.#store));
         if (planned.records) {
           if (await this.#record(handled!, planned, jobs)) {
-            return this.#complete(planned, busySince, contendedAt);
+            return this.#complete(planned, { busySince, contendedAt, epoch });
           }
           planned = undefined;
           continue;
@@ -143,13 +146,15 @@ export class ActorQueue {
               continue;
             }
           }
-          return this.#complete(planned, busySince, contendedAt);
+          return this.#complete(planned, { busySince, contendedAt, epoch });
         }
         if (planned.events.length === 0) continue;
         isSaving = true;
         const conflict = await this.#save(planned, handled);
         isSaving = false;
-        if (conflict === undefined) return this.#complete(planned, busySince, contendedAt);
+        if (conflict === undefined) {
+          return this.#complete(planned, { busySince, contendedAt, epoch });
+        }
         isSearched = handled !== undefined;
         await handled?.refresh();
         contendedAt = performance.now();
@@ -225,15 +230,14 @@ export class ActorQueue {
 
   #complete(
     { base, end, commands, isSpoiled, isShared }: CommandPlan,
-    busySince: number,
-    contendedAt: number,
+    { epoch, ...times }: Pick<KeptState, "busySince" | "contendedAt"> & { readonly epoch: number },
   ): void {
     const taker = commands.findLast(({ job: { options } }) => options.snapshots !== undefined);
     const snapshots = taker?.job.options.snapshots;
     const taken = snapshots && takeSnapshot(this.#actorId, base.version, end, snapshots);
     if (!isSpoiled && !isShared && commands.every(({ job }) => job.options.cache !== false)) {
       const usedAt = performance.now();
-      this.#parts.states.set(this.#actorId, { actor: end, busySince, usedAt, contendedAt });
+      this.#parts.states.set(this.#actorId, { actor: end, usedAt, ...times }, epoch);
     } else {
       this.#forget();
     }

@@ -6,6 +6,7 @@ import { commandLogOf } from "../command_log.ts";
 import { isAetherError, type SaveOutcomeUnknownError, StoreUnavailableError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { eventRulesOf } from "../event_rules.ts";
+import { forgetEpoch } from "../forget_epoch.ts";
 import type { EventStore } from "../store.ts";
 import { inSpan } from "../telemetry/spans.ts";
 import { type ActorState, advance } from "./actor_state.ts";
@@ -151,6 +152,7 @@ class JointCall {
   readonly #trace: CommandTrace | undefined;
   readonly #handled: ReadonlyMap<string, HandledBefore>;
   readonly #waits = new ContentionWait(...WAITS);
+  readonly #epoch = forgetEpoch();
   #bases = new Map<string, ActorState>();
   /** When a save was refused last, of this call or one before on its actors. */
   #contendedAt = -Infinity;
@@ -359,7 +361,10 @@ class JointCall {
       const base = this.#bases.get(actorId)!;
       const usedAt = performance.now();
       if (cache === false || plan.isShared) states.delete(actorId);
-      else states.set(actorId, { actor: end, busySince: usedAt, usedAt, contendedAt });
+      else {
+        const kept = { actor: end, busySince: usedAt, usedAt, contendedAt };
+        states.set(actorId, kept, this.#epoch);
+      }
       if (end.version !== base.version) memory?.peek(actorId)?.forget();
       if (snapshots !== undefined) void takeSnapshot(actorId, base.version, end, snapshots);
     }

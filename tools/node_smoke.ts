@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { deno, mustRun, run } from "./command.ts";
 import { NatsServer } from "./nats_server.ts";
 import { BUNDLERS, checkBundle } from "./node_smoke/bundle.ts";
+import { PAGE_PACKAGES, pagePrograms, runPages } from "./node_smoke/pages.ts";
 import { surfaceProgram, UNTYPED } from "./node_surface.ts";
 import { ROOT } from "./root.ts";
 
@@ -148,7 +149,7 @@ export function forNode(text: string): string {
 /** The folder of a user's program. */
 async function installApp(folder: string): Promise<void> {
   await emptyPackage(folder);
-  const clients = ["@electric-sql/pglite", "pg", "postgres"].map((name) =>
+  const clients = ["@electric-sql/pglite", "pg", "postgres", ...PAGE_PACKAGES].map((name) =>
     `${name}@${constraintOf(name)}`
   );
   const types = [TYPESCRIPT, "@types/node@^22", "@types/pg@^8"];
@@ -159,7 +160,8 @@ async function installApp(folder: string): Promise<void> {
     "surface.ts": await surfaceProgram(),
     "clients.ts": POSTGRES_CLIENTS,
   };
-  for (const [name, text] of Object.entries(programs)) {
+  const pages = await pagePrograms();
+  for (const [name, text] of Object.entries({ ...programs, ...pages })) {
     await Deno.writeTextFile(
       join(folder, name),
       forNode(text).replace(/"@nats-io\/transport-node"/g, `"../dial/index.js"`),
@@ -247,6 +249,7 @@ async function runOn(node: string, cwd: string, server: NatsServer): Promise<str
   if (!output.includes(NOWHERE)) {
     throw new Error(`Node ${said}: the command line prints something else:\n${output}`);
   }
+  await runPages(node, cwd, await pagePrograms(), server.port);
   await mustRun(node, ["smoke.ts"], { cwd, env, signal: AbortSignal.timeout(180_000) });
   return `Node ${said}`;
 }

@@ -19,6 +19,7 @@ const ADAPTERS: Readonly<Record<string, readonly string[]>> = {
 function belowOf(area: string): readonly string[] {
   if (area === "testing") return [...AREAS, "testing"];
   if (area === "adapters") return ["store", "adapters"];
+  if (area === "inspector") return [...AREAS, "adapters", "inspector"];
   return AREAS.slice(0, AREAS.indexOf(area as typeof AREAS[number]) + 1);
 }
 
@@ -30,7 +31,9 @@ function roomOf(path: string): string | undefined {
 
 /** The area or package that `target` belongs to. */
 function areaOf(target: string): string {
-  return [...AREAS, "adapters", "testing"].find((area) => target.startsWith(`${area}/`)) ?? target;
+  return [...AREAS, "adapters", "inspector", "testing"].find((area) =>
+    target.startsWith(`${area}/`)
+  ) ?? target;
 }
 
 /** The lines of an area's README that name rooms and files: the names on each, in order. */
@@ -78,7 +81,7 @@ function crowded(paths: readonly string[]): string[] {
   return [...folders].filter(([, files]) => files.length > MOST_FILES).map(([folder]) => folder);
 }
 
-for (const area of ["store", "cluster"]) {
+for (const area of ["store", "cluster", "inspector"]) {
   Deno.test(`a room of ${area}/ imports only rooms above it in the list of ${area}/README.md`, async () => {
     const readme = await Deno.readTextFile(join(ROOT, area, "README.md"));
     const sources = await publishedSources();

@@ -1,4 +1,4 @@
-import type { RecordedEvent } from "../../store/mod.ts";
+import { findKin, treeOf } from "../../inspector/look/kin.ts";
 import { exported } from "../event_json.ts";
 import { safe } from "../output.ts";
 import type { Verb } from "../verb.ts";
@@ -8,97 +8,44 @@ const [LAST, FORK] = ["└─ ", "├─ "];
 /** Characters that a line is indented at most. */
 const WIDEST = 150;
 
-/** An event in the tree, and what stands in front of it. */
-interface Branch {
-  readonly event: RecordedEvent;
-  readonly indent: string;
-  readonly branch: string;
-}
-
 /** `aether why`. */
 export const why: Verb = {
   usage: "EVENT",
   summary: "Shows what led to an event, and what it led to, as a tree",
   details:
     "EVENT is an event's id. The tree is made of the events with the same correlationId, by their " +
-    "causationId; the whole store is read for it.",
+    "causationId. The store is read for it: from a day before, if the ids are of UUID version 7.",
   words: [1, 1],
   examples: ["aether why 019abc12-7d3e-7f00-8000-0123456789ab --namespace shop"],
   async run({ words: [id = ""], output, signal, open }) {
     const store = await open();
     let count = 0;
-    const read = async function* () {
-      for await (const event of store.readAll({ signal })) {
-        yield event;
-        count++;
-        output.progress(() => `${count.toLocaleString("en")} events are read`);
-      }
+    const onRead = (_position: number, events: number) => {
+      count += events;
+      output.progress(() => `${count.toLocaleString("en")} events are read`);
     };
-    const found = await related(read, id);
-    if (found === undefined) {
+    const kin = await findKin(store, id, { signal, onRead });
+    if (kin === undefined) {
       output.error(`There is no event "${safe(id)}"`);
       return 1;
     }
-    const { roots, effects } = found;
-    const todo: Branch[] = roots.map((event) => ({ event, indent: "", branch: "" })).reverse();
-    const shown = new Set<string>(); // Hostile events may be causes of each other.
-    for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
-      const { event, indent, branch } = next;
-      if (shown.has(event.id)) continue;
-      shown.add(event.id);
+    /** What stands in front of the effects of an event, and of the event itself. */
+    const indents = new Map<string, { readonly below: string; readonly own: string }>();
+    for (const { event, effects } of treeOf(kin)) {
+      const { below, own } = indents.get(event.id) ?? { below: "", own: "" };
       const mark = event.id === id ? "* " : "";
       const { actorId, version, eventType, timestamp } = event;
       output.item(
-        `${indent}${branch}${mark}${safe(eventType)} of ${safe(actorId)} at ${version} ` +
+        `${own}${mark}${safe(eventType)} of ${safe(actorId)} at ${version} ` +
           output.faint(timestamp.toISOString()),
         { wanted: event.id === id, ...exported(event) },
       );
-      const below = effects.get(event.id) ?? [];
-      const deeper = branch === "" ? "" : branch === LAST ? "   " : "│  ";
-      const further = indent.length < WIDEST ? indent + deeper : indent;
-      below.map((event, at) => ({
-        ...{ event, indent: further, branch: at === below.length - 1 ? LAST : FORK },
-      })).reverse().forEach((it) => todo.push(it));
+      for (const [at, effect] of effects.entries()) {
+        const isLast = at === effects.length - 1;
+        const deeper = below.length < WIDEST ? (isLast ? "   " : "│  ") : "";
+        indents.set(effect.id, { own: below + (isLast ? LAST : FORK), below: below + deeper });
+      }
     }
     return 0;
   },
 };
-
-/**
- * The events that belong together with the event `id`: those without a cause among them, and the effects
- * of each. Reads twice, and keeps no more than these: what an event led to is stored behind it.
- */
-async function related(read: () => AsyncIterable<RecordedEvent>, id: string) {
-  const wanted = await first(read(), id);
-  if (wanted === undefined) return undefined;
-  const { correlationId = id, causationId } = wanted.metadata ?? {};
-  const members = new Map<string, RecordedEvent>();
-  for await (const event of read()) {
-    const { correlationId: own, causationId: cause } = event.metadata ?? {};
-    const isKin = event.id === id || event.id === correlationId || event.id === causationId ||
-      own === correlationId || (cause !== undefined && members.has(cause));
-    if (isKin) members.set(event.id, event);
-  }
-  const effects = new Map<string, RecordedEvent[]>();
-  const roots: RecordedEvent[] = [];
-  for (const event of members.values()) {
-    const cause = event.metadata?.causationId;
-    if (cause === undefined || !members.has(cause) || cause === event.id) {
-      roots.push(event);
-      continue;
-    }
-    const others = effects.get(cause);
-    if (others === undefined) effects.set(cause, [event]);
-    else others.push(event);
-  }
-  if (roots.length === 0) roots.push(wanted);
-  return { roots, effects };
-}
-
-async function first(
-  events: AsyncIterable<RecordedEvent>,
-  id: string,
-): Promise<RecordedEvent | undefined> {
-  for await (const event of events) if (event.id === id) return event;
-  return undefined;
-}

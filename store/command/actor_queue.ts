@@ -12,6 +12,7 @@ import { type CommandPlan, plan, type PlannedCommand } from "./plan.ts";
 import { load, takeSnapshot } from "./rehydrate.ts";
 import { UnknownSaves } from "./unknown_saves.ts";
 import { isAetherError, type VersionConflictError } from "../errors.ts";
+import { eventRulesOf } from "../event_rules.ts";
 import type { SavePart } from "../format/runs.ts";
 import type { InnerSaveOptions } from "../format/save_options.ts";
 import type { EventStore } from "../store.ts";
@@ -117,7 +118,7 @@ export class ActorQueue {
           }
           if (await this.#repeat(handled, jobs, base)) continue;
         }
-        planned = await plan(this.#actorId, base, jobs);
+        planned = await plan(this.#actorId, base, jobs, eventRulesOf(this.#store));
         if (planned.records) {
           if (await this.#record(handled!, planned, jobs)) {
             return this.#complete(planned, busySince, contendedAt);

@@ -14,12 +14,12 @@ export interface CommandTrace {
   readonly spanned: Spanned | undefined;
 }
 
-/** What it takes of a command's options; see `InnerExecuteOptions`. */
+/** The options of a command that its trace goes by. */
 interface TracedOptions {
-  readonly metadata?: EventMetadata;
-  readonly trace?: boolean;
-  readonly isTraceOfCause?: boolean;
-  readonly commandId?: string;
+  readonly metadata?: EventMetadata | undefined;
+  readonly trace?: boolean | undefined;
+  readonly isTraceOfCause?: boolean | undefined;
+  readonly commandId?: string | undefined;
 }
 
 /** Begins the trace of a command; `undefined` if no tracing SDK is installed. */

@@ -1,3 +1,5 @@
+import { needDecider, needObject, needString } from "../base/given.ts";
+import { needStore } from "../check/query.ts";
 import { ActorQueue } from "./actor_queue.ts";
 import { type CommandQueues, queuesOf } from "./command_queues.ts";
 import { checkCommand } from "./command_options.ts";
@@ -29,6 +31,7 @@ import { inSpan } from "../telemetry/spans.ts";
  * @param actorId The actor to run the command on.
  * @param decider The rules.
  * @param command The command, for `decide`.
+ * @throws {TypeError} An argument is of another kind, or in another's place.
  * @throws Any error that `decide` or `evolve` throws, untouched; it was thrown for the actor's
  * current state, and nothing was saved.
  * @throws {VersionConflictError} Other writers were faster until the deadline; nothing was saved.
@@ -73,6 +76,11 @@ export async function execute<State, Command, E extends Event = Event>(
   command: NoInfer<Command>,
   options: ExecuteOptions = {},
 ): Promise<ExecuteResult<State, E>> {
+  const what = "execute the command";
+  needStore(store, what);
+  needString(actorId, what, "actorId, the second argument,");
+  needDecider(decider, what, "decider, the third argument,");
+  needObject(options, what, "options");
   const { timeout = 10_000, signal, snapshots } = options;
   signal?.throwIfAborted();
   checkCommand(options, commandLogOf(store));

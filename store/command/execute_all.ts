@@ -1,8 +1,11 @@
+import { given, needDecider, needObject, needString } from "../base/given.ts";
+import { needStore } from "../check/query.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { commandLogOf } from "../command_log.ts";
 import { isAetherError, type SaveOutcomeUnknownError, StoreUnavailableError } from "../errors.ts";
 import type { Event } from "../event.ts";
+import { eventRulesOf } from "../event_rules.ts";
 import type { EventStore } from "../store.ts";
 import { inSpan } from "../telemetry/spans.ts";
 import { type ActorState, advance } from "./actor_state.ts";
@@ -100,12 +103,21 @@ export async function executeAll<
   parts: Parts,
   options: ExecuteAllOptions = {},
 ): Promise<ExecuteAllResults<Parts>> {
+  const what = "execute the commands";
+  needStore(store, what);
+  needObject(options, what, "options");
   const { timeout = 10_000, signal, snapshots } = options;
   signal?.throwIfAborted();
   checkCommand(options, commandLogOf(store));
   const all = parts as readonly ExecutePart[];
-  if (!Array.isArray(parts) || all.length === 0) {
-    throw new RangeError("Cannot execute the commands: there are none");
+  if (!Array.isArray(parts)) {
+    throw new TypeError(`Cannot ${what}: parts is ${given(parts)}, not an array`);
+  }
+  if (all.length === 0) throw new RangeError(`Cannot ${what}: there are none`);
+  for (const [at, part] of all.entries()) {
+    needObject(part, what, `part ${at}`);
+    needString(part.actorId, what, `actorId of part ${at}`);
+    needDecider(part.decider, what, `decider of part ${at}`);
   }
   if (snapshots !== undefined) policyOf(snapshots);
   const queues = queuesOf(store);
@@ -294,6 +306,7 @@ class JointCall {
         decider as AnyDecider,
         command,
         this.#trace === undefined ? this.#options.metadata : this.#trace.metadata,
+        eventRulesOf(this.#store),
       );
       ends.set(actorId, decided.end);
       isInPlace ||= decided.isInPlace;

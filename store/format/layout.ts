@@ -126,8 +126,8 @@ export class Layout {
     return `${this.#prefix}.commit.${shard}`;
   }
 
-  /** The subject that says who owns a shard. */
-  fence(shard: number): string {
+  /** The subject that says who owns a shard; with a star it matches those of all. */
+  fence(shard: number | "*"): string {
     return `${this.#prefix}.fence.${shard}`;
   }
 

@@ -1,3 +1,4 @@
+import { needObject, needOpened } from "../base/given.ts";
 import { forEachOf } from "../base/several.ts";
 import {
   checkActorId,
@@ -9,6 +10,7 @@ import {
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
+import { keepEventRules, rulesOf, upcastersOf } from "../event_rules.ts";
 import { StoredNotifier } from "../event_stored.ts";
 import { Layout } from "../format/layout.ts";
 import { type OpenedStream, openStream } from "./event_stream.ts";
@@ -20,7 +22,7 @@ import { StreamPositions } from "./positions.ts";
 import { watchReplicas } from "./replicas.ts";
 import { partsOf } from "./parts.ts";
 import { apiPrefixOf } from "../nats/api_prefix.ts";
-import { openRequests } from "../nats/open.ts";
+import { needConnection, openRequests } from "../nats/open.ts";
 import { attempt } from "../nats/retry.ts";
 import { StreamApi } from "../nats/stream_api.ts";
 import type {
@@ -128,7 +130,8 @@ export class JetStreamEventStore implements EventStore {
     opened: OpenedStream,
     options: InnerJetStreamEventStoreOptions,
   ) {
-    const { namespace = "default", cacheMaxAge = 1000, codec, upcasters = {}, detour } = options;
+    needOpened(api instanceof StreamApi, "JetStreamEventStore", "open(connection, options)");
+    const { namespace = "default", cacheMaxAge = 1000, codec, detour } = options;
     const { genesis: { shards }, identity, config: { max_msg_size: limit = -1 } } = opened;
     this.namespace = namespace;
     this.stream = api.layout.stream;
@@ -145,7 +148,10 @@ export class JetStreamEventStore implements EventStore {
     this.#monitor = new StoreMonitor(attributes);
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
-    const parts = partsOf(api, opened, options, this.#notifier);
+    const rules = rulesOf(options.events);
+    const upcasters = upcastersOf(options.upcasters, rules);
+    const reading = { codec, upcasters, rules };
+    const parts = partsOf(api, opened, options, reading, this.#notifier);
     if (limit > 0) parts.publisher.limits.bytes = limit;
     const { heads, headReader, check, ends, manyEnds, events, queue, requestTimeout, timeout } =
       parts;
@@ -169,12 +175,13 @@ export class JetStreamEventStore implements EventStore {
     this.#history = new History(this.#parts);
     this.#log = new Log(this.#parts);
     this.#planner = new SavePlanner(connection, {
-      ...{ timeout, codec, upcasters, notifies: !this.#notifier.silent },
+      ...{ ...reading, timeout, notifies: !this.#notifier.silent },
       limits: parts.publisher.limits,
     });
     this.#path = detour === undefined ? queue : detour(parts, queue);
     keepCommandLog(this, new StreamCommandLog(parts, this.#planner, this.#path));
     keepPositions(this, new StreamPositions(parts));
+    keepEventRules(this, rules);
     this.#unwatch = watchReplicas(api, attributes, requestTimeout);
   }
 
@@ -193,6 +200,8 @@ export class JetStreamEventStore implements EventStore {
     connection: Connection,
     options: JetStreamEventStoreOptions = {},
   ): Promise<JetStreamEventStore> {
+    needConnection(connection, "open the store");
+    needObject(options, "open the store", "options");
     const { namespace = "default", replicas = 1, shards, timeout = 10_000, acceptedLosses } =
       options;
     const layout = new Layout(namespace);
@@ -305,6 +314,7 @@ export class JetStreamEventStore implements EventStore {
    * the iteration begins and again whenever it is lost; `eventTypes` alone is sorted out here.
    */
   subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
+    needObject(options, "subscribe", "options");
     const source = new LiveSource(this.#parts, options);
     return this.#subscriptions.add(source, options.signal, () => this.#checkOpen("subscribe"));
   }

@@ -7,7 +7,6 @@ import { messageOf, nameOf } from "../base/text.ts";
 import { uuidv8 } from "../base/uuid.ts";
 import { execute } from "../command/execute.ts";
 import type { CommandCause } from "../command/pending_command.ts";
-import { rehydrate } from "../command/rehydrate.ts";
 import { isAetherError } from "../errors.ts";
 import type { Event, EventMetadata, RecordedEvent } from "../event.ts";
 import { isClosed } from "../nats/failure.ts";
@@ -15,8 +14,9 @@ import type { HandlingTrace } from "../projection/monitor.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
 import { shortReason } from "../projection/state.ts";
 import type { EventStore } from "../store.ts";
+import { LedgerType } from "../ledger_type.ts";
 import { inSpan, Spans } from "../telemetry/spans.ts";
-import type { AgendaItem, WorkEnd } from "./agenda.ts";
+import type { AgendaItem, WorkEnd } from "./open_work.ts";
 import {
   dispatch,
   type DispatchedCommand,
@@ -29,13 +29,12 @@ import {
 } from "./dispatch.ts";
 import { type EffectEnd, runEffect } from "./effect.ts";
 import type { Intake } from "./intake.ts";
+import { ledgerFrom } from "./known_history.ts";
 import {
   type CalledEffect,
   type IssuedCommand,
-  ledger,
   type LedgerChange,
   ledgerDecider,
-  LedgerType,
 } from "./ledger.ts";
 import type { ProcessEffect, ProcessReply } from "./process.ts";
 import { checkTarget, deciderOf, type Targets } from "./targets.ts";
@@ -112,7 +111,7 @@ export class Errands<State, Input extends Event> {
     const { id, actorId: target, command, key, refused } = event.data as IssuedCommand;
     const onError = (error: unknown) => this.#parts.onError(error, event);
     if (Date.now() - event.timestamp.getTime() > OLD) {
-      const { state: { open } } = await rehydrate(store, actorId, ledger, { signal });
+      const { open } = await ledgerFrom(store, actorId, event.version, signal);
       if (!open.has(name)) return "done"; // The event that says so is still to come.
     }
     const cause: CommandCause = { identity, sequence: event.sequence, id: event.id };
@@ -157,7 +156,7 @@ export class Errands<State, Input extends Event> {
     const onError = (error: unknown) => this.#parts.onError(error, event);
     const effect = effects.find((it) => it.name === name);
     if (effect === undefined) throw new TypeError(`Cannot run effect "${name}": there is none`);
-    const { state: { effects: open } } = await rehydrate(store, actorId, ledger, { signal });
+    const { effects: open } = await ledgerFrom(store, actorId, event.version, signal);
     if (!open.has(effectId)) return "done"; // The event that says so is still to come.
     let end = this.#ends.get(effectId);
     if (end === undefined && await this.#start(actorId, effectId, signal)) {

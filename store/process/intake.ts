@@ -11,7 +11,7 @@ import type { ProjectionRetry } from "../projection/options.ts";
 import { shortReason } from "../projection/state.ts";
 import type { EventStore } from "../store.ts";
 import type { DeadlineClock } from "../timer/clock.ts";
-import type { WorkEnd } from "./agenda.ts";
+import type { WorkEnd } from "./open_work.ts";
 import { metadataBy, persist } from "./dispatch.ts";
 import { DecideTogether, type InputDecider, type Taking, type TogetherOutcome } from "./inputs.ts";
 import { type LedgerChange, ledgerDecider, ProcessHeld, ReactionFailure } from "./ledger.ts";

@@ -20,14 +20,29 @@ import type { ParkedActor } from "../projection/state.ts";
 import { positionsOf } from "../store_positions.ts";
 import { ServerClock } from "../timer/clock.ts";
 import { GuardedClock } from "../timer/guarded_clock.ts";
+import { LedgerType, PROCESS_PREFIX } from "../ledger_type.ts";
 import { Agenda } from "./agenda.ts";
 import { Errands } from "./errands.ts";
 import { type WatchedProcesses, watchProcesses } from "./gauges.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
 import { Intake } from "./intake.ts";
-import { ledger, type LedgerChange, LedgerType, type ParkedAt, ReactionFailure } from "./ledger.ts";
-import type { ProcessDescription, ProcessManagerOptions } from "./manager_options.ts";
+import { ledger, type LedgerChange, type ParkedAt, ReactionFailure } from "./ledger.ts";
+import {
+  checkManager,
+  type ProcessDescription,
+  type ProcessManagerOptions,
+} from "./manager_options.ts";
 import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
+
+/**
+ * The projections that a manager runs by, of what it is given and of what it has issued; `undefined` for
+ * anything else; not for users.
+ */
+export function projectionsOf(value: object): readonly Projection<undefined>[] | undefined {
+  return projectionsBy.get(value);
+}
+
+const projectionsBy = new WeakMap<object, readonly Projection<undefined>[]>();
 
 /**
  * Runs the processes of one kind. Each input of a process is taken in one commit on the process's
@@ -128,9 +143,10 @@ export class ProcessManager<
    *
    * @throws {RangeError} An option or the name is out of its range, or no actor can have the category
    * of a decider.
-   * @throws {TypeError} `from` is missing.
+   * @throws {TypeError} `from` or another option is missing, or of another kind.
    */
   constructor(options: ProcessManagerOptions<State, Input, Fact>) {
+    checkManager(options);
     const { process, store, leases, filter, from, retry, partitions = 16 } = options;
     const { trace = "child" } = options;
     const { name } = process;
@@ -145,7 +161,7 @@ export class ProcessManager<
       checkCategory(target, `manage "${name}" with a decider for category`);
     }
     this.name = name;
-    this.category = `process:${name}`;
+    this.category = `${PROCESS_PREFIX}${name}`;
     this.#options = options;
     const { category } = this;
     const decider = this.#decider = inputDecider(process, options);
@@ -194,6 +210,7 @@ export class ProcessManager<
       },
     };
     this.#outbox = new Projection(outbox);
+    projectionsBy.set(this, [this.#inbox as Projection<undefined>, this.#outbox]);
   }
 
   /**

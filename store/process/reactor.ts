@@ -1,3 +1,11 @@
+import {
+  needFunction,
+  needMethods,
+  needObject,
+  needOptionalFunctions,
+  needString,
+} from "../base/given.ts";
+import { needStore } from "../check/query.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { guarded } from "../base/guarded.ts";
 import { print } from "../base/hook.ts";
@@ -110,6 +118,13 @@ export interface ReactorOptions<E extends Event = Event> {
   readonly onError?: (error: unknown, event?: RecordedEvent) => void;
 }
 
+/** The projection that a reactor runs by; `undefined` for anything else; not for users. */
+export function projectionOf(value: object): Projection<undefined> | undefined {
+  return projectionBy.get(value);
+}
+
+const projectionBy = new WeakMap<object, Projection<undefined>>();
+
 /**
  * Turns events into commands, each once. It is named and durable as a {@linkcode Projection} is,
  * and hands out commands whose ids are made of the event that led to them: one that was sent before
@@ -169,10 +184,17 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
    * Does nothing yet: every method but `run` works without running it.
    *
    * @throws {RangeError} An option is out of its range.
-   * @throws {TypeError} `from` is missing.
+   * @throws {TypeError} `from` or another option is missing, or of another kind.
    */
   constructor(options: ReactorOptions<E>) {
+    needObject(options, "make the reactor", "options");
     const { name, store, checkpoints, leases, filter, from, retry, maxParked } = options;
+    needString(name, "make the reactor", "name");
+    const doing = `make reactor "${name}"`;
+    needStore(store, doing);
+    needMethods(checkpoints, ["load", "save"], doing, "checkpoints", "a CheckpointStore");
+    needFunction(options.react, doing, "react");
+    needOptionalFunctions(options, ["send", "onRefused", "onError"], doing);
     if (from === undefined) {
       throw new TypeError(`Cannot open reactor "${name}": from is missing, and has no default`);
     }
@@ -193,6 +215,7 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
       onError: this.#onError,
       handler: (event, { signal }) => this.#handle(event, signal),
     });
+    projectionBy.set(this, this.#projection as Projection<undefined>);
   }
 
   /** Counts of its work in this process since it was made: calls that succeeded, by events. */

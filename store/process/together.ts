@@ -3,7 +3,7 @@ import type { Decider } from "../command/decider.ts";
 import { executeAll, type ExecutePart } from "../command/execute_all.ts";
 import type { AnyDecider, InnerExecuteOptions } from "../command/pending_command.ts";
 import { isPromise } from "../command/plan.ts";
-import { failureOf } from "../command/recorded_outcome.ts";
+import { failureOf, isRefusal } from "../command/recorded_outcome.ts";
 import { isAetherError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
@@ -83,7 +83,7 @@ class Given {
 
   /** Notes what `decide` threw; throws it. */
   refuse(error: unknown): never {
-    this.#refusal = { error };
+    if (isRefusal(error)) this.#refusal = { error };
     throw error;
   }
 

@@ -1,3 +1,4 @@
+import { needOpened } from "../base/given.ts";
 import { reasonOf } from "../base/reason.ts";
 import { decodeUtf8, utf8 } from "../base/utf8.ts";
 import type { Connection } from "../connection.ts";
@@ -63,6 +64,7 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
   readonly #seen = new Map<string, { readonly at: number; readonly saved: SavedCheckpoint }>();
 
   private constructor(namespace: string, bucket: Bucket) {
+    needOpened(bucket instanceof Bucket, "KvCheckpointStore", "open(connection, options)");
     this.namespace = namespace;
     this.bucket = bucket.name;
     this.#bucket = bucket;
@@ -140,10 +142,15 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
       this.#seen.delete(key);
       return undefined;
     }
-    const text = decodeUtf8(value);
-    const space = text.indexOf(" ");
-    const saved = { revision: Number(text.slice(0, space)), body: text.slice(space + 1) };
+    const saved = checkpointIn(value);
     this.#seen.set(key, { at, saved });
     return saved;
   }
+}
+
+/** The checkpoint in the value of a key. */
+export function checkpointIn(value: Uint8Array): SavedCheckpoint {
+  const text = decodeUtf8(value);
+  const space = text.indexOf(" ");
+  return { revision: Number(text.slice(0, space)), body: text.slice(space + 1) };
 }

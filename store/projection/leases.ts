@@ -1,3 +1,4 @@
+import { needOpened } from "../base/given.ts";
 import type { Connection } from "../connection.ts";
 import type { JetStreamApiOptions } from "../nats/api_prefix.ts";
 import { Bucket } from "../kv/bucket.ts";
@@ -73,6 +74,8 @@ export class ProjectionLeases implements AsyncDisposable {
   readonly #parts: LeaseStore;
 
   private constructor(namespace: string, parts: LeaseStore) {
+    const isOwn = parts?.bucket instanceof Bucket;
+    needOpened(isOwn, "ProjectionLeases", "open(connection, options)");
     this.namespace = namespace;
     this.bucket = parts.bucket.name;
     this.#parts = parts;

@@ -1,7 +1,14 @@
+import {
+  needFunction,
+  needMethods,
+  needObject,
+  needOptionalFunctions,
+  needString,
+} from "../base/given.ts";
 import { guarded } from "../base/guarded.ts";
 import { print } from "../base/hook.ts";
 import { textOf } from "../base/text.ts";
-import { checkRange, prepareReadAll } from "../check/query.ts";
+import { checkRange, needStore, prepareReadAll } from "../check/query.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { timestampProblem } from "../format/decode.ts";
 import type { EventFilter } from "../options.ts";
@@ -157,6 +164,27 @@ export interface ProjectionStatus {
 
 /** How often it checks for changes by other processes, in ms. */
 const POLL = 1_000;
+
+/**
+ * Refuses options of another kind than a projection needs.
+ *
+ * @throws {TypeError} One is missing, or something else.
+ */
+export function checkParts<Tx, E extends Event>(options: ProjectionOptions<Tx, E>): void {
+  needObject(options, "make the projection", "options");
+  const { name, store, checkpoints, handler, filter, leases } = options;
+  needString(name, "make the projection", "name");
+  const what = `make projection "${name}"`;
+  needStore(store, what);
+  needMethods(checkpoints, ["load", "save"], what, "checkpoints", "a CheckpointStore");
+  needFunction(handler, what, "handler");
+  if (filter !== undefined) needObject(filter, what, "filter");
+  if (leases !== undefined) {
+    const kind = "what ProjectionLeases.open() gives";
+    needMethods(leases, [Symbol.asyncDispose], what, "leases", kind);
+  }
+  needOptionalFunctions(options, ["onError", "onSwitch"], what);
+}
 
 /**
  * Checks the options and fills in the defaults.

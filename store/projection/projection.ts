@@ -12,6 +12,7 @@ import { digestOf, filterChange } from "./filter_change.ts";
 import { type ProjectionMetrics, ProjectionMonitor } from "./monitor.ts";
 import {
   beginningOf,
+  checkParts,
   checkProjection,
   type ProjectionOptions,
   type ProjectionReachedOptions,
@@ -39,6 +40,13 @@ export async function restartAfter<Tx, E extends Event>(
 }
 
 const restarts = new WeakMap<Projection<unknown>, (after: number) => Promise<void>>();
+
+/** The checkpoints of a projection, to look at; `undefined` for anything else; not for users. */
+export function checkpointsOf(value: object): ProjectionCheckpoints<unknown> | undefined {
+  return checkpointsBy.get(value);
+}
+
+const checkpointsBy = new WeakMap<object, ProjectionCheckpoints<unknown>>();
 
 /**
  * A named, durable subscription that feeds a handler and keeps a checkpoint, so that it goes on
@@ -111,8 +119,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * Does nothing yet: every method but `run` works without running it.
    *
    * @throws {RangeError} An option is out of its range.
+   * @throws {TypeError} An option is missing, or of another kind.
    */
   constructor(options: ProjectionOptions<Tx, E>) {
+    checkParts(options);
     const { name, store, checkpoints, leases, from, onFilterChange = "warn" } = options;
     this.name = name;
     this.#filter = digestOf(options.filter ?? {});
@@ -136,6 +146,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     };
     this.#parts = { ...checked, ...shared };
     restarts.set(this as unknown as Projection<unknown>, (after) => this.#restartAfter(after));
+    checkpointsBy.set(this, this.#checkpoints as ProjectionCheckpoints<unknown>);
   }
 
   async #restartAfter(sequence: number): Promise<void> {
@@ -203,7 +214,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * `run()` of this process rejects, with its error. Nobody needs to await it.
    *
    * If the projection is paused, or this process does not run it, and nothing is handled for 5 s,
-   * `onError` is called once; after a minute, the promise rejects with a `TimeoutError`.
+   * `onError` is called once; after a minute, the promise rejects with a `TimeoutError`. From the
+   * warning on, the wait keeps no process from ending.
    */
   get caughtUp(): Promise<void> {
     const caughtUp = this.#catchUp();
@@ -347,7 +359,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       return await this.#until(async () => {
         const own = await waiting();
         return own === undefined ? true : own.answered === request ? false : undefined;
-      }, signal);
+      }, { signal });
     } finally {
       await this.#change(({ retries, ...control }) => {
         const { [actorId]: asked, ...others } = retries;
@@ -451,7 +463,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       // A failure in another process is known by its text only.
       const cause = givenUp.has(version) ? givenUp.get(version) : new Error(reason);
       throw new RebuildFailedError(this.name, version, reason, { cause, event });
-    }, signal);
+    }, { signal });
   }
 
   /** Ends it, after the event at hand, and all calls that wait for it; may be repeated. */
@@ -528,6 +540,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
         if (outcome === "end") throw this.#idle(paused);
         return undefined;
       },
+      { holds: () => !idle.isStuck },
     );
   }
 
@@ -542,10 +555,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   /** The first result of `look` that is not `undefined`; it looks at progress and every `poll` ms. */
   async #until<T>(
     look: () => T | undefined | Promise<T | undefined>,
-    signal?: AbortSignal,
+    { signal, holds }: { signal?: AbortSignal | undefined; holds?: () => boolean } = {},
   ): Promise<T> {
     const own = this.#stop.signal;
     const end = signal === undefined ? own : AbortSignal.any([own, signal]);
-    return await this.#progress.until(look, this.#parts.poll, end);
+    return await this.#progress.until(look, this.#parts.poll, end, holds);
   }
 }

@@ -10,6 +10,8 @@ import {
 } from "../../store/mod.ts";
 import { Layout } from "../../store/format/layout.ts";
 import { natsTest, type Scene } from "../support/fixture.ts";
+import { main } from "../../cli/main.ts";
+import { join, settled } from "../cluster/bed.ts";
 import { aether, bare } from "./bed.ts";
 
 function event(actorId: string, version: number, init: Partial<Event> = {}): Event {
@@ -172,6 +174,61 @@ natsTest("processes shows what waits, and what is parked", async (scene) => {
   assertEquals(found.map(({ id }) => id), ["order-2"]);
   const other = await aether(scene, "processes", "other");
   assertEquals([other.code, other.err], [0, "No process is open\n"]);
+});
+
+natsTest("cluster shows members, the leader and shards", async (scene) => {
+  await using store = await opened(scene);
+  await store.saveEvent(event("order-1", 1));
+  const none = await aether(scene, "cluster");
+  assertEquals([none.code, none.out], [1, ""]);
+  assertMatch(none.err, /^There is no cluster of namespace/);
+  await using node = await join(scene, "one", { shards: store.shards });
+  await settled(node);
+  const { code, out } = await aether(scene, "cluster");
+  assertEquals(code, 0);
+  assertMatch(out, /^one leads, term \d+\none: up, 256 of 256 shards\n/);
+  const [view] = (await aether(scene, "cluster", "--json")).json();
+  assertEquals([view!.source, (view!.members as unknown[]).length], ["records", 1]);
+});
+
+natsTest("inspect serves the page and the API until it is ended", async (scene) => {
+  await using store = await opened(scene);
+  await store.saveEvent(event("order-1", 1));
+  const ending = new AbortController();
+  const url = Promise.withResolvers<string>();
+  const args = ["--server", scene.server.url, "--namespace", scene.namespace];
+  const ended = main(["inspect", "--port", "0", "--json", ...args], {
+    sinks: {
+      out: { write: (text) => url.resolve(JSON.parse(text).url) },
+      err: { write: () => {} },
+    },
+    signal: ending.signal,
+  });
+  const base = await Promise.race([url.promise, ended.then((code) => `ended with ${code}`)]);
+  const post = (path: string, body: string, headers = {}) =>
+    fetch(`${base}${path}`, {
+      ...{ method: "POST", body },
+      headers: { "content-type": "application/json", ...headers },
+    });
+  const page = await fetch(base);
+  assertEquals([page.status, page.headers.get("x-content-type-options")], [200, "nosniff"]);
+  assertMatch(await page.text(), /^<!doctype html>/i);
+  const actor = await post("api/actor", '{"actorId":"order-1"}');
+  assertEquals((await actor.json()).version, 1);
+  const foreign = await post("api/actor", "{}", { origin: "http://evil.example" });
+  assertEquals([foreign.status, (await foreign.json()).code], [403, "Refusal"]);
+  const flood = await post("api/actor", "x".repeat(1_000_000)).catch(() => undefined);
+  // The client may still be sending when the connection is closed.
+  if (flood !== undefined) assertEquals([flood.status, (await flood.json()).status], [413, 413]);
+  const tail = await post("api/tail", "{}");
+  const reader = tail.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!text.includes("event: ready")) text += (await reader.read()).value ?? "";
+  ending.abort();
+  while (!(await reader.read()).done);
+  assertEquals(await ended, 0);
+  const taken = await bare("inspect", "--port", "http");
+  assertEquals([taken.code, taken.out], [2, ""]);
 });
 
 natsTest("verify ends with 0 for a sound store and with 1 for another", async (scene) => {

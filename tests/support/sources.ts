@@ -19,7 +19,7 @@ export interface Import {
 export async function publishedSources(): Promise<Sources> {
   const sources = new Map([["mod.ts", await Deno.readTextFile(join(ROOT, "mod.ts"))]]);
   for await (const path of everyFile()) {
-    if (!/^(store|bus|cluster|adapters|testing)\/.*\.ts$/.test(path)) continue;
+    if (!/^(store|bus|cluster|adapters|inspector|testing)\/.*\.ts$/.test(path)) continue;
     sources.set(path, await Deno.readTextFile(join(ROOT, path)));
   }
   return sources;

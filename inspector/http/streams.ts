@@ -1,0 +1,174 @@
+import { problemOf } from "../../adapters/http/problem.ts";
+import { callHook } from "../../store/base/hook.ts";
+import { Refusal, statusOf } from "./refusal.ts";
+
+/** Bytes that wait for a reader at most; what comes then is left out. */
+const MOST_WAITING = 256 * 1024;
+/** How often each stream is looked after, in ms. */
+const BEAT = 1_000;
+/** Looks without a message after which a comment is sent: a client that has gone may show only then. */
+const QUIET = 5;
+/** Looks over which nobody takes a message, until the stream ends. */
+const STALLED = 60;
+
+const encoder = new TextEncoder();
+
+/** One live answer: server-sent events, dropped where the reader is too slow for them. */
+export class LiveStream {
+  /** Aborted when the stream has ended, whoever ended it. */
+  readonly signal: AbortSignal;
+  readonly #ends = new AbortController();
+  #controller!: ReadableStreamDefaultController<Uint8Array>;
+  /** Looks since the last message, and looks at which the reader was behind, in a row. */
+  #quiet = 0;
+  #behind = 0;
+  readonly #beats = new Set<() => void>();
+
+  /** The body of the answer. */
+  readonly body: ReadableStream<Uint8Array>;
+
+  /** Ends with the request, and with `over`. */
+  constructor(request: Request, over: AbortSignal | undefined) {
+    this.signal = this.#ends.signal;
+    this.body = new ReadableStream<Uint8Array>(
+      { start: (own) => void (this.#controller = own), cancel: () => this.#ends.abort() },
+      { highWaterMark: MOST_WAITING, size: ({ byteLength }) => byteLength },
+    );
+    this.#controller.enqueue(encoder.encode(": open\n\n")); // so that the headers go out at once
+    const leave = () => this.end();
+    for (const signal of over === undefined ? [request.signal] : [request.signal, over]) {
+      if (signal.aborted) this.end();
+      signal.addEventListener("abort", leave, { once: true, signal: this.signal });
+    }
+  }
+
+  /** Sends an event; false if it was left out, as the reader is too slow, or has gone. */
+  send(name: string, value: unknown): boolean {
+    return this.sendText(name, JSON.stringify(value));
+  }
+
+  /** The same for a value as JSON. */
+  sendText(name: string, json: string): boolean {
+    if (this.signal.aborted || (this.#controller.desiredSize ?? 0) <= 0) return false;
+    this.#quiet = 0;
+    this.#controller.enqueue(encoder.encode(`event: ${name}\ndata: ${json}\n\n`));
+    return true;
+  }
+
+  /** Sends an event that nothing replaces, whether or not there is room. */
+  deliver(name: string, value: unknown): void {
+    if (this.signal.aborted) return;
+    this.#controller.enqueue(encoder.encode(`event: ${name}\ndata: ${JSON.stringify(value)}\n\n`));
+  }
+
+  /** Calls `work` about once in a second. */
+  onBeat(work: () => void): void {
+    this.#beats.add(work);
+  }
+
+  /** Ends it, with a last message if it failed. */
+  end(failure?: { readonly error: unknown }): void {
+    if (this.signal.aborted) return;
+    if (failure !== undefined) {
+      const { details } = problemOf(failure.error, { status: statusOf });
+      this.#controller.enqueue(
+        encoder.encode(`event: problem\ndata: ${JSON.stringify(details)}\n\n`),
+      );
+    }
+    this.#ends.abort();
+    this.#controller.close();
+  }
+
+  /** Looks after it. */
+  beat(): void {
+    if (this.signal.aborted) return;
+    for (const work of this.#beats) callHook("a live answer", work);
+    const isFull = (this.#controller.desiredSize ?? 0) <= 0;
+    this.#behind = isFull ? this.#behind + 1 : 0;
+    if (this.#behind >= STALLED) return this.#drop();
+    if (++this.#quiet < QUIET || isFull) return;
+    this.#quiet = 0;
+    this.#controller.enqueue(encoder.encode(":\n\n"));
+  }
+
+  /** Ends it though its reader takes nothing: what waits is thrown away. */
+  #drop(): void {
+    this.#ends.abort();
+    this.#controller.error(new Error("Nobody reads this answer"));
+  }
+}
+
+/** The live answers of one inspector, of which there may be only so many. */
+export class LiveStreams {
+  readonly #most: number;
+  readonly #over: AbortSignal | undefined;
+  readonly #open = new Set<LiveStream>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  /** Takes up to `most` at once, and ends them with `over`. */
+  constructor(most: number, over: AbortSignal | undefined) {
+    this.#most = most;
+    this.#over = over;
+  }
+
+  /** How many there may be. */
+  get most(): number {
+    return this.#most;
+  }
+
+  /** How many are open. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /**
+   * Answers with a stream that `work` feeds, until it resolves, rejects, or the client goes; with
+   * `isOpenEnded` it goes on behind `work`.
+   *
+   * @throws {Refusal} 503: there are too many.
+   */
+  answer(
+    request: Request,
+    work: (stream: LiveStream) => Promise<void> | void,
+    { isOpenEnded = false }: { readonly isOpenEnded?: boolean } = {},
+  ): Response {
+    if (this.#open.size >= this.#most) {
+      throw new Refusal(503, `${this.#most} live answers are open, and no more may be: close some`);
+    }
+    const stream = new LiveStream(request, this.#over);
+    if (!stream.signal.aborted) {
+      this.#open.add(stream);
+      this.#timer ??= setInterval(() => {
+        for (const it of this.#open) it.beat();
+      }, BEAT);
+      stream.signal.addEventListener("abort", () => this.#forget(stream), { once: true });
+      this.#feed(stream, work, isOpenEnded);
+    }
+    return new Response(stream.body, {
+      headers: {
+        "content-type": "text/event-stream",
+        "x-accel-buffering": "no", // nginx would hold messages back
+      },
+    });
+  }
+
+  async #feed(
+    stream: LiveStream,
+    work: (stream: LiveStream) => Promise<void> | void,
+    isOpenEnded: boolean,
+  ): Promise<void> {
+    try {
+      await work(stream);
+      if (!isOpenEnded) stream.end();
+    } catch (error) {
+      stream.end({ error });
+    }
+  }
+
+  #forget(stream: LiveStream): void {
+    this.#open.delete(stream);
+    if (this.#open.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}

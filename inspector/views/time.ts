@@ -1,0 +1,2 @@
+/** A time as ISO 8601. */
+export type Time = string;

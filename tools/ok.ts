@@ -13,6 +13,7 @@ import { nodeShop } from "./shop/node.ts";
 import { nodeSmoke } from "./node_smoke.ts";
 import { privateNames } from "./private_names.ts";
 import { ROOT } from "./root.ts";
+import { runtimes } from "./runtimes/main.ts";
 import { sanitizerControl } from "./sanitizer_control.ts";
 import { testCounts } from "./test_counts.ts";
 
@@ -45,6 +46,7 @@ const STEPS: readonly Step[] = [
   { name: "publish, dry run", run: () => quietly(["publish", "--dry-run", "--allow-dirty"]) },
   { name: "Node", run: nodeSmoke, starts: "first" }, // it takes longest
   { name: "the shop on Node", run: nodeShop },
+  { name: "Bun, workerd and Chromium", run: runtimes },
   { name: "tests", counts: true, run: tests, starts: "alone at the end" }, // they keep time
 ];
 

@@ -137,6 +137,7 @@ export {
   type ForgettableField,
   FORGOTTEN,
   type Forgotten,
+  type HandlingTrace,
   InMemoryCheckpointStore,
   InMemoryEventStore,
   type InMemoryEventStoreOptions,

@@ -1,7 +1,9 @@
 import type { Verb } from "./verb.ts";
 import { actors } from "./verbs/actors.ts";
+import { dev } from "./verbs/dev.ts";
 import { exportVerb } from "./verbs/export.ts";
 import { importVerb } from "./verbs/import.ts";
+import { newVerb } from "./verbs/new.ts";
 import { processes } from "./verbs/processes.ts";
 import { projections } from "./verbs/projections.ts";
 import { restored } from "./verbs/restored.ts";
@@ -12,6 +14,7 @@ import { why } from "./verbs/why.ts";
 
 /** The verbs, by name. */
 export const VERBS: Readonly<Record<string, Verb>> = {
+  ...{ new: newVerb, dev },
   ...{ actors, show, tail, why, projections, processes, verify, restored },
   ...{ export: exportVerb, import: importVerb },
 };

@@ -141,7 +141,7 @@ export { KvCheckpointStore, type KvCheckpointStoreOptions } from "./projection/k
 export type { ProjectionLag } from "./projection/lag.ts";
 export { ProjectionLeases, type ProjectionLeasesOptions } from "./projection/leases.ts";
 export { InMemoryCheckpointStore } from "./projection/memory_checkpoints.ts";
-export type { ProjectionMetrics } from "./projection/monitor.ts";
+export type { HandlingTrace, ProjectionMetrics } from "./projection/monitor.ts";
 export type {
   ProjectionOptions,
   ProjectionReachedOptions,

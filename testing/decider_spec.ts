@@ -1,3 +1,4 @@
+import { needDecider } from "../store/base/given.ts";
 import type { EventDraft } from "../store/append.ts";
 import type { Decider, Decision } from "../store/command/decider.ts";
 import { createEvent, type Event } from "../store/event.ts";
@@ -83,6 +84,7 @@ export interface DeciderWhen<E extends Event = Event> {
 export function deciderSpec<State, Command, E extends Event = Event>(
   decider: Decider<State, Command, E>,
 ): DeciderSpec<State, Command, E> {
+  needDecider(decider, "test the decider", "decider");
   return {
     given: (events = []) => {
       const past = listed(events as Decision<E>);

@@ -1,3 +1,4 @@
+import { needDecider } from "../store/base/given.ts";
 import type { EventDraft } from "../store/append.ts";
 import { createEvent, type Event, type RecordedEvent } from "../store/event.ts";
 import type {
@@ -115,6 +116,8 @@ export function processSpec<State, Input extends Event, Fact extends Event>(
   process: Process<State, Input, Fact>,
   { id = "given", now = new Date(0) }: ProcessSpecOptions = {},
 ): ProcessSpec<State, Input, Fact> {
+  const methods = ["correlate", "initialState", "evolve", "react"];
+  needDecider(process, "test the process", "process", methods);
   const react = (state: State, input: ProcessInput<Input>): ProcessReaction<Fact> =>
     process.react(state, input, { id, now }) ?? {};
   return {

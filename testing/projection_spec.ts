@@ -1,3 +1,4 @@
+import { needFunction } from "../store/base/given.ts";
 import { textOf } from "../store/base/text.ts";
 import type { Event, RecordedEvent } from "../store/event.ts";
 import type { EventFilter } from "../store/options.ts";
@@ -91,6 +92,7 @@ export function projectionSpec<Model, Tx = undefined, E extends Event = Event>(
   open: () => ProjectionUnderTest<Model, Tx, E> | Promise<ProjectionUnderTest<Model, Tx, E>>,
   options: ProjectionSpecOptions = {},
 ): ProjectionSpec<Model, E> {
+  needFunction(open, "test the projection", "open, which makes a handler and its read model,");
   const { atLeastOnce = false } = options;
   return {
     given: (events = []) => {

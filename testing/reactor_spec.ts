@@ -1,3 +1,4 @@
+import { needFunction, needObject } from "../store/base/given.ts";
 import { textOf } from "../store/base/text.ts";
 import { uuidv8 } from "../store/base/uuid.ts";
 import type { Event, RecordedEvent } from "../store/event.ts";
@@ -76,6 +77,8 @@ export interface ReactorWhen {
 export function reactorSpec<E extends Event = Event>(
   reactor: Pick<ReactorOptions<E>, "react" | "filter"> & { readonly name?: string },
 ): ReactorSpec<E> {
+  needObject(reactor, "test the reactor", "reactor", "an object with react");
+  needFunction(reactor.react, "test the reactor", "react");
   return {
     when: (draft) => {
       // The same event for each delivery, as another object.

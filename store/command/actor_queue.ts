@@ -1,5 +1,6 @@
 import { type ActorState, advance, initial } from "./actor_state.ts";
 import type { QueueParts } from "./command_queues.ts";
+import { inTraceOf } from "./command_trace.ts";
 import { HandledBefore, notePlan } from "./handled_before.ts";
 import type { ExecuteResult, PendingCommand } from "./pending_command.ts";
 import { ContentionWait, rest } from "./contention_wait.ts";
@@ -63,7 +64,10 @@ export class ActorQueue {
     // Gives the caller a turn to append more commands, so that they run together.
     await Promise.resolve();
     const { turns } = this.#parts;
-    while (this.#next().length > 0) await turns.run([this.#actorId], () => this.#turn());
+    for (let [first] = this.#next(); first !== undefined; [first] = this.#next()) {
+      // It may have been another command's call that began to drain.
+      await inTraceOf([first.trace], () => turns.run([this.#actorId], () => this.#turn()));
+    }
     onEmpty();
   }
 
@@ -204,7 +208,10 @@ export class ActorQueue {
     for (;;) {
       try {
         const saved = unknown.exists ? events : originals;
-        const receipt = await this.#parts.pace.run(() => this.#store.saveEvents(saved, options));
+        const traces = commands.map(({ job }) => job.trace);
+        const receipt = await this.#parts.pace.run(() =>
+          inTraceOf(traces, () => this.#store.saveEvents(saved, options))
+        );
         unknown.end("saved");
         this.#note(plan, receipt);
         return undefined;

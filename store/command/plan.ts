@@ -3,6 +3,7 @@ import { freshCopy, handOut } from "../base/fresh.ts";
 import { isThenable, refusePromise } from "../base/hook.ts";
 import type { EventDraft } from "../append.ts";
 import type { ActorState } from "./actor_state.ts";
+import { inTraceOf } from "./command_trace.ts";
 import type { Decision } from "./decider.ts";
 import type { AnyDecider, ExecuteResult, PendingCommand } from "./pending_command.ts";
 import { isRefusal } from "./recorded_outcome.ts";
@@ -67,7 +68,7 @@ export async function plan(
   for (const job of jobs) {
     if (isSpoiled || records) break;
     if (job.isSettled) continue;
-    const { commandId, expectedVersion, record, recordRefusals = true, metadata } = job.options;
+    const { commandId, expectedVersion, record, recordRefusals = true } = job.options;
     let isEvolving = false;
     let isDecided = false;
     if (commands.length > 0 && performance.now() > until) break;
@@ -76,7 +77,8 @@ export async function plan(
     let outcome: PlannedCommand["outcome"];
     try {
       checkVersion(actorId, expectedVersion, end.version);
-      const decided = decide(job.decider, job.command, end.state);
+      const { state } = end;
+      const decided = inTraceOf([job.trace], () => decide(job.decider, job.command, state));
       let { decision } = decided;
       isDecided = true;
       isShared ||= decided.isShared;
@@ -90,7 +92,7 @@ export async function plan(
       if (job.isSettled) continue;
       if (events.length > 0 && events.length + drafts.length > MAX_RUN) break;
       isEvolving = true;
-      const evolved = evolveBy(actorId, end, job.decider, drafts, metadata, decided.isShared);
+      const evolved = evolveBy(actorId, end, job.decider, drafts, job.metadata, decided.isShared);
       outcome = { result: evolved.result };
       isInPlace ||= evolved.isInPlace;
       isShared ||= evolved.isShared;

@@ -1,3 +1,4 @@
+import { needObject } from "../base/given.ts";
 import { categoryOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
@@ -70,8 +71,12 @@ export interface MemoryParts {
   readonly decoder: EventDecoder;
 }
 
+const parts = new WeakMap<InMemoryEventStore, MemoryParts>();
+
 /** The parts of a store in memory; not for users. */
-export let memoryPartsOf: (store: InMemoryEventStore) => MemoryParts;
+export function memoryPartsOf(store: InMemoryEventStore): MemoryParts {
+  return parts.get(store)!;
+}
 
 /**
  * An {@linkcode EventStore} in memory: quick, gone with the process. It accepts and refuses
@@ -101,12 +106,9 @@ export class InMemoryEventStore implements EventStore {
   #saves = 0;
   #disposed = false;
 
-  static {
-    memoryPartsOf = (store) => ({ log: store.#log, decoder: store.#decoder });
-  }
-
   /** Begins empty. */
   constructor(options: InMemoryEventStoreOptions = {}) {
+    needObject(options, "open the store", "options");
     const { namespace = "default", maxBytes = MAX_BYTES, codec } = options;
     new Layout(namespace);
     checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER);
@@ -129,6 +131,7 @@ export class InMemoryEventStore implements EventStore {
       holds: (sequence, id) => Promise.resolve(this.#log.at(sequence)?.id === id),
       outcome: (actorId, commandId) => this.#outcomeOf(actorId, commandId),
     });
+    parts.set(this, { log: this.#log, decoder: this.#decoder });
   }
 
   /** See {@linkcode EventStore.saveEvent}. */
@@ -290,6 +293,7 @@ export class InMemoryEventStore implements EventStore {
 
   /** See {@linkcode EventStore.subscribe}. */
   subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
+    needObject(options, "subscribe", "options");
     const follower = new MemoryFollower(options, this.#log, (stored) => this.#decode(stored));
     return this.#subscriptions.add(follower, options.signal, () => this.#checkOpen("subscribe"));
   }

@@ -58,6 +58,13 @@ export class Agenda {
     held.changed();
   }
 
+  /** When the earliest deadline is due that is set here, in ms; not of processes that are parked. */
+  get earliest(): number | undefined {
+    const all = [...this.#held.values()].map(({ earliest }) => earliest ?? Infinity);
+    const first = Math.min(...all);
+    return first === Infinity ? undefined : first;
+  }
+
   /** Resolves when no work is under way any more; the partitions have to be given up before. */
   async settled(): Promise<void> {
     await Promise.all(this.#runs);

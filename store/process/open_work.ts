@@ -100,6 +100,21 @@ export class OpenWork {
     this.#due.clear();
   }
 
+  /** When the earliest deadline is due that is set, unless its process is parked. */
+  get earliest(): number | undefined {
+    if (this.#signal.aborted) return undefined; // It is given up.
+    for (let due = this.#due.first; due !== undefined; due = this.#due.first) {
+      if (this.#open.has(due.key)) break;
+      this.#due.take();
+    }
+    let first = this.#due.first?.at;
+    for (const key of this.#queue.keys()) {
+      const { at } = this.#open.get(key)?.deadline ?? {};
+      if (at !== undefined) first = Math.min(at, first ?? at);
+    }
+    return first;
+  }
+
   /** Something may be there to do. */
   changed(): void {
     this.#changed.notify();

@@ -33,6 +33,12 @@ export class WorkQueue {
     return this.#busy.has(key);
   }
 
+  /** The keys of all that waits for its turn or is under way. */
+  *keys(): Generator<string, void> {
+    for (const { ready } of this.#kinds.values()) yield* ready.keys();
+    yield* this.#busy.keys();
+  }
+
   /** Lets an item wait for its turn. */
   add(key: string, item: OpenItem): void {
     const name = item.deadline === undefined ? categoryOf(item.lane) : "deadline";

@@ -5,13 +5,14 @@ import { RebuildFailedError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { isUnreadable } from "./arrival.ts";
 import { IdleWatch } from "./idle_watch.ts";
-import { type ProjectionLag, statesOf, unhandled } from "./lag.ts";
+import { type ProjectionLag, statesOf, unhandled, watchProjection } from "./lag.ts";
 import { leaseParts, type ProjectionLeases } from "./leases.ts";
 import { ProjectionCheckpoints } from "./checkpoints.ts";
 import { digestOf, filterChange } from "./filter_change.ts";
 import { type ProjectionMetrics, ProjectionMonitor } from "./monitor.ts";
 import {
   beginningOf,
+  checkParts,
   checkProjection,
   type ProjectionOptions,
   type ProjectionReachedOptions,
@@ -31,10 +32,14 @@ const LOOKS = { first: 5, last: 250 } as const;
  * Begins a new version after position `after`, at once: without what the one before had parked; not
  * for users.
  */
-export let restartAfter: <Tx, E extends Event>(
+export async function restartAfter<Tx, E extends Event>(
   projection: Projection<Tx, E>,
   after: number,
-) => Promise<void>;
+): Promise<void> {
+  await restarts.get(projection as Projection<unknown>)!(after);
+}
+
+const restarts = new WeakMap<Projection<unknown>, (after: number) => Promise<void>>();
 
 /**
  * A named, durable subscription that feeds a handler and keeps a checkpoint, so that it goes on
@@ -100,18 +105,22 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   /** Why this process has stopped running it. */
   #failure: { readonly error: unknown } | undefined;
   #running: { readonly runner: Runner<Tx, E>; readonly done: Promise<void> } | undefined;
+  /** Removes its gauges, if it has some. */
+  #unwatch: (() => Promise<void>) | undefined;
 
   /**
    * Does nothing yet: every method but `run` works without running it.
    *
    * @throws {RangeError} An option is out of its range.
+   * @throws {TypeError} An option is missing, or of another kind.
    */
   constructor(options: ProjectionOptions<Tx, E>) {
+    checkParts(options);
     const { name, store, checkpoints, leases, from, onFilterChange = "warn" } = options;
     this.name = name;
     this.#filter = digestOf(options.filter ?? {});
     this.#onFilterChange = onFilterChange;
-    this.#monitor = new ProjectionMonitor(name);
+    this.#monitor = new ProjectionMonitor(name, options.trace ?? "child");
     this.#leases = leases;
     this.#checkpoints = new ProjectionCheckpoints(
       checkpoints,
@@ -129,19 +138,18 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       givenUp: new Map<number, unknown>(),
     };
     this.#parts = { ...checked, ...shared };
+    restarts.set(this as unknown as Projection<unknown>, (after) => this.#restartAfter(after));
   }
 
-  static {
-    restartAfter = async (projection, sequence) => {
-      const { store: { identity } } = projection.#parts;
-      await projection.#change(({ next: _, failed: __, ...control }) => {
-        const version = control.latest + 1;
-        const begin = { identity, sequence };
-        const filter = projection.#filter;
-        const active = { version, partitions: projection.#partitions, begin, filter };
-        return { ...control, latest: version, active, retries: {} };
-      });
-    };
+  async #restartAfter(sequence: number): Promise<void> {
+    const { store: { identity } } = this.#parts;
+    await this.#change(({ next: _, failed: __, ...control }) => {
+      const version = control.latest + 1;
+      const begin = { identity, sequence };
+      const filter = this.#filter;
+      const active = { version, partitions: this.#partitions, begin, filter };
+      return { ...control, latest: version, active, retries: {} };
+    });
   }
 
   /** Counts of its work in this process since it was made. */
@@ -179,8 +187,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     const done = runner.run();
     this.#running = { runner, done };
     this.#failure = undefined;
+    this.#unwatch ??= watchProjection(this.#parts, async () => (await this.#control()).active);
     try {
       await done;
+      await this.#endGauges();
     } catch (error) {
       this.#failure = { error };
       throw error;
@@ -452,6 +462,13 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new DOMException(`Projection "${this.name}" is disposed`, "AbortError"));
     await this.#running?.done.catch(() => {}); // run() rejects with it.
+    await this.#endGauges(); // One that has halted shows until then that it is behind.
+  }
+
+  async #endGauges(): Promise<void> {
+    const unwatch = this.#unwatch;
+    this.#unwatch = undefined;
+    await unwatch?.();
   }
 
   #control(): Promise<ProjectionControl> {

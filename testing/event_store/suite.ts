@@ -1,3 +1,4 @@
+import { checkSuite } from "../check_suite.ts";
 import type { EventStore, EventStoreOptions } from "../../store/store.ts";
 import { batches, expectations } from "./batches.ts";
 import { bounds, tooLarge } from "./bounds.ts";
@@ -68,6 +69,7 @@ export interface EventStoreSuite {
  * ```
  */
 export function eventStoreSuite(suite: EventStoreSuite): void {
+  checkSuite(suite);
   const { create, capabilities, skip = () => {} } = suite;
   const test: StoreTest = staged(suite.test, create);
   const { reopen, maxBytes, reserved = 0 } = capabilities;

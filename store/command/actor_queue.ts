@@ -1,4 +1,4 @@
-import { type ActorState, advance } from "./actor_state.ts";
+import { type ActorState, advance, initial } from "./actor_state.ts";
 import type { QueueParts } from "./command_queues.ts";
 import { inTraceOf } from "./command_trace.ts";
 import { HandledBefore, notePlan } from "./handled_before.ts";
@@ -107,12 +107,9 @@ export class ActorQueue {
       let planned: CommandPlan | undefined;
       let isSaving = false;
       try {
-        base ??= await unlessLate(
-          load(this.#store, this.#actorId, first.decider, first.options.snapshots),
-          jobs,
-        );
-        if (base === undefined) continue;
         const handled = this.#handledFor(jobs);
+        base ??= await unlessLate(this.#load(first, jobs, handled), jobs);
+        if (base === undefined) continue;
         if (handled !== undefined) {
           base = await unlessLate(handled.meet(jobs, base), jobs);
           if (base === undefined) {
@@ -186,6 +183,16 @@ export class ActorQueue {
         return;
       }
     }
+  }
+
+  /** The actor's state; nothing is read of one that the search for commands has found without events. */
+  async #load(
+    { decider, options }: PendingCommand,
+    jobs: readonly PendingCommand[],
+    handled: HandledBefore | undefined,
+  ): Promise<ActorState> {
+    if (await handled?.isNew(jobs)) return initial(decider);
+    return await load(this.#store, this.#actorId, decider, options.snapshots);
   }
 
   /** Saves the plan; returns the conflict if one has certainly prevented it. */

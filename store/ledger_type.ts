@@ -22,7 +22,7 @@ export const LedgerType = {
   ended: "ProcessEnded",
 } as const;
 
-const TYPES: ReadonlySet<string> = new Set(Object.values(LedgerType));
+const TYPES: ReadonlySet<string> = /* @__PURE__ */ new Set(Object.values(LedgerType));
 
 /** Categories of processes begin with this. */
 export const PROCESS_PREFIX = "process:";

@@ -69,6 +69,12 @@ export {
   eventSubscriptionSuite,
 } from "./event_subscription/suite.ts";
 export {
+  type KeyStoreCapabilities,
+  type KeyStoreSuite,
+  keyStoreSuite,
+  type OpenedKeyStore,
+} from "./key_store/suite.ts";
+export {
   type SnapshotStoreCapabilities,
   type SnapshotStoreSuite,
   snapshotStoreSuite,

@@ -378,6 +378,10 @@ const TESTING = [
   "eventSubscriptionSuite",
   "faultyConnection",
   "snapshotStoreSuite",
+  "KeyStoreCapabilities",
+  "KeyStoreSuite",
+  "keyStoreSuite",
+  "OpenedKeyStore",
 ];
 
 /** The names that an entry point exports, types and values; it lists each one. */

@@ -1,7 +1,6 @@
 import { type Context, context, ROOT_CONTEXT, SpanKind } from "@opentelemetry/api";
 import type { EventMetadata } from "../event.ts";
 import { type Spanned, Spans, traceContextOf } from "../telemetry/spans.ts";
-import type { InnerExecuteOptions } from "./pending_command.ts";
 
 let spans: Spans | undefined;
 
@@ -15,11 +14,19 @@ export interface CommandTrace {
   readonly spanned: Spanned | undefined;
 }
 
+/** The options of a command that its trace goes by. */
+interface TracedOptions {
+  readonly metadata?: EventMetadata | undefined;
+  readonly trace?: boolean | undefined;
+  readonly isTraceOfCause?: boolean | undefined;
+  readonly commandId?: string | undefined;
+}
+
 /** Begins the trace of a command; `undefined` if no tracing SDK is installed. */
 export function traceCommand(
   name: "execute" | "executeAll",
   actorIds: readonly string[],
-  { metadata, trace = true, isTraceOfCause, commandId }: InnerExecuteOptions,
+  { metadata, trace = true, isTraceOfCause, commandId }: TracedOptions,
 ): CommandTrace | undefined {
   spans ??= new Spans();
   if (!spans.installed) return undefined;

@@ -41,8 +41,12 @@ export interface FenceOptions {
   readonly signal?: AbortSignal;
 }
 
+const plainStores = new WeakMap<FencedEventStore, JetStreamEventStore>();
+
 /** The store that a fenced one reads with; not for users. */
-export let plainStoreOf: (store: FencedEventStore) => JetStreamEventStore;
+export function plainStoreOf(store: FencedEventStore): JetStreamEventStore {
+  return plainStores.get(store)!;
+}
 
 /** The parts of a fenced store. */
 interface Core {
@@ -101,6 +105,7 @@ export class FencedEventStore implements EventStore {
     const isOwn = core?.store instanceof JetStreamEventStore;
     needOpened(isOwn, "FencedEventStore", "open(connection, options)");
     this.#core = core;
+    plainStores.set(this, core.store);
     keepCommandLog(this, commandLogOf(core.store));
     keepPositions(this, positionsOf(core.store));
     keepEventRules(this, eventRulesOf(core.store));
@@ -139,10 +144,6 @@ export class FencedEventStore implements EventStore {
       return idleTogether(path, fenced);
     });
     return new FencedEventStore({ ...made!, store });
-  }
-
-  static {
-    plainStoreOf = (store) => store.#core.store;
   }
 
   /** The name of this node. */

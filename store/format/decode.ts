@@ -16,8 +16,8 @@ import type { EventRules } from "../event_rules.ts";
 import type { Position } from "./position.ts";
 import { upcast, type Upcasters } from "../upcast.ts";
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const decoder = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
+const strict = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The body of a stored event. */
 export interface Content {

@@ -54,14 +54,27 @@ import { StoreMonitor } from "../telemetry/monitor.ts";
 const LOOKUPS = 256;
 
 /** {@linkcode JetStreamEventStore.open} for a store that saves another way; not for users. */
-export let openByDetour: (
+export function openByDetour(
   connection: Connection,
   options: JetStreamEventStoreOptions,
   detour: SavePathFactory,
-) => Promise<JetStreamEventStore>;
+): Promise<JetStreamEventStore> {
+  const inner: InnerJetStreamEventStoreOptions = { ...options, detour };
+  return JetStreamEventStore.open(connection, inner);
+}
+
+/** {@linkcode JetStreamEventStoreOptions} for callers inside the library. */
+interface InnerJetStreamEventStoreOptions extends JetStreamEventStoreOptions {
+  /** The way to save. @default {the store's own} */
+  readonly detour?: SavePathFactory;
+}
+
+const readers = new WeakMap<JetStreamEventStore, ReaderParts>();
 
 /** The parts that a store reads with; not for users. */
-export let readerOf: (store: JetStreamEventStore) => ReaderParts;
+export function readerOf(store: JetStreamEventStore): ReaderParts {
+  return readers.get(store)!;
+}
 
 /**
  * An {@linkcode EventStore} on one JetStream stream. The server decides every save by
@@ -115,11 +128,10 @@ export class JetStreamEventStore implements EventStore {
     connection: Connection,
     api: StreamApi,
     opened: OpenedStream,
-    options: JetStreamEventStoreOptions,
-    detour: SavePathFactory | undefined,
+    options: InnerJetStreamEventStoreOptions,
   ) {
     needOpened(api instanceof StreamApi, "JetStreamEventStore", "open(connection, options)");
-    const { namespace = "default", cacheMaxAge = 1000, codec } = options;
+    const { namespace = "default", cacheMaxAge = 1000, codec, detour } = options;
     const { genesis: { shards }, identity, config: { max_msg_size: limit = -1 } } = opened;
     this.namespace = namespace;
     this.stream = api.layout.stream;
@@ -159,6 +171,7 @@ export class JetStreamEventStore implements EventStore {
       manyEnds,
       events,
     };
+    readers.set(this, this.#parts);
     this.#history = new History(this.#parts);
     this.#log = new Log(this.#parts);
     this.#planner = new SavePlanner(connection, {
@@ -183,22 +196,9 @@ export class JetStreamEventStore implements EventStore {
    * @throws {StoreRefusedError} There is no JetStream, or the user may not use it.
    * @throws {RangeError} An option is out of its range.
    */
-  static open(
+  static async open(
     connection: Connection,
     options: JetStreamEventStoreOptions = {},
-  ): Promise<JetStreamEventStore> {
-    return JetStreamEventStore.#open(connection, options);
-  }
-
-  static {
-    openByDetour = JetStreamEventStore.#open;
-    readerOf = (store) => store.#parts;
-  }
-
-  static async #open(
-    connection: Connection,
-    options: JetStreamEventStoreOptions,
-    detour?: SavePathFactory,
   ): Promise<JetStreamEventStore> {
     needConnection(connection, "open the store");
     needObject(options, "open the store", "options");
@@ -211,7 +211,7 @@ export class JetStreamEventStore implements EventStore {
     try {
       const api = new StreamApi(requests, layout, prefix);
       const opened = await openStream(api, { replicas, shards, timeout, acceptedLosses });
-      return new JetStreamEventStore(connection, api, opened, options, detour);
+      return new JetStreamEventStore(connection, api, opened, options);
     } catch (error) {
       requests.close();
       throw error;

@@ -71,8 +71,12 @@ export interface MemoryParts {
   readonly decoder: EventDecoder;
 }
 
+const parts = new WeakMap<InMemoryEventStore, MemoryParts>();
+
 /** The parts of a store in memory; not for users. */
-export let memoryPartsOf: (store: InMemoryEventStore) => MemoryParts;
+export function memoryPartsOf(store: InMemoryEventStore): MemoryParts {
+  return parts.get(store)!;
+}
 
 /**
  * An {@linkcode EventStore} in memory: quick, gone with the process. It accepts and refuses
@@ -102,10 +106,6 @@ export class InMemoryEventStore implements EventStore {
   #saves = 0;
   #disposed = false;
 
-  static {
-    memoryPartsOf = (store) => ({ log: store.#log, decoder: store.#decoder });
-  }
-
   /** Begins empty. */
   constructor(options: InMemoryEventStoreOptions = {}) {
     needObject(options, "open the store", "options");
@@ -131,6 +131,7 @@ export class InMemoryEventStore implements EventStore {
       holds: (sequence, id) => Promise.resolve(this.#log.at(sequence)?.id === id),
       outcome: (actorId, commandId) => this.#outcomeOf(actorId, commandId),
     });
+    parts.set(this, { log: this.#log, decoder: this.#decoder });
   }
 
   /** See {@linkcode EventStore.saveEvent}. */

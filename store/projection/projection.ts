@@ -32,10 +32,14 @@ const LOOKS = { first: 5, last: 250 } as const;
  * Begins a new version after position `after`, at once: without what the one before had parked; not
  * for users.
  */
-export let restartAfter: <Tx, E extends Event>(
+export async function restartAfter<Tx, E extends Event>(
   projection: Projection<Tx, E>,
   after: number,
-) => Promise<void>;
+): Promise<void> {
+  await restarts.get(projection as Projection<unknown>)!(after);
+}
+
+const restarts = new WeakMap<Projection<unknown>, (after: number) => Promise<void>>();
 
 /**
  * A named, durable subscription that feeds a handler and keeps a checkpoint, so that it goes on
@@ -134,19 +138,18 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       givenUp: new Map<number, unknown>(),
     };
     this.#parts = { ...checked, ...shared };
+    restarts.set(this as unknown as Projection<unknown>, (after) => this.#restartAfter(after));
   }
 
-  static {
-    restartAfter = async (projection, sequence) => {
-      const { store: { identity } } = projection.#parts;
-      await projection.#change(({ next: _, failed: __, ...control }) => {
-        const version = control.latest + 1;
-        const begin = { identity, sequence };
-        const filter = projection.#filter;
-        const active = { version, partitions: projection.#partitions, begin, filter };
-        return { ...control, latest: version, active, retries: {} };
-      });
-    };
+  async #restartAfter(sequence: number): Promise<void> {
+    const { store: { identity } } = this.#parts;
+    await this.#change(({ next: _, failed: __, ...control }) => {
+      const version = control.latest + 1;
+      const begin = { identity, sequence };
+      const filter = this.#filter;
+      const active = { version, partitions: this.#partitions, begin, filter };
+      return { ...control, latest: version, active, retries: {} };
+    });
   }
 
   /** Counts of its work in this process since it was made. */

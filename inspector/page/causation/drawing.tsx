@@ -5,8 +5,10 @@ import { count, shortened } from "../words.ts";
 import type { Branch, Opened, Row } from "./tree.ts";
 
 /** Sizes of a node and the space around it, in px. */
-const [WIDTH, HEIGHT, APART, BELOW, MARGIN] = [204, 42, 40, 10, 14];
+const [WIDTH, HEIGHT, APART, BELOW, MARGIN] = [180, 42, 32, 10, 14];
 const [LEAST, MOST_SCALE] = [0.3, 1.6];
+/** The least scale that is begun with. */
+const READABLE = 0.75;
 
 /** The arguments of {@linkcode Drawing}. */
 export interface DrawingProps {
@@ -66,10 +68,11 @@ export function Drawing(props: DrawingProps): VNode {
     event.stopPropagation();
     acts[event.key]!();
   };
-  const fit = (): void => {
+  const fit = (least = LEAST): void => {
     const { clientWidth, clientHeight } = box.current!;
-    setScale(bounded(Math.min(1, clientWidth / width, clientHeight / height)));
+    setScale(Math.max(least, Math.min(1, clientWidth / width, clientHeight / height)));
   };
+  useLayoutEffect(() => fit(READABLE), []);
   return (
     <div class="drawing">
       <div class="drawing-tools" role="group" aria-label="Scale">
@@ -80,7 +83,7 @@ export function Drawing(props: DrawingProps): VNode {
         <button type="button" aria-label="Larger" onClick={() => setScale(bounded(scale * 1.2))}>
           +
         </button>
-        <button type="button" onClick={fit}>Fit</button>
+        <button type="button" onClick={() => fit()}>Fit</button>
       </div>
       <div class="drawing-box" ref={box} {...useDrag(box)}>
         <svg
@@ -189,8 +192,8 @@ function Node({ id, row, isEvent, isSelected, isOpen, onSelect, onToggle }: Node
       <title>{`${title}, ${subtitle}`}</title>
       <rect width={WIDTH} height={HEIGHT} rx="6" />
       <rect class="stripe" width="4" height={HEIGHT - 12} x="6" y="6" rx="2" />
-      <text x="18" y="17" class="title">{shortened(title, 25)}</text>
-      <text x="18" y="33" class="subtitle">{shortened(subtitle, 28)}</text>
+      <text x="18" y="17" class="title">{shortened(title, 22)}</text>
+      <text x="18" y="33" class="subtitle">{shortened(subtitle, 26)}</text>
       {hasEffects && (
         <g
           class="toggle"

@@ -3,7 +3,7 @@ import type { VNode } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { EventView } from "../answers.ts";
 import { Changes, pathsOf } from "../actor/changes.tsx";
-import { EventDetail } from "../actor/event_detail.tsx";
+import { EventData, EventFacts } from "../actor/event_detail.tsx";
 import { type States, useStates } from "../actor/states.ts";
 import { indexAt, type Timeline, useTimeline } from "../actor/timeline.ts";
 import { useKeys } from "../hooks.ts";
@@ -249,7 +249,7 @@ function Selected({ event, states, timeline: { actor } }: SelectedProps): VNode 
           </>
         }
       >
-        <EventDetail event={event} />
+        <EventData event={event} />
       </Panel>
       {actor?.hasStates
         ? (
@@ -281,6 +281,9 @@ function Selected({ event, states, timeline: { actor } }: SelectedProps): VNode 
             </Empty>
           </Panel>
         )}
+      <Panel title="Details">
+        <EventFacts event={event} />
+      </Panel>
     </>
   );
 }

@@ -59,7 +59,7 @@ export class Browser implements AsyncDisposable {
       timezoneId: "UTC",
       locale: "en-GB",
     });
-    context.setDefaultTimeout(10_000);
+    context.setDefaultTimeout(30_000);
     return new Browser(context, folder, options.origin);
   }
 

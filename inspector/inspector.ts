@@ -199,8 +199,8 @@ function routesOf(parts: InspectorParts, gate: Gate): ReadonlyMap<string, Route>
           let [events, reported] = [0, performance.now()];
           const kin = await findKin(store, eventId, {
             ...{ limit: MOST_EVENTS, sequence, signal: stream.signal },
-            onRead: ({ sequence: position }) => {
-              events++;
+            onRead: (position, count) => {
+              events += count;
               if (performance.now() - reported < REPORT) return;
               reported = performance.now();
               stream.send("progress", { events, position });

@@ -11,6 +11,7 @@ import {
   ProjectionLeases,
 } from "../store/mod.ts";
 import { count, QUICK } from "./cluster/bed.ts";
+import { Desk } from "./inspector/bed.ts";
 import { natsTest } from "./support/fixture.ts";
 
 const PAGE = await Deno.readTextFile(new URL("../docs/permissions.md", import.meta.url));
@@ -44,11 +45,24 @@ function permitting(...needs: readonly string[]): string {
   );
 }
 
+/** The configuration of the page, with the lists of one heading in place of all others. */
+function permittingOnly(need: string): string {
+  return (["publish", "subscribe"] as const).reduce(
+    (config, name) =>
+      config.replace(
+        new RegExp(`^( *)${name}: \\[.*?^\\1\\]`, "ms"),
+        () => `${name}: [${listed(need, name)}]`,
+      ),
+    BASE,
+  );
+}
+
 /** Runs `work` as a user with the permissions of `needs`; the server refuses nothing of it. */
 function permissionTest(
   title: string,
   needs: readonly string[],
   work: (connection: Connection, admin: Connection) => Promise<void>,
+  config = permitting(...needs),
 ): void {
   natsTest(`the page's permissions suffice for ${title}`, async (scene) => {
     const inboxPrefix = "_INBOX_shop";
@@ -64,7 +78,7 @@ function permissionTest(
     (statuses as unknown as { stop(): void }).stop();
     await listening;
     assertEquals(refusals, []);
-  }, { server: { config: permitting(...needs) } });
+  }, { server: { config } });
 }
 
 async function filled(store: EventStore): Promise<void> {
@@ -157,3 +171,45 @@ Deno.test("each need on the page has a test here", async () => {
   const here = await Deno.readTextFile(new URL(import.meta.url));
   for (const need of NEEDS.keys()) assert(here.includes(`"${need}"`), need);
 });
+
+permissionTest(
+  "the inspector, and let it write nothing",
+  [],
+  async (connection, admin) => {
+    await using founder = await JetStreamEventStore.open(admin, { namespace: NAMESPACE });
+    await using checkpoints = await KvCheckpointStore.open(admin, { namespace: NAMESPACE });
+    await filled(founder);
+    await using projection = new Projection({
+      ...{ name: "orders", store: founder, checkpoints, handler: () => {} },
+    });
+    const running = projection.run();
+    await projection.caughtUp;
+    await using cluster = await Cluster.join(admin, {
+      namespace: NAMESPACE,
+      ...QUICK,
+      shards: 256,
+    });
+    await using store = await JetStreamEventStore.open(connection, { namespace: NAMESPACE });
+    const desk = new Desk({ store });
+    const [last] =
+      (await desk.view("actor", { actorId: "order-1", direction: "backwards" })).events;
+    assertEquals(last.version, EVENTS);
+    assertEquals((await desk.view("projections")).projections.length, 1);
+    assertEquals((await desk.view("cluster")).members[0].nodeId, cluster.nodeId);
+    for (const name of ["store", "actors", "processes"]) await desk.view(name);
+    await using causation = await desk.live("causation", { eventId: last.id });
+    assertEquals((await causation.find("causation")).nodes.length, 1);
+    await using verify = await desk.live("verify");
+    assertEquals((await verify.find("report")).events, EVENTS);
+    await using tail = await desk.live("tail");
+    await tail.find("ready");
+    while (store.metrics.eventsDelivered === 0) {
+      const version = await founder.getLatestVersion("order-1", { fresh: true }) + 1;
+      const placed = { eventType: "OrderPlaced", actorId: "order-1", data: null };
+      await founder.saveEvent(createEvent({ ...placed, version }));
+    }
+    await projection[Symbol.asyncDispose]();
+    await running;
+  },
+  permittingOnly("Look with the inspector"),
+);

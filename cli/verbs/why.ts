@@ -20,8 +20,8 @@ export const why: Verb = {
   async run({ words: [id = ""], output, signal, open }) {
     const store = await open();
     let count = 0;
-    const onRead = () => {
-      count++;
+    const onRead = (_position: number, events: number) => {
+      count += events;
       output.progress(() => `${count.toLocaleString("en")} events are read`);
     };
     const kin = await findKin(store, id, { signal, onRead });

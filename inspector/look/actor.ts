@@ -2,6 +2,7 @@ import { categoryOf } from "../../store/actor.ts";
 import type { Event, RecordedEvent } from "../../store/event.ts";
 import type { StoredRun as Run } from "../../store/read/stored_run.ts";
 import { StoredRun } from "../../store/read/stored_run.ts";
+import { MAX_RUN } from "../../store/format/position.ts";
 import { messageOf } from "../../store/base/text.ts";
 import type { EventStore } from "../../store/store.ts";
 import type { ActorMessages, StoreSource } from "./source.ts";
@@ -117,7 +118,7 @@ async function partOf(
   /** The last version that was passed over; `undefined` if none was. */
   let passed: number | undefined;
   const part = (isWhole: boolean): Part => ({ events, bytes, isWhole, last, previous });
-  for await (const page of messages.from(actorId, from, signal)) {
+  for await (const page of messages.from(actorId, from, limit + MAX_RUN, signal)) {
     for (const message of page) {
       let run: Run;
       try {

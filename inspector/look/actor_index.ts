@@ -1,5 +1,6 @@
 import type { StreamInfo } from "@nats-io/jetstream";
 import { categoryOf } from "../../store/actor.ts";
+import { forEachOf } from "../../store/base/several.ts";
 import { messageOf } from "../../store/base/text.ts";
 import { messageSequenceOf } from "../../store/format/position.ts";
 import { attempt } from "../../store/nats/retry.ts";
@@ -19,8 +20,10 @@ const MOST_IDS = 500_000;
 const [MOST_CATEGORIES, MOST_CHANGES] = [200, 50];
 /** The shortest time between two counts, in ms, and in times of the last one. */
 const [REST, SHARE] = [2_000, 10];
+/** Shards that are listed at once. */
+const AT_ONCE = 4;
 /** How long a page waits for the first count, in ms: then it takes what there is. */
-const PATIENCE = 800;
+const PATIENCE = 300;
 
 /** Counts of one category. */
 interface Tally {
@@ -56,6 +59,8 @@ export class ActorIndex {
   #end = -1;
   #rested = 0;
   #counting: Promise<void> | undefined;
+  /** What is listed so far. */
+  #listed: Listed | undefined;
 
   /** Lists nothing yet. */
   constructor(store: EventStore, source: StoreSource, signal: AbortSignal) {
@@ -83,7 +88,10 @@ export class ActorIndex {
     if (this.#listing === NOTHING && this.#counting !== undefined) {
       await atMost(PATIENCE, this.#counting);
     }
-    const { ids, isWhole } = this.#listing;
+    // Before the first count has ended, a part is better than nothing.
+    const { ids, isWhole } = this.#listing === NOTHING
+      ? this.#listed?.part() ?? NOTHING
+      : this.#listing;
     const begin = lowerBound(ids, prefix);
     const found: string[] = [];
     let total = 0;
@@ -140,7 +148,10 @@ export class ActorIndex {
     const begun = performance.now();
     try {
       const { reader } = this.#source;
-      const listing = reader === undefined ? await this.#listed() : await this.#listedBy(reader);
+      const list = this.#listed = new Listed();
+      await (reader === undefined ? this.#list(list) : this.#listBy(reader, list));
+      const listing = list.done();
+      this.#listed = undefined;
       this.#end = end;
       this.#listing = listing;
       this.#categories = await this.#categoriesOf(listing);
@@ -153,17 +164,18 @@ export class ActorIndex {
   }
 
   /** Lists by the contract of stores. */
-  async #listed(): Promise<Listing> {
-    const list = new Listed();
+  async #list(list: Listed): Promise<void> {
     for await (const actorId of this.#store.listActors()) {
       if (this.#signal.aborted) break;
       list.take(actorId, undefined);
     }
-    return list.done();
   }
 
   /** Lists by the server's own list, shard by shard, with the messages of each actor. */
-  async #listedBy({ api, shards, timeout, requestTimeout }: ReaderParts): Promise<Listing> {
+  async #listBy(
+    { api, shards, timeout, requestTimeout }: ReaderParts,
+    list: Listed,
+  ): Promise<void> {
     const { layout } = api;
     const subjects = async function* (pattern: string): AsyncGenerator<[string, number], void> {
       for (let offset = 0;;) {
@@ -185,21 +197,21 @@ export class ActorIndex {
       const actorId = layout.unbornActorOf(subject);
       if (actorId !== undefined) unborn.add(actorId);
     }
-    const list = new Listed();
     const doubtful = new Map<string, number>();
-    for (let shard = 0; shard < shards && !this.#signal.aborted; shard++) {
+    const all = Array.from({ length: shards }, (_, shard) => shard);
+    await forEachOf(all, AT_ONCE, async (shard) => {
+      if (this.#signal.aborted) return;
       for await (const [subject, messages] of subjects(layout.events(undefined, shard))) {
         const actorId = layout.actorOf(subject);
         if (actorId === undefined) continue;
         if (unborn.has(actorId)) doubtful.set(actorId, messages);
         else list.take(actorId, messages);
       }
-    }
+    });
     // They may have outcomes of commands only, and no event.
     for (const [id, version] of await this.#store.getLatestVersions([...doubtful.keys()])) {
       if (version > 0) list.take(id, doubtful.get(id));
     }
-    return list.done();
   }
 
   async #categoriesOf({ tallies, actors }: Listing): Promise<CategoriesView> {
@@ -241,6 +253,12 @@ class Listed {
     if (tally === undefined) this.#tallies.set(category, tally = { actors: 0, messages: 0 });
     tally.actors++;
     tally.messages += messages ?? 0;
+  }
+
+  /** What there is by now. */
+  part(): Listing {
+    const [ids, actors] = [this.#ids.toSorted(), this.#actors];
+    return { ids, tallies: this.#tallies, actors, isWhole: false };
   }
 
   done(): Listing {

@@ -2,6 +2,7 @@ import type { RecordedEvent } from "../../store/event.ts";
 import { readArrivals } from "../../store/projection/arrival.ts";
 import type { EventStore } from "../../store/store.ts";
 import { positionsOf } from "../../store/store_positions.ts";
+import { scan } from "./scan.ts";
 
 /** Events of which no more than their places are kept. */
 const MOST_PLACES = 100_000;
@@ -16,8 +17,8 @@ export interface KinOptions {
   readonly sequence?: number | undefined;
   /** Ends the search by throwing the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Called for each event that is read. */
-  readonly onRead?: (event: { readonly sequence: number }) => void;
+  /** Called with the position that is reached, and how many events were passed since the call before. */
+  readonly onRead?: (position: number, events: number) => void;
 }
 
 /** The events that belong together with one. */
@@ -60,9 +61,10 @@ export async function findKin(
   const places = new Map<string, Place>();
   const kept = new Map<string, RecordedEvent>();
   let count = 0;
-  for await (const { event } of readArrivals(store, { from, ...(signal && { signal }) })) {
-    if (event === undefined) continue;
-    onRead?.(event);
+  const named = [...new Set(ids)].map(inJson);
+  const mayHold = (text: string) =>
+    named.some((id) => text.includes(id)) || causesIn(text).some((cause) => places.has(cause));
+  for await (const event of scan(store, { from, mayHold, signal, onRead })) {
     const { correlationId: own, causationId: cause } = event.metadata ?? {};
     const isKin = event.id === id || event.id === correlationId || event.id === causationId ||
       own === correlationId || (cause !== undefined && places.has(cause));
@@ -124,10 +126,8 @@ async function findEvent(
   const from = await positionBefore(store, [id]);
   // Its id may lie about the time: then all are looked through.
   for (const start of from > 0 ? [from, 0] : [0]) {
-    const range = { from: start, ...(signal && { signal }) };
-    for await (const { event } of readArrivals(store, range)) {
-      if (event === undefined) continue;
-      onRead?.(event);
+    const mayHold = (text: string) => text.includes(inJson(id));
+    for await (const event of scan(store, { from: start, mayHold, signal, onRead })) {
       if (event.id === id) return event;
     }
   }
@@ -143,6 +143,18 @@ async function eventAt(
     return arrival.event?.sequence === sequence ? arrival.event : undefined;
   }
   return undefined;
+}
+
+/** A text as it stands in JSON, between the quotes. */
+function inJson(text: string): string {
+  return JSON.stringify(text).slice(1, -1);
+}
+
+/** The causes that a text of events names; data may name some too. */
+function causesIn(text: string): string[] {
+  if (!text.includes('"causationId":"')) return [];
+  const quoted = text.matchAll(/"causationId":("(?:[^"\\]|\\.)*")/g);
+  return Array.from(quoted, ([, cause]) => JSON.parse(cause!));
 }
 
 /** A position before the events with these ids, by the times in the ids; 0 if one has none. */

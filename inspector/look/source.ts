@@ -17,6 +17,9 @@ import { cacheOwnerOf } from "../../store/store_view.ts";
 import type { StoreMetrics } from "../../store/telemetry/metrics.ts";
 import { MemorySource } from "../../store/verify/memory_source.ts";
 
+/** Messages of a page that is read for no certain number of events. */
+const PAGE = 512;
+
 /** What an inspector looks at below the contract of a store; only some stores have it. */
 export interface StoreSource {
   readonly kind: "jetstream" | "memory" | "other";
@@ -38,11 +41,12 @@ export interface ActorMessages {
   latest(actorId: string, signal: AbortSignal): Promise<number>;
   /**
    * The actor's messages, from the first one with an event at `version` or above on, or from one
-   * before it if the history is damaged.
+   * before it if the history is damaged; no more of them than `most` events need.
    */
   from(
     actorId: string,
     version: number,
+    most: number,
     signal: AbortSignal,
   ): AsyncIterable<readonly StoredMessage[]>;
   /** The newest schema of this type that the store's upcasters know. */
@@ -100,13 +104,13 @@ function messagesOn(reader: ReaderParts): ActorMessages {
         return headIn(last).version;
       } catch (error) {
         if (!isUnreadable(error)) throw error;
-        return await latestReadable(this.from(actorId, 1, signal));
+        return await latestReadable(this.from(actorId, 1, Infinity, signal));
       }
     },
-    async *from(actorId, version, signal) {
+    async *from(actorId, version, most, signal) {
       const last = await lastOf(actorId);
       if (last === undefined) return;
-      let after = NO_HEAD.sequence;
+      let [after, limit] = [NO_HEAD.sequence, most];
       try {
         const head = headIn(last);
         if (head.version < version) return;
@@ -114,9 +118,11 @@ function messagesOn(reader: ReaderParts): ActorMessages {
       } catch (error) {
         // A damaged history is read as a whole.
         if (!isUnreadable(error)) throw error;
+        limit = Infinity;
       }
       const subject = headReader.subjectOf(actorId);
-      yield* readPages(reader, { subject, after, end: last.sequence, signal });
+      const few = limit < PAGE ? { first: limit, limit, weigh: eventsIn } : {};
+      yield* readPages(reader, { subject, after, end: last.sequence, ...few, signal });
     },
     newestOf: (eventType) => reader.events.newestOf(eventType),
     eventAt: (run, index, actorId) => reader.events.eventAt(run, index, actorId),
@@ -141,6 +147,15 @@ function messagesInMemory(store: InMemoryEventStore): ActorMessages {
     newestOf: (eventType) => parts.decoder.newestOf(eventType),
     eventAt: (run, index, actorId) => source.eventAt(run, index, actorId),
   };
+}
+
+/** Events that a message surely holds. */
+function eventsIn(message: StoredMessage): number {
+  try {
+    return new StoredRun(message).count;
+  } catch {
+    return 0;
+  }
 }
 
 /** The highest version that messages name. */

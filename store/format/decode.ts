@@ -74,6 +74,11 @@ export class EventDecoder {
     return event;
   }
 
+  /** Whether bodies are JSON as it is: there is no codec. */
+  get isPlain(): boolean {
+    return this.#codec === undefined;
+  }
+
   /** The newest schema of this type that is known here. */
   newestOf(eventType: string): number {
     return schemaOf(this.#upcasters, eventType);

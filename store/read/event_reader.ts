@@ -12,6 +12,11 @@ export class EventReader {
     this.#decoder = decoder;
   }
 
+  /** Whether bodies are JSON as it is: there is no codec. */
+  get isPlain(): boolean {
+    return this.#decoder.isPlain;
+  }
+
   /** The newest schema of this type that is known here. */
   newestOf(eventType: string): number {
     return this.#decoder.newestOf(eventType);

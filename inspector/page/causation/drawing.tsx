@@ -69,8 +69,9 @@ export function Drawing(props: DrawingProps): VNode {
     acts[event.key]!();
   };
   const fit = (least = LEAST): void => {
-    const { clientWidth, clientHeight } = box.current!;
-    setScale(Math.max(least, Math.min(1, clientWidth / width, clientHeight / height)));
+    const { clientWidth } = box.current!;
+    const most = Number.parseFloat(getComputedStyle(box.current!).maxHeight);
+    setScale(Math.max(least, Math.min(1, clientWidth / width, most / height)));
   };
   useLayoutEffect(() => fit(READABLE), []);
   return (

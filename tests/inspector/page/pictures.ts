@@ -21,6 +21,7 @@ export const PICTURES: Steps = {
     await page.emulateMedia({ colorScheme: "dark" });
     await go(`why/${shop.ids.cancelled}`);
     await panel(page, "OrderCancelled").waitFor();
+    await page.setViewportSize({ width: 1360, height: 600 });
     await picture(desk, "causation");
     await page.emulateMedia({ colorScheme: "light" });
     await page.setViewportSize({ width: 1440, height: 900 });

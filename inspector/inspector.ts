@@ -90,7 +90,7 @@ async function answerTo(
   const { method, url } = request;
   const { pathname } = new URL(url);
   if (pathname === "/") {
-    if (method === "GET" || method === "HEAD") return await pageAnswer(request);
+    if (method === "GET" || method === "HEAD") return pageAnswer(request);
     throw new Refusal(405, "The page is for GET");
   }
   const route = routes.get(pathname);

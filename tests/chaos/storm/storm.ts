@@ -1,0 +1,183 @@
+/**
+ * All together: processes save, run commands, read, follow, wait for deadlines and lead, while
+ * everything that they stand on is harmed. Afterwards every promise is checked against what each
+ * of them was told, and what is stored.
+ *
+ * @module
+ */
+
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { DatabaseSync } from "node:sqlite";
+import { NatsCluster } from "../../../tools/nats_cluster.ts";
+import { NatsServer } from "../../../tools/nats_server.ts";
+import { Proxy } from "../../support/proxy.ts";
+import { assertVerified } from "../../support/verified.ts";
+import { Crew, type CrewNote } from "../crew.ts";
+import type { Note } from "../reigns.ts";
+import { type Chaos, type Findings, pause, type Scenario } from "../scenario.ts";
+import { readLog } from "../stored_log.ts";
+import { check, described } from "./checker.ts";
+import { type Evidence, Indexed, type Violation } from "./evidence.ts";
+import { type History, historyOf } from "./history.ts";
+import { type Ledger, ledgerOf } from "./ledger.ts";
+import { Nemesis, type Servers } from "./nemesis.ts";
+import { outdated } from "./read_rules.ts";
+import { faultsSeen, verdict } from "./verdict.ts";
+import type { WorkerOptions } from "./worker.ts";
+
+const NAMESPACE = "storm";
+const STREAM = `AETHER_${NAMESPACE}`;
+/** How long a leader leads without a word, in ms. */
+const LEASE = 3_000;
+/** How long processes that wait for deadlines may take to end in calm, in ms. */
+const PATIENCE = 60_000;
+
+/** How much goes on in a storm. */
+export interface StormOptions {
+  /** Processes; every second one shares its ids with the one before. */
+  readonly workers?: number;
+  /** Calls of each that are under way at once, and the mean wait behind one, in ms. */
+  readonly lanes?: number;
+  readonly every?: number;
+}
+
+/** What came of a storm. */
+export interface Storm {
+  readonly evidence: Evidence;
+  readonly violations: readonly Violation[];
+  readonly findings: Findings;
+}
+
+/** Has a storm, and judges it. The folder of its histories is kept where `isKept` says so. */
+export async function storm(
+  chaos: Chaos,
+  folder: string,
+  { workers: count = 4, lanes = 3, every = 120 }: StormOptions = {},
+): Promise<Storm> {
+  await using stack = new AsyncDisposableStack();
+  const nats = stack.use(await startServers(chaos.nodes));
+  const urls = nats.servers.map(({ url }) => url);
+  const admin = await connect({ servers: urls, maxReconnectAttempts: -1, timeout: 5_000 });
+  stack.defer(() => admin.close());
+  const workers = Array.from({ length: count }, (_, at) => `w${at + 1}`);
+  const lines = new Map(workers.map((worker) => {
+    const proxies = nats.servers.map((server) => stack.use(Proxy.start(server.port)));
+    return [worker, proxies] as const;
+  }));
+  const crew = stack.use(
+    new Crew<WorkerOptions, CrewNote>(new URL("worker.ts", import.meta.url), {
+      ...{ servers: urls, namespace: NAMESPACE, replicas: chaos.nodes, folder, lanes, every },
+      ...{ seed: chaos.seed, begin: Date.now(), lease: LEASE, pair: "", isFaulty: false },
+    }),
+  );
+  const own = new Map(workers.map((worker, at) => [worker, {
+    servers: lines.get(worker)!.map(({ url }) => url),
+    pair: `p${at >> 1}`,
+    isFaulty: at === 1,
+  }]));
+  const start = crew.start.bind(crew);
+  crew.start = (worker, more) => start(worker, { ...own.get(worker), ...more });
+  for (const worker of workers) crew.start(worker);
+  for (const worker of workers) await crew.of(worker, "ready");
+  chaos.log(`${count} processes on ${chaos.nodes} servers, histories in ${folder}`);
+
+  const nemesis = new Nemesis({
+    ...{ chaos, crew, workers, nats, lines, admin, stream: STREAM, lease: LEASE },
+  });
+  await nemesis.run();
+  chaos.log("calm");
+  const all = async (order: string, kind: string) => {
+    await Promise.all(workers.map((worker) => crew.order(worker, order)));
+    await Promise.all(workers.map((worker) => crew.of(worker, kind)));
+  };
+  await all("calm", "calm");
+  await nats.waitHealthy();
+  const { facts } = await alarmsOver(admin, chaos);
+  await all(`finish ${facts.at(-1)!.position}`, "finished");
+  await Promise.all(workers.map((worker) => crew.end(worker)));
+
+  const ledger = ledgerOf(await readLog(admin, NAMESPACE), NAMESPACE);
+  await Deno.writeTextFile(`${folder}/ledger.json`, JSON.stringify(ledger));
+  const evidence = evidenceOf(await historyIn(folder, workers), ledger, folder, chaos.nodes);
+  const violations = [...check(evidence)];
+  await assertVerified(admin, NAMESPACE).catch(({ message }: Error) => {
+    violations.push({ rule: "storage format", message, operations: [] });
+  });
+  const faults = { ...nemesis.counts, ...faultsSeen(evidence) };
+  for (const line of verdict(evidence, faults)) chaos.log(line);
+  for (const violation of violations.slice(0, 20)) chaos.log(described(violation));
+  const { operations } = evidence;
+  const ended = (outcome: string) => operations.filter((it) => it.outcome === outcome).length;
+  const findings = {
+    ...{ servers: chaos.nodes, operations: operations.length, acknowledged: ended("ok") },
+    ...{ refused: ended("refused"), unknown: ended("unknown"), events: ledger.facts.length },
+    "outdated reads": outdated(new Indexed(evidence)),
+    faults: Object.values(faults).reduce((sum, count) => sum + count, 0),
+    violations: violations.length,
+  };
+  return { evidence, violations, findings };
+}
+
+async function startServers(nodes: 1 | 3): Promise<Servers & AsyncDisposable> {
+  if (nodes === 3) return await NatsCluster.start(3, {});
+  const server = await NatsServer.start();
+  return {
+    servers: [server],
+    waitHealthy: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+/** Waits until each process that was asked for an alarm has ended; gives what is stored then. */
+async function alarmsOver(admin: NatsConnection, chaos: Chaos): Promise<Ledger> {
+  for (const end = performance.now() + PATIENCE;; await pause(1_000)) {
+    const ledger = ledgerOf(await readLog(admin, NAMESPACE), NAMESPACE);
+    const count = (wanted: string) => ledger.facts.filter(({ type }) => type === wanted).length;
+    const isOver = count("Asked") <= count("ProcessEnded");
+    if (isOver || performance.now() > end) return ledger;
+    chaos.log(`${count("ProcessEnded")} of ${count("Asked")} processes have ended`);
+  }
+}
+
+async function historyIn(folder: string, workers: readonly string[]): Promise<History> {
+  return historyOf(
+    await Promise.all(workers.map((worker) => Deno.readTextFile(`${folder}/${worker}.history`))),
+  );
+}
+
+function evidenceOf(
+  { operations, sightings }: History,
+  ledger: Ledger,
+  folder: string,
+  nodes: number,
+): Evidence {
+  const db = new DatabaseSync(`${folder}/rows.db`);
+  const rows = db.prepare("SELECT position FROM rows ORDER BY at").all()
+    .map(({ position }) => Number(position));
+  db.close();
+  const reigns = sightings.filter(({ kind }) => kind === "lease")
+    .map(({ worker: nodeId, life, what }) => ({ ...what as Note, nodeId, life }));
+  return { operations, sightings, ledger, rows, reigns, nodes };
+}
+
+/** See above. */
+export const allTogether: Scenario = {
+  description: "everything at once on one NATS server or three, everything harmed: what each " +
+    "process was told is what is stored, in order, once",
+  minutes: 3,
+  async run(chaos) {
+    const folder = await Deno.makeTempDir({ prefix: "aether-storm-" });
+    const { violations, findings } = await storm(chaos, folder);
+    if (violations.length > 0) {
+      const again = `deno task chaos all-together --minutes=${chaos.duration / 60_000} ` +
+        `--seed=${chaos.seed} --nodes=${chaos.nodes}`;
+      const shown = violations.slice(0, 20).map(described).join("\n");
+      throw new Error(
+        `${violations.length} promises are broken; see them again by ${again}; the histories are ` +
+          `in ${folder}\n${shown}`,
+      );
+    }
+    await Deno.remove(folder, { recursive: true });
+    return findings;
+  },
+};

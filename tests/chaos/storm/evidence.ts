@@ -79,7 +79,12 @@ export class Indexed {
   }
 }
 
-/** The process that an operation was called in: what it knew ends with it. */
-export function clientOf({ worker, life }: Pick<Operation, "worker" | "life">): string {
-  return `${worker}/${life}`;
+/**
+ * Whose memory an operation was called on: that of a process's store, which ends with the process.
+ * Leaders open a store of their own for each lease.
+ */
+export function clientOf(
+  { worker, life, kind, id = "" }: Pick<Operation, "worker" | "life" | "kind"> & { id?: string },
+): string {
+  return kind === "fenced save" ? id : `${worker}/${life}`;
 }

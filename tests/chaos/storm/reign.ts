@@ -43,7 +43,8 @@ export async function campaign(parts: CandidateParts, election: Election): Promi
     } catch (error) {
       if (signal.aborted) return;
       const isPassing = isAetherError(error, "StoreUnavailableError") ||
-        isAetherError(error, "FencedError") || isAetherError(error, "LeaseLostError");
+        isAetherError(error, "StoreRefusedError") || isAetherError(error, "FencedError") ||
+        isAetherError(error, "LeaseLostError");
       if (!isPassing) recorder.see("failed", `campaign: ${error}`);
       await pause(100);
     }

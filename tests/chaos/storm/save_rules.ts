@@ -4,7 +4,7 @@
  * @module
  */
 
-import { clientOf, type Indexed, type Rule } from "./evidence.ts";
+import type { Indexed, Rule } from "./evidence.ts";
 import type { Operation } from "./history.ts";
 import type { Fact } from "./ledger.ts";
 
@@ -179,8 +179,3 @@ export const commands: Rule = (indexed, found) => {
     if (firsts.length > 1) found("command once", "two were told to be the first", ...firsts);
   }
 };
-
-/** How many different processes there were. */
-export function clientsOf(operations: readonly Operation[]): number {
-  return new Set(operations.map(clientOf)).size;
-}

@@ -16,6 +16,7 @@ import { Crew, type CrewNote } from "../crew.ts";
 import type { Note } from "../reigns.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "../scenario.ts";
 import { readLog } from "../stored_log.ts";
+import { aftermath } from "./aftermath.ts";
 import { check, described } from "./checker.ts";
 import { type Evidence, Indexed, type Violation } from "./evidence.ts";
 import { type History, historyOf } from "./history.ts";
@@ -30,7 +31,7 @@ const STREAM = `AETHER_${NAMESPACE}`;
 /** How long a leader leads without a word, in ms. */
 const LEASE = 3_000;
 /** How long processes that wait for deadlines may take to end in calm, in ms. */
-const PATIENCE = 60_000;
+const PATIENCE = 120_000;
 
 /** How much goes on in a storm. */
 export interface StormOptions {
@@ -103,7 +104,9 @@ export async function storm(
   await assertVerified(admin, NAMESPACE).catch(({ message }: Error) => {
     violations.push({ rule: "storage format", message, operations: [] });
   });
-  const faults = { ...nemesis.counts, ...faultsSeen(evidence) };
+  const after = await aftermath(admin, NAMESPACE, chaos.nodes);
+  violations.push(...after.violations);
+  const faults = { ...nemesis.counts, ...faultsSeen(evidence), ...after.faults };
   for (const line of verdict(evidence, faults)) chaos.log(line);
   for (const violation of violations.slice(0, 20)) chaos.log(described(violation));
   const { operations } = evidence;
@@ -113,6 +116,7 @@ export async function storm(
     ...{ refused: ended("refused"), unknown: ended("unknown"), events: ledger.facts.length },
     "outdated reads": outdated(new Indexed(evidence)),
     faults: Object.values(faults).reduce((sum, count) => sum + count, 0),
+    "told of losses": after.told,
     violations: violations.length,
   };
   return { evidence, violations, findings };

@@ -60,7 +60,7 @@ const typed = (type: string): Wanted<Operation> => (it, at, all) =>
 /** A save that was acknowledged by itself, and asked for once. */
 const saved: Wanted<Operation> = ({ input, outcome, output, kind }) =>
   input.type === "save" && outcome === "ok" && output.sequence !== undefined &&
-  output.duplicate === false && kind !== "twin save";
+  output.duplicate === false && kind !== "twin save" && kind !== "fenced save";
 /** A command that was asked for once. */
 const commanded: Wanted<Operation> = ({ id, input, outcome }, _, all) =>
   input.type === "command" && outcome === "ok" &&
@@ -87,7 +87,7 @@ function neighbours(
 ) {
   const { sightings } = draft;
   for (const [at, one] of sightings.entries()) {
-    if (one.kind !== kind) continue;
+    if (one.kind !== kind || !isPair(one, one)) continue;
     const next = sightings.findIndex((other, place) =>
       place > at && other.kind === kind && other.worker === one.worker &&
       other.life === one.life && isPair(one, other)

@@ -7,9 +7,13 @@
  */
 
 import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { mustRun } from "../../../tools/command.ts";
 import { NatsCluster } from "../../../tools/nats_cluster.ts";
 import { NatsServer } from "../../../tools/nats_server.ts";
+import { installNode } from "../../../tools/node_smoke.ts";
+import { ROOT } from "../../../tools/root.ts";
 import { Proxy } from "../../support/proxy.ts";
 import { assertVerified } from "../../support/verified.ts";
 import { Crew, type CrewNote } from "../crew.ts";
@@ -40,12 +44,16 @@ export interface StormOptions {
   /** Calls of each that are under way at once, and the mean wait behind one, in ms. */
   readonly lanes?: number;
   readonly every?: number;
+  /** What runs the last of the processes: a program and its first arguments. @default {Deno} */
+  readonly command?: readonly string[] | undefined;
 }
 
 /** What came of a storm. */
 export interface Storm {
   readonly evidence: Evidence;
   readonly violations: readonly Violation[];
+  /** How often what was done. */
+  readonly faults: Readonly<Record<string, number>>;
   readonly findings: Findings;
 }
 
@@ -53,7 +61,7 @@ export interface Storm {
 export async function storm(
   chaos: Chaos,
   folder: string,
-  { workers: count = 4, lanes = 3, every = 120 }: StormOptions = {},
+  { workers: count = 4, lanes = 3, every = 120, command }: StormOptions = {},
 ): Promise<Storm> {
   await using stack = new AsyncDisposableStack();
   const nats = stack.use(await startServers(chaos.nodes));
@@ -69,7 +77,7 @@ export async function storm(
     new Crew<WorkerOptions, CrewNote>(new URL("worker.ts", import.meta.url), {
       ...{ servers: urls, namespace: NAMESPACE, replicas: chaos.nodes, folder, lanes, every },
       ...{ seed: chaos.seed, begin: Date.now(), lease: LEASE, pair: "", isFaulty: false },
-    }),
+    }, (worker) => worker === workers.at(-1) ? command : undefined),
   );
   const own = new Map(workers.map((worker, at) => [worker, {
     servers: lines.get(worker)!.map(({ url }) => url),
@@ -119,7 +127,7 @@ export async function storm(
     "told of losses": after.told,
     violations: violations.length,
   };
-  return { evidence, violations, findings };
+  return { evidence, violations, faults, findings };
 }
 
 async function startServers(nodes: 1 | 3): Promise<Servers & AsyncDisposable> {
@@ -164,6 +172,18 @@ function evidenceOf(
   return { operations, sightings, ledger, rows, reigns, nodes };
 }
 
+/** Puts the process's program and Node into `folder`; gives what runs it. */
+async function onNode(folder: string): Promise<string[]> {
+  const script = new URL("worker.ts", import.meta.url).pathname;
+  const [bundle, config] = [`${folder}/worker.mjs`, join(ROOT, "deno.json")];
+  const [node] = await Promise.all([
+    installNode("latest", folder),
+    mustRun(Deno.execPath(), ["bundle", "--quiet", "--config", config, "-o", bundle, script]),
+  ]);
+  await mustRun(node, ["--version"]);
+  return [node, bundle];
+}
+
 /** See above. */
 export const allTogether: Scenario = {
   description: "everything at once on one NATS server or three, everything harmed: what each " +
@@ -171,7 +191,12 @@ export const allTogether: Scenario = {
   minutes: 3,
   async run(chaos) {
     const folder = await Deno.makeTempDir({ prefix: "aether-storm-" });
-    const { violations, findings } = await storm(chaos, folder);
+    const command = await onNode(folder).catch((error) => {
+      chaos.log(`All processes run on Deno, as Node cannot be had: ${error}`);
+      return undefined;
+    });
+    const { violations, findings: found } = await storm(chaos, folder, { command });
+    const findings = { ...found, node: command === undefined ? "no" : "yes" };
     if (violations.length > 0) {
       const again = `deno task chaos all-together --minutes=${chaos.duration / 60_000} ` +
         `--seed=${chaos.seed} --nodes=${chaos.nodes}`;

@@ -5,7 +5,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { check } from "./checker.ts";
-import { DOCTORS, draftOf } from "./doctors.ts";
+import { DOCTORS } from "./doctors.ts";
+import { draftOf } from "./draft.ts";
 import type { Evidence } from "./evidence.ts";
 import { historyOf, type Input, type Operation, type Output, type Sighting } from "./history.ts";
 import type { Fact } from "./ledger.ts";

@@ -10,9 +10,9 @@ import type { Lease } from "../../../cluster/election/lease.ts";
 import type { Connection } from "../../../store/connection.ts";
 import { FencedEventStore } from "../../../store/fencing/fenced_store.ts";
 import { isAetherError, type JetStreamEventStoreOptions } from "../../../store/mod.ts";
-import { endOf, save } from "./acts.ts";
-import type { EventName, Recorder } from "./history.ts";
-import { now } from "./history.ts";
+import { save } from "./acts.ts";
+import { endOf } from "./ends.ts";
+import { type EventName, now, type Recorder } from "./history.ts";
 
 /** Actors under fences. */
 const ACTORS = 6;

@@ -8,7 +8,8 @@ import { unlessSkipped } from "../../support/skip.ts";
 import { NO_MACHINE_CLOCK } from "../machine_clock.ts";
 import { Chaos } from "../scenario.ts";
 import { check, described } from "./checker.ts";
-import { DOCTORS, draftOf } from "./doctors.ts";
+import { DOCTORS } from "./doctors.ts";
+import { draftOf } from "./draft.ts";
 import { storm } from "./storm.ts";
 
 /** Faults that each storm has. */

@@ -82,7 +82,7 @@ const connection = await connect({
   waitOnFirstConnect: true,
 });
 const faulty = faultyConnection(connection, {
-  ...{ seed: seed + life, loseAck: 0.02, drop: 0.01, double: 0.01, delay: 0.02, cut: 0.001 },
+  ...{ seed: seed + life, loseAck: 0.05, drop: 0.03, double: 0.03, delay: 0.05, cut: 0.003 },
   only: (subject) => options.isFaulty && subject.includes(".event."),
 });
 const shared = { namespace, replicas, timeout: 4_000, shards: 16 };

@@ -72,9 +72,10 @@ export class Nemesis<Options extends object> {
       return faults.find(({ weight }) => (share -= weight) < 0) ?? faults[0]!;
     };
     const end = performance.now() + chaos.duration;
-    while (performance.now() < end && this.#failure === undefined) {
-      const fault = first[0] ?? any();
-      if (this.#strike(fault) && first.length > 0) first.shift();
+    while ((performance.now() < end || first.length > 0) && this.#failure === undefined) {
+      const next = first.findIndex((fault) => this.#strike(fault));
+      if (next >= 0) first.splice(next, 1);
+      else if (performance.now() < end) this.#strike(any());
       await pause(chaos.between(100, 1_200));
     }
     await Promise.all(this.#healing.values());

@@ -32,6 +32,7 @@ export type Input =
     /** Whether its refusal is to be stored. */
     readonly record?: boolean;
   }
+  | { readonly type: "send"; readonly actorId: string; readonly commandId: string }
   | { readonly type: "version"; readonly actorId: string; readonly fresh: boolean }
   | { readonly type: "read"; readonly actorId: string; readonly from: number }
   | { readonly type: "state"; readonly actorId: string }

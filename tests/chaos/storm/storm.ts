@@ -19,13 +19,14 @@ import { assertVerified } from "../../support/verified.ts";
 import { Crew, type CrewNote } from "../crew.ts";
 import type { Note } from "../reigns.ts";
 import { type Chaos, type Findings, pause, type Scenario } from "../scenario.ts";
-import { readLog } from "../stored_log.ts";
+import { checkLog, readLog } from "../stored_log.ts";
 import { aftermath } from "./aftermath.ts";
 import { check, described } from "./checker.ts";
 import { type Evidence, Indexed, type Violation } from "./evidence.ts";
 import { type History, historyOf } from "./history.ts";
 import { type Ledger, ledgerOf } from "./ledger.ts";
 import { Nemesis, type Servers } from "./nemesis.ts";
+import { clusterNamespace } from "./node.ts";
 import { outdated } from "./read_rules.ts";
 import { faultsSeen, verdict } from "./verdict.ts";
 import type { WorkerOptions } from "./worker.ts";
@@ -112,6 +113,7 @@ export async function storm(
   await assertVerified(admin, NAMESPACE).catch(({ message }: Error) => {
     violations.push({ rule: "storage format", message, operations: [] });
   });
+  violations.push(...await inCluster(admin, evidence));
   const after = await aftermath(admin, NAMESPACE, chaos.nodes);
   violations.push(...after.violations);
   const faults = { ...nemesis.counts, ...faultsSeen(evidence), ...after.faults };
@@ -138,6 +140,18 @@ async function startServers(nodes: 1 | 3): Promise<Servers & AsyncDisposable> {
     waitHealthy: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
+}
+
+/** Whether the cluster's owners have written what was sent to them, one owner at a time. */
+async function inCluster(admin: NatsConnection, evidence: Evidence): Promise<Violation[]> {
+  const namespace = clusterNamespace(NAMESPACE);
+  const acked = evidence.operations.flatMap(({ input, outcome, output: { version } }) => {
+    if (input.type !== "send" || outcome !== "ok") return [];
+    return [{ actorId: input.actorId, commandId: input.commandId, version }];
+  });
+  const { problems } = checkLog(await readLog(admin, namespace), namespace, acked);
+  await assertVerified(admin, namespace).catch(({ message }: Error) => problems.push(message));
+  return problems.map((message) => ({ rule: "cluster", message, operations: [] }));
 }
 
 /** Waits until each process that was asked for an alarm has ended; gives what is stored then. */

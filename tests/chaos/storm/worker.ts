@@ -23,6 +23,7 @@ import { seededRandom } from "../../support/proxy.ts";
 import { Client } from "./acts.ts";
 import { Followers } from "./followers.ts";
 import { Recorder } from "./history.ts";
+import { clusterNamespace, joinCluster, send } from "./node.ts";
 import { campaign, openElection } from "./reign.ts";
 
 /** How a process of a storm works. */
@@ -99,6 +100,12 @@ const followers = new Followers({
   database: `${folder}/rows.db`,
 });
 
+const node = {
+  ...{ connection, namespace: clusterNamespace(namespace), replicas, nodeId, life, recorder },
+  ...{ random, lease: options.lease },
+};
+const cluster = await opened(() => joinCluster(node));
+
 const calm = new AbortController();
 const candidate = {
   ...{ connection, options: shared, name: nodeId, recorder, lease: options.lease },
@@ -111,7 +118,8 @@ const client = new Client({
 });
 const lanes = Array.from({ length: options.lanes }, async () => {
   while (!calm.signal.aborted) {
-    await client.act();
+    if (random() < 0.1) await send(node, cluster);
+    else await client.act();
     await pause(options.every * 2 * random());
   }
 });
@@ -135,6 +143,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   }
 }
 clearInterval(watching);
+await cluster.leave();
 await followers[Symbol.asyncDispose]();
 await bus[Symbol.asyncDispose]();
 await store[Symbol.asyncDispose]();

@@ -92,10 +92,12 @@ export async function aftermath(
     await refused(`${when}, a projection`, () => project(other), code);
   };
 
-  const { stream } = await open().then(async (store) => {
-    await using open = store;
-    return open;
-  });
+  let stream = "";
+  {
+    await using store = await open();
+    ({ stream } = store);
+    await grow(store); // So many messages that some can be lost.
+  }
   const copy = await backUp(connection, stream);
   const before = await positionsIn();
   {
@@ -147,6 +149,13 @@ export async function aftermath(
   return { told, violations, faults };
 }
 
+async function grow(store: EventStore): Promise<void> {
+  for (let more = 0; more < 5; more++) {
+    const version = await store.getLatestVersion(ACTOR, { fresh: true });
+    await appendEvents(store, ACTOR, version, [{ eventType: "Happened", data: null }]);
+  }
+}
+
 /** Has seen all, and saved the last of it if it `grows`. */
 async function witnessOf(store: JetStreamEventStore, grows: boolean): Promise<Witness> {
   const checkpoints = new InMemoryCheckpointStore();
@@ -160,12 +169,7 @@ async function witnessOf(store: JetStreamEventStore, grows: boolean): Promise<Wi
     const timer = setTimeout(resolve, 5_000);
     await Promise.race([running, late]).finally(() => clearTimeout(timer));
   };
-  if (grows) {
-    for (let more = 0; more < 5; more++) {
-      const version = await store.getLatestVersion(ACTOR, { fresh: true });
-      await appendEvents(store, ACTOR, version, [{ eventType: "Happened", data: null }]);
-    }
-  }
+  if (grows) await grow(store);
   await store.getLatestVersion(ACTOR, { fresh: true });
   await project(store);
   const following = store.subscribe({ from: "now" });

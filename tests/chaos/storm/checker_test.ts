@@ -151,7 +151,7 @@ function clean(): Evidence {
       ...see("subscribed", given),
       // After a kill some come again.
       ...[...projected.slice(0, 5), ...projected.slice(2)],
-      ...see("heard", ({ id, actorId, version }) => ({ id, actorId, version })),
+      ...see("heard", ({ id, actorId, version, position }) => ({ id, actorId, version, position })),
     ],
     ledger: { facts, receipts: [receipt], fences },
     rows: facts.map(({ position }) => position),

@@ -253,6 +253,9 @@ export const DOCTORS: readonly Doctor[] = [
   ["a notification of what is not stored", "notification", ({ sightings }) => {
     change(sightings, sight("heard"), ({ what }) => ({ what: { ...what as object, id: "none" } }));
   }],
+  ["a notification names another place", "notification", ({ sightings }) => {
+    change(sightings, sight("heard"), ({ what }) => ({ what: { ...what as object, position: 1 } }));
+  }],
   ["notifications are out of order", "notification", (draft) => {
     const facts = new Map(draft.ledger.facts.map((fact) => [fact.id, fact]));
     const of = ({ what }: Sighting) => facts.get((what as { id: string }).id)!;

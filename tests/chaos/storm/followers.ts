@@ -77,8 +77,8 @@ export class Followers implements AsyncDisposable {
       this.#running.push(one.run().catch((error) => this.#fail("a follower", error)));
     }
     const heard = bus.on<EventStored>(store.namespace, ({ data }) => {
-      const { eventId: id, actorId, version } = data;
-      recorder.see("heard", { id, actorId, version });
+      const { eventId: id, actorId, version, sequence: position } = data;
+      recorder.see("heard", { id, actorId, version, position });
     }, { eventTypes: ["EventStored"] });
     this.#stack.use(heard);
     this.#running.push(this.#subscribe());

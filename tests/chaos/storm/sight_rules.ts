@@ -15,8 +15,7 @@ export interface Given {
 }
 
 /** A notification that an event is stored. */
-export interface Heard {
-  readonly id: string;
+export interface Heard extends Given {
   readonly actorId: string;
   readonly version: number;
 }
@@ -99,12 +98,15 @@ export const notifications: Rule = (indexed, found) => {
     const seen = new Set<string>();
     const latest = new Map<string, number>();
     for (const { what } of sightings) {
-      const { id, actorId, version } = what as Heard;
+      const { id, actorId, version, position } = what as Heard;
       const place = `${client} heard of version ${version} of "${actorId}"`;
       const fact = indexed.byId.get(id)?.[0];
       if (fact?.actorId !== actorId || fact.version !== version) {
         found("notification", `${place}, which is not stored`);
         continue;
+      }
+      if (fact.position !== position) {
+        found("notification", `${place} at ${position}, which is at ${fact.position}`);
       }
       if (seen.has(id)) found("notification", `${place} twice`);
       seen.add(id);

@@ -77,13 +77,21 @@ export async function storm(
   const crew = stack.use(
     new Crew<WorkerOptions, CrewNote>(new URL("worker.ts", import.meta.url), {
       ...{ servers: urls, namespace: NAMESPACE, replicas: chaos.nodes, folder, lanes, every },
-      ...{ seed: chaos.seed, begin: Date.now(), lease: LEASE, pair: "", isFaulty: false },
+      ...{
+        seed: chaos.seed,
+        begin: Date.now(),
+        lease: LEASE,
+        pair: "",
+        isFaulty: false,
+        groupCommit: false,
+      },
     }, (worker) => worker === workers.at(-1) ? command : undefined),
   );
   const own = new Map(workers.map((worker, at) => [worker, {
     servers: lines.get(worker)!.map(({ url }) => url),
     pair: `p${at >> 1}`,
     isFaulty: at === 1,
+    groupCommit: at % 2 === 0,
   }]));
   const start = crew.start.bind(crew);
   crew.start = (worker, more) => start(worker, { ...own.get(worker), ...more });

@@ -45,6 +45,8 @@ export interface WorkerOptions {
   readonly pair: string;
   /** Whether its connection loses and doubles messages by itself. */
   readonly isFaulty: boolean;
+  /** Whether its saves of different actors go out together. */
+  readonly groupCommit: boolean;
 }
 
 const { nodeId, life, ...options } = JSON.parse(process.argv[2]!) as
@@ -89,7 +91,9 @@ const faulty = faultyConnection(connection, {
 const shared = { namespace, replicas, timeout: 4_000, shards: 16 };
 const bus = new NatsEventBus(connection, { onReconnect() {} });
 const store = await opened(() =>
-  JetStreamEventStore.open(faulty, { ...shared, broadcaster: bus, onBroadcastError() {} })
+  JetStreamEventStore.open(faulty, {
+    ...{ ...shared, groupCommit: options.groupCommit, broadcaster: bus, onBroadcastError() {} },
+  })
 );
 const kept = { namespace, replicas };
 const snapshots = await opened(() => JetStreamSnapshotStore.open(connection, kept));

@@ -57,6 +57,14 @@ const history = `${folder}/${nodeId}.history`;
 const recorder = new Recorder(history, nodeId, life);
 const random = seededRandom(seed * 1_000_003 + life * 97 + nodeId.charCodeAt(1));
 
+// A socket that is cut under a write may fail where nats.js listens no more: the runtime's matter.
+process.on("uncaughtException", (error: Error & { readonly code?: string }) => {
+  recorder.see("uncaught", String(error));
+  if (error.code === "EPIPE" || error.code === "ECONNRESET") return;
+  console.error(error);
+  process.exit(1);
+});
+
 function tell(kind: string): void {
   process.stdout.write(`${JSON.stringify({ nodeId, life, kind })}\n`);
 }

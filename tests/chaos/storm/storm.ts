@@ -58,7 +58,7 @@ export interface Storm {
   readonly findings: Findings;
 }
 
-/** Has a storm, and judges it. The folder of its histories is kept where `isKept` says so. */
+/** Has a storm, and judges it; the histories stay in `folder`. */
 export async function storm(
   chaos: Chaos,
   folder: string,
@@ -77,14 +77,8 @@ export async function storm(
   const crew = stack.use(
     new Crew<WorkerOptions, CrewNote>(new URL("worker.ts", import.meta.url), {
       ...{ servers: urls, namespace: NAMESPACE, replicas: chaos.nodes, folder, lanes, every },
-      ...{
-        seed: chaos.seed,
-        begin: Date.now(),
-        lease: LEASE,
-        pair: "",
-        isFaulty: false,
-        groupCommit: false,
-      },
+      ...{ seed: chaos.seed, begin: Date.now(), lease: LEASE },
+      ...{ pair: "", isFaulty: false, groupCommit: false }, // Of each its own: see below.
     }, (worker) => worker === workers.at(-1) ? command : undefined),
   );
   const own = new Map(workers.map((worker, at) => [worker, {
@@ -114,17 +108,28 @@ export async function storm(
   await all(`finish ${facts.at(-1)!.position}`, "finished");
   await Promise.all(workers.map((worker) => crew.end(worker)));
 
+  return await judged(chaos, folder, workers, admin, nemesis.counts);
+}
+
+/** What came of a storm that is over; then comes its aftermath. */
+async function judged(
+  chaos: Chaos,
+  folder: string,
+  workers: readonly string[],
+  admin: NatsConnection,
+  counts: Readonly<Record<string, number>>,
+): Promise<Storm> {
   const ledger = ledgerOf(await readLog(admin, NAMESPACE), NAMESPACE);
   await Deno.writeTextFile(`${folder}/ledger.json`, JSON.stringify(ledger));
   const evidence = evidenceOf(await historyIn(folder, workers), ledger, folder, chaos.nodes);
-  const violations = [...check(evidence)];
+  const violations = check(evidence);
   await assertVerified(admin, NAMESPACE).catch(({ message }: Error) => {
     violations.push({ rule: "storage format", message, operations: [] });
   });
   violations.push(...await inCluster(admin, evidence));
   const after = await aftermath(admin, NAMESPACE, chaos.nodes);
   violations.push(...after.violations);
-  const faults = { ...nemesis.counts, ...faultsSeen(evidence), ...after.faults };
+  const faults = { ...counts, ...faultsSeen(evidence), ...after.faults };
   for (const line of verdict(evidence, faults)) chaos.log(line);
   for (const violation of violations.slice(0, 20)) chaos.log(described(violation));
   const { operations } = evidence;

@@ -138,9 +138,13 @@ export class Nemesis<Options extends object> {
   #toServers(): Fault[] {
     const { chaos, nats } = this.#parts;
     const victims = ["servers"]; // One at a time, as otherwise hardly anything could be saved.
+    const recover = async () => {
+      await nats.waitHealthy();
+      await pause(chaos.between(500, 4_000)); // A while in which much can be saved.
+    };
     const harm = (harm: (server: NatsServer) => Promise<void>) => async () => {
       await harm(chaos.pick(nats.servers));
-      await nats.waitHealthy();
+      await recover();
     };
     return [
       {
@@ -168,7 +172,7 @@ export class Nemesis<Options extends object> {
         strike: async () => {
           await Promise.all(nats.servers.map((server) => server.kill()));
           await Promise.all(nats.servers.map((server) => server.restart()));
-          await nats.waitHealthy();
+          await recover();
         },
       },
     ];

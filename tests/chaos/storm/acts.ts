@@ -179,7 +179,7 @@ export class Client {
       isShared ? "command with an id" : "command",
       () => ({ type: "command", actorIds: [actorId], ...given }),
       async (op) => {
-        const options = { ...given, timeout: 4_000, snapshots: policy(snapshots) };
+        const options = { ...given, timeout: 3_000, snapshots: policy(snapshots) };
         const result = await execute(store, actorId, counter, { by, op }, options);
         return { results: [resultOf(result)] };
       },
@@ -199,7 +199,7 @@ export class Client {
         const results = await executeAll(store, [
           { actorId: actorIds[0]!, decider: counter, command: { by, op } },
           { actorId: actorIds[1]!, decider: counter, command: { by: -by, op } },
-        ], { commandId, timeout: 4_000 });
+        ], { commandId, timeout: 3_000 });
         return { results: results.map((result) => resultOf(result)) };
       },
     );

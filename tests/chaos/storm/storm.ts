@@ -62,7 +62,7 @@ export interface Storm {
 export async function storm(
   chaos: Chaos,
   folder: string,
-  { workers: count = 4, lanes = 3, every = 120, command }: StormOptions = {},
+  { workers: count = 4, lanes = 6, every = 120, command }: StormOptions = {},
 ): Promise<Storm> {
   await using stack = new AsyncDisposableStack();
   const nats = stack.use(await startServers(chaos.nodes));

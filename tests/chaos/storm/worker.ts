@@ -96,7 +96,7 @@ const faulty = faultyConnection(connection, {
   ...{ seed: seed + life, loseAck: 0.05, drop: 0.03, double: 0.03, delay: 0.05, cut: 0.003 },
   only: (subject) => options.isFaulty && subject.includes(".event."),
 });
-const shared = { namespace, replicas, timeout: 4_000, shards: 16 };
+const shared = { namespace, replicas, timeout: 3_000, shards: 16 };
 const bus = new NatsEventBus(connection, { onReconnect() {} });
 const store = await opened(() =>
   JetStreamEventStore.open(faulty, {

@@ -282,8 +282,14 @@ class JointCall {
   /** The results that the command had before, if it was handled. */
   async #repeat(): Promise<ExecuteResult<unknown>[] | undefined> {
     const job = { options: this.#options };
-    const places = this.#parts.map(({ actorId }) => this.#handled.get(actorId)?.find(job));
+    const look = () => this.#parts.map(({ actorId }) => this.#handled.get(actorId)?.find(job));
+    let places = look();
     if (places.every((place) => place === undefined)) return undefined;
+    // An actor may be remembered, or have been read, as it was before the command.
+    if (places.includes(undefined)) {
+      await this.#advanceAll();
+      places = look();
+    }
     return await Promise.all(this.#parts.map(async ({ actorId, decider }, at) => {
       const base = this.#bases.get(actorId)!;
       const handled = this.#handled.get(actorId)!;

@@ -8,6 +8,7 @@ import { ROOT } from "../root.ts";
  */
 export const FIRST: readonly string[] = [
   "tests/cluster/chaos_test.ts",
+  "tests/chaos/storm/storm_test.ts",
   "tests/store/fencing/suite_test.ts",
   "tests/adapters/postgres_test.ts",
   "tests/cluster/membership/discovery_fault_test.ts",

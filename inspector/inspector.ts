@@ -90,7 +90,7 @@ async function answerTo(
   const { method, url } = request;
   const { pathname } = new URL(url);
   if (pathname === "/") {
-    if (method === "GET" || method === "HEAD") return await pageAnswer(request);
+    if (method === "GET" || method === "HEAD") return pageAnswer(request);
     throw new Refusal(405, "The page is for GET");
   }
   const route = routes.get(pathname);
@@ -215,7 +215,7 @@ function routesOf(parts: InspectorParts, gate: Gate): ReadonlyMap<string, Route>
         const filter = {
           ...{ category: query.text("category"), text: query.text("text")?.toLowerCase() },
           eventTypes: types && new Set(types),
-          perSecond: query.limit(50, MOST.perSecond, "perSecond"),
+          perSecond: query.limit(20, MOST.perSecond, "perSecond"),
         };
         return streams.answer(request, (stream) => tails.follow(stream, filter));
       },

@@ -37,6 +37,7 @@ const STEPS: readonly Step[] = [
   { name: "types", run: () => quietly(["check", "."]) },
   { name: "names of this machine", run: privateNames },
   { name: "conflict markers", run: noConflictMarkers },
+  { name: "the page is what its sources make", run: page },
   { name: "documentation", run: docLint },
   { name: "sanitizers are on", run: sanitizerControl },
   { name: "examples in the code", counts: true, run: codeExamples },
@@ -52,6 +53,11 @@ const STEPS: readonly Step[] = [
 
 async function quietly(args: readonly string[]): Promise<void> {
   await deno(args);
+}
+
+/** Builds the inspector's page and compares it with the one that is committed. */
+async function page(): Promise<void> {
+  await deno(["run", "-A", "tools/page.ts", "--check"]);
 }
 
 /** Lints the docs of all entry points in one call, so that types shared between them count as exported. */

@@ -1,6 +1,6 @@
 /** Runs the program in a page of Chromium. */
 import { join } from "node:path";
-import { type Chromium, CHROMIUM_FLAGS } from "../chromium_binary.ts";
+import { type Chromium, CHROMIUM_FLAGS } from "../programs/chromium_binary.ts";
 import { bundle } from "./bundle.ts";
 
 /** The page tells what it found to where it comes from. */

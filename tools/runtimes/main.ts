@@ -4,7 +4,7 @@
  * on NATS over a WebSocket.
  */
 import { join } from "node:path";
-import { findChromium } from "../chromium_binary.ts";
+import { findChromium } from "../programs/chromium_binary.ts";
 import { mustRun } from "../command.ts";
 import { NatsServer } from "../nats_server.ts";
 import {

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { deno, mustRun, run } from "./command.ts";
 import { NatsServer } from "./nats_server.ts";
 import { BUNDLERS, checkBundle } from "./node_smoke/bundle.ts";
-import { PAGE_PACKAGES, pagePrograms, runPages } from "./node_smoke/pages.ts";
+import { pagePackages, pagePrograms, runPages } from "./node_smoke/pages.ts";
 import { surfaceProgram, UNTYPED } from "./node_smoke/surface.ts";
 import { ROOT } from "./root.ts";
 
@@ -149,9 +149,9 @@ export function forNode(text: string): string {
 /** The folder of a user's program. */
 async function installApp(folder: string): Promise<void> {
   await emptyPackage(folder);
-  const clients = ["@electric-sql/pglite", "pg", "postgres", ...PAGE_PACKAGES].map((name) =>
-    `${name}@${constraintOf(name)}`
-  );
+  const pages = await pagePrograms();
+  const names = new Set(["@electric-sql/pglite", "pg", "postgres", ...pagePackages(pages)]);
+  const clients = [...names].map((name) => `${name}@${constraintOf(name)}`);
   const types = [TYPESCRIPT, "@types/node@^22", "@types/pg@^8"];
   await npmInstall(folder, ["../package.tgz", ...twins(), ...clients, ...types, ...BUNDLERS]);
   const programs = {
@@ -160,7 +160,6 @@ async function installApp(folder: string): Promise<void> {
     "surface.ts": await surfaceProgram(),
     "clients.ts": POSTGRES_CLIENTS,
   };
-  const pages = await pagePrograms();
   for (const [name, text] of Object.entries({ ...programs, ...pages })) {
     await Deno.writeTextFile(
       join(folder, name),

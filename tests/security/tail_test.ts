@@ -3,7 +3,7 @@ import { type Msg, wsconnect } from "@nats-io/nats-core";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { createEvent, type Event, execute, JetStreamEventStore } from "../../store/mod.ts";
 import { NatsServer } from "../../tools/nats_server.ts";
-import { freePort } from "../../tools/port.ts";
+import { freePort } from "../../tools/runtimes/port.ts";
 
 const PAGE = await Deno.readTextFile(new URL("../../docs/guides/browser.md", import.meta.url));
 const [, CONF = ""] = /```conf\n(.*?)```/s.exec(PAGE) ?? [];

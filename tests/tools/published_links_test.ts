@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { PAGES, withAbsoluteLinks } from "../../tools/published_links.ts";
+import { PAGES, withAbsoluteLinks } from "../../tools/publish/links.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 

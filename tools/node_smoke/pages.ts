@@ -3,8 +3,17 @@ import { join } from "node:path";
 import { mustRun } from "../command.ts";
 import { ROOT } from "../root.ts";
 
-/** What the blocks import beside the package and NATS. */
-export const PAGE_PACKAGES = ["@hono/node-server", "@opentelemetry/api", "hono"];
+/** The packages that the blocks import beside this one and the transport. */
+export function pagePackages(programs: Readonly<Record<string, string>>): string[] {
+  const found = new Set<string>();
+  for (const text of Object.values(programs)) {
+    for (const [, from = ""] of text.matchAll(/\bfrom "([^"]+)"/g)) {
+      const [name = ""] = /^(@[^/]+\/)?[^/]+/.exec(from) ?? [];
+      if (!/^(node:|\.|@flowmade-one\/|@nats-io\/)/.test(from)) found.add(name);
+    }
+  }
+  return [...found];
+}
 
 /** Node 22 does not know the syntax; the pages say so. */
 const NEW_SYNTAX = /^\s*await using /m;

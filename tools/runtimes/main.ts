@@ -16,7 +16,7 @@ import {
   QUICK_START,
   twins,
 } from "../node_smoke.ts";
-import { freePort } from "../port.ts";
+import { freePort } from "./port.ts";
 import { ROOT } from "../root.ts";
 import { inChromium } from "./chromium.ts";
 import { onWorkerd } from "./workerd.ts";

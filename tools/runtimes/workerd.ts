@@ -1,6 +1,6 @@
 /** Runs the program on workerd, the runtime of Cloudflare's Workers, as npm brings it. */
 import { join } from "node:path";
-import { freePort } from "../port.ts";
+import { freePort } from "./port.ts";
 import { bundle } from "./bundle.ts";
 
 const WORKER = `

@@ -4,7 +4,7 @@
  */
 import { join, normalize } from "node:path";
 import process from "node:process";
-import { ROOT } from "./root.ts";
+import { ROOT } from "../root.ts";
 
 /** The pages that are published. */
 export const PAGES = [

@@ -34,7 +34,7 @@ export interface EventRules {
 export class RuleFault extends TypeError {}
 
 /** The key under which definitions keep their rules; the same in every copy of the package. */
-const RULES = Symbol.for("@flowmade-one/aether/event-rules");
+const RULES = /* @__PURE__ */ Symbol.for("@flowmade-one/aether/event-rules");
 
 /** Keeps the rules of `definitions`, for {@linkcode rulesOf}. */
 export function withRules<T extends object>(definitions: T, rules: EventRules): T {

@@ -1,3 +1,4 @@
+import { needMethods } from "./base/given.ts";
 import { refusePromise } from "./base/hook.ts";
 import { jsonProblem } from "./base/json_fidelity.ts";
 import { isRecord } from "./base/json.ts";
@@ -49,7 +50,15 @@ interface Stored {
  * console.log(event?.data); // { due: 1970-01-01T00:00:00.000Z, pieces: Map(1) { "pen" => 2n } }
  * ```
  */
-export function richJsonCodec({ stringify, parse }: RichJson): RichJsonCodec {
+export function richJsonCodec(library: RichJson): RichJsonCodec {
+  needMethods(
+    library,
+    ["stringify", "parse"],
+    "make a codec",
+    "library",
+    "an object with stringify() and parse()",
+  );
+  const { stringify, parse } = library;
   return {
     lenient: true,
     encode(value) {

@@ -33,7 +33,7 @@ export interface DeciderGiven<State, Command, E extends Event = Event> {
    *
    * @throws {Error} It is not; the message names the place, and compares both values.
    */
-  thenState(expected: SpecValue<State>): void;
+  thenState(expected: State | SpecValue<State>): void;
 }
 
 /** An actor that has received a command. */

@@ -61,7 +61,7 @@ export interface ProcessGiven<State, Input extends Event, Fact extends Event> {
    *
    * @throws {Error} It is not; the message names the place, and compares both values.
    */
-  thenState(expected: SpecValue<State>): void;
+  thenState(expected: State | SpecValue<State>): void;
 }
 
 /** A process that has got an input. */

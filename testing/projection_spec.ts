@@ -50,7 +50,7 @@ export interface ProjectionGiven<Model> {
    *
    * @throws {Error} It is not, which names the place and compares both; or the handler threw.
    */
-  then(expected: SpecValue<Model>): Promise<void>;
+  then(expected: Model | SpecValue<Model>): Promise<void>;
   /**
    * Passes if the handler takes all events but the last, and throws this at the last. Await it.
    *

@@ -12,7 +12,7 @@ export type SpecValue<T> = unknown extends T ? T
   : { readonly [Key in keyof T]: SpecValue<T[Key]> };
 
 /** An event as a spec writes it: a draft, which may be `as const`. */
-export type SpecDraft<E extends Event = Event> = SpecValue<EventDraft<E>>;
+export type SpecDraft<E extends Event = Event> = EventDraft<E> | SpecValue<EventDraft<E>>;
 
 /** An event as a spec gives it to a handler: fields that are left out get values that say nothing. */
 export type SpecEvent<E extends Event = Event> =

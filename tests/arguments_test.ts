@@ -84,6 +84,13 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
     [() => all.sealedCodec(), /options is missing/],
     [() => all.sealedCodec({ fields: {} }), /keys is missing/],
   ],
+  defineEvents: [
+    [() => all.defineEvents("OrderPlaced"), /schemas is "OrderPlaced"/],
+    [() => all.defineEvents({ OrderPlaced: {} }), /its schema is none of Standard Schema/],
+  ],
+  richJsonCodec: [[() => all.richJsonCodec(JSON.stringify), /library is a function/]],
+  schemaVersions: [[() => all.schemaVersions({}), /Standard Schema/]],
+  inspector: [[() => all.inspector(), /parts is missing/]],
   verify: [[() => all.verify({ namespace: "shop" }), /not a JetStreamEventStore/]],
   InMemoryEventStore: [
     [() => new all.InMemoryEventStore("shop"), /options is "shop"/],
@@ -176,15 +183,16 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
   nextShardMap: [[() => all.nextShardMap(), /current is missing/]],
   shardMoves: [[() => all.shardMoves(), /before is missing/]],
   ...Object.fromEntries(
-    ["checkpointStore", "eventBus", "eventStore", "eventSubscription", "snapshotStore"].map((
-      of,
-    ) => [
-      `${of}Suite`,
-      [
-        [() => all[`${of}Suite`](), /suite is missing/],
-        [() => all[`${of}Suite`]({ create() {} }), /test is missing/],
-      ],
-    ]),
+    ["checkpointStore", "eventBus", "eventStore", "eventSubscription", "keyStore", "snapshotStore"]
+      .map((
+        of,
+      ) => [
+        `${of}Suite`,
+        [
+          [() => all[`${of}Suite`](), /suite is missing/],
+          [() => all[`${of}Suite`]({ create() {} }), /test is missing/],
+        ],
+      ]),
   ),
   ...Object.fromEntries(
     [
@@ -204,6 +212,7 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
 /** Public functions without a slip that a TypeError can tell, each for its reason. */
 const NONE: Record<string, string> = {
   InMemoryCheckpointStore: "takes nothing",
+  unchecked: "takes nothing",
   InMemoryKeyStore: "takes nothing",
   emptyShardMap: "a number out of range: a RangeError",
   etag: "a number out of range: a RangeError",

@@ -1,17 +1,21 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Cluster } from "../cluster/cluster.ts";
 import type { Connection } from "../store/connection.ts";
 import {
   createEvent,
   type EventStore,
+  FORGOTTEN,
   JetStreamEventStore,
   JetStreamSnapshotStore,
   KvCheckpointStore,
+  KvKeyStore,
   Projection,
   ProjectionLeases,
+  sealedCodec,
 } from "../store/mod.ts";
 import { count, QUICK } from "./cluster/bed.ts";
 import { Desk } from "./inspector/bed.ts";
+import { FIELDS, registered } from "./store/sealing/shop.ts";
 import { natsTest } from "./support/fixture.ts";
 
 const PAGE = await Deno.readTextFile(new URL("../docs/permissions.md", import.meta.url));
@@ -28,6 +32,10 @@ const NEEDS = new Map(
     [, need, lists],
   ) => [need!, lists!]),
 );
+
+/** A user with the permissions of the page's first list alone. */
+const PLAIN = BASE.match(/\{ user: shop.*\} \}/s)![0]
+  .replace("user: shop, password: shop", "user: plain, password: plain");
 
 /** The entries of the list `name` for `need`. */
 function listed(need: string, name: "publish" | "subscribe"): string {
@@ -155,6 +163,59 @@ permissionTest(
     assertEquals(events, EVENTS);
   },
 );
+
+/** Opens the store of sealed names, and its keys, over a connection. */
+async function sealing(connection: Connection, stack: AsyncDisposableStack) {
+  const namespace = NAMESPACE;
+  const keys = stack.use(await KvKeyStore.open(connection, { namespace }));
+  const codec = sealedCodec({ keys, fields: FIELDS });
+  const store = stack.use(await JetStreamEventStore.open(connection, { namespace, codec }));
+  return { keys, store };
+}
+
+permissionTest(
+  "sealing fields, and forgetting",
+  ["Read and write sealed fields"],
+  async (connection, admin) => {
+    await using stack = new AsyncDisposableStack();
+    await sealing(admin, stack);
+    const { keys, store } = await sealing(connection, stack);
+    await store.saveEvent(registered("1"));
+    assertEquals(await keys.forget("1"), true);
+    assertEquals(await keys.get("1"), FORGOTTEN);
+  },
+);
+
+permissionTest(
+  "reading sealed fields",
+  ["Read sealed fields only"],
+  async (connection, admin) => {
+    await using stack = new AsyncDisposableStack();
+    const founder = await sealing(admin, stack);
+    const event = registered("1");
+    await founder.store.saveEvent(event);
+    const { store } = await sealing(connection, stack);
+    assertEquals(await store.getEvents("customer-1"), [event]);
+  },
+);
+
+natsTest("who may only read keys drops none, and who may do neither opens none", async (scene) => {
+  const inboxPrefix = "_INBOX_shop";
+  await using stack = new AsyncDisposableStack();
+  const admin = await scene.connect({ user: "admin", pass: "admin", inboxPrefix });
+  const { keys: founder } = await sealing(admin, stack);
+  const key = await founder.getOrCreate("1");
+  const connection = await scene.connect({ user: "shop", pass: "shop", inboxPrefix });
+  const options = { namespace: NAMESPACE, timeout: 1_000 };
+  const keys = stack.use(await KvKeyStore.open(connection, options));
+  await assertRejects(() => keys.forget("1"), Error, "permi");
+  await assertRejects(() => keys.getOrCreate("2"), Error, "permi");
+  assertEquals(await founder.get("1"), key);
+  const plain = await scene.connect({ user: "plain", pass: "plain", inboxPrefix });
+  await assertRejects(() => KvKeyStore.open(plain, options), Error, "permi");
+}, {
+  server: { config: permitting("Read sealed fields only").replace("users: [", `users: [${PLAIN}`) },
+});
 
 permissionTest("a cluster", ["Join the cluster", "Subscribe"], async (connection, admin) => {
   const options = { ...QUICK, namespace: NAMESPACE };

@@ -10,7 +10,8 @@ import { join } from "node:path";
 import { deno, mustRun, run } from "./command.ts";
 import { NatsServer } from "./nats_server.ts";
 import { BUNDLERS, checkBundle } from "./node_smoke/bundle.ts";
-import { surfaceProgram, UNTYPED } from "./node_surface.ts";
+import { PAGE_PACKAGES, pagePrograms, runPages } from "./node_smoke/pages.ts";
+import { surfaceProgram, UNTYPED } from "./node_smoke/surface.ts";
 import { ROOT } from "./root.ts";
 
 /** The versions of Node that are tried, in npm's words. */
@@ -20,11 +21,11 @@ export const NODES = ["22", "latest"];
 export const TYPESCRIPT = "typescript@~6.0.0";
 
 /** The package's name on Node. */
-const PACKAGE = "@jsr/flowmade-one__aether";
+export const PACKAGE = "@jsr/flowmade-one__aether";
 
 /** The output of the quick start, word for word. */
 const NOWHERE = `There is no store of namespace "nowhere"`;
-const QUICK_START = `Order state after replaying 2 events:
+export const QUICK_START = `Order state after replaying 2 events:
   Status: shipped
   Total: $99.99
   Tracking: FS123456`;
@@ -79,13 +80,22 @@ export async function nodeSmoke(): Promise<string> {
   }
 }
 
+let packed: Promise<string> | undefined;
+
+/** Packs the project into `package.tgz` in the folder `work`; all steps of one gate share the work. */
+export async function pack(work: string): Promise<void> {
+  packed ??= Deno.makeTempDir({ prefix: "aether-packed-" }).then(packInto);
+  await Deno.copyFile(join(await packed, "package.tgz"), join(work, "package.tgz"));
+}
+
 /**
  * Packs the project into `package.tgz`, with the names that JSR gives to Node.
  *
  * deno pack prints "Could not generate types" for each file that no public declaration leads to: it writes
  * declarations for the others only, as JSR does. The type check fails if one of those is missing.
  */
-export async function pack(work: string): Promise<void> {
+async function packInto(work: string): Promise<string> {
+  globalThis.addEventListener("unload", () => Deno.removeSync(work, { recursive: true }));
   await deno(["pack", "--allow-dirty", "--output", join(work, "packed.tgz")]);
   await mustRun("tar", ["-xzf", "packed.tgz"], { cwd: work });
   const used = new Set<string>();
@@ -112,6 +122,7 @@ export async function pack(work: string): Promise<void> {
   for (const name of used) manifest.dependencies[`@jsr/nats-io__${name}`] ??= constraint(name);
   await Deno.writeTextFile(path, JSON.stringify(manifest, null, 2));
   await mustRun("tar", ["-czf", "package.tgz", "package"], { cwd: work });
+  return work;
 }
 
 /** The folder of the transport, with a nats-core of its own. */
@@ -123,29 +134,37 @@ async function installDial(folder: string): Promise<void> {
   }
 }
 
+/** NATS's packages under the names that JSR gives them on npm: npm's releases stand in. */
+export function twins(): string[] {
+  return ["nats-core", "jetstream", "kv"].map((name) =>
+    `@jsr/nats-io__${name}@npm:@nats-io/${name}@${constraint(name)}`
+  );
+}
+
+/** A program as it is written for the package's name on Node. */
+export function forNode(text: string): string {
+  return text.replace(/"@flowmade-one\/aether((?:\/\w+)*)"/g, `"${PACKAGE}$1"`);
+}
+
 /** The folder of a user's program. */
 async function installApp(folder: string): Promise<void> {
   await emptyPackage(folder);
-  const twins = ["nats-core", "jetstream", "kv"].map((name) =>
-    `@jsr/nats-io__${name}@npm:@nats-io/${name}@${constraint(name)}`
-  );
-  const clients = ["@electric-sql/pglite", "pg", "postgres"].map((name) =>
+  const clients = ["@electric-sql/pglite", "pg", "postgres", ...PAGE_PACKAGES].map((name) =>
     `${name}@${constraintOf(name)}`
   );
   const types = [TYPESCRIPT, "@types/node@^22", "@types/pg@^8"];
-  await npmInstall(folder, ["../package.tgz", ...twins, ...clients, ...types, ...BUNDLERS]);
+  await npmInstall(folder, ["../package.tgz", ...twins(), ...clients, ...types, ...BUNDLERS]);
   const programs = {
     "smoke.ts": await Deno.readTextFile(join(ROOT, "tools", "node_smoke", "smoke.ts")),
     "quick_start.ts": await Deno.readTextFile(join(ROOT, "examples", "quick_start.ts")),
     "surface.ts": await surfaceProgram(),
     "clients.ts": POSTGRES_CLIENTS,
   };
-  for (const [name, text] of Object.entries(programs)) {
+  const pages = await pagePrograms();
+  for (const [name, text] of Object.entries({ ...programs, ...pages })) {
     await Deno.writeTextFile(
       join(folder, name),
-      text
-        .replace(/"@flowmade-one\/aether((?:\/\w+)*)"/g, `"${PACKAGE}$1"`)
-        .replace(/"@nats-io\/transport-node"/g, `"../dial/index.js"`),
+      forNode(text).replace(/"@nats-io\/transport-node"/g, `"../dial/index.js"`),
     );
   }
   const compilerOptions = {
@@ -230,6 +249,7 @@ async function runOn(node: string, cwd: string, server: NatsServer): Promise<str
   if (!output.includes(NOWHERE)) {
     throw new Error(`Node ${said}: the command line prints something else:\n${output}`);
   }
+  await runPages(node, cwd, await pagePrograms(), server.port);
   await mustRun(node, ["smoke.ts"], { cwd, env, signal: AbortSignal.timeout(180_000) });
   return `Node ${said}`;
 }

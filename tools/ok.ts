@@ -13,6 +13,7 @@ import { nodeShop } from "./shop/node.ts";
 import { nodeSmoke } from "./node_smoke.ts";
 import { privateNames } from "./private_names.ts";
 import { ROOT } from "./root.ts";
+import { runtimes } from "./runtimes/main.ts";
 import { sanitizerControl } from "./sanitizer_control.ts";
 import { testCounts } from "./test_counts.ts";
 
@@ -36,6 +37,7 @@ const STEPS: readonly Step[] = [
   { name: "types", run: () => quietly(["check", "."]) },
   { name: "names of this machine", run: privateNames },
   { name: "conflict markers", run: noConflictMarkers },
+  { name: "the page is what its sources make", run: page },
   { name: "documentation", run: docLint },
   { name: "sanitizers are on", run: sanitizerControl },
   { name: "examples in the code", counts: true, run: codeExamples },
@@ -45,11 +47,17 @@ const STEPS: readonly Step[] = [
   { name: "publish, dry run", run: () => quietly(["publish", "--dry-run", "--allow-dirty"]) },
   { name: "Node", run: nodeSmoke, starts: "first" }, // it takes longest
   { name: "the shop on Node", run: nodeShop },
+  { name: "Bun, workerd and Chromium", run: runtimes },
   { name: "tests", counts: true, run: tests, starts: "alone at the end" }, // they keep time
 ];
 
 async function quietly(args: readonly string[]): Promise<void> {
   await deno(args);
+}
+
+/** Builds the inspector's page and compares it with the one that is committed. */
+async function page(): Promise<void> {
+  await deno(["run", "-A", "tools/page.ts", "--check"]);
 }
 
 /** Lints the docs of all entry points in one call, so that types shared between them count as exported. */

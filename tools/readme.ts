@@ -27,6 +27,7 @@ const SKIPPED: readonly (readonly [RegExp, string])[] = [
   ],
   [/^deno run -A jsr:@flowmade-one\/aether\/cli( |$)/, "needs the published package"],
   [/^nats stream (backup|restore) /, "needs the `nats` command line; a test restores a backup"],
+  [/^nats stream edit /, "needs the `nats` command line; a test does the same"],
   [/^npx jsr add @flowmade-one\/aether\b/, "needs the published package"],
   [/^(deno add|npm install|npm i) (npm:)?@nats-io\/[\w-]+$/, "the gate's Node smoke test does it"],
 ];

@@ -1,4 +1,4 @@
-import { type ActorState, advance } from "./actor_state.ts";
+import { type ActorState, advance, initial } from "./actor_state.ts";
 import type { QueueParts } from "./command_queues.ts";
 import { inTraceOf } from "./command_trace.ts";
 import { HandledBefore, notePlan } from "./handled_before.ts";
@@ -10,6 +10,8 @@ import { positionsIn } from "../format/save_options.ts";
 import type { SaveReceipt } from "../options.ts";
 import { type CommandPlan, plan, type PlannedCommand } from "./plan.ts";
 import { load, takeSnapshot } from "./rehydrate.ts";
+import type { KeptState } from "./state_cache.ts";
+import { forgetEpoch } from "../forget_epoch.ts";
 import { UnknownSaves } from "./unknown_saves.ts";
 import { isAetherError, type VersionConflictError } from "../errors.ts";
 import { eventRulesOf } from "../event_rules.ts";
@@ -80,6 +82,7 @@ export class ActorQueue {
     let isSearched = false;
     let busySince = performance.now();
     let contendedAt = -Infinity;
+    const epoch = forgetEpoch();
     for (;;) {
       const jobs = this.#next();
       const [first] = jobs;
@@ -104,12 +107,9 @@ export class ActorQueue {
       let planned: CommandPlan | undefined;
       let isSaving = false;
       try {
-        base ??= await unlessLate(
-          load(this.#store, this.#actorId, first.decider, first.options.snapshots),
-          jobs,
-        );
-        if (base === undefined) continue;
         const handled = this.#handledFor(jobs);
+        base ??= await unlessLate(this.#load(first, jobs, handled), jobs);
+        if (base === undefined) continue;
         if (handled !== undefined) {
           base = await unlessLate(handled.meet(jobs, base), jobs);
           if (base === undefined) {
@@ -121,7 +121,7 @@ export class ActorQueue {
         planned = await plan(this.#actorId, base, jobs, eventRulesOf(this.#store));
         if (planned.records) {
           if (await this.#record(handled!, planned, jobs)) {
-            return this.#complete(planned, busySince, contendedAt);
+            return this.#complete(planned, { busySince, contendedAt, epoch });
           }
           planned = undefined;
           continue;
@@ -143,13 +143,15 @@ export class ActorQueue {
               continue;
             }
           }
-          return this.#complete(planned, busySince, contendedAt);
+          return this.#complete(planned, { busySince, contendedAt, epoch });
         }
         if (planned.events.length === 0) continue;
         isSaving = true;
         const conflict = await this.#save(planned, handled);
         isSaving = false;
-        if (conflict === undefined) return this.#complete(planned, busySince, contendedAt);
+        if (conflict === undefined) {
+          return this.#complete(planned, { busySince, contendedAt, epoch });
+        }
         isSearched = handled !== undefined;
         await handled?.refresh();
         contendedAt = performance.now();
@@ -181,6 +183,16 @@ export class ActorQueue {
         return;
       }
     }
+  }
+
+  /** The actor's state; nothing is read of one that the search for commands has found without events. */
+  async #load(
+    { decider, options }: PendingCommand,
+    jobs: readonly PendingCommand[],
+    handled: HandledBefore | undefined,
+  ): Promise<ActorState> {
+    if (await handled?.isNew(jobs)) return initial(decider);
+    return await load(this.#store, this.#actorId, decider, options.snapshots);
   }
 
   /** Saves the plan; returns the conflict if one has certainly prevented it. */
@@ -225,15 +237,14 @@ export class ActorQueue {
 
   #complete(
     { base, end, commands, isSpoiled, isShared }: CommandPlan,
-    busySince: number,
-    contendedAt: number,
+    { epoch, ...times }: Pick<KeptState, "busySince" | "contendedAt"> & { readonly epoch: number },
   ): void {
     const taker = commands.findLast(({ job: { options } }) => options.snapshots !== undefined);
     const snapshots = taker?.job.options.snapshots;
     const taken = snapshots && takeSnapshot(this.#actorId, base.version, end, snapshots);
     if (!isSpoiled && !isShared && commands.every(({ job }) => job.options.cache !== false)) {
       const usedAt = performance.now();
-      this.#parts.states.set(this.#actorId, { actor: end, busySince, usedAt, contendedAt });
+      this.#parts.states.set(this.#actorId, { actor: end, usedAt, ...times }, epoch);
     } else {
       this.#forget();
     }

@@ -6,6 +6,7 @@ import { commandLogOf } from "../command_log.ts";
 import { isAetherError, type SaveOutcomeUnknownError, StoreUnavailableError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { eventRulesOf } from "../event_rules.ts";
+import { forgetEpoch } from "../forget_epoch.ts";
 import type { EventStore } from "../store.ts";
 import { inSpan } from "../telemetry/spans.ts";
 import { type ActorState, advance } from "./actor_state.ts";
@@ -151,6 +152,7 @@ class JointCall {
   readonly #trace: CommandTrace | undefined;
   readonly #handled: ReadonlyMap<string, HandledBefore>;
   readonly #waits = new ContentionWait(...WAITS);
+  readonly #epoch = forgetEpoch();
   #bases = new Map<string, ActorState>();
   /** When a save was refused last, of this call or one before on its actors. */
   #contendedAt = -Infinity;
@@ -280,8 +282,14 @@ class JointCall {
   /** The results that the command had before, if it was handled. */
   async #repeat(): Promise<ExecuteResult<unknown>[] | undefined> {
     const job = { options: this.#options };
-    const places = this.#parts.map(({ actorId }) => this.#handled.get(actorId)?.find(job));
+    const look = () => this.#parts.map(({ actorId }) => this.#handled.get(actorId)?.find(job));
+    let places = look();
     if (places.every((place) => place === undefined)) return undefined;
+    // An actor may be remembered, or have been read, as it was before the command.
+    if (places.includes(undefined)) {
+      await this.#advanceAll();
+      places = look();
+    }
     return await Promise.all(this.#parts.map(async ({ actorId, decider }, at) => {
       const base = this.#bases.get(actorId)!;
       const handled = this.#handled.get(actorId)!;
@@ -359,7 +367,10 @@ class JointCall {
       const base = this.#bases.get(actorId)!;
       const usedAt = performance.now();
       if (cache === false || plan.isShared) states.delete(actorId);
-      else states.set(actorId, { actor: end, busySince: usedAt, usedAt, contendedAt });
+      else {
+        const kept = { actor: end, busySince: usedAt, usedAt, contendedAt };
+        states.set(actorId, kept, this.#epoch);
+      }
       if (end.version !== base.version) memory?.peek(actorId)?.forget();
       if (snapshots !== undefined) void takeSnapshot(actorId, base.version, end, snapshots);
     }

@@ -91,10 +91,7 @@ export class HandledBefore {
 
   /** Looks for commands, and brings the state to where the actor ended then. */
   async meet(jobs: readonly CommandFacts[], base: ActorState): Promise<ActorState> {
-    for (const { options } of jobs) {
-      if (options.commandId === undefined || this.#known.get(options.commandId)) continue;
-      await this.#known.reach(await this.#boundOf(options));
-    }
+    await this.#look(jobs);
     let state = base;
     for (;;) {
       const { version } = this.#known.end;
@@ -102,6 +99,12 @@ export class HandledBefore {
       if (state.version > version) await this.#known.refresh();
       else state = await advance(this.#store, this.#actorId, state);
     }
+  }
+
+  /** Looks for commands; true if the actor had no events then, so that there is no state to load. */
+  async isNew(jobs: readonly CommandFacts[]): Promise<boolean> {
+    await this.#look(jobs);
+    return this.#known.end.version === 0;
   }
 
   /** Learns what was stored since; true if that was anything. */
@@ -171,6 +174,13 @@ export class HandledBefore {
   /** Takes note of what was saved, and where. */
   saved(plan: CommandPlan, receipt: SaveReceipt): void {
     notePlan(this.#known, plan, receipt);
+  }
+
+  async #look(jobs: readonly CommandFacts[]): Promise<void> {
+    for (const { options } of jobs) {
+      if (options.commandId === undefined || this.#known.get(options.commandId)) continue;
+      await this.#known.reach(await this.#boundOf(options));
+    }
   }
 
   async #boundOf(

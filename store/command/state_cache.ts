@@ -1,6 +1,7 @@
 import type { ActorState } from "./actor_state.ts";
 import type { Evolution } from "./decider.ts";
 import type { Event } from "../event.ts";
+import { forgetEpoch } from "../forget_epoch.ts";
 
 /** A state with the times of its use, by the monotonic clock, in ms. */
 export interface KeptState {
@@ -17,6 +18,7 @@ export interface KeptState {
 export class StateCache {
   readonly #states = new Map<string, KeptState>();
   readonly #capacity: number;
+  #epoch: number = forgetEpoch();
 
   /** Keeps at most `capacity` actors. */
   constructor(capacity: number) {
@@ -25,17 +27,31 @@ export class StateCache {
 
   /** The state of the actor, if it was folded by `evolution`. */
   get(actorId: string, evolution: Evolution<unknown, Event>): KeptState | undefined {
+    this.#refresh();
     const kept = this.#states.get(actorId);
     return kept?.actor.evolution === evolution ? kept : undefined;
   }
 
-  /** Keeps a state; drops the one that was set longest ago if there are too many. */
-  set(actorId: string, kept: KeptState): void {
+  /**
+   * Keeps a state that was read in a {@linkcode forgetEpoch}, unless that is over; drops the one that
+   * was set longest ago if there are too many.
+   */
+  set(actorId: string, kept: KeptState, epoch: number): void {
+    this.#refresh();
     this.#states.delete(actorId);
+    if (epoch !== this.#epoch) return;
     this.#states.set(actorId, kept);
     if (this.#states.size > this.#capacity) {
       this.#states.delete(this.#states.keys().next().value!);
     }
+  }
+
+  /** Drops all states once something was forgotten. */
+  #refresh(): void {
+    const epoch = forgetEpoch();
+    if (epoch === this.#epoch) return;
+    this.#epoch = epoch;
+    this.#states.clear();
   }
 
   /** Forgets the actor. */

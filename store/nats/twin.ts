@@ -63,7 +63,8 @@ export class TwinWatch {
   readonly #api: StreamApi<StreamNames>;
   readonly #marker: TwinMarker | undefined;
   #askedAt = -Infinity;
-  #found: Error | undefined;
+  /** The finding, and whether it was proved by acknowledgements alone. */
+  #found: { readonly error: Error; readonly isByAcks: boolean } | undefined;
 
   /**
    * @param marker What is stored to be sure: a second answer may be that of a leader that was
@@ -78,9 +79,14 @@ export class TwinWatch {
     });
   }
 
-  /** The reason to publish nothing more; `undefined` as long as the stream is alone. */
+  /**
+   * The reason to publish nothing more; `undefined` as long as the stream is alone. One that
+   * acknowledgements have proved is looked for again, as a network may have doubled them.
+   */
   get found(): Error | undefined {
-    return this.#found;
+    const isDue = performance.now() - this.#askedAt >= PROOF;
+    if (this.#found?.isByAcks === true && isDue) this.#prove(this.#marker!);
+    return this.#found?.error;
   }
 
   /**
@@ -93,18 +99,22 @@ export class TwinWatch {
     const ack = jsonIn(data);
     if (!isRecord(ack) || ack.error !== undefined || typeof ack.stream !== "string") return true;
     const domain = typeof ack.domain === "string" ? ack.domain : "";
-    if (domain !== own) this.#find(`a stream "${ack.stream}" ${inDomain(domain)}`);
+    if (domain !== own) this.#find(`a stream "${ack.stream}" ${inDomain(domain)}`, false);
     return domain === own;
   };
 
   /** Looks for a proof if `answer` is the second one to a publish. */
   #suspect({ data }: Msg): void {
-    const { requests, layout: { stream } } = this.#api;
     const answer = jsonIn(data);
-    const isAnswer = isRecord(answer) && answer.stream === stream && "seq" in answer;
-    const now = performance.now();
-    if (!isAnswer || this.#marker === undefined || now - this.#askedAt < RARELY) return;
-    this.#askedAt = now;
+    const isAnswer = isRecord(answer) && answer.stream === this.#api.layout.stream &&
+      "seq" in answer;
+    const isRare = performance.now() - this.#askedAt >= RARELY;
+    if (isAnswer && isRare && this.#marker !== undefined) this.#prove(this.#marker);
+  }
+
+  /** Stores a marker, and finds another stream if it is acknowledged twice. */
+  #prove({ subject, first }: TwinMarker): void {
+    this.#askedAt = performance.now();
     let stored = 0;
     const take = (message: Msg) => {
       const ack = jsonIn(message.data);
@@ -114,20 +124,24 @@ export class TwinWatch {
     };
     const condition = headers();
     condition.set("Nats-Msg-Id", crypto.randomUUID());
-    condition.set(EXPECT_SUBJECT, this.#marker.first);
+    condition.set(EXPECT_SUBJECT, first);
     condition.set(EXPECT, "1");
-    requests.collect(this.#marker.subject, "", PROOF, take, condition).then(
-      () => this.#find("another stream"),
-      () => {}, // One answer, or none: there is no proof.
+    this.#api.requests.collect(subject, "", PROOF, take, condition).then(
+      () => this.#find("another stream", true),
+      () => {
+        // One answer, or none: there is no proof.
+        if (stored === 1 && this.#found?.isByAcks === true) this.#found = undefined;
+      },
     );
   }
 
-  #find(what: string): void {
+  #find(what: string, isByAcks: boolean): void {
     const { domain = "", layout: { stream } } = this.#api;
-    this.#found ??= new TwinError(
+    const error = new TwinError(
       `${what} stores what is published to "${stream}" ${inDomain(domain)} too: only one stream ` +
         "may have its subjects",
     );
+    this.#found ??= { error, isByAcks };
   }
 }
 

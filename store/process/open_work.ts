@@ -13,8 +13,10 @@ import { WorkQueue } from "./work_queue.ts";
 
 /** How long it waits after trouble, in ms. */
 export const PAUSE = 1_000;
-/** How often the index is saved at most, in ms. */
+/** How often the index is saved at most, in ms; at most as often as it has items, each taking 1 ms. */
 const SAVE_EVERY = 5_000;
+/** Events of deadlines that are due sooner than this are kept, so that they need not be read, in ms. */
+const SOON = 60_000;
 /** How long an item that is done may stay open until it is worked on once more, in ms. */
 const RECHECK = 30_000;
 
@@ -129,6 +131,8 @@ export class OpenWork {
       const own = this.#deadlines.get(actorId) ?? new Map<string, string>();
       this.#deadlines.set(actorId, own.set(deadline.name, key));
       this.#due.add({ at: deadline.at, key });
+      const isSoon = event !== undefined && deadline.at - event.timestamp.getTime() < SOON;
+      if (isSoon) this.#events.set(key, event);
       return;
     }
     if (this.#queue.isBusy(key)) return;
@@ -156,7 +160,8 @@ export class OpenWork {
       const { version, sequence, id: eventId } = event;
       const place = { actorId, version, sequence, eventId };
       const deadline = { name, at: Date.parse(at) };
-      this.open({ ...place, name: `deadline ${version}`, lane: `deadline ${name}`, deadline });
+      const item = { ...place, name: `deadline ${version}`, lane: `deadline ${name}`, deadline };
+      this.open(item, event);
     } else if (eventType === LedgerType.deadlineCleared) {
       this.#clear(actorId, (data as { name: string }).name);
     } else if (eventType === LedgerType.unparked || eventType === LedgerType.ended) {
@@ -213,7 +218,8 @@ export class OpenWork {
     const next = [await this.#takeDue(), this.#lookAgain()];
     this.#queue.start(() => this.#changed.notify());
     if (this.isDirty && this.#saving === undefined) {
-      const due = this.#savedAt + SAVE_EVERY - performance.now();
+      const every = Math.max(SAVE_EVERY, this.#open.size);
+      const due = this.#savedAt + every - performance.now();
       if (due > 0) next.push(due);
       else {
         this.#saving = this.#save().finally(() => {

@@ -1,3 +1,4 @@
+import { needObject } from "../base/given.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import type { EventDraft } from "../append.ts";
 import { createEvent, type Event, type EventInit, type EventMetadata } from "../event.ts";
@@ -155,6 +156,7 @@ export function defineEvents<const Schemas extends EventSchemas>(
   schemas: Schemas & RepeatableSchemas<Schemas>,
   { checkReads = false }: DefineEventsOptions = {},
 ): DefinedEvents<Schemas> {
+  needObject(schemas, "define events", "schemas", "an object with a schema for each type");
   const entries = Object.entries<StandardSchema>(schemas);
   for (const [eventType, schema] of entries) checkDefinition(eventType, schema);
   const rules = new SchemaRules(new Map(entries), checkReads);

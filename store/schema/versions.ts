@@ -45,7 +45,7 @@ export interface VersionList {
 }
 
 /** The key of the list; the same in every copy of the package. */
-const LIST = Symbol.for("@flowmade-one/aether/schema-versions");
+const LIST = /* @__PURE__ */ Symbol.for("@flowmade-one/aether/schema-versions");
 
 /**
  * Begins the versions of an event type's schema with the first one. Stored events never change: each

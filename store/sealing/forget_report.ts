@@ -35,8 +35,9 @@ export function reportOf(
     {
       place: "processes",
       advice:
-        `Other processes can use the key for ${maxAge} ms more, and hold the states of actors ` +
-        "that they have read for longer: restart those that must not.",
+        "This process has dropped the key and the states that execute() keeps. Others can use the " +
+        `key for ${maxAge} ms more, and keep states of actors for longer: restart those that must ` +
+        "not. Whatever your own code keeps of events is yours to drop.",
     },
     ...sealsSnapshots ? [] : [
       {

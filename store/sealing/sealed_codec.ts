@@ -3,6 +3,7 @@ import { isRecord } from "../base/json.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import { type Codec, FORGOTTEN, type Forgotten, jsonCodec } from "../codec.ts";
 import type { Event } from "../event.ts";
+import { noteForgotten } from "../forget_epoch.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
 import { checkTable, type FieldTable, type SealedFields, type Split, split } from "./fields.ts";
 import { type ForgetReport, reportOf } from "./forget_report.ts";
@@ -24,7 +25,8 @@ export interface SealedCodec extends Codec<Event> {
   /**
    * Forgets a subject: drops its key, so that nobody can open its fields any more, nor the snapshots
    * that are sealed for it. Nothing brings it back, and no new event can be saved with a sealed field
-   * of the subject. Gives what is left for the user to do. Calling it again is safe.
+   * of the subject. The states that `execute()` keeps in this process are dropped too. Gives what is
+   * left for the user to do. Calling it again is safe.
    *
    * @throws {StoreUnavailableError} The key store failed or did not answer: call it again.
    * @throws {RangeError} The subject is not an id of 1 to 200 bytes.
@@ -120,6 +122,7 @@ export function sealedCodec<E extends Event>(options: SealedCodecOptions<E>): Se
         throw new RangeError(`Cannot forget subject ${describe(subject)}: it ${problem}`);
       }
       const dropped = await keys.forget(subject);
+      noteForgotten();
       return reportOf(subject, { dropped, maxAge: keys.maxAge, sealsSnapshots });
     },
     snapshots(subjectsOf) {

@@ -1,3 +1,4 @@
+import { checkSuite } from "../check_suite.ts";
 import { FORGOTTEN } from "../../store/codec.ts";
 import type { KeyStore } from "../../store/sealing/key_store.ts";
 import { equal, ok } from "../assert.ts";
@@ -55,6 +56,7 @@ const SUBJECTS = ["a", "A", "a-1", "a.1", "a/1", "a 1", "ä", "a*", "a>", "=41",
  * ```
  */
 export function keyStoreSuite(suite: KeyStoreSuite): void {
+  checkSuite(suite);
   const { create, capabilities, skip = () => {} } = suite;
   const test: Register = (name, run) =>
     suite.test(name, async () => {

@@ -9,8 +9,8 @@ import postgres from "postgres";
 import { PGlite } from "@electric-sql/pglite";
 import { PostgresCheckpointStore, type PostgresQueryable } from "../../adapters/postgres/mod.ts";
 import type { VersionedTable } from "../../adapters/postgres/mod.ts";
-import { findPostgres } from "../../tools/postgres_binary.ts";
-import { PostgresServer } from "../../tools/postgres_server.ts";
+import { findPostgres } from "../../tools/programs/postgres_binary.ts";
+import { PostgresServer } from "../../tools/programs/postgres_server.ts";
 import type { Skip } from "../support/skip.ts";
 
 const programs = await findPostgres();

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { VersionedTable } from "../../adapters/postgres/mod.ts";
 import type { PostgresQueryable } from "../../adapters/postgres/mod.ts";
 import { appendEvents, InMemoryEventStore, Projection } from "../../store/mod.ts";
-import type { PostgresServer } from "../../tools/postgres_server.ts";
+import type { PostgresServer } from "../../tools/programs/postgres_server.ts";
 import { unlessSkipped } from "../support/skip.ts";
 import { CLIENTS, type Database, skip, startPostgres } from "./postgres_bed.ts";
 import { TcpProxy } from "./tcp_proxy.ts";

@@ -30,15 +30,26 @@ export class Crew<Options extends object, Note extends CrewNote> implements Asyn
   readonly notes: Note[] = [];
   readonly #script: URL;
   readonly #options: Options;
+  readonly #commandOf: (nodeId: string) => readonly string[] | undefined;
   readonly #members = new Map<string, Member>();
   readonly #waiting = new Set<() => void>();
   #lives = 0;
   #failure: Error | undefined;
 
-  /** Runs `script` by `options`; {@linkcode Crew.start} starts each process. */
-  constructor(script: URL, options: Options) {
+  /**
+   * Runs `script` by `options`; {@linkcode Crew.start} starts each process.
+   *
+   * @param commandOf What runs a node's process: a program and its first arguments.
+   * @default {Deno}
+   */
+  constructor(
+    script: URL,
+    options: Options,
+    commandOf: (nodeId: string) => readonly string[] | undefined = () => undefined,
+  ) {
     this.#script = script;
     this.#options = options;
+    this.#commandOf = commandOf;
   }
 
   /** The nodes whose processes are there. */
@@ -60,7 +71,7 @@ export class Crew<Options extends object, Note extends CrewNote> implements Asyn
   start(nodeId: string, more: Partial<Options> = {}): number {
     const life = ++this.#lives;
     const options = JSON.stringify({ ...this.#options, ...more, nodeId, life });
-    const child = new Child(this.#script, [options]);
+    const child = new Child(this.#script, [options], this.#commandOf(nodeId));
     this.#members.set(nodeId, { life, child, reading: this.#read(child) });
     child.status.then(({ code, signal }) => {
       if (this.#members.get(nodeId)?.child !== child) return;

@@ -1,6 +1,7 @@
 /**
- * `deno task chaos NAME… [--minutes=N] [--seed=N] [--quiet]` runs storms and prints a table of
- * what came of them; `all` runs every one, no name lists them. Ends with 1 where one failed.
+ * `deno task chaos NAME… [--minutes=N] [--seed=N] [--nodes=1|3] [--quiet]` runs storms and prints a
+ * table of what came of them; `all` runs every one, no name lists them. Ends with 1 where one failed.
+ * `--nodes` is for scenarios that run on one NATS server as well as on three.
  *
  * @module
  */
@@ -25,7 +26,7 @@ function numberOf(args: readonly string[], name: string): number | undefined {
 }
 
 async function list(): Promise<void> {
-  console.log("deno task chaos NAME… [--minutes=N] [--seed=N] [--quiet]\n");
+  console.log("deno task chaos NAME… [--minutes=N] [--seed=N] [--nodes=1|3] [--quiet]\n");
   for (const [name, load] of Object.entries(SCENARIOS)) {
     const { description, minutes } = await load();
     console.log(`${name} (${minutes} min)\n  ${description}`);
@@ -40,9 +41,11 @@ async function runOne(name: string, seed: number, args: readonly string[]): Prom
   const log = args.includes("--quiet")
     ? () => {}
     : (line: string) => console.log(`${seconds()}  ${line}`);
+  const nodes = numberOf(args, "nodes") ?? 3;
+  if (nodes !== 1 && nodes !== 3) throw new RangeError(`Cannot take --nodes=${nodes}: 1 or 3`);
   console.log(`${name}: ${minutes} min, seed ${seed}`);
   try {
-    const findings = await scenario.run(new Chaos(seed, minutes * 60_000, log));
+    const findings = await scenario.run(new Chaos(seed, minutes * 60_000, log, nodes));
     return { name, minutes, passed: true, findings };
   } catch (error) {
     console.error(error);
@@ -66,7 +69,7 @@ function table(rows: readonly Row[], seed: number): string {
 
 async function main(args: readonly string[]): Promise<boolean> {
   const options = args.filter((arg) => arg.startsWith("--"));
-  const unknown = options.filter((arg) => !/^--(minutes|seed)=|^--quiet$/.test(arg));
+  const unknown = options.filter((arg) => !/^--(minutes|seed|nodes)=|^--quiet$/.test(arg));
   const names = args.filter((arg) => !arg.startsWith("--"))
     .flatMap((name) => name === "all" ? Object.keys(SCENARIOS) : [name]);
   unknown.push(...names.filter((name) => !(name in SCENARIOS)));

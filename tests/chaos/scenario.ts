@@ -22,11 +22,19 @@ export class Chaos {
   readonly random: () => number;
   /** Told what happens, a line each. */
   readonly log: (line: string) => void;
+  /** How many NATS servers there are, where a scenario leaves the choice. */
+  readonly nodes: 1 | 3;
 
   /** A run of `duration` ms by `seed`. */
-  constructor(seed: number, duration: number, log: (line: string) => void = () => {}) {
+  constructor(
+    seed: number,
+    duration: number,
+    log: (line: string) => void = () => {},
+    nodes: 1 | 3 = 3,
+  ) {
     this.seed = seed;
     this.duration = duration;
+    this.nodes = nodes;
     this.random = seededRandom(seed);
     this.log = log;
   }

@@ -8,6 +8,7 @@ import type { Scenario } from "./scenario.ts";
 
 /** Each scenario by its name; loaded when it is run. */
 export const SCENARIOS: Readonly<Record<string, () => Promise<Scenario>>> = {
+  "all-together": async () => (await import("./storm/storm.ts")).allTogether,
   election: async () => (await import("./election.ts")).election,
   "nats-leader": async () => (await import("./nats_leader.ts")).natsLeader,
   "others-death": async () => (await import("./others_death.ts")).othersDeathScenario,

@@ -14,6 +14,7 @@ const PARTS = [
   "bus",
   "cluster",
   "deno.json",
+  "inspector",
   "mod.ts",
   "store",
   "testing",

@@ -9,7 +9,7 @@ import {
   Projection,
 } from "../../store/mod.ts";
 import { mustRun } from "../../tools/command.ts";
-import { findPromtool } from "../../tools/prometheus_binary.ts";
+import { findPromtool } from "../../tools/programs/prometheus_binary.ts";
 import { ROOT } from "../../tools/root.ts";
 import * as bed from "../cluster/bed.ts";
 import { natsTest } from "../support/fixture.ts";

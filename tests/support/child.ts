@@ -18,11 +18,14 @@ export class Child {
   #stopped = false;
   #ended = false;
 
-  /** Starts it. */
-  constructor(script: URL, args: readonly string[]) {
-    const config = new URL("../../deno.json", import.meta.url);
-    this.#process = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", "--config", config.pathname, script.pathname, ...args],
+  /** Starts `script` on Deno, or by `command`, a program and its first arguments. */
+  constructor(script: URL, args: readonly string[], command?: readonly string[]) {
+    const config = new URL("../../deno.json", import.meta.url).pathname;
+    const [program, ...first] = command ?? [
+      ...[Deno.execPath(), "run", "-A", "--no-check", "--config", config, script.pathname],
+    ];
+    this.#process = new Deno.Command(program!, {
+      args: [...first, ...args],
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",

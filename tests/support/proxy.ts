@@ -6,8 +6,8 @@
 
 import { type Frame, FrameParser, type PublishAck, publishAck } from "./nats_frames.ts";
 
-/** The fate of a frame. */
-export type Verdict = "pass" | "drop";
+/** The fate of a frame: it goes on, is lost, or goes on twice. */
+export type Verdict = "pass" | "drop" | "double";
 
 /** Decides about a frame; a promise holds it, and all behind it in its direction, until it settles. */
 export type Judge = (frame: Frame) => Verdict | Promise<Verdict>;
@@ -230,6 +230,7 @@ export class Proxy implements AsyncDisposable {
           if (!live()) return;
           if (verdict === "drop") this.dropped[direction]++;
           else await write(to, frame.verb === "INFO" ? withoutUrls(frame) : frame.raw);
+          if (verdict === "double") await write(to, frame.raw);
         }
       }
     } catch (error) {

@@ -20,6 +20,7 @@ export async function publishedSources(): Promise<Sources> {
   const sources = new Map([["mod.ts", await Deno.readTextFile(join(ROOT, "mod.ts"))]]);
   for await (const path of everyFile()) {
     if (!/^(store|bus|cluster|adapters|inspector|testing)\/.*\.ts$/.test(path)) continue;
+    if (path.startsWith("inspector/page/")) continue; // built into page.gen.ts
     sources.set(path, await Deno.readTextFile(join(ROOT, path)));
   }
   return sources;

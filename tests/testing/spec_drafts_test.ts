@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import type { Decider, Event } from "../../store/mod.ts";
+import type { Decider, Event, EventDraft } from "../../store/mod.ts";
 import { deciderSpec } from "../../testing/mod.ts";
 
 type Line = { sku: string; pieces: number };
@@ -30,6 +30,21 @@ Deno.test("drafts and states may be `as const`, though the events hold arrays th
   // @ts-expect-error: pieces are a number.
   const refused = () => spec.given([wrong]);
   assertEquals(typeof refused, "function");
+});
+
+Deno.test("what is generic passes drafts and states on", () => {
+  function passes<State, Command, E extends Event>(
+    decider: Decider<State, Command, E>,
+    given: EventDraft<E>[],
+    command: Command,
+    state: State,
+  ): void {
+    const past = deciderSpec(decider).given(given);
+    past.thenState(state);
+    past.when(command).then([...given]);
+  }
+  const data = { lines: [line("pen")], notes: [] };
+  passes(order, [{ eventType: "OrderPlaced", data }], { place: ["pen"] }, { lines: [line("pen")] });
 });
 
 Deno.test("a failure names the first difference, and compares the rest line by line", () => {

@@ -1,9 +1,14 @@
 /** Measures what bundlers keep of the package for a program that only makes an event. */
 import { join } from "node:path";
 import { mustRun } from "../command.ts";
+import { ROOT } from "../root.ts";
 
 /** The bundlers, as npm installs them. */
 export const BUNDLERS = ["esbuild@^0.28.0", "rollup@^4.0.0"];
+
+/** The plugin of esbuild, as the guide has it. */
+const GUIDE = await Deno.readTextFile(join(ROOT, "docs", "guides", "browser.md"));
+const [, PURE] = /```js\n(const pure.*?)```/s.exec(GUIDE) ?? [];
 
 /** The most bytes that may be left of the package. */
 const MOST = 4_000;
@@ -11,8 +16,9 @@ const MOST = 4_000;
 /**
  * The package's modules as JSR serves them. Vite's bundler shakes them by itself. esbuild keeps each
  * class with a member such as `[Symbol.asyncDispose]`, because JSR writes its name as a variable that
- * is assigned before the class, and JSR's `package.json` cannot say `sideEffects: false`: a plugin has
- * to. What is outside of the package is left out: NATS's packages on npm are CommonJS, unlike JSR's.
+ * is assigned before the class, and JSR's `package.json` cannot say `sideEffects: false`: the
+ * guide's plugin has to. For rollup what is outside of the package is left out: NATS's packages on npm
+ * are CommonJS, unlike JSR's.
  */
 const PROGRAM = `
 import { build } from "esbuild";
@@ -22,17 +28,10 @@ import { dirname, resolve } from "node:path";
 const [name] = process.argv.slice(2);
 const root = resolve("node_modules", name);
 const code = \`import { createEvent } from "\${name}"; console.log(createEvent({}));\`;
-const pure = {
-  name: "pure",
-  setup: ({ onResolve }) => onResolve({ filter: /^[.@]/ }, ({ path, importer }) => {
-    if (path === name) return { path: resolve(root, "mod.js"), sideEffects: false };
-    if (!path.startsWith(".")) return { path, external: true, sideEffects: false };
-    return { path: resolve(dirname(importer), path), sideEffects: false };
-  }),
-};
+${PURE}
 const esbuilt = await build({
   stdin: { contents: code, resolveDir: "." },
-  ...{ bundle: true, write: false, format: "esm", plugins: [pure] },
+  ...{ bundle: true, write: false, format: "esm", platform: "browser", plugins: [pure] },
 });
 const rolled = await rollup({
   input: "program",

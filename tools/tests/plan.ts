@@ -8,6 +8,7 @@ import { ROOT } from "../root.ts";
  */
 export const FIRST: readonly string[] = [
   "tests/cluster/chaos_test.ts",
+  "tests/chaos/storm/storm_test.ts",
   "tests/store/fencing/suite_test.ts",
   "tests/adapters/postgres_test.ts",
   "tests/cluster/membership/discovery_fault_test.ts",
@@ -35,6 +36,7 @@ export const CALM: ReadonlyMap<string, string> = new Map([
   ["tests/store/save/batch_group_test.ts", "a save whose outcome has to be known"],
   ["tests/store/save/batch_fault_test.ts", "500 saves whose acknowledgements are lost"],
   ["tests/store/signal_test.ts", "60 saves under way at once"],
+  ["tests/inspector/page_test.ts", "the second in which a page shows what has changed"],
   ["tests/store/read/reads_test.ts", "a read that has to do with few requests"],
 ]);
 

@@ -189,4 +189,13 @@ export const COMMANDS: readonly Mutant[] = [
     tests: ["tests/store/command/known_commands_test.ts"],
     why: "A command that is sent twice at once would be handled twice.",
   },
+  {
+    name: "an actor that is taken for one that a command has only looked at",
+    file: "store/command/execute_all.ts",
+    find: "    if (places.includes(undefined)) {\n",
+    replace: "    if (places.length === 0) {\n",
+    tests: ["tests/store/command/execute_all_test.ts"],
+    filter: "a process that remembers one actor",
+    why: "A repeated command on several actors would be told only some of its events.",
+  },
 ];

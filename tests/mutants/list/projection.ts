@@ -95,7 +95,7 @@ export const PROJECTION: readonly Mutant[] = [
     find: "  if ((await unhandled(parts, next, { upTo })).events > 0) return SOON;\n",
     replace: "  void upTo;\n  void unhandled;\n  void SOON;\n",
     tests: FENCE_TESTS,
-    filter: "Readers see no event undone",
+    filter: "A rebuilt version takes over when",
     why: "Readers would see effects disappear for a while.",
   },
   {
@@ -223,7 +223,7 @@ export const PLACES: readonly Mutant[] = [
     find: "const isCurrent = page.messages.length > 0 ? page.upTo >= least : undefined ===",
     replace: "const isCurrent = page.messages.length > 0 ? page.upTo >= 0 : undefined ===",
     tests: BUCKET_TESTS,
-    filter: "a write is seen by a list of another node",
+    filter: "a list from a replica that is behind",
     why: "A node would overlook members or partitions that it has seen before.",
   },
 ];

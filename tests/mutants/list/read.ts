@@ -221,10 +221,18 @@ export const READ: readonly Mutant[] = [
   {
     name: "a second stream that is not noticed",
     file: "store/nats/twin.ts",
-    find: 'if (domain !== own) this.#find(`a stream "${ack.stream}" ${inDomain(domain)}`);',
-    replace: 'if (domain !== own && ack.stream === "") this.#find(inDomain(domain));',
+    find: 'if (domain !== own) this.#find(`a stream "${ack.stream}" ${inDomain(domain)}`, false);',
+    replace: 'if (domain !== own && ack.stream === "") this.#find(inDomain(domain), false);',
     tests: ["tests/store/jetstream/domain_test.ts"],
     why: "Two streams would each accept another event at one version.",
+  },
+  {
+    name: "a second stream that was none",
+    file: "store/nats/twin.ts",
+    find: "if (stored === 1 && this.#found?.isByAcks === true) this.#found = undefined;",
+    replace: "if (stored === 7 && this.#found?.isByAcks === true) this.#found = undefined;",
+    tests: ["tests/store/faults/doubled_ack_test.ts"],
+    why: "A network that doubles acknowledgements once would stop a store for good.",
   },
   {
     name: "another domain's acknowledgement",

@@ -13,8 +13,10 @@ import {
   execute,
   type ExecuteOptions,
   isAetherError,
+  type ReadOptions,
   rehydrate,
 } from "../../../mod.ts";
+import { ForwardingEventStore } from "../../../store/forwarding_store.ts";
 import { both } from "./both.ts";
 
 type Moved = Event<"Moved", { by: number }>;
@@ -207,3 +209,32 @@ both("impossible options are refused at once", async (open) => {
   await assertRejects(() => run(store, 1, { commandId: "a", cause }), TypeError);
   assertEquals(await store.getEvents(A), []);
 });
+
+both(
+  "a command with an id on a new actor reads no history, and notices another program's events",
+  async (open) => {
+    const [plain, other] = [await open(), await open()];
+    let reads = 0;
+    const store = new (class extends ForwardingEventStore {
+      override readEvents<E extends Event>(
+        actorId: string,
+        options?: ReadOptions,
+      ): AsyncIterable<E> {
+        reads++;
+        return super.readEvents<E>(actorId, options);
+      }
+    })(plain);
+    const own = await run(store, 5, { commandId: "c-1" });
+    assertEquals([own.state, own.version, reads], [5, 1, 0]);
+    // What is known of this actor is that it has no events, which is not so any more.
+    const refused = () => execute(store, "account-2", new Account(), -1, { commandId: "c-2" });
+    await assertRejects(refused, RangeError, "only 0");
+    await execute(other, "account-2", new Account(), 7);
+    const after = { commandId: "c-3", cache: false };
+    const { state } = await execute(store, "account-2", new Account(), -1, after);
+    assertEquals(state, 6);
+    await execute(other, "account-3", new Account(), 1);
+    const later = await execute(store, "account-3", new Account(), 1, { commandId: "c-4" });
+    assertEquals(later.state, 2);
+  },
+);

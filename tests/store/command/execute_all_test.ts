@@ -107,6 +107,26 @@ both("the same command on several actors again gets the first one's results", as
   assertEquals(await balance(store, "a-1"), 21);
 });
 
+both(
+  "a process that remembers one actor of old gets a repeated command's results",
+  async (open) => {
+    const [store, other] = [await open(), await open()];
+    for (const actorId of ["a-1", "b-1"]) {
+      await execute(other, actorId, account, 1, { commandId: `${actorId}-first` });
+      const parts = [part("a-1", 10), part("b-1", 3)] as const;
+      const options = { commandId: `t-${actorId}` };
+      const first = await executeAll(store, parts, options);
+      const again = await executeAll(other, parts, options);
+      const whole = (results: readonly (typeof first)[number][]) =>
+        results.map(({ state, version, events, sequence }) => [
+          ...[state, version, sequence],
+          ...events.map(({ id }) => id),
+        ]);
+      assertEquals(whole(again), whole(first));
+    }
+  },
+);
+
 both("no parts and impossible ids are refused", async (open) => {
   const store = await open();
   await assertRejects(() => executeAll(store, []), RangeError);

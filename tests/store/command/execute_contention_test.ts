@@ -52,7 +52,11 @@ storeTest(
   async (open) => {
     const stores = await Promise.all(Array.from({ length: WRITERS }, () => open()));
     await Promise.all(stores.map(async (store, writer) => {
-      for (const name of namesOf(writer)) await execute(store, ACTOR, counter, add(name));
+      // The time that a busy machine takes.
+      const options = { timeout: 60_000 };
+      for (const name of namesOf(writer)) {
+        await execute(store, ACTOR, counter, add(name), options);
+      }
     }));
     await assertOnce(stores[0]!, ACTOR, ALL);
   },

@@ -174,6 +174,31 @@ clusterTest("on three nodes, a write is seen by a list of another node", async (
   for (const bucket of buckets) await bucket.close();
 });
 
+natsTest("a list from a replica that is behind is asked for again", async (scene) => {
+  const proxy = scene.proxy();
+  const connection = await scene.connect({ servers: proxy.url });
+  const bucket = await Bucket.open(connection, { bucket: scene.namespace, replicas: 1 });
+  await bucket.put("key.a", bytes("a"), { revision: 0 });
+  await bucket.put("key.b", bytes("b"), { revision: 0 });
+  // The first answer is as it would have been before the last write; a status ends each.
+  let answers = 0;
+  proxy.onServerFrame = ({ headers, raw }) => {
+    if (!headers?.has("Nats-Num-Pending") || answers > 0) return "pass";
+    if (headers.get("Nats-Sequence") === "2") return "drop";
+    const old = decoder.decode(raw).replace("Num-Pending: 1", "Num-Pending: 0")
+      .replace("Last-Sequence: 2", "Last-Sequence: 1").replace(
+        "UpTo-Sequence: 2",
+        "UpTo-Sequence: 1",
+      );
+    raw.set(bytes(old));
+    if (headers.has("Status")) answers++;
+    return "pass";
+  };
+  assertEquals((await bucket.list("key.*")).map(({ key }) => key), ["key.a", "key.b"]);
+  assertEquals(answers, 1);
+  await bucket.close();
+});
+
 Deno.test("no two namespaces share the form that a bucket has in its name", () => {
   const namespaces = ["a_b", "a=b", "a.b", "a__b", "a_2Eb", "a-b", "ü", "_", "__", "a_", "a"];
   const tokens = namespaces.map((namespace) => bucketToken(encodeToken(namespace)));

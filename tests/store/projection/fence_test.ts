@@ -143,3 +143,56 @@ Deno.test("Readers see no event undone when a rebuilt version takes over", async
   await run.projection.caughtUp;
   assertEquals(versions.get(2)!.size, 30);
 });
+
+/** Checkpoints that tell when a version is about to be retired, and when it is. */
+class Retiring extends Ledgers {
+  /** Called once before the first one is. */
+  before: (() => Promise<void>) | undefined;
+  /** Called when one is. */
+  after = (): void => {};
+
+  override async save(key: string, checkpoint: SavedCheckpoint): Promise<boolean> {
+    const retires = checkpoint.body.includes('"retired":true');
+    const { before } = this;
+    if (retires && before !== undefined) {
+      this.before = undefined;
+      await before();
+    }
+    const isSaved = await super.save(key, checkpoint);
+    if (retires && isSaved) this.after();
+    return isSaved;
+  }
+}
+
+Deno.test("A rebuilt version takes over when it has handled all that the one before has", async () => {
+  await using store = new InMemoryEventStore();
+  const checkpoints = new Retiring();
+  const versions = new Map<number, Set<string>>([[1, new Set()], [2, new Set()]]);
+  const gate = Promise.withResolvers<void>();
+  let isHeld = false;
+  let undone: string[] | undefined;
+  await fill(store, ["order-1"], 1, 20);
+  await using run = new Run({
+    ...{ name: "model", store, checkpoints, onError: () => {} },
+    handler: async (event, { version, tx }) => {
+      if (isHeld && version === 2) await gate.promise;
+      versions.get(version)!.add(event.id);
+      tx.push(event);
+    },
+    onSwitch: () => {
+      undone = [...versions.get(1)!].filter((id) => !versions.get(2)!.has(id));
+    },
+  });
+  await run.projection.caughtUp;
+  checkpoints.before = async () => {
+    // The new version is at the end by now, and falls behind once more.
+    isHeld = true;
+    await fill(store, ["order-1"], 21, 30);
+    await until(() => versions.get(1)!.size === 30);
+  };
+  // A version that takes over at once does so in a few turns.
+  checkpoints.after = () => void setTimeout(() => gate.resolve(), 50);
+  assertEquals(await run.projection.rebuild(), 2);
+  assertEquals(undone, []);
+  assertEquals(versions.get(2)!.size, 30);
+});

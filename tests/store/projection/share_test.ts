@@ -6,7 +6,7 @@ import { fact, fill, Model, quick, range, Run } from "./bed.ts";
 
 const FACT = fact("order-1", 1);
 /** Nobody is killed here: a worker that a busy machine keeps from its signs of life stays one. */
-const LEASE = { lease: 60_000 } as const;
+const LEASE = { lease: 20_000 } as const;
 const ACTORS = range(1, 40).map((number) => `order-${number}`);
 
 /** Workers that each have everything of their own, as in processes of their own. */

@@ -3,7 +3,7 @@
  * folder, so nothing is installed and no service starts.
  */
 import { delimiter, dirname, join } from "node:path";
-import { cacheFolder, exists, folderOnce } from "../testing/nats/cache.ts";
+import { cacheFolder, exists, folderOnce } from "../../testing/nats/cache.ts";
 
 /** Where PostgreSQL's programs are, and how to start them. */
 export interface PostgresPrograms {

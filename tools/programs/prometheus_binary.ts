@@ -1,7 +1,7 @@
 /** Finds Prometheus's `promtool`, or brings Debian's here: it is unpacked into a cache folder, not installed. */
 import { delimiter, join } from "node:path";
-import { cacheFolder, exists, folderOnce } from "../testing/nats/cache.ts";
-import { run } from "./command.ts";
+import { cacheFolder, exists, folderOnce } from "../../testing/nats/cache.ts";
+import { run } from "../command.ts";
 
 /** The path of `promtool`: the first on the PATH, or the cached one; else Debian's, if apt has it. */
 export async function findPromtool(): Promise<string | undefined> {

@@ -9,7 +9,7 @@
 
 import { join } from "node:path";
 import type { PostgresPrograms } from "./postgres_binary.ts";
-import { watchdog } from "./process.ts";
+import { watchdog } from "../process.ts";
 
 /** `nobody`: PostgreSQL refuses to run as root. */
 const NOBODY = 65534;

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { listen } from "../../cli/http_server.ts";
 import { inspector } from "../../inspector/mod.ts";
 import {
   createEvent,
@@ -301,10 +302,10 @@ Deno.test("ids and data with markup stay JSON, and a body that never ends is giv
 Deno.test("live answers left open by the hundred leave nothing behind", async () => {
   await using store = new InMemoryEventStore();
   const { handler } = new Desk({ store, maxStreams: 20 });
-  await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, handler);
+  await using server = await listen(handler, 0);
   const open = async (name: string, body: unknown) => {
     const abort = new AbortController();
-    const answer = await fetch(`http://127.0.0.1:${server.addr.port}/api/${name}`, {
+    const answer = await fetch(`${server.url}api/${name}`, {
       ...{ method: "POST", body: JSON.stringify(body), signal: abort.signal },
       headers: { "content-type": "application/json" },
     });

@@ -1,7 +1,7 @@
 /**
  * Runs every bench beside its strongest baseline and prints them. `--short` tries everything once and
  * with little; `--only` runs the chapters whose names hold NAME; `--seconds` is how long each
- * comparison goes on. `deno task bench:report` takes about ten minutes and writes `bench/report.md`,
+ * comparison goes on. `deno task bench:report` takes about a quarter of an hour and writes `bench/report.md`,
  * `bench/report.json`, `bench/charts/` and the tables of `docs/performance.md` and of the README.
  *
  *     deno task deno run -A bench/report.ts [--short] [--seconds=2] [--only=NAME]
@@ -20,7 +20,9 @@ import { fenced } from "./report/fenced.ts";
 import { growth } from "./report/growth.ts";
 import { lookups } from "./report/lookups.ts";
 import { pageOf, type Report, settingOf, speedOf, targetsOf } from "./report/page.ts";
+import { processes } from "./report/processes.ts";
 import { reads } from "./report/reads.ts";
+import { runtimes } from "./report/runtimes.ts";
 import { saves } from "./report/saves.ts";
 import { settingNow } from "./report/setting.ts";
 import { subscriptions } from "./report/subscriptions.ts";
@@ -33,10 +35,12 @@ const CHAPTERS: readonly Chapter[] = [
   commits,
   reads,
   commands,
+  processes,
   bus,
   subscriptions,
   fenced,
   telemetry,
+  runtimes,
   growth,
 ];
 

@@ -51,6 +51,9 @@ export class Hub {
 
   /** See {@linkcode EventBus.subscribe}. */
   subscribe<E extends Event>(pattern: string, options: SubscribeOptions): QueuedSubscription<E> {
+    if (typeof options === "function") {
+      throw new TypeError("Cannot subscribe: options is a function; handlers go to on()");
+    }
     const request = parseRequest(pattern, options);
     this.assertOpen(`subscribe to ${JSON.stringify(pattern)}`);
     let attachment: Attachment | undefined;

@@ -1,3 +1,4 @@
+import { needObject, needOptionalFunctions } from "../store/base/given.ts";
 import type {
   EventBus,
   EventBusOptions,
@@ -44,6 +45,8 @@ export class LocalEventBus implements EventBus {
 
   /** Begins without subscribers. */
   constructor(options: LocalEventBusOptions = {}) {
+    needObject(options, "make the bus", "options");
+    needOptionalFunctions(options, ["onError"], "make the bus");
     this.#hub = new Hub("aether", (subscription) => this.#local.add(subscription), options);
     this.#maxBytes = options.maxBytes ?? MAX_BYTES;
   }

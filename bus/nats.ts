@@ -1,3 +1,5 @@
+import { needObject, needOptionalFunctions } from "../store/base/given.ts";
+import { needConnection } from "../store/nats/open.ts";
 import type {
   EventBus,
   EventBusOptions,
@@ -72,6 +74,9 @@ export class NatsEventBus implements EventBus {
 
   /** Uses `connection`; the caller closes it, after the bus. */
   constructor(connection: Connection, options: NatsEventBusOptions = {}) {
+    needConnection(connection, "make the bus");
+    needObject(options, "make the bus", "options");
+    needOptionalFunctions(options, ["onError", "onReconnect"], "make the bus");
     const { onReconnect = warnOfGap } = options;
     this.#connection = connection;
     this.#hub = new Hub("nats", (subscription) => this.#attach(subscription), options);

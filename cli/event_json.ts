@@ -1,4 +1,6 @@
-import type { Event, RecordedEvent } from "../store/mod.ts";
+import { jsonProblem } from "../store/base/json_fidelity.ts";
+import type { Codec, Event, RecordedEvent } from "../store/mod.ts";
+import { decodeBase64, encodeBase64 } from "../store/sealing/base64.ts";
 
 /** An event as `export` writes it, one in a line. */
 export interface ExportedEvent {
@@ -9,6 +11,8 @@ export interface ExportedEvent {
   /** ISO 8601. */
   readonly timestamp: string;
   readonly data: unknown;
+  /** The event by the store's codec, in base64, if JSON cannot carry its data. */
+  readonly encoded?: string;
   readonly metadata?: Readonly<Record<string, string | undefined>>;
   /** Its commit: events in a row with the same one are saved together. */
   readonly commit?: string;
@@ -27,13 +31,44 @@ export function exported(event: Event & Partial<RecordedEvent>): ExportedEvent {
   };
 }
 
+/** A line that carries what JSON cannot: `data` is left out, and the event by the codec is beside it. */
+export async function encodedLine(
+  line: ExportedEvent,
+  event: Event,
+  codec: Codec<Event> | undefined,
+): Promise<ExportedEvent> {
+  if (codec?.lenient !== true || jsonProblem(event.data, "data") === undefined) return line;
+  return { ...line, data: null, encoded: encodeBase64(await codec.encode(event)) };
+}
+
+/**
+ * The data of a line that {@linkcode encodedLine} has made.
+ *
+ * @throws {TypeError} There is no codec, or it gives no event.
+ */
+export async function decodedData(
+  encoded: string,
+  codec: Codec<Event> | undefined,
+): Promise<unknown> {
+  if (codec === undefined) {
+    throw new TypeError("its data is encoded; let --app export the codec that it was stored with");
+  }
+  const bytes = decodeBase64(encoded);
+  const event = bytes && await codec.decode(bytes);
+  if (typeof event === "object" && event.data !== undefined) return event.data;
+  throw new TypeError("the codec finds no event in it");
+}
+
 /** The same as a CloudEvent 1.0 in its JSON format. */
 export function cloudEvent(event: ExportedEvent, source: string): Record<string, unknown> {
-  const { id, eventType, actorId, version, timestamp, data, metadata, commit, sequence } = event;
+  const { id, eventType, actorId, version, timestamp, data, metadata, commit, sequence, encoded } =
+    event;
   const { traceparent, tracestate, ...rest } = metadata ?? {};
   return {
     ...{ specversion: "1.0", id, source, type: eventType, subject: actorId, time: timestamp },
-    ...{ datacontenttype: "application/json", data },
+    ...(encoded === undefined
+      ? { datacontenttype: "application/json", data }
+      : { datacontenttype: "application/octet-stream", data_base64: encoded }),
     // Names of extensions are lower case; values are texts and numbers.
     ...{ aetherversion: version, aethercommit: commit, aethersequence: String(sequence) },
     ...(traceparent !== undefined && { traceparent }),
@@ -56,7 +91,8 @@ export function readLine(line: string): ExportedEvent | undefined {
 }
 
 function fromCloud(found: Record<string, unknown>): ExportedEvent | undefined {
-  const { id, type, subject, time, data, aetherversion, aethercommit, aethermetadata } = found;
+  const { id, type, subject, time, aetherversion, aethercommit, aethermetadata } = found;
+  const { data_base64: encoded, data = encoded === undefined ? undefined : null } = found;
   let own: Record<string, string> = {};
   try {
     if (typeof aethermetadata === "string") own = JSON.parse(aethermetadata);
@@ -72,6 +108,7 @@ function fromCloud(found: Record<string, unknown>): ExportedEvent | undefined {
   return {
     ...{ id, eventType: type, actorId: subject, version: aetherversion, timestamp: time, data },
     ...(Object.keys(metadata).length > 0 && { metadata }),
+    ...(encoded !== undefined && { encoded }),
     ...(aethercommit !== undefined && { commit: aethercommit }),
   } as ExportedEvent;
 }

@@ -17,7 +17,7 @@ export const COMMON: Readonly<Record<string, VerbOption>> = {
   "inbox-prefix": { type: "string", value: "PREFIX", description: "Prefix of inboxes" },
   app: {
     ...{ type: "string", value: "MODULE" },
-    description: "Your module: upcasters, codec, deciders, transform",
+    description: "Your module: events, upcasters, codec, deciders, transform",
   },
   json: { type: "boolean", description: "Print JSON, a line each" },
   help: { type: "boolean", description: "Show this" },

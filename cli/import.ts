@@ -1,6 +1,14 @@
-import { createEvent, type Event, type EventStore, isAetherError } from "../store/mod.ts";
+import {
+  type Codec,
+  createEvent,
+  type Event,
+  type EventStore,
+  isAetherError,
+} from "../store/mod.ts";
+import { messageOf } from "../store/base/text.ts";
+import { type EventRules, eventRulesOf } from "../store/event_rules.ts";
 import { versionProblem } from "../store/check/events.ts";
-import { type ExportedEvent, readLine } from "./event_json.ts";
+import { decodedData, type ExportedEvent, readLine } from "./event_json.ts";
 
 /** Saves that are under way at once: enough to keep the server busy. */
 const WINDOW = 256;
@@ -18,6 +26,8 @@ export interface ImportOptions {
    * anew for each actor then, and the second event and those behind it get ids of their own.
    */
   readonly transform?: (event: Event) => unknown;
+  /** The codec of the events whose data JSON cannot carry. */
+  readonly codec?: Codec<Event>;
   /** Ends the import between two saves. */
   readonly signal?: AbortSignal;
   /** Told how many events are done. */
@@ -76,7 +86,7 @@ export async function importEvents(
     window = [];
     onProgress?.(counts.saved + counts.present);
   };
-  for await (const group of groupsOf(lines, options.transform)) {
+  for await (const group of groupsOf(lines, options)) {
     signal?.throwIfAborted();
     window.push(group);
     if (window.length >= WINDOW) await flush();
@@ -89,7 +99,7 @@ export async function importEvents(
 /** The commits in the lines. */
 async function* groupsOf(
   lines: AsyncIterable<string> | Iterable<string>,
-  transform: ImportOptions["transform"],
+  { transform, codec }: ImportOptions,
 ): AsyncGenerator<Group, void> {
   const versions = new Map<string, number>();
   let group: Group | undefined;
@@ -99,7 +109,7 @@ async function* groupsOf(
     number++;
     if (line.trim() === "") continue;
     const exported = readLine(line);
-    const event = eventIn(exported, number);
+    const event = await eventIn(exported, number, codec);
     const made = transform === undefined
       ? [event]
       : transformed(event, transform, versions, number);
@@ -116,9 +126,14 @@ async function* groupsOf(
   if (group !== undefined && group.events.length > 0) yield group;
 }
 
-function eventIn(exported: ExportedEvent | undefined, line: number): Event {
+async function eventIn(
+  exported: ExportedEvent | undefined,
+  line: number,
+  codec: Codec<Event> | undefined,
+): Promise<Event> {
   if (exported === undefined) throw new ImportError(line, "it is no event in JSON");
-  const { id, eventType, actorId, version, data, metadata } = exported;
+  const { id, eventType, actorId, version, metadata, encoded } = exported;
+  let { data } = exported;
   const timestamp = new Date(exported.timestamp);
   const problem = [id, eventType, actorId].some((it) => typeof it !== "string" || it === "")
     ? "its id, eventType or actorId is no text"
@@ -130,6 +145,11 @@ function eventIn(exported: ExportedEvent | undefined, line: number): Event {
     ? "it has no data"
     : undefined;
   if (problem !== undefined) throw new ImportError(line, problem);
+  try {
+    if (encoded !== undefined) data = await decodedData(encoded, codec);
+  } catch (cause) {
+    throw new ImportError(line, messageOf(cause), { cause });
+  }
   return { id, eventType, actorId, version, timestamp, data, ...(metadata && { metadata }) };
 }
 
@@ -196,7 +216,7 @@ async function saveAll(
     counts.present += there.length;
   }
   if (dryRun) {
-    for (const { events } of fresh) counts.saved += events.length;
+    for (const group of fresh) counts.saved += checkedCount(group, eventRulesOf(store));
     return;
   }
   for (const together of inOrder(fresh)) {
@@ -213,6 +233,18 @@ async function saveAll(
       else counts.last = sequence;
     }
   }
+}
+
+/** How many events a group would save; they keep the rules of the store's definitions. */
+function checkedCount({ line, events }: Group, rules: EventRules | undefined): number {
+  for (const event of events) {
+    try {
+      rules?.toStore(event);
+    } catch (cause) {
+      throw new ImportError(line, messageOf(cause), { cause });
+    }
+  }
+  return events.length;
 }
 
 /**

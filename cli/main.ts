@@ -28,7 +28,7 @@ function isProgram(): boolean {
 
 if (isProgram()) {
   const ending = new AbortController();
-  process.once("SIGINT", () => ending.abort());
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => ending.abort());
   process.stdout.on("error", () => process.exit(0)); // The reader of a pipe has left.
   process.exitCode = await main(process.argv.slice(2), { signal: ending.signal });
 }

@@ -34,7 +34,7 @@ export class Output {
   /** Prints `text`, or with `--json` `value` in a line. */
   item(text: string, value: unknown): void {
     this.#clear();
-    this.#sinks.out.write(`${this.json ? JSON.stringify(value) : text}\n`);
+    this.#sinks.out.write(`${this.json ? shown(value) : text}\n`);
   }
 
   /** Prints a line for people only. */
@@ -101,4 +101,14 @@ export async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator
   }
   rest += decoder.end();
   if (rest !== "") yield rest;
+}
+
+/** A value in JSON, for people: also one that JSON would refuse, or show as nothing. */
+export function shown(value: unknown): string {
+  return JSON.stringify(value, (_key, item: unknown) => {
+    if (typeof item === "bigint") return `${item}n`;
+    if (typeof item === "symbol") return item.description;
+    if (item instanceof Map || item instanceof Set) return [...item];
+    return item;
+  });
 }

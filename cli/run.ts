@@ -109,7 +109,7 @@ async function appOf(path: string | boolean | undefined): Promise<App> {
 async function openStore(
   connection: Connection,
   namespace: string,
-  { codec, upcasters }: App,
+  { codec, events, upcasters }: App,
   create: boolean,
 ): Promise<JetStreamEventStore> {
   if (!create) {
@@ -128,6 +128,7 @@ async function openStore(
   return await JetStreamEventStore.open(connection, {
     namespace,
     ...(codec !== undefined && { codec }),
+    ...(events !== undefined && { events }),
     ...(upcasters !== undefined && { upcasters }),
   });
 }

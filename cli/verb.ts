@@ -31,6 +31,8 @@ export interface App {
   /** As the option of stores. */
   readonly upcasters?: NonNullable<Parameters<typeof JetStreamEventStore.open>[1]>["upcasters"];
   /** As the option of stores. */
+  readonly events?: NonNullable<Parameters<typeof JetStreamEventStore.open>[1]>["events"];
+  /** As the option of stores. */
   readonly codec?: NonNullable<Parameters<typeof JetStreamEventStore.open>[1]>["codec"];
   /** Deciders by category, whose states `show` folds. */
   readonly deciders?: Readonly<

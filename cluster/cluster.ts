@@ -1,3 +1,5 @@
+import { needFunction, needObject, needOpened, needString } from "../store/base/given.ts";
+import { needConnection } from "../store/nats/open.ts";
 import { callChain } from "./commands/call_chain.ts";
 import type { CommandMessage } from "./commands/messages.ts";
 import type { CommandHandler, ReplyToDuplicate } from "./commands/handler.ts";
@@ -81,6 +83,7 @@ export class Cluster implements AsyncDisposable {
   readonly #router: Router;
 
   private constructor(connection: Connection, node: ClusterNode) {
+    needOpened(node instanceof ClusterNode, "Cluster", "join(connection, options)");
     this.#connection = connection;
     this.#node = node;
     this.#router = new Router({
@@ -114,6 +117,8 @@ export class Cluster implements AsyncDisposable {
    * @throws {StoreUnavailableError} JetStream does not answer.
    */
   static async join(connection: Connection, options: ClusterOptions = {}): Promise<Cluster> {
+    needConnection(connection, "join the cluster");
+    needObject(options, "join the cluster", "options");
     return new Cluster(connection, await ClusterNode.join(connection, options));
   }
 
@@ -187,6 +192,7 @@ export class Cluster implements AsyncDisposable {
    * @throws {TypeError} There is a handler already.
    */
   handle(handler: CommandHandler, { onDuplicate }: HandleOptions = {}): void {
+    needFunction(handler, "handle commands", "handler");
     const { handling } = this.#node;
     if (handling.handler !== undefined) {
       throw new TypeError("Cannot handle commands twice: this node has a handler already");
@@ -223,6 +229,8 @@ export class Cluster implements AsyncDisposable {
    * @throws {RangeError} It is larger than the server takes, or an id is impossible.
    */
   async send(actorId: string, command: unknown, options: SendOptions = {}): Promise<unknown> {
+    needString(actorId, "send the command", "actorId, the first argument,");
+    needObject(options, "send the command", "options");
     const { commandId, commandId: id = uuidv7(), cause } = options;
     encodeToken(actorId);
     encodeToken(id);

@@ -1,3 +1,4 @@
+// Forgets one of two customers, whose data is sealed in the events of several actors.
 import {
   appendEvents,
   type Event,

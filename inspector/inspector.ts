@@ -215,7 +215,7 @@ function routesOf(parts: InspectorParts, gate: Gate): ReadonlyMap<string, Route>
         const filter = {
           ...{ category: query.text("category"), text: query.text("text")?.toLowerCase() },
           eventTypes: types && new Set(types),
-          perSecond: query.limit(50, MOST.perSecond, "perSecond"),
+          perSecond: query.limit(20, MOST.perSecond, "perSecond"),
         };
         return streams.answer(request, (stream) => tails.follow(stream, filter));
       },

@@ -1,4 +1,6 @@
+import { given, needMethods, needObject, needString } from "./base/given.ts";
 import { createEvent, type Event, type EventInit } from "./event.ts";
+import { eventRulesOf, ruled } from "./event_rules.ts";
 import type { SaveReceipt } from "./options.ts";
 import type { EventStore } from "./store.ts";
 
@@ -28,6 +30,7 @@ export interface AppendReceipt<E extends Event = Event> extends SaveReceipt {
  * @param actorId The actor whose history grows.
  * @param expectedVersion The version that the decision was based on; 0 for a new actor.
  * @param drafts The events, in order; they get the versions after `expectedVersion`.
+ * @throws {TypeError} An argument is of another kind, or in another's place.
  * @throws {VersionConflictError} The actor is at another version.
  * @throws {RangeError} `expectedVersion` is not a version, or there are no drafts.
  *
@@ -49,15 +52,28 @@ export async function appendEvents<E extends Event = Event>(
   expectedVersion: number,
   drafts: readonly EventDraft<E>[],
 ): Promise<AppendReceipt<E>> {
+  const what = "append events";
+  needMethods(store, ["saveEvents"], what, "store", "an EventStore");
+  needString(actorId, what, "actorId, the second argument,");
+  if (typeof expectedVersion !== "number") {
+    const is = given(expectedVersion);
+    throw new TypeError(
+      `Cannot ${what}: expectedVersion, the third argument, is ${is}, not a number`,
+    );
+  }
+  if (!Array.isArray(drafts)) {
+    throw new TypeError(`Cannot ${what}: drafts is ${given(drafts)}, not an array`);
+  }
+  for (const draft of drafts) needObject(draft, what, "a draft");
   if (!Number.isSafeInteger(expectedVersion) || expectedVersion < 0) {
     throw new RangeError(
       `Cannot append after version ${expectedVersion}: a safe integer of 0 or more is needed`,
     );
   }
+  const rules = eventRulesOf(store);
   const events = drafts.map(({ id, ...draft }, at) => {
-    const event = createEvent(
-      { ...draft, actorId, version: expectedVersion + at + 1 } as EventInit,
-    );
+    const init = { ...draft, actorId, version: expectedVersion + at + 1 } as EventInit;
+    const event = createEvent(ruled(init, rules));
     return (id === undefined ? event : { ...event, id }) as E;
   });
   const expect = [{ actorId, version: expectedVersion }];

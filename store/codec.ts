@@ -1,12 +1,14 @@
 import { decodeJson } from "./base/json.ts";
 
-const encoder = new TextEncoder();
+const encoder = /* @__PURE__ */ new TextEncoder();
 
 /**
  * Replaces content that nobody can read any more because its key was deleted on purpose. The
  * same symbol in every copy of the package.
  */
-export const FORGOTTEN: unique symbol = Symbol.for("@flowmade-one/aether/forgotten");
+export const FORGOTTEN: unique symbol = /* @__PURE__ */ Symbol.for(
+  "@flowmade-one/aether/forgotten",
+);
 
 /** The type of {@linkcode FORGOTTEN}. */
 export type Forgotten = typeof FORGOTTEN;

@@ -44,15 +44,34 @@ export class VersionConflictError extends AetherError {
   }
 }
 
+/** A problem that the schema of an event type has found in the data of an event. */
+export interface EventIssue {
+  /** The problem, in the words of the schema's library. */
+  readonly message: string;
+  /** Its place in the data: the keys on the way there; `[]` for all of it. */
+  readonly path: readonly (string | number)[];
+}
+
 /** Thrown when an event cannot be stored or published as it is; nothing was sent. */
 export class InvalidEventError extends AetherError {
   /** The problem, with its place: `data.items[2] is NaN`. */
   readonly reason: string;
+  /** All problems that the schema of its type has found; `[]` if it was not a schema that refused. */
+  readonly issues: readonly EventIssue[];
 
   /** Says what is wrong with the event. */
-  constructor(reason: string, options?: ErrorOptions) {
+  constructor(
+    reason: string,
+    options?: ErrorOptions & { readonly issues?: readonly EventIssue[] },
+  ) {
     super("InvalidEventError", `Cannot take event: ${reason}`, options);
     this.reason = reason;
+    this.issues = options?.issues ?? [];
+  }
+
+  /** The place of the first of them in the data: `["items", 2]`; `undefined` if there is none. */
+  get path(): readonly (string | number)[] | undefined {
+    return this.issues[0]?.path;
   }
 }
 

@@ -1,3 +1,4 @@
+import { needObject } from "./base/given.ts";
 import { uuidv7 } from "./base/uuid.ts";
 
 /** Strings beside an event's data: for tracing, for audit, and under the user's own keys. */
@@ -68,7 +69,7 @@ export type EventInit<E extends Event = Event> = E extends Event
 
 /**
  * Makes an event: fills in a fresh UUIDv7 as `id` and the present time as `timestamp`.
- * Checks nothing; a store does on saving.
+ * Does not check what they are; a store does on saving.
  *
  * @example An event of a declared type, and one whose type is inferred
  * ```ts
@@ -97,6 +98,12 @@ export function createEvent<const Type extends string, Data>(
 /** The same for a declared event type, or a union of them. */
 export function createEvent<E extends Event>(init: EventInit<E>): E;
 export function createEvent(init: EventInit): Event {
+  needObject(
+    init,
+    "create the event",
+    "its argument",
+    "an object with eventType, actorId and so on",
+  );
   const { eventType, actorId, version, data, metadata } = init;
   const event = { id: uuidv7(), eventType, actorId, version, data, timestamp: new Date() };
   return metadata === undefined ? event : { ...event, metadata };
@@ -111,6 +118,8 @@ export function createEvent(init: EventInit): Event {
  * @param by The cause.
  */
 export function causedBy<E extends Event>(event: E, by: Event): E {
+  needObject(event, "name a cause", "event");
+  needObject(by, "name a cause", "by");
   const { correlationId = by.id, traceparent, tracestate } = by.metadata ?? {};
   const trace = traceparent === undefined
     ? {}

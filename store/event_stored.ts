@@ -5,7 +5,7 @@ import { causedBy, createEvent, type Event, type EventMetadata } from "./event.t
 import type { Broadcaster, EventStoreOptions } from "./store.ts";
 
 /** The facts of a saved event that a notification carries; `timestamp` as ISO 8601. */
-export interface SavedEvent extends Pick<Event, "id" | "actorId" | "version"> {
+export interface SavedEvent extends Pick<Event, "id" | "eventType" | "actorId" | "version"> {
   /** When it happened. */
   readonly timestamp: string;
   /** Its metadata. */
@@ -19,10 +19,14 @@ export const EVENT_STORED = "EventStored";
 export interface EventStoredData {
   /** The saved event's id. */
   readonly eventId: string;
+  /** The saved event's type. */
+  readonly eventType: string;
   /** The saved event's actor. */
   readonly actorId: string;
   /** The saved event's version. */
   readonly version: number;
+  /** The saved event's position in the store, which `reached()` of a projection takes. */
+  readonly sequence: number;
   /** The saved event's time, ISO 8601. */
   readonly timestamp: string;
 }
@@ -71,14 +75,21 @@ export class StoredNotifier {
 
   /**
    * Publishes one notification for each saved event. Resolves when all are published or the
-   * broadcaster turns out to be slow, whichever comes first; never rejects. `within` is the
-   * trace context to publish in, if the caller's is not the save's.
+   * broadcaster turns out to be slow, whichever comes first; never rejects.
+   *
+   * @param positions Where the events are, one for each.
+   * @param within The trace context to publish in, if the caller's is not the save's.
    */
-  async notify(saved: readonly SavedEvent[], within: Context = context.active()): Promise<void> {
+  async notify(
+    saved: readonly SavedEvent[],
+    positions: readonly number[],
+    within: Context = context.active(),
+  ): Promise<void> {
     if (this.#broadcaster === undefined) return;
     let open = 0;
-    for (const event of saved) {
-      const done = context.with(within, () => this.#publishInOrder(storedEvent(event)));
+    for (const [at, event] of saved.entries()) {
+      const stored = storedEvent(event, positions[at]!);
+      const done = context.with(within, () => this.#publishInOrder(stored));
       if (done === undefined) continue;
       open++;
       done.then(() => open--);
@@ -152,13 +163,13 @@ export class StoredNotifier {
   }
 }
 
-function storedEvent(saved: SavedEvent): EventStored {
-  const { id, actorId, version, timestamp, metadata } = saved;
+function storedEvent(saved: SavedEvent, sequence: number): EventStored {
+  const { id, eventType, actorId, version, timestamp, metadata } = saved;
   const stored = createEvent<EventStored>({
     eventType: EVENT_STORED,
     actorId,
     version,
-    data: { eventId: id, actorId, version, timestamp },
+    data: { eventId: id, eventType, actorId, version, sequence, timestamp },
   });
   return causedBy(stored, { ...stored, id, metadata: metadata ?? {} });
 }

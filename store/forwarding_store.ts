@@ -1,5 +1,6 @@
 import { commandLogOf, keepCommandLog } from "./command_log.ts";
 import type { Event, RecordedEvent } from "./event.ts";
+import { eventRulesOf, keepEventRules } from "./event_rules.ts";
 import type {
   EventSubscriptionOptions,
   LatestVersionOptions,
@@ -25,6 +26,7 @@ export class ForwardingEventStore implements EventStore {
     this.#store = store;
     shareCaches(this, store);
     keepCommandLog(this, commandLogOf(store));
+    keepEventRules(this, eventRulesOf(store));
   }
 
   /** See {@linkcode EventStore.identity}. */

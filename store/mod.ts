@@ -60,6 +60,7 @@ export {
   CommandRefusedError,
   CorruptCheckpointError,
   CorruptEventError,
+  type EventIssue,
   EventTooLargeError,
   type FailedEvent,
   FencedError,
@@ -94,6 +95,29 @@ export {
   type RecordedEvent,
 } from "./event.ts";
 export { EVENT_STORED, type EventStored, type EventStoredData } from "./event_stored.ts";
+export {
+  type DefinedEvents,
+  defineEvents,
+  type DefineEventsOptions,
+  type DraftFields,
+  type EventConstructor,
+  type EventPlace,
+  type EventSchemas,
+  type EventsOf,
+  type RepeatableSchemas,
+  type SchemaDefinitions,
+} from "./schema/define_events.ts";
+export type { JsonSchema, JsonSchemaOptions } from "./schema/json_schema.ts";
+export type {
+  SchemaInput,
+  SchemaOutput,
+  StandardSchema,
+  StandardSchemaProperties,
+  StandardSchemaResult,
+} from "./schema/standard.ts";
+export { type RichJson, type RichJsonCodec, richJsonCodec } from "./rich_json.ts";
+export { unchecked } from "./schema/unchecked.ts";
+export { type SchemaStep, type SchemaVersions, schemaVersions } from "./schema/versions.ts";
 export { streamSequenceOf } from "./format/position.ts";
 export { JetStreamEventStore } from "./jetstream/event_store.ts";
 export type { JetStreamApiOptions } from "./nats/api_prefix.ts";
@@ -117,7 +141,7 @@ export { KvCheckpointStore, type KvCheckpointStoreOptions } from "./projection/k
 export type { ProjectionLag } from "./projection/lag.ts";
 export { ProjectionLeases, type ProjectionLeasesOptions } from "./projection/leases.ts";
 export { InMemoryCheckpointStore } from "./projection/memory_checkpoints.ts";
-export type { ProjectionMetrics } from "./projection/monitor.ts";
+export type { HandlingTrace, ProjectionMetrics } from "./projection/monitor.ts";
 export type {
   ProjectionOptions,
   ProjectionReachedOptions,
@@ -172,6 +196,7 @@ export { snapshotEvery, type SnapshotPolicy } from "./snapshot/policy.ts";
 export type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot/snapshot.ts";
 export type {
   Broadcaster,
+  EventDefinitions,
   EventStore,
   EventStoreOptions,
   EventSubscription,

@@ -1,3 +1,5 @@
+import type { Event } from "./event.ts";
+
 /** The result of a save. */
 export interface SaveReceipt {
   /** Position of the save's last event in the store. */
@@ -39,8 +41,12 @@ export interface ReadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Selects events of a store; an event has to meet all of the conditions. */
-export interface EventFilter {
+/**
+ * Selects events of a store; an event has to meet all of the conditions.
+ *
+ * @typeParam E The union of the events: a type that none of them has is a compile error.
+ */
+export interface EventFilter<E extends Event = Event> {
   /**
    * Only actors whose id begins with this and a `-`, or is this; the server filters. The category
    * ends at the first `-` of an id, so one with a `-` inside is refused by a `RangeError`.
@@ -49,7 +55,7 @@ export interface EventFilter {
   /** Only this actor; the server filters. */
   readonly actorId?: string;
   /** Only these types; the client filters. */
-  readonly eventTypes?: readonly string[];
+  readonly eventTypes?: readonly E["eventType"][];
 }
 
 /** Options for {@linkcode EventStore.readAll}. */

@@ -190,6 +190,12 @@ export interface Broadcaster {
   publish(namespace: string, event: Event): Promise<void> | void;
 }
 
+/** Definitions of events, by `defineEvents()`. */
+export interface EventDefinitions {
+  /** The JSON Schemas of their data, by event type. */
+  jsonSchema(): Readonly<Record<string, object>>;
+}
+
 /** Options that all stores share. */
 export interface EventStoreOptions {
   /** Keeps stores apart: nothing is shared between two namespaces. @default {"default"} */
@@ -198,6 +204,8 @@ export interface EventStoreOptions {
   readonly codec?: Codec<Event>;
   /** Bring old shapes of events up to date while reading. @default {none} */
   readonly upcasters?: Upcasters;
+  /** The events of the store, by `defineEvents()`: others are refused. @default {any} */
+  readonly events?: EventDefinitions;
   /** Called for each stored event, after the save. @default {undefined} */
   readonly broadcaster?: Broadcaster;
   /** Called when the broadcaster fails or falls behind by over 1,000. @default {console.warn} */

@@ -14,6 +14,8 @@ export type Upcaster = (data: unknown, event: Event) => unknown;
  * event with the newest schema's number and brings older ones up to it while reading; stored
  * events never change. A type that is not listed is at schema 1.
  *
+ * @typeParam E The union of the events: a type that none of them has is a compile error.
+ *
  * @example Orders once had a total in cents, then no currency
  * ```ts
  * import { connect } from "@nats-io/transport-node";
@@ -43,10 +45,16 @@ export type Upcaster = (data: unknown, event: Event) => unknown;
  * await connection.close();
  * ```
  */
-export interface Upcasters {
-  /** The steps of one event type, in order. */
-  readonly [eventType: string]: readonly Upcaster[];
-}
+export type Upcasters<E extends Event = Event> = string extends E["eventType"] ? {
+    /** The steps of one event type, in order. */
+    readonly [eventType: string]: readonly Upcaster[];
+  }
+  : {
+    readonly [
+      /** The steps of one event type, in order. */
+      Type in E["eventType"]
+    ]?: readonly Upcaster[];
+  };
 
 /** The schema that events of this type are saved with. */
 export function schemaOf(upcasters: Upcasters, eventType: string): number {

@@ -1,3 +1,5 @@
+import { differ, show } from "./difference.ts";
+
 /** Passes if `condition` holds. */
 export function ok(condition: unknown, what: string): asserts condition {
   if (!condition) throw new Error(`Expected that ${what}`);
@@ -50,42 +52,5 @@ export async function within<T>(promise: PromiseLike<T>, what: string): Promise<
     return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
-  }
-}
-
-function differ(actual: unknown, expected: unknown, path: string): string | undefined {
-  if (Object.is(actual, expected)) return undefined;
-  const wrong = `Expected ${path} to be ${show(expected)}, got ${show(actual)}`;
-  if (!isObject(actual) || !isObject(expected)) return wrong;
-  if (actual instanceof Date || expected instanceof Date) {
-    const same = actual instanceof Date && expected instanceof Date &&
-      Object.is(actual.getTime(), expected.getTime());
-    return same ? undefined : wrong;
-  }
-  if (Array.isArray(actual) !== Array.isArray(expected)) return wrong;
-  const keys = new Set([...Object.keys(actual), ...Object.keys(expected)]);
-  if (Array.isArray(actual) && actual.length !== (expected as unknown[]).length) return wrong;
-  for (const key of keys) {
-    if (!Object.hasOwn(actual, key) || !Object.hasOwn(expected, key)) return wrong;
-    const left = (actual as Record<string, unknown>)[key];
-    const right = (expected as Record<string, unknown>)[key];
-    const difference = differ(left, right, `${path}.${key}`);
-    if (difference !== undefined) return difference;
-  }
-  return undefined;
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null;
-}
-
-function show(value: unknown): string {
-  if (Object.is(value, -0)) return "-0";
-  if (!isObject(value) && typeof value !== "string") return String(value);
-  try {
-    const text = JSON.stringify(value);
-    return text.length > 500 ? `${text.slice(0, 500)}…` : text;
-  } catch {
-    return String(value);
   }
 }

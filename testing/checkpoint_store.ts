@@ -1,3 +1,4 @@
+import { checkSuite } from "./check_suite.ts";
 import type { CheckpointStore } from "../store/projection/checkpoint_store.ts";
 import { equal, ok, rejects } from "./assert.ts";
 
@@ -49,6 +50,7 @@ type Register<Tx> = (name: string, run: (open: Open<Tx>) => Promise<void>) => vo
  * ```
  */
 export function checkpointStoreSuite<Tx = undefined>(suite: CheckpointStoreSuite<Tx>): void {
+  checkSuite(suite);
   const { create, capabilities, skip = () => {} } = suite;
   const test: Register<Tx> = (name, run) =>
     suite.test(name, async () => {

@@ -1,13 +1,12 @@
-import { textOf } from "../store/base/text.ts";
+import { needDecider } from "../store/base/given.ts";
 import type { EventDraft } from "../store/append.ts";
 import type { Decider, Decision } from "../store/command/decider.ts";
 import { createEvent, type Event } from "../store/event.ts";
-import { equal } from "./assert.ts";
+import { textOf } from "../store/base/text.ts";
+import { same, show } from "./difference.ts";
+import { checkError, type ExpectedError, isExpectedError, nameOfError } from "./expected_error.ts";
 import { frozen, plain } from "./plain.ts";
-
-/** The class of an error, to be compared with what was thrown. */
-// deno-lint-ignore no-explicit-any
-export type ErrorClass = abstract new (...args: any[]) => Error;
+import type { SpecDraft, SpecValue } from "./spec_draft.ts";
 
 /**
  * The expected outcome of a command: its events in order, `[]` if it changes nothing; the error
@@ -15,16 +14,14 @@ export type ErrorClass = abstract new (...args: any[]) => Error;
  * rejects the error.
  */
 export type Expectation<E extends Event = Event> =
-  | readonly EventDraft<E>[]
-  | EventDraft<E>
-  | Error
-  | ErrorClass
-  | ((error: unknown) => boolean);
+  | readonly SpecDraft<E>[]
+  | SpecDraft<E>
+  | ExpectedError;
 
 /** The actor's history before the command: see {@linkcode deciderSpec}. */
 export interface DeciderSpec<State, Command, E extends Event = Event> {
   /** Begins with an actor to which `events` have happened, in order. */
-  given(events?: readonly EventDraft<E>[] | EventDraft<E>): DeciderGiven<State, Command, E>;
+  given(events?: readonly SpecDraft<E>[] | SpecDraft<E>): DeciderGiven<State, Command, E>;
 }
 
 /** An actor with a past. */
@@ -34,9 +31,9 @@ export interface DeciderGiven<State, Command, E extends Event = Event> {
   /**
    * Passes if this is its state.
    *
-   * @throws {Error} It is not; the message names the place, with both values.
+   * @throws {Error} It is not; the message names the place, and compares both values.
    */
-  thenState(expected: State): void;
+  thenState(expected: SpecValue<State>): void;
 }
 
 /** An actor that has received a command. */
@@ -46,7 +43,7 @@ export interface DeciderWhen<E extends Event = Event> {
    * metadata, and its id if one is expected. Await it if `decide` is asynchronous; otherwise it has
    * thrown by the time it returns.
    *
-   * @throws {Error} It does not; the message names the place, with both values.
+   * @throws {Error} It does not; the message names the place, and compares both values.
    */
   then(expected: Expectation<E>): Promise<void> | undefined;
 }
@@ -87,9 +84,10 @@ export interface DeciderWhen<E extends Event = Event> {
 export function deciderSpec<State, Command, E extends Event = Event>(
   decider: Decider<State, Command, E>,
 ): DeciderSpec<State, Command, E> {
+  needDecider(decider, "test the decider", "decider");
   return {
     given: (events = []) => {
-      const past = listed(events);
+      const past = listed(events as Decision<E>);
       return {
         when: (command) => ({
           then: (expected, ...more: unknown[]) => {
@@ -102,16 +100,16 @@ export function deciderSpec<State, Command, E extends Event = Event>(
             try {
               decision = decider.decide(command, fold(decider, past));
             } catch (error) {
-              return void checkError(error, expected);
+              return void refused(error, expected);
             }
             if (!isPromise(decision)) return void checkEvents(listed(decision), expected);
             return decision.then(
               (events) => checkEvents(listed(events), expected),
-              (error) => checkError(error, expected),
+              (error) => refused(error, expected),
             );
           },
         }),
-        thenState: (expected) => equal(fold(decider, past), expected, "state"),
+        thenState: (expected) => same(fold(decider, past), expected, "state"),
       };
     },
   };
@@ -142,50 +140,24 @@ function checkEvents<E extends Event>(
   events: readonly EventDraft<E>[],
   expected: Expectation<E>,
 ): void {
-  if (typeof expected === "function" || expected instanceof Error) {
-    throw new Error(`Expected ${nameOf(expected)}, but decide() gave ${JSON.stringify(events)}`);
+  if (isExpectedError(expected)) {
+    throw new Error(`Expected ${nameOfError(expected)}, but decide() gave ${show(events)}`);
   }
-  const wanted = listed(expected);
+  const wanted = listed(expected as Decision<E>);
   const comparable = (draft: EventDraft<E>, at: number) => {
     const { id, eventType, data, metadata } = draft;
     const isIdWanted = wanted[at]?.id !== undefined;
     return plain({ eventType, data, metadata, id: isIdWanted ? id : undefined });
   };
-  equal(events.map(comparable), wanted.map(comparable), "events");
+  same(events.map(comparable), wanted.map(comparable), "events");
 }
 
-function checkError<E extends Event>(error: unknown, expected: Expectation<E>): void {
-  if (typeof expected !== "function" && !(expected instanceof Error)) {
-    const events = JSON.stringify(listed(expected));
-    throw new Error(`Expected events ${events}, but decide() threw ${textOf(error)}`, {
-      cause: error,
-    });
-  }
-  const isRight = expected instanceof Error
-    ? isLike(error, expected)
-    : isErrorClass(expected)
-    ? error instanceof expected
-    : expected(error);
-  if (!isRight) {
-    throw new Error(`Expected ${nameOf(expected)}, but decide() threw ${textOf(error)}`, {
-      cause: error,
-    });
-  }
-}
-
-function isErrorClass(expected: object): expected is ErrorClass {
-  return expected === Error || (expected as { prototype?: unknown }).prototype instanceof Error;
-}
-
-/** Whether `error` matches `expected`: by name and message. */
-function isLike(error: unknown, expected: Error): boolean {
-  return error instanceof Error && error.name === expected.name &&
-    error.constructor === expected.constructor && error.message === expected.message;
-}
-
-function nameOf(expected: Error | ErrorClass | ((error: unknown) => boolean)): string {
-  if (expected instanceof Error) return String(expected);
-  return isErrorClass(expected) ? expected.name : "an error that passes the test given";
+function refused<E extends Event>(error: unknown, expected: Expectation<E>): void {
+  if (isExpectedError(expected)) return checkError(error, expected, "decide()");
+  const events = show(listed(expected as Decision<E>));
+  throw new Error(`Expected events ${events}, but decide() threw ${textOf(error)}`, {
+    cause: error,
+  });
 }
 
 function listed<E extends Event>(drafts: Decision<E>): readonly EventDraft<E>[] {

@@ -1,3 +1,4 @@
+import { needMethods, needObject } from "../store/base/given.ts";
 import type { Connection } from "../store/connection.ts";
 
 /** Options for {@linkcode faultyConnection}; a probability is from 0 to 1. */
@@ -77,6 +78,9 @@ export function faultyConnection(
   connection: Connection,
   options: FaultyConnectionOptions,
 ): FaultyConnection {
+  const what = "make a faulty connection";
+  needMethods(connection, ["publish", "request"], what, "connection", "a connection to NATS");
+  needObject(options, what, "options");
   check(options);
   const harm = new Harm(connection, options);
   const own: Record<PropertyKey, unknown> = {

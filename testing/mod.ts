@@ -30,9 +30,9 @@ export {
   type DeciderSpec,
   deciderSpec,
   type DeciderWhen,
-  type ErrorClass,
   type Expectation,
 } from "./decider_spec.ts";
+export { type ErrorClass, type ExpectedError } from "./expected_error.ts";
 export {
   type ProcessExpectation,
   type ProcessGiven,
@@ -42,6 +42,21 @@ export {
   type ProcessSpecOptions,
   type ProcessWhen,
 } from "./process_spec.ts";
+export {
+  type ProjectionGiven,
+  type ProjectionSpec,
+  projectionSpec,
+  type ProjectionSpecOptions,
+  type ProjectionUnderTest,
+} from "./projection_spec.ts";
+export {
+  type ExpectedCommand,
+  type ReactorExpectation,
+  type ReactorSpec,
+  reactorSpec,
+  type ReactorWhen,
+} from "./reactor_spec.ts";
+export { type SpecDraft, type SpecEvent, type SpecValue } from "./spec_draft.ts";
 export { type EventBusNodes, type EventBusSuite, eventBusSuite } from "./event_bus/suite.ts";
 export {
   type EventStoreCapabilities,
@@ -53,6 +68,12 @@ export {
   type EventSubscriptionSuite,
   eventSubscriptionSuite,
 } from "./event_subscription/suite.ts";
+export {
+  type KeyStoreCapabilities,
+  type KeyStoreSuite,
+  keyStoreSuite,
+  type OpenedKeyStore,
+} from "./key_store/suite.ts";
 export {
   type SnapshotStoreCapabilities,
   type SnapshotStoreSuite,

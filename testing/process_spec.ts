@@ -1,3 +1,4 @@
+import { needDecider } from "../store/base/given.ts";
 import type { EventDraft } from "../store/append.ts";
 import { createEvent, type Event, type RecordedEvent } from "../store/event.ts";
 import type {
@@ -10,12 +11,13 @@ import type {
   ProcessReaction,
   ProcessReply,
 } from "../store/process/process.ts";
-import { equal } from "./assert.ts";
+import { same } from "./difference.ts";
 import { frozen, plain } from "./plain.ts";
+import type { SpecDraft, SpecValue } from "./spec_draft.ts";
 
 /** An input as a spec writes it: fields that are left out get values that say nothing. */
 export type ProcessSpecInput<Input extends Event = Event> =
-  | (EventDraft<Input> & { readonly kind?: never; readonly actorId?: string })
+  | (SpecDraft<Input> & { readonly kind?: never; readonly actorId?: string })
   | (Pick<ProcessReply, "kind"> & Partial<ProcessReply>)
   | (Pick<ProcessDeadline, "kind" | "name"> & Partial<ProcessDeadline>)
   | (Pick<ProcessEffect, "kind" | "name" | "outcome"> & Partial<ProcessEffect>);
@@ -31,7 +33,7 @@ export interface ProcessSpecOptions {
 /** The expected reaction: a part that is left out is expected to be empty. */
 export interface ProcessExpectation<Fact extends Event = Event> {
   /** Its facts, in order. */
-  readonly facts?: readonly EventDraft<Fact>[];
+  readonly facts?: readonly SpecDraft<Fact>[];
   /** The commands that it issues, in order. */
   readonly commands?: readonly ProcessCommand[];
   /** Whether those are decided together with the input. */
@@ -57,9 +59,9 @@ export interface ProcessGiven<State, Input extends Event, Fact extends Event> {
   /**
    * Passes if this is its state.
    *
-   * @throws {Error} It is not; the message names the place, with both values.
+   * @throws {Error} It is not; the message names the place, and compares both values.
    */
-  thenState(expected: State): void;
+  thenState(expected: SpecValue<State>): void;
 }
 
 /** A process that has got an input. */
@@ -67,7 +69,7 @@ export interface ProcessWhen<Fact extends Event> {
   /**
    * Passes if the input leads to this.
    *
-   * @throws {Error} It does not; the message names the place, with both values.
+   * @throws {Error} It does not; the message names the place, and compares both values.
    */
   then(expected: ProcessExpectation<Fact>): void;
 }
@@ -114,6 +116,8 @@ export function processSpec<State, Input extends Event, Fact extends Event>(
   process: Process<State, Input, Fact>,
   { id = "given", now = new Date(0) }: ProcessSpecOptions = {},
 ): ProcessSpec<State, Input, Fact> {
+  const methods = ["correlate", "initialState", "evolve", "react"];
+  needDecider(process, "test the process", "process", methods);
   const react = (state: State, input: ProcessInput<Input>): ProcessReaction<Fact> =>
     process.react(state, input, { id, now }) ?? {};
   return {
@@ -130,10 +134,14 @@ export function processSpec<State, Input extends Event, Fact extends Event>(
         when: (input) => ({
           then: (expected) => {
             const reaction = react(state, filled(input, inputs.length + 1));
-            equal(comparable(reaction), comparable(expected), "reaction");
+            same(
+              comparable(reaction as ProcessExpectation<Fact>),
+              comparable(expected),
+              "reaction",
+            );
           },
         }),
-        thenState: (expected) => equal(state, expected, "state"),
+        thenState: (expected) => same(state, expected, "state"),
       };
     },
   };

@@ -1,7 +1,7 @@
 /**
  * Shows that the package works on Node as JSR serves it there: packed, its names rewritten to `@jsr/…`,
  * installed by npm into an empty folder, type-checked by `tsc` with its own declarations and every public
- * name, and run on Node 22 and the newest Node against a real nats-server.
+ * name, bundled, and run on Node 22 and the newest Node against a real nats-server.
  *
  * The transport is installed in a folder of its own, so that it brings a second copy of nats-core: that is
  * what users have who dial with npm's transport, and `instanceof` fails between the two.
@@ -9,6 +9,7 @@
 import { join } from "node:path";
 import { deno, mustRun, run } from "./command.ts";
 import { NatsServer } from "./nats_server.ts";
+import { BUNDLERS, checkBundle } from "./node_smoke/bundle.ts";
 import { surfaceProgram, UNTYPED } from "./node_surface.ts";
 import { ROOT } from "./root.ts";
 
@@ -67,11 +68,12 @@ export async function nodeSmoke(): Promise<string> {
       installDial(join(work, "dial")),
     ]);
     await using server = await NatsServer.start();
-    const [versions] = await Promise.all([
+    const [versions, sizes] = await Promise.all([
       Promise.all(nodes.map((node) => runOn(node, app, server))),
+      checkBundle(nodes.at(-1)!, app, PACKAGE),
       checkTypes(app),
     ]);
-    return versions.join(" and ");
+    return `${versions.join(" and ")}; createEvent bundled: ${sizes}`;
   } finally {
     await Deno.remove(work, { recursive: true });
   }
@@ -131,7 +133,7 @@ async function installApp(folder: string): Promise<void> {
     `${name}@${constraintOf(name)}`
   );
   const types = [TYPESCRIPT, "@types/node@^22", "@types/pg@^8"];
-  await npmInstall(folder, ["../package.tgz", ...twins, ...clients, ...types]);
+  await npmInstall(folder, ["../package.tgz", ...twins, ...clients, ...types, ...BUNDLERS]);
   const programs = {
     "smoke.ts": await Deno.readTextFile(join(ROOT, "tools", "node_smoke", "smoke.ts")),
     "quick_start.ts": await Deno.readTextFile(join(ROOT, "examples", "quick_start.ts")),

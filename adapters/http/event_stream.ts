@@ -1,3 +1,5 @@
+import { needRequest } from "./request_headers.ts";
+import { needMethods } from "../../store/base/given.ts";
 import { callHook, print } from "../../store/base/hook.ts";
 import { Notifier } from "../../store/base/notifier.ts";
 import { LONGEST_TIMER } from "../../store/base/sleep.ts";
@@ -66,6 +68,8 @@ export function eventStream<E extends Event = Event>(
   store: Pick<EventStore, "identity" | "subscribe">,
   options: EventStreamOptions<E> = {},
 ): Response {
+  needRequest(request, "stream events");
+  needMethods(store, ["subscribe"], "stream events", "store", "an EventStore");
   const { heartbeat = 15_000, from = "now" } = options;
   if (!(heartbeat >= 1 && heartbeat <= LONGEST_TIMER)) {
     throw new RangeError(

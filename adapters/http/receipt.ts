@@ -1,5 +1,6 @@
+import { needMethods, needObject } from "../../store/base/given.ts";
 import { nameOf } from "../../store/base/text.ts";
-import { etag, type RequestHeaders } from "./request_headers.ts";
+import { etag, needRequest, type RequestHeaders } from "./request_headers.ts";
 import { RequestError, shown } from "./request_error.ts";
 
 /** The header that carries a position of the store, in answers and in requests. */
@@ -86,6 +87,7 @@ export async function accepted(
   receipt: CommandReceipt,
   { request, readModel, timeout = TIMEOUT }: AcceptedOptions = {},
 ): Promise<Response> {
+  needObject(receipt, "answer", "receipt", "the result of a save or of execute()");
   const { sequence, version, duplicate } = receipt;
   const headers = new Headers({ [POSITION]: `${sequence}` });
   if (version !== undefined) headers.set("etag", etag(version));
@@ -122,6 +124,9 @@ export async function reached(
   readModel: ReadModel,
   { timeout = TIMEOUT }: ReachedOptions = {},
 ): Promise<boolean> {
+  const what = "wait for the read model";
+  needRequest(request, what);
+  needMethods(readModel, ["reached"], what, "readModel", "a projection");
   const header = request.headers.get(POSITION)?.trim();
   if (header === undefined) return true;
   const position = positionIn(header);

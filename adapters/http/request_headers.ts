@@ -1,3 +1,4 @@
+import { given } from "../../store/base/given.ts";
 import { tokenProblem } from "../../store/base/token.ts";
 import { RequestError, shown } from "./request_error.ts";
 
@@ -27,7 +28,8 @@ export function etag(version: number): string {
  * @throws {RequestError} A header names no single version: a weak tag, several tags, `*`, anything
  * else.
  */
-export function expectedVersion({ headers }: RequestHeaders): number | undefined {
+export function expectedVersion(request: RequestHeaders): number | undefined {
+  const { headers } = needRequest(request, "read the expected version");
   const match = headers.get("if-match");
   const noneMatch = headers.get("if-none-match");
   if (match !== null && noneMatch !== null) {
@@ -72,9 +74,10 @@ export interface CommandIdOptions {
  * keys, or characters that a key cannot have.
  */
 export function commandId(
-  { headers }: RequestHeaders,
+  request: RequestHeaders,
   { scope }: CommandIdOptions = {},
 ): string | undefined {
+  const { headers } = needRequest(request, "read the command's id");
   const name = "Idempotency-Key";
   const header = headers.get(name)?.trim();
   if (header === undefined) return undefined;
@@ -88,4 +91,11 @@ export function commandId(
   const problem = tokenProblem(id);
   if (problem !== undefined) throw new RequestError(name, `it ${problem}`);
   return id;
+}
+
+/** The request, if it is one of Fetch: a framework's own, such as a context of Hono's, has it within. */
+export function needRequest<Given extends RequestHeaders>(request: Given, what: string): Given {
+  const kind = "a Request of Fetch; a framework has it as `req.raw` or the like";
+  if (typeof Object(request).headers?.get === "function") return request;
+  throw new TypeError(`Cannot ${what}: request is ${given(request)}, not ${kind}`);
 }

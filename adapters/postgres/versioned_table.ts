@@ -1,3 +1,4 @@
+import { needFunction } from "../../store/base/given.ts";
 import { quoted, type TableName, tableName, versionIn, versionOf } from "../sql/table_name.ts";
 import {
   checkClient,
@@ -49,6 +50,7 @@ export class VersionedTable {
    */
   constructor(name: string, create: (table: string) => string) {
     this.#view = tableName(name, { schemas: true });
+    needFunction(create, `use table "${name}"`, "create, the second argument,");
     this.#create = create;
   }
 

@@ -1,3 +1,4 @@
+import { needMethods } from "../../store/base/given.ts";
 import type { DatabaseSync } from "node:sqlite";
 import { jitteredWaits } from "../../store/base/jitter.ts";
 import { sleep } from "../../store/base/sleep.ts";
@@ -69,11 +70,14 @@ export class SqliteCheckpointStore implements CheckpointStore<DatabaseSync> {
    * Keeps the checkpoints in `db`, which stays the caller's to close. Sends nothing yet.
    *
    * @throws {RangeError} The table's name is not one.
+   * @throws {TypeError} `db` is no database.
    */
   constructor(
     db: DatabaseSync,
     { table = "aether_checkpoints" }: SqliteCheckpointStoreOptions = {},
   ) {
+    const what = "keep checkpoints";
+    needMethods(db, ["prepare", "exec"], what, "db", "an open DatabaseSync of node:sqlite");
     this.#db = db;
     this.#table = quoted(tableName(table, { schemas: false }));
   }

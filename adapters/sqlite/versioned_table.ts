@@ -1,3 +1,4 @@
+import { needFunction } from "../../store/base/given.ts";
 import type { DatabaseSync } from "node:sqlite";
 import { quoted, type TableName, tableName, versionIn, versionOf } from "../sql/table_name.ts";
 
@@ -57,6 +58,7 @@ export class VersionedTable {
    */
   constructor(name: string, create: (table: string) => string) {
     this.#view = tableName(name, { schemas: false });
+    needFunction(create, `use table "${name}"`, "create, the second argument,");
     this.#create = create;
   }
 

@@ -5,7 +5,12 @@ import { bodyOf, eventIn, eventOf, saveHeaders, Scene, subjectOf } from "../scen
 import type { Peer, PeerEvent } from "./peer.ts";
 import type { Postgres, Scratch } from "./scratch.ts";
 
-function ours(name: string, durability: string, store: EventStore, end = store): Peer {
+function ours(
+  name: string,
+  durability: string,
+  store: EventStore,
+  end: AsyncDisposable = store,
+): Peer {
   return {
     name,
     durability,
@@ -26,14 +31,20 @@ export function memory(): Promise<Peer> {
 }
 
 /** Aether on one server. */
-export async function jetStream(sync: "always" | "default"): Promise<Peer> {
-  const scene = await Scene.open({ sync });
-  const durability = sync === "always" ? "on disk" : "in the system's cache, on disk within 2 min";
-  const name = sync === "always" ? "Aether, JetStream, sync always" : "Aether, JetStream";
-  return {
-    ...ours(name, durability, scene.store),
-    [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose](),
-  };
+export async function jetStream(): Promise<Peer> {
+  const scene = await Scene.open();
+  const durability = "in the system's cache, on disk within 2 min";
+  return ours("Aether, JetStream", durability, scene.store, scene);
+}
+
+/** Aether on one server that waits for its disk, with the option for it. */
+export async function jetStreamSynced(): Promise<Peer> {
+  const scene = await Scene.open({ sync: "always" });
+  const store = await scene.openStore({ groupCommit: true });
+  const stack = new AsyncDisposableStack();
+  stack.use(scene);
+  stack.use(store);
+  return ours("Aether, JetStream, sync always", "on disk", store, stack);
 }
 
 /** nats.js alone: compare-and-set publishes, and an ordered consumer. */
@@ -95,7 +106,7 @@ export async function emmettPostgres(scratch: Scratch, { port }: Postgres): Prom
 /** Emmett on SQLite. */
 export async function emmettSqlite(scratch: Scratch): Promise<Peer> {
   const load = await scratch.install("emmett-sqlite", ["@event-driven-io/emmett-sqlite"]);
-  const fileName = join(scratch.folder, "emmett-sqlite", "events.db");
+  const fileName = join(scratch.folder, "emmett-sqlite.db");
   const { getSQLiteEventStore } = load("@event-driven-io/emmett-sqlite");
   return emmett("Emmett, SQLite", "on disk", getSQLiteEventStore({ fileName }));
 }

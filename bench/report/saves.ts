@@ -1,5 +1,5 @@
 /** Saves of one event: alone and in flight, on the servers that there are. */
-import type { Event } from "../../mod.ts";
+import type { Event, EventStore } from "../../mod.ts";
 import { bodyOf, eventOf, saveHeaders, Scene, subjectOf } from "../scene.ts";
 import { type Chapter, type Comparison, type Context, pointsOf } from "./chapter.ts";
 import { inFlight, type Way } from "./measure.ts";
@@ -7,7 +7,7 @@ import { inFlight, type Way } from "./measure.ts";
 const TIMEOUT = 30_000;
 const PLACES = [
   { place: "one server", options: {}, flights: [1, 16, 64, 256, 1000] },
-  { place: "one server, sync always", options: { sync: "always" }, flights: [1, 64, 1000] },
+  { place: "one server, sync always", options: { sync: "always" }, flights: [1, 16, 64, 1000] },
   { place: "three replicas", options: { replicas: 3 }, flights: [1, 64, 1000] },
 ] as const;
 
@@ -17,15 +17,17 @@ export const saves: Chapter = {
     const sections = [];
     for (const { place, options, flights } of PLACES) {
       await using scene = await Scene.open(options);
+      await using grouping = await scene.openStore({ ...options, groupCommit: true });
       const comparisons: Comparison[] = [];
       for (const most of context.size<readonly number[]>(flights, [1, 16])) {
-        comparisons.push(await save(context, scene, place, most));
+        comparisons.push(await save(context, scene, grouping, place, most));
       }
       if (place === "one server") comparisons.push(await oneActor(context, scene));
       sections.push({
         title: `Saves of one event, ${place}`,
         about: "Beside raw publishes of the same bodies with the same headers, compare-and-set " +
-          "included: requests one at a time, `js.publish` in flight. Each save is of another actor.",
+          "included: requests one at a time, `js.publish` in flight. Each save is of another actor. " +
+          "`groupCommit` is the option of that name.",
         comparisons,
         charts: [{
           file: `saves-${place.replaceAll(/\W+/g, "-")}`,
@@ -66,15 +68,14 @@ class Actors {
 function save(
   context: Context,
   { store, js, connection }: Scene,
+  grouping: EventStore,
   place: string,
   most: number,
 ): Promise<Comparison> {
   const ops = most === 1 ? 1 : context.size(Math.max(2 * most, 500), 50);
   const prefix = `${place.replaceAll(/\W+/g, "-")}${most}`;
-  const [own, raw] = ["own", "raw"].map((it) => new Actors(`${it}_${prefix}`, ops)) as [
-    Actors,
-    Actors,
-  ];
+  const [own, raw, grouped] = ["own", "raw", "grouped"]
+    .map((it) => new Actors(`${it}_${prefix}`, ops)) as [Actors, Actors, Actors];
   const publish = async ({ at, event }: { at: number; event: Event }): Promise<void> => {
     const subject = subjectOf(event.actorId);
     const headers = saveHeaders(event, raw.sequences[at]!);
@@ -94,6 +95,11 @@ function save(
       name: "saveEvent",
       ops,
       run: () => inFlight(own.next(ops), most, ({ event }) => store.saveEvent(event)),
+    },
+    {
+      name: "groupCommit",
+      ops,
+      run: () => inFlight(grouped.next(ops), most, ({ event }) => grouping.saveEvent(event)),
     },
   ];
   const many = most === 1 ? "one at a time" : `${most.toLocaleString("en")} in flight`;

@@ -61,6 +61,8 @@ export class Found {
 const LOOKUPS = "Latest versions";
 const SAVES = "Saves of one event, one server";
 const HISTORIES = "Histories";
+const JOINT = "Decisions over several actors";
+const STEPS = "Steps of processes";
 
 const TARGETS: readonly Target[] = [
   {
@@ -89,9 +91,10 @@ const TARGETS: readonly Target[] = [
     atLeast: 2.8,
   },
   {
-    what: "64 saves in flight, `sync_interval: always`: times as fast as `js.publish`",
+    what:
+      "64 saves in flight, `sync_interval: always`, `groupCommit`: times as fast as `js.publish`",
     of: (found) =>
-      found.speed("Saves of one event, one server, sync", "saves, 64 in flight", "saveEvent"),
+      found.speed("Saves of one event, one server, sync", "saves, 64 in flight", "groupCommit"),
     atLeast: 2,
   },
   {
@@ -139,6 +142,55 @@ const TARGETS: readonly Target[] = [
     atLeast,
     unit: "/s",
   })),
+  ...["known", "new"].map((kind): Target => ({
+    what: `\`execute\` with \`commandId\` and \`cause\`, ${kind} actors: its time in that without`,
+    of: (found) =>
+      found.cost("Commands with ids", `commands on ${kind} actors`, "with commandId and cause"),
+    atMost: 1.1,
+  })),
+  ...([["replicas 3", 2_000, 500], ["one server", 1_500, 300]] as const).flatMap((
+    [how, cold, hot],
+  ): Target[] => [
+    {
+      what: `\`executeAll\` over 3 new actors, 64 in flight, ${how}`,
+      of: (found) =>
+        found.way(JOINT, `decisions over 3 new actors, 64 in flight, ${how}`, "executeAll")
+          ?.perSecond,
+      atLeast: cold,
+      unit: "/s",
+    },
+    {
+      what: `\`executeAll\` with one hot actor, 16 in flight, ${how}`,
+      of: (found) =>
+        found.way(
+          JOINT,
+          `decisions over one hot actor and 2 new ones, 16 in flight, ${how}`,
+          "executeAll",
+        )?.perSecond,
+      atLeast: hot,
+      unit: "/s",
+    },
+  ]),
+  ...([["one program", 3_000], ["3 programs", 3_500]] as const).map(([name, atLeast]): Target => ({
+    what: `Process steps, replicas 3, ${name}`,
+    of: (found) => found.way(STEPS, `process steps, replicas 3, ${name}`, name)?.perSecond,
+    atLeast,
+    unit: "/s",
+  })),
+  {
+    what: "From an event to the first command's, idle, median",
+    of: (found) =>
+      found.way(STEPS, "from an event to the first command's, idle", "one program")?.each?.p50,
+    atMost: 5,
+    unit: "ms",
+  },
+  {
+    what: "100,000 deadlines over 60 s: 99th percentile of how late they are",
+    of: (found) =>
+      found.way("Deadlines", "100,000 deadlines due over 60 s", "one program")?.each?.p99,
+    atMost: 200,
+    unit: "ms",
+  },
 ];
 
 /** The targets beside the figures. */

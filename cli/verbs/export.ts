@@ -1,6 +1,6 @@
 import { createWriteStream } from "node:fs";
 import { once } from "node:events";
-import { cloudEvent, exported } from "../event_json.ts";
+import { cloudEvent, encodedLine, exported } from "../event_json.ts";
 import type { Verb } from "../verb.ts";
 
 /** Characters that are written at once. */
@@ -22,7 +22,7 @@ export const exportVerb: Verb = {
     "aether export shop.jsonl --namespace shop",
     "aether export --cloudevents | gzip > a.gz",
   ],
-  async run({ words: [file], values, output, namespace, signal, open }) {
+  async run({ words: [file], values, output, namespace, app, signal, open }) {
     const store = await open();
     const from = values.from === undefined ? {} : { from: Number(values.from) };
     const target = file === undefined ? undefined : createWriteStream(file);
@@ -36,7 +36,7 @@ export const exportVerb: Verb = {
     };
     try {
       for await (const event of store.readAll({ ...from, signal })) {
-        const line = exported(event);
+        const line = await encodedLine(exported(event), event, app.codec);
         const value = values.cloudevents === true
           ? cloudEvent(line, `/aether/${encodeURIComponent(namespace)}`)
           : line;

@@ -27,6 +27,7 @@ export const importVerb: Verb = {
     const start = performance.now();
     const { saved, present, moved } = await importEvents(store, linesOf(bytes), {
       ...{ dryRun: values["dry-run"] === true, signal },
+      ...(app.codec !== undefined && { codec: app.codec }),
       ...(app.transform !== undefined && { transform: app.transform as never }),
       onProgress: (done) => output.progress(() => `${done.toLocaleString("en")} events are done`),
     });

@@ -1,7 +1,7 @@
 import type { Event } from "../../store/mod.ts";
 import { categoryOf } from "../../store/actor.ts";
 import { exported } from "../event_json.ts";
-import { safe } from "../output.ts";
+import { safe, shown } from "../output.ts";
 import { UsageError, type Verb } from "../verb.ts";
 
 /** `aether show`. */
@@ -35,7 +35,7 @@ export const show: Verb = {
         ...Object.entries(metadata ?? {}).map(([name, value]) => `${name}=${value}`),
       ].join(" ");
       output.item(
-        `${version} ${safe(eventType)} ${safe(JSON.stringify(data))} ${output.faint(safe(about))}`,
+        `${version} ${safe(eventType)} ${safe(shown(data))} ${output.faint(safe(about))}`,
         exported(event),
       );
     }
@@ -46,7 +46,7 @@ export const show: Verb = {
     if (decider !== undefined) {
       const fold = (state: unknown, event: Event) => decider.evolve(state as never, event as never);
       const state = wanted.reduce(fold, decider.initialState());
-      output.item(`state ${safe(JSON.stringify(state))}`, { state });
+      output.item(`state ${safe(shown(state))}`, { state });
     }
     if (wanted.length === 0 && errors.length === 0) {
       output.error(`"${safe(actorId)}" has no events${values.at === undefined ? "" : " by then"}`);

@@ -1,5 +1,5 @@
 import { exported } from "../event_json.ts";
-import { safe } from "../output.ts";
+import { safe, shown } from "../output.ts";
 import type { Verb } from "../verb.ts";
 
 /** `aether tail`. */
@@ -38,7 +38,7 @@ export const tail: Verb = {
       const { actorId, version, eventType, timestamp, data } = event;
       output.item(
         `${output.faint(timestamp.toISOString())} ${safe(actorId)} ${version} ` +
-          `${safe(eventType)} ${safe(JSON.stringify(data))}`,
+          `${safe(eventType)} ${safe(shown(data))}`,
         exported(event),
       );
       if (++seen >= most) break;

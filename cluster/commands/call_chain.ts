@@ -23,7 +23,7 @@ interface Context {
  */
 const MAX_CALLS = 64;
 
-const context = openContext();
+const context = /* @__PURE__ */ openContext();
 
 /**
  * The commands whose handlers led to the present code and may wait for it, outermost first; none

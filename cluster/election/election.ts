@@ -1,3 +1,5 @@
+import { needObject, needOpened } from "../../store/base/given.ts";
+import { needConnection } from "../../store/nats/open.ts";
 import { readLeaderKey, sweepLease, takeLease, type UnknownClaims } from "./campaign.ts";
 import { type Clock, MACHINE_CLOCK } from "./clock.ts";
 import type { HeldLease, LeaseParts } from "./held_lease.ts";
@@ -101,6 +103,7 @@ export class Election implements AsyncDisposable {
   #disposal: Promise<void> | undefined;
 
   private constructor(bucket: Bucket, timings: LeaseTimings, options: ElectionOptions) {
+    needOpened(bucket instanceof Bucket, "Election", "open(connection, options)");
     const { nodeId, incarnation, timeout = 10_000, clock = MACHINE_CLOCK } = options;
     this.nodeId = nodeId;
     this.timings = timings;
@@ -120,6 +123,8 @@ export class Election implements AsyncDisposable {
    * @throws {StoreUnavailableError} JetStream does not answer.
    */
   static async open(connection: Connection, options: ElectionOptions): Promise<Election> {
+    needConnection(connection, "open the election");
+    needObject(options, "open the election", "options");
     const { namespace = "default", nodeId } = options;
     const timings = leaseTimings(options);
     const problem = tokenProblem(nodeId);

@@ -1,3 +1,5 @@
+import { needObject, needOpened } from "../../store/base/given.ts";
+import { needConnection } from "../../store/nats/open.ts";
 import { ErrorThrottle } from "../error_throttle.ts";
 import { MACHINE_CLOCK } from "../election/clock.ts";
 import type { Leader } from "../election/leader_key.ts";
@@ -74,6 +76,7 @@ export class Discovery implements AsyncDisposable {
   #leave: Promise<void> | undefined;
 
   private constructor(connection: Connection, bucket: Bucket, options: DiscoveryOptions) {
+    needOpened(bucket instanceof Bucket, "Discovery", "join(connection, options)");
     const { namespace = "default", load, timeout = 10_000, onError = console.warn } = options;
     const { clock = MACHINE_CLOCK } = options;
     const node = readNode(options);
@@ -142,6 +145,8 @@ export class Discovery implements AsyncDisposable {
    * @throws {StoreUnavailableError} JetStream does not answer.
    */
   static async join(connection: Connection, options: DiscoveryOptions = {}): Promise<Discovery> {
+    needConnection(connection, "join");
+    needObject(options, "join", "options");
     const { namespace = "default" } = options;
     discoveryTimings(options);
     readNode(options);

@@ -41,7 +41,7 @@ const PATIENCE = 1000;
 const HURRY = 250;
 
 /** As long as any incarnation. */
-const LONGEST = "f".repeat(36);
+const LONGEST = /* @__PURE__ */ "f".repeat(36);
 
 /**
  * Keeps a node a member, over one incarnation after another: a node that was taken out of the view

@@ -82,7 +82,7 @@ export type ViewStep =
 const MAX_DEPARTED = 64;
 
 /** The view before any node has joined. */
-export const EMPTY_VIEW: ClusterView = Object.freeze({
+export const EMPTY_VIEW: ClusterView = /* @__PURE__ */ Object.freeze({
   version: 0,
   members: Object.freeze([]),
   coordinator: undefined,

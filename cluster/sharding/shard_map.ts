@@ -1,3 +1,4 @@
+import { given } from "../../store/base/given.ts";
 import { incarnationKey, isSameIncarnation, type NodeIncarnation } from "../incarnation.ts";
 
 /**
@@ -55,6 +56,10 @@ export function emptyShardMap(shards: number): ShardMap {
   return { version: 0, shards: new Array<undefined>(shards).fill(undefined) };
 }
 
+function notShards(what: string, name: string, value: unknown): TypeError {
+  return new TypeError(`Cannot ${what}: ${name} is ${given(value)}, not an array of owners`);
+}
+
 /**
  * The shards that change their owner between two maps, or two lists of owners, in the order of the
  * shards.
@@ -62,6 +67,9 @@ export function emptyShardMap(shards: number): ShardMap {
  * @throws {RangeError} They have different numbers of shards.
  */
 export function shardMoves(before: ShardMap["shards"], after: ShardMap["shards"]): ShardMove[] {
+  for (const [name, list] of Object.entries({ before, after })) {
+    if (!Array.isArray(list)) throw notShards("compare shard maps", name, list);
+  }
   if (before.length !== after.length) {
     throw new RangeError(
       `Cannot compare shard maps: one has ${before.length} shards, the other ${after.length}`,
@@ -89,6 +97,9 @@ export function nextShardMap(
   target: ShardMap["shards"],
   { maxMoves = Infinity, gone = () => false, seen = 0 }: NextShardMapOptions = {},
 ): ShardMap {
+  const what = "make the next shard map";
+  if (!Array.isArray(current?.shards)) throw notShards(what, "shards of current", current?.shards);
+  if (!Array.isArray(target)) throw notShards(what, "target", target);
   if (!(maxMoves >= 0)) {
     throw new RangeError(`Cannot make the next shard map: maxMoves ${maxMoves} is not 0 or more`);
   }

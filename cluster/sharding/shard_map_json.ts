@@ -1,3 +1,4 @@
+import { needObject } from "../../store/base/given.ts";
 import { isRecord } from "../../store/base/json.ts";
 import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import type { ShardMap } from "./shard_map.ts";
@@ -16,6 +17,7 @@ const NOBODY = -1;
  * `{"format":1,"version":7,"owners":[["a","1"],["b","1"]],"shards":[0,1,-1]}`.
  */
 export function formatShardMap(map: ShardMap): string {
+  needObject(map, "write the shard map", "map", "a shard map");
   const places = new Map<string, number>();
   const owners: [nodeId: string, incarnation: string][] = [];
   const shards = map.shards.map((owner) => {

@@ -1,3 +1,4 @@
+import { given, needObject } from "../../store/base/given.ts";
 import { incarnationKey, type NodeIncarnation } from "../incarnation.ts";
 import type { ShardMap } from "./shard_map.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
@@ -54,6 +55,10 @@ export function planShards(
   current: Pick<ShardMap, "shards">,
   members: readonly ShardMember[],
 ): (NodeIncarnation | undefined)[] {
+  needObject(current, "plan shards", "current", "a shard map");
+  if (!Array.isArray(members)) {
+    throw new TypeError(`Cannot plan shards: members is ${given(members)}, not an array`);
+  }
   const total = current.shards.length;
   const quotas = quotasOf(members, total);
   const plan = new Array<NodeIncarnation | undefined>(total).fill(undefined);

@@ -3,7 +3,7 @@ import { callHook } from "../../store/base/hook.ts";
 import { Refusal, statusOf } from "./refusal.ts";
 
 /** Bytes that wait for a reader at most; what comes then is left out. */
-const MOST_WAITING = 256 * 1024;
+export const MOST_WAITING = 256 * 1024;
 /** How often each stream is looked after, in ms. */
 const BEAT = 1_000;
 /** Looks without a message after which a comment is sent: a client that has gone may show only then. */
@@ -51,14 +51,22 @@ export class LiveStream {
   sendText(name: string, json: string): boolean {
     if (this.signal.aborted || (this.#controller.desiredSize ?? 0) <= 0) return false;
     this.#quiet = 0;
-    this.#controller.enqueue(encoder.encode(`event: ${name}\ndata: ${json}\n\n`));
+    this.#controller.enqueue(messageOf(name, json));
+    return true;
+  }
+
+  /** Sends messages that are bytes already; false as above. */
+  sendBytes(messages: readonly Uint8Array[]): boolean {
+    if (this.signal.aborted || (this.#controller.desiredSize ?? 0) <= 0) return false;
+    this.#quiet = 0;
+    this.#controller.enqueue(joined(messages));
     return true;
   }
 
   /** Sends an event that nothing replaces, whether or not there is room. */
   deliver(name: string, value: unknown): void {
     if (this.signal.aborted) return;
-    this.#controller.enqueue(encoder.encode(`event: ${name}\ndata: ${JSON.stringify(value)}\n\n`));
+    this.#controller.enqueue(messageOf(name, JSON.stringify(value)));
   }
 
   /** Calls `work` about once in a second. */
@@ -96,6 +104,21 @@ export class LiveStream {
     this.#ends.abort();
     this.#controller.error(new Error("Nobody reads this answer"));
   }
+}
+
+/** The bytes of one message. */
+export function messageOf(name: string, json: string): Uint8Array {
+  return encoder.encode(`event: ${name}\ndata: ${json}\n\n`);
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((size, { length }) => size + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 /** The live answers of one inspector, of which there may be only so many. */

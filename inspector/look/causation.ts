@@ -1,5 +1,6 @@
 import type { RecordedEvent } from "../../store/event.ts";
-import { type IssuedCommand, LedgerType } from "../../store/process/ledger.ts";
+import { LedgerType } from "../../store/ledger_type.ts";
+import type { IssuedCommand } from "../../store/process/ledger.ts";
 import { isRecord } from "../../store/base/json.ts";
 import { processOf } from "./actor.ts";
 import { type Kin, treeOf } from "./kin.ts";

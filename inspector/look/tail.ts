@@ -4,9 +4,12 @@ import type { RecordedEvent } from "../../store/event.ts";
 import { messageOf } from "../../store/base/text.ts";
 import type { EventStore } from "../../store/store.ts";
 import { viewOf } from "./actor.ts";
-import type { LiveStream } from "../http/streams.ts";
+import { type LiveStream, messageOf as messageBytes, MOST_WAITING } from "../http/streams.ts";
 import type { EventView } from "../views/actor.ts";
 import type { TailEvents } from "../views/tail.ts";
+
+/** How often events go out, in ms, and how often that is in a second. */
+const [EVERY, TIMES] = [100, 10];
 
 /** What one tail shows. */
 export interface TailFilter {
@@ -18,23 +21,31 @@ export interface TailFilter {
   readonly perSecond: number;
 }
 
-/** An event on its way to all tails; its text is made once, if one of them wants it. */
+/** An event on its way to all tails; what they need of it is made once, if one of them does. */
 class TailedEvent {
   readonly view: EventView;
+  readonly category: string;
   #json: string | undefined;
   #text: string | undefined;
+  #bytes: Uint8Array | undefined;
 
   constructor(view: EventView) {
     this.view = view;
+    this.category = categoryOf(view.actorId);
   }
 
-  get json(): string {
+  get #asJson(): string {
     return this.#json ??= JSON.stringify(this.view);
   }
 
   /** In lower case, to look texts up in. */
   get text(): string {
-    return this.#text ??= this.json.toLowerCase();
+    return this.#text ??= this.#asJson.toLowerCase();
+  }
+
+  /** The message. */
+  get bytes(): Uint8Array {
+    return this.#bytes ??= messageBytes("event", this.#asJson);
   }
 }
 
@@ -42,7 +53,10 @@ class TailedEvent {
 class Tail {
   readonly #stream: LiveStream;
   readonly #filter: TailFilter;
-  /** Events that may still be sent in this second, and those that were left out. */
+  /** What goes out next. */
+  #waiting: Uint8Array[] = [];
+  #size = 0;
+  /** Events that may still go out: so many a second, none of which is saved up for longer. */
   #left: number;
   #sampled = 0;
   #slow = 0;
@@ -56,25 +70,40 @@ class Tail {
 
   take(event: TailedEvent): void {
     if (!this.#isWanted(event)) return;
-    if (this.#left <= 0) {
+    if (this.#left < 1) {
       this.#sampled++;
       return;
     }
     this.#left--;
-    if (!this.#stream.sendText("event", event.json)) this.#slow++;
+    const { bytes } = event;
+    if (this.#size > 0 && this.#size + bytes.length > MOST_WAITING) {
+      this.#slow++;
+      return;
+    }
+    this.#size += bytes.length;
+    this.#waiting.push(bytes);
+  }
+
+  /** Lets out what has come since the last time. */
+  flush(): void {
+    const { perSecond } = this.#filter;
+    // After a rest a whole second's events may come at once.
+    this.#left = Math.min(perSecond, this.#left + perSecond / TIMES);
+    if (this.#waiting.length === 0) return;
+    if (!this.#stream.sendBytes(this.#waiting)) this.#slow += this.#waiting.length;
+    this.#waiting = [];
+    this.#size = 0;
   }
 
   #isWanted(event: TailedEvent): boolean {
     const { category, eventTypes, text } = this.#filter;
-    const { actorId, eventType } = event.view;
-    return (category === undefined || categoryOf(actorId) === category) &&
-      (eventTypes === undefined || eventTypes.has(eventType)) &&
+    return (category === undefined || event.category === category) &&
+      (eventTypes === undefined || eventTypes.has(event.view.eventType)) &&
       (text === undefined || event.text.includes(text));
   }
 
   /** Says what was left out. */
   #beat(): void {
-    this.#left = this.#filter.perSecond;
     if (this.#sampled > 0 && this.#say({ count: this.#sampled, reason: "rate" })) this.#sampled = 0;
     if (this.#slow > 0 && this.#say({ count: this.#slow, reason: "slow" })) this.#slow = 0;
   }
@@ -89,6 +118,7 @@ export class Tails {
   readonly #store: EventStore;
   readonly #tails = new Set<Tail>();
   #following: { readonly ends: AbortController; readonly done: Promise<void> } | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
   #seen = 0;
 
   /** Follows nothing yet. */
@@ -106,6 +136,9 @@ export class Tails {
     const tail = new Tail(stream, filter);
     this.#tails.add(tail);
     const following = this.#following ??= this.#begin();
+    this.#timer ??= setInterval(() => {
+      for (const it of this.#tails) it.flush();
+    }, EVERY);
     const { promise, resolve } = Promise.withResolvers<void>();
     stream.signal.addEventListener("abort", () => resolve(), { once: true });
     if (stream.signal.aborted) resolve();
@@ -115,6 +148,10 @@ export class Tails {
       await Promise.race([promise, following.done]);
     } finally {
       this.#tails.delete(tail);
+      if (this.#tails.size === 0) {
+        clearInterval(this.#timer);
+        this.#timer = undefined;
+      }
       if (this.#tails.size === 0 && this.#following === following) {
         this.#following = undefined;
         following.ends.abort();

@@ -7,7 +7,7 @@ export interface TailQuery {
   readonly eventTypes?: readonly string[];
   /** Only events whose id, actor, type or JSON holds this text; case does not matter. */
   readonly text?: string;
-  /** The most events in a second that are sent; the others are counted. @default {50} */
+  /** The most events in a second that are sent; the others are counted. @default {20} */
   readonly perSecond?: number;
 }
 

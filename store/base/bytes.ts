@@ -4,7 +4,11 @@ export function isSameBytes(left: Uint8Array, right: Uint8Array | undefined): bo
 }
 
 /** `slice()` of typed arrays, which copies: that of a `Buffer` of Node gives a view of the same bytes. */
-const { slice } = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array;
+const slice = /* @__PURE__ */ sliceOfAll();
+
+function sliceOfAll(): Uint8Array["slice"] {
+  return (Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array).slice;
+}
 
 /** A copy, of the same type; also of a `Buffer`. */
 export function copyBytes<Bytes extends Uint8Array>(bytes: Bytes): Bytes {

@@ -1,7 +1,7 @@
 import { decodeUtf8 } from "./utf8.ts";
 
-const encoder = new TextEncoder();
-const strict = new TextDecoder("utf-8", { fatal: true });
+const encoder = /* @__PURE__ */ new TextEncoder();
+const strict = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true });
 
 /** A value as JSON in UTF-8. */
 export function encodeJson(value: unknown): Uint8Array {

@@ -1,6 +1,6 @@
-const encoder = new TextEncoder();
+const encoder = /* @__PURE__ */ new TextEncoder();
 // A byte order mark is a part of an id like any other.
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const decoder = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Bytes that one encoded token may take: NATS closes the connection over very long subjects. */
 export const MAX_TOKEN_BYTES = 200;

@@ -1,12 +1,12 @@
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const encoder = /* @__PURE__ */ new TextEncoder();
+const decoder = /* @__PURE__ */ new TextDecoder();
 
 /** Bytes that are allocated at once. */
 const SLAB = 32 * 1024;
 /** The most bytes that one UTF-16 unit takes. */
 const WIDEST = 3;
 
-let slab = new Uint8Array(SLAB);
+let slab = /* @__PURE__ */ new Uint8Array(SLAB);
 let used = 0;
 
 /**

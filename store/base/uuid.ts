@@ -4,10 +4,13 @@ import { encodeJson } from "./json.ts";
 const SIZE = 16;
 
 /** Each byte as two hexadecimal digits. */
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+const HEX = /* @__PURE__ */ Array.from(
+  { length: 256 },
+  (_, byte) => byte.toString(16).padStart(2, "0"),
+);
 
 /** Random bytes for the next ids: asking for few at a time costs more than all else of an id. */
-const pool = new Uint8Array(4096);
+const pool = /* @__PURE__ */ new Uint8Array(4096);
 let taken = pool.length;
 
 /**

@@ -4,6 +4,7 @@ import { describe, tokenProblem } from "../base/token.ts";
 import { checkActorId } from "./query.ts";
 import { EventTooLargeError, InvalidEventError, isAetherError } from "../errors.ts";
 import type { Event, EventMetadata } from "../event.ts";
+import { RuleFault } from "../event_rules.ts";
 import { timestampProblem } from "../format/decode.ts";
 import {
   type CheckedEvent,
@@ -47,7 +48,10 @@ export function prepareEvents(events: readonly Event[], encoding: Encoding): Che
       return checkEvent(event, encoding);
     } catch (error) {
       if (!isAetherError(error, "InvalidEventError")) throw error;
-      throw new InvalidEventError(`events[${at}]: ${error.reason}`, { cause: error.cause });
+      throw new InvalidEventError(`events[${at}]: ${error.reason}`, {
+        cause: error.cause,
+        issues: error.issues,
+      });
     }
   });
   const ids = new Set<string>();
@@ -187,7 +191,7 @@ function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
   try {
     return checkFields(event, encoding);
   } catch (cause) {
-    if (isAetherError(cause)) throw cause;
+    if (isAetherError(cause) || cause instanceof RuleFault) throw cause;
     throw new InvalidEventError(`it cannot be read: ${reasonOf(cause)}`, { cause });
   }
 }
@@ -197,12 +201,14 @@ function checkFields(event: Event, encoding: Encoding): CheckedEvent {
   if (typeof event !== "object" || event === null) {
     throw new InvalidEventError(`it is ${describe(event)}, not an event`);
   }
-  const { id, eventType, actorId, version, data, timestamp, metadata } = event;
+  const { id, eventType, actorId, version, data: given, timestamp, metadata } = event;
   checkToken("id", id);
   checkToken("eventType", eventType);
   checkToken("actorId", actorId);
   const impossible = versionProblem(version);
   if (impossible !== undefined) throw new InvalidEventError(impossible);
+  const form = encoding.rules?.toStore({ actorId, eventType, data: given });
+  const data = form === undefined ? given : form.data;
   // A lenient codec lifts the rules on the content of data, but data must not be undefined.
   const limit = encoding.maxBytes - HEADER_ROOM;
   const problem = timestampProblem(timestamp) ??
@@ -213,7 +219,7 @@ function checkFields(event: Event, encoding: Encoding): CheckedEvent {
   if (problem !== undefined) throw new InvalidEventError(problem);
   const facts = { id, eventType, actorId, version };
   const rest = { timestamp: timestamp.toISOString(), metadata: copyMetadata(metadata) };
-  const schema = schemaOf(encoding.upcasters, eventType);
+  const schema = form?.schema ?? schemaOf(encoding.upcasters, eventType);
   // In the order of the body: JSON writes the properties as they come.
   const body = encodeEvent({ ...facts, data, ...rest }, encoding);
   return { ...facts, ...rest, schema, isJson: encoding.codec === undefined, body };

@@ -1,3 +1,4 @@
+import { needMethods, needObject } from "../base/given.ts";
 import { categoryOf } from "../actor.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import type { Position } from "../format/position.ts";
@@ -10,6 +11,16 @@ export interface Range {
   /** The most events wanted, so that a read fetches no more than it needs. */
   readonly limit: number;
   readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Refuses what is no store.
+ *
+ * @throws {TypeError} It is something else.
+ */
+export function needStore(store: unknown, what: string, name = "store"): void {
+  const methods = ["saveEvents", "getEvents", "readAll", "subscribe"];
+  needMethods(store, methods, what, name, "an EventStore");
 }
 
 /**
@@ -82,8 +93,11 @@ export function prepareRange(
 
 /** Checks the options of `readAll()` and fills in the defaults. */
 export function prepareReadAll(
-  { from = "start", filter = {}, signal }: ReadAllOptions,
+  options: ReadAllOptions,
 ): { from: Position; filter: EventFilter; signal: AbortSignal | undefined } {
+  needObject(options, "read", "options");
+  const { from = "start", filter = {}, signal } = options;
+  needObject(filter, "read", "filter");
   if (from !== "start") checkNumber("from", from);
   if (filter.actorId !== undefined) checkActorId(filter.actorId);
   if (filter.category !== undefined) checkCategory(filter.category);

@@ -1,5 +1,6 @@
 import { type ActorState, advance } from "./actor_state.ts";
 import type { QueueParts } from "./command_queues.ts";
+import { inTraceOf } from "./command_trace.ts";
 import { HandledBefore, notePlan } from "./handled_before.ts";
 import type { ExecuteResult, PendingCommand } from "./pending_command.ts";
 import { ContentionWait, rest } from "./contention_wait.ts";
@@ -11,6 +12,7 @@ import { type CommandPlan, plan, type PlannedCommand } from "./plan.ts";
 import { load, takeSnapshot } from "./rehydrate.ts";
 import { UnknownSaves } from "./unknown_saves.ts";
 import { isAetherError, type VersionConflictError } from "../errors.ts";
+import { eventRulesOf } from "../event_rules.ts";
 import type { SavePart } from "../format/runs.ts";
 import type { InnerSaveOptions } from "../format/save_options.ts";
 import type { EventStore } from "../store.ts";
@@ -62,7 +64,10 @@ export class ActorQueue {
     // Gives the caller a turn to append more commands, so that they run together.
     await Promise.resolve();
     const { turns } = this.#parts;
-    while (this.#next().length > 0) await turns.run([this.#actorId], () => this.#turn());
+    for (let [first] = this.#next(); first !== undefined; [first] = this.#next()) {
+      // It may have been another command's call that began to drain.
+      await inTraceOf([first.trace], () => turns.run([this.#actorId], () => this.#turn()));
+    }
     onEmpty();
   }
 
@@ -113,7 +118,7 @@ export class ActorQueue {
           }
           if (await this.#repeat(handled, jobs, base)) continue;
         }
-        planned = await plan(this.#actorId, base, jobs);
+        planned = await plan(this.#actorId, base, jobs, eventRulesOf(this.#store));
         if (planned.records) {
           if (await this.#record(handled!, planned, jobs)) {
             return this.#complete(planned, busySince, contendedAt);
@@ -196,7 +201,10 @@ export class ActorQueue {
     for (;;) {
       try {
         const saved = unknown.exists ? events : originals;
-        const receipt = await this.#parts.pace.run(() => this.#store.saveEvents(saved, options));
+        const traces = commands.map(({ job }) => job.trace);
+        const receipt = await this.#parts.pace.run(() =>
+          inTraceOf(traces, () => this.#store.saveEvents(saved, options))
+        );
         unknown.end("saved");
         this.#note(plan, receipt);
         return undefined;

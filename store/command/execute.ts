@@ -1,6 +1,9 @@
+import { needDecider, needObject, needString } from "../base/given.ts";
+import { needStore } from "../check/query.ts";
 import { ActorQueue } from "./actor_queue.ts";
 import { type CommandQueues, queuesOf } from "./command_queues.ts";
 import { checkCommand } from "./command_options.ts";
+import { inTraceOf, traceCommand } from "./command_trace.ts";
 import type { Decider } from "./decider.ts";
 import {
   type AnyDecider,
@@ -12,6 +15,7 @@ import { checkSnapshots } from "./rehydrate.ts";
 import { commandLogOf } from "../command_log.ts";
 import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
+import { inSpan } from "../telemetry/spans.ts";
 
 /**
  * Runs one command on one actor: loads its state, lets the decider decide, and saves all events
@@ -27,6 +31,7 @@ import type { EventStore } from "../store.ts";
  * @param actorId The actor to run the command on.
  * @param decider The rules.
  * @param command The command, for `decide`.
+ * @throws {TypeError} An argument is of another kind, or in another's place.
  * @throws Any error that `decide` or `evolve` throws, untouched; it was thrown for the actor's
  * current state, and nothing was saved.
  * @throws {VersionConflictError} Other writers were faster until the deadline; nothing was saved.
@@ -71,14 +76,20 @@ export async function execute<State, Command, E extends Event = Event>(
   command: NoInfer<Command>,
   options: ExecuteOptions = {},
 ): Promise<ExecuteResult<State, E>> {
+  const what = "execute the command";
+  needStore(store, what);
+  needString(actorId, what, "actorId, the second argument,");
+  needDecider(decider, what, "decider, the third argument,");
+  needObject(options, what, "options");
   const { timeout = 10_000, signal, snapshots } = options;
   signal?.throwIfAborted();
   checkCommand(options, commandLogOf(store));
   if (snapshots !== undefined) checkSnapshots(decider, snapshots);
   const rules = decider as unknown as AnyDecider;
-  const job = new PendingCommand(actorId, rules, command, options, timeout);
+  const trace = traceCommand("execute", [actorId], options);
+  const job = new PendingCommand(actorId, rules, command, options, timeout, trace);
   enqueue(queuesOf(store), store, job);
-  return await job.promise as ExecuteResult<State, E>;
+  return await inSpan(trace?.spanned, () => job.promise) as ExecuteResult<State, E>;
 }
 
 function enqueue(
@@ -92,5 +103,5 @@ function enqueue(
   const opened = new ActorQueue(store, actorId, parts);
   opened.push(job);
   queues.set(actorId, opened);
-  opened.drain(() => queues.delete(actorId));
+  inTraceOf([job.trace], () => opened.drain(() => queues.delete(actorId)));
 }

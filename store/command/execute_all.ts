@@ -1,11 +1,16 @@
+import { given, needDecider, needObject, needString } from "../base/given.ts";
+import { needStore } from "../check/query.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { commandLogOf } from "../command_log.ts";
 import { isAetherError, type SaveOutcomeUnknownError, StoreUnavailableError } from "../errors.ts";
 import type { Event } from "../event.ts";
+import { eventRulesOf } from "../event_rules.ts";
 import type { EventStore } from "../store.ts";
+import { inSpan } from "../telemetry/spans.ts";
 import { type ActorState, advance } from "./actor_state.ts";
 import { checkCommand } from "./command_options.ts";
+import { type CommandTrace, traceCommand } from "./command_trace.ts";
 import { ContentionWait } from "./contention_wait.ts";
 import type { Decider, Decision } from "./decider.ts";
 import { type CommandQueues, queuesOf } from "./command_queues.ts";
@@ -98,19 +103,30 @@ export async function executeAll<
   parts: Parts,
   options: ExecuteAllOptions = {},
 ): Promise<ExecuteAllResults<Parts>> {
+  const what = "execute the commands";
+  needStore(store, what);
+  needObject(options, what, "options");
   const { timeout = 10_000, signal, snapshots } = options;
   signal?.throwIfAborted();
   checkCommand(options, commandLogOf(store));
   const all = parts as readonly ExecutePart[];
-  if (!Array.isArray(parts) || all.length === 0) {
-    throw new RangeError("Cannot execute the commands: there are none");
+  if (!Array.isArray(parts)) {
+    throw new TypeError(`Cannot ${what}: parts is ${given(parts)}, not an array`);
+  }
+  if (all.length === 0) throw new RangeError(`Cannot ${what}: there are none`);
+  for (const [at, part] of all.entries()) {
+    needObject(part, what, `part ${at}`);
+    needString(part.actorId, what, `actorId of part ${at}`);
+    needDecider(part.decider, what, `decider of part ${at}`);
   }
   if (snapshots !== undefined) policyOf(snapshots);
   const queues = queuesOf(store);
-  const call = new JointCall(store, all, options, queues, performance.now() + timeout);
   const actors = [...new Set(all.map(({ actorId }) => actorId))];
-  const turn = queues.turns.run(actors, () => call.run());
-  return await unlessAborted(signal, turn) as ExecuteAllResults<Parts>;
+  const trace = traceCommand("executeAll", actors, options);
+  const deadline = performance.now() + timeout;
+  const call = new JointCall(store, all, options, queues, deadline, trace);
+  const turn = () => unlessAborted(signal, queues.turns.run(actors, () => call.run()));
+  return await inSpan(trace?.spanned, turn) as ExecuteAllResults<Parts>;
 }
 
 /** The states of actors after the parts of a call; nothing is saved yet. */
@@ -132,6 +148,7 @@ class JointCall {
   readonly #options: ExecuteAllOptions;
   readonly #queues: CommandQueues;
   readonly #deadline: number;
+  readonly #trace: CommandTrace | undefined;
   readonly #handled: ReadonlyMap<string, HandledBefore>;
   readonly #waits = new ContentionWait(...WAITS);
   #bases = new Map<string, ActorState>();
@@ -146,12 +163,14 @@ class JointCall {
     options: ExecuteAllOptions,
     queues: CommandQueues,
     deadline: number,
+    trace: CommandTrace | undefined,
   ) {
     this.#store = store;
     this.#parts = parts;
     this.#options = options;
     this.#queues = queues;
     this.#deadline = deadline;
+    this.#trace = trace;
     const log = commandLogOf(store);
     this.#handled = new Map(
       options.commandId === undefined
@@ -286,7 +305,8 @@ class JointCall {
         ends.get(actorId)!,
         decider as AnyDecider,
         command,
-        this.#options.metadata,
+        this.#trace === undefined ? this.#options.metadata : this.#trace.metadata,
+        eventRulesOf(this.#store),
       );
       ends.set(actorId, decided.end);
       isInPlace ||= decided.isInPlace;
@@ -316,7 +336,7 @@ class JointCall {
       try {
         const saved = unknown === undefined ? originals : events;
         const isOver = () => unknown === undefined ? this.#reasonToEnd() : undefined;
-        const save = { events: saved, options, canGroup, isOver };
+        const save = { events: saved, options, canGroup, isOver, trace: this.#trace };
         const saving = this.#queues.joint.save(save);
         this.#prepared();
         return { receipt: await saving };

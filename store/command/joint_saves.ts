@@ -1,4 +1,5 @@
 import { Notifier } from "../base/notifier.ts";
+import { type CommandTrace, inTraceOf } from "./command_trace.ts";
 import { isAetherError, SaveOutcomeUnknownError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { type InnerSaveOptions, positionsIn } from "../format/save_options.ts";
@@ -17,6 +18,8 @@ export interface JointSave {
   readonly options: InnerSaveOptions & { readonly parts: readonly SavePart[] };
   /** Whether it may go together with others: its actors are only its own. */
   readonly canGroup: boolean;
+  /** Its trace, if a tracing SDK is installed. */
+  readonly trace: CommandTrace | undefined;
   /** Whether nobody waits for it any more. */
   readonly isOver: () => unknown;
 }
@@ -97,8 +100,8 @@ export class JointSaves {
     return group;
   }
 
-  async #alone({ events, options }: JointSave): Promise<JointReceipt> {
-    const receipt = await this.#store.saveEvents(events, options);
+  async #alone({ events, options, trace }: JointSave): Promise<JointReceipt> {
+    const receipt = await inTraceOf([trace], () => this.#store.saveEvents(events, options));
     return { positions: positionsOf(receipt, options.parts) };
   }
 
@@ -117,7 +120,10 @@ export class JointSaves {
       ...(ends.size > 0 && { ends }),
     };
     try {
-      const receipt = await this.#store.saveEvents(saves.flatMap(({ events }) => events), options);
+      const receipt = await inTraceOf(
+        saves.map(({ trace }) => trace),
+        () => this.#store.saveEvents(saves.flatMap(({ events }) => events), options),
+      );
       const positions = positionsOf(receipt, parts);
       let from = 0;
       for (const { save, resolve } of group) {

@@ -1,3 +1,4 @@
+import type { CommandTrace } from "./command_trace.ts";
 import type { Decider } from "./decider.ts";
 import type { SnapshotOptions } from "./rehydrate.ts";
 import { StoreUnavailableError, type VersionConflictError } from "../errors.ts";
@@ -12,6 +13,8 @@ export class PendingCommand {
   readonly decider: AnyDecider;
   readonly command: unknown;
   readonly options: InnerExecuteOptions;
+  /** Its trace, if a tracing SDK is installed. */
+  readonly trace: CommandTrace | undefined;
   /** When to give up, by the monotonic clock, in ms. */
   readonly deadline: number;
   /** Settles for the caller when the command ends. */
@@ -34,18 +37,25 @@ export class PendingCommand {
     command: unknown,
     options: ExecuteOptions,
     timeout: number,
+    trace?: CommandTrace,
   ) {
     const { promise, resolve, reject } = Promise.withResolvers<ExecuteResult<unknown>>();
     this.actorId = actorId;
     this.decider = decider;
     this.command = command;
     this.options = options;
+    this.trace = trace;
     this.deadline = performance.now() + timeout;
     this.promise = promise;
     this.#resolve = resolve;
     this.#reject = reject;
     this.#timer = setTimeout(() => this.#hurry(), timeout);
     options.signal?.addEventListener("abort", this.#hurry);
+  }
+
+  /** Metadata for each of its events. */
+  get metadata(): EventMetadata | undefined {
+    return this.trace === undefined ? this.options.metadata : this.trace.metadata;
   }
 
   /** Whether its end is known, reported to the caller or about to be. */
@@ -126,6 +136,14 @@ export interface ExecuteOptions {
   /** Metadata for each event; a draft's own metadata takes precedence. @default {undefined} */
   readonly metadata?: EventMetadata;
   /**
+   * Whether the command has a span, and its events carry the span's trace context in their metadata
+   * unless they have one of their own: as soon as a tracing SDK of OpenTelemetry is installed, and for
+   * commands that it records.
+   *
+   * @default {true}
+   */
+  readonly trace?: boolean;
+  /**
    * Whether this process may keep the actor's state in memory for the next command; it keeps the
    * 1,000 actors used last. The save decides whether the state is current.
    *
@@ -176,6 +194,8 @@ export interface InnerExecuteOptions extends ExecuteOptions {
   readonly recordRefusals?: boolean;
   /** Called when the outcome of this call of `decide` is stored as a receipt: it is final. */
   readonly onRecorded?: () => void;
+  /** Whether `metadata` has the trace of what led to the command, which its events go on. @default {false} */
+  readonly isTraceOfCause?: boolean;
   /** Whether the caller has read the cause from this very store, so that it is there. @default {false} */
   readonly isCauseRead?: boolean;
 }

@@ -3,10 +3,13 @@ import { freshCopy, handOut } from "../base/fresh.ts";
 import { isThenable, refusePromise } from "../base/hook.ts";
 import type { EventDraft } from "../append.ts";
 import type { ActorState } from "./actor_state.ts";
+import { inTraceOf } from "./command_trace.ts";
 import type { Decision } from "./decider.ts";
 import type { AnyDecider, ExecuteResult, PendingCommand } from "./pending_command.ts";
+import { isRefusal } from "./recorded_outcome.ts";
 import { VersionConflictError } from "../errors.ts";
 import { createEvent, type Event, type EventMetadata } from "../event.ts";
+import type { EventRules } from "../event_rules.ts";
 import { MAX_RUN } from "../format/position.ts";
 
 /** How long commands are gathered for one save, in ms: the first one does not wait longer. */
@@ -50,6 +53,7 @@ export async function plan(
   actorId: string,
   base: ActorState,
   jobs: readonly PendingCommand[],
+  rules?: EventRules,
 ): Promise<CommandPlan> {
   const until = performance.now() + GATHER;
   const commands: PlannedCommand[] = [];
@@ -64,7 +68,7 @@ export async function plan(
   for (const job of jobs) {
     if (isSpoiled || records) break;
     if (job.isSettled) continue;
-    const { commandId, expectedVersion, record, recordRefusals = true, metadata } = job.options;
+    const { commandId, expectedVersion, record, recordRefusals = true } = job.options;
     let isEvolving = false;
     let isDecided = false;
     if (commands.length > 0 && performance.now() > until) break;
@@ -73,7 +77,8 @@ export async function plan(
     let outcome: PlannedCommand["outcome"];
     try {
       checkVersion(actorId, expectedVersion, end.version);
-      const decided = decide(job.decider, job.command, end.state);
+      const { state } = end;
+      const decided = inTraceOf([job.trace], () => decide(job.decider, job.command, state));
       let { decision } = decided;
       isDecided = true;
       isShared ||= decided.isShared;
@@ -83,11 +88,11 @@ export async function plan(
         decision = await Promise.race([decision, never(job)]);
         isDecided = true;
       }
-      const drafts = draftsOf(decision);
+      const drafts = draftsOf(decision, actorId, rules);
       if (job.isSettled) continue;
       if (events.length > 0 && events.length + drafts.length > MAX_RUN) break;
       isEvolving = true;
-      const evolved = evolveBy(actorId, end, job.decider, drafts, metadata, decided.isShared);
+      const evolved = evolveBy(actorId, end, job.decider, drafts, job.metadata, decided.isShared);
       outcome = { result: evolved.result };
       isInPlace ||= evolved.isInPlace;
       isShared ||= evolved.isShared;
@@ -100,8 +105,8 @@ export async function plan(
       outcome = { error };
     }
     // A result that is no decision is a fault of the rules, which their next version may mend.
-    const isRefusal = "error" in outcome && !isDecided;
-    const isFinal = record === true && (recordRefusals && isRefusal || !("error" in outcome));
+    const isRefused = "error" in outcome && !isDecided && isRefusal(outcome.error);
+    const isFinal = record === true && (recordRefusals && isRefused || !("error" in outcome));
     if (isFinal && !isSpoiled && isEmpty(outcome)) {
       // Its receipt is a message of its own, behind the events of those before it.
       if (commands.length > 0) break;
@@ -132,9 +137,11 @@ export async function decideOn(
   decider: AnyDecider,
   command: unknown,
   metadata: EventMetadata | undefined,
+  rules: EventRules | undefined,
 ): Promise<Evolved> {
   const { decision, isShared } = decide(decider, command, base.state);
-  return evolveBy(actorId, base, decider, draftsOf(await decision), metadata, isShared);
+  const drafts = draftsOf(await decision, actorId, rules);
+  return evolveBy(actorId, base, decider, drafts, metadata, isShared);
 }
 
 /** Gives the decider copies: its changes must not reach another decision, or the caller. */
@@ -185,8 +192,12 @@ function checkVersion(actorId: string, expected: number | undefined, current: nu
   throw new VersionConflictError(actorId, expected, current, reason);
 }
 
-function draftsOf(decision: Decision): readonly EventDraft[] {
-  const drafts = Array.isArray(decision) ? decision as readonly EventDraft[] : [decision];
+function draftsOf(
+  decision: Decision,
+  actorId: string,
+  rules: EventRules | undefined,
+): readonly EventDraft[] {
+  const drafts = (Array.isArray(decision) ? decision : [decision]) as readonly EventDraft[];
   for (const draft of drafts) {
     if (typeof draft !== "object" || draft === null) {
       throw new TypeError(
@@ -194,7 +205,9 @@ function draftsOf(decision: Decision): readonly EventDraft[] {
       );
     }
   }
-  return drafts as readonly EventDraft[];
+  if (rules === undefined) return drafts;
+  // The state is made of what will be read, not of what was decided.
+  return drafts.map((draft) => ({ ...draft, data: rules.asRead({ ...draft, actorId }) }));
 }
 
 function eventOf(

@@ -1,5 +1,5 @@
 import { textOf } from "../base/text.ts";
-import type { CommandFailure } from "../errors.ts";
+import { type CommandFailure, isAetherError } from "../errors.ts";
 
 /** The outcome of a command without events, as its receipt keeps it. A format that stays. */
 export type Outcome =
@@ -7,6 +7,14 @@ export type Outcome =
   | { readonly kind: "refused"; readonly failure: CommandFailure }
   /** It changed nothing. */
   | { readonly kind: "unchanged" };
+
+/**
+ * Whether an error that `decide` threw refuses its command. An event that its constructor refuses is a
+ * fault of the rules, as it is where the store refuses it: their next version may mend that.
+ */
+export function isRefusal(error: unknown): boolean {
+  return !isAetherError(error, "InvalidEventError");
+}
 
 /** How a receipt keeps an error that `decide` threw: its name, message and code, as text. */
 export function failureOf(error: unknown): CommandFailure {

@@ -1,3 +1,5 @@
+import { needDecider, needObject, needString } from "../base/given.ts";
+import { needStore } from "../check/query.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { callHook, print, refusePromise } from "../base/hook.ts";
 import { versionProblem } from "../check/events.ts";
@@ -101,6 +103,11 @@ export async function rehydrate<State, E extends Event = Event>(
   evolution: Evolution<State, E>,
   options: RehydrateOptions = {},
 ): Promise<RehydrateResult<State>> {
+  const what = "rehydrate the actor";
+  needStore(store, what);
+  needString(actorId, what, "actorId, the second argument,");
+  needDecider(evolution, what, "evolution, the third argument,", ["initialState", "evolve"]);
+  needObject(options, what, "options");
   const { snapshots, signal, toVersion, at } = options;
   checkPast(toVersion, at);
   if (snapshots !== undefined) checkSnapshots(evolution, snapshots);

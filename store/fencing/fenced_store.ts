@@ -1,3 +1,5 @@
+import { needObject, needOpened } from "../base/given.ts";
+import { needConnection } from "../nats/open.ts";
 import { shardOf } from "../actor.ts";
 import { commandLogOf, keepCommandLog } from "../command_log.ts";
 import { keepPositions, positionsOf } from "../store_positions.ts";
@@ -8,6 +10,7 @@ import { prepareActors } from "../check/query.ts";
 import type { Connection } from "../connection.ts";
 import type { FenceHolder } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
+import { eventRulesOf, keepEventRules } from "../event_rules.ts";
 import { Claims, type ShardClaim } from "./claims.ts";
 import { Fences } from "./fences.ts";
 import { type HandledCommand, HandledCommands } from "./handled_commands.ts";
@@ -15,7 +18,7 @@ import type { FencedParts } from "./parts.ts";
 import { checkFencing, type FencedEventStoreOptions } from "./options.ts";
 import { FencedPath, OptimisticPath } from "./save_paths.ts";
 import { ForwardingEventStore } from "../forwarding_store.ts";
-import { type JetStreamEventStore, openByDetour } from "../jetstream/event_store.ts";
+import { JetStreamEventStore, openByDetour } from "../jetstream/event_store.ts";
 import type {
   EventSubscriptionOptions,
   LatestVersionOptions,
@@ -38,8 +41,12 @@ export interface FenceOptions {
   readonly signal?: AbortSignal;
 }
 
+const plainStores = new WeakMap<FencedEventStore, JetStreamEventStore>();
+
 /** The store that a fenced one reads with; not for users. */
-export let plainStoreOf: (store: FencedEventStore) => JetStreamEventStore;
+export function plainStoreOf(store: FencedEventStore): JetStreamEventStore {
+  return plainStores.get(store)!;
+}
 
 /** The parts of a fenced store. */
 interface Core {
@@ -95,9 +102,13 @@ export class FencedEventStore implements EventStore {
   readonly #core: Core;
 
   private constructor(core: Core) {
+    const isOwn = core?.store instanceof JetStreamEventStore;
+    needOpened(isOwn, "FencedEventStore", "open(connection, options)");
     this.#core = core;
+    plainStores.set(this, core.store);
     keepCommandLog(this, commandLogOf(core.store));
     keepPositions(this, positionsOf(core.store));
+    keepEventRules(this, eventRulesOf(core.store));
   }
 
   /**
@@ -113,6 +124,8 @@ export class FencedEventStore implements EventStore {
     connection: Connection,
     options: FencedEventStoreOptions,
   ): Promise<FencedEventStore> {
+    needConnection(connection, "open the store");
+    needObject(options, "open the store", "options");
     const { nodeId, incarnation = uuidv7(), mode = "fenced", reads = "lease" } = options;
     checkFencing({ nodeId, incarnation, mode, reads });
     let made: Omit<Core, "store"> | undefined;
@@ -131,10 +144,6 @@ export class FencedEventStore implements EventStore {
       return idleTogether(path, fenced);
     });
     return new FencedEventStore({ ...made!, store });
-  }
-
-  static {
-    plainStoreOf = (store) => store.#core.store;
   }
 
   /** The name of this node. */

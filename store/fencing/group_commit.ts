@@ -11,7 +11,14 @@ import { backoff } from "../nats/backoff.ts";
 import type { Outgoing } from "../nats/publisher.ts";
 import { ApiError, isPassing, ServerCode } from "../nats/stream_api.ts";
 import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
-import { divide, type Member, membersOf, type Place, type Run } from "../format/runs.ts";
+import {
+  divide,
+  type Member,
+  membersOf,
+  type Place,
+  positionsUpTo,
+  type Run,
+} from "../format/runs.ts";
 import { notePositions } from "../format/save_options.ts";
 import { raiseHeads } from "../save/committer.ts";
 import { checkGuards, unexplained } from "../save/guards.ts";
@@ -213,7 +220,11 @@ export class GroupCommit {
       entry.isEnded = true;
       const { events } = entry.save!;
       if (notifier.silent || events.length === 0) resolve();
-      else notifier.notify(events, entry.plan.within).then(resolve);
+      else {
+        const last = places.get(entry)!.at(-1)!;
+        const positions = positionsUpTo(last, events.length, runs, first);
+        notifier.notify(events, positions, entry.plan.within).then(resolve);
+      }
     }
   }
 

@@ -12,11 +12,12 @@ import {
   type UnreadableEvent,
 } from "../errors.ts";
 import type { Event, EventMetadata } from "../event.ts";
+import type { EventRules } from "../event_rules.ts";
 import type { Position } from "./position.ts";
 import { schemaOf, upcast, type Upcasters } from "../upcast.ts";
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const decoder = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
+const strict = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The body of a stored event. */
 export interface Content {
@@ -37,21 +38,32 @@ export interface StoredFacts {
   readonly rest: () => Pick<Event, "id" | "eventType" | "timestamp">;
 }
 
+/** The parts that a decoder works with. */
+export interface DecoderParts {
+  readonly codec: Codec<Event> | undefined;
+  readonly upcasters: Upcasters;
+  readonly rules?: EventRules | undefined;
+}
+
 /** Makes events of stored bytes: decodes, checks, and brings them up to date. */
 export class EventDecoder {
   readonly #codec: Codec<Event> | undefined;
   readonly #upcasters: Upcasters;
+  /** The rules that events have to keep when they are read. */
+  readonly #rules: EventRules | undefined;
 
   /** Decodes JSON unless there is a codec. */
-  constructor(codec: Codec<Event> | undefined, upcasters: Upcasters) {
+  constructor({ codec, upcasters, rules }: DecoderParts) {
     this.#codec = codec;
     this.#upcasters = upcasters;
+    this.#rules = rules?.checksReads ? rules : undefined;
   }
 
   /**
    * The event in `content`; a promise only where the codec takes its time.
    *
-   * @throws {CorruptEventError} `content` is not an event, or another than `facts` say.
+   * @throws {CorruptEventError} `content` is not an event, or another than `facts` say, or its rules
+   * refuse it.
    * @throws {UnknownSchemaError} It was saved by newer code.
    * @throws {StoreUnavailableError} The codec needs something that is out of reach.
    */
@@ -96,12 +108,24 @@ export class EventDecoder {
    * A copy of an original, brought up to date.
    *
    * @throws {UnknownSchemaError} It was saved by newer code.
+   * @throws {CorruptEventError} Its rules refuse it.
    */
   copyOf(original: Event, facts: Pick<StoredFacts, "sequence" | "schema">): Event {
     const { data, timestamp, metadata } = original;
     const event = { ...original, data: freshCopy(data), timestamp: new Date(timestamp) };
     if (metadata !== undefined) (event as { metadata: EventMetadata }).metadata = { ...metadata };
-    return upcast(this.#upcasters, event, facts.schema, facts);
+    return this.#newest(event, facts);
+  }
+
+  /** The event in its newest shape, which its rules have not refused. */
+  #newest(stored: Event, facts: Pick<StoredFacts, "sequence" | "schema">): Event {
+    const event = upcast(this.#upcasters, stored, facts.schema, facts);
+    const problem = this.#rules?.problemOf(event);
+    if (problem === undefined) return event;
+    const { actorId, version, id, eventType } = event;
+    throw new CorruptEventError(facts.sequence, problem, {
+      event: { actorId, version, id, eventType },
+    });
   }
 
   #finish(value: unknown, facts: StoredFacts): Event {
@@ -110,7 +134,7 @@ export class EventDecoder {
       return { ...facts.rest(), actorId, version, data: FORGOTTEN };
     }
     const event = checked(value, facts);
-    return event.data === FORGOTTEN ? event : upcast(this.#upcasters, event, facts.schema, facts);
+    return event.data === FORGOTTEN ? event : this.#newest(event, facts);
   }
 }
 

@@ -12,6 +12,7 @@ import {
   StoreUnavailableError,
 } from "../errors.ts";
 import type { Event, EventMetadata } from "../event.ts";
+import type { EventRules } from "../event_rules.ts";
 import { HEADER_ROOM } from "./layout.ts";
 import type { Upcasters } from "../upcast.ts";
 
@@ -161,4 +162,6 @@ export interface Encoding {
   readonly maxBytes: number;
   readonly codec: Codec<Event> | undefined;
   readonly upcasters: Upcasters;
+  /** The rules of the store's events. */
+  readonly rules?: EventRules | undefined;
 }

@@ -1,7 +1,14 @@
 import { encodeToken } from "../base/token.ts";
 import type { PreparedEvent } from "./encode.ts";
 import { HEADER_ROOM, MAX_BODIES, MAX_HEADERS } from "./layout.ts";
-import { MAX_RUN } from "./position.ts";
+import {
+  asStreamSequence,
+  MAX_RUN,
+  messageSequenceOf,
+  type Position,
+  positionOf,
+  type StreamSequence,
+} from "./position.ts";
 
 /** The events of one call, or of one command, in the call's order. */
 export interface Member {
@@ -90,6 +97,32 @@ export interface Division {
   readonly runs: readonly Run[];
   /** Where the first and the last event of each save are. */
   readonly places: readonly { readonly first: Place; readonly last: Place }[];
+}
+
+/**
+ * The positions of the `count` events that end at `last`, in runs whose first message is at `first`.
+ */
+export function positionsUpTo(
+  last: Place,
+  count: number,
+  runs: readonly Run[],
+  first: StreamSequence,
+): readonly Position[] {
+  const positions: Position[] = [];
+  let { run, index } = last;
+  while (positions.length < count) {
+    for (; index < 0; index = runs[run]!.events.length - 1) run--;
+    positions.push(positionOf(asStreamSequence(first + run), index--));
+  }
+  return positions.reverse();
+}
+
+/** The positions of all events of runs, of which the last one is at `sequence`. */
+export function positionsOf(runs: readonly Run[], sequence: number): readonly Position[] {
+  const run = runs.length - 1;
+  const first = asStreamSequence(messageSequenceOf(sequence) - run);
+  const count = runs.reduce((sum, { events }) => sum + events.length, 0);
+  return positionsUpTo({ run, index: runs[run]!.events.length - 1 }, count, runs, first);
 }
 
 /** How many messages runs take: guards ride on second messages of actors, else on markers. */

@@ -31,7 +31,7 @@ import type { SavePlanner } from "../save/planner.ts";
 
 /** By how much the clocks of a caller and of the servers may differ, in ms. */
 const CLOCKS = 60_000;
-const BEGINNING = asStreamSequence(0);
+const BEGINNING = /* @__PURE__ */ asStreamSequence(0);
 
 /** The command log of a store on JetStream. */
 export class StreamCommandLog implements CommandLog {

@@ -1,3 +1,4 @@
+import { needObject, needOpened } from "../base/given.ts";
 import { forEachOf } from "../base/several.ts";
 import {
   checkActorId,
@@ -9,6 +10,7 @@ import {
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
+import { keepEventRules, rulesOf, upcastersOf } from "../event_rules.ts";
 import { StoredNotifier } from "../event_stored.ts";
 import { Layout } from "../format/layout.ts";
 import { type OpenedStream, openStream } from "./event_stream.ts";
@@ -17,9 +19,10 @@ import { keepCommandLog } from "../command_log.ts";
 import { keepPositions } from "../store_positions.ts";
 import { StreamCommandLog } from "./command_log.ts";
 import { StreamPositions } from "./positions.ts";
+import { watchReplicas } from "./replicas.ts";
 import { partsOf } from "./parts.ts";
 import { apiPrefixOf } from "../nats/api_prefix.ts";
-import { openRequests } from "../nats/open.ts";
+import { needConnection, openRequests } from "../nats/open.ts";
 import { attempt } from "../nats/retry.ts";
 import { StreamApi } from "../nats/stream_api.ts";
 import type {
@@ -51,14 +54,27 @@ import { StoreMonitor } from "../telemetry/monitor.ts";
 const LOOKUPS = 256;
 
 /** {@linkcode JetStreamEventStore.open} for a store that saves another way; not for users. */
-export let openByDetour: (
+export function openByDetour(
   connection: Connection,
   options: JetStreamEventStoreOptions,
   detour: SavePathFactory,
-) => Promise<JetStreamEventStore>;
+): Promise<JetStreamEventStore> {
+  const inner: InnerJetStreamEventStoreOptions = { ...options, detour };
+  return JetStreamEventStore.open(connection, inner);
+}
+
+/** {@linkcode JetStreamEventStoreOptions} for callers inside the library. */
+interface InnerJetStreamEventStoreOptions extends JetStreamEventStoreOptions {
+  /** The way to save. @default {the store's own} */
+  readonly detour?: SavePathFactory;
+}
+
+const readers = new WeakMap<JetStreamEventStore, ReaderParts>();
 
 /** The parts that a store reads with; not for users. */
-export let readerOf: (store: JetStreamEventStore) => ReaderParts;
+export function readerOf(store: JetStreamEventStore): ReaderParts {
+  return readers.get(store)!;
+}
 
 /**
  * An {@linkcode EventStore} on one JetStream stream. The server decides every save by
@@ -105,16 +121,17 @@ export class JetStreamEventStore implements EventStore {
   readonly #monitor: StoreMonitor;
   readonly #subscriptions: Subscriptions;
   readonly #notifier: StoredNotifier;
+  readonly #unwatch: () => Promise<void>;
   #disposed = false;
 
   private constructor(
     connection: Connection,
     api: StreamApi,
     opened: OpenedStream,
-    options: JetStreamEventStoreOptions,
-    detour: SavePathFactory | undefined,
+    options: InnerJetStreamEventStoreOptions,
   ) {
-    const { namespace = "default", cacheMaxAge = 1000, codec, upcasters = {} } = options;
+    needOpened(api instanceof StreamApi, "JetStreamEventStore", "open(connection, options)");
+    const { namespace = "default", cacheMaxAge = 1000, codec, detour } = options;
     const { genesis: { shards }, identity, config: { max_msg_size: limit = -1 } } = opened;
     this.namespace = namespace;
     this.stream = api.layout.stream;
@@ -123,14 +140,18 @@ export class JetStreamEventStore implements EventStore {
     this.#connection = connection;
     this.#lookup = options.versionLookup;
     this.#cacheMaxAge = cacheMaxAge;
-    this.#monitor = new StoreMonitor({
+    const attributes = {
       "db.system.name": "nats",
       "db.namespace": namespace,
       "db.collection.name": this.stream,
-    });
+    };
+    this.#monitor = new StoreMonitor(attributes);
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
-    const parts = partsOf(api, opened, options, this.#notifier);
+    const rules = rulesOf(options.events);
+    const upcasters = upcastersOf(options.upcasters, rules);
+    const reading = { codec, upcasters, rules };
+    const parts = partsOf(api, opened, options, reading, this.#notifier);
     if (limit > 0) parts.publisher.limits.bytes = limit;
     const { heads, headReader, check, ends, manyEnds, events, queue, requestTimeout, timeout } =
       parts;
@@ -150,15 +171,18 @@ export class JetStreamEventStore implements EventStore {
       manyEnds,
       events,
     };
+    readers.set(this, this.#parts);
     this.#history = new History(this.#parts);
     this.#log = new Log(this.#parts);
     this.#planner = new SavePlanner(connection, {
-      ...{ timeout, codec, upcasters, notifies: !this.#notifier.silent },
+      ...{ ...reading, timeout, notifies: !this.#notifier.silent },
       limits: parts.publisher.limits,
     });
     this.#path = detour === undefined ? queue : detour(parts, queue);
     keepCommandLog(this, new StreamCommandLog(parts, this.#planner, this.#path));
     keepPositions(this, new StreamPositions(parts));
+    keepEventRules(this, rules);
+    this.#unwatch = watchReplicas(api, attributes, requestTimeout);
   }
 
   /**
@@ -172,23 +196,12 @@ export class JetStreamEventStore implements EventStore {
    * @throws {StoreRefusedError} There is no JetStream, or the user may not use it.
    * @throws {RangeError} An option is out of its range.
    */
-  static open(
+  static async open(
     connection: Connection,
     options: JetStreamEventStoreOptions = {},
   ): Promise<JetStreamEventStore> {
-    return JetStreamEventStore.#open(connection, options);
-  }
-
-  static {
-    openByDetour = JetStreamEventStore.#open;
-    readerOf = (store) => store.#parts;
-  }
-
-  static async #open(
-    connection: Connection,
-    options: JetStreamEventStoreOptions,
-    detour?: SavePathFactory,
-  ): Promise<JetStreamEventStore> {
+    needConnection(connection, "open the store");
+    needObject(options, "open the store", "options");
     const { namespace = "default", replicas = 1, shards, timeout = 10_000, acceptedLosses } =
       options;
     const layout = new Layout(namespace);
@@ -198,7 +211,7 @@ export class JetStreamEventStore implements EventStore {
     try {
       const api = new StreamApi(requests, layout, prefix);
       const opened = await openStream(api, { replicas, shards, timeout, acceptedLosses });
-      return new JetStreamEventStore(connection, api, opened, options, detour);
+      return new JetStreamEventStore(connection, api, opened, options);
     } catch (error) {
       requests.close();
       throw error;
@@ -301,6 +314,7 @@ export class JetStreamEventStore implements EventStore {
    * the iteration begins and again whenever it is lost; `eventTypes` alone is sorted out here.
    */
   subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
+    needObject(options, "subscribe", "options");
     const source = new LiveSource(this.#parts, options);
     return this.#subscriptions.add(source, options.signal, () => this.#checkOpen("subscribe"));
   }
@@ -390,6 +404,7 @@ export class JetStreamEventStore implements EventStore {
     await this.#subscriptions.end();
     await this.#path.idle();
     await this.#notifier.settled();
+    await this.#unwatch();
     await this.#parts.api.ended();
     this.#parts.api.requests.close();
   }

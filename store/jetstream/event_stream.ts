@@ -9,7 +9,7 @@ import { FORBIDDEN, problemsOf } from "../nats/stream_config.ts";
 import { holesIn, listHoles, Losses, lostIn } from "../read/losses.ts";
 import { identityOf } from "../read/stream_check.ts";
 
-const decoder = new TextDecoder();
+const decoder = /* @__PURE__ */ new TextDecoder();
 
 /**
  * The content of a stream's first message: it holds for as long as the stream does, as nobody can

@@ -1,6 +1,6 @@
 import { shardOf } from "../actor.ts";
 import type { StoredNotifier } from "../event_stored.ts";
-import { EventDecoder } from "../format/decode.ts";
+import { type DecoderParts, EventDecoder } from "../format/decode.ts";
 import type { OpenedStream } from "./event_stream.ts";
 import type { JetStreamEventStoreOptions } from "./options.ts";
 import { Publisher } from "../nats/publisher.ts";
@@ -15,6 +15,7 @@ import { StreamCheck } from "../read/stream_check.ts";
 import { Committer } from "../save/committer.ts";
 import type { StoreInternals } from "../save/path.ts";
 import { SaveQueue } from "../save/queue.ts";
+import { SharedCommits } from "../save/shared_commit.ts";
 
 /** The parts of a store, with those that no other way to save needs. */
 export interface OwnParts extends StoreInternals {
@@ -29,9 +30,10 @@ export function partsOf(
   api: StreamApi,
   { genesis: { shards }, identity, config: { num_replicas } }: OpenedStream,
   options: JetStreamEventStoreOptions,
+  reading: DecoderParts,
   notifier: StoredNotifier,
 ): OwnParts {
-  const { timeout = 10_000, cacheSize = 100_000, codec, upcasters = {} } = options;
+  const { timeout = 10_000, cacheSize = 100_000 } = options;
   const requestTimeout = requestTimeoutOf(timeout);
   const replicated = num_replicas > 1;
   const heads = new HeadCache(cacheSize);
@@ -47,8 +49,11 @@ export function partsOf(
   const committer = new Committer({
     ...{ api, heads, headReader, check, publisher, requestTimeout, markerOf },
   });
-  const queue = new SaveQueue(committer, notifier);
-  const events = new EventReader(new EventDecoder(codec, upcasters));
+  const commits = options.groupCommit === true
+    ? new SharedCommits(committer, { headReader, publisher })
+    : committer;
+  const queue = new SaveQueue(commits, notifier);
+  const events = new EventReader(new EventDecoder(reading));
   return {
     ...{
       api,

@@ -10,7 +10,7 @@ import { readLastValues } from "./last_values.ts";
 import { type Listing, watchBucket, type WatchOptions } from "./watch.ts";
 import { apiPrefixOf, type JetStreamApiOptions, OWN_API } from "../nats/api_prefix.ts";
 import { backoff } from "../nats/backoff.ts";
-import { openRequests } from "../nats/open.ts";
+import { needConnection, openRequests } from "../nats/open.ts";
 import { Publisher, type TryOutcome } from "../nats/publisher.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import type { RequestMux } from "../nats/requests.ts";
@@ -77,6 +77,7 @@ export class Bucket {
   static async open(connection: Connection, options: BucketOptions): Promise<Bucket> {
     const { bucket, replicas = 1, timeout = 10_000, markerTtl = 600_000 } = options;
     const what = `bucket "${bucket}"`;
+    needConnection(connection, `open ${what}`);
     checkRange("replicas", replicas, 1, 5, what);
     checkRange("timeout", timeout, 1, 2 ** 31 - 1, what);
     checkRange("markerTtl", markerTtl, 1000, 2 ** 31 - 1, what);

@@ -1,3 +1,4 @@
+import { needObject } from "../base/given.ts";
 import { categoryOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
@@ -26,11 +27,12 @@ import {
 import { unavailable } from "../check/refusals.ts";
 import { type CorruptEventError, StoreUnavailableError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
+import { keepEventRules, rulesOf, upcastersOf } from "../event_rules.ts";
 import { StoredNotifier } from "../event_stored.ts";
 import { contentOf, EventDecoder } from "../format/decode.ts";
 import { type Encoding, haveBodies, withBodies } from "../format/encode.ts";
 import { Layout } from "../format/layout.ts";
-import { divide, membersOf } from "../format/runs.ts";
+import { divide, membersOf, positionsOf } from "../format/runs.ts";
 import { type InnerSaveOptions, notePositions, partsOf } from "../format/save_options.ts";
 import { MemoryFollower } from "./live_source.ts";
 import { type KeptEvent, MemoryLog } from "./log.ts";
@@ -69,8 +71,12 @@ export interface MemoryParts {
   readonly decoder: EventDecoder;
 }
 
+const parts = new WeakMap<InMemoryEventStore, MemoryParts>();
+
 /** The parts of a store in memory; not for users. */
-export let memoryPartsOf: (store: InMemoryEventStore) => MemoryParts;
+export function memoryPartsOf(store: InMemoryEventStore): MemoryParts {
+  return parts.get(store)!;
+}
 
 /**
  * An {@linkcode EventStore} in memory: quick, gone with the process. It accepts and refuses
@@ -100,20 +106,20 @@ export class InMemoryEventStore implements EventStore {
   #saves = 0;
   #disposed = false;
 
-  static {
-    memoryPartsOf = (store) => ({ log: store.#log, decoder: store.#decoder });
-  }
-
   /** Begins empty. */
   constructor(options: InMemoryEventStoreOptions = {}) {
-    const { namespace = "default", maxBytes = MAX_BYTES, codec, upcasters = {} } = options;
+    needObject(options, "open the store", "options");
+    const { namespace = "default", maxBytes = MAX_BYTES, codec } = options;
     new Layout(namespace);
     checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER);
     this.#monitor = new StoreMonitor({ "db.system.name": "aether", "db.namespace": namespace });
     this.#subscriptions = new Subscriptions(this.#monitor);
     this.#notifier = new StoredNotifier(namespace, options);
-    this.#encoding = { maxBytes, codec, upcasters };
-    this.#decoder = new EventDecoder(codec, upcasters);
+    const rules = rulesOf(options.events);
+    const upcasters = upcastersOf(options.upcasters, rules);
+    this.#encoding = { maxBytes, codec, upcasters, rules };
+    this.#decoder = new EventDecoder(this.#encoding);
+    keepEventRules(this, rules);
     keepPositions(this, {
       end: () => Promise.resolve(this.#log.end),
       before: (time) => Promise.resolve(this.#log.before(time.getTime())),
@@ -125,6 +131,7 @@ export class InMemoryEventStore implements EventStore {
       holds: (sequence, id) => Promise.resolve(this.#log.at(sequence)?.id === id),
       outcome: (actorId, commandId) => this.#outcomeOf(actorId, commandId),
     });
+    parts.set(this, { log: this.#log, decoder: this.#decoder });
   }
 
   /** See {@linkcode EventStore.saveEvent}. */
@@ -161,7 +168,7 @@ export class InMemoryEventStore implements EventStore {
       const repeated = this.#log.check(prepared, expect, options.ends);
       if (repeated !== undefined) return { sequence: repeated, duplicate: true };
       const { sequence, ends } = this.#log.add(this.#nextOp(), members, runs);
-      await this.#notifier.notify(prepared);
+      await this.#notifier.notify(prepared, positionsOf(runs, sequence));
       return notePositions({ sequence, duplicate: false }, ends);
     });
   }
@@ -286,6 +293,7 @@ export class InMemoryEventStore implements EventStore {
 
   /** See {@linkcode EventStore.subscribe}. */
   subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
+    needObject(options, "subscribe", "options");
     const follower = new MemoryFollower(options, this.#log, (stored) => this.#decode(stored));
     return this.#subscriptions.add(follower, options.signal, () => this.#checkOpen("subscribe"));
   }

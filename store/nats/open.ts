@@ -1,3 +1,4 @@
+import { needMethods } from "../base/given.ts";
 import type { StreamConfig } from "@nats-io/jetstream";
 import type { Connection } from "../connection.ts";
 import {
@@ -33,12 +34,24 @@ function checkServer(connection: Connection): void {
 }
 
 /**
+ * Refuses what is no connection.
+ *
+ * @throws {TypeError} It is something else.
+ */
+export function needConnection(connection: unknown, what: string): void {
+  const kind = "a connection to NATS, as `connect()` gives it; it comes before the options";
+  needMethods(connection, ["publish", "request", "isClosed"], what, "connection", kind);
+}
+
+/**
  * A request mux over `connection`; `what` is about to be opened on it.
  *
+ * @throws {TypeError} `connection` is none.
  * @throws {StoreUnavailableError} The connection is closed, draining, or broken at the moment.
  * @throws {UnsupportedServerError} The server is older than 2.12.
  */
 export function openRequests(connection: Connection, what = "the store"): RequestMux {
+  needConnection(connection, `open ${what}`);
   if (connection.isClosed() || connection.isDraining()) {
     throw new StoreUnavailableError(`Cannot open ${what}: the connection is closed or drains`);
   }

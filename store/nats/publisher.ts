@@ -8,7 +8,7 @@ import { RequestError } from "./request_error.ts";
 import { ApiError, isPassing, ServerCode, type StreamApi, type StreamNames } from "./stream_api.ts";
 import { type TwinMarker, TwinWatch } from "./twin.ts";
 
-const decoder = new TextDecoder();
+const decoder = /* @__PURE__ */ new TextDecoder();
 
 /** Batches that one store has open at once; the server allows 50 to all clients of a stream. */
 const OPEN_BATCHES = 8;

@@ -2,7 +2,7 @@ import type { Msg } from "@nats-io/nats-core";
 import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 
 // Content begins in the middle of the decoded bytes, so a byte order mark there is content.
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const decoder = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The beginning of headers. */
 const START = "NATS/1.0";

@@ -41,6 +41,8 @@ export interface DispatchedCommand {
   readonly commandId: string;
   readonly cause: CommandCause;
   readonly metadata: EventMetadata;
+  /** Whether what it leads to carries a trace. */
+  readonly trace: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -77,11 +79,12 @@ export async function persist<T>(
 export async function executeRecorded(
   store: EventStore,
   decider: AnyDecider,
-  { actorId, command, commandId, cause, metadata, signal }: DispatchedCommand,
+  { actorId, command, commandId, cause, metadata, trace, signal }: DispatchedCommand,
 ): Promise<DispatchOutcome> {
   let isRecorded = false;
   const options: InnerExecuteOptions = {
     ...{ commandId, cause, isCauseRead: true, metadata, signal, record: true },
+    ...{ trace, isTraceOfCause: true },
     onRecorded: () => isRecorded = true,
   };
   let result: ExecuteResult<unknown>;
@@ -143,7 +146,10 @@ export async function outcomeIn(
   return recorded?.kind === "refused" ? recorded : { kind: "handled", events };
 }
 
-/** The metadata of what an event leads to: its cause, and its trace. */
-export function metadataBy(event: Event): EventMetadata {
-  return causedBy({ ...event, metadata: {} }, event).metadata!;
+/** The metadata of what an event leads to: its cause, and its trace unless that is off. */
+export function metadataBy(event: Event, trace: boolean): EventMetadata {
+  const metadata: EventMetadata = causedBy({ ...event, metadata: {} }, event).metadata!;
+  if (trace) return metadata;
+  const { traceparent: _, tracestate: __, ...rest } = metadata;
+  return rest;
 }

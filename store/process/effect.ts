@@ -1,3 +1,4 @@
+import { needFunction, needString } from "../base/given.ts";
 import { called } from "../base/abort.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { jitteredWaits } from "../base/jitter.ts";
@@ -66,6 +67,8 @@ export function effect<Input>(
   run: (input: Input, context: EffectContext) => Promise<unknown> | unknown,
   { attempts = 5, delay = 100, maxDelay = 10_000 }: ProjectionRetry = {},
 ): Effect {
+  needString(name, "make the effect", "name, the first argument,");
+  needFunction(run, `make effect "${name}"`, "run, the second argument,");
   return {
     name,
     run: async (input, context) => await run(input as Input, context),

@@ -1,3 +1,4 @@
+import { SpanKind } from "@opentelemetry/api";
 import { jitteredWaits } from "../base/jitter.ts";
 import { encodeJson } from "../base/json.ts";
 import { jsonProblem } from "../base/json_fidelity.ts";
@@ -6,14 +7,16 @@ import { messageOf, nameOf } from "../base/text.ts";
 import { uuidv8 } from "../base/uuid.ts";
 import { execute } from "../command/execute.ts";
 import type { CommandCause } from "../command/pending_command.ts";
-import { rehydrate } from "../command/rehydrate.ts";
 import { isAetherError } from "../errors.ts";
-import type { Event, RecordedEvent } from "../event.ts";
+import type { Event, EventMetadata, RecordedEvent } from "../event.ts";
 import { isClosed } from "../nats/failure.ts";
+import type { HandlingTrace } from "../projection/monitor.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
 import { shortReason } from "../projection/state.ts";
 import type { EventStore } from "../store.ts";
-import type { AgendaItem, WorkEnd } from "./agenda.ts";
+import { LedgerType } from "../ledger_type.ts";
+import { inSpan, Spans } from "../telemetry/spans.ts";
+import type { AgendaItem, WorkEnd } from "./open_work.ts";
 import {
   dispatch,
   type DispatchedCommand,
@@ -26,13 +29,12 @@ import {
 } from "./dispatch.ts";
 import { type EffectEnd, runEffect } from "./effect.ts";
 import type { Intake } from "./intake.ts";
+import { ledgerFrom } from "./known_history.ts";
 import {
   type CalledEffect,
   type IssuedCommand,
-  ledger,
   type LedgerChange,
   ledgerDecider,
-  LedgerType,
 } from "./ledger.ts";
 import type { ProcessEffect, ProcessReply } from "./process.ts";
 import { checkTarget, deciderOf, type Targets } from "./targets.ts";
@@ -53,12 +55,14 @@ export interface ErrandParts<State, Input extends Event> {
   readonly intake: Intake<State, Input>;
   readonly targets: Targets;
   readonly retry: Required<ProjectionRetry>;
+  readonly trace: HandlingTrace;
   readonly onError: (error: unknown, event?: RecordedEvent) => void;
 }
 
 /** Does what processes have issued, called and set, and takes in what comes of it. */
 export class Errands<State, Input extends Event> {
   readonly #parts: ErrandParts<State, Input>;
+  readonly #spans = new Spans();
   /** Effects that ran here, whose end could not be taken in yet. */
   readonly #ends = new Map<string, EffectEnd>();
 
@@ -69,10 +73,35 @@ export class Errands<State, Input extends Event> {
 
   /** Brings an open item to its end; rejects only when `signal` is aborted, or after trouble. */
   run(item: AgendaItem, signal: AbortSignal): Promise<WorkEnd> {
-    if (item.deadline !== undefined) return this.#fire(item, signal);
+    if (item.deadline !== undefined) {
+      return this.#traced("deadline", item, () => this.#fire(item, signal));
+    }
     return item.event.eventType === LedgerType.called
-      ? this.#runEffect(item, signal)
-      : this.#settle(item, signal);
+      ? this.#traced("effect", item, () => this.#runEffect(item, signal))
+      : this.#traced("command", item, () => this.#settle(item, signal));
+  }
+
+  /** Does `work` in a span that is joined to the one of the input that led to it. */
+  #traced(
+    what: "command" | "deadline" | "effect",
+    { event, actorId }: AgendaItem,
+    work: () => Promise<WorkEnd>,
+  ): Promise<WorkEnd> {
+    const { category, trace } = this.#parts;
+    if (trace === "off" || !this.#spans.installed) return work();
+    const spanned = this.#spans.begin({
+      name: `${what} ${category}`,
+      kind: SpanKind.CONSUMER,
+      attributes: { "aether.actor.id": actorId, "aether.event.sequence": event.sequence },
+      events: [event],
+      // A deadline may come long after it was set.
+      under: trace === "link" || what === "deadline" ? "none" : "event",
+    });
+    return inSpan(spanned, work);
+  }
+
+  #metadataBy(event: Event): EventMetadata {
+    return metadataBy(event, this.#parts.trace !== "off");
   }
 
   /** Sends an open command until its outcome is known, and takes that in. */
@@ -82,12 +111,13 @@ export class Errands<State, Input extends Event> {
     const { id, actorId: target, command, key, refused } = event.data as IssuedCommand;
     const onError = (error: unknown) => this.#parts.onError(error, event);
     if (Date.now() - event.timestamp.getTime() > OLD) {
-      const { state: { open } } = await rehydrate(store, actorId, ledger, { signal });
+      const { open } = await ledgerFrom(store, actorId, event.version, signal);
       if (!open.has(name)) return "done"; // The event that says so is still to come.
     }
     const cause: CommandCause = { identity, sequence: event.sequence, id: event.id };
-    const metadata = metadataBy(event);
-    const sent = { actorId: target, command, commandId: id, cause, metadata, signal };
+    const metadata = this.#metadataBy(event);
+    const trace = this.#parts.trace !== "off";
+    const sent = { actorId: target, command, commandId: id, cause, metadata, trace, signal };
     const processId = actorId.slice(this.#parts.category.length + 1);
     let outcome: DispatchOutcome;
     try {
@@ -126,7 +156,7 @@ export class Errands<State, Input extends Event> {
     const onError = (error: unknown) => this.#parts.onError(error, event);
     const effect = effects.find((it) => it.name === name);
     if (effect === undefined) throw new TypeError(`Cannot run effect "${name}": there is none`);
-    const { state: { effects: open } } = await rehydrate(store, actorId, ledger, { signal });
+    const { effects: open } = await ledgerFrom(store, actorId, event.version, signal);
     if (!open.has(effectId)) return "done"; // The event that says so is still to come.
     let end = this.#ends.get(effectId);
     if (end === undefined && await this.#start(actorId, effectId, signal)) {
@@ -152,7 +182,7 @@ export class Errands<State, Input extends Event> {
         },
         cause: { identity, sequence: event.sequence, id: event.id },
         effectId,
-        ...{ isRetry: false, metadata: metadataBy(event), signal, event },
+        ...{ isRetry: false, metadata: this.#metadataBy(event), signal, event },
       });
     const taken = await withGrace(signal, takeBy);
     if (taken === "done") this.#ends.delete(effectId);
@@ -162,12 +192,13 @@ export class Errands<State, Input extends Event> {
   /** Stores that an effect begins; true if it is this call that did, so that nobody else runs it. */
   async #start(actorId: string, id: string, signal: AbortSignal): Promise<boolean> {
     const { store } = this.#parts;
+    const trace = this.#parts.trace !== "off";
     const commandId = crypto.randomUUID(); // The same over a lost answer.
     const change: LedgerChange = { kind: "start", id };
     const { events } = await persist(
       signal,
       this.#parts.onError,
-      () => execute(store, actorId, ledgerDecider, change, { commandId, signal }),
+      () => execute(store, actorId, ledgerDecider, change, { commandId, signal, trace }),
       isClosed,
     );
     return events.length > 0;
@@ -184,7 +215,7 @@ export class Errands<State, Input extends Event> {
       inputId: await uuidv8(["deadline", identity, actorId, name, at, version]),
       cause: { identity, sequence, id: eventId },
       setAt: version,
-      ...{ isRetry: false, metadata: metadataBy(event), signal, event },
+      ...{ isRetry: false, metadata: this.#metadataBy(event), signal, event },
     });
   }
 

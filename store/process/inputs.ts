@@ -5,15 +5,14 @@ import { uuidv8 } from "../base/uuid.ts";
 import type { Decider } from "../command/decider.ts";
 import type { CommandFailure } from "../errors.ts";
 import type { Event } from "../event.ts";
+import { isLedgerType, LedgerType } from "../ledger_type.ts";
 import {
   type CalledEffect,
   type DeadlineSetData,
   type EffectEnded,
-  isLedgerType,
   type IssuedCommand,
   type Ledger,
   ledger,
-  LedgerType,
   ProcessHeld,
   ReactionFailure,
 } from "./ledger.ts";

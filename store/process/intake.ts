@@ -6,11 +6,12 @@ import type { CommandCause, InnerExecuteOptions } from "../command/pending_comma
 import { isAetherError } from "../errors.ts";
 import type { Event, EventMetadata, RecordedEvent } from "../event.ts";
 import { isClosed } from "../nats/failure.ts";
+import type { HandlingTrace } from "../projection/monitor.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
 import { shortReason } from "../projection/state.ts";
 import type { EventStore } from "../store.ts";
 import type { DeadlineClock } from "../timer/clock.ts";
-import type { WorkEnd } from "./agenda.ts";
+import type { WorkEnd } from "./open_work.ts";
 import { metadataBy, persist } from "./dispatch.ts";
 import { DecideTogether, type InputDecider, type Taking, type TogetherOutcome } from "./inputs.ts";
 import { type LedgerChange, ledgerDecider, ProcessHeld, ReactionFailure } from "./ledger.ts";
@@ -43,6 +44,7 @@ export interface IntakeParts<State, Input extends Event> {
   readonly clock: DeadlineClock;
   readonly targets: Targets;
   readonly retry: Required<ProjectionRetry>;
+  readonly trace: HandlingTrace;
   readonly onError: (error: unknown, event?: RecordedEvent) => void;
 }
 
@@ -67,7 +69,7 @@ export class Intake<State, Input extends Event> {
       ...{ id, input: event, isRetry, signal, event },
       inputId: await uuidv8(["event", identity, actorId, version, eventId]),
       cause: { identity, sequence, id: eventId },
-      metadata: metadataBy(event),
+      metadata: metadataBy(event, this.#parts.trace !== "off"),
     });
   }
 
@@ -81,6 +83,7 @@ export class Intake<State, Input extends Event> {
       ...{ commandId: inputId, cause, isCauseRead: true, metadata, signal },
       // That its code failed is no outcome: new code may do better.
       ...{ record: true, recordRefusals: false },
+      ...{ trace: this.#parts.trace !== "off", isTraceOfCause: true },
     };
     const nextWait = jitteredWaits(this.#parts.retry.delay, this.#parts.retry.maxDelay);
     for (let attempts = 1;; attempts++) {
@@ -156,12 +159,12 @@ export class Intake<State, Input extends Event> {
 
   /** Changes the ledger of a process; needs none of the user's code. */
   async change(id: string, change: LedgerChange, signal: AbortSignal): Promise<void> {
-    const { store, category } = this.#parts;
+    const { store, category, trace } = this.#parts;
     const actorId = `${category}-${id}`;
     await persist(
       signal,
       this.#parts.onError,
-      () => execute(store, actorId, ledgerDecider, change, { signal }),
+      () => execute(store, actorId, ledgerDecider, change, { signal, trace: trace !== "off" }),
       isClosed,
     );
   }

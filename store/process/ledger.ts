@@ -2,32 +2,7 @@ import type { EventDraft } from "../append.ts";
 import { textOf } from "../base/text.ts";
 import type { Evolution } from "../command/decider.ts";
 import type { CommandFailure } from "../errors.ts";
-
-/** The events of the library's own in the history of a process. Their names are a format that stays. */
-export const LedgerType = {
-  /** A command is to be sent: {@linkcode IssuedCommand}. */
-  issued: "CommandIssued",
-  /** The outcome of a command was taken in: `{ id }`. */
-  settled: "CommandSettled",
-  /** An effect is to be run: {@linkcode CalledEffect}. */
-  called: "EffectCalled",
-  /** It begins to run: `{ id }`. */
-  started: "EffectStarted",
-  /** It has ended, and that was taken in: {@linkcode EffectEnded}. */
-  effectEnded: "EffectEnded",
-  /** A deadline is set: `{ name, at }`, with the time as ISO 8601. */
-  deadlineSet: "DeadlineSet",
-  /** It has come, or is not wanted any more: `{ name }`. */
-  deadlineCleared: "DeadlineCleared",
-  /** The process waits, because an input failed: {@linkcode ParkedAt}. */
-  parked: "ProcessParked",
-  /** It goes on: `null`. */
-  unparked: "ProcessUnparked",
-  /** It has ended: `{ reason? }`. */
-  ended: "ProcessEnded",
-} as const;
-
-const TYPES: ReadonlySet<string> = new Set(Object.values(LedgerType));
+import { LedgerType } from "../ledger_type.ts";
 
 /** The data of `CommandIssued`. */
 export interface IssuedCommand {
@@ -116,11 +91,6 @@ export interface Ledger {
   readonly deadlines: ReadonlyMap<string, OpenDeadline>;
   readonly parked: (ParkedAt & { readonly since: Date }) | undefined;
   readonly ended: { readonly reason?: string } | undefined;
-}
-
-/** Whether a name is one of an event of the library's own. */
-export function isLedgerType(eventType: string): boolean {
-  return TYPES.has(eventType);
 }
 
 /** How the library's own events make up a ledger; facts leave it as it is. */

@@ -20,19 +20,29 @@ import type { ParkedActor } from "../projection/state.ts";
 import { positionsOf } from "../store_positions.ts";
 import { ServerClock } from "../timer/clock.ts";
 import { GuardedClock } from "../timer/guarded_clock.ts";
+import { LedgerType, PROCESS_PREFIX } from "../ledger_type.ts";
 import { Agenda } from "./agenda.ts";
 import { Errands } from "./errands.ts";
+import { type WatchedProcesses, watchProcesses } from "./gauges.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
 import { Intake } from "./intake.ts";
-import { ledger, type LedgerChange, LedgerType, type ParkedAt, ReactionFailure } from "./ledger.ts";
-import type { ProcessDescription, ProcessManagerOptions } from "./manager_options.ts";
+import { ledger, type LedgerChange, type ParkedAt, ReactionFailure } from "./ledger.ts";
+import {
+  checkManager,
+  type ProcessDescription,
+  type ProcessManagerOptions,
+} from "./manager_options.ts";
 import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
 
 /**
  * The projections that a manager runs by, of what it is given and of what it has issued; `undefined` for
  * anything else; not for users.
  */
-export let projectionsOf: (value: object) => readonly Projection<undefined>[] | undefined;
+export function projectionsOf(value: object): readonly Projection<undefined>[] | undefined {
+  return projectionsBy.get(value);
+}
+
+const projectionsBy = new WeakMap<object, readonly Projection<undefined>[]>();
 
 /**
  * Runs the processes of one kind. Each input of a process is taken in one commit on the process's
@@ -124,23 +134,21 @@ export class ProcessManager<
   readonly #outbox: Projection<undefined>;
   readonly #agenda: Agenda;
   readonly #parked: ParkedProcesses;
+  readonly #watched: WatchedProcesses;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
-
-  static {
-    projectionsOf = (value) =>
-      #inbox in value ? [value.#inbox as Projection<undefined>, value.#outbox] : undefined;
-  }
 
   /**
    * Does nothing yet: every method but `run` works without running it.
    *
    * @throws {RangeError} An option or the name is out of its range, or no actor can have the category
    * of a decider.
-   * @throws {TypeError} `from` is missing.
+   * @throws {TypeError} `from` or another option is missing, or of another kind.
    */
   constructor(options: ProcessManagerOptions<State, Input, Fact>) {
+    checkManager(options);
     const { process, store, leases, filter, from, retry, partitions = 16 } = options;
+    const { trace = "child" } = options;
     const { name } = process;
     const problem = tokenProblem(name) ?? (name.includes("-") ? "has a -" : undefined);
     if (problem !== undefined) {
@@ -153,7 +161,7 @@ export class ProcessManager<
       checkCategory(target, `manage "${name}" with a decider for category`);
     }
     this.name = name;
-    this.category = `process:${name}`;
+    this.category = `${PROCESS_PREFIX}${name}`;
     this.#options = options;
     const { category } = this;
     const decider = this.#decider = inputDecider(process, options);
@@ -164,7 +172,7 @@ export class ProcessManager<
     const shared = { store, checkpoints, partitions, onError, ...(leases && { leases }) };
     const inbox: InnerProjectionOptions<undefined, Input> = {
       ...shared,
-      ...{ name: category, from, ...(filter && { filter }), ...(retry && { retry }) },
+      ...{ name: category, from, trace, ...(filter && { filter }), ...(retry && { retry }) },
       ...(options.onPoison !== undefined && { onPoison: options.onPoison }),
       handler: (event, { signal }) => this.#deliver(event, signal),
     };
@@ -175,16 +183,22 @@ export class ProcessManager<
       : new GuardedClock(options.clock);
     const key = `${category}:agenda`;
     this.#parked = new ParkedProcesses(checkpoints, `${category}:parked`, store.identity);
-    const parts = { store, category, retry: failure, onError };
+    const parts = { store, category, retry: failure, trace, onError };
     const intake = this.#intake = new Intake({ ...parts, decider, clock, targets: options });
     const errands = new Errands({ ...parts, intake, targets: options });
     const agenda = this.#agenda = new Agenda({
       ...{ store, checkpoints, key, category, clock, onError },
       work: (item, signal) => errands.run(item, signal),
     });
+    this.#watched = {
+      clock,
+      earliest: () => agenda.earliest,
+      parked: async () => (await this.#parked.list()).length,
+    };
     const outbox: InnerProjectionOptions<undefined, Event> = {
       ...shared,
       ...{ name: key, filter: { category }, retry: { attempts: Infinity } },
+      trace: "off", // Its handler only takes note.
       onHeld: (held) => agenda.take(held),
       handler: async (event, { partition }) => {
         agenda.see(event, partition);
@@ -196,6 +210,7 @@ export class ProcessManager<
       },
     };
     this.#outbox = new Projection(outbox);
+    projectionsBy.set(this, [this.#inbox as Projection<undefined>, this.#outbox]);
   }
 
   /**
@@ -240,9 +255,11 @@ export class ProcessManager<
         if (failed !== undefined) throw failed.reason;
       });
     this.#running ??= running;
+    const unwatch = watchProcesses(this.name, this.#watched);
     try {
       await running;
     } finally {
+      await unwatch();
       if (this.#running === running) this.#running = undefined;
     }
   }

@@ -1,7 +1,18 @@
+import {
+  given,
+  needDecider,
+  needFunction,
+  needMethods,
+  needObject,
+  needOptionalFunctions,
+  needString,
+} from "../base/given.ts";
+import { needStore } from "../check/query.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import type { EventFilter } from "../options.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
 import type { ProjectionLeases } from "../projection/leases.ts";
+import type { HandlingTrace } from "../projection/monitor.ts";
 import type { ProjectionRetry, ProjectionStart } from "../projection/options.ts";
 import type { EventStore } from "../store.ts";
 import type { DeadlineClock } from "../timer/clock.ts";
@@ -41,6 +52,14 @@ export interface ProcessManagerOptions<
   readonly clock?: DeadlineClock;
   /** Into how many partitions sources and processes are divided. @default {16} */
   readonly partitions?: number;
+  /**
+   * How the spans of inputs and of what they lead to are joined to the spans that made the events:
+   * see {@linkcode ReactorOptions.trace}. A deadline that has come begins a trace of its own, linked to
+   * the input that set it.
+   *
+   * @default {"child"}
+   */
+  readonly trace?: HandlingTrace;
   /** How an input is tried again if the process's code throws, before the process is parked. */
   readonly retry?: ProjectionRetry;
   /**
@@ -75,4 +94,34 @@ export interface ProcessDescription<State = unknown> {
   readonly parked: (ParkedAt & { readonly since: Date }) | undefined;
   /** Whether it has ended, and why if that was by hand. */
   readonly ended: { readonly reason?: string } | undefined;
+}
+
+/**
+ * Refuses options of another kind than a manager needs.
+ *
+ * @throws {TypeError} One is missing, or something else.
+ */
+export function checkManager<State, Input extends Event, Fact extends Event>(
+  options: ProcessManagerOptions<State, Input, Fact>,
+): void {
+  needObject(options, "manage processes", "options");
+  const { process, store, checkpoints, deciders = {}, effects = [], clock } = options;
+  needObject(process, "manage processes", "process");
+  needString(process.name, "manage processes", "the name of the process");
+  const what = `manage "${process.name}"`;
+  for (const method of ["correlate", "initialState", "evolve", "react"] as const) {
+    needFunction(process[method], what, `${method} of the process`);
+  }
+  needStore(store, what);
+  needMethods(checkpoints, ["load", "save"], what, "checkpoints", "a CheckpointStore");
+  needObject(deciders, what, "deciders", "an object with a decider for each category");
+  for (const [category, decider] of Object.entries(deciders)) {
+    needDecider(decider, what, `the decider of "${category}"`);
+  }
+  if (!Array.isArray(effects)) {
+    throw new TypeError(`Cannot ${what}: effects is ${given(effects)}, not an array`);
+  }
+  for (const one of effects) needMethods(one, ["run"], what, "an effect", "what effect() gives");
+  if (clock !== undefined) needObject(clock, what, "clock");
+  needOptionalFunctions(options, ["send", "onError"], what);
 }

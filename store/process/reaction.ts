@@ -4,7 +4,7 @@ import { refusePromise } from "../base/hook.ts";
 import { textOf } from "../base/text.ts";
 import type { Event } from "../event.ts";
 import { timestampProblem } from "../format/decode.ts";
-import { isLedgerType } from "./ledger.ts";
+import { isLedgerType } from "../ledger_type.ts";
 import { checkKey, checkTargetIn, objectIn, withKeys } from "./outgoing.ts";
 import type { ProcessCommand, ProcessEffectCall, ProcessReaction } from "./process.ts";
 

@@ -1,3 +1,11 @@
+import {
+  needFunction,
+  needMethods,
+  needObject,
+  needOptionalFunctions,
+  needString,
+} from "../base/given.ts";
+import { needStore } from "../check/query.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { guarded } from "../base/guarded.ts";
 import { print } from "../base/hook.ts";
@@ -10,7 +18,7 @@ import type { CheckpointStore } from "../projection/checkpoint_store.ts";
 import { withoutTransactions } from "../projection/plain_checkpoints.ts";
 import type { ProjectionLag } from "../projection/lag.ts";
 import type { ProjectionLeases } from "../projection/leases.ts";
-import type { ProjectionMetrics } from "../projection/monitor.ts";
+import type { HandlingTrace, ProjectionMetrics } from "../projection/monitor.ts";
 import type {
   ProjectionRetry,
   ProjectionStart,
@@ -93,6 +101,13 @@ export interface ReactorOptions<E extends Event = Event> {
    * @default {16}
    */
   readonly partitions?: number;
+  /**
+   * How the span of an event's handling is joined to the span that made the event; the events of its
+   * commands go on with the trace. `"off"`: no span, and they carry no trace.
+   *
+   * @default {"child"}
+   */
+  readonly trace?: HandlingTrace;
   /** How an event is tried again if `react` or `onRefused` throws. */
   readonly retry?: ProjectionRetry;
   /** The fate of an event after the last try, as for a projection. @default {"park"} */
@@ -104,7 +119,11 @@ export interface ReactorOptions<E extends Event = Event> {
 }
 
 /** The projection that a reactor runs by; `undefined` for anything else; not for users. */
-export let projectionOf: (value: object) => Projection<undefined> | undefined;
+export function projectionOf(value: object): Projection<undefined> | undefined {
+  return projectionBy.get(value);
+}
+
+const projectionBy = new WeakMap<object, Projection<undefined>>();
 
 /**
  * Turns events into commands, each once. It is named and durable as a {@linkcode Projection} is,
@@ -161,19 +180,21 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
   readonly #onError: (error: unknown, event?: RecordedEvent) => void;
   readonly #projection: Projection<undefined, E>;
 
-  static {
-    projectionOf = (value) =>
-      #projection in value ? value.#projection as Projection<undefined> : undefined;
-  }
-
   /**
    * Does nothing yet: every method but `run` works without running it.
    *
    * @throws {RangeError} An option is out of its range.
-   * @throws {TypeError} `from` is missing.
+   * @throws {TypeError} `from` or another option is missing, or of another kind.
    */
   constructor(options: ReactorOptions<E>) {
+    needObject(options, "make the reactor", "options");
     const { name, store, checkpoints, leases, filter, from, retry, maxParked } = options;
+    needString(name, "make the reactor", "name");
+    const doing = `make reactor "${name}"`;
+    needStore(store, doing);
+    needMethods(checkpoints, ["load", "save"], doing, "checkpoints", "a CheckpointStore");
+    needFunction(options.react, doing, "react");
+    needOptionalFunctions(options, ["send", "onRefused", "onError"], doing);
     if (from === undefined) {
       throw new TypeError(`Cannot open reactor "${name}": from is missing, and has no default`);
     }
@@ -188,11 +209,13 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
       ...(filter && { filter }),
       ...(retry && { retry }),
       ...(maxParked !== undefined && { maxParked }),
+      ...(options.trace && { trace: options.trace }),
       partitions: options.partitions ?? 16,
       onPoison: options.onPoison ?? "park",
       onError: this.#onError,
       handler: (event, { signal }) => this.#handle(event, signal),
     });
+    projectionBy.set(this, this.#projection as Projection<undefined>);
   }
 
   /** Counts of its work in this process since it was made: calls that succeeded, by events. */
@@ -308,9 +331,10 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<DispatchOutcome> {
     const { store, send } = this.#options;
+    const trace = this.#options.trace !== "off";
     const cause = { identity: store.identity, sequence: event.sequence, id: event.id };
-    const metadata = metadataBy(event);
-    const sent = { actorId, command, commandId, cause, metadata, signal };
+    const metadata = metadataBy(event, trace);
+    const sent = { actorId, command, commandId, cause, metadata, trace, signal };
     return persist(signal, (error) => this.#onError(error, event), async () => {
       if (decider !== undefined) return await executeRecorded(store, decider as AnyDecider, sent);
       if (send !== undefined) return await dispatch(store, send, sent, event.timestamp);

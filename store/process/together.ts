@@ -1,9 +1,9 @@
 import { freshCopy } from "../base/fresh.ts";
 import type { Decider } from "../command/decider.ts";
 import { executeAll, type ExecutePart } from "../command/execute_all.ts";
-import type { AnyDecider, ExecuteOptions } from "../command/pending_command.ts";
+import type { AnyDecider, InnerExecuteOptions } from "../command/pending_command.ts";
 import { isPromise } from "../command/plan.ts";
-import { failureOf } from "../command/recorded_outcome.ts";
+import { failureOf, isRefusal } from "../command/recorded_outcome.ts";
 import { isAetherError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
@@ -19,7 +19,7 @@ export interface JointInput<State, Input extends Event> {
   readonly taking: Taking<Input>;
   readonly targets: Targets;
   readonly commands: readonly ProcessCommand[];
-  readonly options: Pick<ExecuteOptions, "commandId" | "cause" | "metadata" | "signal">;
+  readonly options: InnerExecuteOptions;
 }
 
 /**
@@ -83,7 +83,7 @@ class Given {
 
   /** Notes what `decide` threw; throws it. */
   refuse(error: unknown): never {
-    this.#refusal = { error };
+    if (isRefusal(error)) this.#refusal = { error };
     throw error;
   }
 

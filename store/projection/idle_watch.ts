@@ -9,6 +9,12 @@ export class IdleWatch {
   #positions = "";
   #since: number;
   #warned = false;
+  #isStuck = false;
+
+  /** Whether the wait seems to be for nothing: long enough to warn, and nothing has moved since. */
+  get isStuck(): boolean {
+    return this.#isStuck;
+  }
 
   /** Begins to watch; `now` is a monotonic clock, in ms. */
   constructor(now: () => number = () => performance.now()) {
@@ -26,11 +32,13 @@ export class IdleWatch {
     if (!isIdle || text !== this.#positions) {
       this.#positions = text;
       this.#since = this.#now();
+      this.#isStuck = false;
       return undefined;
     }
     const stood = this.#now() - this.#since;
     if (stood >= END) return "end";
-    if (stood < WARNING || this.#warned) return undefined;
+    this.#isStuck = stood >= WARNING;
+    if (!this.#isStuck || this.#warned) return undefined;
     this.#warned = true;
     return "warn";
   }

@@ -1,3 +1,4 @@
+import { needOpened } from "../base/given.ts";
 import { reasonOf } from "../base/reason.ts";
 import { decodeUtf8, utf8 } from "../base/utf8.ts";
 import type { Connection } from "../connection.ts";
@@ -63,6 +64,7 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
   readonly #seen = new Map<string, { readonly at: number; readonly saved: SavedCheckpoint }>();
 
   private constructor(namespace: string, bucket: Bucket) {
+    needOpened(bucket instanceof Bucket, "KvCheckpointStore", "open(connection, options)");
     this.namespace = namespace;
     this.bucket = bucket.name;
     this.#bucket = bucket;

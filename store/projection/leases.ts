@@ -1,3 +1,4 @@
+import { needOpened } from "../base/given.ts";
 import type { Connection } from "../connection.ts";
 import type { JetStreamApiOptions } from "../nats/api_prefix.ts";
 import { Bucket } from "../kv/bucket.ts";
@@ -27,7 +28,7 @@ export interface LeaseStore {
   readonly process: string;
 }
 
-let leaseStoreOf: (leases: ProjectionLeases) => LeaseStore;
+const leaseStores = new WeakMap<ProjectionLeases, LeaseStore>();
 
 /**
  * Shares the partitions of projections among the processes that run them, by keys in a NATS
@@ -72,14 +73,13 @@ export class ProjectionLeases implements AsyncDisposable {
   readonly bucket: string;
   readonly #parts: LeaseStore;
 
-  static {
-    leaseStoreOf = (leases) => leases.#parts;
-  }
-
   private constructor(namespace: string, parts: LeaseStore) {
+    const isOwn = parts?.bucket instanceof Bucket;
+    needOpened(isOwn, "ProjectionLeases", "open(connection, options)");
     this.namespace = namespace;
     this.bucket = parts.bucket.name;
     this.#parts = parts;
+    leaseStores.set(this, parts);
   }
 
   /**
@@ -122,5 +122,5 @@ function processOf(connection: Connection): string {
 
 /** The parts that a projection uses. */
 export function leaseParts(leases: ProjectionLeases): LeaseStore {
-  return leaseStoreOf(leases);
+  return leaseStores.get(leases)!;
 }

@@ -23,6 +23,13 @@ export interface ProjectionMetrics {
   readonly duration: number;
 }
 
+/**
+ * How the span of an event's handling is joined to the span that made the event: as its child, in one
+ * trace; by a link from a trace of its own, for read models that are built anew long after; or no
+ * span at all.
+ */
+export type HandlingTrace = "child" | "link" | "off";
+
 /** The instruments of projections. */
 interface ProjectionInstruments {
   /** `aether.projection.duration`, `s`: calls of handlers, `error.type` for those that threw. */
@@ -33,11 +40,12 @@ interface ProjectionInstruments {
 
 /**
  * Watches the handler of one projection. If OpenTelemetry's SDKs are installed, it measures each
- * call and gives it a span `project <name>` (kind consumer); its parent is the span that made the
- * event, by `traceparent` in its metadata.
+ * call and gives it a span `project <name>` (kind consumer), joined to the span that made the event, by
+ * `traceparent` in its metadata.
  */
 export class ProjectionMonitor {
   readonly #name: string;
+  readonly #trace: HandlingTrace;
   readonly #spans = new Spans();
   readonly #instruments: ProjectionInstruments | undefined = instruments();
   #handled = 0;
@@ -46,8 +54,9 @@ export class ProjectionMonitor {
   #duration = 0;
 
   /** Begins at zero. */
-  constructor(name: string) {
+  constructor(name: string, trace: HandlingTrace) {
     this.#name = name;
+    this.#trace = trace;
   }
 
   /** The current numbers. */
@@ -62,7 +71,8 @@ export class ProjectionMonitor {
     partitionId: PartitionId,
     work: () => void | Promise<void>,
   ): Promise<void> {
-    const spanned = this.#spans.installed ? this.#span(event, partitionId) : undefined;
+    const isTraced = this.#trace !== "off" && this.#spans.installed;
+    const spanned = isTraced ? this.#span(event, partitionId) : undefined;
     // Before the call: the handler may change the event.
     const attributes = this.#instruments && this.#attributes(event);
     const begun = performance.now();
@@ -102,7 +112,7 @@ export class ProjectionMonitor {
         "aether.projection.partition": partition,
       },
       events: [event],
-      under: "event",
+      under: this.#trace === "link" ? "none" : "event",
     });
   }
 

@@ -1,7 +1,14 @@
+import {
+  needFunction,
+  needMethods,
+  needObject,
+  needOptionalFunctions,
+  needString,
+} from "../base/given.ts";
 import { guarded } from "../base/guarded.ts";
 import { print } from "../base/hook.ts";
 import { textOf } from "../base/text.ts";
-import { checkRange, prepareReadAll } from "../check/query.ts";
+import { checkRange, needStore, prepareReadAll } from "../check/query.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { timestampProblem } from "../format/decode.ts";
 import type { EventFilter } from "../options.ts";
@@ -9,6 +16,7 @@ import type { CheckpointStore } from "./checkpoint_store.ts";
 import type { ProjectionHandler } from "./handler.ts";
 import type { ProjectionLeases } from "./leases.ts";
 import type { FailurePolicy, HeldPartition } from "./partition.ts";
+import type { HandlingTrace } from "./monitor.ts";
 import type { SharedParts } from "./runner.ts";
 import type { ProjectionBeginning, SkippedMessage } from "./state.ts";
 import type { EventStore } from "../store.ts";
@@ -88,6 +96,14 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
    */
   readonly onError?: (error: unknown, event?: RecordedEvent) => void;
   /**
+   * How the span of the handler's call is joined to the span that made the event, if a tracing SDK of
+   * OpenTelemetry is installed: `"child"` goes on with the trace that is named in the event's metadata,
+   * `"link"` begins one that is linked to it, `"off"` makes no span.
+   *
+   * @default {"child"}
+   */
+  readonly trace?: HandlingTrace;
+  /**
    * Called when a rebuilt version replaces the one before: point readers to it here. It runs in the
    * same transaction if the checkpoint store has transactions, else right before, and perhaps again.
    *
@@ -150,6 +166,27 @@ export interface ProjectionStatus {
 const POLL = 1_000;
 
 /**
+ * Refuses options of another kind than a projection needs.
+ *
+ * @throws {TypeError} One is missing, or something else.
+ */
+export function checkParts<Tx, E extends Event>(options: ProjectionOptions<Tx, E>): void {
+  needObject(options, "make the projection", "options");
+  const { name, store, checkpoints, handler, filter, leases } = options;
+  needString(name, "make the projection", "name");
+  const what = `make projection "${name}"`;
+  needStore(store, what);
+  needMethods(checkpoints, ["load", "save"], what, "checkpoints", "a CheckpointStore");
+  needFunction(handler, what, "handler");
+  if (filter !== undefined) needObject(filter, what, "filter");
+  if (leases !== undefined) {
+    const kind = "what ProjectionLeases.open() gives";
+    needMethods(leases, [Symbol.asyncDispose], what, "leases", kind);
+  }
+  needOptionalFunctions(options, ["onError", "onSwitch"], what);
+}
+
+/**
  * Checks the options and fills in the defaults.
  *
  * @throws {RangeError} An option is out of its range.
@@ -164,6 +201,7 @@ export function checkProjection<Tx, E extends Event>(
   const failure = checkFailure(options, what);
   prepareReadAll({ filter });
   checkStart(options.from, what);
+  checkTrace(options.trace, what);
   checkOnFilterChange(options.onFilterChange, what);
   const onError = guarded(`onError of ${what}`, options.onError ?? warn);
   return {
@@ -208,6 +246,13 @@ function checkStart(from: ProjectionStart = "start", what: string): void {
   if (from instanceof Date && timestampProblem(from) === undefined) return;
   throw new RangeError(
     `Cannot open ${what}: from is ${textOf(from)}, not "start", "now", a position or a date`,
+  );
+}
+
+function checkTrace(choice: unknown = "child", what: string): void {
+  if (choice === "child" || choice === "link" || choice === "off") return;
+  throw new RangeError(
+    `Cannot open ${what}: trace is ${textOf(choice)}, not "child", "link" or "off"`,
   );
 }
 

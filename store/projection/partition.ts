@@ -18,7 +18,7 @@ import type { EventStore } from "../store.ts";
 /** How long it looks for a checkpoint's event, in ms: a server may lag for a moment. */
 const PATIENCE = 1_000;
 /** Thrown to leave off when the partition is stopping. */
-const STOPPED = new DOMException("The projection is being stopped", "AbortError");
+const STOPPED = /* @__PURE__ */ new DOMException("The projection is being stopped", "AbortError");
 
 /** How to go on when the handler of an event fails. */
 export interface FailurePolicy {

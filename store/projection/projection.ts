@@ -5,13 +5,14 @@ import { RebuildFailedError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { isUnreadable } from "./arrival.ts";
 import { IdleWatch } from "./idle_watch.ts";
-import { type ProjectionLag, statesOf, unhandled } from "./lag.ts";
+import { type ProjectionLag, statesOf, unhandled, watchProjection } from "./lag.ts";
 import { leaseParts, type ProjectionLeases } from "./leases.ts";
 import { ProjectionCheckpoints } from "./checkpoints.ts";
 import { digestOf, filterChange } from "./filter_change.ts";
 import { type ProjectionMetrics, ProjectionMonitor } from "./monitor.ts";
 import {
   beginningOf,
+  checkParts,
   checkProjection,
   type ProjectionOptions,
   type ProjectionReachedOptions,
@@ -31,13 +32,21 @@ const LOOKS = { first: 5, last: 250 } as const;
  * Begins a new version after position `after`, at once: without what the one before had parked; not
  * for users.
  */
-export let restartAfter: <Tx, E extends Event>(
+export async function restartAfter<Tx, E extends Event>(
   projection: Projection<Tx, E>,
   after: number,
-) => Promise<void>;
+): Promise<void> {
+  await restarts.get(projection as Projection<unknown>)!(after);
+}
+
+const restarts = new WeakMap<Projection<unknown>, (after: number) => Promise<void>>();
 
 /** The checkpoints of a projection, to look at; `undefined` for anything else; not for users. */
-export let checkpointsOf: (value: object) => ProjectionCheckpoints<unknown> | undefined;
+export function checkpointsOf(value: object): ProjectionCheckpoints<unknown> | undefined {
+  return checkpointsBy.get(value);
+}
+
+const checkpointsBy = new WeakMap<object, ProjectionCheckpoints<unknown>>();
 
 /**
  * A named, durable subscription that feeds a handler and keeps a checkpoint, so that it goes on
@@ -103,18 +112,22 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   /** Why this process has stopped running it. */
   #failure: { readonly error: unknown } | undefined;
   #running: { readonly runner: Runner<Tx, E>; readonly done: Promise<void> } | undefined;
+  /** Removes its gauges, if it has some. */
+  #unwatch: (() => Promise<void>) | undefined;
 
   /**
    * Does nothing yet: every method but `run` works without running it.
    *
    * @throws {RangeError} An option is out of its range.
+   * @throws {TypeError} An option is missing, or of another kind.
    */
   constructor(options: ProjectionOptions<Tx, E>) {
+    checkParts(options);
     const { name, store, checkpoints, leases, from, onFilterChange = "warn" } = options;
     this.name = name;
     this.#filter = digestOf(options.filter ?? {});
     this.#onFilterChange = onFilterChange;
-    this.#monitor = new ProjectionMonitor(name);
+    this.#monitor = new ProjectionMonitor(name, options.trace ?? "child");
     this.#leases = leases;
     this.#checkpoints = new ProjectionCheckpoints(
       checkpoints,
@@ -132,21 +145,19 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       givenUp: new Map<number, unknown>(),
     };
     this.#parts = { ...checked, ...shared };
+    restarts.set(this as unknown as Projection<unknown>, (after) => this.#restartAfter(after));
+    checkpointsBy.set(this, this.#checkpoints as ProjectionCheckpoints<unknown>);
   }
 
-  static {
-    checkpointsOf = (value) =>
-      #checkpoints in value ? value.#checkpoints as ProjectionCheckpoints<unknown> : undefined;
-    restartAfter = async (projection, sequence) => {
-      const { store: { identity } } = projection.#parts;
-      await projection.#change(({ next: _, failed: __, ...control }) => {
-        const version = control.latest + 1;
-        const begin = { identity, sequence };
-        const filter = projection.#filter;
-        const active = { version, partitions: projection.#partitions, begin, filter };
-        return { ...control, latest: version, active, retries: {} };
-      });
-    };
+  async #restartAfter(sequence: number): Promise<void> {
+    const { store: { identity } } = this.#parts;
+    await this.#change(({ next: _, failed: __, ...control }) => {
+      const version = control.latest + 1;
+      const begin = { identity, sequence };
+      const filter = this.#filter;
+      const active = { version, partitions: this.#partitions, begin, filter };
+      return { ...control, latest: version, active, retries: {} };
+    });
   }
 
   /** Counts of its work in this process since it was made. */
@@ -184,8 +195,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     const done = runner.run();
     this.#running = { runner, done };
     this.#failure = undefined;
+    this.#unwatch ??= watchProjection(this.#parts, async () => (await this.#control()).active);
     try {
       await done;
+      await this.#endGauges();
     } catch (error) {
       this.#failure = { error };
       throw error;
@@ -201,7 +214,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * `run()` of this process rejects, with its error. Nobody needs to await it.
    *
    * If the projection is paused, or this process does not run it, and nothing is handled for 5 s,
-   * `onError` is called once; after a minute, the promise rejects with a `TimeoutError`.
+   * `onError` is called once; after a minute, the promise rejects with a `TimeoutError`. From the
+   * warning on, the wait keeps no process from ending.
    */
   get caughtUp(): Promise<void> {
     const caughtUp = this.#catchUp();
@@ -345,7 +359,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       return await this.#until(async () => {
         const own = await waiting();
         return own === undefined ? true : own.answered === request ? false : undefined;
-      }, signal);
+      }, { signal });
     } finally {
       await this.#change(({ retries, ...control }) => {
         const { [actorId]: asked, ...others } = retries;
@@ -449,13 +463,20 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       // A failure in another process is known by its text only.
       const cause = givenUp.has(version) ? givenUp.get(version) : new Error(reason);
       throw new RebuildFailedError(this.name, version, reason, { cause, event });
-    }, signal);
+    }, { signal });
   }
 
   /** Ends it, after the event at hand, and all calls that wait for it; may be repeated. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new DOMException(`Projection "${this.name}" is disposed`, "AbortError"));
     await this.#running?.done.catch(() => {}); // run() rejects with it.
+    await this.#endGauges(); // One that has halted shows until then that it is behind.
+  }
+
+  async #endGauges(): Promise<void> {
+    const unwatch = this.#unwatch;
+    this.#unwatch = undefined;
+    await unwatch?.();
   }
 
   #control(): Promise<ProjectionControl> {
@@ -519,6 +540,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
         if (outcome === "end") throw this.#idle(paused);
         return undefined;
       },
+      { holds: () => !idle.isStuck },
     );
   }
 
@@ -533,10 +555,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   /** The first result of `look` that is not `undefined`; it looks at progress and every `poll` ms. */
   async #until<T>(
     look: () => T | undefined | Promise<T | undefined>,
-    signal?: AbortSignal,
+    { signal, holds }: { signal?: AbortSignal | undefined; holds?: () => boolean } = {},
   ): Promise<T> {
     const own = this.#stop.signal;
     const end = signal === undefined ? own : AbortSignal.any([own, signal]);
-    return await this.#progress.until(look, this.#parts.poll, end);
+    return await this.#progress.until(look, this.#parts.poll, end, holds);
   }
 }

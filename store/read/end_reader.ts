@@ -13,7 +13,7 @@ import type { StreamCheck } from "./stream_check.ts";
 const TOO_MANY = 413;
 
 /** Stands before the first message. */
-const NONE = asStreamSequence(0);
+const NONE = /* @__PURE__ */ asStreamSequence(0);
 
 /** The end that is asked for. */
 export interface EndQuery {

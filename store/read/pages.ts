@@ -2,6 +2,7 @@ import { isInstance } from "../base/text.ts";
 import type { StreamSequence } from "../format/position.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { StoreUnavailableError } from "../errors.ts";
+import { backoff } from "../nats/backoff.ts";
 import { BulkConsumer } from "../nats/bulk_consumer.ts";
 import { OtherStreamError, type Page, readPage } from "../nats/direct_get.ts";
 import { RequestError } from "../nats/request_error.ts";
@@ -226,9 +227,14 @@ class Source {
   async nextByLeader(after: StreamSequence, end: StreamSequence): Promise<StoredMessage> {
     const { api, check, requestTimeout } = this.#parts;
     const query = { seq: after + 1, next_by_subj: this.#subject };
-    const message = await this.#attempt(() => api.get(query, requestTimeout));
-    await this.#attempt(() => check.prove());
-    if (message !== undefined && message.sequence <= end) return message;
+    // A follower may have given the end out a moment before the leader has it too.
+    const retry = backoff(performance.now() + requestTimeout);
+    do {
+      const message = await this.#attempt(() => api.get(query, requestTimeout));
+      await this.#attempt(() => check.prove());
+      if (message !== undefined && message.sequence <= end) return message;
+      if (message !== undefined) break;
+    } while (await retry(api.requests));
     throw new StoreUnavailableError(
       `Cannot read "${this.#subject}" up to sequence ${end}: no replica has what follows on ` +
         `sequence ${after}; try again`,

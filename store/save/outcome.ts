@@ -90,11 +90,15 @@ async function culpritOf(
   return stored !== undefined && differenceFrom(stored, moved) === undefined ? event : moved;
 }
 
-/** Whether the events are stored, whoever saved them, once their own save never will be. */
+/**
+ * Whether the events are stored, whoever saved them, once their own save never will be; a save
+ * without events is not.
+ */
 export async function outcomeOfEvents(
   events: readonly PreparedEvent[],
   reader: HeadReader,
 ): Promise<"saved" | "not-saved"> {
+  if (events.length === 0) return "not-saved";
   const near = new Map<string, StoredRun>();
   for (const event of events) {
     const { actorId, version } = event;

@@ -49,9 +49,9 @@ export class SavePlanner {
     options: InnerSaveOptions,
     begun: number,
   ): { checked: CheckedEvent[]; plan: SavePlan } {
-    const { timeout, notifies, codec, upcasters } = this.#options;
+    const { timeout, notifies, codec, upcasters, rules } = this.#options;
     const maxBytes = this.#maxBytes;
-    const checked = prepareEvents(events, { maxBytes, codec, upcasters });
+    const checked = prepareEvents(events, { maxBytes, codec, upcasters, rules });
     const plan = {
       op: this.#nextOp(),
       actors: checked.length === 1

@@ -7,11 +7,11 @@ import type { StoredNotifier } from "../event_stored.ts";
 import { type CheckedEvent, haveBodies, type PreparedEvent, withBodies } from "../format/encode.ts";
 import { MAX_BODIES } from "../format/layout.ts";
 import { MAX_RUN } from "../format/position.ts";
-import { divide, membersOf, type Run } from "../format/runs.ts";
+import { divide, membersOf, positionsOf, type Run } from "../format/runs.ts";
 import type { SaveReceipt } from "../options.ts";
-import type { Committer } from "./committer.ts";
 import type { Save } from "./messages.ts";
 import { saveOf, type SavePlan, subjectOfPlan } from "./plan.ts";
+import type { Commits } from "./shared_commit.ts";
 
 /** A save in line. */
 interface QueuedSave {
@@ -27,13 +27,13 @@ interface QueuedSave {
  * refused they are tried again one at a time, so that each hears only of its own conflict.
  */
 export class SaveQueue {
-  readonly #committer: Committer;
+  readonly #commits: Commits;
   readonly #notifier: StoredNotifier;
   readonly #lanes = new KeyedQueue<QueuedSave>();
 
-  /** Commits with `committer`, and tells `notifier`. */
-  constructor(committer: Committer, notifier: StoredNotifier) {
-    this.#committer = committer;
+  /** Commits with `commits`, and tells `notifier`. */
+  constructor(commits: Commits, notifier: StoredNotifier) {
+    this.#commits = commits;
     this.#notifier = notifier;
   }
 
@@ -89,9 +89,11 @@ export class SaveQueue {
     } catch (error) {
       return Promise.reject(error);
     }
-    const done = this.#committer.commit(save);
+    const done = this.#commits.commit(save);
     if (this.#notifier.silent) return done;
-    return done.then((receipt) => this.#reported(receipt, plan, checked));
+    return done.then((receipt) =>
+      this.#reported(receipt, plan, save.events, () => positionsOf(save.runs, receipt.sequence))
+    );
   }
 
   async #encoded(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
@@ -110,8 +112,10 @@ export class SaveQueue {
     receipt: SaveReceipt,
     { within }: SavePlan,
     events: readonly PreparedEvent[],
+    positions: () => readonly number[],
   ): Promise<SaveReceipt> {
-    if (!receipt.duplicate) await this.#notifier.notify(events, within);
+    if (receipt.duplicate || this.#notifier.silent) return receipt;
+    await this.#notifier.notify(events, positions(), within);
     return receipt;
   }
 
@@ -165,13 +169,15 @@ export class SaveQueue {
       if (at > 0) entries[at]!.taken = member.promise;
     }
     const { plan } = entries[0]!;
-    const whole = this.#committer.commit({ ...plan, events: run.events, runs: [run] });
+    const whole = this.#commits.commit({ ...plan, events: run.events, runs: [run] });
     whole.then(async (receipt) => {
       if (receipt.duplicate) return await this.#oneByOne(members);
       let sequence = receipt.sequence - run.events.length;
       for (const { plan, events, resolve } of members) {
         sequence += events.length;
-        resolve(await this.#reported({ sequence, duplicate: false }, plan, events));
+        const start = sequence - events.length + 1;
+        const positions = () => events.map((_, at) => start + at);
+        resolve(await this.#reported({ sequence, duplicate: false }, plan, events, positions));
       }
     }, async (error) => {
       // The batch is certainly not stored, perhaps for a reason that concerns one of them only.

@@ -1,3 +1,4 @@
+import { needOpened } from "../base/given.ts";
 import { decodeBase64, encodeBase64 } from "./base64.ts";
 import { isSameBytes } from "../base/bytes.ts";
 import { describe, encodeToken, tokenProblem } from "../base/token.ts";
@@ -35,6 +36,7 @@ export class KvKeyStore implements KeyStore, AsyncDisposable {
   readonly #bucket: Bucket;
 
   private constructor(bucket: Bucket) {
+    needOpened(bucket instanceof Bucket, "KvKeyStore", "open(connection, options)");
     this.bucket = bucket.name;
     this.#bucket = bucket;
   }

@@ -3,8 +3,8 @@ import { decodeBase64, encodeBase64 } from "./base64.ts";
 /** Bytes of the nonce before each sealed text; random, as keys serve far fewer than 2^32 texts. */
 const NONCE_BYTES = 12;
 
-const encoder = new TextEncoder();
-const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = /* @__PURE__ */ new TextEncoder();
+const strict = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The key in `bytes`, for {@linkcode seal} and {@linkcode unseal}. */
 export function importKey(bytes: Uint8Array): Promise<CryptoKey> {

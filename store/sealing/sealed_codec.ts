@@ -1,3 +1,4 @@
+import { needMethods, needObject } from "../base/given.ts";
 import { isRecord } from "../base/json.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import { type Codec, FORGOTTEN, type Forgotten, jsonCodec } from "../codec.ts";
@@ -97,7 +98,11 @@ interface SealedPart {
  * ```
  */
 export function sealedCodec<E extends Event>(options: SealedCodecOptions<E>): SealedCodec {
+  const what = "make a sealed codec";
+  needObject(options, what, "options");
   const table = checkTable(options.fields as unknown as FieldTable);
+  const methods = ["get", "getOrCreate", "forget"];
+  needMethods(options.keys, methods, what, "keys", "a KeyStore");
   const keys = new KeyCache(options.keys, options);
   let sealsSnapshots = false;
   return {

@@ -1,5 +1,5 @@
 /** Names that mean the same in every program. */
-const KNOWN: ReadonlySet<string> = new Set(
+const KNOWN: ReadonlySet<string> = /* @__PURE__ */ new Set(
   ("Array ArrayBuffer BigInt Boolean Date Error Infinity Intl JSON Map Math NaN Number Object " +
     "RangeError Reflect RegExp Set String Symbol TypeError Uint8Array arguments console isNaN " +
     "parseFloat parseInt structuredClone undefined " +

@@ -1,3 +1,4 @@
+import { needObject, needOpened } from "../base/given.ts";
 import type { StreamConfig } from "@nats-io/jetstream";
 import { KeyedQueue } from "../base/keyed_queue.ts";
 import { MAX_BYTES, roomProblem, roomProblems } from "../check/events.ts";
@@ -7,7 +8,7 @@ import type { Connection } from "../connection.ts";
 import { InvalidSnapshotError, StoreUnavailableError, StreamConfigError } from "../errors.ts";
 import { SnapshotLayout } from "../format/layout.ts";
 import { apiPrefixOf, type JetStreamApiOptions } from "../nats/api_prefix.ts";
-import { ensureStream, opening, openRequests } from "../nats/open.ts";
+import { ensureStream, needConnection, opening, openRequests } from "../nats/open.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
 import type { RequestMux } from "../nats/requests.ts";
 import { attempt } from "../nats/retry.ts";
@@ -98,8 +99,10 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     connection: Connection,
     api: StreamApi<SnapshotLayout>,
     config: StreamConfig,
-    { namespace = "default", timeout = 10_000, codec }: JetStreamSnapshotStoreOptions,
+    options: JetStreamSnapshotStoreOptions,
   ) {
+    needOpened(api instanceof StreamApi, "JetStreamSnapshotStore", "open(connection, options)");
+    const { namespace = "default", timeout = 10_000, codec } = options;
     this.namespace = namespace;
     this.stream = api.layout.stream;
     this.#connection = connection;
@@ -125,6 +128,8 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     connection: Connection,
     options: JetStreamSnapshotStoreOptions = {},
   ): Promise<JetStreamSnapshotStore> {
+    needConnection(connection, "open the store");
+    needObject(options, "open the store", "options");
     const { namespace = "default", replicas = 1, keep, timeout = 10_000 } = options;
     const layout = new SnapshotLayout(namespace);
     checkRange("replicas", replicas, 1, 5);

@@ -1,3 +1,4 @@
+import { needObject } from "../base/given.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
 import { LEAST_MESSAGE, MAX_BYTES } from "../check/events.ts";
 import { checkRange } from "../check/query.ts";
@@ -48,7 +49,9 @@ export class InMemorySnapshotStore implements SnapshotStore {
   #disposed = false;
 
   /** Begins empty. */
-  constructor({ maxBytes = MAX_BYTES, codec }: InMemorySnapshotStoreOptions = {}) {
+  constructor(options: InMemorySnapshotStoreOptions = {}) {
+    needObject(options, "open the store", "options");
+    const { maxBytes = MAX_BYTES, codec } = options;
     checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER);
     this.#encoding = { maxBytes, codec };
   }

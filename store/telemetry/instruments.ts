@@ -7,11 +7,11 @@ import {
   metrics,
   type UpDownCounter,
 } from "@opentelemetry/api";
-import { SCOPE } from "./spans.ts";
+import { SCOPE, SCOPE_VERSION } from "./scope.ts";
 
 /** This library's meter; `undefined` if no metrics SDK is installed yet. */
 export function installedMeter(): Meter | undefined {
-  const meter = metrics.getMeter(SCOPE);
+  const meter = metrics.getMeter(SCOPE, SCOPE_VERSION);
   return meter === createNoopMeter() ? undefined : meter;
 }
 

@@ -15,9 +15,7 @@ import {
   type Tracer,
 } from "@opentelemetry/api";
 import type { Event } from "../event.ts";
-
-/** The name of this library's meters and tracers. */
-export const SCOPE = "@flowmade-one/aether";
+import { SCOPE, SCOPE_VERSION } from "./scope.ts";
 
 /** The most links of a span, the default of OpenTelemetry's SDKs. */
 const MAX_LINKS = 128;
@@ -37,9 +35,10 @@ export interface SpanInit {
   readonly events: readonly Pick<Event, "metadata">[];
   /**
    * Its parent: `"active"`, the active span, when events are made and passed on; `"event"`, the span
-   * that made the first of the events, when they are handled. If there is none, the other one.
+   * that made the first of the events, when they are handled. If there is none, the other one. With
+   * `"none"` it begins a trace of its own, linked to the spans that made the events.
    */
-  readonly under: "active" | "event";
+  readonly under: "active" | "event" | "none";
 }
 
 /**
@@ -47,7 +46,7 @@ export interface SpanInit {
  * events. Without an SDK of OpenTelemetry it only looks whether there is one by now.
  */
 export class Spans {
-  readonly #tracer: Tracer = trace.getTracer(SCOPE);
+  readonly #tracer: Tracer = trace.getTracer(SCOPE, SCOPE_VERSION);
   #installed = false;
 
   /** Whether a tracing SDK is installed by now. Check before you gather the arguments of a span. */
@@ -55,7 +54,7 @@ export class Spans {
     if (this.#installed) return true;
     const provider = trace.getTracerProvider() as Partial<ProxyTracerProvider>;
     const absent = provider.getDelegateTracer !== undefined &&
-      provider.getDelegateTracer(SCOPE) === undefined;
+      provider.getDelegateTracer(SCOPE, SCOPE_VERSION) === undefined;
     return this.#installed = !absent;
   }
 
@@ -66,15 +65,34 @@ export class Spans {
     const made = contextsOf(events);
     // If several spans made them, none is the parent: then all are linked.
     const maker = under === "event" || made.length === 1 ? made[0] : undefined;
-    const parent = under === "active" ? active ?? maker : maker ?? active;
+    const isRoot = under === "none";
+    const parent = isRoot ? undefined : under === "active" ? active ?? maker : maker ?? active;
     const within = parent === undefined || parent === active
       ? here
       : trace.setSpanContext(here, parent);
     const links = made.filter((it) => !isSameSpan(it, parent)).map((context): Link => ({
       context,
     }));
-    const span = this.#tracer.startSpan(name, { kind, attributes, links }, within);
+    const options = { kind, attributes, links, root: isRoot };
+    const span = this.#tracer.startSpan(name, options, within);
     return span.isRecording() ? { span, within: trace.setSpan(within, span) } : undefined;
+  }
+}
+
+/** Does `work` in a span that has begun, if one is recorded, and ends it with `work`. */
+export async function inSpan<T>(
+  spanned: Spanned | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (spanned === undefined) return await work();
+  let failure: { readonly error: unknown } | undefined;
+  try {
+    return await context.with(spanned.within, work);
+  } catch (error) {
+    failure = { error };
+    throw error;
+  } finally {
+    endSpan(spanned.span, failure);
   }
 }
 

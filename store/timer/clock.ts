@@ -3,6 +3,11 @@ import type { StorePositions } from "../store_positions.ts";
 
 /** How long an answer of the server is relied on, in ms: clocks drift apart. */
 const FRESH = 1_000;
+/**
+ * How long nobody looks at the server's clock, at most, in ms: one that was behind, or a machine that
+ * slept, must not keep deadlines for longer.
+ */
+const LONGEST = 15_000;
 
 /** The time by which deadlines are due. Tests pass one of their own. */
 export interface DeadlineClock {
@@ -40,9 +45,9 @@ export class ServerClock implements DeadlineClock {
     return time + Math.floor(performance.now() - at);
   }
 
-  /** See {@linkcode DeadlineClock.wait}. */
+  /** See {@linkcode DeadlineClock.wait}; resolves at the latest after 15 s: then it is asked again. */
   wait(ms: number, signal: AbortSignal): Promise<void> {
-    return sleep(ms, signal);
+    return sleep(Math.min(ms, LONGEST), signal);
   }
 
   async #ask(): Promise<void> {

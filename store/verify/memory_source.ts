@@ -167,7 +167,7 @@ export class MemorySource implements VerifySource {
   }
 }
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const decoder = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The message that a stream would hold. */
 class KeptMessage implements StoredMessage {

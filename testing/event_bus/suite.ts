@@ -1,3 +1,4 @@
+import { checkSuite } from "../check_suite.ts";
 import type { EventBus, EventBusOptions } from "../../bus/bus.ts";
 import { counting, handlers, sharing } from "./handlers.ts";
 import type { BusTest } from "./kit.ts";
@@ -48,6 +49,7 @@ export interface EventBusSuite {
  * ```
  */
 export function eventBusSuite(suite: EventBusSuite): void {
+  checkSuite(suite);
   const { create, capabilities, skip = () => {} } = suite;
   const test: BusTest = (name, run, options) =>
     suite.test(name, async () => {

@@ -11,7 +11,7 @@ export function broadcasting(test: StoreTest): void {
     const store = await stage.open({ broadcaster });
     const timestamp = new Date("2020-01-02T03:04:05.678Z");
     const event = sample({ actorId: "order-7", version: 3, timestamp, data: { secret: 1 } });
-    await store.saveEvent(event);
+    const { sequence } = await store.saveEvent(event);
     equal(broadcaster.namespaces, [stage.namespace], "namespaces");
     const stored = broadcaster.events[0]!;
     equal(stored.eventType, "EventStored", "event type");
@@ -19,8 +19,10 @@ export function broadcasting(test: StoreTest): void {
     equal([stored.actorId, stored.version], ["order-7", 3], "actor and version");
     equal(stored.data, {
       eventId: event.id,
+      eventType: event.eventType,
       actorId: "order-7",
       version: 3,
+      sequence,
       timestamp: "2020-01-02T03:04:05.678Z",
     }, "data");
     ok(stored.id !== event.id && stored.id.length > 0, "it has an id of its own");
@@ -75,6 +77,26 @@ export function broadcasting(test: StoreTest): void {
       equal(published, batch.filter(of).map(({ id }) => id), `ids of ${actorId}`);
     }
     equal(broadcaster.events.length, 4, "number of notifications");
+  });
+
+  test("EventStored says where each event is, of batches and of saves at the same time", async ({ open }) => {
+    const broadcaster = new Recorder();
+    const store = await open({ broadcaster });
+    await store.saveEvent(sample({ actorId: "c-1", version: 1 }));
+    const long = samples("b-1", range(1, 300)); // more than one message holds
+    await store.saveEvents([...samples("a-1", [1, 2]), ...long, ...samples("a-1", [7])]);
+    await Promise.all(
+      range(8, 60).flatMap((version) => [
+        store.saveEvent(sample({ actorId: "a-1", version })),
+        store.saveEvents(samples("d-1", [2 * version, 2 * version + 1])),
+      ]),
+    );
+    const told = new Map(broadcaster.events.map(({ data }) => [data.eventId, data.sequence]));
+    let stored = 0;
+    for await (const { id, sequence } of store.readAll()) {
+      equal(told.get(id), sequence, `sequence of event ${++stored}`);
+    }
+    equal([told.size, stored], [1 + 303 + 3 * 53, 1 + 303 + 3 * 53], "number of events");
   });
 
   test("EventStored comes in order per actor, also for saves at the same time", async ({ open }) => {

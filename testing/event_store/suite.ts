@@ -1,3 +1,4 @@
+import { checkSuite } from "../check_suite.ts";
 import type { EventStore, EventStoreOptions } from "../../store/store.ts";
 import { batches, expectations } from "./batches.ts";
 import { bounds, tooLarge } from "./bounds.ts";
@@ -5,6 +6,7 @@ import { broadcasting, disposal } from "./broadcasting.ts";
 import { codecs } from "./codecs.ts";
 import { commits } from "./commits.ts";
 import { faithfulness, refusals, sizes } from "./data.ts";
+import { definitions } from "./definitions.ts";
 import { identifiers } from "./identifiers.ts";
 import { identities } from "./identity.ts";
 import type { StoreTest } from "./kit.ts";
@@ -67,6 +69,7 @@ export interface EventStoreSuite {
  * ```
  */
 export function eventStoreSuite(suite: EventStoreSuite): void {
+  checkSuite(suite);
   const { create, capabilities, skip = () => {} } = suite;
   const test: StoreTest = staged(suite.test, create);
   const { reopen, maxBytes, reserved = 0 } = capabilities;
@@ -96,6 +99,7 @@ export function eventStoreSuite(suite: EventStoreSuite): void {
   identities(test, together);
   codecs(test);
   upcasting(test, together);
+  definitions(test, together);
   broadcasting(test);
   disposal(test);
   ends(test);

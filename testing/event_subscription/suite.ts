@@ -1,3 +1,4 @@
+import { checkSuite } from "../check_suite.ts";
 import type { EventStore, EventStoreOptions } from "../../store/store.ts";
 import type { StoreTest } from "../event_store/kit.ts";
 import { ends } from "./ends.ts";
@@ -45,6 +46,7 @@ export interface EventSubscriptionSuite {
  * ```
  */
 export function eventSubscriptionSuite(suite: EventSubscriptionSuite): void {
+  checkSuite(suite);
   const { create, capabilities, skip = () => {} } = suite;
   const test: StoreTest = staged(suite.test, create);
   const together: StoreTest = capabilities.reopen

@@ -15,17 +15,35 @@ export interface Ports {
   readonly monitor: number;
 }
 
+/** Options for {@linkcode Server}. */
+export interface ServerOptions {
+  /** Its port for clients; 0 is any free one. @default {0} */
+  readonly port?: number;
+  /** Whether its folder stays when it ends. @default {false} */
+  readonly keeps?: boolean;
+}
+
 /** One nats-server process with JetStream, in a folder of its own. */
 export class Server {
   readonly #folder: string;
+  readonly #port: number;
+  readonly #keeps: boolean;
   readonly #log: string[] = [];
   #child: ChildProcess | undefined;
   #ports: Ports = { client: -1, monitor: -1 };
+  readonly #end = Promise.withResolvers<void>();
   #cancelWatch: () => Promise<void> = () => Promise.resolve();
 
-  /** Does nothing yet; the folder is removed when it ends. */
-  constructor(folder: string) {
+  /** Does nothing yet. */
+  constructor(folder: string, { port = 0, keeps = false }: ServerOptions = {}) {
     this.#folder = folder;
+    this.#port = port;
+    this.#keeps = keeps;
+  }
+
+  /** Resolves when its process has ended, by itself or not; never before it was started. */
+  get ended(): Promise<void> {
+    return this.#end.promise;
   }
 
   /** Its ports, when it is ready. */
@@ -43,7 +61,7 @@ export class Server {
     const file = join(this.#folder, "server.conf");
     const store = JSON.stringify(join(this.#folder, "data").replaceAll("\\", "/"));
     const lines = [
-      `listen: "127.0.0.1:-1"`,
+      `listen: "127.0.0.1:${this.#port || -1}"`,
       `http: "127.0.0.1:-1"`,
       `jetstream { store_dir: ${store} }`,
       config,
@@ -53,9 +71,12 @@ export class Server {
     this.#child = child;
     const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
     child.on("error", reject);
+    child.on("exit", () => this.#end.resolve());
     child.on("exit", () => reject(new Error(`Cannot start nats-server: it ended\n${this.log}`)));
     this.#follow(child, resolve);
-    if (child.pid !== undefined) this.#cancelWatch = watch(child.pid, this.#folder);
+    if (child.pid !== undefined) {
+      this.#cancelWatch = watch(child.pid, this.#keeps ? undefined : this.#folder);
+    }
     const late = () => reject(new Error(`Cannot start nats-server in ${TIMEOUT} ms\n${this.log}`));
     const timer = setTimeout(late, TIMEOUT);
     try {
@@ -76,16 +97,17 @@ export class Server {
     }
   }
 
-  /** Ends the process and removes the folder. */
+  /** Ends the process, in good order if its data stay, and removes the folder otherwise. */
   async end(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
     if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) {
       const closed = once(child, "close");
-      child.kill("SIGKILL");
+      child.kill(this.#keeps ? "SIGTERM" : "SIGKILL");
       await closed;
     }
     await this.#cancelWatch();
+    if (this.#keeps) return;
     // Windows keeps files for a moment after a process has ended.
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
   }
@@ -117,15 +139,17 @@ function portIn(line: string, form: RegExp): number | undefined {
 }
 
 /**
- * Ends process `pid` and removes `folder` when this process dies without doing so: a shell waits for
+ * Ends process `pid`, and removes `folder` if there is one, when this process dies without doing so: a shell waits for
  * the end of its input, which comes even after a SIGKILL. The returned function cancels it, and
  * resolves when the shell has ended.
  */
-function watch(pid: number, folder: string): () => Promise<void> {
+function watch(pid: number, folder: string | undefined): () => Promise<void> {
   if (process.platform === "win32") return () => Promise.resolve();
-  const remove = `for wait in 0 .1 .5 2; do sleep $wait; rm -rf "$2" && break; done`;
+  const remove = folder === undefined
+    ? ":"
+    : `for wait in 0 .1 .5 2; do sleep $wait; rm -rf "$2" && break; done`;
   const script = `trap "" INT TERM HUP; read -r _ || { kill -9 "$1"; ${remove}; }`;
-  const shell = spawn("sh", ["-c", script, "watch", `${pid}`, folder], {
+  const shell = spawn("sh", ["-c", script, "watch", `${pid}`, folder ?? ""], {
     stdio: ["pipe", "ignore", "ignore"],
   });
   const ended = new Promise<void>((resolve) => {

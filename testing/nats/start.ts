@@ -59,8 +59,12 @@ export interface StartedNats extends AsyncDisposable {
  * ```
  */
 export async function startNats(
-  { version, servers: size = 1, config = "" }: StartNatsOptions = {},
+  options: StartNatsOptions = {},
 ): Promise<StartedNats> {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError(`Cannot start servers: options is ${options}, not an object`);
+  }
+  const { version, servers: size = 1, config = "" } = options;
   if (size !== 1 && size !== 3) {
     throw new RangeError(`Cannot start ${size} servers: 1 or 3 are possible`);
   }

@@ -1,3 +1,4 @@
+import { checkSuite } from "../check_suite.ts";
 import type { SnapshotStore } from "../../store/snapshot/snapshot.ts";
 import type { SnapshotTest } from "./kit.ts";
 import { copies, faithfulness, refusals, sizes } from "./state.ts";
@@ -56,6 +57,7 @@ export interface SnapshotStoreSuite {
  * ```
  */
 export function snapshotStoreSuite(suite: SnapshotStoreSuite): void {
+  checkSuite(suite);
   const { create, capabilities, skip = () => {} } = suite;
   const test: SnapshotTest = staged(suite.test, create);
   const { reopen, maxBytes } = capabilities;

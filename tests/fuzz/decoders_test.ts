@@ -41,7 +41,7 @@ const snapshot = {
   ...{ actorId: "order-1", name: "state", version: 3, schemaVersion: 1, state: { total: 1 } },
   timestamp: new Date(0),
 };
-const events = new EventDecoder(undefined, {});
+const events = new EventDecoder({ codec: undefined, upcasters: {} });
 const layout = new Layout("shop");
 
 /** All that turns somebody's bytes into ours, with bytes that are good. */

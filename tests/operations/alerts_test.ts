@@ -2,7 +2,12 @@ import { createNoopMeter, type Meter, type MetricOptions, metrics } from "@opent
 import { assert, assertEquals } from "@std/assert";
 import { join } from "node:path";
 import { LocalEventBus } from "../../bus/local.ts";
-import { InMemoryCheckpointStore, InMemoryEventStore, Projection } from "../../store/mod.ts";
+import {
+  InMemoryCheckpointStore,
+  InMemoryEventStore,
+  ProcessManager,
+  Projection,
+} from "../../store/mod.ts";
 import { mustRun } from "../../tools/command.ts";
 import { findPromtool } from "../../tools/prometheus_binary.ts";
 import { ROOT } from "../../tools/root.ts";
@@ -49,12 +54,19 @@ natsTest("each metric of the alerts and the dashboard is one of ours", async (sc
   metrics.setGlobalMeterProvider({ getMeter: () => names.meter() });
   await using store = new InMemoryEventStore({ namespace: "shop" });
   await using _bus = new LocalEventBus();
-  await using _projection = new Projection({
-    ...{ name: "orders", store, checkpoints: new InMemoryCheckpointStore(), handler() {} },
-  });
+  const checkpoints = new InMemoryCheckpointStore();
+  await using projection = new Projection({ name: "orders", store, checkpoints, handler() {} });
+  const process = {
+    ...{ name: "order", correlate: () => undefined, initialState: () => 0 },
+    ...{ evolve: () => 0, react: () => ({}) },
+  };
+  await using manager = new ProcessManager({ process, store, checkpoints, from: "start" });
+  const running = [projection.run(), manager.run()];
   const node = await bed.join(scene, "a");
   await node.leave();
   metrics.disable();
+  for (const one of [projection, manager]) await one[Symbol.asyncDispose]();
+  await Promise.all(running);
   const attributes = /\b(le|by|aether_\w+|db_\w+|messaging_\w+)\b/;
   const used = [...ALERTS.matchAll(/expr:(.*?)\n {8}\w/gs)].map(([, expr]) => expr!);
   assert(used.length > 8 && QUERIES.length > 8);

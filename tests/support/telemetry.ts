@@ -64,6 +64,12 @@ export class Telemetry {
     }
     return measured;
   }
+
+  /** The versions of the scopes that have measured something. */
+  async scopes(): Promise<Map<string, string | undefined>> {
+    const { resourceMetrics: { scopeMetrics } } = await this.#reader.collect();
+    return new Map(scopeMetrics.map(({ scope: { name, version } }) => [name, version]));
+  }
 }
 
 /** Runs `work` in a span of the user's. */
@@ -94,6 +100,7 @@ export async function exported(path: string): Promise<Record<string, string>> {
       OTEL_DENO: "true",
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collector.addr.port}`,
       OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+      OTEL_METRIC_EXPORT_INTERVAL: "50",
     },
     stdout: "inherit",
   }).output();

@@ -258,3 +258,14 @@ control(
     "an event that just fits is saved, one byte more is EventTooLargeError",
   ],
 );
+
+control(
+  "keeps whatever it is given",
+  ({ events: _, ...options }) => new InMemoryEventStore(options),
+  [
+    "what a schema makes of an event's data is saved",
+    "what a schema refuses is refused with its place, and nothing is saved",
+    "the events that a process keeps for itself need no definition",
+    "a check of reads lets pass what is forgotten",
+  ],
+);

@@ -18,13 +18,14 @@ import { takenFunctions } from "./list.ts";
 import { PROCESSES } from "./processes.ts";
 import { PROJECTIONS } from "./projections.ts";
 import { REACTORS } from "./reactors.ts";
+import { SCHEMAS } from "./schemas.ts";
 import { SEALING } from "./sealing.ts";
 import { STORE } from "./store.ts";
 import { TESTING } from "./testing.ts";
 
 /** The lists by area; those of `onServer` are drawn from on a server too. */
 const AREAS: readonly { readonly hooks: Hooks; readonly onServer: boolean }[] = [
-  ...[STORE, SEALING, DECIDERS, PROJECTIONS, REACTORS, PROCESSES].map((hooks) => ({
+  ...[STORE, SCHEMAS, SEALING, DECIDERS, PROJECTIONS, REACTORS, PROCESSES].map((hooks) => ({
     hooks,
     onServer: true,
   })),

@@ -21,8 +21,10 @@ import {
   Projection,
   ProjectionLeases,
 } from "@flowmade-one/aether";
+import { main } from "@flowmade-one/aether/cli";
 import { Cluster } from "@flowmade-one/aether/cluster";
 import { eventStream, expectedVersion, problem } from "@flowmade-one/aether/http";
+import { inspector } from "@flowmade-one/aether/inspector";
 import { PostgresCheckpointStore } from "@flowmade-one/aether/postgres";
 import { SqliteCheckpointStore, VersionedTable } from "@flowmade-one/aether/sqlite";
 import { startNats } from "@flowmade-one/aether/testing/nats";
@@ -157,6 +159,41 @@ assert.deepEqual(copies.map(({ version }) => version), versions);
 await second[Symbol.asyncDispose]();
 await secondRun;
 await pglite.close();
+
+// The inspector, as a handler and as the command line serves it: only by the names of this machine.
+const asked = {
+  method: "POST",
+  headers: { "content-type": "application/json", host: "localhost" },
+  body: JSON.stringify({ actorId }),
+};
+const look = inspector({ store });
+const evil = { ...asked, headers: { ...asked.headers, host: "evil.example" } };
+assert.equal((await look(new Request("http://localhost/api/actor", evil))).status, 403);
+const ending = new AbortController();
+const address = Promise.withResolvers<string>();
+const inspecting = main(
+  ["inspect", "--json", "--port", "0", "--namespace", namespace, "--server", `${server}`],
+  {
+    sinks: {
+      out: { write: (text) => address.resolve(JSON.parse(text).url) },
+      err: { write: () => {} },
+    },
+    signal: ending.signal,
+  },
+);
+const base = await address.promise;
+const page = await fetch(base);
+assert.match(await page.text(), /^<!doctype html>/i);
+const direct = await look(new Request("http://localhost/api/actor", asked));
+const { host: _, ...headers } = asked.headers;
+const served = await fetch(`${base}api/actor`, { ...asked, headers });
+assert.deepEqual(await served.json(), await direct.json());
+const tail = await fetch(`${base}api/tail`, { ...asked, headers, body: "{}" });
+const tailed = tail.body!.pipeThrough(new TextDecoderStream()).getReader();
+for (let text = ""; !text.includes("event: ready");) text += (await tailed.read()).value ?? "";
+ending.abort();
+while (!(await tailed.read()).done);
+assert.equal(await inspecting, 0);
 
 await store[Symbol.asyncDispose]();
 await other[Symbol.asyncDispose]();

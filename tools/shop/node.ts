@@ -68,6 +68,7 @@ export async function nodeShop(): Promise<string> {
       await trySmallShop(node, [SMALL], cwd);
       versions.push(`Node ${version}`);
     }
+    await tryTemplate(nodes[0]!, work, cwd);
     const vitest = join("node_modules", "vitest", "vitest.mjs");
     await mustRun(nodes.at(-1)!, [vitest, "run", "--testTimeout=120000", TEST], { cwd });
     await checkTypes(cwd);
@@ -75,6 +76,19 @@ export async function nodeShop(): Promise<string> {
   } finally {
     await Deno.remove(work, { recursive: true });
   }
+}
+
+/** Makes a new project by the command line, with the packages of the shop, and runs its tests. */
+async function tryTemplate(node: string, work: string, shop: string): Promise<void> {
+  const cwd = join(work, "template");
+  const packages = join(shop, "node_modules");
+  const cli = join(packages, "@flowmade-one", "aether", "cli", "main.js");
+  await mustRun(node, [cli, "new", cwd], { cwd: shop });
+  await Deno.symlink(packages, join(cwd, "node_modules"));
+  await mustRun(node, ["--test"], { cwd });
+  const tsc = join("node_modules", "typescript", "bin", "tsc");
+  const { success, output } = await run(node, [tsc], { cwd });
+  if (!success) throw new Error(`tsc finds errors in a new project:\n${output}`);
 }
 
 /** Throws if `tsc` finds a fault in the shop's own files. */

@@ -4,6 +4,8 @@ import type { Mutant } from "../mutant.ts";
 const INPUTS = "store/process/inputs.ts";
 const LEDGER = "store/process/ledger.ts";
 const AGENDA = "store/process/agenda.ts";
+const OPEN_WORK = "store/process/open_work.ts";
+const WORK_QUEUE = "store/process/work_queue.ts";
 const DEADLINES = ["tests/store/process/deadline_test.ts"];
 const MANAGER = ["tests/store/process/manager_test.ts"];
 const EFFECTS = ["tests/store/process/effect_test.ts"];
@@ -13,9 +15,9 @@ const REACTOR = ["tests/store/process/reactor_test.ts"];
 export const PROCESS: readonly Mutant[] = [
   {
     name: "a deadline that comes early",
-    file: AGENDA,
-    find: "        if (now < at) return at - now;\n",
-    replace: "        if (now < at - 60_000) return at - now;\n",
+    file: OPEN_WORK,
+    find: "        if (now < at) {\n",
+    replace: "        if (now < at - 60_000) {\n",
     tests: DEADLINES,
     filter: "a deadline comes in its time, and not before (memory)",
     why: "A customer would be reminded, or charged, before the time.",
@@ -66,6 +68,30 @@ export const PROCESS: readonly Mutant[] = [
     why: "What was open when a program ended would never be done.",
   },
   {
+    name: "an index ahead of its checkpoint that is gone through again",
+    file: AGENDA,
+    find: "    if (event.sequence <= held.sequence) return;\n",
+    replace: "",
+    tests: ["tests/store/process/agenda_test.ts"],
+    why: "A deadline that had replaced another one would be lost over a crash.",
+  },
+  {
+    name: "a replica that lags taken for a history that has lost an event",
+    file: "store/process/known_history.ts",
+    find: "    await reach(store, actorId, version);\n    found = await find({ limit: 1 });",
+    replace: "    return undefined;",
+    tests: ["tests/store/process/agenda_test.ts"],
+    why: "A deadline that another program has set just now would never come.",
+  },
+  {
+    name: "deadlines that wait behind commands to a receiver out of reach",
+    file: WORK_QUEUE,
+    find: 'item.deadline === undefined ? categoryOf(item.lane) : "deadline"',
+    replace: "categoryOf(item.lane).slice(0, 0)",
+    tests: ["tests/store/process/agenda_test.ts"],
+    why: "The timeout that is set for just that case would not come.",
+  },
+  {
     name: "an index of another store",
     file: "store/process/open_index.ts",
     find: "    if (head?.identity !== this.#identity) return nothing;\n",
@@ -83,8 +109,8 @@ export const PROCESS: readonly Mutant[] = [
   },
   {
     name: "two commands of one lane at once",
-    file: AGENDA,
-    find: "      if (this.#lanes.has(lane)) continue;\n",
+    file: WORK_QUEUE,
+    find: "    if (this.#lanes.has(lane)) return;\n",
     replace: "",
     tests: ["tests/store/process/agenda_test.ts"],
     why: "The commands of a process to one actor would overtake each other.",

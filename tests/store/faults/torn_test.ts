@@ -31,3 +31,32 @@ natsTest(
     assertEquals((await reader.getEvents("order-1")).length, 550);
   },
 );
+
+natsTest("A read waits for a leader that has the end of it a moment later", async (scene) => {
+  const { namespace } = scene;
+  await using writer = await JetStreamEventStore.open(await scene.connect(), { namespace });
+  await writer.saveEvents(facts("order-1", 1, 2));
+  const connection = await scene.connect();
+  /** Requests of the leader that find nothing yet. */
+  let early = 3;
+  const late = new Proxy(connection, {
+    get(target, name): unknown {
+      const value = Reflect.get(target, name, target);
+      if (typeof value !== "function") return value;
+      if (name !== "publish") return value.bind(target);
+      return (subject: string, payload: string, ...rest: []) => {
+        const isOfLeader = subject.startsWith("$JS.API.STREAM.MSG.GET.");
+        const isOfReplica = subject.startsWith("$JS.API.DIRECT.GET.");
+        const query = isOfLeader || isOfReplica ? JSON.parse(payload || "{}") : {};
+        const isNext = query.next_by_subj !== undefined;
+        // Behind all that is stored.
+        const hidden = JSON.stringify({ ...query, seq: 1_000_000 });
+        const isHidden = isNext && (isOfReplica || (isOfLeader && early-- > 0));
+        target.publish(subject, isHidden ? hidden : payload, ...rest);
+      };
+    },
+  });
+  await using store = await JetStreamEventStore.open(late, { namespace });
+  const versions = (await store.getEvents("order-1")).map(({ version }) => version);
+  assertEquals([versions, early <= 0], [[1, 2], true]);
+});

@@ -43,3 +43,4 @@ suite(
   { versionLookup: "deliver-last" },
   /getLatestVersion|hostile actor|seen by every read/,
 );
+suite("JetStreamEventStore, groupCommit", { groupCommit: true }, /whose events have|drafts and/);

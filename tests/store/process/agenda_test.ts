@@ -1,8 +1,23 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { encodeToken } from "../../../store/base/token.ts";
-import { createEvent, InMemoryCheckpointStore, InMemoryEventStore } from "../../../store/mod.ts";
-import { Agenda, type AgendaItem } from "../../../store/process/agenda.ts";
+import { ForwardingEventStore } from "../../../store/forwarding_store.ts";
+import {
+  createEvent,
+  effect,
+  type Event,
+  InMemoryCheckpointStore,
+  InMemoryEventStore,
+  type Process,
+  ProcessManager,
+  type ReadOptions,
+  type RecordedEvent,
+  StoreUnavailableError,
+} from "../../../store/mod.ts";
+import { Agenda } from "../../../store/process/agenda.ts";
+import { ledgerFrom, openingEvent } from "../../../store/process/known_history.ts";
 import { OpenIndex, type OpenItem } from "../../../store/process/open_index.ts";
+import type { AgendaItem, AgendaParts } from "../../../store/process/open_work.ts";
+import { Run, until } from "./bed.ts";
 
 const ITEM: OpenItem = {
   ...{ actorId: "process:p-1", version: 1, sequence: 1, eventId: "event" },
@@ -87,4 +102,192 @@ Deno.test("the commands of a process to one actor go out one after the other, in
   });
   await over.promise;
   assertEquals([begun, most], [[1, 2, 3, 4, 5], 1]);
+});
+
+/** A deadline as `DeadlineSet` has it, in version `version` of the process. */
+function set(version: number, at: string) {
+  const data = { name: "end", at };
+  return createEvent({ eventType: "DeadlineSet", actorId: ITEM.actorId, version, data });
+}
+
+Deno.test("a deadline is not lost where the index was ahead of the checkpoint", async () => {
+  await using store = new InMemoryEventStore();
+  const [early, late] = ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"];
+  await store.saveEvents([set(1, early), set(2, late)]);
+  const events = await Array.fromAsync(store.readAll());
+  const [first, second] = events as [RecordedEvent, RecordedEvent];
+  const checkpoints = new InMemoryCheckpointStore();
+  const partitionId = { version: 1, partition: 0, of: 1 };
+  let now = 0;
+  const fired = Promise.withResolvers<AgendaItem>();
+  /** Does `work` in a program that takes the partition over where its checkpoint is at `sequence`. */
+  const program = async (sequence: number, work: (agenda: Agenda) => unknown) => {
+    const agenda = new Agenda({
+      ...{ store, checkpoints, key: "key", category: "process:p", onError: fired.reject },
+      clock: { now: () => now, wait: () => new Promise(() => {}) },
+      work: (item) => {
+        fired.resolve(item);
+        return Promise.resolve("done");
+      },
+    });
+    const stop = new AbortController();
+    await agenda.take({ partitionId, sequence, signal: stop.signal });
+    await work(agenda);
+    stop.abort();
+    await agenda.settled();
+  };
+  // Its last save of the index was stored, and that of its checkpoint was not.
+  await program(0, (agenda) => [first, second].forEach((event) => agenda.see(event, 0)));
+  // The next one is given both events again, and is killed behind the first.
+  await program(0, (agenda) => agenda.see(first, 0));
+  now = Date.parse(late);
+  await program(second.sequence, () => fired.promise);
+  assertEquals((await fired.promise).version, 2);
+});
+
+/**
+ * A store whose replica lags: what another program saved it has only once it was asked for it twice,
+ * or for the latest version. A program that goes on from a version has saved that itself.
+ */
+class LaggingStore extends ForwardingEventStore {
+  readonly #asked = new Map<string, number>();
+  isStuck = false;
+
+  override async *readEvents<E extends Event>(
+    actorId: string,
+    options?: ReadOptions,
+  ): AsyncGenerator<E> {
+    const { fromVersion = 0, toVersion } = options ?? {};
+    const isOwn = fromVersion > 0 && toVersion === undefined;
+    for await (const event of super.readEvents<E>(actorId, options)) {
+      const asked = this.#asked.get(event.id) ?? 0;
+      this.#asked.set(event.id, asked + 1);
+      if (asked < 2 && !isOwn && actorId.startsWith("process:")) return;
+      yield event;
+    }
+  }
+
+  override async getLatestVersion(actorId: string, options?: { readonly fresh?: boolean }) {
+    if (this.isStuck) return 0;
+    for (const { id } of await super.getEvents(actorId)) this.#asked.set(id, 2);
+    return await super.getLatestVersion(actorId, options);
+  }
+}
+
+Deno.test("a replica that lags is no proof that an event is lost, or that its work is done", async () => {
+  await using memory = new InMemoryEventStore();
+  const { actorId, signal } = { ...ITEM, signal: new AbortController().signal };
+  const opening = set(1, "2026-01-01T00:00:00Z");
+  const { sequence } = await memory.saveEvent(opening);
+  const item = { ...ITEM, sequence, eventId: opening.id };
+  const stuck = new LaggingStore(memory);
+  stuck.isStuck = true;
+  await assertRejects(() => openingEvent(stuck, item, signal), StoreUnavailableError, "version 1");
+  await assertRejects(
+    () => ledgerFrom(new LaggingStore(stuck), actorId, 1, signal),
+    StoreUnavailableError,
+    "version 1",
+  );
+  assertEquals((await openingEvent(new LaggingStore(memory), item, signal))?.id, opening.id);
+  assertEquals(
+    (await ledgerFrom(new LaggingStore(memory), actorId, 1, signal)).deadlines.size,
+    1,
+  );
+  // Another event in its place is one.
+  const other = { ...item, eventId: "other" };
+  assertEquals(await openingEvent(new LaggingStore(memory), other, signal), undefined);
+});
+
+Deno.test("deadlines, commands and effects are not forgotten over a replica that lags", async () => {
+  await using memory = new InMemoryEventStore();
+  const done: string[] = [];
+  const process: Process<undefined> = {
+    ...{ name: "p", correlate: ({ actorId }) => actorId, initialState: () => undefined },
+    evolve: () => undefined,
+    react: (_state, input, { now }) => {
+      if (!("kind" in input)) return { deadlines: { end: now } };
+      done.push(input.kind);
+      if (input.kind === "deadline") return { effects: [{ name: "mail", input: null }] };
+      return { done: true };
+    },
+  };
+  const manager = new ProcessManager({
+    ...{ process, store: new LaggingStore(memory), checkpoints: new InMemoryCheckpointStore() },
+    ...{ from: "start", partitions: 1, filter: { category: "order" } },
+    effects: [effect("mail", () => void done.push("sent"))],
+  });
+  await using _run = new Run(manager);
+  await memory.saveEvent(
+    createEvent({ eventType: "Placed", actorId: "order-1", version: 1, data: null }),
+  );
+  await until(async () => (await memory.getEvents("process:p-order-1")).length === 6);
+  assertEquals(done, ["deadline", "sent", "effect"]);
+});
+
+/** An agenda that holds one partition, and is told of events as they are saved. */
+async function held(
+  store: InMemoryEventStore,
+  parts: Pick<AgendaParts, "work"> & Partial<AgendaParts>,
+) {
+  const agenda = new Agenda({
+    ...{ store, checkpoints: new InMemoryCheckpointStore(), key: "key", category: "process:p" },
+    ...{ onError: console.error, clock: { now: () => Date.now(), wait: () => Promise.resolve() } },
+    ...parts,
+  });
+  const stop = new AbortController();
+  const partitionId = { version: 1, partition: 0, of: 1 };
+  await agenda.take({ partitionId, sequence: 0, signal: stop.signal });
+  return {
+    async see(event: Event) {
+      const { sequence } = await store.saveEvent(event);
+      agenda.see({ ...event, sequence, commit: { op: "", index: 0, count: 1 } }, 0);
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await agenda.settled();
+    },
+  };
+}
+
+Deno.test("a receiver that is out of reach holds up no deadline, and no command to others", async () => {
+  await using store = new InMemoryEventStore();
+  const [deadline, other] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const waits = (signal: AbortSignal) =>
+    new Promise<"done">((resolve) => signal.addEventListener("abort", () => resolve("done")));
+  await using agenda = await held(store, {
+    work: (item, signal) => {
+      if (item.lane.startsWith("mail-")) return waits(signal);
+      (item.deadline === undefined ? other : deadline).resolve();
+      return Promise.resolve("done");
+    },
+  });
+  const issue = (process: string, actorId: string) => {
+    const facts = { eventType: "CommandIssued", actorId: process, version: 1 };
+    return agenda.see(createEvent({ ...facts, data: { id: process, actorId, command: null } }));
+  };
+  for (let at = 0; at < 100; at++) await issue(`process:p-${at}`, `mail-${at}`);
+  await issue("process:p-other", "stock-1");
+  await agenda.see({ ...set(1, "2026-01-01T00:00:00Z"), actorId: "process:p-timed" });
+  await Promise.all([deadline.promise, other.promise]);
+});
+
+Deno.test("what is done and stays open is looked at again", async () => {
+  await using store = new InMemoryEventStore();
+  let times = 0;
+  const thrice = Promise.withResolvers<void>();
+  await using agenda = await held(store, {
+    recheck: 1,
+    work: () => {
+      if (++times === 3) thrice.resolve();
+      return Promise.resolve("done");
+    },
+  });
+  await agenda.see(set(1, "2026-01-01T00:00:00Z"));
+  await thrice.promise;
+  const data = { name: "end" };
+  const { actorId } = ITEM;
+  await agenda.see(createEvent({ eventType: "DeadlineCleared", actorId, version: 2, data }));
+  const before = times;
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
+  assertEquals(times, before);
 });

@@ -61,9 +61,9 @@ export class Stock implements Decider<number, { add?: number; take?: number }, S
 
 /** Resolves when `look` gives true; looks every 5 ms. */
 export async function until(look: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 20_000;
+  const deadline = performance.now() + 60_000; // far more than it takes, also on a busy machine
   while (!await look()) {
-    if (performance.now() > deadline) throw new Error("It did not come true within 20 s");
+    if (performance.now() > deadline) throw new Error("It did not come true within 60 s");
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

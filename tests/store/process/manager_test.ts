@@ -303,7 +303,12 @@ both("events of two actors with one id are two inputs", async (bed) => {
   await add(bed.store, 10);
   await place(bed.store, "order-1", 1, "same");
   await place(bed.store, "order-2", 1, "same");
-  const process = orderProcess({ correlate: () => "both" });
+  // It never ends: the other input may come much later than the first one.
+  const process = orderProcess({
+    correlate: () => "both",
+    react: (_state, input) =>
+      "kind" in input ? {} : { commands: [{ actorId: "stock-pen", command: { take: 1 } }] },
+  });
   const manager = manage(bed, { process });
   await using run = new Run(manager);
   await run.of.caughtUp;

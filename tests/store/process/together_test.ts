@@ -70,7 +70,7 @@ function manage(
 }
 
 async function add(store: EventStore, sku: string, pieces: number): Promise<void> {
-  await execute(store, `stock-${sku}`, new Stock(), { add: pieces });
+  await execute(store, `stock-${sku}`, new Stock(), { add: pieces }, { timeout: 60_000 });
 }
 
 async function pieces(store: EventStore, sku: string): Promise<number> {
@@ -137,8 +137,7 @@ both("together: many processes and other writers on the same actors", async (bed
   await using _run = new Run(manager);
   const counts: Promise<void>[] = [];
   for (let at = 0; at < 20; at++) counts.push(add(at % 2 ? other : bed.store, "pad", 1));
-  const states = await became(manager, orders);
-  await Promise.all(counts);
+  const [states] = await Promise.all([became(manager, orders), ...counts]);
   assertEquals(states.filter((state) => state === "reserved").length, 20);
   assertEquals(states.filter((state) => state === "no pen: there are only 0").length, 10);
   assertEquals([await pieces(bed.store, "pen"), await pieces(bed.store, "pad")], [0, 1_000]);

@@ -5,6 +5,8 @@ import { natsTest, type Scene } from "../../support/fixture.ts";
 import { fact, fill, Model, quick, range, Run } from "./bed.ts";
 
 const FACT = fact("order-1", 1);
+/** Nobody is killed here: a worker that a busy machine keeps from its signs of life stays one. */
+const LEASE = { lease: 60_000 } as const;
 const ACTORS = range(1, 40).map((number) => `order-${number}`);
 
 /** Workers that each have everything of their own, as in processes of their own. */
@@ -24,7 +26,9 @@ class Crew implements AsyncDisposable {
     const connection = await this.#scene.connect();
     const store = this.#stack.use(await JetStreamEventStore.open(connection, { namespace }));
     const checkpoints = this.#stack.use(await KvCheckpointStore.open(connection, { namespace }));
-    const leases = this.#stack.use(await ProjectionLeases.open(connection, { namespace }));
+    const leases = this.#stack.use(
+      await ProjectionLeases.open(connection, { namespace, ...LEASE }),
+    );
     return new Run(quick({ store, checkpoints }, {
       leases,
       partitions,
@@ -165,7 +169,7 @@ natsTest(
       const connection = await scene.connect();
       const own = stack.use(await JetStreamEventStore.open(connection, { namespace }));
       const checkpoints = stack.use(await KvCheckpointStore.open(connection, { namespace }));
-      const leases = stack.use(await ProjectionLeases.open(connection, { namespace }));
+      const leases = stack.use(await ProjectionLeases.open(connection, { namespace, ...LEASE }));
       const seen = new Set<string>();
       for (const name of names) {
         const handler = () => void seen.add(name);

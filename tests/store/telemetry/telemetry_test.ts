@@ -4,6 +4,8 @@ import { LocalEventBus } from "../../../bus/local.ts";
 import { createEvent, type Event } from "../../../store/event.ts";
 import { JetStreamEventStore } from "../../../store/jetstream/event_store.ts";
 import { InMemoryEventStore } from "../../../store/memory/event_store.ts";
+import { InMemoryCheckpointStore } from "../../../store/projection/memory_checkpoints.ts";
+import { Projection } from "../../../store/projection/projection.ts";
 import { natsTest, uniqueNamespace } from "../../support/fixture.ts";
 import { exported, inSpan, Telemetry } from "../../support/telemetry.ts";
 
@@ -12,6 +14,15 @@ async function emit(): Promise<void> {
   await using store = new InMemoryEventStore({ namespace: "shop" });
   await store.saveEvent(event(1));
   await store.getEvents("order-1");
+  const checkpoints = new InMemoryCheckpointStore();
+  await using projection = new Projection({ name: "model", store, checkpoints, handler() {} });
+  const running = projection.run();
+  await projection.caughtUp;
+  const { reads } = store.metrics;
+  // Each collection looks at the store: at the third one the first is exported.
+  while (store.metrics.reads < reads + 3) await new Promise((resolve) => setTimeout(resolve, 5));
+  await projection[Symbol.asyncDispose]();
+  await running;
 }
 
 const emitting = Deno.args[0] === "--emit";
@@ -214,9 +225,22 @@ natsTest("the instruments count what store.metrics counts", async (scene) => {
   assertEquals([lookups.cached, lookups.uncached, eventsDelivered], [1, 1, 2]);
 });
 
+Deno.test("spans and instruments carry the package's name and version", async () => {
+  const { name, version } = JSON.parse(
+    await Deno.readTextFile(new URL("../../../deno.json", import.meta.url)),
+  );
+  const namespace = uniqueNamespace();
+  await using store = new InMemoryEventStore({ namespace });
+  await store.saveEvent(event(1));
+  const [save] = spansIn(namespace);
+  assertEquals({ ...save!.instrumentationScope, schemaUrl: "" }, { name, version, schemaUrl: "" });
+  assertEquals((await telemetry.scopes()).get(name), version);
+});
+
 Deno.test("Deno's own OpenTelemetry exports the store's spans and metrics", async () => {
   const bodies = await exported(import.meta.filename!);
   assert(bodies["/v1/traces"]?.includes("saveEvents shop"));
   assert(bodies["/v1/traces"]?.includes("getEvents shop"));
   assert(bodies["/v1/metrics"]?.includes("db.client.operation.duration"));
+  assert(bodies["/v1/metrics"]?.includes("aether.projection.lag"));
 });

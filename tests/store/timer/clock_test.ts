@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
 import { StoreUnavailableError } from "../../../store/mod.ts";
 import { type DeadlineClock, ServerClock } from "../../../store/timer/clock.ts";
 import { GuardedClock } from "../../../store/timer/guarded_clock.ts";
@@ -18,6 +19,17 @@ Deno.test("a server's clock asks again after a second, as clocks drift apart", a
   } finally {
     performance.now = now;
   }
+});
+
+Deno.test("a server's clock is looked at again however late a deadline is, as it may have been wrong", async () => {
+  using time = new FakeTime();
+  const clock = new ServerClock({ now: () => Promise.resolve(0) });
+  let isOver = false;
+  const waiting = clock.wait(3_600_000, new AbortController().signal).then(() => isOver = true);
+  await time.tickAsync(14_999);
+  assertEquals(isOver, false);
+  await time.tickAsync(1);
+  await waiting;
 });
 
 for (const given of [NaN, Infinity, 8.7e15, "soon", undefined, Promise.resolve(NaN)]) {

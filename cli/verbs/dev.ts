@@ -1,0 +1,84 @@
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import process from "node:process";
+import { findNatsServer } from "../../testing/nats/binary.ts";
+import { Server } from "../../testing/nats/server.ts";
+import { UsageError, type Verb } from "../verb.ts";
+
+/** The folder in the project that the server keeps its data in. */
+const FOLDER = ".aether";
+/** The file in it that names the server's process. */
+const PID = "server.pid";
+
+/** `aether dev`. */
+export const dev: Verb = {
+  usage: "[FOLDER]",
+  summary: "Runs a nats-server for development, until Ctrl-C",
+  details:
+    "It takes the nats-server of $NATS_SERVER, of the PATH or of your cache folder, or fetches " +
+    `one once. It listens on 127.0.0.1, and keeps its data in ${FOLDER}/ of FOLDER (this one): remove ` +
+    "that to begin anew.",
+  words: [0, 1],
+  options: {
+    port: { type: "string", value: "PORT", description: "The port (4222; 0 is any free one)" },
+  },
+  examples: ["aether dev", "aether dev --port 4333"],
+  async run({ words: [project = "."], values, output, signal }) {
+    const port = portIn(values.port);
+    const folder = resolve(project, FOLDER);
+    await prepare(folder);
+    const server = new Server(folder, { port, keeps: true });
+    try {
+      await server.start(await findNatsServer(), `pid_file: ${JSON.stringify(join(folder, PID))}`)
+        .catch((error) => {
+          if (!/address already in use|only one usage/i.test(String(error))) throw error;
+          const advice = "end that, or name another port by --port";
+          throw new Error(`Cannot listen on port ${port}: another program does; ${advice}`);
+        });
+      const url = `nats://127.0.0.1:${server.ports.client}`;
+      output.item(`nats-server is ready on ${url}`, { url });
+      output.line(output.faint(`Its data are in ${folder}. Ctrl-C ends it.`));
+      // What runs beside the server begins here, and ends with the signal.
+      await Promise.race([aborted(signal), server.ended]);
+      if (!signal.aborted) throw new Error(`The nats-server has ended by itself:\n${server.log}`);
+      return 0;
+    } finally {
+      await server.end();
+      await rm(join(folder, PID), { force: true });
+    }
+  },
+};
+
+function portIn(text: string | boolean | undefined): number {
+  const port = Number(text ?? 4222);
+  if (Number.isInteger(port) && port >= 0 && port < 65_536) return port;
+  throw new UsageError(`--port ${text} is no port: 0 to 65535`);
+}
+
+/** Makes the folder, which git leaves out; refuses one that a server uses. */
+async function prepare(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, ".gitignore"), "*\n");
+  const pid = Number(await readFile(join(folder, PID), "utf8").catch(() => NaN));
+  if (!Number.isInteger(pid) || !isAlive(pid)) return;
+  const file = join(folder, PID);
+  throw new Error(
+    `Cannot start a server in ${folder}: process ${pid} is one there; end it, or remove ${file} ` +
+      "if that process is something else",
+  );
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as { code?: unknown }).code === "EPERM"; // It is another user's.
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) =>
+    signal.addEventListener("abort", () => resolve(), { once: true })
+  );
+}

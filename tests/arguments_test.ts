@@ -1,0 +1,256 @@
+/**
+ * Slips in arguments, as a caller makes them whom no compiler warns: each is a `TypeError` in words
+ * of ours, at once, before anything is sent.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { join } from "node:path";
+import { Cluster, type EventStore } from "../mod.ts";
+import { ROOT } from "../tools/root.ts";
+import { natsTest } from "./support/fixture.ts";
+
+/** Everything public, by name, of any type: a program without types. */
+// deno-lint-ignore no-explicit-any -- that is the point
+type Untyped = Record<string, any>;
+
+const manifest = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
+const modules: Untyped[] = await Promise.all(
+  Object.values<string>(manifest.exports).map((path) => import(`../${path}`)),
+);
+const all: Untyped = Object.assign({}, ...modules);
+
+const store: EventStore = new all.InMemoryEventStore();
+const checkpoints = new all.InMemoryCheckpointStore();
+const decider = { initialState: () => 0, evolve: () => 0, decide: () => [] };
+const rules = {
+  name: "payment",
+  correlate: () => "1",
+  initialState: () => 0,
+  evolve: () => 0,
+  react: () => ({}),
+};
+const parts = { name: "orders", store, checkpoints };
+const process = { process: rules, store, checkpoints, from: "start" };
+const request = new Request("http://localhost");
+const draft = { eventType: "OrderPlaced", data: null };
+
+/** Slips by the public name that they are of: the call, and what the message has to name. */
+const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
+  appendEvents: [
+    [() => all.appendEvents("order-1", 0, [draft]), /store is "order-1"/],
+    [() => all.appendEvents(store, 0, "order-1", [draft]), /actorId, the second argument, is 0/],
+    [() => all.appendEvents(store, "order-1", [draft]), /expectedVersion.* is an array/],
+    [
+      () => all.appendEvents(store, "order-1", 0, draft),
+      /drafts is an object with eventType, data/,
+    ],
+    [() => all.appendEvents(store, "order-1", 0, ["OrderPlaced"]), /draft is "OrderPlaced"/],
+  ],
+  causedBy: [[() => all.causedBy(draft), /by is missing/]],
+  createEvent: [
+    [() => all.createEvent(), /its argument is missing/],
+    [() => all.createEvent("OrderPlaced", { total: 5 }), /its argument is "OrderPlaced"/],
+  ],
+  effect: [
+    [() => all.effect(() => {}), /name, the first argument, is a function/],
+    [() => all.effect("mail"), /run, the second argument, is missing/],
+  ],
+  execute: [
+    [() => all.execute("order-1", store, decider, {}), /store is "order-1"/],
+    [
+      () => all.execute(store, decider, "order-1", {}),
+      /actorId, the second argument, is an object/,
+    ],
+    [
+      () => all.execute(store, "order-1", { pay: 5 }, decider),
+      /decider, the third.* object with pay/,
+    ],
+    [() => all.execute(store, "order-1"), /decider, the third argument, is missing/],
+    [() => all.execute(store, "order-1", decider, {}, "k1"), /options is "k1"/],
+  ],
+  executeAll: [
+    [() => all.executeAll([], store), /store is an array/],
+    [() => all.executeAll(store, { actorId: "a", decider, command: 1 }), /parts is an object/],
+    [() => all.executeAll(store, [{ actorId: "a", command: 1 }]), /decider of part 0 is missing/],
+  ],
+  rehydrate: [
+    [() => all.rehydrate(store, decider, "order-1"), /actorId, the second argument/],
+    [() => all.rehydrate(store, "order-1"), /evolution, the third argument, is missing/],
+  ],
+  markRestored: [[() => all.markRestored({ namespace: "shop" }), /connection is an object/]],
+  sealedCodec: [
+    [() => all.sealedCodec(), /options is missing/],
+    [() => all.sealedCodec({ fields: {} }), /keys is missing/],
+  ],
+  verify: [[() => all.verify({ namespace: "shop" }), /not a JetStreamEventStore/]],
+  InMemoryEventStore: [
+    [() => new all.InMemoryEventStore("shop"), /options is "shop"/],
+    [() => store.readAll("start" as never)[Symbol.asyncIterator]().next(), /options is "start"/],
+    [() => store.subscribe((() => {}) as never), /options is a function/],
+  ],
+  InMemorySnapshotStore: [[() => new all.InMemorySnapshotStore("shop"), /options is "shop"/]],
+  LocalEventBus: [
+    [() => new all.LocalEventBus({ onError: "warn" }), /onError is "warn", not a function/],
+    [() => new all.LocalEventBus().on("shop", {}, () => {}), /handler is not a function/],
+    [() => new all.LocalEventBus().subscribe("shop", () => {}), /handlers go to on\(\)/],
+    [() => new all.LocalEventBus().publish(draft), /namespace/],
+  ],
+  NatsEventBus: [[() => new all.NatsEventBus({ onError: () => {} }), /connection is an object/]],
+  Projection: [
+    [() => new all.Projection(), /options is missing/],
+    [() => new all.Projection({ store, checkpoints, handler() {} }), /name is missing/],
+    [() => new all.Projection(parts), /projection "orders": handler is missing/],
+    [() => new all.Projection({ ...parts, handler: {} }), /handler is an empty object/],
+    [() => new all.Projection({ ...parts, handler() {}, store: undefined }), /store is missing/],
+    [() => new all.Projection({ ...parts, handler() {}, checkpoints: {} }), /checkpoints is/],
+    [() => new all.Projection({ ...parts, handler() {}, filter: "order" }), /filter is "order"/],
+    [() => new all.Projection({ ...parts, handler() {}, leases: {} }), /leases is an empty object/],
+    [() => new all.Projection({ ...parts, handler() {}, onSwitch: 2 }), /onSwitch is 2/],
+  ],
+  Reactor: [
+    [() => new all.Reactor(), /options is missing/],
+    [() => new all.Reactor({ ...parts, from: "start" }), /reactor "orders": react is missing/],
+    [() => new all.Reactor({ ...parts, react() {}, from: "start", send: {} }), /send is/],
+    [() => new all.Reactor({ ...parts, react() {} }), /from is missing/],
+  ],
+  ProcessManager: [
+    [() => new all.ProcessManager(), /options is missing/],
+    [() => new all.ProcessManager({ ...process, process: undefined }), /process is missing/],
+    [
+      () => new all.ProcessManager({ ...process, process: { ...rules, react: undefined } }),
+      /manage "payment": react of the process is missing/,
+    ],
+    [() => new all.ProcessManager({ ...process, store: {} }), /store is an empty object/],
+    [
+      () => new all.ProcessManager({ ...process, checkpoints: undefined }),
+      /checkpoints is missing/,
+    ],
+    [() => new all.ProcessManager({ ...process, deciders: { stock: {} } }), /decider of "stock"/],
+    [() => new all.ProcessManager({ ...process, effects: [() => {}] }), /effect is a function/],
+    [() => new all.ProcessManager({ ...process, from: undefined }), /from is missing/],
+  ],
+  SqliteCheckpointStore: [[() => new all.SqliteCheckpointStore("shop.db"), /db is "shop.db"/]],
+  PostgresCheckpointStore: [[
+    () => new all.PostgresCheckpointStore("postgres://"),
+    /no Pool of pg/,
+  ]],
+  VersionedTable: [
+    ...modules.filter(({ VersionedTable }) => VersionedTable).map(
+      ({ VersionedTable }): [() => unknown, RegExp] => [
+        () => new VersionedTable("orders", "CREATE TABLE orders"),
+        /create, the second argument, is "CREATE TABLE orders"/,
+      ],
+    ),
+  ],
+  accepted: [[() => all.accepted(), /receipt is missing/]],
+  commandId: [[() => all.commandId({ req: request }), /request is an object with req/]],
+  expectedVersion: [[() => all.expectedVersion(), /request is missing/]],
+  eventStream: [
+    [() => all.eventStream(store), /request is of class InMemoryEventStore/],
+    [() => all.eventStream(request), /store is missing/],
+  ],
+  reached: [[() => all.reached(request), /readModel is missing/]],
+  deciderSpec: [[() => all.deciderSpec(rules), /decider is an object with name, correlate/]],
+  processSpec: [[() => all.processSpec(decider), /process is an object/]],
+  projectionSpec: [[
+    () => all.projectionSpec({ handler() {} }),
+    /open, .* is an object with handler/,
+  ]],
+  reactorSpec: [
+    [() => all.reactorSpec(), /reactor is missing/],
+    [() => all.reactorSpec({ name: "mail" }), /react is missing/],
+  ],
+  faultyConnection: [[
+    () => all.faultyConnection({ seed: 7 }),
+    /connection is an object with seed/,
+  ]],
+  startNats: [[() => all.startNats("2.14"), /options is 2.14/]],
+  formatShardMap: [[() => all.formatShardMap(), /map is missing/]],
+  parseShardMap: [[() => all.parseShardMap(), /not JSON/]],
+  planShards: [
+    [() => all.planShards(), /current is missing/],
+    [() => all.planShards({ shards: [] }), /members is missing/],
+  ],
+  nextShardMap: [[() => all.nextShardMap(), /current is missing/]],
+  shardMoves: [[() => all.shardMoves(), /before is missing/]],
+  ...Object.fromEntries(
+    ["checkpointStore", "eventBus", "eventStore", "eventSubscription", "snapshotStore"].map((
+      of,
+    ) => [
+      `${of}Suite`,
+      [
+        [() => all[`${of}Suite`](), /suite is missing/],
+        [() => all[`${of}Suite`]({ create() {} }), /test is missing/],
+      ],
+    ]),
+  ),
+  ...Object.fromEntries(
+    [
+      ...["FencedEventStore", "JetStreamEventStore", "JetStreamSnapshotStore", "KvCheckpointStore"],
+      ...["KvKeyStore", "ProjectionLeases", "Election", "Cluster", "Discovery"],
+    ].map((name) => {
+      const opens = all[name].open === undefined ? "join" : "open";
+      return [name, [
+        [() => all[name][opens](), /connection is missing/],
+        [() => all[name][opens]({ namespace: "shop" }), /connection is an object with namespace/],
+        [() => new all[name]({ namespace: "shop" }), /construct/],
+      ]];
+    }),
+  ),
+};
+
+/** Public functions without a slip that a TypeError can tell, each for its reason. */
+const NONE: Record<string, string> = {
+  InMemoryCheckpointStore: "takes nothing",
+  InMemoryKeyStore: "takes nothing",
+  emptyShardMap: "a number out of range: a RangeError",
+  etag: "a number out of range: a RangeError",
+  snapshotEvery: "a number out of range: a RangeError",
+  streamSequenceOf: "a number, and a number it gives",
+  problem: "takes anything that was thrown",
+  importEvents: "the command line's; its store says what it is not",
+  main: "the command line's; it prints what is wrong",
+};
+
+/** What a call gives that is not done right: thrown, or rejected with. */
+async function slipOf(call: () => unknown): Promise<unknown> {
+  try {
+    await call();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+for (const [name, slips] of Object.entries(SLIPS)) {
+  Deno.test(`${name} tells a slip in its arguments by a TypeError in words of ours`, async () => {
+    for (const [call, names] of slips) {
+      const error = await slipOf(call);
+      assert(error instanceof TypeError, `${call} gave ${error}`);
+      assertMatch(error.message, /^Cannot [^:]+: /, `${call}`);
+      assertMatch(error.message, names);
+    }
+  });
+}
+
+Deno.test("each public function and class is tried with a slip", () => {
+  const functions = Object.entries(all)
+    .filter(([name, value]) => typeof value === "function" && !name.endsWith("Error"))
+    .map(([name]) => name);
+  assertEquals(functions.sort(), [...Object.keys(SLIPS), ...Object.keys(NONE)].sort());
+});
+
+natsTest("a cluster tells a slip in the arguments of its methods", async (scene) => {
+  await using cluster = await Cluster.join(await scene.connect(), { namespace: scene.namespace });
+  const untyped = cluster as unknown as Untyped;
+  const slip = async (call: () => unknown) => await call();
+  await assertRejects(
+    () => slip(() => untyped.handle({})),
+    TypeError,
+    "handler is an empty object",
+  );
+  await assertRejects(() => slip(() => untyped.send({ add: 1 }, "a")), TypeError, "actorId, the");
+  await assertRejects(() => slip(() => untyped.send("a", {}, "k1")), TypeError, 'options is "k1"');
+});

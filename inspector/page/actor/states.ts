@@ -5,9 +5,11 @@ import { inWords } from "../api.ts";
 import { useShared } from "../hooks.ts";
 
 /** Versions of a stretch. */
-const STRETCH = 200;
+const STRETCH = 2_000;
 /** Stretches that are kept. */
-const KEPT = 60;
+const KEPT = 10;
+/** Steps between two states that are kept, so that few steps lead to any other one. */
+const APART = 50;
 
 /** The state at one version. */
 export interface StateAt {
@@ -24,13 +26,6 @@ export interface States {
   readonly problem?: string;
 }
 
-interface Stretch {
-  readonly from: number;
-  /** The last version that it covers. */
-  readonly to: number;
-  readonly view: StatesView;
-}
-
 /** The state of an actor at `version`; `latest` is its latest version. */
 export function useStates(
   actorId: string,
@@ -39,53 +34,102 @@ export function useStates(
   hasStates: boolean,
 ): States {
   const { api } = useShared();
-  const stretches = useRef<Stretch[]>([]);
+  const stretches = useRef<readonly Stretch[]>([]);
+  const work = useRef<{ start: number; leaving: AbortController } | undefined>(undefined);
+  const wanted = useRef(0);
   const [states, setStates] = useState<States>({ isLoading: hasStates });
   useEffect(() => {
     stretches.current = [];
     setStates({ isLoading: hasStates });
+    return () => work.current?.leaving.abort();
   }, [actorId]);
   useEffect(() => {
     if (!hasStates || version === undefined || version < 1) return;
-    const known = stretches.current.find(({ from, to }) => from <= version && version <= to);
+    wanted.current = version;
+    const known = stretches.current.find((stretch) => stretch.covers(version));
     if (known !== undefined) {
-      setStates(found(known.view, version));
+      setStates(known.at(version));
       return;
     }
-    const leaving = new AbortController();
-    setStates((last) => ({ ...last, isLoading: true }));
     const start = Math.floor((version - 1) / STRETCH) * STRETCH + 1;
+    if (work.current?.start === start) return; // it is on its way
+    work.current?.leaving.abort();
+    const leaving = new AbortController();
+    const own = work.current = { start, leaving };
+    setStates((last) => ({ ...last, isLoading: true }));
     const fetched = async (fromVersion: number): Promise<void> => {
       const toVersion = start + STRETCH - 1;
       const body = { actorId, fromVersion, toVersion };
       const view = await api.post<StatesView>("states", body, { signal: leaving.signal });
-      const to = view.next === undefined ? Math.min(toVersion, latest) : view.next - 1;
-      stretches.current = [{ from: fromVersion, to, view }, ...stretches.current].slice(0, KEPT);
-      if (view.next !== undefined && view.next <= version) await fetched(view.next);
-      else setStates(found(view, version));
+      const to = view.next === undefined ? Math.min(toVersion, view.version) : view.next - 1;
+      const stretch = new Stretch(view, fromVersion, to);
+      stretches.current = [stretch, ...stretches.current].slice(0, KEPT);
+      if (stretch.covers(wanted.current)) setStates(stretch.at(wanted.current));
+      else if (view.next !== undefined) await fetched(view.next);
     };
     fetched(start).catch((error) => {
       if (leaving.signal.aborted) return;
       setStates((last) => ({ ...last, isLoading: false, problem: inWords(error) }));
+    }).finally(() => {
+      if (work.current === own) work.current = undefined;
     });
-    return () => leaving.abort();
   }, [actorId, version, latest, hasStates]);
   return states;
 }
 
-function found(view: StatesView, version: number): States {
-  let state = view.initial;
-  let last: StateStep | undefined;
-  for (const step of view.steps) {
-    if (step.version > version) break;
-    state = step.changes.reduce(changed, state);
-    last = step;
+/** The states of a stretch of versions. */
+class Stretch {
+  readonly #view: StatesView;
+  readonly #from: number;
+  readonly #to: number;
+  /** Every {@linkcode APART}th state, the initial one first, as far as they were needed. */
+  readonly #kept: unknown[];
+
+  /** Covers the versions from `from` to `to`. */
+  constructor(view: StatesView, from: number, to: number) {
+    this.#view = view;
+    this.#from = from;
+    this.#to = to;
+    this.#kept = [view.initial];
   }
-  const { failed } = view;
-  const at = { version, state, ...(last?.version === version && { step: last }) };
-  if (failed === undefined || version < failed.version) return { at, isLoading: false };
-  const problem = `The decider failed at version ${failed.version}: ${failed.reason}`;
-  return { at, isLoading: false, problem };
+
+  /** Whether it has the state at `version`. */
+  covers(version: number): boolean {
+    return this.#from <= version && version <= this.#to;
+  }
+
+  /** The state at `version`. */
+  at(version: number): States {
+    const { steps, failed } = this.#view;
+    const count = stepsUpTo(steps, version);
+    const whole = Math.floor(count / APART);
+    for (let next = this.#kept.length; next <= whole; next++) {
+      this.#kept.push(after(this.#kept[next - 1], steps, (next - 1) * APART, next * APART));
+    }
+    const state = after(this.#kept[whole], steps, whole * APART, count);
+    const last = steps[count - 1];
+    const at = { version, state, ...(last?.version === version && { step: last }) };
+    if (failed === undefined || version < failed.version) return { at, isLoading: false };
+    const problem = `The decider failed at version ${failed.version}: ${failed.reason}`;
+    return { at, isLoading: false, problem };
+  }
+}
+
+/** How many steps are at versions up to `version`. */
+function stepsUpTo(steps: readonly StateStep[], version: number): number {
+  let [low, high] = [0, steps.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (steps[middle]!.version <= version) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** A state after the steps from one index up to another. */
+function after(state: unknown, steps: readonly StateStep[], from: number, to: number): unknown {
+  for (let at = from; at < to; at++) state = steps[at]!.changes.reduce(changed, state);
+  return state;
 }
 
 /** `value` after a change; parts that stay are shared. */

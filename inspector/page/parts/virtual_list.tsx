@@ -3,7 +3,7 @@ import type { VNode } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 /** Rows kept above and below those in sight. */
-const SPARE = 12;
+const SPARE = 6;
 
 /** The arguments of {@linkcode VirtualList}. */
 export interface VirtualListProps {
@@ -44,6 +44,7 @@ export function VirtualList(
     const { scrollTop, clientHeight } = element;
     if (start < scrollTop) element.scrollTop = start;
     else if (end > scrollTop + clientHeight) element.scrollTop = end - clientHeight;
+    look(); // before it is painted
   }, [selected, rowHeight, length > 0]);
   const from = Math.max(0, top - SPARE);
   const to = Math.min(length, top + Math.ceil(height / rowHeight) + SPARE);
@@ -57,10 +58,12 @@ export function VirtualList(
     End: length - 1,
   };
   const rows: VNode[] = [];
+  // Rows that leave at one end come back at the other, as the same elements.
+  const elements = Math.ceil(height / rowHeight) + 2 * SPARE + 1;
   for (let index = from; index < to; index++) {
     rows.push(
       <div
-        key={index}
+        key={index % elements}
         id={`row-${index}`}
         role="option"
         class="row"

@@ -1,3 +1,4 @@
+import { needObject } from "../store/base/given.ts";
 import { problem } from "../adapters/http/problem.ts";
 import { callHook, print } from "../store/base/hook.ts";
 import { verify } from "../store/verify/verify.ts";
@@ -66,6 +67,7 @@ type Route = (query: Query, request: Request) => Promise<unknown> | Response;
  * ```
  */
 export function inspector(parts: InspectorParts): (request: Request) => Promise<Response> {
+  needObject(parts, "inspect", "parts", "an object with a store");
   const { hosts = [], actions = false, token, onError = warn } = parts;
   const gate = new Gate(hosts, actions, token);
   const routes = routesOf(parts, gate);

@@ -90,6 +90,7 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
   ],
   richJsonCodec: [[() => all.richJsonCodec(JSON.stringify), /library is a function/]],
   schemaVersions: [[() => all.schemaVersions({}), /Standard Schema/]],
+  inspector: [[() => all.inspector(), /parts is missing/]],
   verify: [[() => all.verify({ namespace: "shop" }), /not a JetStreamEventStore/]],
   InMemoryEventStore: [
     [() => new all.InMemoryEventStore("shop"), /options is "shop"/],

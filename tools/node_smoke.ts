@@ -11,7 +11,7 @@ import { deno, mustRun, run } from "./command.ts";
 import { NatsServer } from "./nats_server.ts";
 import { BUNDLERS, checkBundle } from "./node_smoke/bundle.ts";
 import { pagePackages, pagePrograms, runPages } from "./node_smoke/pages.ts";
-import { surfaceProgram, UNTYPED } from "./node_surface.ts";
+import { surfaceProgram, UNTYPED } from "./node_smoke/surface.ts";
 import { ROOT } from "./root.ts";
 
 /** The versions of Node that are tried, in npm's words. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
 import { run } from "../../tools/command.ts";
-import { examples } from "../../tools/example.ts";
+import { examples } from "../../tools/examples/example.ts";
 import { ROOT } from "../../tools/root.ts";
 
 Deno.test("each example says what it shows", async () => {
@@ -12,7 +12,7 @@ Deno.test("each example says what it shows", async () => {
 });
 
 Deno.test("an example that there is not leads to the list of those that there are", async () => {
-  const script = join(ROOT, "tools", "example.ts");
+  const script = join(ROOT, "tools", "examples", "example.ts");
   const { success, output } = await run(Deno.execPath(), ["run", "-A", script, "nowhere"]);
   assertEquals(success, false);
   assertMatch(output, /^Cannot run "nowhere": the examples are\naudit {2}/);

@@ -5,7 +5,7 @@ const OF_TESTS = "a part of a test: what it throws is that test's failure";
 /** What the suites and specs for tests take from their user. */
 export const TESTING: Hooks = {
   ...Object.fromEntries(
-    ["CheckpointStore", "EventBus", "EventStore", "EventSubscription", "SnapshotStore"]
+    ["CheckpointStore", "KeyStore", "EventBus", "EventStore", "EventSubscription", "SnapshotStore"]
       .flatMap((kind) => ["create", "skip", "test"].map((name) => `${kind}Suite.${name}`))
       .map((name) => [name, OF_TESTS]),
   ),

@@ -5,8 +5,8 @@
  * A name without types does not fail by itself, as TypeScript takes it for `any`, which goes with everything.
  */
 import { join } from "node:path";
-import { deno } from "./command.ts";
-import { ROOT } from "./root.ts";
+import { deno } from "../command.ts";
+import { ROOT } from "../root.ts";
 
 /** The text in TypeScript's error about a name that is `any` here. */
 export const UNTYPED = "does not satisfy the constraint 'never'";

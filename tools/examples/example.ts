@@ -4,8 +4,8 @@
  */
 import process from "node:process";
 import { join } from "node:path";
-import { NatsServer } from "./nats_server.ts";
-import { ROOT } from "./root.ts";
+import { NatsServer } from "../nats_server.ts";
+import { ROOT } from "../root.ts";
 
 /** Programs that another example starts. */
 const PARTS = new Set(["cluster_node"]);
@@ -55,7 +55,7 @@ async function main([name]: readonly string[]): Promise<void> {
   const server = needsServer ? await NatsServer.start() : undefined;
   try {
     if (server !== undefined) process.env.NATS_URL = server.url;
-    await import(`../examples/${name}.ts`);
+    await import(`../../examples/${name}.ts`);
   } finally {
     await server?.[Symbol.asyncDispose]();
   }

@@ -8,7 +8,7 @@
 import { assert } from "@std/assert";
 import { createEvent, JetStreamEventStore } from "../../mod.ts";
 import { inspector } from "../../inspector/mod.ts";
-import { findChromium } from "../../tools/chromium_binary.ts";
+import { findChromium } from "../../tools/page/chromium_binary.ts";
 import { NatsServer } from "../../tools/nats_server.ts";
 import { play, Scene } from "../support/fixture.ts";
 import { unlessSkipped } from "../support/skip.ts";

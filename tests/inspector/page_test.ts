@@ -6,7 +6,7 @@
  */
 
 import { inspector } from "../../inspector/mod.ts";
-import { findChromium } from "../../tools/chromium_binary.ts";
+import { findChromium } from "../../tools/page/chromium_binary.ts";
 import { NatsServer } from "../../tools/nats_server.ts";
 import { play, Scene } from "../support/fixture.ts";
 import { unlessSkipped } from "../support/skip.ts";

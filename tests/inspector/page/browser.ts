@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import axe from "axe-core";
 import { type BrowserContext, chromium, type Page } from "playwright-core";
-import { type Chromium, CHROMIUM_FLAGS } from "../../../tools/chromium_binary.ts";
+import { type Chromium, CHROMIUM_FLAGS } from "../../../tools/page/chromium_binary.ts";
 
 /** A fault that axe-core has found. */
 interface Fault {

@@ -3,8 +3,8 @@
  * installed.
  */
 import { delimiter, join } from "node:path";
-import { cacheFolder, exists, folderOnce } from "../testing/nats/cache.ts";
-import { mustRun } from "./command.ts";
+import { cacheFolder, exists, folderOnce } from "../../testing/nats/cache.ts";
+import { mustRun } from "../command.ts";
 
 /** Debian's Chromium without a window: the same engine, 20 MB less, and no GTK. */
 const PACKAGE = "chromium-headless-shell";

@@ -57,7 +57,7 @@ async function quietly(args: readonly string[]): Promise<void> {
 
 /** Builds the inspector's page and compares it with the one that is committed. */
 async function page(): Promise<void> {
-  await deno(["run", "-A", "tools/page.ts", "--check"]);
+  await deno(["run", "-A", "tools/page/main.ts", "--check"]);
 }
 
 /** Lints the docs of all entry points in one call, so that types shared between them count as exported. */

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
-import { ROOT } from "./root.ts";
+import { ROOT } from "../root.ts";
 
 /** The folder of the sources, and what they are built into. */
 const [SOURCES, TARGET] = [join(ROOT, "inspector", "page"), join(ROOT, "inspector", "page.gen.ts")];

@@ -253,7 +253,7 @@ export class Nemesis<Options extends object> {
           const { config, state } = await persist(() =>
             api<{ config: object; state: { bytes: number } }>(admin, `STREAM.INFO.${stream}`)
           );
-          // What is saved fills it. A limit below that tears batches: see ../quota_tear.ts.
+          // What is saved fills it. A limit below that tears batches: see ../server/quota_tear.ts.
           const full = { ...config, max_bytes: state.bytes + 20_000 };
           await api(admin, `STREAM.UPDATE.${stream}`, full).catch(() => {});
           await pause(chaos.between(1_000, 4_000));

@@ -1,17 +1,17 @@
 /**
  * Shows that nats-server stores a part of an atomic batch when `max_bytes` falls below what is stored
  * while the batch is committed, and may acknowledge it: it checks each message on its own once more.
- * `deno task deno run -A tests/chaos/quota_tear.ts [seconds]` counts such batches.
+ * `deno task deno run -A tests/chaos/server/quota_tear.ts [seconds]` counts such batches.
  *
  * @module
  */
 
 import { connect } from "@nats-io/transport-node";
-import { createEvent, JetStreamEventStore } from "../../store/mod.ts";
-import { NatsServer } from "../../tools/nats_server.ts";
-import { api } from "../support/jetstream_api.ts";
-import { readLog } from "./stored_log.ts";
-import { ledgerOf } from "./storm/ledger.ts";
+import { createEvent, JetStreamEventStore } from "../../../store/mod.ts";
+import { NatsServer } from "../../../tools/nats_server.ts";
+import { api } from "../../support/jetstream_api.ts";
+import { readLog } from "../stored_log.ts";
+import { ledgerOf } from "../storm/ledger.ts";
 
 const NAMESPACE = "tear";
 const WRITERS = 8;

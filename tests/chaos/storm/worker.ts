@@ -21,7 +21,7 @@ import {
 import { faultyConnection } from "../../../testing/faulty_connection.ts";
 import { seededRandom } from "../../support/proxy.ts";
 import { Client } from "./acts.ts";
-import { Followers } from "./followers.ts";
+import { Followers, openRows } from "./followers.ts";
 import { Recorder } from "./history.ts";
 import { clusterNamespace, joinCluster, send } from "./node.ts";
 import { campaign, openElection } from "./reign.ts";
@@ -111,7 +111,7 @@ const checkpoints = await opened(() => KvCheckpointStore.open(connection, kept))
 const leases = await opened(() => ProjectionLeases.open(connection, { ...kept, lease: 3_000 }));
 const followers = new Followers({
   ...{ store, bus, checkpoints, leases, recorder, history },
-  database: `${folder}/rows.db`,
+  db: await openRows(`${folder}/rows.db`),
 });
 
 const node = {

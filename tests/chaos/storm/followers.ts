@@ -33,8 +33,8 @@ export interface FollowerParts {
   readonly recorder: Recorder;
   /** The path of this process's history. */
   readonly history: string;
-  /** The path of the read model that processes share. */
-  readonly database: string;
+  /** The read model that processes share. */
+  readonly db: DatabaseSync;
 }
 
 /** All that one process follows. */
@@ -56,9 +56,7 @@ export class Followers implements AsyncDisposable {
       ...{ ...shared, name: "lines", partitions: 3, checkpoints },
       handler: ({ sequence: position, id }) => recorder.see("projected", { position, id }),
     });
-    const db = new DatabaseSync(parts.database);
-    db.exec(`PRAGMA busy_timeout = 200; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
-      CREATE TABLE IF NOT EXISTS rows (at INTEGER PRIMARY KEY, position INTEGER)`);
+    const { db } = parts;
     const inSqlite = new Projection<DatabaseSync>({
       ...{ ...shared, name: "rows", partitions: 2, checkpoints: new SqliteCheckpointStore(db) },
       handler: ({ sequence }, { tx }) => {
@@ -133,6 +131,22 @@ export class Followers implements AsyncDisposable {
           return this.#fail("a subscription", error);
         }
       }
+    }
+  }
+}
+
+/** Opens the read model; a frozen process may hold its lock for seconds. */
+export async function openRows(path: string): Promise<DatabaseSync> {
+  for (;;) {
+    const db = new DatabaseSync(path);
+    try {
+      db.exec(`PRAGMA busy_timeout = 200; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;
+        CREATE TABLE IF NOT EXISTS rows (at INTEGER PRIMARY KEY, position INTEGER)`);
+      return db;
+    } catch (error) {
+      db.close();
+      if (!String(error).includes("locked")) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
 }

@@ -253,9 +253,10 @@ export class Nemesis<Options extends object> {
           const { config, state } = await persist(() =>
             api<{ config: object; state: { bytes: number } }>(admin, `STREAM.INFO.${stream}`)
           );
-          const full = { ...config, max_bytes: state.bytes + 1 };
+          // What is saved fills it. A limit below that tears batches: see ../server/quota_tear.ts.
+          const full = { ...config, max_bytes: state.bytes + 20_000 };
           await api(admin, `STREAM.UPDATE.${stream}`, full).catch(() => {});
-          await pause(chaos.between(200, 1_500));
+          await pause(chaos.between(1_000, 4_000));
           await persist(() => api(admin, `STREAM.UPDATE.${stream}`, { ...config, max_bytes: -1 }));
         },
       },

@@ -15,19 +15,24 @@ export interface Act {
   do(...args: unknown[]): unknown;
   /** What it threw or rejected with. */
   readonly thrown: { readonly value: unknown } | undefined;
+  /** Resolves when it is done for the first time. */
+  readonly begun: Promise<void>;
 }
 
 /** All acts: each nasty value thrown, rejected with and given; never settling; changing what it gets. */
 export function acts(): Act[] {
   const of = (name: string, kind: Act["kind"], work: (...args: unknown[]) => unknown): Act => {
     let thrown: Act["thrown"];
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
     return {
       name: `${kind} ${name}`,
       kind,
       get thrown() {
         return thrown;
       },
+      begun,
       do: (...args) => {
+        begin();
         if (kind !== "throws" && kind !== "rejects") return work(...args);
         thrown = { value: work() };
         if (kind === "rejects") return Promise.reject(thrown.value);

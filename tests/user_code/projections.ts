@@ -52,7 +52,7 @@ async function projects(
   } else if (options.rebuild) {
     await projection.caughtUp;
     failureOf(projection.rebuild());
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await act.begun;
   }
   await projection[Symbol.asyncDispose]();
   await running;

@@ -61,7 +61,7 @@ async function reacts(
     await using reactor = new Reactor(options);
     const running = reactor.run();
     running.catch(() => {}); // Awaited below.
-    if (isCut) await new Promise((resolve) => setTimeout(resolve, 100));
+    if (isCut) await act.begun;
     else {
       await Promise.race([reactor.caughtUp, running]);
       assertEquals(await reactor.parked(), []);

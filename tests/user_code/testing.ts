@@ -10,6 +10,19 @@ export const TESTING: Hooks = {
       .map((name) => [name, OF_TESTS]),
   ),
   "ErrorClass": "a class that is compared with, never called",
-  "Expectation": OF_TESTS,
+  "ExpectedError": OF_TESTS,
+  ...Object.fromEntries(
+    [
+      "ProjectionGiven.then()",
+      "ProjectionGiven.thenThrows()",
+      "ProjectionSpec.given()",
+      "ProjectionUnderTest.close",
+      "ProjectionUnderTest.read",
+      "ReactorSpec.when()",
+      "ReactorWhen.commandIds()",
+      "ReactorWhen.then()",
+      "projectionSpec",
+    ].map((name) => [name, OF_TESTS]),
+  ),
   "FaultyConnectionOptions.only": OF_TESTS,
 };

@@ -2,9 +2,10 @@ import { pathToFileURL } from "node:url";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Connection } from "../store/connection.ts";
-import { JetStreamEventStore } from "../store/mod.ts";
+import type { JetStreamEventStore } from "../store/mod.ts";
 import { connectAs } from "./connection.ts";
 import { COMMON, helpOf, overview } from "./help.ts";
+import { openStore } from "./open_store.ts";
 import { Output, safe, type Sinks } from "./output.ts";
 import { type App, UsageError, type Values, type Verb, type VerbContext } from "./verb.ts";
 import { VERBS } from "./verbs.ts";
@@ -103,32 +104,4 @@ async function appOf(path: string | boolean | undefined): Promise<App> {
   } catch (cause) {
     throw new UsageError(`Cannot load --app ${path}: ${(cause as Error).message}`, { cause });
   }
-}
-
-/** Opens the store; one that is not there is not made by the way. */
-async function openStore(
-  connection: Connection,
-  namespace: string,
-  { codec, events, upcasters }: App,
-  create: boolean,
-): Promise<JetStreamEventStore> {
-  if (!create) {
-    const subject = `$JS.API.STREAM.INFO.AETHER_${namespace}`;
-    const info = await connection.request(subject, "", { timeout: 10_000 }).catch((cause) => {
-      throw new Error(
-        `Cannot open namespace "${namespace}": the server does not answer, or has no JetStream`,
-        { cause },
-      );
-    });
-    const { error } = info.json<{ error?: { code: number } }>();
-    if (error?.code === 404) {
-      throw new Error(`There is no store of namespace "${namespace}"; look at --namespace`);
-    }
-  }
-  return await JetStreamEventStore.open(connection, {
-    namespace,
-    ...(codec !== undefined && { codec }),
-    ...(events !== undefined && { events }),
-    ...(upcasters !== undefined && { upcasters }),
-  });
 }

@@ -28,7 +28,7 @@ orders.db*
 
 /** The files of a new project by their names. */
 export function templateFiles(name: string, runtime: Runtime): Record<string, string> {
-  const own: Record<string, string> = runtime === "deno" ? denoFiles() : nodeFiles(name);
+  const own: Record<string, string> = runtime === "deno" ? denoFiles(name) : nodeFiles(name);
   return {
     "README.md": readme(name, runtime),
     "order.ts": ORDER,
@@ -41,7 +41,7 @@ export function templateFiles(name: string, runtime: Runtime): Record<string, st
   };
 }
 
-function denoFiles(): Record<string, string> {
+function denoFiles(name: string): Record<string, string> {
   return {
     "deno.json": json({
       imports: {
@@ -49,7 +49,7 @@ function denoFiles(): Record<string, string> {
         "@nats-io/transport-node": `npm:@nats-io/transport-node@${TRANSPORT}`,
       },
       tasks: {
-        dev: `deno run -A jsr:@flowmade-one/aether@${RELEASE}/cli dev`,
+        dev: `deno run -A jsr:@flowmade-one/aether@${RELEASE}/cli dev --namespace ${name}`,
         start: "deno run -A main.ts",
         test: "deno test -A",
         check: "deno check .",
@@ -67,7 +67,7 @@ function nodeFiles(name: string): Record<string, string> {
       type: "module",
       engines: { node: ">=22.18" },
       scripts: {
-        dev: "node node_modules/@flowmade-one/aether/cli/main.js dev",
+        dev: `node node_modules/@flowmade-one/aether/cli/main.js dev --namespace ${name}`,
         start: "node main.ts",
         test: "node --test",
         check: "tsc",
@@ -109,7 +109,7 @@ function readme(name: string, runtime: Runtime): string {
 
 \`\`\`sh
 ${first}${run} test
-${run} dev   # a nats-server, until Ctrl-C; or docker compose up
+${run} dev   # a nats-server and a page on http://127.0.0.1:4280, until Ctrl-C
 ${run} start # in another terminal
 \`\`\`
 

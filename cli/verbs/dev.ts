@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { findNatsServer } from "../../testing/nats/binary.ts";
 import { Server } from "../../testing/nats/server.ts";
+import { PageBeside } from "../page_beside.ts";
 import { UsageError, type Verb } from "../verb.ts";
 
 /** The folder in the project that the server keeps its data in. */
@@ -13,21 +14,22 @@ const PID = "server.pid";
 /** `aether dev`. */
 export const dev: Verb = {
   usage: "[FOLDER]",
-  summary: "Runs a nats-server for development, until Ctrl-C",
+  summary: "Runs a nats-server for development, with a page that shows the store, until Ctrl-C",
   details:
     "It takes the nats-server of $NATS_SERVER, of the PATH or of your cache folder, or fetches " +
     `one once. It listens on 127.0.0.1, and keeps its data in ${FOLDER}/ of FOLDER (this one): remove ` +
-    "that to begin anew.",
+    "that to begin anew. The page shows the store of --namespace, as soon as a program has made it.",
   words: [0, 1],
   options: {
     port: { type: "string", value: "PORT", description: "The port (4222; 0 is any free one)" },
   },
-  examples: ["aether dev", "aether dev --port 4333"],
-  async run({ words: [project = "."], values, output, signal }) {
+  examples: ["aether dev --namespace shop", "aether dev --port 4333"],
+  async run({ words: [project = "."], values, output, namespace, app, signal }) {
     const port = portIn(values.port);
     const folder = resolve(project, FOLDER);
     await prepare(folder);
     const server = new Server(folder, { port, keeps: true });
+    let page: PageBeside | undefined;
     try {
       await server.start(await findNatsServer(), `pid_file: ${JSON.stringify(join(folder, PID))}`)
         .catch((error) => {
@@ -37,12 +39,16 @@ export const dev: Verb = {
         });
       const url = `nats://127.0.0.1:${server.ports.client}`;
       output.item(`nats-server is ready on ${url}`, { url });
-      output.line(output.faint(`Its data are in ${folder}. Ctrl-C ends it.`));
-      // What runs beside the server begins here, and ends with the signal.
+      page = await PageBeside.serve({ server: url, namespace, app, signal });
+      output.item(`What is in namespace "${namespace}" is shown on ${page.url}`, {
+        page: page.url,
+      });
+      output.line(output.faint(`The data are in ${folder}. Ctrl-C ends both.`));
       await Promise.race([aborted(signal), server.ended]);
       if (!signal.aborted) throw new Error(`The nats-server has ended by itself:\n${server.log}`);
       return 0;
     } finally {
+      await page?.[Symbol.asyncDispose]();
       await server.end();
       await rm(join(folder, PID), { force: true });
     }

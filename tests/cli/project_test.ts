@@ -73,21 +73,22 @@ Deno.test("a new project asks for what this code is, and needs", async () => {
 /** Runs `aether dev` until `use` is done; gives its exit code. */
 async function withDev(
   args: readonly string[],
-  use: (url: string) => Promise<void>,
+  use: (url: string, page: string) => Promise<void>,
 ): Promise<number> {
   const ending = new AbortController();
-  const ready = Promise.withResolvers<string>();
+  const ready = Promise.withResolvers<[url: string, page: string]>();
   let said = "";
   const write = (text: string) => {
     said += text;
     const [url] = /nats:\/\/127\.0\.0\.1:\d+/.exec(said) ?? [];
-    if (url !== undefined) ready.resolve(url);
+    const [page] = /http:\/\/127\.0\.0\.1:\d+\//.exec(said) ?? [];
+    if (url !== undefined && page !== undefined) ready.resolve([url, page]);
   };
   const sinks = { out: { write }, err: { write } };
   const running = main(["dev", ...args], { sinks, signal: ending.signal });
   running.then(() => ready.reject(new Error(said)));
   try {
-    await use(await ready.promise);
+    await use(...await ready.promise);
   } finally {
     ending.abort();
     await running;
@@ -105,7 +106,19 @@ Deno.test("`dev` runs a server whose data outlive it, until it is interrupted", 
       await connection.close();
     };
     const args = [folder, "--port", "0"];
-    assertEquals(await withDev(args, (url) => save(url, 0)), 0);
+    const first = await withDev(args, async (url, page) => {
+      const before = await fetch(page);
+      assertEquals(before.status, 503);
+      assertMatch(await before.text(), /There is no store of namespace "default"/);
+      await save(url, 0);
+      const after = await fetch(page);
+      assertMatch(await after.text(), /<script/);
+      const headers = { "content-type": "application/json" };
+      const body = JSON.stringify({ actorId: "order-1" });
+      const actor = await fetch(`${page}api/actor`, { method: "POST", headers, body });
+      assertEquals((await actor.json()).version, 1);
+    });
+    assertEquals(first, 0);
     const again = await withDev(args, async (url) => {
       await save(url, 1); // the event before is still there
       const { code, err } = await bare("dev", ...args);

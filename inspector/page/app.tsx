@@ -89,7 +89,10 @@ export function App(): VNode {
       api,
       about,
       say: (text, kind = "good") => setSaid({ text, kind }),
-      ask: setQuestion,
+      ask: (next) => {
+        setSaid(undefined);
+        setQuestion(next);
+      },
     }, [about]);
   const Shown = view.show;
   return (

@@ -35,10 +35,10 @@ export function deskOf(browser: Browser, origin: string, shop: Shop): Desk {
     async act(button, verb) {
       await button.click();
       const dialog = page.getByRole("dialog");
+      await dialog.waitFor();
       const token = dialog.getByLabel("Token");
       if (await token.count() > 0) await token.fill(TOKEN);
       await dialog.getByRole("button", { name: verb, exact: true }).click();
-      await dialog.waitFor({ state: "detached" });
       return await page.locator(".said p").innerText();
     },
   };

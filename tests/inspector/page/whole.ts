@@ -24,7 +24,7 @@ export const WHOLE: Steps = {
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
     await page.keyboard.press("5");
-    await page.getByRole("heading", { level: 1, name: "Cluster" }).waitFor();
+    await page.locator("h1:focus", { hasText: "Cluster" }).waitFor();
     await page.keyboard.press("/");
     await page.keyboard.type("order-7");
     await page.keyboard.press("Enter");

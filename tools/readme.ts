@@ -18,8 +18,7 @@ const SKIPPED: readonly (readonly [RegExp, string])[] = [
   [/^(bash )?\.ci\/run$/, "runs the gate"],
   [/^git clone /, "the reader has a clone, and so has the gate"],
   [/^cd [\w./-]+$/, "changes into the clone"],
-  [/^cd shop && deno task test$/, "a new project's; a test makes one and runs its tests"],
-  [/^deno task dev$/, "a new project's, and runs until it is interrupted; a test runs it"],
+  [/^deno task (dev|start)( #|$)/, "a new project's; a test makes one, and runs a server for it"],
   [/^deno add jsr:@flowmade-one\/aether\b/, "needs the published package"],
   [
     /^(npx|pnpm dlx|bunx|pnpm|yarn) (jsr )?add @flowmade-one\/aether\b/,

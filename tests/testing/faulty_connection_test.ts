@@ -155,9 +155,10 @@ natsTest("close() of a faulty connection lets nothing go, and nothing wait", asy
 });
 
 Deno.test("faultyConnection() refuses impossible options", () => {
+  const connection = { publish: () => {}, request: () => {} } as never;
   for (
     const wrong of [{ drop: 1.1 }, { loseAck: -1 }, { cut: NaN }, { seed: 0.5 }, { maxDelay: -1 }]
   ) {
-    assertThrows(() => faultyConnection({} as never, { seed: 1, ...wrong }), RangeError);
+    assertThrows(() => faultyConnection(connection, { seed: 1, ...wrong }), RangeError);
   }
 });

@@ -141,7 +141,8 @@ natsTest("A page of large events is bounded by its bytes", async (scene) => {
   await connection.flush();
   await store.getLatestVersion("order-1", { fresh: true });
   const fetched = connection.stats().inBytes - before;
-  assert(fetched < 10_000_000, `${fetched} bytes came for a reader of one event`);
+  // Two pages, of which the second may be on its way, and the message that the lookup gets.
+  assert(fetched < 15_000_000, `${fetched} bytes came for a reader of one event`);
   resume();
   await watch.assertSaw(await storedIn(connection, store.stream));
 });

@@ -16,21 +16,22 @@ const AROUND = 3;
  */
 export function differ(actual: unknown, expected: unknown, path: string): string | undefined {
   if (Object.is(actual, expected)) return undefined;
-  const wrong = `Expected ${path} to be ${show(expected)}, got ${show(actual)}`;
-  if (!isObject(actual) || !isObject(expected)) return wrong;
+  // Most of what is compared is the same, and may be large: no text is made of it.
+  const wrong = () => `Expected ${path} to be ${show(expected)}, got ${show(actual)}`;
+  if (!isObject(actual) || !isObject(expected)) return wrong();
   for (const type of [Date, Map, Set, Error, Array]) {
-    if (actual instanceof type !== expected instanceof type) return wrong;
+    if (actual instanceof type !== expected instanceof type) return wrong();
   }
   if (actual instanceof Date) {
-    return Object.is(actual.getTime(), (expected as Date).getTime()) ? undefined : wrong;
+    return Object.is(actual.getTime(), (expected as Date).getTime()) ? undefined : wrong();
   }
   if (actual instanceof Error) {
     const other = expected as Error;
-    return actual.name === other.name && actual.message === other.message ? undefined : wrong;
+    return actual.name === other.name && actual.message === other.message ? undefined : wrong();
   }
   if (actual instanceof Set) return differ([...actual], [...expected as Set<unknown>], path);
   const [left, right] = [partsOf(actual), partsOf(expected)];
-  if (Array.isArray(actual) && left.size !== right.size) return wrong;
+  if (Array.isArray(actual) && left.size !== right.size) return wrong();
   for (const key of new Set([...right.keys(), ...left.keys()])) {
     const place = `${path}.${textOf(key)}`;
     if (!left.has(key)) return `Expected ${place} to be ${show(right.get(key))}, got nothing`;

@@ -221,7 +221,7 @@ export interface Fired {
   readonly setPerSecond: number;
   /** Whether all were set before the first one was due: else lateness says nothing. */
   readonly inTime: boolean;
-  /** What the process took with all of them set, beyond what it took before, in MB. */
+  /** Memory that the process took for all of them, in MB. */
   readonly memory: number;
 }
 

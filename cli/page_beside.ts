@@ -9,7 +9,7 @@ import type { App } from "./verb.ts";
 /** The port that the page takes if it is free. */
 const PORT = 4280;
 
-/** What the page shows. */
+/** The store that the page shows, and where it is. */
 export interface PageOptions {
   readonly server: string;
   readonly namespace: string;

@@ -30,7 +30,7 @@ const MOST = { actors: 500, events: 500, processes: 200, perSecond: 500 } as con
 /** How often a search reports how far it is, in ms. */
 const REPORT = 200;
 
-/** What is answered at one path. */
+/** The answer of one path. */
 type Route = (query: Query, request: Request) => Promise<unknown> | Response;
 
 /**

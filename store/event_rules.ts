@@ -30,8 +30,22 @@ export interface EventRules {
   problemOf(event: RuledEvent): string | undefined;
 }
 
+/** Marks {@linkcode RuleFault} in every copy of the package: definitions may be of another one. */
+const FAULT = /* @__PURE__ */ Symbol.for("@flowmade-one/aether/rule-fault");
+
 /** Definitions of events that are wrong in themselves, whatever the event. */
-export class RuleFault extends TypeError {}
+export class RuleFault extends TypeError {
+  /** Marks itself. */
+  constructor(message: string) {
+    super(message);
+    Object.defineProperty(this, FAULT, { value: true });
+  }
+}
+
+/** Whether a value is a {@linkcode RuleFault}, of this copy of the package or another one. */
+export function isRuleFault(value: unknown): boolean {
+  return typeof value === "object" && value !== null && FAULT in value;
+}
 
 /** The key under which definitions keep their rules; the same in every copy of the package. */
 const RULES = /* @__PURE__ */ Symbol.for("@flowmade-one/aether/event-rules");

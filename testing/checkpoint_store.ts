@@ -1,6 +1,7 @@
 import { checkSuite } from "./check_suite.ts";
 import type { CheckpointStore } from "../store/projection/checkpoint_store.ts";
 import { equal, ok, rejects } from "./assert.ts";
+import { staged } from "./stage.ts";
 
 /** Abilities of an implementation beyond the contract itself. */
 export interface CheckpointStoreCapabilities {
@@ -52,20 +53,8 @@ type Register<Tx> = (name: string, run: (open: Open<Tx>) => Promise<void>) => vo
 export function checkpointStoreSuite<Tx = undefined>(suite: CheckpointStoreSuite<Tx>): void {
   checkSuite(suite);
   const { create, capabilities, skip = () => {} } = suite;
-  const test: Register<Tx> = (name, run) =>
-    suite.test(name, async () => {
-      const namespace = `suite-${crypto.randomUUID().slice(0, 13)}`;
-      const stores: OpenedCheckpointStore<Tx>[] = [];
-      try {
-        await run(async () => {
-          const store = await create({ namespace });
-          stores.push(store);
-          return store;
-        });
-      } finally {
-        for (const store of stores.reverse()) await store[Symbol.asyncDispose]?.();
-      }
-    });
+  const stage = staged<OpenedCheckpointStore<Tx>, unknown>(suite.test, create);
+  const test: Register<Tx> = (name, run) => stage(name, ({ open }) => run(open));
   saves(
     test,
     capabilities.reopen ? test : (name) => skip(name, "a store's checkpoints are its own"),

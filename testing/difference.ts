@@ -42,7 +42,7 @@ export function differ(actual: unknown, expected: unknown, path: string): string
   return undefined;
 }
 
-/** What a map or an object holds, by key. */
+/** The parts of a map or an object, by key. */
 function partsOf(value: object): ReadonlyMap<unknown, unknown> {
   return value instanceof Map ? value : new Map(Object.entries(value));
 }

@@ -121,7 +121,7 @@ async function reacted<E extends Event>(
   );
 }
 
-/** What `react` threw, kept apart from what the library says of its reaction. */
+/** The error that `react` threw, apart from the library's own about its reaction. */
 class ReactError extends Error {
   override readonly name = "ReactError";
 
@@ -158,7 +158,7 @@ async function checkThrows<E extends Event>(
   throw new Error(`Expected ${nameOfError(expected)}, but react() gave ${commands}`);
 }
 
-/** What is compared of commands: of deciders and ids only those that are wanted. */
+/** The parts of commands that are compared: of deciders and ids only those that are wanted. */
 function comparable(
   commands: readonly ExpectedCommand[],
   wanted: readonly ExpectedCommand[],
@@ -171,7 +171,7 @@ function comparable(
   }));
 }
 
-/** What takes part in the ids, so that a message can show it; the order takes no part. */
+/** The parts of the ids, so that a message can show them; the order is none. */
 function targetsOf(commands: readonly Outgoing[]): unknown {
   const targets = withKeys(commands).map(({ outgoing: { actorId }, key }) => ({ actorId, key }));
   return targets.sort((a, b) => show(a) < show(b) ? -1 : 1);

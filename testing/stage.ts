@@ -6,8 +6,8 @@ export interface Stage<Store, Options = unknown> {
   readonly open: (options?: Options) => Promise<Store>;
 }
 
-/** Registers tests that get a namespace of their own, and whose stores are disposed. */
-export function staged<Store extends AsyncDisposable, Options>(
+/** Registers tests that get a namespace of their own, and whose stores are disposed, if they can be. */
+export function staged<Store extends Partial<AsyncDisposable>, Options>(
   test: (name: string, run: () => Promise<void>) => void,
   create: (options: Options & { readonly namespace: string }) => Store | Promise<Store>,
 ): (name: string, run: (stage: Stage<Store, Options>) => Promise<void>) => void {
@@ -23,7 +23,7 @@ export function staged<Store extends AsyncDisposable, Options>(
       try {
         await run({ namespace, open });
       } finally {
-        for (const store of stores.reverse()) await store[Symbol.asyncDispose]();
+        for (const store of stores.reverse()) await store[Symbol.asyncDispose]?.();
       }
     });
 }

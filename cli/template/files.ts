@@ -1,7 +1,7 @@
 import { MAIN, ORDER, VIEW } from "./program.ts";
 import { TESTS } from "./tests.ts";
 
-/** What a project is made for. */
+/** The runtime of a project. */
 export type Runtime = "deno" | "node";
 
 /** The release of this package that a new project asks for. */

@@ -8,10 +8,10 @@
 /** The rules. */
 export const ORDER = `import type { Decider, Event } from "@flowmade-one/aether";
 
-/** What can happen to an order. */
+/** The events of an order. */
 export type OrderEvent = Event<"OrderPlaced", { total: number }> | Event<"OrderPaid", null>;
 
-/** What can be asked of it. */
+/** The commands to an order. */
 export type OrderCommand = { type: "place"; total: number } | { type: "pay" };
 
 /** Thrown for a command that an order cannot follow. */

@@ -18,7 +18,7 @@ export const dev: Verb = {
   details:
     "It takes the nats-server of $NATS_SERVER, of the PATH or of your cache folder, or fetches " +
     `one once. It listens on 127.0.0.1, and keeps its data in ${FOLDER}/ of FOLDER (this one): remove ` +
-    "that to begin anew. The page shows the store of --namespace, as soon as a program has made it.",
+    "it to start over. The page shows the store of --namespace, as soon as a program has made it.",
   words: [0, 1],
   options: {
     port: { type: "string", value: "PORT", description: "The port (4222; 0 is any free one)" },

@@ -29,7 +29,7 @@ export const why: Verb = {
       output.error(`There is no event "${safe(id)}"`);
       return 1;
     }
-    /** What stands in front of the effects of an event, and of the event itself. */
+    /** The indentation of an event, and of its effects. */
     const indents = new Map<string, { readonly below: string; readonly own: string }>();
     for (const { event, effects } of treeOf(kin)) {
       const { below, own } = indents.get(event.id) ?? { below: "", own: "" };

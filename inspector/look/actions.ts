@@ -125,7 +125,7 @@ async function rebuild(name: string, target: Worker["target"]): Promise<ActionVi
       if (end.error instanceof TypeError) throw new Refusal(409, end.error.message);
       throw end.error;
     }
-    if (end !== undefined) return done(`"${name}" is built anew`);
+    if (end !== undefined) return done(`"${name}" is rebuilt`);
     if ((await target.status!()).rebuilding !== undefined) break;
     await sleep(LOOK);
   }

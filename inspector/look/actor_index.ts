@@ -59,7 +59,7 @@ export class ActorIndex {
   #end = -1;
   #rested = 0;
   #counting: Promise<void> | undefined;
-  /** What is listed so far. */
+  /** The actors that are listed so far. */
   #listed: Listed | undefined;
 
   /** Lists nothing yet. */
@@ -255,7 +255,7 @@ class Listed {
     tally.messages += messages ?? 0;
   }
 
-  /** What there is by now. */
+  /** The list as it is by now. */
   part(): Listing {
     const [ids, actors] = [this.#ids.toSorted(), this.#actors];
     return { ids, tallies: this.#tallies, actors, isWhole: false };

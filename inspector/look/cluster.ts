@@ -130,7 +130,7 @@ const NOTHING: Omit<ClusterStateView, "at"> = {
   map: { version: 0, owners: [], shards: [], free: 0 },
 };
 
-/** What a node says of its cluster where its records cannot be read. */
+/** The cluster as a node describes it, where its records cannot be read. */
 function ofNode({ namespace, nodeId, view, leader, map, phases }: ClusterDescription) {
   const { version, members, coordinator, departed } = view;
   return {

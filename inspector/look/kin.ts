@@ -176,7 +176,7 @@ export interface TreeNode {
   readonly event: RecordedEvent;
   /** Its cause, if that is one of the others. */
   readonly cause: RecordedEvent | undefined;
-  /** What follows from it. */
+  /** Its effects. */
   readonly effects: readonly RecordedEvent[];
 }
 

@@ -116,7 +116,7 @@ export class ProcessesLook {
     return all.map(({ id }) => id).sort().filter((id) => id > behind).slice(0, PART);
   }
 
-  /** What each of these waits for; `undefined` for those that have ended. */
+  /** The waits of each; `undefined` for those that have ended. */
   async #described(
     name: string,
     ids: readonly string[],

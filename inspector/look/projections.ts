@@ -19,7 +19,7 @@ const MOST_PARKED = 200;
 /** Messages that are looked through to count what is unhandled, and for how long, in ms. */
 const [MOST_COUNTED, PATIENCE] = [2_000, 1_000];
 
-/** What projections, reactors and processes have saved of their positions. */
+/** Projections, reactors and processes by the positions that they have saved. */
 export class ProjectionsLook {
   readonly #source: StoreSource;
   readonly #records: ProjectionRecords | undefined;
@@ -143,7 +143,7 @@ const NOTHING = {
   skipped: [],
 };
 
-/** What a projection is by the name of its checkpoints. */
+/** The kind of a projection, by the name of its checkpoints. */
 function kindOf(name: string): ProjectionView["kind"] {
   return name.startsWith("process:")
     ? "process"

@@ -75,7 +75,7 @@ export class ProjectionRecords {
     ]);
   }
 
-  /** What is saved by now. */
+  /** The records by now. */
   async read(): Promise<SavedProjections> {
     return new SavedProjections(await this.#bucket.read() ?? new Map());
   }
@@ -128,7 +128,7 @@ export class ClusterRecords {
     this.#bucket = new BucketRecords(parts, clusterBucket(namespace), keys);
   }
 
-  /** What is saved by now; `undefined` if there never was a cluster. */
+  /** The records by now; `undefined` if there never was a cluster. */
   async read(): Promise<SavedCluster | undefined> {
     const entries = await this.#bucket.read();
     if (entries === undefined) return undefined;

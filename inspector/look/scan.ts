@@ -7,7 +7,7 @@ import { StoredRun } from "../../store/read/stored_run.ts";
 import type { EventStore } from "../../store/store.ts";
 import { sourceOf, type StoreSource } from "./source.ts";
 
-/** What a scan is to find. */
+/** The aim of a scan. */
 export interface ScanOptions {
   /** The first position. */
   readonly from: number;

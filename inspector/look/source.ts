@@ -20,7 +20,7 @@ import { MemorySource } from "../../store/verify/memory_source.ts";
 /** Messages of a page that is read for no certain number of events. */
 const PAGE = 512;
 
-/** What an inspector looks at below the contract of a store; only some stores have it. */
+/** The parts of a store below its contract that an inspector looks at; only some stores have them. */
 export interface StoreSource {
   readonly kind: "jetstream" | "memory" | "other";
   readonly namespace: string | undefined;
@@ -55,7 +55,7 @@ export interface ActorMessages {
   eventAt(run: StoredRun, index: number, actorId: string): Event | Promise<Event>;
 }
 
-/** What can be seen of `store`. */
+/** The parts of `store` that can be seen. */
 export function sourceOf(store: EventStore): StoreSource {
   const own = cacheOwnerOf(store);
   const plain = own instanceof FencedEventStore ? plainStoreOf(own) : own;

@@ -87,7 +87,7 @@ export class StoreLook {
   }
 }
 
-/** What the server says of the stream. */
+/** The stream as the server describes it. */
 async function serverOf(
   { api, timeout, requestTimeout, shards }: ReaderParts,
 ): Promise<{ readonly view: NonNullable<StoreView["server"]>; readonly sequence: number }> {

@@ -11,7 +11,7 @@ import type { TailEvents } from "../views/tail.ts";
 /** How often events go out, in ms, and how often that is in a second. */
 const [EVERY, TIMES] = [100, 10];
 
-/** What one tail shows. */
+/** The events that one tail shows. */
 export interface TailFilter {
   readonly category: string | undefined;
   readonly eventTypes: ReadonlySet<string> | undefined;
@@ -53,7 +53,7 @@ class TailedEvent {
 class Tail {
   readonly #stream: LiveStream;
   readonly #filter: TailFilter;
-  /** What goes out next. */
+  /** The events that go out next. */
   #waiting: Uint8Array[] = [];
   #size = 0;
   /** Events that may still go out: so many a second, none of which is saved up for longer. */

@@ -13,7 +13,7 @@ export class Problem extends Error {
   }
 }
 
-/** What a request may carry beside its body. */
+/** The parts of a request beside its body. */
 export interface RequestOptions {
   readonly signal?: AbortSignal;
 }

@@ -1,10 +1,10 @@
-/** What components ask the API for, and keep fresh. */
+/** Answers of the API that components keep fresh. */
 import { createContext } from "preact";
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { AboutView, ActionRequest, LiveEvents } from "./answers.ts";
 import { type Api, inWords } from "./api.ts";
 
-/** What every part of the page may use. */
+/** The tools of every part of the page. */
 export interface Shared {
   readonly api: Api;
   readonly about: AboutView;
@@ -17,7 +17,7 @@ export interface Shared {
 /** An action that the user confirms. */
 export interface Question {
   readonly title: string;
-  /** What it does, in a few sentences. */
+  /** A few sentences on what it does. */
   readonly text: string;
   /** The word on the button. */
   readonly verb: string;
@@ -31,7 +31,7 @@ export interface Question {
 /** Where {@linkcode useShared} finds what is shared. */
 export const SharedContext = createContext<Shared | undefined>(undefined);
 
-/** What every part of the page may use. */
+/** The tools of every part of the page. */
 export function useShared(): Shared {
   const shared = useContext(SharedContext);
   if (shared === undefined) throw new Error("Cannot show this outside of the page");

@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 export interface Route {
   /** The view. */
   readonly view: string;
-  /** What it shows, such as an actor's id. */
+  /** The subject of the view, such as an actor's id. */
   readonly id: string | undefined;
   /** More about it. */
   readonly params: URLSearchParams;

@@ -1,4 +1,4 @@
-/** What this inspector shows: the answer of `about`. */
+/** The parts that this inspector shows: the answer of `about`. */
 export interface AboutView {
   /** The namespace, if the store says it. */
   readonly namespace?: string;

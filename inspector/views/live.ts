@@ -4,7 +4,7 @@ import type { StoreView } from "./store.ts";
 
 /** The body of a request for `live`. */
 export interface LiveQuery {
-  /** What is sent; each once at the beginning, then when it has changed, about twice in a second. */
+  /** The views that are sent; each once at the beginning, then when it has changed, about twice in a second. */
   readonly views: readonly ("store" | "projections" | "cluster")[];
 }
 

@@ -19,7 +19,7 @@ export interface ProcessesView {
     readonly name: string;
     /** Whether this process has its object, so that it can be acted on. */
     readonly isLocal: boolean;
-    /** What can be asked for here; empty without actions. */
+    /** The actions that can be asked for here; empty without actions. */
     readonly actions: readonly ("retry" | "end" | "pause" | "resume")[];
   }[];
   readonly processes: readonly ProcessView[];

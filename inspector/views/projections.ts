@@ -8,17 +8,17 @@ export interface ProjectionsView {
   readonly projections: readonly ProjectionView[];
 }
 
-/** What can be asked for in a request to `act` about a projection. */
+/** The actions on a projection that a request to `act` can name. */
 export type ProjectionAction = "unpark" | "skip" | "pause" | "resume" | "rebuild";
 
 /** One projection, for all processes that run it. */
 export interface ProjectionView {
   readonly name: string;
-  /** What it is: a reactor and the parts of a process manager have checkpoints of the same form. */
+  /** Its kind: a reactor and the parts of a process manager have checkpoints of the same form. */
   readonly kind: "projection" | "reactor" | "process";
   /** Whether this process has its object, so that it can be acted on. */
   readonly isLocal: boolean;
-  /** What can be asked for here; empty without actions. */
+  /** The actions that can be asked for here; empty without actions. */
   readonly actions: readonly ProjectionAction[];
   /** Why nothing could be read of it. */
   readonly error?: string;

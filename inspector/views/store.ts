@@ -3,7 +3,7 @@ import type { Time } from "./time.ts";
 
 /** The store as a whole: the answer of `store`, and the event `store` of `live`. */
 export interface StoreView {
-  /** What it runs on; `other` for a store of the user's own. */
+  /** The kind of store; `other` for a store of the user's own. */
   readonly kind: "jetstream" | "memory" | "other";
   /** The namespace, if the store says it. */
   readonly namespace?: string;
@@ -14,7 +14,7 @@ export interface StoreView {
   readonly at: Time;
   /** The last position that is taken. */
   readonly end: number;
-  /** What the server says of the stream; absent for a store without one. */
+  /** The stream as the server describes it; absent for a store without one. */
   readonly server?: {
     /** Messages of the stream; one holds the events of one save, or of several. */
     readonly messages: number;
@@ -31,7 +31,7 @@ export interface StoreView {
   readonly categories: CategoriesView;
   /** The counts of this process's store object since it was made. */
   readonly metrics?: StoreMetrics;
-  /** What changed in a second, over the last seconds; absent until two looks were taken. */
+  /** The rates of the last seconds; absent until two looks were taken. */
   readonly rates?: RatesView;
 }
 

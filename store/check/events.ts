@@ -4,7 +4,7 @@ import { describe, tokenProblem } from "../base/token.ts";
 import { checkActorId } from "./query.ts";
 import { EventTooLargeError, InvalidEventError, isAetherError } from "../errors.ts";
 import type { Event, EventMetadata } from "../event.ts";
-import { RuleFault } from "../event_rules.ts";
+import { isRuleFault } from "../event_rules.ts";
 import { timestampProblem } from "../format/decode.ts";
 import {
   type CheckedEvent,
@@ -191,7 +191,7 @@ function checkEvent(event: Event, encoding: Encoding): CheckedEvent {
   try {
     return checkFields(event, encoding);
   } catch (cause) {
-    if (isAetherError(cause) || cause instanceof RuleFault) throw cause;
+    if (isAetherError(cause) || isRuleFault(cause)) throw cause;
     throw new InvalidEventError(`it cannot be read: ${reasonOf(cause)}`, { cause });
   }
 }

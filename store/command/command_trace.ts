@@ -4,7 +4,7 @@ import { type Spanned, Spans, traceContextOf } from "../telemetry/spans.ts";
 
 let spans: Spans | undefined;
 
-/** What is known of a command's trace. Only with a tracing SDK: else there is none. */
+/** The trace of a command. Only with a tracing SDK: else there is none. */
 export interface CommandTrace {
   /** The context of the call, in the command's span: to load, decide and save in. */
   readonly within: Context;

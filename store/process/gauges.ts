@@ -10,7 +10,7 @@ const GAUGES = {
   "aether.process.parked": { unit: "{process}", description: "Processes that are parked" },
 } as const;
 
-/** What the gauges are read from. */
+/** The source of the gauges. */
 export interface WatchedProcesses {
   readonly clock: DeadlineClock;
   /** When the earliest deadline of this program's partitions is due, in ms; none: `undefined`. */

@@ -75,7 +75,7 @@ export class OpenWork {
   readonly #waiting = new Map<string, OpenItem>();
   /** Those whose work is done, since when: the events that say so are still to come. */
   readonly #done = new Map<string, number>();
-  /** What wakes it for the first deadline. */
+  /** The timer that wakes it for the first deadline. */
   #alarm: { readonly first: Due; readonly over: AbortController } | undefined;
   /** How often a process of the partition has gone on after it was parked. */
   #unparks = 0;

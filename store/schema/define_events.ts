@@ -25,7 +25,7 @@ export interface EventPlace {
   readonly metadata?: EventMetadata;
 }
 
-/** What a draft may have beside its type and data. */
+/** The fields of a draft beside its type and data. */
 export interface DraftFields {
   /** As in {@linkcode EventDraft}. @default {a fresh one} */
   readonly id?: string;

@@ -41,7 +41,7 @@ export type StandardSchemaResult<Output> =
   | {
     /** The problems with the value. */
     readonly issues: readonly {
-      /** What is wrong. */
+      /** The problem, in the library's words. */
       readonly message: string;
       /** Where. */
       readonly path?:

@@ -9,7 +9,7 @@ const PATIENCE = 5_000;
 export interface GaugeInit {
   /** Its unit, such as `s` or `{actor}`. */
   readonly unit: string;
-  /** What it shows. */
+  /** Its description. */
   readonly description: string;
 }
 

@@ -2,6 +2,7 @@ import { checkSuite } from "../check_suite.ts";
 import { FORGOTTEN } from "../../store/codec.ts";
 import type { KeyStore } from "../../store/sealing/key_store.ts";
 import { equal, ok } from "../assert.ts";
+import { staged } from "../stage.ts";
 
 /** Abilities of an implementation beyond the contract itself. */
 export interface KeyStoreCapabilities {
@@ -58,20 +59,8 @@ const SUBJECTS = ["a", "A", "a-1", "a.1", "a/1", "a 1", "ä", "a*", "a>", "=41",
 export function keyStoreSuite(suite: KeyStoreSuite): void {
   checkSuite(suite);
   const { create, capabilities, skip = () => {} } = suite;
-  const test: Register = (name, run) =>
-    suite.test(name, async () => {
-      const namespace = `suite-${crypto.randomUUID().slice(0, 13)}`;
-      const stores: OpenedKeyStore[] = [];
-      try {
-        await run(async () => {
-          const store = await create({ namespace });
-          stores.push(store);
-          return store;
-        });
-      } finally {
-        for (const store of stores.reverse()) await store[Symbol.asyncDispose]?.();
-      }
-    });
+  const stage = staged<OpenedKeyStore, unknown>(suite.test, create);
+  const test: Register = (name, run) => stage(name, ({ open }) => run(open));
   const reason = "a store's keys are its own";
   keys(test, capabilities.reopen ? test : (name) => skip(name, reason));
   forgetting(test, capabilities.reopen ? test : (name) => skip(name, reason));

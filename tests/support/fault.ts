@@ -121,6 +121,36 @@ export async function settled(outcome: Outcome): Promise<SettledOutcome> {
   }
 }
 
+/**
+ * Saves `saves` events over `actors` actors, each actor's in order and one at a time; gives how each
+ * ended.
+ */
+export async function saveInTurn(
+  store: JetStreamEventStore,
+  saves: number,
+  actors: number,
+): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  await Promise.all(Array.from({ length: actors }, async (_, actor) => {
+    for (let version = 1; version <= saves / actors; version++) {
+      outcomes.push(await attempt(store, fact(`order-${actor}`, version)));
+    }
+  }));
+  return outcomes;
+}
+
+/** Checks that what `settle()` says of unknown outcomes is what the same save finds when it is tried again. */
+export async function assertSettled(
+  store: JetStreamEventStore,
+  outcomes: readonly Outcome[],
+): Promise<void> {
+  for (const outcome of outcomes.filter(({ kind }) => kind === "unknown")) {
+    const end = await settled(outcome);
+    const again = await attempt(store, ...outcome.events);
+    if (end !== "unknown") assertEquals(again.kind === "duplicate", end === "saved", again.kind);
+  }
+}
+
 /** Resolves when `server` has read all that `connection`, closed by now, had sent. */
 export async function forgotten(server: NatsServer, cid: number | undefined): Promise<void> {
   for (;;) {

@@ -1,4 +1,4 @@
-/** What an event changed, one difference in a line. */
+/** The changes of an event, one difference in a line. */
 import type { VNode } from "preact";
 import type { Change } from "../answers.ts";
 import { brief } from "../parts/json.tsx";

@@ -15,7 +15,7 @@ const APART = 50;
 export interface StateAt {
   readonly version: number;
   readonly state: unknown;
-  /** What the event of that version changed; absent if it has none. */
+  /** The changes of that version's event; absent if it has none. */
   readonly step?: StateStep;
 }
 

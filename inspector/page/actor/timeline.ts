@@ -13,7 +13,7 @@ const EVERY = 1_000;
 
 /** Events of one actor. */
 export interface Timeline {
-  /** What is known of the actor; absent until the first answer. */
+  /** The actor; absent until the first answer. */
   readonly actor?: Omit<ActorView, "events" | "next">;
   /** Newest first. */
   readonly events: readonly EventView[];

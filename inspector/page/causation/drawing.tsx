@@ -220,7 +220,7 @@ function Node({ id, row, isEvent, isSelected, isOpen, onSelect, onToggle }: Node
   );
 }
 
-/** What a node says in its two lines. */
+/** The two lines of a node. */
 export function namesOf({ node }: Branch): readonly [string, string] {
   if (node.kind === "outside") return ["From outside", node.id];
   if (node.command) return [`→ ${node.command.actorId}`, `command of ${node.actorId}`];

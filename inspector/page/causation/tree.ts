@@ -43,10 +43,10 @@ export function* causesOf(branch: Branch): Generator<Branch> {
   for (let above = branch.parent; above !== undefined; above = above.parent) yield above;
 }
 
-/** What is open: branches, and how many effects of each are shown. */
+/** The open branches, and how many effects of each are shown. */
 export type Opened = ReadonlyMap<string, number>;
 
-/** What is open at first: all of a small tree; else the way to the event, and some of what follows. */
+/** The branches that are open at first: all of a small tree, else the way to the event and some of its effects. */
 export function openedAtFirst(tree: Tree, eventId: string): Opened {
   const opened = new Map<string, number>();
   if (tree.byId.size <= SMALL) {

@@ -36,7 +36,7 @@ export class History {
 
 /** The arguments of {@linkcode Chart}. */
 export interface ChartProps {
-  /** What it shows. */
+  /** Its title. */
   readonly label: string;
   readonly history: History;
   /** Changes when the history has. */

@@ -1,4 +1,4 @@
-/** What is asked of the user: whether to do something, and the token that allows it. */
+/** Questions to the user: whether to do something, and the token that allows it. */
 import type { VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ActionView } from "../answers.ts";

@@ -1,4 +1,4 @@
-/** What a view says while it has nothing to show, and small pieces that views share. */
+/** The texts of a view that has nothing to show, and small pieces that views share. */
 import type { ComponentChildren, VNode } from "preact";
 import { href } from "../route.ts";
 import { moment } from "../words.ts";
@@ -15,7 +15,7 @@ export function Empty(
   );
 }
 
-/** What went wrong, in words. */
+/** A fault, in words. */
 export function Trouble(
   { text, again }: { readonly text: string; readonly again?: () => void },
 ): VNode {

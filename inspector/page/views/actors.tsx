@@ -14,7 +14,7 @@ const PAGE = 50;
 /** How long to wait for the next letter, in ms. */
 const PAUSE = 150;
 
-/** What to look for. */
+/** The search. */
 export interface ActorsProps {
   readonly category: string;
   readonly prefix: string;

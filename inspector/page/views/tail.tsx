@@ -1,4 +1,4 @@
-/** What is saved, as it is saved: filtered, paused, and open about what it left out. */
+/** Events as they are saved: filtered, paused, and with a word on those that it left out. */
 import type { VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { EventView, TailEvents, TailQuery } from "../answers.ts";

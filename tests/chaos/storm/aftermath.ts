@@ -1,6 +1,6 @@
 /**
  * What comes after a storm, when its stream is put back as it was, loses messages from the middle,
- * and is made anew. Nobody can undo that; whoever looks has to be told.
+ * and is made again. Nobody can undo that; whoever looks has to be told.
  *
  * @module
  */
@@ -142,10 +142,10 @@ export async function aftermath(
     const version = await salvaged.getLatestVersion(ACTOR, { fresh: true });
     await api(connection, `STREAM.DELETE.${stream}`);
     await using _anew = await open();
-    await regressed("with a stream made anew", witness, version);
+    await regressed("with a stream recreated", witness, version);
     await witness[Symbol.asyncDispose]();
   }
-  const faults = { "backup restored": 1, "messages removed": 1, "stream made anew": 1 };
+  const faults = { "backup restored": 1, "messages removed": 1, "stream recreated": 1 };
   return { told, violations, faults };
 }
 

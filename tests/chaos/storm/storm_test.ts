@@ -18,7 +18,7 @@ const FAULTS = [
   ...["server killed", "server frozen", "server restarted", "all servers killed"],
   ...["line silent", "line cut off", "sockets cut", "stream full", "mirror added"],
   ...["acks eaten", "acks late", "acks doubled"],
-  ...["backup restored", "messages removed", "stream made anew"],
+  ...["backup restored", "messages removed", "stream recreated"],
 ];
 
 Deno.test({

@@ -1,15 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import {
-  isAetherError,
-  type JetStreamEventStore,
-  type JetStreamEventStoreOptions,
-} from "../../../store/mod.ts";
+import { isAetherError, type JetStreamEventStoreOptions } from "../../../store/mod.ts";
 import { type Bed, bedOf, isAnswer } from "../save/batch_bed.ts";
 import {
+  assertSettled,
   attempt,
   fact,
-  type Outcome,
-  settled,
+  saveInTurn,
   tally,
   unknownError,
   withoutOp,
@@ -75,21 +71,6 @@ natsTest("A batch of which any one message is lost is saved once, as a whole", a
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 const SAVES = LONG ? 5_000 : 300;
 
-/** Saves over `actors` actors while `rate` of the frames get lost; each actor's in order. */
-async function saveUnderLoss(
-  store: JetStreamEventStore,
-  saves: number,
-  actors: number,
-): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  await Promise.all(Array.from({ length: actors }, async (_, actor) => {
-    for (let version = 1; version <= saves / actors; version++) {
-      outcomes.push(await attempt(store, fact(`order-${actor}`, version)));
-    }
-  }));
-  return outcomes;
-}
-
 natsTest(
   `A tenth of the acks of ${SAVES} saves eaten at random: each is saved once`,
   async (scene) => {
@@ -97,7 +78,7 @@ natsTest(
     const { proxy, store, check } = lossy;
     const random = seededRandom(42);
     const meal = proxy.eatAcksWhere(() => random() < 0.1);
-    const outcomes = await saveUnderLoss(store, SAVES, 50);
+    const outcomes = await saveInTurn(store, SAVES, 50);
     meal.stop();
     assert(meal.eaten.length > SAVES / 20, `${meal.eaten.length} acks were eaten`);
     assertEquals(tally(outcomes), { saved: SAVES });
@@ -111,18 +92,14 @@ natsTest(
     await using lossy = await bed(scene, { timeout: 2_000 });
     const { proxy, store, check } = lossy;
     const meal = proxy.dropRandomly(0.1, seededRandom(7));
-    const outcomes = await saveUnderLoss(store, SAVES, 60);
+    const outcomes = await saveInTurn(store, SAVES, 60);
     meal.stop();
     assert(meal.eaten.length > SAVES / 20, `${meal.eaten.length} messages were eaten`);
     const { saved = 0, conflict = 0 } = tally(outcomes);
     assert(saved > SAVES * 0.8, `${saved} were saved`);
     assertEquals(conflict, 0);
     await check(outcomes);
-    for (const outcome of outcomes.filter(({ kind }) => kind === "unknown")) {
-      const end = await settled(outcome);
-      const again = await attempt(store, ...outcome.events);
-      if (end !== "unknown") assertEquals(again.kind === "duplicate", end === "saved", again.kind);
-    }
+    await assertSettled(store, outcomes);
   },
 );
 

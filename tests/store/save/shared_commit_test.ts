@@ -2,10 +2,12 @@ import { assert, assertEquals } from "@std/assert";
 import { execute, executeAll } from "../../../store/mod.ts";
 import { counter, type CounterCommand } from "../../support/counter.ts";
 import {
+  assertSettled,
   attempt,
   fact,
   facts,
   type Outcome,
+  saveInTurn,
   settled,
   tally,
   unknownError,
@@ -133,23 +135,12 @@ natsTest("Commands, their receipts and joint ones share commits", async (scene) 
   }
 });
 
-/** Saves over 60 actors; each actor's in order. */
-async function saveMany(store: Bed["store"], saves: number): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  await Promise.all(Array.from({ length: 60 }, async (_, actor) => {
-    for (let version = 1; version <= saves / 60; version++) {
-      outcomes.push(await attempt(store, fact(`order-${actor}`, version)));
-    }
-  }));
-  return outcomes;
-}
-
 natsTest("A third of the acks of shared commits eaten: each save is stored once", async (scene) => {
   await using shared = await bed(scene, 5_000);
   const { proxy, store, check } = shared;
   const random = seededRandom(42);
   const meal = proxy.eatAcksWhere(() => random() < 1 / 3);
-  const outcomes = await saveMany(store, 600);
+  const outcomes = await saveInTurn(store, 600, 60);
   meal.stop();
   assert(meal.eaten.length > 0, "no ack was eaten");
   assertEquals(tally(outcomes), { saved: 600 });
@@ -162,16 +153,12 @@ natsTest(
     await using shared = await bed(scene, 2_000);
     const { proxy, store, check } = shared;
     const meal = proxy.dropRandomly(0.02, seededRandom(7));
-    const outcomes = await saveMany(store, 300);
+    const outcomes = await saveInTurn(store, 300, 60);
     meal.stop();
     assert(meal.eaten.length > 0, "no message was eaten");
     assertEquals(tally(outcomes)["conflict"] ?? 0, 0);
     await check(outcomes);
-    for (const outcome of outcomes.filter(({ kind }) => kind === "unknown")) {
-      const end = await settled(outcome);
-      const again = await attempt(store, ...outcome.events);
-      if (end !== "unknown") assertEquals(again.kind === "duplicate", end === "saved", again.kind);
-    }
+    await assertSettled(store, outcomes);
   },
 );
 

@@ -50,7 +50,7 @@ export function partsOf(
     ...{ api, heads, headReader, check, publisher, requestTimeout, markerOf },
   });
   const commits = options.groupCommit === true
-    ? new SharedCommits(committer, { headReader, publisher })
+    ? new SharedCommits(committer, publisher.limits)
     : committer;
   const queue = new SaveQueue(commits, notifier);
   const events = new EventReader(new EventDecoder(reading));

@@ -260,6 +260,24 @@ export class Committer {
     );
   }
 
+  /**
+   * The error of a commit of several saves, for the caller of one of them: it names that save, and
+   * settles by its own events too, as its caller may save these again.
+   */
+  partOf(
+    error: SaveOutcomeUnknownError,
+    save: Pick<Save, "events" | "runs">,
+  ): SaveOutcomeUnknownError {
+    const { actorId, version } = subjectOfSave(save);
+    const settle = async () => {
+      const outcome = await error.settle();
+      return outcome === "not-saved"
+        ? await outcomeOfEvents(save.events, this.#parts.headReader)
+        : outcome;
+    };
+    return new SaveOutcomeUnknownError(actorId, version, settle, { cause: error.cause });
+  }
+
   /** The outcome as its owner means it: who saved the same events again has saved them. */
   async #outcomeFor(save: Save, expectedHeads: ExpectedHeads): Promise<SaveOutcome> {
     // Another stream shows nothing of what became of the save.

@@ -64,7 +64,9 @@ export interface Guard {
 }
 
 /** The actor and the version that errors of a save name. */
-export function subjectOfSave({ events, runs }: Save): Pick<CheckedEvent, "actorId" | "version"> {
+export function subjectOfSave(
+  { events, runs }: Pick<Save, "events" | "runs">,
+): Pick<CheckedEvent, "actorId" | "version"> {
   return events[0] ?? { actorId: runs[0]!.actorId, version: versionBehind(runs[0]!) };
 }
 

@@ -181,9 +181,10 @@ export class SaveQueue {
       }
     }, async (error) => {
       // The batch is certainly not stored, perhaps for a reason that concerns one of them only.
-      const absent = !isInstance(error, SaveOutcomeUnknownError);
-      if (absent) return await this.#oneByOne(members);
-      for (const { events, reject } of members) reject(errorFor(events, error));
+      if (!isInstance(error, SaveOutcomeUnknownError)) return await this.#oneByOne(members);
+      for (const { events, reject } of members) {
+        reject(this.#commits.partOf(error, { events, runs: [] }));
+      }
     });
     return members[0]!.promise;
   }
@@ -227,13 +228,4 @@ function upTo(run: Run, count: number): Run {
 
 function sizeOf(events: readonly CheckedEvent[]): number {
   return events.reduce((sum, { body }) => sum + (body as Uint8Array).length, 0);
-}
-
-/** An unknown outcome names the save whose caller gets it. */
-function errorFor([event]: readonly PreparedEvent[], error: unknown): unknown {
-  if (!isInstance(error, SaveOutcomeUnknownError)) return error;
-  const { actorId, version } = event!;
-  return new SaveOutcomeUnknownError(actorId, version, () => error.settle(), {
-    cause: error.cause,
-  });
 }

@@ -4,9 +4,9 @@ import { SaveOutcomeUnknownError } from "../errors.ts";
 import { notePositions, positionsIn } from "../format/save_options.ts";
 import type { Position } from "../format/position.ts";
 import type { SaveReceipt } from "../options.ts";
-import type { Committer, CommitterParts } from "./committer.ts";
-import { type Save, subjectOfSave } from "./messages.ts";
-import { outcomeOfEvents } from "./outcome.ts";
+import type { PublishLimits } from "../nats/publisher.ts";
+import type { Committer } from "./committer.ts";
+import type { Save } from "./messages.ts";
 
 /** Messages of one shared commit, at most. */
 const MOST_MESSAGES = 256;
@@ -15,7 +15,7 @@ const MOST_MESSAGES = 256;
 const MOST_BYTES = 512 * 1024;
 
 /** Brings saves to their ends. */
-export type Commits = Pick<Committer, "commit">;
+export type Commits = Pick<Committer, "commit" | "partOf">;
 
 /**
  * Lets saves of different actors share a commit: those that come while one is under way go out
@@ -27,18 +27,15 @@ export type Commits = Pick<Committer, "commit">;
  */
 export class SharedCommits implements Commits {
   readonly #committer: Committer;
-  readonly #parts: Pick<CommitterParts, "headReader" | "publisher">;
+  readonly #limits: PublishLimits;
   #waiting: WaitingSave[] = [];
   /** When the commit under way gives up, by the monotonic clock, in ms; 0 if there is none. */
   #ends = 0;
 
-  /** Commits with `committer`. */
-  constructor(
-    committer: Committer,
-    parts: Pick<CommitterParts, "headReader" | "publisher">,
-  ) {
+  /** Commits with `committer`, in batches within `limits`. */
+  constructor(committer: Committer, limits: PublishLimits) {
     this.#committer = committer;
-    this.#parts = parts;
+    this.#limits = limits;
   }
 
   /** See {@linkcode Committer.commit}. */
@@ -67,7 +64,7 @@ export class SharedCommits implements Commits {
 
   /** The saves that have waited longest, as many as fit in one batch. */
   #gather(): WaitingSave[] {
-    const most = Math.min(MOST_MESSAGES, this.#parts.publisher.limits.messages);
+    const most = Math.min(MOST_MESSAGES, this.#limits.messages);
     const first = this.#waiting[0]!;
     const group: WaitingSave[] = [];
     const left: WaitingSave[] = [];
@@ -100,7 +97,7 @@ export class SharedCommits implements Commits {
       }
     } catch (error) {
       if (!isInstance(error, SaveOutcomeUnknownError)) return this.#oneByOne(group);
-      for (const { save, reject } of group) reject(this.#unknown(save, error));
+      for (const { save, reject } of group) reject(this.partOf(error, save));
     }
   }
 
@@ -109,16 +106,9 @@ export class SharedCommits implements Commits {
     for (const entry of group) this.#alone(entry);
   }
 
-  /** An unknown outcome names the save whose caller gets it. */
-  #unknown(save: Save, error: SaveOutcomeUnknownError): SaveOutcomeUnknownError {
-    const { actorId, version } = subjectOfSave(save);
-    const settle = async () => {
-      const outcome = await error.settle();
-      return outcome === "not-saved"
-        ? await outcomeOfEvents(save.events, this.#parts.headReader)
-        : outcome;
-    };
-    return new SaveOutcomeUnknownError(actorId, version, settle, { cause: error.cause });
+  /** See {@linkcode Committer.partOf}. */
+  partOf(...part: Parameters<Committer["partOf"]>): SaveOutcomeUnknownError {
+    return this.#committer.partOf(...part);
   }
 }
 

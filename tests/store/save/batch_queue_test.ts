@@ -29,6 +29,10 @@ class Server {
     this.#random = random;
   }
 
+  partOf(error: SaveOutcomeUnknownError, { events: [first] }: Pick<Save, "events">) {
+    return new SaveOutcomeUnknownError(first!.actorId, first!.version, () => error.settle());
+  }
+
   async commit({ events, actors, expect, signal }: Save): Promise<SaveReceipt> {
     for (const actorId of actors) {
       if (this.#busy.has(actorId)) this.wrong.push(`Two saves of ${actorId} are under way`);

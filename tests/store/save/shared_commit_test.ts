@@ -194,3 +194,21 @@ natsTest(
     assertEquals(await settled(outcomes[1]!), "not-saved");
   },
 );
+
+natsTest("Saves of one actor in one message settle each by its own events, too", async (scene) => {
+  await using plain = await bedOf(scene, { timeout: 1_000 });
+  const { proxy, store, other, isEvent } = plain;
+  const isGroup = (counts = "") => counts.includes(" ");
+  const meal = proxy.eatFromClient((frame) =>
+    isEvent(frame) && isGroup(frame.headers?.get("Aether-Count"))
+  );
+  const outcomes = await Promise.all(
+    [1, 2, 3].map((version) => attempt(store, fact("order-1", version))),
+  );
+  meal.stop();
+  assert(meal.eaten.length > 0, "no group was eaten");
+  assertEquals(tally(outcomes), { saved: 1, unknown: 2 });
+  await other.saveEvents(outcomes[1]!.events);
+  assertEquals(await settled(outcomes[1]!), "saved");
+  assertEquals(await settled(outcomes[2]!), "not-saved");
+});

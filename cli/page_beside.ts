@@ -38,7 +38,12 @@ export class PageBeside implements AsyncDisposable {
     const connection = await connectAs({ server: options.server });
     const page = new PageBeside(options, connection);
     const handler = (request: Request) => page.#answer(request);
-    page.#listening = await listen(handler, PORT).catch(() => listen(handler, 0));
+    try {
+      page.#listening = await listen(handler, PORT).catch(() => listen(handler, 0));
+    } catch (error) {
+      await page[Symbol.asyncDispose]();
+      throw error;
+    }
     return page;
   }
 

@@ -155,8 +155,9 @@ export const SAVE: readonly Mutant[] = [
   {
     name: "one conflict that fails the whole group",
     file: "store/save/queue.ts",
-    find: "      if (absent) return await this.#oneByOne(members);\n",
-    replace: "      void absent;\n",
+    find: "if (!isInstance(error, SaveOutcomeUnknownError)) return await this.#oneByOne(members);",
+    replace: "if (!isInstance(error, SaveOutcomeUnknownError)) {\n" +
+      "        for (const { reject } of members) reject(error);\n        return;\n      }",
     tests: ["tests/store/fencing/group_commit_test.ts"],
     filter: "A conflict in a group",
     why: "Saves that are sound would be refused for their neighbour's conflict.",

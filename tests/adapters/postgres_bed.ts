@@ -6,7 +6,6 @@
 
 import pg from "pg";
 import postgres from "postgres";
-import { PGlite } from "@electric-sql/pglite";
 import { PostgresCheckpointStore, type PostgresQueryable } from "../../adapters/postgres/mod.ts";
 import type { VersionedTable } from "../../adapters/postgres/mod.ts";
 import { findPostgres } from "../../tools/programs/postgres_binary.ts";
@@ -18,9 +17,15 @@ const programs = await findPostgres();
 /** Why tests on a server are left out. */
 export const skip: Skip = programs === undefined && "there is no PostgreSQL here";
 
-/** Starts a server. */
-export function startPostgres(): Promise<PostgresServer> {
-  return PostgresServer.start(programs!);
+let prepared: Promise<string> | undefined;
+
+/** Starts a server, on data that are made once for all tests of this process. */
+export async function startPostgres(): Promise<PostgresServer> {
+  prepared ??= PostgresServer.prepare(programs!).then((folder) => {
+    addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+    return folder;
+  });
+  return await PostgresServer.start(programs!, await prepared);
 }
 
 /** What a test needs of a client, whatever its kind. */
@@ -56,22 +61,13 @@ export const CLIENTS: Readonly<Record<string, (port: number) => Database>> = {
   },
 };
 
-/** A database in this process. */
-export function pglite(): Database {
-  const db = new PGlite();
-  return {
-    store: (table) => anyStore(new PostgresCheckpointStore(db, table ? { table } : {})),
-    run: (text, tx) => rows(tx ?? db, text),
-    prepare: (table) => table.prepare(db),
-    [Symbol.asyncDispose]: () => db.close(),
-  };
-}
-
-function anyStore<Tx>(store: PostgresCheckpointStore<Tx>) {
+/** The same store, for tests that know no client. */
+export function anyStore<Tx>(store: PostgresCheckpointStore<Tx>) {
   return store as unknown as PostgresCheckpointStore<PostgresQueryable>;
 }
 
-async function rows(client: PostgresQueryable, text: string) {
+/** The rows of a statement. */
+export async function rows(client: PostgresQueryable, text: string) {
   const rows = "unsafe" in client ? await client.unsafe(text) : (await client.query(text)).rows;
   return [...rows] as Record<string, unknown>[];
 }

@@ -8,17 +8,16 @@ import {
 import { appendEvents, InMemoryEventStore, Projection } from "../../store/mod.ts";
 import { checkpointStoreSuite } from "../../testing/checkpoint_store.ts";
 import { unlessSkipped } from "../support/skip.ts";
-import { CLIENTS, type Database, pglite, skip, startPostgres } from "./postgres_bed.ts";
+import { pglite } from "./pglite_bed.ts";
+import { CLIENTS, type Database, skip, startPostgres } from "./postgres_bed.ts";
 
-/** A test with a database through each client; a step for each name. */
-function everywhere(
-  name: string,
-  run: (db: Database, t: Deno.TestContext) => Promise<void>,
-): void {
-  Deno.test(`PostgreSQL in PGlite: ${name}`, async (t) => {
-    await using db = pglite();
-    await run(db, t);
-  });
+type Run = (db: Database, t: Deno.TestContext) => Promise<void>;
+
+const inProcess: [name: string, Run][] = [];
+
+/** A test with a database through each client. */
+function everywhere(name: string, run: Run): void {
+  inProcess.push([name, run]);
   for (const [client, open] of Object.entries(CLIENTS)) {
     Deno.test({
       ...unlessSkipped(`PostgreSQL through ${client}: ${name}`, skip),
@@ -146,6 +145,16 @@ everywhere("create() that does not use the name is found at the first event", as
   const table = new VersionedTable("orders", () => "CREATE TABLE orders_of_mine (id text)");
   await assertRejects(() => db.prepare(table), TypeError, "create() made no table of this name");
   assertEquals(await db.run("SELECT * FROM pg_tables WHERE tablename LIKE 'orders%'"), []);
+});
+
+Deno.test("PostgreSQL in PGlite", async (t) => {
+  await using db = pglite();
+  for (const [name, run] of inProcess) {
+    await t.step(name, async (t) => {
+      await run(db, t);
+      await db.empty();
+    });
+  }
 });
 
 Deno.test("a name cannot hold SQL, and what is no client is refused", async () => {

@@ -5,6 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { NatsCluster } from "../../tools/nats_cluster.ts";
 import { Scene } from "./fixture.ts";
@@ -45,6 +46,7 @@ export function clusterSuite(
         try {
           await run();
           await scene.assertNoLeaks();
+          await removeStreams(await scene.connect());
         } finally {
           await scene.close();
         }
@@ -52,4 +54,11 @@ export function clusterSuite(
     }
   };
   Deno.test({ ...unlessSkipped(name, skip), fn });
+}
+
+/** An idle stream of three replicas costs its servers CPU, too. */
+async function removeStreams(connection: NatsConnection): Promise<void> {
+  const jsm = await jetstreamManager(connection);
+  const names = await Array.fromAsync(jsm.streams.names());
+  await Promise.all(names.map((name) => jsm.streams.delete(name)));
 }

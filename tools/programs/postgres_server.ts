@@ -32,12 +32,15 @@ export class PostgresServer implements AsyncDisposable {
     this.port = port;
   }
 
-  /** Starts one; resolves when it accepts clients. */
-  static async start(programs: PostgresPrograms): Promise<PostgresServer> {
+  /**
+   * Starts one, on a copy of `data` if given, which {@linkcode PostgresServer.prepare} has made; resolves
+   * when it accepts clients.
+   */
+  static async start(programs: PostgresPrograms, data?: string): Promise<PostgresServer> {
     for (let attempt = 1;; attempt++) {
       const server = new PostgresServer(programs, await newFolder(), freePort());
       try {
-        await server.#initialise();
+        await server.#fill(data);
         await server.start();
         return server;
       } catch (error) {
@@ -46,6 +49,13 @@ export class PostgresServer implements AsyncDisposable {
         if (!isTaken || attempt === 5) throw error;
       }
     }
+  }
+
+  /** Makes a folder of data that servers can start on copies of; the caller removes it. */
+  static async prepare(programs: PostgresPrograms): Promise<string> {
+    const server = new PostgresServer(programs, await newFolder(), 0);
+    await server.#fill();
+    return server.#folder;
   }
 
   /** The address for clients: the user `postgres`, without a password. */
@@ -113,18 +123,23 @@ export class PostgresServer implements AsyncDisposable {
     }
   }
 
-  async #initialise(): Promise<void> {
-    const args = ["-D", join(this.#folder, "data"), "-U", "postgres", "-A", "trust"];
-    const { success, stderr } = await this.#command("initdb", [
-      ...args,
-      ...["-E", "UTF8", "--locale=C", "--no-sync"],
-    ]).output();
+  async #fill(from?: string): Promise<void> {
+    const data = join(this.#folder, "data");
+    const setUp = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
+    const command = from === undefined
+      ? this.#command("initdb", ["-D", data, ...setUp])
+      : this.#program("cp", ["-R", join(from, "data"), data]);
+    const { success, stderr } = await command.output();
     if (!success) throw new Error(`Cannot make a database: ${new TextDecoder().decode(stderr)}`);
   }
 
   #command(program: string, args: readonly string[]): Deno.Command {
-    const { folder, libraries } = this.#programs;
-    return new Deno.Command(join(folder, program), {
+    return this.#program(join(this.#programs.folder, program), args);
+  }
+
+  #program(path: string, args: readonly string[]): Deno.Command {
+    const { libraries } = this.#programs;
+    return new Deno.Command(path, {
       args: [...args],
       cwd: this.#folder,
       stdin: "null",

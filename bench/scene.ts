@@ -51,7 +51,10 @@ export class Scene implements AsyncDisposable {
   ): Promise<Scene> {
     const running =
       await (replicas === 1 ? NatsServer.start(options) : NatsCluster.start(replicas, options));
-    const connection = await connect({ servers: serversOf(running).map(({ url }) => url) });
+    const connection = await connect({
+      servers: serversOf(running).map(({ url }) => url),
+      maxReconnectAttempts: -1, // a server with millions of subjects takes long to start again
+    });
     return new Scene(running, connection, await openStore(connection, { replicas }));
   }
 

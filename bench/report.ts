@@ -72,7 +72,9 @@ async function main(args: readonly string[]): Promise<void> {
   const chapters = CHAPTERS.filter(({ name }) => name.includes(only));
   if (chapters.length === 0) throw new RangeError(`Cannot find a chapter named "${only}"`);
   const begun = performance.now();
-  const command = ["deno task bench:report", ...args.filter((arg) => arg !== "--write")].join(" ");
+  const long = Deno.env.get("AETHER_LONG") === undefined ? [] : ["AETHER_LONG=1"];
+  const command = [...long, "deno task bench:report", ...args.filter((arg) => arg !== "--write")]
+    .join(" ");
   const setting = await settingNow(command, seconds);
   const sections: Section[] = [];
   const missing: string[] = [];

@@ -48,10 +48,10 @@ export class Found {
     return speed === undefined ? undefined : 1 / speed;
   }
 
-  /** The slowest of a way to its quickest, by medians, over the comparisons with an `x`. */
+  /** The slowest of a way to its quickest, by medians, over the comparisons with an `x` up to a million. */
   flatness(title: string, name: string): number | undefined {
     const times = this.in(title)
-      .filter(({ x }) => x !== undefined)
+      .filter(({ x = Infinity }) => x <= 1_000_000)
       .flatMap(({ ways }) => ways.filter((it) => it.name === name))
       .map(({ run }) => run.p50);
     return times.length < 2 ? undefined : Math.max(...times) / Math.min(...times);

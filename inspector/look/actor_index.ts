@@ -19,11 +19,11 @@ const MOST_IDS = 500_000;
 /** Categories that are listed, and those of them whose last change is asked for. */
 const [MOST_CATEGORIES, MOST_CHANGES] = [200, 50];
 /** The shortest time between two counts, in ms, and in times of the last one. */
-const [REST, SHARE] = [2_000, 10];
+const [REST, SHARE] = [500, 10];
 /** Shards that are listed at once. */
 const AT_ONCE = 4;
-/** How long a page waits for the first count, in ms: then it takes what there is. */
-const PATIENCE = 300;
+/** How long a view waits for a count that is under way, in ms: then it takes what there is. */
+const PATIENCE = 200;
 
 /** Counts of one category. */
 interface Tally {
@@ -69,9 +69,9 @@ export class ActorIndex {
     this.#signal = signal;
   }
 
-  /** The categories, as they were counted last; counts again in the background if `end` has moved. */
-  categories(end: number): CategoriesView {
-    this.#refresh(end);
+  /** The categories, counted again if `end` has moved, or as they were counted last if that takes long. */
+  async categories(end: number): Promise<CategoriesView> {
+    await this.#refreshed(end);
     return this.#categories;
   }
 
@@ -84,10 +84,7 @@ export class ActorIndex {
       readonly limit: number;
     },
   ): Promise<ActorsView> {
-    this.#refresh(await positionsOf(this.#store).end());
-    if (this.#listing === NOTHING && this.#counting !== undefined) {
-      await atMost(PATIENCE, this.#counting);
-    }
+    await this.#refreshed(await positionsOf(this.#store).end());
     // Before the first count has ended, a part is better than nothing.
     const { ids, isWhole } = this.#listing === NOTHING
       ? this.#listed?.part() ?? NOTHING
@@ -138,10 +135,11 @@ export class ActorIndex {
     });
   }
 
-  #refresh(end: number): void {
-    if (this.#counting !== undefined || end === this.#end) return;
-    if (performance.now() < this.#rested || this.#signal.aborted) return;
-    this.#counting = this.#count(end).finally(() => this.#counting = undefined);
+  /** Counts if that is due; resolves when a count has ended, or goes on for long. */
+  async #refreshed(end: number): Promise<void> {
+    const isDue = end !== this.#end && performance.now() >= this.#rested && !this.#signal.aborted;
+    if (isDue) this.#counting ??= this.#count(end).finally(() => this.#counting = undefined);
+    if (this.#counting !== undefined) await atMost(PATIENCE, this.#counting);
   }
 
   async #count(end: number): Promise<void> {

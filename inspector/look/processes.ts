@@ -9,7 +9,7 @@ import type { InspectedProcesses } from "./workers.ts";
 /** Histories that are read at once, and that one answer reads at most: most have ended. */
 const [PART, MOST_READ] = [50, 500];
 /** How long a list of histories is believed, in ms. */
-const FRESH = 1_000;
+const FRESH = 400;
 /** The sign between the name and the id in the place of a page. */
 const APART = "\n";
 

@@ -6,7 +6,7 @@ import { positionsOf } from "../../store/store_positions.ts";
 import type { StoreMetrics } from "../../store/telemetry/metrics.ts";
 import type { ActorIndex } from "./actor_index.ts";
 import type { StoreSource } from "./source.ts";
-import type { RatesView, ReplicaView, StoreView } from "../views/store.ts";
+import type { CategoriesView, RatesView, ReplicaView, StoreView } from "../views/store.ts";
 
 /** How far back rates look, in ms, and the shortest time that they are about. */
 const [WINDOW, LEAST] = [5_000, 500];
@@ -44,8 +44,8 @@ export class StoreLook {
   /** The store as it is now. */
   async view(): Promise<StoreView> {
     const { kind, namespace, stream, reader } = this.#source;
-    const [end, server] = await Promise.all([
-      positionsOf(this.#store).end(),
+    const [[end, categories], server] = await Promise.all([
+      this.#counted(),
       reader && serverOf(reader),
     ]);
     const metrics = this.#source.metrics();
@@ -54,10 +54,15 @@ export class StoreLook {
       ...{ kind, ...(namespace !== undefined && { namespace }), ...(stream && { stream }) },
       ...{ identity: this.#store.identity, at: new Date().toISOString(), end },
       ...(server && { server: server.view }),
-      categories: this.#index.categories(end),
+      categories,
       ...(metrics && { metrics }),
       ...(rates && { rates }),
     };
+  }
+
+  async #counted(): Promise<[end: number, CategoriesView]> {
+    const end = await positionsOf(this.#store).end();
+    return [end, await this.#index.categories(end)];
   }
 
   #rates(metrics: StoreMetrics | undefined, messages: number): RatesView | undefined {

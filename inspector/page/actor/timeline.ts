@@ -9,7 +9,7 @@ const FIRST = 100;
 /** Events that are kept. */
 const MOST = 20_000;
 /** How often new events are asked for, in ms. */
-const EVERY = 1_000;
+const EVERY = 500;
 
 /** Events of one actor. */
 export interface Timeline {

@@ -26,7 +26,7 @@ export function Actors({ category, prefix }: ActorsProps): VNode {
   const now = useNow();
   const wanted = { limit: PAGE, ...(category && { category }), ...(prefix && { prefix }) };
   const { data, problem, isLoading, again } = useAnswer<ActorsView>("actors", wanted, {
-    every: 1_000,
+    every: 500,
   });
   const [more, setMore] = useState<readonly ActorsView[]>([]);
   useEffect(() => setMore([]), [category, prefix]);

@@ -17,7 +17,7 @@ export function Processes({ route }: ViewProps): VNode {
     ...(isParked && { parked: true }),
   };
   const { data, problem, isLoading, again } = useAnswer<ProcessesView>("processes", query, {
-    every: 1_000,
+    every: 500,
   });
   const [more, setMore] = useState<readonly ProcessesView[]>([]);
   useEffect(() => setMore([]), [route.id, isParked]);

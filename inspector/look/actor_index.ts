@@ -19,7 +19,7 @@ const MOST_IDS = 500_000;
 /** Categories that are listed, and those of them whose last change is asked for. */
 const [MOST_CATEGORIES, MOST_CHANGES] = [200, 50];
 /** The shortest time between two counts, in ms, and in times of the last one. */
-const [REST, SHARE] = [500, 10];
+const [REST, SHARE] = [400, 4];
 /** Shards that are listed at once. */
 const AT_ONCE = 4;
 /** How long a view waits for a count that is under way, in ms: then it takes what there is. */
@@ -45,7 +45,7 @@ const NOTHING: Listing = { ids: [], tallies: new Map(), actors: 0, isWhole: fals
 
 /**
  * The ids of all actors, kept in order, and counts of categories. They are listed again when somebody
- * looks and the store has changed, at most for a tenth of the time.
+ * looks and the store has changed, at most for a fifth of the time.
  */
 export class ActorIndex {
   readonly #store: EventStore;

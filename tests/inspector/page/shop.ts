@@ -23,6 +23,8 @@ export const NAMESPACE = "shop";
 export const HOSTILE = `order-<img src=x onerror="document.title='hit'">`;
 /** Events of the actor with a long history. */
 export const LONG = 1_000;
+/** Visits, and events of each, that make the store large. */
+const [VISITS, SEEN] = [5_000, 20];
 /** Effects of one event, for the drawing. */
 export const MAILS = 120;
 
@@ -213,6 +215,7 @@ function fulfilment(isMended: () => boolean): Process<string, Event, Event<"Aske
 async function seed(connection: NatsConnection): Promise<Shop["ids"]> {
   const story = new Story();
   const before = await JetStreamEventStore.open(connection, { namespace: NAMESPACE });
+  await seedVisits(before);
   for (let at = 1; at <= 3; at++) {
     const placed = { cents: 1_250 * at, customer: `customer-${at}` };
     await before.saveEvent(story.event(`order-${at}`, 1, "OrderPlaced", placed));
@@ -256,6 +259,25 @@ async function seed(connection: NatsConnection): Promise<Shop["ids"]> {
   await store.saveEvents([campaign, ...mails]);
   await store[Symbol.asyncDispose]();
   return { cancelled: cancelled.id, campaign: campaign.id };
+}
+
+async function seedVisits(store: JetStreamEventStore): Promise<void> {
+  const seen = (visit: number, version: number): Event => ({
+    id: `019c9b00-0000-7000-9000-${String(visit * SEEN + version).padStart(12, "0")}`,
+    ...{ actorId: `visit-${visit}`, version, eventType: "PageSeen", data: { page: version } },
+    timestamp: new Date(DAY - 60_000 * (VISITS - visit)),
+  });
+  for (let first = 0; first < VISITS; first += 500) {
+    await Promise.all(
+      Array.from(
+        { length: 500 },
+        (_, at) =>
+          store.saveEvents(
+            Array.from({ length: SEEN }, (_, number) => seen(first + at, number + 1)),
+          ),
+      ),
+    );
+  }
 }
 
 /** Order 7 is cancelled: why? */

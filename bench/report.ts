@@ -1,7 +1,7 @@
 /**
  * Runs every bench beside its strongest baseline and prints them. `--short` tries everything once and
  * with little; `--only` runs the chapters whose names hold NAME; `--seconds` is how long each
- * comparison goes on. `deno task bench:report` takes about a quarter of an hour and writes `bench/report.md`,
+ * comparison goes on. `deno task bench:report` takes about twenty minutes and writes `bench/report.md`,
  * `bench/report.json`, `bench/charts/` and the tables of `docs/performance.md` and of the README.
  *
  *     deno task deno run -A bench/report.ts [--short] [--seconds=2] [--only=NAME]

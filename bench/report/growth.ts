@@ -7,7 +7,7 @@ import { type Chapter, type Comparison, pointsOf } from "./chapter.ts";
 /** How long a server with many actors may take to start, in ms. */
 const RESTART = 600_000;
 
-/** `AETHER_LONG` asks for more actors than one would wait for in a report of ten minutes. */
+/** `AETHER_LONG` asks for more actors than one would wait for in a report of twenty minutes. */
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 const COUNTS = [1_000, 100_000, 1_000_000, ...LONG ? [5_000_000, 10_000_000] : []];
 

@@ -9,6 +9,8 @@ export interface Route {
   readonly id: string | undefined;
   /** More about it. */
   readonly params: URLSearchParams;
+  /** The address behind the `#` that this was read from. */
+  readonly hash: string;
 }
 
 /** The arguments of each view. */
@@ -52,9 +54,10 @@ export function useRoute(): Route {
 }
 
 function present(): Route {
-  const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?", 2);
+  const { hash } = location;
+  const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
   const [view = "", id] = path.split("/", 2);
-  return { view: view || "store", id: decoded(id), params: new URLSearchParams(query) };
+  return { view: view || "store", id: decoded(id), params: new URLSearchParams(query), hash };
 }
 
 function decoded(text: string | undefined): string | undefined {

@@ -1,6 +1,6 @@
 /** An actor: its events in order, and its state at each of its versions. */
 import type { VNode } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { EventView } from "../answers.ts";
 import { Changes, pathsOf } from "../actor/changes.tsx";
 import { EventData, EventFacts } from "../actor/event_detail.tsx";
@@ -41,11 +41,16 @@ function wantedVersion(text: string | null): number | undefined {
  */
 function useVersion(actorId: string, route: Route) {
   const [at, setAt] = useState(() => wantedVersion(route.params.get("at")));
-  useEffect(() => setAt(wantedVersion(route.params.get("at"))), [route]);
+  const own = useRef(route.hash);
   useEffect(() => {
-    const address = href("actor", actorId, { at });
+    own.current = route.hash;
+    setAt(wantedVersion(route.params.get("at")));
+  }, [route]);
+  useEffect(() => {
     const timer = setTimeout(() => {
-      if (location.hash !== address) history.replaceState(null, "", address);
+      if (location.hash !== own.current) return; // the user is on the way to another place
+      history.replaceState(null, "", href("actor", actorId, { at }));
+      own.current = location.hash;
     }, SETTLED);
     return () => clearTimeout(timer);
   }, [actorId, at]);

@@ -97,9 +97,12 @@ function Prefix({ category, prefix }: ActorsProps): VNode {
   useEffect(() => {
     if (document.activeElement !== field.current) field.current!.value = prefix;
   }, [prefix]);
+  useEffect(() => () => clearTimeout(timer.current), []);
   const look = (text: string): void => {
     clearTimeout(timer.current);
+    const { hash } = location;
     timer.current = setTimeout(() => {
+      if (location.hash !== hash) return; // the user is on the way to another place
       const params = { category: category || undefined, prefix: text || undefined };
       go(href("store", undefined, params), { replace: true });
     }, PAUSE);

@@ -1,6 +1,6 @@
 /** The frame around the views: where one can go, what to look for, what is asked and said. */
 import type { FunctionComponent, VNode } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { AboutView } from "./answers.ts";
 import { Api, inWords } from "./api.ts";
 import { type Question, type Shared, SharedContext, useKeys } from "./hooks.ts";
@@ -70,7 +70,7 @@ export function App(): VNode {
   const view = [...VIEWS, ...INNER].find(({ name }) => name === route.view) ?? VIEWS[0]!;
   const place = `${view.title}${route.id === undefined ? "" : ` ${route.id}`}`;
   const isFirst = useRef(true);
-  useEffect(() => {
+  useLayoutEffect(() => { // at once: later it would take the focus from a user who types
     document.title = `${place} · Aether`;
     nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
     if (!isFirst.current) main.current?.querySelector("h1")?.focus();

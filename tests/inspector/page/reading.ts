@@ -42,6 +42,19 @@ export const READING: Steps = {
     await state.getByText('note: "a late one"').waitFor();
   },
 
+  async "lets a user go on while the address is about to follow the version"({ page, go }) {
+    await go("actor/order-7");
+    await page.getByRole("slider", { name: "Version" }).fill("1");
+    // A busy browser tells the page late that its address has changed.
+    await page.evaluate(`{
+      location.hash = "#/tail";
+      const end = performance.now() + 500;
+      while (performance.now() < end);
+    }`);
+    await page.getByText("Live", { exact: true }).waitFor();
+    assert(page.url().endsWith("#/tail"));
+  },
+
   async "shows how an event was saved, and how it is read"({ page, go }) {
     await go("actor/order-2");
     await page.getByText("As saved").waitFor();

@@ -54,8 +54,13 @@ export class PostgresServer implements AsyncDisposable {
   /** Makes a folder of data that servers can start on copies of; the caller removes it. */
   static async prepare(programs: PostgresPrograms): Promise<string> {
     const server = new PostgresServer(programs, await newFolder(), 0);
-    await server.#fill();
-    return server.#folder;
+    try {
+      await server.#fill();
+      return server.#folder;
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   /** The address for clients: the user `postgres`, without a password. */

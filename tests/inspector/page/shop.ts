@@ -267,16 +267,10 @@ async function seedVisits(store: JetStreamEventStore): Promise<void> {
     ...{ actorId: `visit-${visit}`, version, eventType: "PageSeen", data: { page: version } },
     timestamp: new Date(DAY - 60_000 * (VISITS - visit)),
   });
+  const save = (visit: number) =>
+    store.saveEvents(Array.from({ length: SEEN }, (_, at) => seen(visit, at + 1)));
   for (let first = 0; first < VISITS; first += 500) {
-    await Promise.all(
-      Array.from(
-        { length: 500 },
-        (_, at) =>
-          store.saveEvents(
-            Array.from({ length: SEEN }, (_, number) => seen(first + at, number + 1)),
-          ),
-      ),
-    );
+    await Promise.all(Array.from({ length: 500 }, (_, at) => save(first + at)));
   }
 }
 

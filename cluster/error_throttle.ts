@@ -1,3 +1,4 @@
+import { dropOldest } from "../store/base/oldest.ts";
 import { callHook } from "../store/base/hook.ts";
 import { textOf } from "../store/base/text.ts";
 
@@ -23,7 +24,7 @@ export class ErrorThrottle {
     if (now - (this.#reported.get(problem) ?? -Infinity) < QUIET) return;
     this.#reported.delete(problem);
     this.#reported.set(problem, now);
-    if (this.#reported.size > KEPT) this.#reported.delete(this.#reported.keys().next().value!);
+    dropOldest(this.#reported, KEPT);
     callHook("onError of the cluster", () => this.#onError(error));
   }
 }

@@ -1,5 +1,5 @@
 import type { Event } from "./event.ts";
-import type { SaveReceipt } from "./options.ts";
+import type { ReadOptions, SaveReceipt } from "./options.ts";
 
 /** Events whose messages are searched if nothing says how old a command may be: the last ones. */
 export const SEARCHED_EVENTS = 1000;
@@ -28,6 +28,14 @@ export interface CommandSearch {
   readonly found: ReadonlyMap<string, CommandPlace>;
   /** Every command is found that has a message behind this stream sequence. */
   readonly since: number;
+  /** The actor's last message as the search has read it, for {@linkcode InnerReadOptions.last}. */
+  readonly last?: object | undefined;
+}
+
+/** Options of a read that are no business of the store's users. */
+export interface InnerReadOptions extends ReadOptions {
+  /** The actor's last message, of a {@linkcode CommandSearch} just now: it is not asked for again. */
+  readonly last?: object | undefined;
 }
 
 /** The outcome of a command that led to no event. */

@@ -1,3 +1,4 @@
+import { dropOldest } from "../../store/base/oldest.ts";
 import { ShardSignals } from "./command_signal.ts";
 import {
   type CommandTurnParts,
@@ -151,7 +152,7 @@ export class Actors {
     // An outcome that another attempt may reach has to be tried there, or when the map is another.
     if (answer.kind !== "retry" && answer.kind !== "elsewhere") {
       actor.answers.set(message.id, result);
-      trim(actor.answers, KEPT_ANSWERS);
+      dropOldest(actor.answers, KEPT_ANSWERS);
     }
     return answer;
   }
@@ -225,9 +226,4 @@ function unread(error: unknown): CommandAnswer {
   const isLasting = isAetherError(error, "CorruptEventError") ||
     isAetherError(error, "StreamRegressedError");
   return isLasting ? { kind: "failed", error: failureOf(error) } : retryAfter(error);
-}
-
-/** Drops the oldest entries if there are too many. */
-function trim(map: Map<string, unknown>, capacity: number): void {
-  if (map.size > capacity) map.delete(map.keys().next().value!);
 }

@@ -5,6 +5,12 @@ const decoder = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBO
 /** Bytes that one encoded token may take: NATS closes the connection over very long subjects. */
 export const MAX_TOKEN_BYTES = 200;
 
+/** How each byte is written that is not plain. */
+const ESCAPED = /* @__PURE__ */ Array.from(
+  { length: 256 },
+  (_, byte) => `=${byte.toString(16).toUpperCase().padStart(2, "0")}`,
+);
+
 /** Text that needs no encoding. */
 const PLAIN = /^[A-Za-z0-9_-]+$/;
 
@@ -71,11 +77,11 @@ export function describe(value: unknown): string {
 }
 
 function escape(text: string): string {
-  return text.replace(/[^A-Za-z0-9_-]+/gu, (run) => {
+  return text.replace(/[^A-Za-z0-9_-]/gu, (letter) => {
+    const code = letter.charCodeAt(0);
+    if (code < 0x80) return ESCAPED[code]!;
     let escaped = "";
-    for (const byte of encoder.encode(run)) {
-      escaped += `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-    }
+    for (const byte of encoder.encode(letter)) escaped += ESCAPED[byte];
     return escaped;
   });
 }

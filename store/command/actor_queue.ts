@@ -1,4 +1,4 @@
-import { type ActorState, advance, initial } from "./actor_state.ts";
+import { type ActorState, advance } from "./actor_state.ts";
 import type { QueueParts } from "./command_queues.ts";
 import { inTraceOf } from "./command_trace.ts";
 import { HandledBefore, notePlan } from "./handled_before.ts";
@@ -185,14 +185,14 @@ export class ActorQueue {
     }
   }
 
-  /** The actor's state; nothing is read of one that the search for commands has found without events. */
-  async #load(
-    { decider, options }: PendingCommand,
+  #load(
+    { decider, options: { snapshots } }: PendingCommand,
     jobs: readonly PendingCommand[],
     handled: HandledBefore | undefined,
   ): Promise<ActorState> {
-    if (await handled?.isNew(jobs)) return initial(decider);
-    return await load(this.#store, this.#actorId, decider, options.snapshots);
+    return handled === undefined
+      ? load(this.#store, this.#actorId, decider, { snapshots })
+      : handled.load(jobs, decider, { snapshots });
   }
 
   /** Saves the plan; returns the conflict if one has certainly prevented it. */

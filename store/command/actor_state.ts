@@ -4,6 +4,7 @@ import type { Evolution } from "./decider.ts";
 import { StreamRegressedError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
+import type { InnerReadOptions } from "../command_log.ts";
 
 /** The most events after a known version that are held in memory at once. */
 const TAIL = 200;
@@ -30,6 +31,15 @@ export function initial<State, E extends Event>(
   return { evolution, state, version: 0, lastId: undefined };
 }
 
+/** Options for {@linkcode advance}. */
+export interface AdvanceOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** The version at which it stops. @default {the end} */
+  readonly toVersion?: number | undefined;
+  /** See {@linkcode InnerReadOptions.last}. */
+  readonly last?: object | undefined;
+}
+
 /**
  * The state with all events folded in that are stored by now, or those up to `toVersion`. Reads from the last event that is
  * in it already, to notice if the history has lost that event.
@@ -40,13 +50,12 @@ export async function advance<State, E extends Event>(
   store: EventStore,
   actorId: string,
   from: ActorState<State, E>,
-  signal?: AbortSignal,
-  toVersion?: number,
+  options: AdvanceOptions = {},
 ): Promise<ActorState<State, E>> {
   const { evolution } = from;
   let { state, version, lastId } = from;
   let isJoined = version === 0;
-  for await (const event of eventsFrom<E>(store, actorId, version, signal, toVersion)) {
+  for await (const event of eventsFrom<E>(store, actorId, version, options)) {
     const { version: next, id } = event;
     if (isJoined) {
       state = evolution.evolve(state, event);
@@ -70,10 +79,9 @@ async function* eventsFrom<E extends Event>(
   store: EventStore,
   actorId: string,
   version: number,
-  signal: AbortSignal | undefined,
-  toVersion: number | undefined,
+  { signal, toVersion, last }: AdvanceOptions,
 ): AsyncGenerator<E, void> {
-  const options = {
+  const options: InnerReadOptions = {
     fromVersion: version,
     ...(signal && { signal }),
     ...(toVersion !== undefined && { toVersion }),
@@ -85,5 +93,6 @@ async function* eventsFrom<E extends Event>(
     for await (const event of store.readEvents<E>(actorId, wanted)) tail.push(event);
     if (tail.length < TAIL) return yield* tail.reverse();
   }
-  yield* store.readEvents<E>(actorId, options);
+  const inner: InnerReadOptions = last === undefined ? options : { ...options, last };
+  yield* store.readEvents<E>(actorId, inner);
 }

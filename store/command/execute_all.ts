@@ -256,12 +256,14 @@ class JointCall {
       if (kept !== undefined) {
         this.#contendedAt = Math.max(this.#contendedAt, kept.contendedAt);
       }
-      const base = this.#bases.get(actorId) ?? kept?.actor ??
-        await load(this.#store, actorId, rules, this.#options.snapshots, this.#options.signal);
       const handled = this.#handled.get(actorId);
+      const jobs = [{ options: this.#options }];
+      const base = this.#bases.get(actorId) ?? kept?.actor ??
+        await (handled?.load(jobs, rules, this.#options) ??
+          load(this.#store, actorId, rules, this.#options));
       this.#bases.set(
         actorId,
-        handled === undefined ? base : await handled.meet([{ options: this.#options }], base),
+        handled === undefined ? base : await handled.meet(jobs, base),
       );
     }));
   }
@@ -272,7 +274,7 @@ class JointCall {
     await Promise.all([...this.#bases].map(async ([actorId, base]) => {
       this.#queues.states.delete(actorId);
       if (await this.#handled.get(actorId)?.refresh()) moved = true;
-      const present = await advance(this.#store, actorId, base, this.#options.signal);
+      const present = await advance(this.#store, actorId, base, this.#options);
       if (present.version !== base.version) moved = true;
       this.#bases.set(actorId, present);
     }));

@@ -1,3 +1,4 @@
+import { dropOldest } from "../base/oldest.ts";
 import { freshCopy } from "../base/fresh.ts";
 import type { ActorEnd, CommandLog, CommandPlace } from "../command_log.ts";
 import { CommandRefusedError } from "../errors.ts";
@@ -6,7 +7,7 @@ import { positionsIn } from "../format/save_options.ts";
 import type { SaveReceipt } from "../options.ts";
 import type { EventStore } from "../store.ts";
 import type { Evolution } from "./decider.ts";
-import { type ActorState, advance } from "./actor_state.ts";
+import { type ActorState, advance, initial } from "./actor_state.ts";
 import { KnownCommands } from "./known_commands.ts";
 import type {
   CommandCause,
@@ -16,7 +17,7 @@ import type {
 } from "./pending_command.ts";
 import type { CommandPlan } from "./plan.ts";
 import { type Outcome, readOutcome } from "./recorded_outcome.ts";
-import { load } from "./rehydrate.ts";
+import { load, type LoadOptions } from "./rehydrate.ts";
 
 /** Actors whose commands are remembered, for each store. */
 const KEPT_ACTORS = 1000;
@@ -39,7 +40,7 @@ export class CommandMemory {
     const known = this.#actors.get(actorId) ?? new KnownCommands(this.#log, actorId);
     this.#actors.delete(actorId);
     this.#actors.set(actorId, known);
-    if (this.#actors.size > KEPT_ACTORS) this.#actors.delete(this.#actors.keys().next().value!);
+    dropOldest(this.#actors, KEPT_ACTORS);
     return known;
   }
 
@@ -54,7 +55,7 @@ export class CommandMemory {
     if (this.#causes.has(key)) return true;
     if (!await this.#log.holds(sequence, id)) return false;
     this.#causes.add(key);
-    if (this.#causes.size > KEPT_CAUSES) this.#causes.delete(this.#causes.keys().next().value!);
+    dropOldest(this.#causes, KEPT_CAUSES);
     return true;
   }
 }
@@ -92,6 +93,7 @@ export class HandledBefore {
   /** Looks for commands, and brings the state to where the actor ended then. */
   async meet(jobs: readonly CommandFacts[], base: ActorState): Promise<ActorState> {
     await this.#look(jobs);
+    this.#known.takeLast();
     let state = base;
     for (;;) {
       const { version } = this.#known.end;
@@ -101,10 +103,16 @@ export class HandledBefore {
     }
   }
 
-  /** Looks for commands; true if the actor had no events then, so that there is no state to load. */
-  async isNew(jobs: readonly CommandFacts[]): Promise<boolean> {
+  /** Looks for commands, and loads the state; what the search has read is not read again. */
+  async load<State>(
+    jobs: readonly CommandFacts[],
+    evolution: Evolution<State>,
+    options: LoadOptions,
+  ): Promise<ActorState<State>> {
     await this.#look(jobs);
-    return this.#known.end.version === 0;
+    const last = this.#known.takeLast();
+    if (this.#known.end.version === 0) return initial(evolution);
+    return await load(this.#store, this.#actorId, evolution, { ...options, last });
   }
 
   /** Learns what was stored since; true if that was anything. */
@@ -145,14 +153,10 @@ export class HandledBefore {
     if (recorded?.kind === "refused") {
       throw new CommandRefusedError(commandId, this.#actorId, recorded.failure);
     }
-    const { state } = base.version === place.version ? base : await load(
-      this.#store,
-      this.#actorId,
-      decider,
-      snapshots,
-      signal,
-      place.version,
-    );
+    const toVersion = place.version;
+    const { state } = base.version === toVersion
+      ? base
+      : await load(this.#store, this.#actorId, decider, { snapshots, signal, toVersion });
     return {
       ...{ state: freshCopy(state), version: place.version, events, sequence, duplicate: true },
       searchedFrom: this.searchedFrom,

@@ -16,6 +16,8 @@ export class KnownCommands {
   /** Whether it was looked for commands of which nothing says how old they are. */
   #isDeep = false;
   #end: ActorEnd | undefined;
+  /** The message at the end, if a search has just read it. */
+  #last: object | undefined;
   /** How many are kept: none that a caller has just searched for may be dropped. */
   #most = KEPT;
 
@@ -44,20 +46,31 @@ export class KnownCommands {
   async reach(after: number | Date | undefined): Promise<void> {
     if (typeof after === "number" && this.#since <= after) return;
     if (after === undefined && this.#isDeep) return;
-    const { found, since, end } = await this.#log.search(this.#actorId, after);
+    const { found, since, end, last } = await this.#log.search(this.#actorId, after);
     if (after === undefined) this.#isDeep = true;
     if (since >= this.#since) return; // All behind it is known.
     // A place that became known here meanwhile is newer.
     this.#found = new Map([...found, ...this.#found]);
     this.#since = since;
-    if (this.#end === undefined || end.sequence > this.#end.sequence) this.#end = end;
+    if (this.#end === undefined || end.sequence > this.#end.sequence) {
+      this.#end = end;
+      this.#last = last;
+    }
     this.#most = Math.max(this.#most, this.#found.size + KEPT);
+  }
+
+  /** The message at the end, if a search has just read it; forgets it, for it may be large. */
+  takeLast(): object | undefined {
+    const last = this.#last;
+    this.#last = undefined;
+    return last;
   }
 
   /** Learns what was stored since; true if that was anything. */
   async refresh(): Promise<boolean> {
     const before = this.end.sequence;
     const { found, end } = await this.#log.search(this.#actorId, before);
+    this.#last = undefined;
     this.#trim();
     for (const [id, place] of found) this.#add(id, place);
     this.#end = end;
@@ -71,6 +84,7 @@ export class KnownCommands {
     this.#since = Infinity;
     this.#isDeep = false;
     this.#end = undefined;
+    this.#last = undefined;
     this.#most = KEPT;
   }
 
@@ -78,6 +92,7 @@ export class KnownCommands {
   add(commands: ReadonlyMap<string, CommandPlace>, end: ActorEnd): void {
     for (const [id, place] of commands) this.#add(id, place);
     this.#end = end;
+    this.#last = undefined;
     this.#trim();
   }
 

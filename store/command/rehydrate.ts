@@ -3,7 +3,7 @@ import { needStore } from "../check/query.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { callHook, print, refusePromise } from "../base/hook.ts";
 import { versionProblem } from "../check/events.ts";
-import { type ActorState, advance, initial } from "./actor_state.ts";
+import { type ActorState, advance, type AdvanceOptions, initial } from "./actor_state.ts";
 import type { Evolution } from "./decider.ts";
 import { murmur3 } from "../base/murmur.ts";
 import type { Event } from "../event.ts";
@@ -112,10 +112,15 @@ export async function rehydrate<State, E extends Event = Event>(
   checkPast(toVersion, at);
   if (snapshots !== undefined) checkSnapshots(evolution, snapshots);
   const { state, version } = at === undefined
-    ? await load(store, actorId, evolution, snapshots, signal, toVersion)
+    ? await load(store, actorId, evolution, { snapshots, signal, toVersion })
     : await loadAt(store, actorId, evolution, at, toVersion, signal);
   // A copy, for `evolve` may give the same object for many actors.
   return { state: freshCopy(state), version };
+}
+
+/** Options for {@linkcode load}. */
+export interface LoadOptions extends AdvanceOptions {
+  readonly snapshots?: SnapshotOptions | undefined;
 }
 
 /** Loads like {@linkcode rehydrate}, and returns a state from which the next load or save goes on. */
@@ -123,16 +128,15 @@ export async function load<State, E extends Event>(
   store: EventStore,
   actorId: string,
   evolution: Evolution<State, E>,
-  snapshots: SnapshotOptions | undefined,
-  signal?: AbortSignal,
-  toVersion?: number,
+  { snapshots, ...options }: LoadOptions,
 ): Promise<ActorState<State, E>> {
+  const { signal, toVersion } = options;
   signal?.throwIfAborted();
   const latest = snapshots && await fromSnapshot(actorId, evolution, snapshots);
   const begin = latest === undefined || latest.version > (toVersion ?? Infinity)
     ? initial(evolution)
     : latest;
-  return await advance(store, actorId, begin, signal, toVersion);
+  return await advance(store, actorId, begin, options);
 }
 
 /** Loads the state at a time: before the first event that is later, in the order of versions. */

@@ -1,3 +1,4 @@
+import { dropOldest } from "../base/oldest.ts";
 import type { ActorState } from "./actor_state.ts";
 import type { Evolution } from "./decider.ts";
 import type { Event } from "../event.ts";
@@ -41,9 +42,7 @@ export class StateCache {
     this.#states.delete(actorId);
     if (epoch !== this.#epoch) return;
     this.#states.set(actorId, kept);
-    if (this.#states.size > this.#capacity) {
-      this.#states.delete(this.#states.keys().next().value!);
-    }
+    dropOldest(this.#states, this.#capacity);
   }
 
   /** Drops all states once something was forgotten. */

@@ -24,6 +24,7 @@ import {
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { SaveReceipt } from "../options.ts";
+import { headIn } from "../read/message_facts.ts";
 import { readPages } from "../read/pages.ts";
 import { StoredRun } from "../read/stored_run.ts";
 import type { SavePath, StoreInternals } from "../save/path.ts";
@@ -49,18 +50,19 @@ export class StreamCommandLog implements CommandLog {
   /** See {@linkcode CommandLog.search}. */
   async search(actorId: string, after?: number | Date): Promise<CommandSearch> {
     const { headReader } = this.#parts;
-    const end = await this.#attempt(actorId, () => headReader.read(actorId));
+    const last = await this.#attempt(actorId, () => headReader.readLast(actorId));
+    const end = headIn(last);
     const since = typeof after === "number"
       ? asStreamSequence(after)
       : await this.#startOf(actorId, end, after);
     const found = new Map<string, CommandPlace>();
-    if (end.sequence <= since) return { end, found, since };
+    if (end.sequence <= since) return { end, found, since, last };
     const subject = headReader.subjectOf(actorId);
     const query = { subject, after: since, end: asStreamSequence(end.sequence) };
     for await (const page of readPages(this.#parts, query)) {
       for (const message of page) note(found, message);
     }
-    return { end, found, since };
+    return { end, found, since, last };
   }
 
   /** See {@linkcode CommandLog.holds}. */

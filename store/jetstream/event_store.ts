@@ -15,7 +15,7 @@ import { StoredNotifier } from "../event_stored.ts";
 import { Layout } from "../format/layout.ts";
 import { type OpenedStream, openStream } from "./event_stream.ts";
 import { checkOptions, type JetStreamEventStoreOptions } from "./options.ts";
-import { keepCommandLog } from "../command_log.ts";
+import { type InnerReadOptions, keepCommandLog } from "../command_log.ts";
 import { keepPositions } from "../store_positions.ts";
 import { StreamCommandLog } from "./command_log.ts";
 import { StreamPositions } from "./positions.ts";
@@ -24,6 +24,7 @@ import { partsOf } from "./parts.ts";
 import { apiPrefixOf } from "../nats/api_prefix.ts";
 import { needConnection, openRequests } from "../nats/open.ts";
 import { attempt } from "../nats/retry.ts";
+import { asStoredMessage } from "../nats/stored_message.ts";
 import { StreamApi } from "../nats/stream_api.ts";
 import type {
   EventSubscriptionOptions,
@@ -409,7 +410,7 @@ export class JetStreamEventStore implements EventStore {
     this.#parts.api.requests.close();
   }
 
-  async *#readEvents(actorId: string, options: ReadOptions): AsyncGenerator<Event, void> {
+  async *#readEvents(actorId: string, options: InnerReadOptions): AsyncGenerator<Event, void> {
     const reading = this.#monitor.reading("readEvents", actorId);
     try {
       const { backwards, ...range } = prepareRange(actorId, options);
@@ -419,7 +420,7 @@ export class JetStreamEventStore implements EventStore {
       if (range.limit === 0) return;
       const pages = backwards
         ? this.#history.backwards(actorId, range)
-        : this.#history.forwards(actorId, range);
+        : this.#history.forwards(actorId, range, asStoredMessage(options.last));
       for await (const page of pages) {
         for (const event of page.slice(0, range.limit - reading.events)) {
           reading.events++;

@@ -57,7 +57,9 @@ export class FetchedMessage implements StoredMessage {
   get data(): Uint8Array {
     // Asked for once for each event in it.
     if (typeof this.#data === "string") {
-      this.#data = Uint8Array.from(atob(this.#data), (char) => char.charCodeAt(0));
+      const chars = atob(this.#data);
+      this.#data = new Uint8Array(chars.length);
+      for (let at = 0; at < chars.length; at++) this.#data[at] = chars.charCodeAt(at);
     }
     return this.#data;
   }
@@ -126,6 +128,12 @@ export class DirectMessage extends ReceivedMessage {
   get time(): string {
     return this.header("Nats-Time-Stamp");
   }
+}
+
+/** `value`, if it is a message of the stream. */
+export function asStoredMessage(value: unknown): StoredMessage | undefined {
+  const isOne = value instanceof FetchedMessage || value instanceof ReceivedMessage;
+  return isOne ? value : undefined;
 }
 
 /** How nats.js keeps a message, headers before content; its types leave that out. */

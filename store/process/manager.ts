@@ -199,7 +199,10 @@ export class ProcessManager<
       ...shared,
       ...{ name: key, filter: { category }, retry: { attempts: Infinity } },
       trace: "off", // Its handler only takes note.
-      onHeld: (held) => agenda.take(held),
+      onHeld: async (held) => {
+        this.#parked.forget();
+        await agenda.take(held);
+      },
       handler: async (event, { partition }) => {
         agenda.see(event, partition);
         await this.#list(event).catch((error) => {

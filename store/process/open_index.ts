@@ -1,4 +1,4 @@
-import type { CheckpointStore } from "../projection/checkpoint_store.ts";
+import type { CheckpointStore, SavedCheckpoint } from "../projection/checkpoint_store.ts";
 
 /** Items in one key: some 200 kB. */
 const CHUNK = 1_000;
@@ -45,6 +45,8 @@ export class OpenIndex {
   readonly #checkpoints: CheckpointStore<undefined>;
   readonly #key: string;
   readonly #identity: string;
+  /** The revisions of keys, as they were seen last. */
+  readonly #revisions = new Map<string, number>();
 
   /** The index under `key`, about events of the store with `identity`. */
   constructor(checkpoints: CheckpointStore<undefined>, key: string, identity: string) {
@@ -80,7 +82,7 @@ export class OpenIndex {
   }
 
   async #read<T>(name: string): Promise<T | undefined> {
-    const saved = await this.#checkpoints.load(`${this.#key}.${name}`);
+    const saved = await this.#load(name);
     try {
       return saved && JSON.parse(saved.body) as T;
     } catch {
@@ -89,8 +91,22 @@ export class OpenIndex {
   }
 
   async #write(name: string, value: unknown): Promise<void> {
-    const key = `${this.#key}.${name}`;
-    const { revision = 0 } = await this.#checkpoints.load(key) ?? {};
-    await this.#checkpoints.save(key, { revision: revision + 1, body: JSON.stringify(value) });
+    const body = JSON.stringify(value);
+    // Most often nobody else has saved it, so that it need not be read.
+    for (const isKnown of [this.#revisions.has(name), false]) {
+      if (!isKnown) await this.#load(name);
+      const revision = this.#revisions.get(name)! + 1;
+      this.#revisions.delete(name);
+      if (await this.#checkpoints.save(`${this.#key}.${name}`, { revision, body })) {
+        this.#revisions.set(name, revision);
+        return;
+      }
+    }
+  }
+
+  async #load(name: string): Promise<SavedCheckpoint | undefined> {
+    const saved = await this.#checkpoints.load(`${this.#key}.${name}`);
+    this.#revisions.set(name, saved?.revision ?? 0);
+    return saved;
   }
 }

@@ -36,6 +36,9 @@ export class ParkedProcesses {
   readonly #checkpoints: CheckpointStore<undefined>;
   readonly #key: string;
   readonly #identity: string;
+  /** The ids in the list as it was seen last, since this program took a partition over. */
+  #seen: { readonly revision: number; readonly ids: ReadonlySet<string> } | undefined;
+  #takeovers = 0;
 
   /** The list under `key`, about events of the store with `identity`. */
   constructor(checkpoints: CheckpointStore<undefined>, key: string, identity: string) {
@@ -54,8 +57,15 @@ export class ParkedProcesses {
     await this.#change((all) => [...all.filter(({ id }) => id !== parked.id), parked]);
   }
 
-  /** Removes one. */
+  /** Others may have added processes for which this program is responsible from now on. */
+  forget(): void {
+    this.#seen = undefined;
+    this.#takeovers++;
+  }
+
+  /** Removes one; asks nobody if it was not in the list and only this program could have added it. */
   async remove(id: string): Promise<void> {
+    if (this.#seen?.ids.has(id) === false) return;
     await this.#change((all) => {
       const rest = all.filter((it) => it.id !== id);
       return rest.length === all.length ? all : rest;
@@ -64,21 +74,32 @@ export class ParkedProcesses {
 
   async #change(change: (all: ParkedProcess[]) => ParkedProcess[]): Promise<void> {
     for (;;) {
+      const takeovers = this.#takeovers;
       const { revision, parked } = await this.#load();
       const next = change(parked);
       if (next === parked) return;
       const body = JSON.stringify({ identity: this.#identity, parked: next });
-      if (await this.#checkpoints.save(this.#key, { revision: revision + 1, body })) return;
+      if (await this.#checkpoints.save(this.#key, { revision: revision + 1, body })) {
+        return this.#see(next, revision + 1, takeovers);
+      }
     }
   }
 
   async #load(): Promise<{ revision: number; parked: ParkedProcess[] }> {
+    const takeovers = this.#takeovers;
     const { revision = 0, body = "{}" } = await this.#checkpoints.load(this.#key) ?? {};
     const { identity, parked = [] } = readRecord<Partial<ParkedList>>(
       this.#key,
       body,
       ({ parked }) => parked === undefined || (Array.isArray(parked) && parked.every(isParked)),
     );
-    return { revision, parked: identity === this.#identity ? parked : [] };
+    const own = identity === this.#identity ? parked : [];
+    this.#see(own, revision, takeovers);
+    return { revision, parked: own };
+  }
+
+  #see(parked: readonly ParkedProcess[], revision: number, takeovers: number): void {
+    if (takeovers !== this.#takeovers || revision < (this.#seen?.revision ?? 0)) return;
+    this.#seen = { revision, ids: new Set(parked.map(({ id }) => id)) };
   }
 }

@@ -81,12 +81,19 @@ export class HeadReader {
     actorId: string,
     last?: (subject: string) => Promise<Head>,
   ): Promise<Head> {
+    if (last === undefined) return headIn(await this.readLast(actorId));
     const asked = performance.now();
-    const head = last === undefined
-      ? headIn(await this.last(actorId, true))
-      : await this.#lastBy(last, actorId);
+    const head = await this.#lastBy(last, actorId);
     this.#heads.raise(actorId, head, asked);
     return head;
+  }
+
+  /** The message at the head that {@linkcode HeadReader.read} gives. */
+  async readLast(actorId: string): Promise<StoredMessage | undefined> {
+    const asked = performance.now();
+    const last = await this.last(actorId, true);
+    this.#heads.raise(actorId, headIn(last), asked);
+    return last;
   }
 
   /** The actor's last message; `latest` as in {@linkcode EndReader}. */

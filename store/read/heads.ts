@@ -1,3 +1,4 @@
+import { dropOldest } from "../base/oldest.ts";
 import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 
 /** Where an actor's history ends. */
@@ -109,9 +110,7 @@ export class HeadCache {
     const entry = this.#entries.get(actorId);
     if (entry === undefined) {
       this.#entries.set(actorId, { head, at, moved: ++this.#moves });
-      if (this.#entries.size > this.#capacity) {
-        this.#entries.delete(this.#entries.keys().next().value!);
-      }
+      dropOldest(this.#entries, this.#capacity);
     } else if (head.sequence >= entry.head.sequence) {
       if (head.sequence > entry.head.sequence || head.ids !== undefined) entry.head = head;
       entry.at = Math.max(entry.at, at);

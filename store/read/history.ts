@@ -65,30 +65,35 @@ export class History {
 
   /** All events of an actor whose last message is at hand, if that was found. */
   async #whole(actorId: string, last: StoredMessage | undefined): Promise<Event[]> {
-    if (last !== undefined && previousOf(last, actorId) === 0) {
-      const chain = new VersionChain(actorId, ALL.from, BEGINNING);
-      const events = await this.#decode(chain.follow([last], ALL.to), actorId, undefined);
-      this.#parts.heads.raise(actorId, chain.head, NEVER);
-      return events;
-    }
-    const end = last === undefined ? this.#last(actorId) : Promise.resolve(last);
     const events: Event[] = [];
-    for await (const page of this.forwards(actorId, ALL, end)) {
+    for await (const page of this.forwards(actorId, ALL, last)) {
       for (const event of page) events.push(event);
     }
     return events;
   }
 
-  /** Yields events of the range in ascending order, a page at a time; `end` as it may be known. */
+  /**
+   * Yields events of the range in ascending order, a page at a time.
+   *
+   * @param given The actor's last message, if a reader has just read it.
+   */
   async *forwards(
     actorId: string,
     range: Range,
-    end?: Promise<StoredMessage | undefined>,
+    given?: StoredMessage,
   ): AsyncGenerator<Event[], void> {
     const { from, to, limit, signal } = range;
     if (to < from) return;
     const { heads, headReader } = this.#parts;
     const known = heads.get(actorId);
+    const end = sequenceOf(given) < sequenceOf(known) ? undefined : given;
+    if (end !== undefined && previousOf(end, actorId) === 0) {
+      const chain = new VersionChain(actorId, from, BEGINNING);
+      const events = await this.#decode(chain.follow([end], to), actorId, signal);
+      heads.raise(actorId, chain.head, NEVER);
+      if (events.length > 0) yield events;
+      return;
+    }
     if (from > GLANCE && known !== undefined && known.version >= from) {
       yield* this.#tail(actorId, range, known);
       return;
@@ -100,7 +105,7 @@ export class History {
     const expected = known === undefined ? 0 : known.version - after.version;
     const size = isLong(this.#parts, expected) ? PEEK : Math.max(GLANCE, expected + 1);
     const first = Math.min(size, limit + 1);
-    const last = end ?? this.#last(actorId);
+    const last = end === undefined ? this.#last(actorId) : Promise.resolve(end);
     const chain = new VersionChain(actorId, from, after);
     for await (
       const page of readPages(this.#parts, {
@@ -255,8 +260,8 @@ export class History {
   }
 }
 
-function sequenceOf(message: StoredMessage | undefined): StreamSequence {
-  return message?.sequence ?? NO_HEAD.sequence;
+function sequenceOf(end: Pick<StoredMessage, "sequence"> | undefined): StreamSequence {
+  return end?.sequence ?? NO_HEAD.sequence;
 }
 
 /** Counts the events of pages if there may be too many: a bound that no history reaches is none. */

@@ -1,3 +1,4 @@
+import { dropOldest } from "../base/oldest.ts";
 import { isInstance } from "../base/text.ts";
 import type { StreamState } from "@nats-io/jetstream";
 import { CorruptEventError, type UnreadableEvent } from "../errors.ts";
@@ -205,10 +206,8 @@ class LossReader {
     this.#after = sequence;
     if (end !== undefined) this.#ends.delete(actorId);
     this.#ends.set(actorId, { version, sequence });
-    if (this.#ends.size > MOST_ACTORS) {
-      this.#ends.delete(this.#ends.keys().next().value!);
-      this.#isWhole = false;
-    }
+    if (this.#ends.size > MOST_ACTORS) this.#isWhole = false;
+    dropOldest(this.#ends, MOST_ACTORS);
   }
 
   /**

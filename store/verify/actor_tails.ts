@@ -1,3 +1,4 @@
+import { dropOldest } from "../base/oldest.ts";
 import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 
 /** Where an actor ends, as far as the walk has come. */
@@ -50,8 +51,7 @@ export class ActorTails {
     }
     this.#tails.delete(actorId);
     this.#tails.set(actorId, { tail, moved: ++this.#moves });
-    if (this.#tails.size <= this.#capacity) return;
-    this.overflowed = true;
-    this.#tails.delete(this.#tails.keys().next().value!);
+    if (this.#tails.size > this.#capacity) this.overflowed = true;
+    dropOldest(this.#tails, this.#capacity);
   }
 }

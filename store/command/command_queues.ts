@@ -1,5 +1,6 @@
 import { KeyedQueue } from "../base/keyed_queue.ts";
 import { commandLogOf } from "../command_log.ts";
+import { messageSequenceOf } from "../format/position.ts";
 import type { EventStore } from "../store.ts";
 import { cacheOwnerOf } from "../store_view.ts";
 import type { PendingCommand } from "./pending_command.ts";
@@ -43,6 +44,20 @@ export function queuesOf(store: EventStore): CommandQueues {
     queuesByStore.set(store, commands);
   }
   return commands;
+}
+
+/**
+ * An actor's last message, if a search for the commands behind `position` had to read it; the search is
+ * not made again for commands that have the event there as their cause.
+ */
+export async function lastMessage(
+  store: EventStore,
+  actorId: string,
+  position: number,
+): Promise<object | undefined> {
+  const known = queuesOf(store).memory?.of(actorId);
+  await known?.reach(messageSequenceOf(position));
+  return known?.last;
 }
 
 function newParts(store: EventStore): Omit<QueueParts, "turns"> {

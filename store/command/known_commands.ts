@@ -59,7 +59,12 @@ export class KnownCommands {
     this.#most = Math.max(this.#most, this.#found.size + KEPT);
   }
 
-  /** The message at the end, if a search has just read it; forgets it, for it may be large. */
+  /** The message at the end, if a search has just read it. */
+  get last(): object | undefined {
+    return this.#last;
+  }
+
+  /** The same; forgets it, for it may be large. */
   takeLast(): object | undefined {
     const last = this.#last;
     this.#last = undefined;

@@ -1,3 +1,5 @@
+import { lastMessage } from "../command/command_queues.ts";
+import type { InnerReadOptions } from "../command_log.ts";
 import { rehydrate } from "../command/rehydrate.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
@@ -19,12 +21,14 @@ export async function openingEvent(
   signal: AbortSignal,
 ): Promise<RecordedEvent | undefined> {
   const { actorId, version, sequence, eventId } = item;
-  const find = async (range: { readonly toVersion?: number; readonly limit: number }) => {
-    const options = { fromVersion: version, signal, ...range };
+  const find = async (range: Pick<InnerReadOptions, "toVersion" | "limit" | "last">) => {
+    const options: InnerReadOptions = { fromVersion: version, signal, ...range };
     for await (const event of store.readEvents<Event>(actorId, options)) return event;
     return undefined;
   };
-  let found = await find({ toVersion: version, limit: 1 });
+  // Whoever works on the item looks for commands behind this event: what that reads may be it.
+  const last = await lastMessage(store, actorId, sequence);
+  let found = await find({ toVersion: version, limit: 1, last });
   if (found === undefined) {
     await reach(store, actorId, version);
     found = await find({ limit: 1 });

@@ -1,5 +1,5 @@
 import { Notifier } from "../base/notifier.ts";
-import { sleep } from "../base/sleep.ts";
+import { LONGEST_TIMER, sleep } from "../base/sleep.ts";
 import type { RecordedEvent } from "../event.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
 import type { EventStore } from "../store.ts";
@@ -13,8 +13,8 @@ import { WorkQueue } from "./work_queue.ts";
 
 /** How long it waits after trouble, in ms. */
 export const PAUSE = 1_000;
-/** How often the index is saved at most, in ms; at most as often as it has items, each taking 1 ms. */
-const SAVE_EVERY = 5_000;
+/** How often the index is saved at most, in ms, and at most for each of its items. */
+const SAVE_EVERY = { all: 5_000, item: 4 } as const;
 /** Events of deadlines that are due sooner than this are kept, so that they need not be read, in ms. */
 const SOON = 60_000;
 /** How long an item that is done may stay open until it is worked on once more, in ms. */
@@ -77,6 +77,9 @@ export class OpenWork {
   readonly #done = new Map<string, number>();
   /** The timer that wakes it for the first deadline. */
   #alarm: { readonly first: Due; readonly over: AbortController } | undefined;
+  /** The timer that wakes it at the latest, and when, by the monotonic clock in ms. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #wakesAt = Infinity;
   /** How often a process of the partition has gone on after it was parked. */
   #unparks = 0;
   /** Whether there is something to save. */
@@ -197,6 +200,8 @@ export class OpenWork {
 
   /** Works until the partition is given up; resolves when nothing is under way any more. */
   async run(): Promise<void> {
+    const stop = () => this.changed();
+    this.#signal.addEventListener("abort", stop, { once: true });
     while (!this.#signal.aborted) {
       const { count } = this.#changed;
       try {
@@ -207,6 +212,8 @@ export class OpenWork {
         await sleep(PAUSE, this.#signal);
       }
     }
+    this.#signal.removeEventListener("abort", stop);
+    clearTimeout(this.#timer);
     this.#alarm?.over.abort();
     await this.#queue.settled();
     await this.#saving;
@@ -218,7 +225,7 @@ export class OpenWork {
     const next = [await this.#takeDue(), this.#lookAgain()];
     this.#queue.start(() => this.#changed.notify());
     if (this.isDirty && this.#saving === undefined) {
-      const every = Math.max(SAVE_EVERY, this.#open.size);
+      const every = Math.max(SAVE_EVERY.all, SAVE_EVERY.item * this.#open.size);
       const due = this.#savedAt + every - performance.now();
       if (due > 0) next.push(due);
       else {
@@ -229,7 +236,20 @@ export class OpenWork {
         });
       }
     }
-    await this.#changed.wait(Math.max(1, Math.min(...next)), this.#signal, count);
+    this.#wakeIn(Math.max(1, Math.min(...next)));
+    await this.#changed.wait(Infinity, undefined, count);
+  }
+
+  /** Wakes it after `ms`, or sooner: a timer that is set stays, as a new one for each turn costs. */
+  #wakeIn(ms: number): void {
+    const at = performance.now() + ms;
+    if (at >= this.#wakesAt) return;
+    clearTimeout(this.#timer);
+    this.#wakesAt = at;
+    this.#timer = setTimeout(() => {
+      this.#wakesAt = Infinity;
+      this.changed();
+    }, Math.min(ms, LONGEST_TIMER));
   }
 
   /**

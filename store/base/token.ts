@@ -22,6 +22,8 @@ export function tokenProblem(text: unknown): string | undefined {
     return text.length > MAX_TOKEN_BYTES ? tooLong(text.length) : undefined;
   }
   if (!text.isWellFormed()) return "has a lone surrogate, which UTF-8 cannot carry";
+  // One letter becomes nine at most: most ids need not be encoded to see that they fit.
+  if (9 * text.length <= MAX_TOKEN_BYTES) return undefined;
   const length = escape(text).length;
   return length > MAX_TOKEN_BYTES ? tooLong(length) : undefined;
 }

@@ -4,7 +4,11 @@ import type { Mutant } from "../mutant.ts";
 const KNOWN = "cluster/commands/known_commands.ts";
 const TURN = "cluster/commands/command_turn.ts";
 const ROUTER = "cluster/commands/router.ts";
-const ACTORS_TESTS = ["tests/cluster/commands/actors_test.ts"];
+const ACTORS_TESTS = [
+  "tests/cluster/commands/actors_test.ts",
+  "tests/cluster/commands/actors_outcome_test.ts",
+  "tests/cluster/commands/landmark_test.ts",
+];
 const ROUTER_TESTS = ["tests/cluster/commands/router_test.ts"];
 const ID_TESTS = ["tests/store/command/command_id_test.ts"];
 

@@ -11,8 +11,9 @@ export async function settingNow(command: string, seconds: number): Promise<Sett
   return {
     command,
     date: new Date().toISOString().slice(0, 10),
-    machine:
-      `${cpus().length} cores (${cpu?.model.trim()}), ${memory} GiB, client and servers on it`,
+    machine: `${cpus().length} cores (${
+      cpu?.model.replace(/\((R|TM)\)/g, "").trim()
+    }), ${memory} GiB, client and servers on it`,
     versions: {
       Deno: Deno.version.deno,
       "nats-server": /\d+\.\d+\.\d+\S*/.exec(server.output)?.[0] ?? "unknown",

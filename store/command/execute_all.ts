@@ -250,6 +250,7 @@ class JointCall {
 
   async #loadAll(): Promise<void> {
     const { states } = this.#queues;
+    const { snapshots, signal } = this.#options;
     await Promise.all(this.#parts.map(async ({ actorId, decider }) => {
       const rules = decider as AnyDecider;
       const kept = this.#options.cache === false ? undefined : states.get(actorId, rules);
@@ -259,8 +260,8 @@ class JointCall {
       const handled = this.#handled.get(actorId);
       const jobs = [{ options: this.#options }];
       const base = this.#bases.get(actorId) ?? kept?.actor ??
-        await (handled?.load(jobs, rules, this.#options) ??
-          load(this.#store, actorId, rules, this.#options));
+        await (handled?.load(jobs, rules, { snapshots, signal }) ??
+          load(this.#store, actorId, rules, { snapshots, signal }));
       this.#bases.set(
         actorId,
         handled === undefined ? base : await handled.meet(jobs, base),
@@ -271,10 +272,11 @@ class JointCall {
   /** Reads what was stored since; true if that was anything. */
   async #advanceAll(): Promise<boolean> {
     let moved = false;
+    const { signal } = this.#options;
     await Promise.all([...this.#bases].map(async ([actorId, base]) => {
       this.#queues.states.delete(actorId);
       if (await this.#handled.get(actorId)?.refresh()) moved = true;
-      const present = await advance(this.#store, actorId, base, this.#options);
+      const present = await advance(this.#store, actorId, base, { signal });
       if (present.version !== base.version) moved = true;
       this.#bases.set(actorId, present);
     }));

@@ -60,8 +60,8 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
   /** The bucket, as NATS tools name it. */
   readonly bucket: string;
   readonly #bucket: Bucket;
-  /** The last seen content of each key, so that a save need not read first. */
-  readonly #seen = new Map<string, { readonly at: number; readonly saved: SavedCheckpoint }>();
+  /** The revision of each key as it was seen last, and the bucket's, so that a save need not read first. */
+  readonly #seen = new Map<string, { readonly at: number; readonly revision: number }>();
 
   private constructor(namespace: string, bucket: Bucket) {
     needOpened(bucket instanceof Bucket, "KvCheckpointStore", "open(connection, options)");
@@ -99,16 +99,16 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
   async save(key: string, checkpoint: SavedCheckpoint): Promise<boolean> {
     const { revision, body } = checkpoint;
     let seen = this.#seen.get(key);
-    if ((seen?.saved.revision ?? 0) !== revision - 1) {
+    if ((seen?.revision ?? 0) !== revision - 1) {
       await this.load(key);
       seen = this.#seen.get(key);
-      if ((seen?.saved.revision ?? 0) !== revision - 1) return false;
+      if ((seen?.revision ?? 0) !== revision - 1) return false;
     }
     const value = utf8(`${revision} ${body}`);
     const put = { revision: seen?.at ?? 0 };
     const outcome = await this.#bucket.put(`checkpoint.${key}`, value, put);
     if (outcome.kind === "stored") {
-      this.#seen.set(key, { at: outcome.first, saved: { revision, body } });
+      this.#seen.set(key, { at: outcome.first, revision });
       return true;
     }
     this.#seen.delete(key);
@@ -143,7 +143,7 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
       return undefined;
     }
     const saved = checkpointIn(value);
-    this.#seen.set(key, { at, saved });
+    this.#seen.set(key, { at, revision: saved.revision });
     return saved;
   }
 }

@@ -46,7 +46,7 @@ export class HeadCache {
   #last = asStreamSequence(0);
   #seen: SeenMessage[] = [];
 
-  /** Keeps at most `capacity` actors. */
+  /** Keeps `capacity` actors, and at most a tenth more. */
   constructor(capacity: number) {
     this.#capacity = capacity;
   }

@@ -18,7 +18,7 @@ interface KeptTail {
   moved: number;
 }
 
-/** Where actors end: those that were met last, at most `capacity` of them. */
+/** Where actors end: those that were met last. */
 export class ActorTails {
   /** Whether an actor was dropped, so that one that is not here may have messages all the same. */
   overflowed = false;
@@ -26,7 +26,7 @@ export class ActorTails {
   readonly #tails = new Map<string, KeptTail>();
   #moves = 0;
 
-  /** Keeps at most `capacity` actors. */
+  /** Keeps `capacity` actors, and at most a tenth more. */
   constructor(capacity: number) {
     this.#capacity = capacity;
   }

@@ -111,8 +111,8 @@ export const PROJECTION: readonly Mutant[] = [
   {
     name: "a checkpoint saved over a newer one",
     file: "store/projection/kv_checkpoints.ts",
-    find: "      if ((seen?.saved.revision ?? 0) !== revision - 1) return false;\n    }",
-    replace: "      if ((seen?.saved.revision ?? 0) > revision) return false;\n    }",
+    find: "      if ((seen?.revision ?? 0) !== revision - 1) return false;\n    }",
+    replace: "      if ((seen?.revision ?? 0) > revision) return false;\n    }",
     tests: ["tests/store/projection/checkpoints_test.ts"],
     filter: "a save needs the stored revision",
     why: "A fenced worker would move the position of its successor.",

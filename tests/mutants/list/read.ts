@@ -23,6 +23,14 @@ export const READ: readonly Mutant[] = [
     why: "A history with lost events would be replayed as if it were whole.",
   },
   {
+    name: "a last message that is older than this store's own save",
+    file: "store/read/history.ts",
+    find: "const end = sequenceOf(given) < sequenceOf(known) ? undefined : given;",
+    replace: "const end = sequenceOf(given) < sequenceOf(known) ? given : given;",
+    tests: ["tests/store/command/last_message_test.ts"],
+    why: "A store would read less than it has saved.",
+  },
+  {
     name: "a chain whose first link is not looked at",
     file: CHAIN,
     find: "? previous >= before && previous < Math.max(this.#from, 1)",

@@ -24,26 +24,6 @@ const ITEM: OpenItem = {
   ...{ name: "command", lane: "order-1" },
 };
 
-Deno.test("an index gives what was saved last, to the same store", async () => {
-  const checkpoints = new InMemoryCheckpointStore();
-  const index = new OpenIndex(checkpoints, "agenda", "a");
-  await index.save({ sequence: 9, items: [ITEM] });
-  assertEquals(await index.load(), { sequence: 9, items: [ITEM] });
-  const nothing = { sequence: 0, items: [] };
-  assertEquals(await new OpenIndex(checkpoints, "agenda", "b").load(), nothing);
-});
-
-Deno.test("an index of two writings is none", async () => {
-  const checkpoints = new InMemoryCheckpointStore();
-  const index = new OpenIndex(checkpoints, "agenda", "a");
-  await index.save({ sequence: 9, items: [ITEM] });
-  // Another program writes its items, and dies before it writes where they begin.
-  const items = [{ ...ITEM, name: "later" }];
-  const body = JSON.stringify({ nonce: "another", items });
-  await checkpoints.save("agenda.0", { revision: 2, body });
-  assertEquals(await index.load(), { sequence: 0, items: [] });
-});
-
 /** An agenda that takes over `count` open commands of one process to one actor. */
 async function takenOver(
   count: number,

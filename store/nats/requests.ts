@@ -52,9 +52,7 @@ export class RequestMux {
     });
     this.#status = connection.status();
     this.#watch();
-    // A connection lives longer than its stores, and must not keep them all.
-    const self = new WeakRef(this);
-    connection.closed().then(() => self.deref()?.close());
+    closeWith(connection, new WeakRef(this));
     this.#subscription.closed.then(() => this.#end());
   }
 
@@ -264,6 +262,14 @@ export class RequestMux {
   #resume(): void {
     for (const resume of this.#resumptions) resume();
   }
+}
+
+/**
+ * Closes a mux with its connection, which lives longer than its stores and must not keep them all: so
+ * this is outside of the constructor, where each function keeps all that any function there uses.
+ */
+function closeWith(connection: Connection, mux: WeakRef<RequestMux>): void {
+  connection.closed().then(() => mux.deref()?.close());
 }
 
 /** The prefix that the connection was opened with; some servers permit no other. */

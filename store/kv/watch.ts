@@ -76,22 +76,22 @@ async function follow(
   const { api: { requests }, list } = source;
   let retry = backoff(Infinity, signal);
   while (!signal.aborted && !requests.closed) {
+    // AbortSignal.timeout() would go on for as long after the watch has ended.
+    const over = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
     try {
       const { entries, upTo } = await list(filter);
       await changes.compare(entries);
-      await pushed(
-        source,
-        filter,
-        upTo,
-        AbortSignal.any([signal, AbortSignal.timeout(reconcile)]),
-        changes,
-      );
+      timer = setTimeout(() => over.abort(), reconcile);
+      await pushed(source, filter, upTo, AbortSignal.any([signal, over.signal]), changes);
       retry = backoff(Infinity, signal);
     } catch (error) {
       // Out of reach: the next comparison finds what is missed meanwhile.
       if (isAetherError(error, "StoreRefusedError")) report?.(error);
       else if (adviceAbout(error) !== undefined) report?.(failed(`watch "${filter}"`, error));
       await retry(requests);
+    } finally {
+      clearTimeout(timer);
     }
   }
   changes.end();

@@ -19,6 +19,7 @@ export const SCENARIOS: Readonly<Record<string, () => Promise<Scenario>>> = {
   continuity: async () => (await import("./continuity.ts")).continuityScenario,
   processes: async () => (await import("./processes.ts")).processesScenario,
   durability: async () => (await import("./durability.ts")).durability,
+  leaks: async () => (await import("./leaks/leaks.ts")).leaks,
   shop: async () => (await import("./shop.ts")).shopScenario,
   zombie: async () => (await import("./zombie.ts")).zombie,
 };

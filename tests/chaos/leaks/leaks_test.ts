@@ -13,7 +13,7 @@ import { Chaos } from "../scenario.ts";
 import { LeakBed } from "./leaks.ts";
 import { type Part, PARTS } from "./parts.ts";
 
-const ROUNDS = 10;
+const ROUNDS = 4;
 
 /** A part that leaks, closes what it has left when its test is over, and is to be told by this. */
 interface Control {
@@ -23,7 +23,7 @@ interface Control {
 
 const CONTROLS: Readonly<Record<string, Control>> = {
   "a subscription to a store that is never ended": {
-    problem: /\d{2} × subscription .*, \d{2} × consumer on /,
+    problem: /\d × subscription .*, \d × consumer on /,
     part: (rest) => async ({ connection, namespace }) => {
       const store = rest.use(await JetStreamEventStore.open(connection, { namespace }));
       const event = { id: crypto.randomUUID(), actorId: crypto.randomUUID(), version: 1 };
@@ -34,7 +34,7 @@ const CONTROLS: Readonly<Record<string, Control>> = {
     },
   },
   "a subscription of the connection": {
-    problem: /15 × subscription left/,
+    problem: /9 × subscription left/,
     part: (rest) => ({ connection }) => {
       const subscription = connection.subscribe("left");
       rest.defer(() => subscription.unsubscribe());
@@ -42,7 +42,7 @@ const CONTROLS: Readonly<Record<string, Control>> = {
     },
   },
   "a listener of the connection": {
-    problem: /15 × listener/,
+    problem: /9 × listener/,
     part: (rest) => ({ connection }) => {
       const status = connection.status() as unknown as { stop(): void };
       rest.defer(() => status.stop());
@@ -50,7 +50,7 @@ const CONTROLS: Readonly<Record<string, Control>> = {
     },
   },
   "a connection": {
-    problem: /15 × connection/,
+    problem: /9 × connection/,
     part: (rest) => async ({ connection }) => {
       const other = await connect({ servers: connection.getServer() });
       rest.defer(() => other.close());
@@ -66,7 +66,7 @@ const CONTROLS: Readonly<Record<string, Control>> = {
     },
   },
   "a timer": {
-    problem: /15 × timer \(of 60000, /,
+    problem: /9 × timer \(of 60000, /,
     part: (rest) => () => {
       const timer = setTimeout(() => {}, 60_000);
       rest.defer(() => clearTimeout(timer));
@@ -74,14 +74,14 @@ const CONTROLS: Readonly<Record<string, Control>> = {
     },
   },
   "a file": {
-    problem: /15 × file handle of /,
+    problem: /9 × file handle of /,
     part: (rest) => async () => {
       rest.use(await Deno.open(new URL(import.meta.url)));
       return [];
     },
   },
   "a store that a signal refers to": {
-    problem: /15 objects of JetStreamEventStore/,
+    problem: /9 objects of JetStreamEventStore/,
     part: (rest) => async ({ connection, namespace, signal }) => {
       await using store = await JetStreamEventStore.open(connection, { namespace });
       const listen = () => void store.namespace;
@@ -91,7 +91,7 @@ const CONTROLS: Readonly<Record<string, Control>> = {
     },
   },
   "memory": {
-    problem: /\d+ bytes of 5 rounds in the heap/,
+    problem: /\d+ bytes of 2 rounds in the heap/,
     part: (rest) => () => {
       const kept = Array.from({ length: 50_000 }, (_, at) => at / 3);
       rest.defer(() => void kept.pop());

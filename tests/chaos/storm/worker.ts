@@ -57,10 +57,15 @@ const history = `${folder}/${nodeId}.history`;
 const recorder = new Recorder(history, nodeId, life);
 const random = seededRandom(seed * 1_000_003 + life * 97 + nodeId.charCodeAt(1));
 
+/** The errors of a socket whose other side has ended it. */
+const ENDED_SOCKET = new Set<string | undefined>([
+  ...["EPIPE", "ECONNRESET", "ERR_STREAM_WRITE_AFTER_END"],
+]);
+
 // A socket that is cut under a write may fail where nats.js listens no more: the runtime's matter.
 process.on("uncaughtException", (error: Error & { readonly code?: string }) => {
   recorder.see("uncaught", String(error));
-  if (error.code === "EPIPE" || error.code === "ECONNRESET") return;
+  if (ENDED_SOCKET.has(error.code)) return;
   console.error(error);
   process.exit(1);
 });

@@ -1,7 +1,7 @@
 import { type ActorState, advance } from "./actor_state.ts";
 import type { QueueParts } from "./command_queues.ts";
 import { inTraceOf } from "./command_trace.ts";
-import { HandledBefore, notePlan } from "./handled_before.ts";
+import { HandledBefore } from "./handled_before.ts";
 import type { ExecuteResult, PendingCommand } from "./pending_command.ts";
 import { ContentionWait, rest } from "./contention_wait.ts";
 import { failureOf } from "./recorded_outcome.ts";
@@ -218,7 +218,7 @@ export class ActorQueue {
           inTraceOf(traces, () => this.#store.saveEvents(saved, options))
         );
         unknown.end("saved");
-        this.#note(plan, receipt);
+        this.#note(plan, receipt, handled);
         return undefined;
       } catch (error) {
         if (isAetherError(error, "VersionConflictError")) {
@@ -323,12 +323,12 @@ export class ActorQueue {
   }
 
   /** Takes note of where the events of a plan are. */
-  #note(plan: CommandPlan, receipt: SaveReceipt): void {
+  #note(plan: CommandPlan, receipt: SaveReceipt, handled: HandledBefore | undefined): void {
     const saved = plan.commands.filter(({ outcome }) => eventsOf(outcome) > 0);
     const positions = positionsIn(receipt, partsOf(saved));
     for (const [at, { job }] of saved.entries()) this.#positions.set(job, positions[at]!);
-    const known = this.#parts.memory?.peek(this.#actorId);
-    if (known !== undefined) notePlan(known, plan, receipt);
+    // A save that names no exact end may have others' receipts before it: the next search finds them.
+    handled?.saved(plan, receipt);
   }
 
   #forget(): undefined {

@@ -198,7 +198,7 @@ export class HandledBefore {
 }
 
 /** Takes note of what was saved, and where, for commands of the actor to come. */
-export function notePlan(known: KnownCommands, plan: CommandPlan, receipt: SaveReceipt): void {
+function notePlan(known: KnownCommands, plan: CommandPlan, receipt: SaveReceipt): void {
   const saved = plan.commands.filter(({ outcome }) =>
     "result" in outcome && outcome.result.events.length > 0
   );

@@ -124,6 +124,15 @@ export const PROCESS: readonly Mutant[] = [
     why: "A process that has ended would stay in the list for ever.",
   },
   {
+    name: "a command without an id that hides a receipt",
+    file: "store/command/actor_queue.ts",
+    find: "    handled?.saved(plan, receipt);",
+    replace: "    (handled ?? new HandledBefore(this.#store, commandLogOf(this.#store)!, " +
+      "this.#actorId, this.#parts.memory!)).saved(plan, receipt);",
+    tests: ["tests/store/command/command_id_test.ts"],
+    why: "A command that was refused for good would be decided again, with another outcome.",
+  },
+  {
     name: "two commands of one lane at once",
     file: WORK_QUEUE,
     find: "    if (this.#lanes.has(lane)) return;\n",

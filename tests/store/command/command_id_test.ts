@@ -72,6 +72,20 @@ both("many tries of one command at once, in two stores, save its events once", a
   assertEquals((await rehydrate(stores[0]!, A, new Account())).state, 20);
 });
 
+both("a command without an id hides no receipt of another process", async (open) => {
+  const [store, other] = [await open(), await open()];
+  await run(store, 5, { commandId: "c-1" });
+  const refused = await assertRejects(() =>
+    run(other, -9, { commandId: "c-2", record: true })
+  ) as Error;
+  await run(store, 7);
+  // It would be taken now.
+  const again = await assertRejects(() => run(store, -9, { commandId: "c-2", record: true }));
+  assert(isAetherError(again, "CommandRefusedError"));
+  assertEquals(again.message.includes(refused.message), true);
+  assertEquals((await rehydrate(store, A, new Account())).state, 12);
+});
+
 both("what lies between does not matter to a command with a cause", async (open) => {
   const store = await open();
   const cause = await run(store, 1);

@@ -91,6 +91,7 @@ export class GroupCommit {
     const tries = new Attempts<PendingSave>(this.#parts, group.expectedHeads, group.claims);
     for (const entry of group.entries) entry.tries = tries;
     const retry = this.#retry();
+    const asked = performance.now();
     for (;;) {
       const live = group.entries.filter((entry) => !entry.isEnded);
       if (live.length === 0) return;
@@ -101,7 +102,9 @@ export class GroupCommit {
         if (tries.unsettled) {
           const outcome = await tries.outcome();
           if (outcome === "not-saved") return this.#leave(group);
-          if (outcome !== "unknown") return this.#store(group, outcome.landed, outcome.first);
+          if (outcome !== "unknown") {
+            return this.#store(group, outcome.landed, outcome.first, asked);
+          }
         }
         const id = crypto.randomUUID();
         const { tried, messages } = this.#compose(group, live);
@@ -112,7 +115,7 @@ export class GroupCommit {
         const outcome = await publisher.publish(messages, requestTimeout, deadline, undefined, id);
         if (outcome.kind === "stored") {
           check.follow(outcome.first, known);
-          return this.#store(group, tried, outcome.first);
+          return this.#store(group, tried, outcome.first, asked);
         }
         if (outcome.kind === "unknown") check.suspect();
         if (outcome.kind !== "unknown") tries.delete(id);
@@ -194,16 +197,18 @@ export class GroupCommit {
     group: Batch,
     { places, runs, op }: Attempt<PendingSave>,
     first: StreamSequence,
+    asked: number,
   ): void {
     const { heads, notifier } = this.#parts;
-    const now = performance.now();
     this.#patience = undefined;
     heads.reach(first);
     for (const actorId of group.guarded) {
-      heads.raise(actorId, group.expectedHeads.get(actorId)!, now);
+      heads.raise(actorId, group.expectedHeads.get(actorId)!, asked);
     }
-    raiseHeads(heads, runs, first, now);
-    if (op !== undefined) heads.mark(asStreamSequence(first + runs.length - 1), op, now);
+    raiseHeads(heads, runs, first, asked);
+    if (op !== undefined) {
+      heads.mark(asStreamSequence(first + runs.length - 1), op, performance.now());
+    }
     for (const entry of group.entries) {
       if (!places.has(entry)) {
         entry.outcome = "not-saved";

@@ -69,6 +69,8 @@ export class Committer {
     /** The heads of tries whose outcome is unknown, and the connection's epoch at the first. */
     let unsettled: ExpectedHeads | undefined;
     let epoch = api.requests.epoch;
+    /** When the first of them, else the last try, was sent: an acknowledgement may be late. */
+    let asked = performance.now();
     let fresh = false;
     let cause: unknown;
     const refusals = new Refusals();
@@ -81,7 +83,9 @@ export class Committer {
         if (due !== undefined) await unlessAborted(signal, due);
         if (unsettled !== undefined) {
           const outcome = await unlessAborted(signal, this.#outcomeOf(save, unsettled));
-          if (typeof outcome === "object") return this.#stored(save, unsettled, outcome.first);
+          if (typeof outcome === "object") {
+            return this.#stored(save, unsettled, outcome.first, asked);
+          }
           if (outcome === "not-saved") unsettled = undefined;
           fresh = true;
         }
@@ -93,12 +97,15 @@ export class Committer {
             return await unlessAborted(signal, decide(save, expectedHeads, this.#parts.headReader));
           }
         }
-        if (unsettled === undefined) epoch = api.requests.epoch;
+        if (unsettled === undefined) {
+          epoch = api.requests.epoch;
+          asked = performance.now();
+        }
         const known = heads.highest;
         const outcome = await this.#try(save, expectedHeads);
         if (outcome.kind === "stored") {
           check.follow(outcome.first, known);
-          return this.#stored(save, expectedHeads, outcome.first);
+          return this.#stored(save, expectedHeads, outcome.first, asked);
         }
         if (outcome.kind === "stale") {
           const outdated = !fresh;
@@ -225,13 +232,18 @@ export class Committer {
       );
   }
 
-  #stored(save: Save, expectedHeads: ExpectedHeads, first: StreamSequence): SaveReceipt {
+  #stored(
+    save: Save,
+    expectedHeads: ExpectedHeads,
+    first: StreamSequence,
+    asked: number,
+  ): SaveReceipt {
     const { heads } = this.#parts;
-    const now = performance.now();
-    const last = raiseHeads(heads, save.runs, first, now);
-    heads.mark(asStreamSequence(first + Math.max(0, save.runs.length - 1)), save.op, now);
+    const last = raiseHeads(heads, save.runs, first, asked);
+    const end = asStreamSequence(first + Math.max(0, save.runs.length - 1));
+    heads.mark(end, save.op, performance.now());
     for (const actorId of save.expect.keys()) {
-      if (!save.actors.includes(actorId)) heads.raise(actorId, expectedHeads.get(actorId)!, now);
+      if (!save.actors.includes(actorId)) heads.raise(actorId, expectedHeads.get(actorId)!, asked);
     }
     return notePositions({ sequence: last, duplicate: false }, endsOf(save.runs, first));
   }
@@ -328,19 +340,22 @@ function endsOf(runs: readonly Run[], first: StreamSequence): Position[] {
   return ends;
 }
 
-/** Notes where the actors of runs end that are stored from `first` on; gives the last position. */
+/**
+ * Notes where the actors of runs end that are stored from `first` on, as the server was asked at
+ * `asked`; gives the last position.
+ */
 export function raiseHeads(
   heads: HeadCache,
   runs: readonly Run[],
   first: StreamSequence,
-  now: number,
+  asked: number,
 ): Position {
   let sequence = first;
   if (runs.length === 0) return positionOf(first);
   for (const [at, run] of runs.entries()) {
     sequence = asStreamSequence(first + at);
     const ids = idsOf(run.events);
-    heads.raise(run.actorId, { version: versionBehind(run), sequence, ids }, now);
+    heads.raise(run.actorId, { version: versionBehind(run), sequence, ids }, asked);
   }
   return positionOf(sequence, Math.max(0, runs.at(-1)!.events.length - 1));
 }

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { isAetherError } from "../../../store/mod.ts";
+import { isAetherError, JetStreamEventStore } from "../../../store/mod.ts";
 import { turns } from "../../../testing/event_store/kit.ts";
 import { fact, facts, storeApart } from "../../support/fault.ts";
+import { natsTest } from "../../support/fixture.ts";
 import { type Opened, storeTest } from "../../support/stores.ts";
 
 /** Requests that a lookup of the actor's version takes. */
@@ -103,3 +104,31 @@ storeTest("The cache keeps as many actors as its limit", async (stores) => {
   assertEquals(await requests(opened, actors[0]!), 0);
   assertEquals(await requests(opened, actors.at(-1)!), 1);
 });
+
+for (const groupCommit of [false, true]) {
+  const how = groupCommit ? ", in a group" : "";
+  natsTest(
+    `An acknowledgement that comes late says nothing of the present${how}`,
+    async (scene) => {
+      const { namespace } = scene;
+      const cacheMaxAge = 100;
+      const proxy = scene.proxy();
+      const late = await scene.connect({ servers: proxy.url });
+      const options = { namespace, cacheMaxAge, groupCommit };
+      await using store = await JetStreamEventStore.open(late, options);
+      await using other = await JetStreamEventStore.open(await scene.connect(), options);
+      const actorId = "order-1";
+      await store.getLatestVersion(actorId);
+      const gate = Promise.withResolvers<"pass">();
+      proxy.onServerFrame = () => gate.promise;
+      const begun = performance.now();
+      const saving = store.saveEvent(fact(actorId, 1));
+      while (await other.getLatestVersion(actorId, { fresh: true }) === 0);
+      await other.saveEvent(fact(actorId, 2));
+      while (performance.now() - begun <= cacheMaxAge) await other.getLatestVersion(actorId);
+      gate.resolve("pass");
+      await saving;
+      assertEquals(await store.getLatestVersion(actorId), 2);
+    },
+  );
+}

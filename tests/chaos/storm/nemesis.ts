@@ -248,7 +248,8 @@ export class Nemesis<Options extends object> {
     const { chaos, admin, stream } = this.#parts;
     return [
       {
-        ...{ name: "stream full", weight: 1, victims: ["quota"] },
+        // A server that is killed meanwhile may forget the stream: see ../server/update_kill.ts.
+        ...{ name: "stream full", weight: 1, victims: ["servers"] },
         strike: async () => {
           const { config, state } = await persist(() =>
             api<{ config: object; state: { bytes: number } }>(admin, `STREAM.INFO.${stream}`)

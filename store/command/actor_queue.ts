@@ -327,8 +327,9 @@ export class ActorQueue {
     const saved = plan.commands.filter(({ outcome }) => eventsOf(outcome) > 0);
     const positions = positionsIn(receipt, partsOf(saved));
     for (const [at, { job }] of saved.entries()) this.#positions.set(job, positions[at]!);
-    // A save that names no exact end may have others' receipts before it: the next search finds them.
-    handled?.saved(plan, receipt);
+    if (handled !== undefined) handled.saved(plan, receipt);
+    // A save that names no exact end may have others' receipts before it: they are looked for again.
+    else this.#parts.memory?.peek(this.#actorId)?.forget();
   }
 
   #forget(): undefined {

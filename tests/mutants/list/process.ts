@@ -126,9 +126,9 @@ export const PROCESS: readonly Mutant[] = [
   {
     name: "a command without an id that hides a receipt",
     file: "store/command/actor_queue.ts",
-    find: "    handled?.saved(plan, receipt);",
-    replace: "    (handled ?? new HandledBefore(this.#store, commandLogOf(this.#store)!, " +
-      "this.#actorId, this.#parts.memory!)).saved(plan, receipt);",
+    find: "    else this.#parts.memory?.peek(this.#actorId)?.forget();",
+    replace: "    else if (this.#parts.memory) new HandledBefore(this.#store, " +
+      "commandLogOf(this.#store)!, this.#actorId, this.#parts.memory).saved(plan, receipt);",
     tests: ["tests/store/command/command_id_test.ts"],
     why: "A command that was refused for good would be decided again, with another outcome.",
   },

@@ -24,7 +24,6 @@ import {
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { SaveReceipt } from "../options.ts";
-import { headIn } from "../read/message_facts.ts";
 import { readPages } from "../read/pages.ts";
 import { StoredRun } from "../read/stored_run.ts";
 import type { SavePath, StoreInternals } from "../save/path.ts";
@@ -50,8 +49,7 @@ export class StreamCommandLog implements CommandLog {
   /** See {@linkcode CommandLog.search}. */
   async search(actorId: string, after?: number | Date): Promise<CommandSearch> {
     const { headReader } = this.#parts;
-    const last = await this.#attempt(actorId, () => headReader.readLast(actorId));
-    const end = headIn(last);
+    const { head: end, last } = await this.#attempt(actorId, () => headReader.readEnd(actorId));
     const since = typeof after === "number"
       ? asStreamSequence(after)
       : await this.#startOf(actorId, end, after);

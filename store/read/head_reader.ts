@@ -81,19 +81,22 @@ export class HeadReader {
     actorId: string,
     last?: (subject: string) => Promise<Head>,
   ): Promise<Head> {
-    if (last === undefined) return headIn(await this.readLast(actorId));
+    if (last === undefined) return (await this.readEnd(actorId)).head;
     const asked = performance.now();
     const head = await this.#lastBy(last, actorId);
     this.#heads.raise(actorId, head, asked);
     return head;
   }
 
-  /** The message at the head that {@linkcode HeadReader.read} gives. */
-  async readLast(actorId: string): Promise<StoredMessage | undefined> {
+  /** The head that {@linkcode HeadReader.read} gives, with the message that it was read from. */
+  async readEnd(
+    actorId: string,
+  ): Promise<{ readonly head: Head; readonly last: StoredMessage | undefined }> {
     const asked = performance.now();
     const last = await this.last(actorId, true);
-    this.#heads.raise(actorId, headIn(last), asked);
-    return last;
+    const head = headIn(last);
+    this.#heads.raise(actorId, head, asked);
+    return { head, last };
   }
 
   /** The actor's last message; `latest` as in {@linkcode EndReader}. */

@@ -96,7 +96,7 @@ export class LeakBed implements AsyncDisposable {
       if (of.length > LATEST) left.push(`${of.length} objects of ${kind}`);
     }
     const [first, second] = [heaps[1]! - heaps[0]!, heaps[2]! - heaps[1]!];
-    // What is kept for each round makes both halves grow; what comes once, one of them.
+    // Memory that each round keeps makes both halves grow; memory that is taken once, only one.
     const growth = Math.min(first, second);
     if (growth > BYTES * half + NOISE) left.push(`${growth} bytes of ${half} rounds in the heap`);
     const grown = heaps.map((heap) => (heap / 1e6).toFixed(2)).join(" -> ");
@@ -166,7 +166,7 @@ export class LeakBed implements AsyncDisposable {
 
   /** The bytes of the heap that are in use once what nobody refers to is gone. */
   async #heap(): Promise<number> {
-    // What was referred to until the end of a turn goes in the next one.
+    // The collector can take an object one turn after the last reference to it.
     for (let turn = 0; turn < 4; turn++) {
       this.#gc();
       await pause(turn);

@@ -65,7 +65,7 @@ Deno.test("if a command may be handled already, a landmark that the stream lacks
     const { node: first, landmark: { sequence, id } } = await written();
     await first.send("lost");
     await first.actors.close();
-    // Of a stream that has lost its end since, at places that it has come to again, or has not.
+    // The stream has lost its end since, and has come to these places again, or has not.
     for (const ahead of [256, 9 * 256]) {
       const landmark = { sequence: sequence + ahead, id };
       const second = new Node({ handler: append, ...log && { log } }, first);

@@ -14,8 +14,9 @@ class Bed {
   readonly list = this.another({
     load: async (key) => {
       this.loads++;
+      const { answer } = this;
       const found = await this.checkpoints.load(key);
-      await this.answer;
+      await answer;
       return found;
     },
     save: (key, checkpoint) => this.checkpoints.save(key, checkpoint),
@@ -24,6 +25,18 @@ class Bed {
   /** The list as another program has it. */
   another(checkpoints: CheckpointStore = this.checkpoints): ParkedProcesses {
     return new ParkedProcesses(checkpoints, "parked", "store");
+  }
+
+  /** Looks at the list as it is now; the answer comes when the caller calls what this gives. */
+  heldLook(): () => Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.answer = promise;
+    const look = this.list.list();
+    this.answer = undefined;
+    return async () => {
+      resolve();
+      await look;
+    };
   }
 
   async ids(): Promise<string[]> {
@@ -52,28 +65,19 @@ Deno.test("a process that another program has listed before it gave its partitio
 
 Deno.test("a look at the list from before a partition was taken over counts for nothing", async () => {
   const bed = new Bed();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  bed.answer = promise;
-  const old = bed.list.list();
-  await Promise.resolve(); // The list is read, and the answer is under way.
+  const answer = bed.heldLook();
   await bed.another().add(parked("a"));
   bed.list.forget();
-  resolve();
-  await old;
+  await answer();
   await bed.list.remove("a");
   assertEquals(await bed.ids(), []);
 });
 
 Deno.test("an older look that comes late takes no newer one's place", async () => {
   const bed = new Bed();
-  const { promise, resolve } = Promise.withResolvers<void>();
-  bed.answer = promise;
-  const old = bed.list.list();
-  await Promise.resolve();
-  bed.answer = undefined;
+  const answer = bed.heldLook();
   await bed.list.add(parked("a"));
-  resolve();
-  await old;
+  await answer();
   await bed.list.remove("a");
   assertEquals(await bed.ids(), []);
 });

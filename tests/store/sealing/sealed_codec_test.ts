@@ -41,7 +41,7 @@ Deno.test("sealed fields are stored sealed, and read as they were saved", async 
   for (const secret of ["Ada", "example.com", 'wish":"a', "High Street"]) {
     assert(!bodies.join().includes(secret), secret);
   }
-  assertMatch(bodies[0]!, /"plan":"free"/);
+  assertMatch(bodies.join(), /"plan":"free"/); // Either may have been sealed first.
 });
 
 Deno.test("a forgotten subject's fields read as FORGOTTEN, over all actors, and no others", async () => {

@@ -29,12 +29,12 @@ export function quotasOf(
 }
 
 /** The process of a worker, by the worker's name. */
-export function processOf(worker: string): string {
+function processOf(worker: string): string {
   return worker.slice(0, worker.indexOf("_"));
 }
 
 /** How many partitions of all projections each process has. */
-export function loadsOf(projections: Iterable<ProjectionHoldings>): Map<string, number> {
+function loadsOf(projections: Iterable<ProjectionHoldings>): Map<string, number> {
   const loads = new Map<string, number>();
   for (const { holdings } of projections) {
     for (const [worker, has] of holdings) add(loads, processOf(worker), has);
@@ -43,39 +43,45 @@ export function loadsOf(projections: Iterable<ProjectionHoldings>): Map<string, 
 }
 
 /**
- * The holdings of projection `name` as they should become, so that processes which work on several
- * projections have as many partitions each. A partition that some worker has beyond an even share
- * can belong to any of them as well: it moves if its process has two more than another. Projections
- * are taken in the order of their names, so that all workers that see the same find the same, and
- * not all move at once.
+ * How many partitions of projection `name` each of its workers should have, so that processes which
+ * work on several projections have as many partitions each. A partition that some worker has beyond
+ * an even share can belong to any of them as well: it moves if its process has two more than
+ * another. All workers that see the same plan the same moves, those of the busiest processes first;
+ * partitions without a worker count as those of the worker that should take them.
  */
-export function leveled(
+export function leveledQuotas(
   name: string,
   projections: ReadonlyMap<string, ProjectionHoldings>,
-): Holdings | undefined {
+): Map<string, number> | undefined {
   const loads = loadsOf(projections.values());
   const load = (worker: string) => loads.get(processOf(worker)) ?? 0;
-  for (const own of [...projections.keys()].sort()) {
-    const { partitions, holdings } = projections.get(own)!;
-    const least = Math.floor(partitions / holdings.size);
-    let [rich, poor]: (string | undefined)[] = [];
-    for (const [worker, has] of [...holdings].sort()) {
-      if (has > least && (rich === undefined || load(worker) > load(rich))) rich = worker;
-      if (has <= least && (poor === undefined || load(worker) < load(poor))) poor = worker;
-    }
-    const moves = rich !== undefined && poor !== undefined && load(rich) - load(poor) > 1;
-    if (moves) {
-      add(loads, processOf(rich!), -1);
-      add(loads, processOf(poor!), 1);
-    }
-    if (own !== name) continue;
-    if (!moves) return holdings;
-    const after = new Map(holdings);
-    add(after, rich!, -1);
-    add(after, poor!, 1);
-    return after;
+  const quotas = new Map<string, Map<string, number>>();
+  for (const [unit, { partitions, holdings }] of [...projections].sort(byName)) {
+    const even = quotasOf(partitions, holdings, load);
+    for (const [worker, has] of holdings) add(loads, processOf(worker), even.get(worker)! - has);
+    quotas.set(unit, even);
   }
-  return undefined;
+  const most = (quota: Map<string, number>) =>
+    Math.max(...[...quota].map(([worker, has]) => has > 0 ? load(worker) : 0));
+  const busiest = [...quotas.values()].map((quota) => [most(quota), quota] as const);
+  for (const [, quota] of busiest.sort(([one], [other]) => other - one)) {
+    const least = Math.min(...quota.values());
+    let [rich, poor]: (string | undefined)[] = [];
+    for (const [worker, has] of [...quota].sort(byName)) {
+      if (has > least && (rich === undefined || load(worker) > load(rich))) rich = worker;
+      if (has === least && (poor === undefined || load(worker) < load(poor))) poor = worker;
+    }
+    if (rich === undefined || poor === undefined || load(rich) - load(poor) < 2) continue;
+    for (const [worker, count] of [[rich, -1], [poor, 1]] as const) {
+      add(quota, worker, count);
+      add(loads, processOf(worker), count);
+    }
+  }
+  return quotas.get(name);
+}
+
+function byName([one]: readonly [string, unknown], [other]: readonly [string, unknown]): number {
+  return one < other ? -1 : 1;
 }
 
 function add(counts: Map<string, number>, key: string, count: number): void {

@@ -5,7 +5,7 @@ import type { Bucket } from "../kv/bucket.ts";
 import type { BucketEntry } from "../kv/entry.ts";
 import type { LeaseStore } from "./leases.ts";
 import type { PartitionId } from "./state.ts";
-import { leveled, loadsOf, processOf, type ProjectionHoldings, quotasOf } from "./quota.ts";
+import { leveledQuotas, type ProjectionHoldings } from "./quota.ts";
 import type { Share } from "./runner.ts";
 
 /** Signs of life in one lease. */
@@ -117,10 +117,7 @@ export class ProjectionWorker implements Share {
     }
     const unit = `${this.#prefix}.${partitionIds[0]!.version}`;
     const all = new Map(others).set(unit, { partitions: partitionIds.length, holdings });
-    const loads = loadsOf(all.values());
-    const load = (worker: string) => loads.get(processOf(worker)) ?? 0;
-    const level = leveled(unit, all) ?? holdings;
-    const quota = quotasOf(partitionIds.length, level, load).get(this.#id)!;
+    const quota = leveledQuotas(unit, all)!.get(this.#id)!;
     // Running partitions stay; one that is given up is freed when it has stopped.
     own.sort((one, other) =>
       Number(running.has(this.#keyOf(other))) - Number(running.has(this.#keyOf(one)))

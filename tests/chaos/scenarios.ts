@@ -20,6 +20,7 @@ export const SCENARIOS: Readonly<Record<string, () => Promise<Scenario>>> = {
   processes: async () => (await import("./processes.ts")).processesScenario,
   durability: async () => (await import("./durability.ts")).durability,
   leaks: async () => (await import("./leaks/leaks.ts")).leaks,
+  steady: async () => (await import("./leaks/steady.ts")).steady,
   shop: async () => (await import("./shop.ts")).shopScenario,
   zombie: async () => (await import("./zombie.ts")).zombie,
 };

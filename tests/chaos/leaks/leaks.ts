@@ -27,7 +27,7 @@ const [BYTES, NOISE] = [2_048, 512 * 1024];
 const LATEST = 1;
 
 /** How many there are of each kind of thing. */
-type Holdings = ReadonlyMap<string, number>;
+export type Holdings = ReadonlyMap<string, number>;
 
 /** How a part is checked. */
 export interface CheckOptions {
@@ -82,15 +82,15 @@ export class LeakBed implements AsyncDisposable {
         for (const it of await part(round)) used.push(new WeakRef(it));
       }
     };
-    const before = await this.#held();
+    const before = await this.held();
     await run(WARM_UP);
-    const streams = [...await this.#held()].filter(([kind]) => kind.startsWith("stream "));
-    const heaps = [await this.#heap()];
+    const streams = [...await this.held()].filter(([kind]) => kind.startsWith("stream "));
+    const heaps = [await this.heap()];
     const half = await run(Math.ceil(rounds / 2), performance.now() + ms);
-    heaps.push(await this.#heap());
+    heaps.push(await this.heap());
     await run(half);
-    const left = await this.#left(new Map([...before, ...streams]), patience);
-    heaps.push(await this.#heap());
+    const left = await this.left(new Map([...before, ...streams]), patience);
+    heaps.push(await this.heap());
     const alive = used.flatMap((it) => it.deref()?.constructor.name ?? []);
     for (const [kind, of] of Map.groupBy(alive, (kind) => kind)) {
       if (of.length > LATEST) left.push(`${of.length} objects of ${kind}`);
@@ -119,9 +119,9 @@ export class LeakBed implements AsyncDisposable {
   }
 
   /** The things that are there and were not, once there are none or the patience is over. */
-  async #left(before: Holdings, patience: number): Promise<string[]> {
+  async left(before: Holdings, patience: number = PATIENCE): Promise<string[]> {
     for (const deadline = performance.now() + patience;; await pause(20)) {
-      const more = [...await this.#held()].map(([kind, count]) =>
+      const more = [...await this.held()].map(([kind, count]) =>
         [kind, count - (before.get(kind) ?? 0)] as const
       ).filter(([, count]) => count > 0);
       if (more.length > 0 && performance.now() < deadline) continue;
@@ -132,7 +132,8 @@ export class LeakBed implements AsyncDisposable {
     }
   }
 
-  async #held(): Promise<Holdings> {
+  /** All that this process and the server hold, by kind. */
+  async held(): Promise<Holdings> {
     interface Connz {
       readonly connections: readonly { readonly subscriptions_list?: readonly string[] }[];
     }
@@ -165,12 +166,12 @@ export class LeakBed implements AsyncDisposable {
   }
 
   /** The bytes of the heap that are in use once what nobody refers to is gone. */
-  async #heap(): Promise<number> {
-    // The collector can take an object one turn after the last reference to it.
-    for (let turn = 0; turn < 4; turn++) {
-      this.#gc();
-      await pause(turn);
-    }
+  async heap(): Promise<number> {
+    // What ran last has let go of its objects a few turns later, and of the last ones by collecting.
+    for (let turn = 0; turn < 4; turn++) await pause(turn);
+    this.#gc();
+    await pause(1);
+    this.#gc();
     return Deno.memoryUsage().heapUsed;
   }
 }

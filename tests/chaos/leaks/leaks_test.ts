@@ -1,6 +1,6 @@
 /**
- * Each part of the library in a few rounds, and what judges them: parts that leak one thing each, which
- * has to be noticed. `deno task chaos leaks` has more rounds.
+ * Each part of the library in a few rounds, all of them at work for a moment, and what judges them: parts
+ * that leak one thing each, which has to be noticed. `deno task chaos leaks steady` takes its time.
  *
  * @module
  */
@@ -12,6 +12,7 @@ import { unlessSkipped } from "../../support/skip.ts";
 import { Chaos } from "../scenario.ts";
 import { LeakBed } from "./leaks.ts";
 import { type Part, PARTS } from "./parts.ts";
+import { steadily } from "./steady.ts";
 
 const ROUNDS = 4;
 
@@ -120,4 +121,17 @@ Deno.test("Control: a part that leaves something behind is noticed", async (test
     };
     await test.step({ ...unlessSkipped(what, skip), fn });
   }
+});
+
+const SHORT = { samples: 2, filling: 32 * 1024 };
+
+Deno.test("Parts at work leave nothing behind, and fill no more than their caches", async () => {
+  await steadily(new Chaos(5, 1_000), SHORT);
+});
+
+Deno.test("Control: memory that each round of steady work keeps is noticed", async () => {
+  const kept: number[][] = [];
+  const also = () => void kept.push(Array.from({ length: 400_000 }, (_, at) => at / 3));
+  const work = () => steadily(new Chaos(5, 1_000), { ...SHORT, also });
+  await assertRejects(work, Error, "The heap grows under steady load");
 });

@@ -44,7 +44,7 @@ export type Part = (round: Round) => Promise<readonly object[]>;
 const MANY = 900;
 
 /** A process that ends by a deadline of 1 ms; that of one actor never comes, so that a timer waits for it. */
-const timed: Process<null> = {
+export const timed: Process<null> = {
   name: "timed",
   correlate: ({ actorId }) => actorId,
   initialState: () => null,
@@ -57,7 +57,8 @@ const timed: Process<null> = {
 };
 const WAITING = "thing-waiting";
 
-const counter: Decider<null, number, Event<"Counted", number>> = {
+/** Stores each command. */
+export const counter: Decider<null, number, Event<"Counted", number>> = {
   initialState: () => null,
   evolve: (state) => state,
   decide: (by) => ({ eventType: "Counted", data: by }),

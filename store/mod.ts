@@ -23,12 +23,8 @@ export { appendEvents, type AppendReceipt, type EventDraft } from "./append.ts";
 export { type Codec, FORGOTTEN, type Forgotten, type JsonCodec, jsonCodec } from "./codec.ts";
 export type { Decider, Decision, Evolution } from "./command/decider.ts";
 export { execute } from "./command/execute.ts";
-export {
-  executeAll,
-  type ExecuteAllOptions,
-  type ExecuteAllResults,
-  type ExecutePart,
-} from "./command/execute_all.ts";
+export { executeAll, type ExecuteAllResults } from "./command/execute_all.ts";
+export type { ExecuteAllOptions, ExecutePart } from "./command/joint_call.ts";
 export type { CommandCause, ExecuteOptions, ExecuteResult } from "./command/pending_command.ts";
 export {
   rehydrate,

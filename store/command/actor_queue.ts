@@ -76,7 +76,10 @@ export class ActorQueue {
   /** Completes the first command, or the first ones together. */
   async #turn(): Promise<void> {
     const contention = new ContentionWait(...CONFLICT_WAITS);
+    /** The state to go on from, as long as it is whole; it is this turn's own. */
     let base: ActorState | undefined;
+    /** Where `base` comes from, if it was remembered. */
+    let kept: KeptState | undefined;
     let isPresent = false;
     /** Whether it was looked for commands of others since the last change that was noticed. */
     let isSearched = false;
@@ -86,11 +89,16 @@ export class ActorQueue {
     for (;;) {
       const jobs = this.#next();
       const [first] = jobs;
-      if (first === undefined) return;
+      if (first === undefined) {
+        if (kept !== undefined && base !== undefined) {
+          this.#parts.states.set(this.#actorId, { ...kept, actor: base }, epoch);
+        }
+        return;
+      }
       if (base?.evolution !== first.decider) {
-        const kept = first.options.cache === false
+        kept = first.options.cache === false
           ? undefined
-          : this.#parts.states.get(this.#actorId, first.decider);
+          : this.#parts.states.take(this.#actorId, first.decider);
         base = kept?.actor;
         isPresent = base === undefined;
         if (kept !== undefined) {
@@ -119,6 +127,8 @@ export class ActorQueue {
           if (await this.#repeat(handled, jobs, base)) continue;
         }
         planned = await plan(this.#actorId, base, jobs, eventRulesOf(this.#store));
+        // No try begins at what `evolve` may have changed in place, or has left halfway.
+        if (planned.isInPlace || planned.isShared || planned.isSpoiled) base = undefined;
         if (planned.records) {
           if (await this.#record(handled!, planned, jobs)) {
             return this.#complete(planned, { busySince, contendedAt, epoch });
@@ -131,6 +141,7 @@ export class ActorQueue {
             isSearched = true;
             if (await handled.refresh()) continue;
           } else if (!isPresent && handled === undefined) {
+            if (base === undefined) continue;
             const reading = advance(this.#store, this.#actorId, base);
             const present: ActorState | undefined = await unlessLate(reading, jobs);
             if (present === undefined) {
@@ -138,10 +149,8 @@ export class ActorQueue {
               continue;
             }
             isPresent = true;
-            if (present.version !== base.version) {
-              base = present;
-              continue;
-            }
+            base = present;
+            if (present.version !== planned.base.version) continue;
           }
           return this.#complete(planned, { busySince, contendedAt, epoch });
         }
@@ -162,7 +171,7 @@ export class ActorQueue {
         }
         await contention.wait(jobs);
         busySince = performance.now();
-        if (planned.isInPlace || planned.isShared || jobs.every((job) => job.isSettled)) {
+        if (base === undefined || jobs.every((job) => job.isSettled)) {
           base = this.#forget();
         } else {
           const reading = advance(this.#store, this.#actorId, base);
@@ -209,30 +218,22 @@ export class ActorQueue {
     };
     const contention = new ContentionWait(...UNKNOWN_WAITS);
     const unknown = new UnknownSaves();
+    const traces = commands.map(({ job }) => job.trace);
     for (const { job } of commands) job.saving();
-    for (;;) {
-      try {
-        const saved = unknown.exists ? events : originals;
-        const traces = commands.map(({ job }) => job.trace);
-        const receipt = await this.#parts.pace.run(() =>
-          inTraceOf(traces, () => this.#store.saveEvents(saved, options))
-        );
-        unknown.end("saved");
-        this.#note(plan, receipt, handled);
-        return undefined;
-      } catch (error) {
-        if (isAetherError(error, "VersionConflictError")) {
-          unknown.end("not-saved");
-          return error;
-        }
-        if (isAetherError(error, "SaveOutcomeUnknownError")) unknown.add(error);
-        else if (!unknown.exists) throw error;
-        // Nothing else may be decided until the outcome of this save is known.
+    const outcome = await unknown.run(
+      (isAgain) =>
+        this.#parts.pace.run(() =>
+          inTraceOf(traces, () => this.#store.saveEvents(isAgain ? events : originals, options))
+        ),
+      async (error) => {
         const waiting = commands.filter((command) => isWaiting(command, unknown, error));
         if (waiting.length === 0) throw error;
         await contention.wait(waiting.map(({ job }) => job));
-      }
-    }
+      },
+    );
+    if ("conflict" in outcome) return outcome.conflict;
+    this.#note(plan, outcome.receipt, handled);
+    return undefined;
   }
 
   #complete(

@@ -1,4 +1,5 @@
 import type { CommandLog } from "../command_log.ts";
+import { textOf } from "../base/text.ts";
 import { tokenProblem } from "../base/token.ts";
 import { timestampProblem } from "../format/decode.ts";
 import type { ExecuteOptions } from "./pending_command.ts";
@@ -11,8 +12,9 @@ import type { ExecuteOptions } from "./pending_command.ts";
  */
 export function checkCommand(options: ExecuteOptions, log: CommandLog | undefined): void {
   const { timeout = 10_000, commandId, cause, expectedVersion, record } = options;
-  if (!(timeout >= 1 && timeout < 2 ** 31)) {
-    throw refused(RangeError, `timeout is ${timeout}, not from 1 to ${2 ** 31 - 1}`);
+  // A text compares as a number does, and is none.
+  if (typeof timeout !== "number" || !(timeout >= 1 && timeout < 2 ** 31)) {
+    throw refused(RangeError, `timeout is ${textOf(timeout)}, not from 1 to ${2 ** 31 - 1}`);
   }
   const isVersion = Number.isSafeInteger(expectedVersion) && expectedVersion! >= 0;
   if (expectedVersion !== undefined && !isVersion) {

@@ -15,22 +15,22 @@ export class ContentionWait {
     this.#longest = longest;
   }
 
-  /** Waits for a random part of the span, or until all `jobs` have ended. */
-  async wait(jobs: readonly Pick<PendingCommand, "promise">[]): Promise<void> {
+  /** Waits for a random part of the span, or until all `jobs` have ended, if there are any. */
+  async wait(jobs: readonly Pick<PendingCommand, "promise">[] = []): Promise<void> {
     const span = this.#span;
     this.#span = span < this.#longest ? span * 2 : this.#shortest;
     await rest(Math.random() * span, jobs);
   }
 }
 
-/** Waits for `duration` ms, or until all `jobs` have ended. */
+/** Waits for `duration` ms, or until all `jobs` have ended, if there are any. */
 export async function rest(
   duration: number,
   jobs: readonly Pick<PendingCommand, "promise">[],
 ): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, duration);
-  Promise.allSettled(jobs.map((job) => job.promise)).then(() => resolve());
+  if (jobs.length > 0) Promise.allSettled(jobs.map((job) => job.promise)).then(() => resolve());
   await promise;
   clearTimeout(timer);
 }

@@ -1,4 +1,9 @@
-import type { ActorEnd, CommandLog, CommandPlace } from "../command_log.ts";
+import {
+  type ActorEnd,
+  type CommandLog,
+  type CommandPlace,
+  SEARCHED_EVENTS,
+} from "../command_log.ts";
 
 /** Commands of an actor that are remembered at most, beside those that a search has found. */
 const KEPT = 1000;
@@ -110,9 +115,11 @@ export class KnownCommands {
 
   /** Drops the oldest ones if there are too many: commands at or before them are not known then. */
   #trim(): void {
-    for (const [id, { messages }] of this.#found) {
+    for (const [id, { messages, version }] of this.#found) {
       if (this.#found.size <= this.#most) return;
       this.#found.delete(id);
+      // Outcomes without events can be many behind one event: a deep search would find this one.
+      if (version > this.end.version - SEARCHED_EVENTS) this.#isDeep = false;
       this.#since = Math.max(this.#since, messages.at(-1)!);
     }
   }

@@ -119,7 +119,7 @@ export async function plan(
 }
 
 /** The outcome of one decision for an actor. */
-export interface Evolved {
+interface Evolved {
   readonly result: PlannedResult;
   /** The events with the very data that `decide` returned. */
   readonly originals: readonly Event[];
@@ -133,15 +133,13 @@ export interface Evolved {
 /** Lets a decider decide on one state; throws what it throws. */
 export async function decideOn(
   actorId: string,
-  base: ActorState,
+  { state }: ActorState,
   decider: AnyDecider,
   command: unknown,
-  metadata: EventMetadata | undefined,
   rules: EventRules | undefined,
-): Promise<Evolved> {
-  const { decision, isShared } = decide(decider, command, base.state);
-  const drafts = draftsOf(await decision, actorId, rules);
-  return evolveBy(actorId, base, decider, drafts, metadata, isShared);
+): Promise<{ readonly drafts: readonly EventDraft[]; readonly isShared: boolean }> {
+  const { decision, isShared } = decide(decider, command, state);
+  return { drafts: draftsOf(await decision, actorId, rules), isShared };
 }
 
 /** Gives the decider copies: its changes must not reach another decision, or the caller. */
@@ -154,7 +152,8 @@ function decide(
   return { decision: decider.decide(freshCopy(command), value), isShared: !isSafe };
 }
 
-function evolveBy(
+/** Lets `evolve` fold the decision in; throws what it throws, and may have changed `base` then. */
+export function evolveBy(
   actorId: string,
   base: ActorState,
   decider: AnyDecider,

@@ -1,4 +1,11 @@
-import { needDecider, needObject, needString } from "../base/given.ts";
+import {
+  needDecider,
+  needFunction,
+  needMethods,
+  needObject,
+  needOptionalFunctions,
+  needString,
+} from "../base/given.ts";
 import { needStore } from "../check/query.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { callHook, print, refusePromise } from "../base/hook.ts";
@@ -202,6 +209,11 @@ export async function takeSnapshot(
  * @throws {TypeError} There is no name, and no source text that tells the rules from others.
  */
 export function checkSnapshots(evolution: Rules, options: SnapshotOptions): void {
+  const what = "use snapshots";
+  needObject(options, what, "snapshots");
+  const methods = ["getLatestSnapshot", "saveSnapshot"] as const;
+  needMethods(options.store, methods, what, "snapshots.store", "a snapshot store");
+  needOptionalFunctions(options, ["onError"], what);
   policyOf(options);
   const { name } = options;
   const problem = name === undefined ? undefined : nameProblem(name);
@@ -258,9 +270,12 @@ function sourceOf({ initialState, evolve }: Rules): string {
  * The policy that decides when snapshots are due.
  *
  * @throws {RangeError} `every` is a number out of its range.
+ * @throws {TypeError} `every` is neither a number nor a function.
  */
 export function policyOf({ every = 100 }: SnapshotOptions): SnapshotPolicy {
-  return typeof every === "number" ? snapshotEvery(every) : every;
+  if (typeof every === "number") return snapshotEvery(every);
+  needFunction(every, "use snapshots", "every, if it is no number,");
+  return every;
 }
 
 async function fromSnapshot<State, E extends Event>(

@@ -26,11 +26,16 @@ export class StateCache {
     this.#capacity = capacity;
   }
 
-  /** The state of the actor, if it was folded by `evolution`. */
-  get(actorId: string, evolution: Evolution<unknown, Event>): KeptState | undefined {
+  /**
+   * Hands out the state of the actor, if it was folded by `evolution`, and keeps it no longer:
+   * `evolve` may change it in place. A caller that has left it whole sets it again.
+   */
+  take(actorId: string, evolution: Evolution<unknown, Event>): KeptState | undefined {
     this.#refresh();
     const kept = this.#states.get(actorId);
-    return kept?.actor.evolution === evolution ? kept : undefined;
+    if (kept?.actor.evolution !== evolution) return undefined;
+    this.#states.delete(actorId);
+    return kept;
   }
 
   /**

@@ -101,11 +101,15 @@ export function inputDecider<State, Input extends Event, Fact extends Event>(
       state: guard(() => plain(process.initialState(), "initialState()")),
       ledger: ledger.initialState(),
     }),
-    evolve: (record, event) =>
-      isLedgerType(event.eventType) ? { ...record, ledger: ledger.evolve(record.ledger, event) } : {
-        ...record,
-        state: guard(() => plain(process.evolve(record.state, event as Fact), "evolve()")),
-      },
+    evolve: (record, event) => {
+      if (isLedgerType(event.eventType)) {
+        return { ...record, ledger: ledger.evolve(record.ledger, event) };
+      }
+      const next = guard(() => process.evolve(record.state, event as Fact));
+      const state = guard(() => plain(next, "evolve()"));
+      // A state that was changed in place is to be noticed: the record is changed with it.
+      return next === record.state ? Object.assign(record, { state }) : { ...record, state };
+    },
     decide: (taking, { state, ledger: { open, effects, deadlines, parked, ended } }) => {
       const { input, id, now, isRetry, together: known } = taking;
       const taken: EventDraft[] = [];

@@ -1,6 +1,7 @@
 import { freshCopy } from "../base/fresh.ts";
 import type { Decider } from "../command/decider.ts";
-import { executeAll, type ExecutePart } from "../command/execute_all.ts";
+import { executeAll } from "../command/execute_all.ts";
+import type { ExecutePart } from "../command/joint_call.ts";
 import type { AnyDecider, InnerExecuteOptions } from "../command/pending_command.ts";
 import { isPromise } from "../command/plan.ts";
 import { failureOf, isRefusal } from "../command/recorded_outcome.ts";

@@ -195,7 +195,7 @@ export const COMMANDS: readonly Mutant[] = [
   },
   {
     name: "an actor that is taken for one that a command has only looked at",
-    file: "store/command/execute_all.ts",
+    file: "store/command/joint_call.ts",
     find: "    if (places.includes(undefined)) {\n",
     replace: "    if (places.length === 0) {\n",
     tests: ["tests/store/command/execute_all_test.ts"],

@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { stub } from "@std/testing/mock";
+import { type Decider, execute, InMemoryEventStore } from "../../../mod.ts";
 import { KnownCommands } from "../../../store/command/known_commands.ts";
 import { plan } from "../../../store/command/plan.ts";
 import type { CommandLog } from "../../../store/command_log.ts";
@@ -22,6 +23,26 @@ Deno.test("commands that were dropped from memory are looked for again", async (
   add(1_001);
   await known.reach(0);
   assertEquals([known.get("1") !== undefined, searches], [false, 2]);
+});
+
+Deno.test("a command is found again behind a thousand outcomes without events", async () => {
+  const add: Decider<number, number> = {
+    initialState: () => 0,
+    evolve: (sum) => sum + 1,
+    decide: (by) => {
+      if (by < 0) throw new RangeError("it is less than nothing");
+      return { eventType: "Added", data: by };
+    },
+  };
+  await using store = new InMemoryEventStore();
+  await execute(store, "a-1", add, 5, { commandId: "first" });
+  for (let at = 0; at <= 1_000; at++) {
+    const options = { commandId: `refused-${at}`, record: true };
+    await assertRejects(() => execute(store, "a-1", add, -1, options), RangeError);
+  }
+  const again = await execute(store, "a-1", add, 5, { commandId: "first" });
+  assertEquals([again.duplicate, again.searchedFrom], [true, 0]);
+  assertEquals(await store.getLatestVersion("a-1"), 1);
 });
 
 Deno.test("a command that is there twice is decided once: the second waits for the first", async () => {

@@ -32,6 +32,8 @@ const SAMPLES = 12;
 /** Bytes by which the least heap of the last third may exceed that of the second. */
 const NOISE = 1024 * 1024;
 const NAMESPACE = "steady";
+/** Versions that the store remembers: few, so that they are soon that many. */
+const CACHE_SIZE = 1_000;
 
 /** All parts, at work until they are closed. */
 interface Works extends AsyncDisposable {
@@ -45,7 +47,9 @@ async function openWorks({ connection, chaos }: LeakBed): Promise<Works> {
   await using rest = new AsyncDisposableStack();
   const own = { namespace: NAMESPACE };
   const bus = rest.use(new NatsEventBus(connection));
-  const store = rest.use(await JetStreamEventStore.open(connection, { ...own, broadcaster: bus }));
+  const store = rest.use(
+    await JetStreamEventStore.open(connection, { ...own, broadcaster: bus, cacheSize: CACHE_SIZE }),
+  );
   const checkpoints = rest.use(await KvCheckpointStore.open(connection, own));
   const leases = rest.use(await ProjectionLeases.open(connection, own));
   const shared = { store, checkpoints, leases, from: "start" } as const;

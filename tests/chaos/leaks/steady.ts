@@ -72,11 +72,16 @@ async function openWorks({ connection, chaos }: LeakBed): Promise<Works> {
   count(cluster);
   let heard = 0;
   await bus.on(NAMESPACE, () => void heard++, { signal }).ready;
-  const desk = new Desk({ store, signal });
-  const live = rest.use(await desk.live("live", { views: ["store"] }));
-  const looks = (async () => {
+  const desk = new Desk({ store, checkpoints, signal });
+  // Not the list of actors, which the inspector keeps: there are new ones in each round.
+  const views = ["projections"];
+  const shown = [
+    rest.use(await desk.live("live", { views })),
+    rest.use(await desk.live("tail")),
+  ];
+  const looks = shown.map(async (live) => {
     while (await live.next() !== undefined);
-  })();
+  });
   const parts = rest.move();
   return {
     async round() {
@@ -104,7 +109,7 @@ async function openWorks({ connection, chaos }: LeakBed): Promise<Works> {
     async [Symbol.asyncDispose]() {
       stop.abort();
       await parts.disposeAsync();
-      await Promise.all([looks, ...running]);
+      await Promise.all([...looks, ...running]);
     },
   };
 }

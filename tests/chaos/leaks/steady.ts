@@ -72,7 +72,7 @@ async function openWorks({ connection, chaos }: LeakBed): Promise<Works> {
   count(cluster);
   let heard = 0;
   await bus.on(NAMESPACE, () => void heard++, { signal }).ready;
-  const desk = new Desk({ store, checkpoints, signal });
+  const desk = new Desk({ store, signal });
   // Not the list of actors, which the inspector keeps: there are new ones in each round.
   const views = ["projections"];
   const shown = [

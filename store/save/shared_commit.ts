@@ -128,7 +128,8 @@ function canShare({ actors, runs, expect, signal }: Save): boolean {
 /** Saves of different actors as one. */
 function wholeOf(group: readonly WaitingSave[]): Save {
   const saves = group.map(({ save }) => save);
-  const { op, deadline } = saves[0]!;
+  const { op, deadline, fenceOf } = saves[0]!;
+  const byActor = new Map(saves.map((save) => [save.actors[0], save]));
   return {
     op,
     deadline,
@@ -137,5 +138,6 @@ function wholeOf(group: readonly WaitingSave[]): Save {
     actors: saves.flatMap(({ actors }) => actors),
     expect: new Map(saves.flatMap(({ expect }) => [...expect])),
     ends: new Map(saves.flatMap(({ ends }) => [...ends ?? []])),
+    fenceOf: fenceOf && ((actorId) => byActor.get(actorId)!.fenceOf!(actorId)),
   };
 }

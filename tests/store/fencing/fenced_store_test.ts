@@ -285,3 +285,17 @@ natsTest(
 function renewed(store: FencedEventStore): Promise<void> {
   return store.renew(0);
 }
+
+natsTest(
+  "In optimistic mode, saves that share a commit name the fence of their own shard",
+  async (scene) => {
+    const traffic = new Traffic();
+    const connection = traffic.watch(await scene.connect());
+    await using a = await nodeOf(scene, "a", { connection, mode: "optimistic", groupCommit: true });
+    await claimAll(a, 1, [0, 1]);
+    const actors = [0, 1, 2, 3].map((at) => actorIn(a.store, at % 2, at));
+    const outcomes = await Promise.all(actors.map((actorId) => tryOne(a.store, actorId, 1)));
+    assertEquals([counts(outcomes), traffic.sizes], [{ saved: 4 }, [4]]);
+    await assertFenced(connection, a.store, outcomes);
+  },
+);

@@ -354,6 +354,8 @@ export class JetStreamEventStore implements EventStore {
   ): Promise<Map<string, number>> {
     const actors = prepareActors(actorIds);
     this.#checkOpen("look up latest versions");
+    // A check of the stream that began here would have nobody to wait for it.
+    if (actors.length === 0) return new Map();
     const remembers = options?.fresh !== true && this.#parts.check.ensure() === undefined;
     const since = performance.now() - this.#cacheMaxAge;
     const versions = new Map<string, number>();

@@ -132,3 +132,20 @@ for (const groupCommit of [false, true]) {
     },
   );
 }
+
+natsTest("No actors have no latest versions, and nothing is asked for them", async (scene) => {
+  const connection = await scene.connect();
+  await using store = await JetStreamEventStore.open(connection, {
+    namespace: scene.namespace,
+    timeout: 1_000,
+  });
+  await store.saveEvent(fact("order-1", 1));
+  await scene.server.pause();
+  // From now on the stream has to be checked, which fails as long as the server is silent.
+  await assertRejects(() => store.saveEvent(fact("order-1", 2)));
+  const before = connection.stats().outMsgs;
+  assertEquals(await store.getLatestVersions([]), new Map());
+  assertEquals(connection.stats().outMsgs, before);
+  await scene.server.resume();
+  assertEquals(await store.getLatestVersion("order-1"), 2);
+});

@@ -135,6 +135,7 @@ export class ProcessManager<
   readonly #agenda: Agenda;
   readonly #parked: ParkedProcesses;
   readonly #watched: WatchedProcesses;
+  readonly #onError: (error: unknown, event: RecordedEvent) => void;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
 
@@ -169,6 +170,7 @@ export class ProcessManager<
     const what = `the manager of "${name}"`;
     const warn = (error: unknown) => print("warn", `${what} goes on after a failure:`, error);
     const onError = guarded<RecordedEvent>(`onError of ${what}`, options.onError ?? warn);
+    this.#onError = onError;
     const shared = { store, checkpoints, partitions, onError, ...(leases && { leases }) };
     const inbox: InnerProjectionOptions<undefined, Input> = {
       ...shared,
@@ -351,7 +353,8 @@ export class ProcessManager<
   /**
    * Lets a parked process go on: gives it the events that it has missed, in order, then its
    * outcomes. For that it reads the store from the input that failed. True if all events were
-   * taken; false if one failed again, so that the process stays parked.
+   * taken; false if one failed again, so that the process stays parked. An event that cannot be read
+   * or correlated waits with the later ones of its actor: see {@linkcode ProcessManager.unpark}.
    */
   async retry(id: string, { signal }: ProjectionWaitOptions = {}): Promise<boolean> {
     const stop = signal === undefined
@@ -415,14 +418,22 @@ export class ProcessManager<
   ): Promise<number | undefined> {
     const { store, filter = {} } = this.#options;
     let next = from;
-    /** Actors with an event that cannot be read: what follows waits with it. */
+    /** Actors with an event that cannot be read or correlated: what follows waits with it. */
     const waiting = new Set<string>();
     for await (const arrival of readArrivals<Input>(store, { from, filter, signal })) {
       const { sequence, actorId, event } = arrival;
       next = sequence + 1;
       if (event === undefined) waiting.add(actorId);
       if (event === undefined || waiting.has(actorId)) continue;
-      if (categoryOf(actorId) === this.category || this.#correlate(event) !== id) continue;
+      if (categoryOf(actorId) === this.category) continue;
+      let owner: string | undefined;
+      try {
+        owner = this.#correlate(event);
+      } catch (error) {
+        this.#onError(error, event);
+        waiting.add(actorId);
+      }
+      if (owner !== id) continue;
       if (await this.#intake.takeEvent(id, event, isRetry, signal) === "held") return undefined;
     }
     return next;

@@ -71,6 +71,45 @@ both("an earlier event that comes to a parked process later is taken by its retr
   assertEquals([...(await run.of.describe("all")).state!].sort(), ["order-1", "order-2"]);
 });
 
+both("an event that has no process yet holds up the retry of no other process", async (bed) => {
+  let isBroken = true;
+  let isUnknown = true;
+  const process = notes({
+    correlate: ({ actorId, version }) => {
+      if (isUnknown && actorId === "order-2" && version === 1) throw new Error("no process");
+      return actorId;
+    },
+    react: (_seen, input) => {
+      if (isBroken) throw new Error("no reaction");
+      return "kind" in input ? {} : {
+        facts: [{ eventType: "Saw", data: `${input.actorId} ${input.version}` }],
+      };
+    },
+  });
+  const failures: unknown[] = [];
+  const options: Partial<Options> = {
+    ...{ process, onPoison: "park" },
+    onError: (error, event) => failures.push([(error as Error).message, event?.actorId]),
+  };
+  await place(bed.store, "order-1");
+  await using run = new Run(manage(bed, options));
+  const isParked = async () => (await run.of.describe("order-1")).parked !== undefined;
+  await until(isParked);
+  for (const version of [1, 2]) await place(bed.store, "order-2", version);
+  await place(bed.store, "order-1", 2);
+  await run.of.caughtUp;
+  isBroken = false;
+  failures.length = 0;
+  assert(await run.of.retry("order-1"));
+  assertEquals(failures, [["no process", "order-2"]]);
+  assertEquals((await run.of.describe("order-1")).state, ["order-1 1", "order-1 2"]);
+  assertEquals((await run.of.describe("order-2")).state, []);
+  isUnknown = false;
+  assert(await run.of.unpark("order-2"));
+  await run.of.caughtUp;
+  assertEquals((await run.of.describe("order-2")).state, ["order-2 1", "order-2 2"]);
+});
+
 Deno.test("a react() that gives other joint commands each time parks its process", async () => {
   await using store = new InMemoryEventStore();
   const checkpoints = new InMemoryCheckpointStore();

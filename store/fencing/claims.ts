@@ -148,14 +148,18 @@ export class Claims {
       if (claim === undefined) return undefined;
       claim.closing = true;
       await unlessAborted(signal, drain(claim));
-      try {
-        const fence = await this.#parts.fences.release(shard, claim.fence, signal);
-        this.#claims.delete(shard);
-        return fence;
-      } catch (error) {
-        if (!isAetherError(error, "FencedError")) throw error;
-        this.#claims.delete(shard); // lost meanwhile, which comes to the same
-        return error.holder;
+      for (;;) {
+        const current = this.#claims.get(shard) ?? claim;
+        try {
+          const fence = await this.#parts.fences.release(shard, current.fence, signal);
+          this.#claims.delete(shard);
+          return fence;
+        } catch (error) {
+          if (!isAetherError(error, "FencedError")) throw error;
+          if (this.#adopt(current, error.holder)) continue;
+          this.#claims.delete(shard); // lost meanwhile, which comes to the same
+          return error.holder;
+        }
       }
     });
   }
@@ -165,14 +169,8 @@ export class Claims {
     if (holder === undefined || holder.sequence <= fence.sequence) return false;
     const claim = this.#claims.get(shard);
     if (claim?.fence !== fence) return true;
-    const { nodeId, incarnation, onDeposed } = this.#parts;
-    const isOwn = holder.nodeId === nodeId && holder.incarnation === incarnation;
-    if (isOwn && holder.state === "claimed") {
-      // This node wrote it again, by a try whose answer was lost.
-      this.#parts.heads.reach(asStreamSequence(holder.sequence));
-      this.#claims.set(shard, { shard, fence: holder, closing: claim.closing });
-      return true;
-    }
+    if (this.#adopt(claim, holder)) return true;
+    const { nodeId, onDeposed } = this.#parts;
     this.#claims.delete(shard);
     // A message that is no fence gives the shard to nobody: the map of the claim allows another
     // one.
@@ -182,6 +180,19 @@ export class Claims {
     if (onDeposed !== undefined) {
       callHook(`onDeposed of shard ${shard}`, () => onDeposed(shard, error));
     }
+    return true;
+  }
+
+  /** Goes on under a fence that this node wrote again, by a try whose answer was lost; true if so. */
+  #adopt(
+    { shard, fence, closing }: ShardClaim,
+    holder: FenceHolder | undefined,
+  ): boolean {
+    const { nodeId, incarnation, heads } = this.#parts;
+    const isOwn = holder?.nodeId === nodeId && holder.incarnation === incarnation;
+    if (!isOwn || holder.state !== "claimed" || holder.sequence <= fence.sequence) return false;
+    heads.reach(asStreamSequence(holder.sequence));
+    this.#claims.set(shard, { shard, fence: holder, closing });
     return true;
   }
 

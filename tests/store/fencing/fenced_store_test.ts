@@ -282,6 +282,31 @@ natsTest(
   },
 );
 
+natsTest(
+  "A shard that an attempt without an answer claimed again can be released",
+  async (scene) => {
+    const proxy = scene.proxy();
+    const connection = await scene.connect({ servers: proxy.url });
+    await using a = await nodeOf(scene, "a", { connection });
+    const event = fact(actorIn(a.store, 0), 1);
+    for (const save of [undefined, tryToSave]) {
+      await a.store.claim(0, 1);
+      const enough = new AbortController();
+      const acks = proxy.eatAcks();
+      const renewing = a.store.renew(0, { signal: enough.signal });
+      await acks.done;
+      enough.abort();
+      await assertRejects(() => renewing, StoreUnavailableError);
+      const saving = save?.(a.store, [event]); // It notices, while the release waits for it.
+      const released = await a.store.release(0);
+      await saving;
+      assertEquals([released?.nodeId, released?.state], ["a", "released"]);
+      assertEquals([a.store.owned, await a.store.fence(0)], [[], released]);
+    }
+    assertEquals(a.lost, []);
+  },
+);
+
 function renewed(store: FencedEventStore): Promise<void> {
   return store.renew(0);
 }

@@ -21,6 +21,33 @@ const modules: Untyped[] = await Promise.all(
 );
 const all: Untyped = Object.assign({}, ...modules);
 
+/** A connection that nothing may go over. */
+const connection = Object.fromEntries(
+  ["publish", "request", "isClosed", "isDraining", "subscribe"].map((name) => [name, () => {
+    throw new Error(`${name}() was called`);
+  }]),
+);
+
+/** Options of all event stores that are of another kind than they take. */
+const STORE_OPTIONS: [options: Untyped, names: RegExp][] = [
+  [{ codec: 5 }, /codec is 5, not an object with encode and decode/],
+  [{ codec: {} }, /codec is an empty object/],
+  [{ upcasters: 5 }, /upcasters is 5/],
+  [{ upcasters: { OrderPlaced: 5 } }, /upcasters of "OrderPlaced" is 5, not an array of functions/],
+  [{ upcasters: { OrderPlaced: [5] } }, /upcasters of "OrderPlaced" is an array/],
+  [{ events: 5 }, /`events` is not what defineEvents\(\) gives/],
+  [{ broadcaster: 5 }, /broadcaster is 5, not an object with publish/],
+  [{ broadcaster: {} }, /broadcaster is an empty object/],
+  [{ onBroadcastError: 5 }, /onBroadcastError is 5, not a function/],
+];
+
+/** Options of what is opened over a connection that are of another kind than it takes. */
+const OPENED: Record<string, [options: Untyped, names: RegExp][]> = {
+  JetStreamEventStore: STORE_OPTIONS,
+  FencedEventStore: [...STORE_OPTIONS, [{ onDeposed: 5 }, /onDeposed is 5, not a function/]],
+  JetStreamSnapshotStore: [[{ codec: {} }, /codec is an empty object/]],
+};
+
 const store: EventStore = new all.InMemoryEventStore();
 const checkpoints = new all.InMemoryCheckpointStore();
 const decider = { initialState: () => 0, evolve: () => 0, decide: () => [] };
@@ -35,6 +62,7 @@ const parts = { name: "orders", store, checkpoints };
 const process = { process: rules, store, checkpoints, from: "start" };
 const request = new Request("http://localhost");
 const draft = { eventType: "OrderPlaced", data: null };
+const event = all.createEvent({ ...draft, actorId: "order-1", version: 1 });
 
 /** Slips by the public name that they are of: the call, and what the message has to name. */
 const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
@@ -83,6 +111,10 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
   sealedCodec: [
     [() => all.sealedCodec(), /options is missing/],
     [() => all.sealedCodec({ fields: {} }), /keys is missing/],
+    [
+      () => all.sealedCodec({ fields: {}, keys: new all.InMemoryKeyStore(), now: 5 }),
+      /now is 5, not a function/,
+    ],
   ],
   defineEvents: [
     [() => all.defineEvents("OrderPlaced"), /schemas is "OrderPlaced"/],
@@ -94,10 +126,24 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
   verify: [[() => all.verify({ namespace: "shop" }), /not a JetStreamEventStore/]],
   InMemoryEventStore: [
     [() => new all.InMemoryEventStore("shop"), /options is "shop"/],
+    ...STORE_OPTIONS.map(([options, names]): [() => unknown, RegExp] => [
+      () => new all.InMemoryEventStore(options),
+      names,
+    ]),
+    [() => store.saveEvents([event], null as never), /options is null/],
+    [() => store.saveEvents([event], { signal: {} as never }), /signal is an empty object/],
+    [() => store.saveEvents([event], { expect: 5 as never }), /expect is 5, not an array/],
+    [() => store.saveEvents([event], { expect: [5 as never] }), /a part of expect is 5/],
+    [() => Array.fromAsync(store.readEvents("a", { signal: {} as never })), /signal is an empty/],
+    [() => Array.fromAsync(store.readAll({ signal: {} as never })), /signal is an empty object/],
+    [() => store.subscribe({ signal: {} as never }), /signal is an empty object/],
     [() => store.readAll("start" as never)[Symbol.asyncIterator]().next(), /options is "start"/],
     [() => store.subscribe((() => {}) as never), /options is a function/],
   ],
-  InMemorySnapshotStore: [[() => new all.InMemorySnapshotStore("shop"), /options is "shop"/]],
+  InMemorySnapshotStore: [
+    [() => new all.InMemorySnapshotStore("shop"), /options is "shop"/],
+    [() => new all.InMemorySnapshotStore({ codec: {} }), /codec is an empty object/],
+  ],
   LocalEventBus: [
     [() => new all.LocalEventBus({ onError: "warn" }), /onError is "warn", not a function/],
     [() => new all.LocalEventBus().on("shop", {}, () => {}), /handler is not a function/],
@@ -204,6 +250,10 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
         [() => all[name][opens](), /connection is missing/],
         [() => all[name][opens]({ namespace: "shop" }), /connection is an object with namespace/],
         [() => new all[name]({ namespace: "shop" }), /construct/],
+        ...(OPENED[name] ?? []).map(([options, names]) => [
+          () => all[name][opens](connection, { nodeId: "a", ...options }),
+          names,
+        ]),
       ]];
     }),
   ),

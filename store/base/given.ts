@@ -64,6 +64,23 @@ export function needMethods(
   throw wrong(value, what, name, kind);
 }
 
+/** Refuses an option that is neither left out nor of its kind; see {@linkcode needMethods}. */
+export function needOptionalMethods(
+  value: unknown,
+  methods: readonly PropertyKey[],
+  what: string,
+  name: string,
+  kind: string,
+): void {
+  if (value !== undefined) needMethods(value, methods, what, name, kind);
+}
+
+/** Refuses a signal that is neither left out nor one; see {@linkcode needObject}. */
+export function needSignal(signal: unknown, what: string): void {
+  const methods = ["addEventListener", "throwIfAborted"];
+  needOptionalMethods(signal, methods, what, "signal", "an AbortSignal");
+}
+
 /** Refuses an argument that is none of a decider's kind; see {@linkcode needObject}. */
 export function needDecider(
   value: unknown,

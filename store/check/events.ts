@@ -1,3 +1,4 @@
+import { given, needObject } from "../base/given.ts";
 import { reasonOf } from "../base/reason.ts";
 import { jsonProblem, TOO_MANY } from "../base/json_fidelity.ts";
 import { describe, tokenProblem } from "../base/token.ts";
@@ -74,6 +75,7 @@ export function prepareEvents(events: readonly Event[], encoding: Encoding): Che
 /**
  * Checks the expectations of a save of `events`, by actor.
  *
+ * @throws {TypeError} They are of another kind.
  * @throws {RangeError} An actor id or a version is impossible, an actor is named twice, or there
  * are more than a batch takes: see `messagesOf()` for the places of guards.
  */
@@ -81,9 +83,14 @@ export function prepareExpected(
   expect: readonly ExpectedVersion[] = [],
   events: readonly CheckedEvent[],
 ): ReadonlyMap<string, number> {
+  if (!Array.isArray(expect)) {
+    throw new TypeError(`Cannot save events: expect is ${given(expect)}, not an array`);
+  }
   if (expect.length === 0) return NONE;
   const expected = new Map<string, number>();
-  for (const { actorId, version } of expect) {
+  for (const one of expect as readonly ExpectedVersion[]) {
+    needObject(one, "save events", "a part of expect", "an object with actorId and version");
+    const { actorId, version } = one;
     checkActorId(actorId);
     if (!Number.isSafeInteger(version) || version < 0) {
       throw new RangeError(

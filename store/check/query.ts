@@ -1,4 +1,4 @@
-import { needMethods, needObject } from "../base/given.ts";
+import { needMethods, needObject, needSignal } from "../base/given.ts";
 import { categoryOf } from "../actor.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import type { Position } from "../format/position.ts";
@@ -78,6 +78,7 @@ export function prepareRange(
   { fromVersion = 0, toVersion, direction = "forwards", limit, signal }: ReadOptions,
 ): Range & { readonly backwards: boolean } {
   checkActorId(actorId);
+  needSignal(signal, "read");
   checkNumber("fromVersion", fromVersion);
   if (toVersion !== undefined) checkNumber("toVersion", toVersion);
   if (limit !== undefined) checkNumber("limit", limit);
@@ -98,6 +99,7 @@ export function prepareReadAll(
   needObject(options, "read", "options");
   const { from = "start", filter = {}, signal } = options;
   needObject(filter, "read", "filter");
+  needSignal(signal, "read");
   if (from !== "start") checkNumber("from", from);
   if (filter.actorId !== undefined) checkActorId(filter.actorId);
   if (filter.category !== undefined) checkCategory(filter.category);

@@ -1,4 +1,4 @@
-import { needObject, needOpened } from "../base/given.ts";
+import { needObject, needOpened, needOptionalFunctions } from "../base/given.ts";
 import { needConnection } from "../nats/open.ts";
 import { shardOf } from "../actor.ts";
 import { commandLogOf, keepCommandLog } from "../command_log.ts";
@@ -118,7 +118,8 @@ export class FencedEventStore implements EventStore {
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The stream would lose events, or has other shards than asked.
    * @throws {StoreUnavailableError} JetStream does not answer.
-   * @throws {RangeError} An option is out of its range.
+   * @throws {TypeError} An option is of another kind; nothing was written.
+   * @throws {RangeError} An option is out of its range; likewise.
    */
   static async open(
     connection: Connection,
@@ -128,6 +129,7 @@ export class FencedEventStore implements EventStore {
     needObject(options, "open the store", "options");
     const { nodeId, incarnation = uuidv7(), mode = "fenced", reads = "lease" } = options;
     checkFencing({ nodeId, incarnation, mode, reads });
+    needOptionalFunctions(options, ["onDeposed"], "open the store");
     let made: Omit<Core, "store"> | undefined;
     const store = await openByDetour(connection, options, (own, plain) => {
       const { heads, shards } = own;

@@ -1,4 +1,4 @@
-import { needObject, needOpened } from "../base/given.ts";
+import { needObject, needOpened, needSignal } from "../base/given.ts";
 import { forEachOf } from "../base/several.ts";
 import {
   checkActorId,
@@ -195,7 +195,8 @@ export class JetStreamEventStore implements EventStore {
    * has other shards than asked.
    * @throws {StoreUnavailableError} JetStream does not answer.
    * @throws {StoreRefusedError} There is no JetStream, or the user may not use it.
-   * @throws {RangeError} An option is out of its range.
+   * @throws {TypeError} An option is of another kind; nothing was written.
+   * @throws {RangeError} An option is out of its range; likewise.
    */
   static async open(
     connection: Connection,
@@ -316,6 +317,7 @@ export class JetStreamEventStore implements EventStore {
    */
   subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
     needObject(options, "subscribe", "options");
+    needSignal(options.signal, "subscribe");
     const source = new LiveSource(this.#parts, options);
     return this.#subscriptions.add(source, options.signal, () => this.#checkOpen("subscribe"));
   }

@@ -1,4 +1,5 @@
 import { checkRange } from "../check/query.ts";
+import { checkStoreOptions } from "../check/store_options.ts";
 import type { JetStreamApiOptions } from "../nats/api_prefix.ts";
 import type { EventStoreOptions } from "../store.ts";
 
@@ -43,9 +44,11 @@ export interface JetStreamEventStoreOptions extends EventStoreOptions, JetStream
 /**
  * Refuses what cannot be.
  *
+ * @throws {TypeError} An option is of another kind.
  * @throws {RangeError} An option is out of its range.
  */
 export function checkOptions(options: JetStreamEventStoreOptions): void {
+  checkStoreOptions(options);
   const { replicas = 1, shards = 1, timeout = 1, cacheSize = 1, cacheMaxAge = 0 } = options;
   checkRange("replicas", replicas, 1, 5);
   checkRange("shards", shards, 1, 65_536);

@@ -1,4 +1,4 @@
-import { needObject } from "../base/given.ts";
+import { needObject, needSignal } from "../base/given.ts";
 import { categoryOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
@@ -25,6 +25,7 @@ import {
   prepareReadAll,
 } from "../check/query.ts";
 import { unavailable } from "../check/refusals.ts";
+import { checkSaveOptions, checkStoreOptions } from "../check/store_options.ts";
 import { type CorruptEventError, StoreUnavailableError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { keepEventRules, rulesOf, upcastersOf } from "../event_rules.ts";
@@ -111,6 +112,7 @@ export class InMemoryEventStore implements EventStore {
     needObject(options, "open the store", "options");
     const { namespace = "default", maxBytes = MAX_BYTES, codec } = options;
     new Layout(namespace);
+    checkStoreOptions(options);
     checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER);
     this.#monitor = new StoreMonitor({ "db.system.name": "aether", "db.namespace": namespace });
     this.#subscriptions = new Subscriptions(this.#monitor);
@@ -151,6 +153,7 @@ export class InMemoryEventStore implements EventStore {
 
   async #save(events: readonly Event[], options: InnerSaveOptions): Promise<SaveReceipt> {
     this.#checkOpen("save events");
+    checkSaveOptions(options);
     const checked = prepareEvents(events, this.#encoding);
     const expect = prepareExpected(options.expect, checked);
     const { signal } = options;
@@ -294,6 +297,7 @@ export class InMemoryEventStore implements EventStore {
   /** See {@linkcode EventStore.subscribe}. */
   subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
     needObject(options, "subscribe", "options");
+    needSignal(options.signal, "subscribe");
     const follower = new MemoryFollower(options, this.#log, (stored) => this.#decode(stored));
     return this.#subscriptions.add(follower, options.signal, () => this.#checkOpen("subscribe"));
   }

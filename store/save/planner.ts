@@ -7,6 +7,7 @@ import {
   prepareExpected,
   roomProblem,
 } from "../check/events.ts";
+import { checkSaveOptions } from "../check/store_options.ts";
 import type { Connection } from "../connection.ts";
 import { StoreRefusedError } from "../errors.ts";
 import type { Event } from "../event.ts";
@@ -42,6 +43,7 @@ export class SavePlanner {
    * The plan of one save, whose call began at `begun` by the monotonic clock.
    *
    * @throws {InvalidEventError} An event is not valid.
+   * @throws {TypeError} The options are of another kind.
    * @throws {RangeError} The events or the options are not ones that can be saved.
    */
   plan(
@@ -49,6 +51,7 @@ export class SavePlanner {
     options: InnerSaveOptions,
     begun: number,
   ): { checked: CheckedEvent[]; plan: SavePlan } {
+    checkSaveOptions(options);
     const { timeout, notifies, codec, upcasters, rules } = this.#options;
     const maxBytes = this.#maxBytes;
     const checked = prepareEvents(events, { maxBytes, codec, upcasters, rules });

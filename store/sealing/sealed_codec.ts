@@ -1,4 +1,4 @@
-import { needMethods, needObject } from "../base/given.ts";
+import { needMethods, needObject, needOptionalFunctions } from "../base/given.ts";
 import { isRecord } from "../base/json.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import { type Codec, FORGOTTEN, type Forgotten, jsonCodec } from "../codec.ts";
@@ -105,6 +105,7 @@ export function sealedCodec<E extends Event>(options: SealedCodecOptions<E>): Se
   const table = checkTable(options.fields as unknown as FieldTable);
   const methods = ["get", "getOrCreate", "forget"];
   needMethods(options.keys, methods, what, "keys", "a KeyStore");
+  needOptionalFunctions(options, ["now"], what);
   const keys = new KeyCache(options.keys, options);
   let sealsSnapshots = false;
   return {

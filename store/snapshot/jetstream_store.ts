@@ -3,6 +3,7 @@ import type { StreamConfig } from "@nats-io/jetstream";
 import { KeyedQueue } from "../base/keyed_queue.ts";
 import { MAX_BYTES, roomProblem, roomProblems } from "../check/events.ts";
 import { checkRange } from "../check/query.ts";
+import { checkCodec } from "../check/store_options.ts";
 import type { Codec } from "../codec.ts";
 import type { Connection } from "../connection.ts";
 import { InvalidSnapshotError, StoreUnavailableError, StreamConfigError } from "../errors.ts";
@@ -122,7 +123,8 @@ export class JetStreamSnapshotStore implements SnapshotStore {
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The stream cannot keep snapshots, or not as many as asked for.
    * @throws {StoreUnavailableError} JetStream does not answer.
-   * @throws {RangeError} An option is out of its range.
+   * @throws {TypeError} An option is of another kind; nothing was written.
+   * @throws {RangeError} An option is out of its range; likewise.
    */
   static async open(
     connection: Connection,
@@ -132,6 +134,7 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     needObject(options, "open the store", "options");
     const { namespace = "default", replicas = 1, keep, timeout = 10_000 } = options;
     const layout = new SnapshotLayout(namespace);
+    checkCodec(options);
     checkRange("replicas", replicas, 1, 5);
     if (keep !== undefined) checkRange("keep", keep, 1, MAX_KEEP);
     checkRange("timeout", timeout, 1, 2 ** 31 - 1);

@@ -2,6 +2,7 @@ import { needObject } from "../base/given.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
 import { LEAST_MESSAGE, MAX_BYTES } from "../check/events.ts";
 import { checkRange } from "../check/query.ts";
+import { checkCodec } from "../check/store_options.ts";
 import type { Codec } from "../codec.ts";
 import { StoreUnavailableError } from "../errors.ts";
 import { checkQuery, decodeSnapshot, encodeSnapshot, type SnapshotEncoding } from "./body.ts";
@@ -52,6 +53,7 @@ export class InMemorySnapshotStore implements SnapshotStore {
   constructor(options: InMemorySnapshotStoreOptions = {}) {
     needObject(options, "open the store", "options");
     const { maxBytes = MAX_BYTES, codec } = options;
+    checkCodec(options);
     checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER);
     this.#encoding = { maxBytes, codec };
   }

@@ -1,4 +1,11 @@
-import { needFunction, needObject, needOpened, needString } from "../store/base/given.ts";
+import {
+  needFunction,
+  needObject,
+  needOpened,
+  needOptionalFunctions,
+  needSignal,
+  needString,
+} from "../store/base/given.ts";
 import { needConnection } from "../store/nats/open.ts";
 import { callChain } from "./commands/call_chain.ts";
 import type { CommandMessage } from "./commands/messages.ts";
@@ -109,6 +116,7 @@ export class Cluster implements AsyncDisposable {
    * `AETHER_CLUSTER_<namespace>` and the stream of events. Resolves when this node is in the view;
    * its shards follow once the coordinator has assigned them.
    *
+   * @throws {TypeError} An option is of another kind.
    * @throws {RangeError} The timings break a rule, or a name or another option is out of its range.
    * @throws {NodeReplacedError} Another process joined by the same name at the same time.
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
@@ -189,16 +197,18 @@ export class Cluster implements AsyncDisposable {
    * handler waits for it: {@linkcode CommandCycleError}, as long as that handler runs. Give the
    * `signal` of the context to what takes long. Nodes that own shards need a handler: commands wait until there is one.
    *
-   * @throws {TypeError} There is a handler already.
+   * @throws {TypeError} There is a handler already, or an argument is of another kind.
    */
-  handle(handler: CommandHandler, { onDuplicate }: HandleOptions = {}): void {
+  handle(handler: CommandHandler, options: HandleOptions = {}): void {
     needFunction(handler, "handle commands", "handler");
+    needObject(options, "handle commands", "options");
+    needOptionalFunctions(options, ["onDuplicate"], "handle commands");
     const { handling } = this.#node;
     if (handling.handler !== undefined) {
       throw new TypeError("Cannot handle commands twice: this node has a handler already");
     }
     handling.handler = handler;
-    handling.onDuplicate = onDuplicate;
+    handling.onDuplicate = options.onDuplicate;
   }
 
   /**
@@ -231,6 +241,7 @@ export class Cluster implements AsyncDisposable {
   async send(actorId: string, command: unknown, options: SendOptions = {}): Promise<unknown> {
     needString(actorId, "send the command", "actorId, the first argument,");
     needObject(options, "send the command", "options");
+    needSignal(options.signal, "send the command");
     const { commandId, commandId: id = uuidv7(), cause } = options;
     encodeToken(actorId);
     encodeToken(id);
@@ -263,12 +274,14 @@ export class Cluster implements AsyncDisposable {
    * Yields what changes from now on: members, the leader, the shards' owners. A slow reader gets
    * the difference only. Ends with `signal`, or when this node no longer takes part.
    *
+   * @throws {TypeError} `signal` is none.
    * @throws {NodeReplacedError} Another process has joined by the name of this node.
    * @throws {StoreUnavailableError} The connection is closed.
    */
   changes(
     { signal }: { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<ClusterEvent, void> {
+    needSignal(signal, "follow the changes");
     const ends = signal === undefined ? this.signal : AbortSignal.any([signal, this.signal]);
     const { leader, map } = this.#node;
     return this.#changes({ view: this.view, leader, map }, ends);

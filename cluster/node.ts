@@ -9,7 +9,7 @@ import { ErrorThrottle } from "./error_throttle.ts";
 import { Discovery } from "./membership/discovery.ts";
 import { discoveryTimings } from "./membership/timings.ts";
 import { memberOf } from "./membership/view.ts";
-import { type ClusterLimits, clusterLimits, type ClusterOptions } from "./options.ts";
+import { checkCluster, type ClusterLimits, clusterLimits, type ClusterOptions } from "./options.ts";
 import { recordLimit, recordTooLarge } from "./record_limit.ts";
 import { NodeSession } from "./session.ts";
 import { coordinateShards, MAP_KEY, mapIn } from "./sharding/shard_coordinator.ts";
@@ -88,6 +88,7 @@ export class ClusterNode {
 
   /** See {@linkcode Cluster.join}. */
   static async join(connection: Connection, options: ClusterOptions): Promise<ClusterNode> {
+    checkCluster(options);
     const limits = clusterLimits(options);
     leaseTimings(options);
     discoveryTimings(options);

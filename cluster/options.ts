@@ -1,5 +1,7 @@
-import type { Clock } from "./election/clock.ts";
+import { checkClock, type Clock } from "./election/clock.ts";
 import type { DiscoveryTimingOptions } from "./membership/timings.ts";
+import { needOptionalFunctions } from "../store/base/given.ts";
+import { checkStoreOptions } from "../store/check/store_options.ts";
 import type { FencedEventStoreOptions } from "../store/fencing/fenced_store.ts";
 
 /** Options for {@linkcode Cluster.join}. */
@@ -64,6 +66,18 @@ export interface ClusterOptions
    * @default {console.warn}
    */
   readonly onError?: (error: unknown) => void;
+}
+
+/**
+ * Refuses options of another kind than a cluster takes.
+ *
+ * @throws {TypeError} One is something else.
+ */
+export function checkCluster(options: ClusterOptions): void {
+  const what = "join the cluster";
+  needOptionalFunctions(options, ["load", "onError"], what);
+  checkClock(options, what);
+  checkStoreOptions(options, what);
 }
 
 /** Limits of this node alone. */

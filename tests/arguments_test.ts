@@ -43,6 +43,19 @@ const STORE_OPTIONS: [options: Untyped, names: RegExp][] = [
 
 /** Options of what is opened over a connection that are of another kind than it takes. */
 const OPENED: Record<string, [options: Untyped, names: RegExp][]> = {
+  Cluster: [
+    ...STORE_OPTIONS,
+    [{ onError: 5 }, /onError is 5, not a function/],
+    [{ load: "x" }, /load is "x", not a function/],
+    [{ clock: {} }, /clock is an empty object, not an object with monotonic and wall/],
+  ],
+  Discovery: [
+    [{ onError: 5 }, /onError is 5, not a function/],
+    [{ load: "x" }, /load is "x", not a function/],
+    [{ clock: {} }, /clock is an empty object, not an object with monotonic and wall/],
+    [{ leadership: {} }, /leadership is an empty object, not an object with changes/],
+  ],
+  Election: [[{ clock: { wall: Date.now } }, /clock is an object with wall/]],
   JetStreamEventStore: STORE_OPTIONS,
   FencedEventStore: [...STORE_OPTIONS, [{ onDeposed: 5 }, /onDeposed is 5, not a function/]],
   JetStreamSnapshotStore: [[{ codec: {} }, /codec is an empty object/]],
@@ -309,6 +322,22 @@ natsTest("a cluster tells a slip in the arguments of its methods", async (scene)
     () => slip(() => untyped.handle({})),
     TypeError,
     "handler is an empty object",
+  );
+  await assertRejects(
+    () => slip(() => untyped.handle(() => 1, { onDuplicate: 5 })),
+    TypeError,
+    "onDuplicate is 5, not a function",
+  );
+  untyped.handle(() => 1); // None was registered by then.
+  await assertRejects(
+    () => slip(() => untyped.send("a", {}, { signal: {} })),
+    TypeError,
+    "signal is an empty object, not an AbortSignal",
+  );
+  await assertRejects(
+    () => slip(() => untyped.changes({ signal: {} })),
+    TypeError,
+    "signal is an empty object, not an AbortSignal",
   );
   await assertRejects(() => slip(() => untyped.send({ add: 1 }, "a")), TypeError, "actorId, the");
   await assertRejects(() => slip(() => untyped.send("a", {}, "k1")), TypeError, 'options is "k1"');

@@ -1,3 +1,4 @@
+import { needOptionalMethods } from "../../store/base/given.ts";
 import { refusePromise } from "../../store/base/hook.ts";
 
 /** The clocks that a lease is measured by. Tests pass in their own. */
@@ -19,6 +20,16 @@ export const MACHINE_CLOCK: Clock = {
   monotonic: () => performance.now(),
   wall: () => Date.now(),
 };
+
+/**
+ * Refuses a clock that is neither left out nor one.
+ *
+ * @throws {TypeError} It is something else.
+ */
+export function checkClock({ clock }: { readonly clock?: unknown }, what: string): void {
+  const kind = "an object with monotonic and wall";
+  needOptionalMethods(clock, ["monotonic", "wall"], what, "clock", kind);
+}
 
 /** The present moment; `NaN` for a clock that throws or gives no number. */
 export function instant(clock: Clock): Instant {

@@ -1,7 +1,7 @@
 import { needObject, needOpened } from "../../store/base/given.ts";
 import { needConnection } from "../../store/nats/open.ts";
 import { readLeaderKey, sweepLease, takeLease, type UnknownClaims } from "./campaign.ts";
-import { type Clock, MACHINE_CLOCK } from "./clock.ts";
+import { checkClock, type Clock, MACHINE_CLOCK } from "./clock.ts";
 import type { HeldLease, LeaseParts } from "./held_lease.ts";
 import { type Leader, LEADER_KEY, leaderIn, Nonces } from "./leader_key.ts";
 import type { Lease } from "./lease.ts";
@@ -116,6 +116,7 @@ export class Election implements AsyncDisposable {
    * Opens the namespace's election, and makes its bucket if there is none. A process that only
    * observes opens it as well.
    *
+   * @throws {TypeError} An option is of another kind.
    * @throws {RangeError} The timings break the rule of {@linkcode LeaseTimings}, or a name or
    * another option is out of its range.
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
@@ -125,6 +126,7 @@ export class Election implements AsyncDisposable {
   static async open(connection: Connection, options: ElectionOptions): Promise<Election> {
     needConnection(connection, "open the election");
     needObject(options, "open the election", "options");
+    checkClock(options, "open the election");
     const { namespace = "default", nodeId } = options;
     const timings = leaseTimings(options);
     const problem = tokenProblem(nodeId);

@@ -1,4 +1,4 @@
-import { needObject, needOpened } from "../../store/base/given.ts";
+import { needObject, needOpened, needSignal } from "../../store/base/given.ts";
 import { needConnection } from "../../store/nats/open.ts";
 import { ErrorThrottle } from "../error_throttle.ts";
 import { MACHINE_CLOCK } from "../election/clock.ts";
@@ -8,7 +8,7 @@ import { FailureWatch } from "./failure_watch.ts";
 import { decodeHeartbeat } from "./heartbeat.ts";
 import { safeLoad } from "./load.ts";
 import { Membership } from "./membership.ts";
-import { type DiscoveryOptions, type Leadership, readNode } from "./options.ts";
+import { checkDiscovery, type DiscoveryOptions, type Leadership, readNode } from "./options.ts";
 import { Role, type RoleWork } from "./role.ts";
 import { successionOf } from "./succession.ts";
 import { type DiscoveryTimings, discoveryTimings } from "./timings.ts";
@@ -138,7 +138,7 @@ export class Discovery implements AsyncDisposable {
    *
    * @throws {RangeError} The timings break a rule of {@linkcode DiscoveryTimings}, or a name or
    * another option is out of its range.
-   * @throws {TypeError} The metadata are not strings.
+   * @throws {TypeError} The metadata are not strings, or another option is of another kind.
    * @throws {NodeReplacedError} Another process joined by the same name at the same time.
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The bucket would lose keys, or keep those that have expired.
@@ -147,6 +147,7 @@ export class Discovery implements AsyncDisposable {
   static async join(connection: Connection, options: DiscoveryOptions = {}): Promise<Discovery> {
     needConnection(connection, "join");
     needObject(options, "join", "options");
+    checkDiscovery(options);
     const { namespace = "default" } = options;
     discoveryTimings(options);
     readNode(options);
@@ -212,6 +213,7 @@ export class Discovery implements AsyncDisposable {
   changes(
     { signal }: { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<ClusterChange, void> {
+    needSignal(signal, "follow the changes");
     const ends = signal === undefined ? this.signal : AbortSignal.any([signal, this.signal]);
     return this.#changes(this.view, ends);
   }

@@ -1,6 +1,7 @@
-import type { Clock } from "../election/clock.ts";
+import { checkClock, type Clock } from "../election/clock.ts";
 import type { Leader } from "../election/leader_key.ts";
 import type { JetStreamApiOptions } from "../../store/nats/api_prefix.ts";
+import { needOptionalFunctions, needOptionalMethods } from "../../store/base/given.ts";
 import { isRecord } from "../../store/base/json.ts";
 import { describe, tokenProblem } from "../../store/base/token.ts";
 
@@ -78,6 +79,18 @@ export interface DiscoveryOptions extends JetStreamApiOptions {
    * @default {console.warn}
    */
   readonly onError?: (error: unknown) => void;
+}
+
+/**
+ * Refuses options of another kind than discovery takes.
+ *
+ * @throws {TypeError} One is something else.
+ */
+export function checkDiscovery(options: DiscoveryOptions): void {
+  needOptionalFunctions(options, ["load", "onError"], "join");
+  const kind = "an object with changes, such as an Election";
+  needOptionalMethods(options.leadership, ["changes"], "join", "leadership", kind);
+  checkClock(options, "join");
 }
 
 /** The options that identify and describe the node. */

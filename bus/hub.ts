@@ -1,3 +1,4 @@
+import { needObject, needOptionalFunctions, needSignal } from "../store/base/given.ts";
 import { callHook, print } from "../store/base/hook.ts";
 import type {
   DropReport,
@@ -54,6 +55,8 @@ export class Hub {
     if (typeof options === "function") {
       throw new TypeError("Cannot subscribe: options is a function; handlers go to on()");
     }
+    needObject(options, "subscribe", "options");
+    needSignal(options.signal, "subscribe");
     const request = parseRequest(pattern, options);
     this.assertOpen(`subscribe to ${JSON.stringify(pattern)}`);
     let attachment: Attachment | undefined;
@@ -90,6 +93,9 @@ export class Hub {
         `Cannot handle ${JSON.stringify(pattern)}: the handler is not a function`,
       );
     }
+    const what = `handle ${JSON.stringify(pattern)}`;
+    needObject(options, what, "options");
+    needOptionalFunctions(options, ["onError"], what);
     const onError = options.onError ?? this.#onError;
     const loop = new HandlerLoop(
       this.subscribe<E>(pattern, options),

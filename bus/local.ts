@@ -46,7 +46,7 @@ export class LocalEventBus implements EventBus {
   /** Begins without subscribers. */
   constructor(options: LocalEventBusOptions = {}) {
     needObject(options, "make the bus", "options");
-    needOptionalFunctions(options, ["onError"], "make the bus");
+    needOptionalFunctions(options, ["onDrop", "onError"], "make the bus");
     this.#hub = new Hub("aether", (subscription) => this.#local.add(subscription), options);
     this.#maxBytes = options.maxBytes ?? MAX_BYTES;
   }

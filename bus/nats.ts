@@ -76,7 +76,7 @@ export class NatsEventBus implements EventBus {
   constructor(connection: Connection, options: NatsEventBusOptions = {}) {
     needConnection(connection, "make the bus");
     needObject(options, "make the bus", "options");
-    needOptionalFunctions(options, ["onError", "onReconnect"], "make the bus");
+    needOptionalFunctions(options, ["onDrop", "onError", "onReconnect"], "make the bus");
     const { onReconnect = warnOfGap } = options;
     this.#connection = connection;
     this.#hub = new Hub("nats", (subscription) => this.#attach(subscription), options);

@@ -1,4 +1,4 @@
-import { needObject } from "../store/base/given.ts";
+import { given, needDecider, needObject, needOptionalFunctions, needOptionalMethods, needSignal } from "../store/base/given.ts";
 import { problem } from "../adapters/http/problem.ts";
 import { callHook, print } from "../store/base/hook.ts";
 import { verify } from "../store/verify/verify.ts";
@@ -68,6 +68,7 @@ type Route = (query: Query, request: Request) => Promise<unknown> | Response;
  */
 export function inspector(parts: InspectorParts): (request: Request) => Promise<Response> {
   needObject(parts, "inspect", "parts", "an object with a store");
+  checkParts(parts);
   const { hosts = [], actions = false, token, onError = warn } = parts;
   const gate = new Gate(hosts, actions, token);
   const routes = routesOf(parts, gate);
@@ -83,6 +84,28 @@ export function inspector(parts: InspectorParts): (request: Request) => Promise<
       return guarded(answer);
     }
   };
+}
+
+/**
+ * Refuses parts of another kind than an inspector shows.
+ *
+ * @throws {TypeError} One is something else.
+ */
+function checkParts(parts: InspectorParts): void {
+  const { projections = [], processes = [], cluster, deciders = {}, signal } = parts;
+  needOptionalFunctions(parts, ["onError"], "inspect");
+  needSignal(signal, "inspect");
+  needOptionalMethods(cluster, ["describe"], "inspect", "cluster", "a Cluster");
+  needObject(deciders, "inspect", "deciders", "an object with a decider for each category");
+  for (const [category, decider] of Object.entries(deciders)) {
+    needDecider(decider, "inspect", `the decider of "${category}"`, ["initialState", "evolve"]);
+  }
+  for (const [name, list] of Object.entries({ projections, processes })) {
+    if (!Array.isArray(list)) {
+      throw new TypeError(`Cannot inspect: ${name} is ${given(list)}, not an array`);
+    }
+    for (const one of list) needObject(one, "inspect", `one of ${name}`);
+  }
 }
 
 async function answerTo(

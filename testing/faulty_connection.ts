@@ -1,4 +1,4 @@
-import { needMethods, needObject } from "../store/base/given.ts";
+import { needMethods, needObject, needOptionalFunctions } from "../store/base/given.ts";
 import type { Connection } from "../store/connection.ts";
 
 /** Options for {@linkcode faultyConnection}; a probability is from 0 to 1. */
@@ -81,6 +81,7 @@ export function faultyConnection(
   const what = "make a faulty connection";
   needMethods(connection, ["publish", "request"], what, "connection", "a connection to NATS");
   needObject(options, what, "options");
+  needOptionalFunctions(options, ["only"], what);
   check(options);
   const harm = new Harm(connection, options);
   const own: Record<PropertyKey, unknown> = {

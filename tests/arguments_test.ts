@@ -62,6 +62,7 @@ const OPENED: Record<string, [options: Untyped, names: RegExp][]> = {
 };
 
 const store: EventStore = new all.InMemoryEventStore();
+const keys = new all.InMemoryKeyStore();
 const checkpoints = new all.InMemoryCheckpointStore();
 const decider = { initialState: () => 0, evolve: () => 0, decide: () => [] };
 const rules = {
@@ -124,19 +125,40 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
   sealedCodec: [
     [() => all.sealedCodec(), /options is missing/],
     [() => all.sealedCodec({ fields: {} }), /keys is missing/],
-    [
-      () => all.sealedCodec({ fields: {}, keys: new all.InMemoryKeyStore(), now: 5 }),
-      /now is 5, not a function/,
-    ],
+    [() => all.sealedCodec({ fields: {}, keys, now: 5 }), /now is 5, not a function/],
+    [() => all.sealedCodec({ fields: {}, keys }).snapshots(), /subjectsOf is missing/],
   ],
   defineEvents: [
+    [() => all.defineEvents({}).jsonSchema({ convert: 5 }), /convert is 5, not a function/],
     [() => all.defineEvents("OrderPlaced"), /schemas is "OrderPlaced"/],
     [() => all.defineEvents({ OrderPlaced: {} }), /its schema is none of Standard Schema/],
   ],
   richJsonCodec: [[() => all.richJsonCodec(JSON.stringify), /library is a function/]],
   schemaVersions: [[() => all.schemaVersions({}), /Standard Schema/]],
-  inspector: [[() => all.inspector(), /parts is missing/]],
-  verify: [[() => all.verify({ namespace: "shop" }), /not a JetStreamEventStore/]],
+  inspector: [
+    [() => all.inspector(), /parts is missing/],
+    [() => all.inspector({ store, onError: 5 }), /onError is 5, not a function/],
+    [() => all.inspector({ store, signal: {} }), /signal is an empty object/],
+    [() => all.inspector({ store, cluster: {} }), /cluster is an empty object, not a Cluster/],
+    [() => all.inspector({ store, deciders: { order: {} } }), /the decider of "order" is an empty/],
+    [() => all.inspector({ store, projections: 5 }), /projections is 5, not an array/],
+    [() => all.inspector({ store, processes: [5] }), /one of processes is 5, not an object/],
+  ],
+  problem: [
+    [() => all.problem(new Error("gone"), 404), /options is 404/],
+    [() => all.problem(new Error("gone"), { status: 404 }), /status is 404, not a function/],
+  ],
+  verify: [
+    [() => all.verify({ namespace: "shop" }), /not a JetStreamEventStore/],
+    [() => all.verify(store, { signal: {} }), /signal is an empty object/],
+    [() => all.verify(store, { projections: 5 }), /projections is 5, not an array/],
+    [() => all.verify(store, { projections: [{ name: "a" }] }), /checkpoints of a projection is/],
+    [() => all.verify(store, { snapshots: {} }), /store of snapshots is missing/],
+    [
+      () => all.verify(store, { snapshots: { store: new all.InMemorySnapshotStore() } }),
+      /evolution of snapshots is missing/,
+    ],
+  ],
   InMemoryEventStore: [
     [() => new all.InMemoryEventStore("shop"), /options is "shop"/],
     ...STORE_OPTIONS.map(([options, names]): [() => unknown, RegExp] => [
@@ -159,11 +181,18 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
   ],
   LocalEventBus: [
     [() => new all.LocalEventBus({ onError: "warn" }), /onError is "warn", not a function/],
+    [() => new all.LocalEventBus({ onDrop: "warn" }), /onDrop is "warn", not a function/],
+    [() => new all.LocalEventBus().on("shop", () => {}, { onError: 5 }), /onError is 5, not a/],
+    [() => new all.LocalEventBus().subscribe("shop", { signal: {} }), /signal is an empty object/],
     [() => new all.LocalEventBus().on("shop", {}, () => {}), /handler is not a function/],
     [() => new all.LocalEventBus().subscribe("shop", () => {}), /handlers go to on\(\)/],
     [() => new all.LocalEventBus().publish(draft), /namespace/],
   ],
-  NatsEventBus: [[() => new all.NatsEventBus({ onError: () => {} }), /connection is an object/]],
+  NatsEventBus: [
+    [() => new all.NatsEventBus({ onError: () => {} }), /connection is an object/],
+    [() => new all.NatsEventBus(connection, { onDrop: 5 }), /onDrop is 5, not a function/],
+    [() => new all.NatsEventBus(connection, { onReconnect: 5 }), /onReconnect is 5, not a/],
+  ],
   Projection: [
     [() => new all.Projection(), /options is missing/],
     [() => new all.Projection({ store, checkpoints, handler() {} }), /name is missing/],
@@ -196,6 +225,8 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
     [() => new all.ProcessManager({ ...process, deciders: { stock: {} } }), /decider of "stock"/],
     [() => new all.ProcessManager({ ...process, effects: [() => {}] }), /effect is a function/],
     [() => new all.ProcessManager({ ...process, from: undefined }), /from is missing/],
+    [() => new all.ProcessManager({ ...process, clock: {} }), /clock is an empty object/],
+    [() => new all.ProcessManager({ ...process, onError: 5 }), /onError is 5, not a function/],
   ],
   SqliteCheckpointStore: [[() => new all.SqliteCheckpointStore("shop.db"), /db is "shop.db"/]],
   PostgresCheckpointStore: [[
@@ -216,6 +247,9 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
   eventStream: [
     [() => all.eventStream(store), /request is of class InMemoryEventStore/],
     [() => all.eventStream(request), /store is missing/],
+    [() => all.eventStream(request, store, { message: 5 }), /message is 5, not a function/],
+    [() => all.eventStream(request, store, { onError: 5 }), /onError is 5, not a function/],
+    [() => all.eventStream(request, store, { signal: {} }), /signal is an empty object/],
   ],
   reached: [[() => all.reached(request), /readModel is missing/]],
   deciderSpec: [[() => all.deciderSpec(rules), /decider is an object with name, correlate/]],
@@ -228,10 +262,10 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
     [() => all.reactorSpec(), /reactor is missing/],
     [() => all.reactorSpec({ name: "mail" }), /react is missing/],
   ],
-  faultyConnection: [[
-    () => all.faultyConnection({ seed: 7 }),
-    /connection is an object with seed/,
-  ]],
+  faultyConnection: [
+    [() => all.faultyConnection({ seed: 7 }), /connection is an object with seed/],
+    [() => all.faultyConnection(connection, { seed: 7, only: "a" }), /only is "a", not a function/],
+  ],
   startNats: [[() => all.startNats("2.14"), /options is 2.14/]],
   formatShardMap: [[() => all.formatShardMap(), /map is missing/]],
   parseShardMap: [[() => all.parseShardMap(), /not JSON/]],
@@ -239,7 +273,10 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
     [() => all.planShards(), /current is missing/],
     [() => all.planShards({ shards: [] }), /members is missing/],
   ],
-  nextShardMap: [[() => all.nextShardMap(), /current is missing/]],
+  nextShardMap: [
+    [() => all.nextShardMap(), /current is missing/],
+    [() => all.nextShardMap({ shards: [] }, [], { gone: 5 }), /gone is 5, not a function/],
+  ],
   shardMoves: [[() => all.shardMoves(), /before is missing/]],
   ...Object.fromEntries(
     ["checkpointStore", "eventBus", "eventStore", "eventSubscription", "keyStore", "snapshotStore"]
@@ -281,7 +318,6 @@ const NONE: Record<string, string> = {
   etag: "a number out of range: a RangeError",
   snapshotEvery: "a number out of range: a RangeError",
   streamSequenceOf: "a number, and a number it gives",
-  problem: "takes anything that was thrown",
   importEvents: "the command line's; its store says what it is not",
   main: "the command line's; it prints what is wrong",
 };

@@ -1,5 +1,10 @@
 import { needRequest } from "./request_headers.ts";
-import { needMethods } from "../../store/base/given.ts";
+import {
+  needMethods,
+  needObject,
+  needOptionalFunctions,
+  needSignal,
+} from "../../store/base/given.ts";
 import { callHook, print } from "../../store/base/hook.ts";
 import { Notifier } from "../../store/base/notifier.ts";
 import { LONGEST_TIMER } from "../../store/base/sleep.ts";
@@ -70,6 +75,9 @@ export function eventStream<E extends Event = Event>(
 ): Response {
   needRequest(request, "stream events");
   needMethods(store, ["subscribe"], "stream events", "store", "an EventStore");
+  needObject(options, "stream events", "options");
+  needOptionalFunctions(options, ["message", "onError"], "stream events");
+  needSignal(options.signal, "stream events");
   const { heartbeat = 15_000, from = "now" } = options;
   if (!(heartbeat >= 1 && heartbeat <= LONGEST_TIMER)) {
     throw new RangeError(

@@ -1,3 +1,4 @@
+import { needObject, needOptionalFunctions } from "../../store/base/given.ts";
 import { callHook } from "../../store/base/hook.ts";
 import { messageOf, nameOf } from "../../store/base/text.ts";
 import { type AetherErrorCode, type AetherErrors, isAetherError } from "../../store/errors.ts";
@@ -59,6 +60,8 @@ export interface ProblemDetails {
  * ```
  */
 export function problem(error: unknown, options: ProblemOptions = {}): Response {
+  needObject(options, "answer", "options");
+  needOptionalFunctions(options, ["status"], "answer");
   const { details, retryAfter } = problemOf(error, options);
   return new Response(JSON.stringify(details), {
     status: details.status,

@@ -1,4 +1,4 @@
-import { given } from "../../store/base/given.ts";
+import { given, needObject, needOptionalFunctions } from "../../store/base/given.ts";
 import { incarnationKey, isSameIncarnation, type NodeIncarnation } from "../incarnation.ts";
 
 /**
@@ -95,9 +95,12 @@ export function shardMoves(before: ShardMap["shards"], after: ShardMap["shards"]
 export function nextShardMap(
   current: ShardMap,
   target: ShardMap["shards"],
-  { maxMoves = Infinity, gone = () => false, seen = 0 }: NextShardMapOptions = {},
+  options: NextShardMapOptions = {},
 ): ShardMap {
   const what = "make the next shard map";
+  needObject(options, what, "options");
+  needOptionalFunctions(options, ["gone"], what);
+  const { maxMoves = Infinity, gone = () => false, seen = 0 } = options;
   if (!Array.isArray(current?.shards)) throw notShards(what, "shards of current", current?.shards);
   if (!Array.isArray(target)) throw notShards(what, "target", target);
   if (!(maxMoves >= 0)) {

@@ -5,6 +5,7 @@ import {
   needMethods,
   needObject,
   needOptionalFunctions,
+  needOptionalMethods,
   needString,
 } from "../base/given.ts";
 import { needStore } from "../check/query.ts";
@@ -122,6 +123,6 @@ export function checkManager<State, Input extends Event, Fact extends Event>(
     throw new TypeError(`Cannot ${what}: effects is ${given(effects)}, not an array`);
   }
   for (const one of effects) needMethods(one, ["run"], what, "an effect", "what effect() gives");
-  if (clock !== undefined) needObject(clock, what, "clock");
+  needOptionalMethods(clock, ["now", "wait"], what, "clock", "an object with now and wait");
   needOptionalFunctions(options, ["send", "onError"], what);
 }

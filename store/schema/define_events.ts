@@ -1,4 +1,4 @@
-import { needObject } from "../base/given.ts";
+import { needObject, needOptionalFunctions } from "../base/given.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import type { EventDraft } from "../append.ts";
 import { createEvent, type Event, type EventInit, type EventMetadata } from "../event.ts";
@@ -169,11 +169,14 @@ export function defineEvents<const Schemas extends EventSchemas>(
         : createEvent({ ...rest, eventType, data: checked } as EventInit);
     }]),
   );
-  const jsonSchema = (options: JsonSchemaOptions = {}) =>
-    Object.fromEntries(entries.map(([eventType, schema]) => [
+  const jsonSchema = (options: JsonSchemaOptions = {}) => {
+    needObject(options, "make JSON Schemas", "options");
+    needOptionalFunctions(options, ["convert"], "make JSON Schemas");
+    return Object.fromEntries(entries.map(([eventType, schema]) => [
       eventType,
       jsonSchemaOf(newestOf(schema), eventType, options),
     ]));
+  };
   Object.defineProperty(definitions, "jsonSchema", { value: jsonSchema });
   return withRules(definitions, rules) as unknown as DefinedEvents<Schemas>;
 }

@@ -1,4 +1,4 @@
-import { needMethods, needObject, needOptionalFunctions } from "../base/given.ts";
+import { needFunction, needMethods, needObject, needOptionalFunctions } from "../base/given.ts";
 import { isRecord } from "../base/json.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import { type Codec, FORGOTTEN, type Forgotten, jsonCodec } from "../codec.ts";
@@ -127,6 +127,7 @@ export function sealedCodec<E extends Event>(options: SealedCodecOptions<E>): Se
       return reportOf(subject, { dropped, maxAge: keys.maxAge, sealsSnapshots });
     },
     snapshots(subjectsOf) {
+      needFunction(subjectsOf, "seal snapshots", "subjectsOf");
       sealsSnapshots = true;
       return sealedSnapshots(keys, subjectsOf);
     },

@@ -1,3 +1,4 @@
+import { given, needDecider, needMethods, needObject, needSignal } from "../base/given.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
 import type { SnapshotStore } from "../snapshot/snapshot.ts";
 
@@ -59,4 +60,31 @@ export interface VerifyOptions {
   readonly projections?: readonly VerifyProjection[];
   /** Ends the verification: it rejects with the signal's reason. @default {undefined} */
   readonly signal?: AbortSignal;
+}
+
+/**
+ * Refuses options of another kind than {@linkcode verify} takes.
+ *
+ * @throws {TypeError} One is something else.
+ */
+export function checkVerify(options: VerifyOptions): void {
+  const what = "verify the store";
+  needObject(options, what, "options");
+  needSignal(options.signal, what);
+  const { projections = [] } = options;
+  if (!Array.isArray(projections)) {
+    throw new TypeError(`Cannot ${what}: projections is ${given(projections)}, not an array`);
+  }
+  for (const { checkpoints } of projections as readonly VerifyProjection[]) {
+    needMethods(checkpoints, ["load"], what, "checkpoints of a projection", "a CheckpointStore");
+  }
+  for (const { store, evolution } of snapshotsIn(options)) {
+    needMethods(store, ["getLatestSnapshot"], what, "store of snapshots", "a SnapshotStore");
+    needDecider(evolution, what, "evolution of snapshots", ["initialState", "evolve"]);
+  }
+}
+
+/** The kinds of snapshots that are to be compared. */
+export function snapshotsIn({ snapshots = [] }: VerifyOptions): readonly VerifySnapshots[] {
+  return Array.isArray(snapshots) ? snapshots : [snapshots as VerifySnapshots];
 }

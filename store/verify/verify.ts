@@ -5,7 +5,7 @@ import { InMemoryEventStore, memoryPartsOf } from "../memory/event_store.ts";
 import type { EventStore } from "../store.ts";
 import { cacheOwnerOf } from "../store_view.ts";
 import { MemorySource } from "./memory_source.ts";
-import type { VerifyOptions, VerifySnapshots } from "./options.ts";
+import { checkVerify, snapshotsIn, type VerifyOptions } from "./options.ts";
 import type { VerifyProgress, VerifyReport } from "./report.ts";
 import { SnapshotCheck } from "./snapshot_check.ts";
 import type { VerifySource } from "./source.ts";
@@ -26,7 +26,7 @@ import { Walk } from "./walk.ts";
  * wrong and what to do. It rejects if the store cannot be read to the end.
  *
  * @param store One of this library's stores, or a view of one.
- * @throws {TypeError} It is another store. The promise and the iteration reject with it.
+ * @throws {TypeError} It is another store, or an option is of another kind. The promise and the iteration reject with it.
  * @throws {RangeError} An option is out of its range; likewise.
  * @throws {StoreUnavailableError} The store cannot be reached; likewise.
  *
@@ -59,6 +59,7 @@ export function verify(
   options: VerifyOptions = {},
 ): AsyncIterable<VerifyProgress> & PromiseLike<VerifyReport> {
   const work: VerifyWork = async (onProgress, left) => {
+    checkVerify(options);
     const { from = 0, maxMessages = Infinity, limit = 100, cacheSize = 100_000 } = options;
     checkCount("from", from, 0);
     if (maxMessages !== Infinity) checkCount("maxMessages", maxMessages, 1);
@@ -87,10 +88,6 @@ function sourceOf(store: EventStore): VerifySource {
     "Cannot verify the store: it is not a JetStreamEventStore, FencedEventStore or " +
       "InMemoryEventStore of this copy of the library; pass the store that yours is built on",
   );
-}
-
-function snapshotsIn({ snapshots = [] }: VerifyOptions): readonly VerifySnapshots[] {
-  return Array.isArray(snapshots) ? snapshots : [snapshots as VerifySnapshots];
 }
 
 function checkCount(name: string, value: number, least: number): void {

@@ -20,6 +20,7 @@ import type { ShardMember } from "./sharding/shard_plan.ts";
 import { clusterBucket, nodeSubject } from "./subjects.ts";
 import { ClusterTelemetry } from "./telemetry.ts";
 import { unlessAborted } from "../store/base/abort.ts";
+import { inTurn } from "../store/base/in_turn.ts";
 import { Notifier } from "../store/base/notifier.ts";
 import type { Connection } from "../store/connection.ts";
 import { isAetherError, type StoreRefusedError } from "../store/errors.ts";
@@ -155,7 +156,8 @@ export class ClusterNode {
       node.#begin(limits.maxMoves, (options.capacity ?? 1) > 0);
       return node;
     } catch (error) {
-      for (const close of closing.reverse()) await close();
+      const report = (error: unknown) => errors.report(error);
+      await inTurn(closing.reverse(), report).catch(report);
       throw error;
     }
   }
@@ -249,30 +251,38 @@ export class ClusterNode {
 
   async #endInTurn(handOverTimeout: number): Promise<void> {
     const { discovery, election, requests } = this;
+    await inTurn([
+      () => this.#giveUp(handOverTimeout),
+      () => this.telemetry.end(),
+      () => this.#halt.abort(),
+      () => this.#work,
+      () => Promise.all([this.#session.close(), ...this.#ending]),
+      () => election[Symbol.asyncDispose](),
+      () =>
+        discovery.leave(GOODBYE).catch((error) => {
+          if (!isAetherError(error, "StoreUnavailableError")) this.#errors.report(error);
+        }),
+      // Only now, so that a sender that still asks this node is sent elsewhere at once.
+      () => this.#session.mute(),
+      () => this.#bucket.close(),
+      () => requests.close(),
+      () => this.changed.notify(),
+    ], (error) => this.#errors.report(error));
+  }
+
+  /** Hands the shards over for at most `timeout` ms. */
+  async #giveUp(timeout: number): Promise<void> {
+    const { discovery, requests } = this;
+    if (discovery.signal.aborted || requests.closed) return;
     const patience = new AbortController();
-    const timer = setTimeout(() => patience.abort(), handOverTimeout);
+    const timer = setTimeout(() => patience.abort(), timeout);
     const over = AbortSignal.any([patience.signal, discovery.signal]);
     try {
-      if (!discovery.signal.aborted && !requests.closed) {
-        await unlessAborted(over, this.#handOver(over)).catch((error) => {
-          if (!over.aborted) throw error;
-        });
-      }
+      await unlessAborted(over, this.#handOver(over));
+    } catch (error) {
+      if (!over.aborted) throw error;
     } finally {
       clearTimeout(timer);
-      this.telemetry.end();
-      this.#halt.abort();
-      await this.#work;
-      await Promise.all([this.#session.close(), ...this.#ending]);
-      await election[Symbol.asyncDispose]();
-      await discovery.leave(GOODBYE).catch((error) => {
-        if (!isAetherError(error, "StoreUnavailableError")) this.#errors.report(error);
-      });
-      // Only now, so that a sender that still asks this node is sent elsewhere at once.
-      this.#session.mute();
-      await this.#bucket.close();
-      requests.close();
-      this.changed.notify();
     }
   }
 

@@ -22,6 +22,7 @@ import { Shards } from "./sharding/shards.ts";
 import { nodeSubject } from "./subjects.ts";
 import type { ClusterTelemetry } from "./telemetry.ts";
 import { unlessAborted } from "../store/base/abort.ts";
+import { inTurn } from "../store/base/in_turn.ts";
 import { messageOf } from "../store/base/text.ts";
 import { jsonProblem } from "../store/base/json_fidelity.ts";
 import { commandLogOf } from "../store/command_log.ts";
@@ -156,8 +157,8 @@ export class NodeSession {
     try {
       await session.#checkHeard();
     } catch (error) {
-      session.mute();
-      await session.close();
+      const closing = [() => session.mute(), () => session.close()];
+      await inTurn(closing, parts.report).catch(parts.report);
       throw error;
     }
     return session;
@@ -213,16 +214,17 @@ export class NodeSession {
     this.#unsubscribe(this.#commands);
   }
 
-  #unsubscribe(...subscriptions: readonly Subscription[]): void {
-    if (this.#parts.connection.isClosed()) return;
-    for (const subscription of subscriptions) subscription.unsubscribe();
+  #unsubscribe(subscription: Subscription): void {
+    if (!this.#parts.connection.isClosed()) subscription.unsubscribe();
   }
 
   async #close(): Promise<void> {
-    this.#unsubscribe(...this.#subscriptions);
-    await this.shards.close();
-    await this.actors.close(AbortSignal.abort());
-    await this.store[Symbol.asyncDispose]();
+    await inTurn([
+      ...this.#subscriptions.map((subscription) => () => this.#unsubscribe(subscription)),
+      () => this.shards.close(),
+      () => this.actors.close(AbortSignal.abort()),
+      () => this.store[Symbol.asyncDispose](),
+    ], this.#parts.report);
   }
 
   #run(message: CommandMessage): Promise<CommandAnswer> {

@@ -215,8 +215,11 @@ export class Election implements AsyncDisposable {
       new StoreUnavailableError(`Cannot go on as "${this.nodeId}": the election is closed`),
     );
     await Promise.allSettled(this.#work);
-    await this.#lease?.[Symbol.asyncDispose]();
-    await this.#bucket.close();
+    try {
+      await this.#lease?.[Symbol.asyncDispose]();
+    } finally {
+      await this.#bucket.close();
+    }
   }
 
   #until(signal: AbortSignal | undefined): AbortSignal {

@@ -16,6 +16,7 @@ import { type ClusterView, memberOf } from "./view.ts";
 import { ViewCoordinator } from "./view_coordinator.ts";
 import { ViewStore } from "./view_store.ts";
 import { clusterBucket, nodeSubject } from "../subjects.ts";
+import { inTurn } from "../../store/base/in_turn.ts";
 import { refusePromise } from "../../store/base/hook.ts";
 import { called, unlessAborted } from "../../store/base/abort.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
@@ -299,19 +300,22 @@ export class Discovery implements AsyncDisposable {
 
   async #end(timeout?: number): Promise<void> {
     this.#halt.abort();
-    try {
-      await this.#work;
-      await this.#role.close(WORK);
-      await this.#failureWatch.close();
-      await this.#membership.leave(timeout);
-    } catch (error) {
-      if (isAetherError(error)) throw error;
-      this.#report(error); // The stored value is no view that this version knows.
-    } finally {
-      await this.#membership.end();
-      await this.#bucket.close();
-      this.#ends.abort();
-    }
+    const leaving = inTurn([
+      () => this.#work,
+      () => this.#role.close(WORK),
+      () => this.#failureWatch.close(),
+      () => this.#membership.leave(timeout),
+    ], this.#report);
+    await inTurn([
+      () =>
+        leaving.catch((error) => {
+          if (isAetherError(error)) throw error;
+          this.#report(error); // The stored value is no view that this version knows.
+        }),
+      () => this.#membership.end(),
+      () => this.#bucket.close(),
+      () => this.#ends.abort(),
+    ], this.#report);
   }
 
   /** Keeps this node a member, and does a member's duties. */

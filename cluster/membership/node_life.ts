@@ -88,8 +88,11 @@ export class Incarnation implements NodeIncarnation {
     this.#ends.abort();
     await this.#work;
     if (this.#connection.isClosed()) return;
-    this.#subscription.unsubscribe();
-    await this.heartbeat.end();
+    try {
+      this.#subscription.unsubscribe();
+    } finally {
+      await this.heartbeat.end();
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { Cluster } from "../../cluster/mod.ts";
 import {
   InMemoryCheckpointStore,
@@ -6,9 +7,11 @@ import {
   JetStreamEventStore,
   KvCheckpointStore,
   Projection,
+  StreamConfigError,
 } from "../../store/mod.ts";
 import { fact } from "../support/fault.ts";
-import { natsTest } from "../support/fixture.ts";
+import { natsTest, type Scene } from "../support/fixture.ts";
+import { QUICK } from "./bed.ts";
 
 /** A connection that was closed leaves its consumers to the server, which drops them later. */
 const CUT = { leakCheck: false };
@@ -64,6 +67,51 @@ for (const kind of ["in memory", "in a bucket"]) {
     CUT,
   );
 }
+
+/** A connection on which the end of a subscription to what a node answers as `verb` fails. */
+async function stubborn(scene: Scene, verb: string): Promise<NatsConnection> {
+  const connection = await scene.connect();
+  const subscribe = connection.subscribe.bind(connection);
+  connection.subscribe = (subject, options) => {
+    const subscription = subscribe(subject, options);
+    if (!subject.endsWith(`.${verb}`)) return subscription;
+    const unsubscribe = subscription.unsubscribe.bind(subscription);
+    subscription.unsubscribe = () => {
+      unsubscribe();
+      throw new Error(`${verb} is stuck`);
+    };
+    return subscription;
+  };
+  return connection;
+}
+
+for (const verb of ["release", "command", "ping"]) {
+  natsTest(`a node on which "${verb}" cannot be ended leaves all the same`, async (scene) => {
+    const { namespace } = scene;
+    const connection = await stubborn(scene, verb);
+    const reported: string[] = [];
+    const onError = (error: unknown) => reported.push((error as Error).message);
+    const cluster = await Cluster.join(connection, { ...QUICK, namespace, onError });
+    const failure = await cluster.leave().then(() => undefined, ({ message }) => message);
+    // What the goodbye to the others fails with is reported.
+    assertEquals([failure, ...reported].filter(Boolean), [`${verb} is stuck`]);
+    assert(cluster.signal.aborted);
+  });
+}
+
+natsTest("a node that cannot join tells why, and ends all that it has begun", async (scene) => {
+  const { namespace } = scene;
+  const connection = await stubborn(scene, "ping");
+  await (await JetStreamEventStore.open(connection, { namespace, shards: 8 }))
+    [Symbol.asyncDispose]();
+  const reported: string[] = [];
+  const onError = (error: unknown) => reported.push((error as Error).message);
+  await assertRejects(
+    () => Cluster.join(connection, { ...QUICK, namespace, onError, shards: 16 }),
+    StreamConfigError,
+  );
+  assertEquals(reported, ["ping is stuck"]);
+});
 
 natsTest("a closed connection ends subscriptions and caughtUp of them", async (scene) => {
   const { namespace } = scene;

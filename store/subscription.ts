@@ -84,12 +84,12 @@ export class Subscriptions {
       return await source.start(stop);
     };
     const follow = source.follow.bind(source);
-    this.#watch.subscriptions(1);
     const subscription = new SourceSubscription({ start, follow }, signal, this.#watch, () => {
       this.#open.delete(subscription);
       this.#watch.subscriptions(-1);
     });
     this.#open.add(subscription);
+    this.#watch.subscriptions(1);
     return subscription as EventSubscription as EventSubscription<E>;
   }
 

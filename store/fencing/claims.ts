@@ -4,7 +4,7 @@ import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
 import { FencedError, type FenceHolder, isAetherError } from "../errors.ts";
 import { asStreamSequence } from "../format/position.ts";
-import { type Fences, isReleased } from "./fences.ts";
+import { type Fences, isForeign } from "./fences.ts";
 import type { HeadCache } from "../read/heads.ts";
 
 /**
@@ -174,7 +174,7 @@ export class Claims {
     this.#claims.delete(shard);
     // A message that is no fence gives the shard to nobody: the map of the claim allows another
     // one.
-    const mapVersion = fence.mapVersion - (isReleased(holder) ? 1 : 0);
+    const mapVersion = fence.mapVersion - (isForeign(holder) ? 1 : 0);
     this.#lost.set(shard, { mapVersion, holder });
     const error = new FencedError(`go on with shard ${shard}`, { shard, nodeId, holder });
     if (onDeposed !== undefined) {

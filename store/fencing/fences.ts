@@ -250,7 +250,7 @@ export function fenceHolderIn(message: StoredMessage): FenceHolder {
 }
 
 /** Whether something other than this library wrote the fence. */
-export function isReleased({ nodeId, mapVersion }: FenceHolder): boolean {
+export function isForeign({ nodeId, mapVersion }: FenceHolder): boolean {
   return nodeId === UNREADABLE.nodeId && mapVersion === UNREADABLE.mapVersion;
 }
 

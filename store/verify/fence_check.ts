@@ -1,5 +1,5 @@
 import type { FenceHolder } from "../errors.ts";
-import { fenceHolderIn, isReleased } from "../fencing/fences.ts";
+import { fenceHolderIn, isForeign } from "../fencing/fences.ts";
 import { EXPECT, FENCE } from "../format/headers.ts";
 import type { StreamSequence } from "../format/position.ts";
 import { numberIn, type StoredMessage } from "../nats/stored_message.ts";
@@ -31,7 +31,7 @@ export class FenceCheck {
     const fence = fenceHolderIn(message);
     this.#newest.set(shard, fence);
     const report = (what: string) => this.#findings.add(RULE, { sequence }, what);
-    if (isReleased(fence)) {
+    if (isForeign(fence)) {
       const what =
         `message ${sequence} is no fence, though it is on the fence's subject of shard ` +
         `${shard}`;

@@ -10,7 +10,7 @@ import { StoredRun } from "./stored_run.ts";
  *
  * @throws {CorruptEventError} This library writes no such message.
  */
-export function openRun(
+function openRun(
   { headReader }: Pick<ReaderParts, "headReader">,
   message: StoredMessage,
 ): { readonly run: StoredRun; readonly actorId: string } {

@@ -92,7 +92,7 @@ export function messagesOf(
 }
 
 /** The guards on the actors that `save` expects and does not write. */
-export function guardsOf(
+function guardsOf(
   save: Save,
   expectedHeads: ExpectedHeads,
   subjectOf: (actorId: string) => string,

@@ -12,12 +12,12 @@ import type { FenceHolder } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { eventRulesOf, keepEventRules } from "../event_rules.ts";
 import { Claims, type ShardClaim } from "./claims.ts";
+import { CommandView } from "./command_view.ts";
 import { Fences } from "./fences.ts";
 import { type HandledCommand, HandledCommands } from "./handled_commands.ts";
 import type { FencedParts } from "./parts.ts";
 import { checkFencing, type FencedEventStoreOptions } from "./options.ts";
-import { FencedPath, OptimisticPath } from "./save_paths.ts";
-import { ForwardingEventStore } from "../forwarding_store.ts";
+import { FencedPath, idleTogether, OptimisticPath } from "./save_paths.ts";
 import { JetStreamEventStore, openByDetour } from "../jetstream/event_store.ts";
 import type {
   EventSubscriptionOptions,
@@ -28,8 +28,6 @@ import type {
   SaveOptions,
   SaveReceipt,
 } from "../options.ts";
-import type { InnerSaveOptions } from "../format/save_options.ts";
-import type { SavePath } from "../save/path.ts";
 import type { EventStore, EventSubscription, EventsWithErrors } from "../store.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
 
@@ -418,29 +416,4 @@ export class FencedEventStore implements EventStore {
     if (Number.isSafeInteger(shard) && shard >= 0 && shard < this.shards) return;
     throw new RangeError(`Cannot find shard ${shard}: there are ${this.shards}, counted from 0`);
   }
-}
-
-/** A view whose saves say which command they are the outcome of. */
-class CommandView extends ForwardingEventStore {
-  readonly #command: string;
-
-  constructor(store: FencedEventStore, command: string) {
-    super(store);
-    this.#command = command;
-  }
-
-  override saveEvents(events: readonly Event[], options?: SaveOptions): Promise<SaveReceipt> {
-    const inner: InnerSaveOptions = { ...options, command: this.#command };
-    return super.saveEvents(events, inner);
-  }
-}
-
-/** A path that is idle only once its barriers are. */
-function idleTogether(path: SavePath, fenced: FencedPath): SavePath {
-  return {
-    save: (plan, checked) => path.save(plan, checked),
-    idle: async () => {
-      await Promise.all([path.idle(), fenced.idle()]);
-    },
-  };
 }

@@ -154,6 +154,16 @@ export class OptimisticPath implements SavePath {
   }
 }
 
+/** A path that is idle only once its barriers are. */
+export function idleTogether(path: SavePath, fenced: FencedPath): SavePath {
+  return {
+    save: (plan, checked) => path.save(plan, checked),
+    idle: async () => {
+      await Promise.all([path.idle(), fenced.idle()]);
+    },
+  };
+}
+
 /**
  * The claims of all shards that a save writes.
  *

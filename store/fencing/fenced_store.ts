@@ -302,8 +302,8 @@ export class FencedEventStore implements EventStore {
   }
 
   /**
-   * The commands that the last 1,000 events of an actor are the outcome of, in the order they
-   * were handled.
+   * The commands that the last 1,000 messages of an actor are the outcome of, in the order they
+   * were handled; a message may hold many events.
    *
    * @throws {CorruptEventError} An event of a command cannot be read.
    */

@@ -1,5 +1,4 @@
 import { needObject, needOpened, needSignal } from "../base/given.ts";
-import { forEachOf } from "../base/several.ts";
 import {
   checkActorId,
   checkCategory,
@@ -23,7 +22,6 @@ import { watchReplicas } from "./replicas.ts";
 import { partsOf } from "./parts.ts";
 import { apiPrefixOf } from "../nats/api_prefix.ts";
 import { needConnection, openRequests } from "../nats/open.ts";
-import { attempt } from "../nats/retry.ts";
 import { asStoredMessage } from "../nats/stored_message.ts";
 import { StreamApi } from "../nats/stream_api.ts";
 import type {
@@ -35,13 +33,10 @@ import type {
   SaveOptions,
   SaveReceipt,
 } from "../options.ts";
-import { lastByConsumer } from "../read/deliver_last.ts";
-import type { HeadReader } from "../read/head_reader.ts";
-import type { HeadCache } from "../read/heads.ts";
 import { History } from "../read/history.ts";
+import { LatestVersions } from "../read/latest_versions.ts";
 import { LiveSource } from "../read/live_source.ts";
 import { Log } from "../read/log.ts";
-import { headIn } from "../read/message_facts.ts";
 import type { ReaderParts } from "../read/pages.ts";
 import { salvage } from "../read/salvage.ts";
 import type { SavePath, SavePathFactory } from "../save/path.ts";
@@ -50,9 +45,6 @@ import type { EventStore, EventSubscription, EventsWithErrors } from "../store.t
 import { Subscriptions } from "../subscription.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
 import { StoreMonitor } from "../telemetry/monitor.ts";
-
-/** Lookups of single actors that one call has under way at most. */
-const LOOKUPS = 256;
 
 /** {@linkcode JetStreamEventStore.open} for a store that saves another way; not for users. */
 export function openByDetour(
@@ -109,16 +101,12 @@ export class JetStreamEventStore implements EventStore {
   readonly identity: string;
   /** Shards that actors are spread over; fixed when the stream is made. */
   readonly shards: number;
-  readonly #connection: Connection;
-  readonly #lookup: JetStreamEventStoreOptions["versionLookup"];
-  readonly #cacheMaxAge: number;
-  readonly #heads: HeadCache;
-  readonly #reader: HeadReader;
   readonly #planner: SavePlanner;
   readonly #path: SavePath;
   readonly #parts: ReaderParts;
   readonly #history: History;
   readonly #log: Log;
+  readonly #latest: LatestVersions;
   readonly #monitor: StoreMonitor;
   readonly #subscriptions: Subscriptions;
   readonly #notifier: StoredNotifier;
@@ -132,15 +120,12 @@ export class JetStreamEventStore implements EventStore {
     options: InnerJetStreamEventStoreOptions,
   ) {
     needOpened(api instanceof StreamApi, "JetStreamEventStore", "open(connection, options)");
-    const { namespace = "default", cacheMaxAge = 1000, codec, detour } = options;
+    const { namespace = "default", codec, detour } = options;
     const { genesis: { shards }, identity, config: { max_msg_size: limit = -1 } } = opened;
     this.namespace = namespace;
     this.stream = api.layout.stream;
     this.identity = identity;
     this.shards = shards;
-    this.#connection = connection;
-    this.#lookup = options.versionLookup;
-    this.#cacheMaxAge = cacheMaxAge;
     const attributes = {
       "db.system.name": "nats",
       "db.namespace": namespace,
@@ -156,8 +141,6 @@ export class JetStreamEventStore implements EventStore {
     if (limit > 0) parts.publisher.limits.bytes = limit;
     const { heads, headReader, check, ends, manyEnds, events, queue, requestTimeout, timeout } =
       parts;
-    this.#heads = heads;
-    this.#reader = headReader;
     this.#parts = {
       api,
       requestTimeout,
@@ -175,6 +158,8 @@ export class JetStreamEventStore implements EventStore {
     readers.set(this, this.#parts);
     this.#history = new History(this.#parts);
     this.#log = new Log(this.#parts);
+    const { versionLookup: lookup = "last-message", cacheMaxAge: maxAge = 1000 } = options;
+    this.#latest = new LatestVersions(connection, this.#parts, { lookup, maxAge });
     this.#planner = new SavePlanner(connection, {
       ...{ ...reading, timeout, notifies: !this.#notifier.silent },
       limits: parts.publisher.limits,
@@ -335,15 +320,18 @@ export class JetStreamEventStore implements EventStore {
    * subject. The answer may be outdated when it arrives: a hint, never a lock.
    */
   async getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
-    if (options?.fresh !== true) {
-      const head = this.#heads.getSince(actorId, performance.now() - this.#cacheMaxAge);
-      if (head !== undefined && !this.#disposed && this.#parts.check.ensure() === undefined) {
+    if (options?.fresh !== true && !this.#disposed) {
+      const version = this.#latest.remembered(actorId);
+      if (version !== undefined) {
         this.#monitor.hit();
-        return head.version;
+        return version;
       }
     }
     checkActorId(actorId);
-    return await this.#monitor.lookUp(actorId, () => this.#lookUp(actorId));
+    return await this.#monitor.lookUp(actorId, async () => {
+      this.#checkOpen(`look up the latest version of "${actorId}"`);
+      return await this.#latest.one(actorId);
+    });
   }
 
   /**
@@ -356,51 +344,18 @@ export class JetStreamEventStore implements EventStore {
   ): Promise<Map<string, number>> {
     const actors = prepareActors(actorIds);
     this.#checkOpen("look up latest versions");
-    // A check of the stream that began here would have nobody to wait for it.
-    if (actors.length === 0) return new Map();
-    const remembers = options?.fresh !== true && this.#parts.check.ensure() === undefined;
-    const since = performance.now() - this.#cacheMaxAge;
     const versions = new Map<string, number>();
     const unknown: string[] = [];
     for (const actorId of actors) {
-      const head = remembers ? this.#heads.getSince(actorId, since) : undefined;
-      if (head === undefined) unknown.push(actorId);
+      const version = options?.fresh === true ? undefined : this.#latest.remembered(actorId);
+      if (version === undefined) unknown.push(actorId);
       // Also those that are not known yet, for the order.
-      versions.set(actorId, head?.version ?? 0);
+      versions.set(actorId, version ?? 0);
     }
     if (actors.length > unknown.length) this.#monitor.hit(actors.length - unknown.length);
     if (unknown.length === 0) return versions;
-    await this.#monitor.lookUpMany(unknown.length, () => this.#lookUpMany(unknown, versions));
+    await this.#monitor.lookUpMany(unknown.length, () => this.#latest.many(unknown, versions));
     return versions;
-  }
-
-  async #lookUpMany(actorIds: readonly string[], versions: Map<string, number>): Promise<void> {
-    const asked = performance.now();
-    const byConsumer = this.#lookup === "deliver-last";
-    const ends = byConsumer ? new Map<string, undefined>() : await this.#attempt(
-      `look up the latest versions of ${actorIds.length} actors`,
-      () => this.#parts.manyEnds.last(actorIds, true),
-    );
-    for (const [actorId, last] of ends) {
-      const head = headIn(last);
-      this.#heads.raise(actorId, head, asked);
-      versions.set(actorId, head.version);
-    }
-    const left = actorIds.filter((actorId) => !ends.has(actorId));
-    await forEachOf(left, LOOKUPS, async (actorId) => {
-      versions.set(actorId, await this.#lookUp(actorId));
-    });
-  }
-
-  async #lookUp(actorId: string): Promise<number> {
-    return await this.#attempt(`look up the latest version of "${actorId}"`, async () => {
-      if (this.#lookup !== "deliver-last") {
-        return (await this.#reader.read(actorId)).version;
-      }
-      const { api } = this.#parts;
-      const last = (subject: string) => lastByConsumer(this.#connection, api, subject);
-      return (await this.#reader.read(actorId, last)).version;
-    });
   }
 
   /** Ends subscriptions, waits for saves and notifications under way; the connection stays open. */
@@ -438,12 +393,6 @@ export class JetStreamEventStore implements EventStore {
     } finally {
       reading.end();
     }
-  }
-
-  async #attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
-    this.#checkOpen(what);
-    const { api, timeout } = this.#parts;
-    return await attempt(api.requests, timeout, what, work);
   }
 
   #checkOpen(what: string): void {

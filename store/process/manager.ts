@@ -1,13 +1,10 @@
-import { categoryOf } from "../actor.ts";
-import { freshCopy } from "../base/fresh.ts";
 import { guarded } from "../base/guarded.ts";
-import { print, refusePromise } from "../base/hook.ts";
+import { print } from "../base/hook.ts";
 import { tokenProblem } from "../base/token.ts";
 import { checkCategory } from "../check/query.ts";
 import { rehydrate } from "../command/rehydrate.ts";
 import { isAetherError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
-import { readArrivals } from "../projection/arrival.ts";
 import type { ProjectionLag } from "../projection/lag.ts";
 import {
   checkProjection,
@@ -22,6 +19,7 @@ import { ServerClock } from "../timer/clock.ts";
 import { GuardedClock } from "../timer/guarded_clock.ts";
 import { LedgerType, PROCESS_PREFIX } from "../ledger_type.ts";
 import { Agenda } from "./agenda.ts";
+import { Delivery } from "./delivery.ts";
 import { Errands } from "./errands.ts";
 import { type WatchedProcesses, watchProcesses } from "./gauges.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
@@ -135,7 +133,7 @@ export class ProcessManager<
   readonly #agenda: Agenda;
   readonly #parked: ParkedProcesses;
   readonly #watched: WatchedProcesses;
-  readonly #onError: (error: unknown, event: RecordedEvent) => void;
+  readonly #delivery: Delivery<State, Input>;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
 
@@ -170,13 +168,12 @@ export class ProcessManager<
     const what = `the manager of "${name}"`;
     const warn = (error: unknown) => print("warn", `${what} goes on after a failure:`, error);
     const onError = guarded<RecordedEvent>(`onError of ${what}`, options.onError ?? warn);
-    this.#onError = onError;
     const shared = { store, checkpoints, partitions, onError, ...(leases && { leases }) };
     const inbox: InnerProjectionOptions<undefined, Input> = {
       ...shared,
       ...{ name: category, from, trace, ...(filter && { filter }), ...(retry && { retry }) },
       ...(options.onPoison !== undefined && { onPoison: options.onPoison }),
-      handler: (event, { signal }) => this.#deliver(event, signal),
+      handler: (event, { signal }) => this.#delivery.deliver(event, signal),
     };
     const { failure } = checkProjection(inbox);
     this.#inbox = new Projection(inbox);
@@ -187,6 +184,10 @@ export class ProcessManager<
     this.#parked = new ParkedProcesses(checkpoints, `${category}:parked`, store.identity);
     const parts = { store, category, retry: failure, trace, onError };
     const intake = this.#intake = new Intake({ ...parts, decider, clock, targets: options });
+    this.#delivery = new Delivery({
+      ...{ store, category, process, intake, onError },
+      filter: filter ?? {},
+    });
     const errands = new Errands({ ...parts, intake, targets: options });
     const agenda = this.#agenda = new Agenda({
       ...{ store, checkpoints, key, category, clock, onError },
@@ -360,18 +361,7 @@ export class ProcessManager<
     const stop = signal === undefined
       ? this.#stop.signal
       : AbortSignal.any([signal, this.#stop.signal]);
-    let next: number | undefined;
-    for (;;) {
-      const { parked, ended } = await this.describe(id);
-      if (ended !== undefined) return true;
-      if (parked === undefined) break;
-      next = await this.#takeFrom(parked.sequence, id, true, stop);
-      if (next === undefined) return false;
-      // It stays parked if an earlier event was held meanwhile.
-      await this.#intake.change(id, { kind: "unpark", eventId: parked.eventId }, stop);
-    }
-    // Those that came since were not taken, as it was parked.
-    return next === undefined || await this.#takeFrom(next, id, false, stop) !== undefined;
+    return await this.#delivery.retry(id, stop);
   }
 
   /**
@@ -391,52 +381,6 @@ export class ProcessManager<
     await this.#running?.catch(() => {}); // run() rejects with it.
     await this.#inbox[Symbol.asyncDispose]();
     await this.#outbox[Symbol.asyncDispose]();
-  }
-
-  /** Gives an event to the process that it belongs to. */
-  async #deliver(event: Input & RecordedEvent, signal: AbortSignal): Promise<void> {
-    if (categoryOf(event.actorId) === this.category) return;
-    const id = this.#correlate(event);
-    if (id !== undefined) await this.#intake.takeEvent(id, event, false, signal);
-  }
-
-  /** The process that an event belongs to, by the user's code. */
-  #correlate(event: Input & RecordedEvent): string | undefined {
-    const id: unknown = this.#options.process.correlate(freshCopy(event));
-    refusePromise(id, "correlate()");
-    const problem = id === undefined ? undefined : tokenProblem(id);
-    if (problem === undefined) return id as string | undefined;
-    throw new TypeError(`Cannot find the process of event "${event.id}": its id ${problem}`);
-  }
-
-  /** Gives a process its events from a position on; the next position, if all were taken. */
-  async #takeFrom(
-    from: number,
-    id: string,
-    isRetry: boolean,
-    signal: AbortSignal,
-  ): Promise<number | undefined> {
-    const { store, filter = {} } = this.#options;
-    let next = from;
-    /** Actors with an event that cannot be read or correlated: what follows waits with it. */
-    const waiting = new Set<string>();
-    for await (const arrival of readArrivals<Input>(store, { from, filter, signal })) {
-      const { sequence, actorId, event } = arrival;
-      next = sequence + 1;
-      if (event === undefined) waiting.add(actorId);
-      if (event === undefined || waiting.has(actorId)) continue;
-      if (categoryOf(actorId) === this.category) continue;
-      let owner: string | undefined;
-      try {
-        owner = this.#correlate(event);
-      } catch (error) {
-        this.#onError(error, event);
-        waiting.add(actorId);
-      }
-      if (owner !== id) continue;
-      if (await this.#intake.takeEvent(id, event, isRetry, signal) === "held") return undefined;
-    }
-    return next;
   }
 
   /** Keeps the list of parked processes. */

@@ -1,0 +1,97 @@
+import { categoryOf } from "../actor.ts";
+import { freshCopy } from "../base/fresh.ts";
+import { refusePromise } from "../base/hook.ts";
+import { tokenProblem } from "../base/token.ts";
+import { rehydrate } from "../command/rehydrate.ts";
+import type { Event, RecordedEvent } from "../event.ts";
+import type { EventFilter } from "../options.ts";
+import { readArrivals } from "../projection/arrival.ts";
+import type { EventStore } from "../store.ts";
+import type { Intake } from "./intake.ts";
+import { ledger } from "./ledger.ts";
+import type { Process } from "./process.ts";
+
+/** The parts of a {@linkcode Delivery}. */
+export interface DeliveryParts<State, Input extends Event> {
+  readonly store: EventStore;
+  readonly filter: EventFilter;
+  /** The category of the processes' histories. */
+  readonly category: string;
+  readonly process: Pick<Process<State, Input>, "correlate">;
+  readonly intake: Intake<State, Input>;
+  readonly onError: (error: unknown, event: RecordedEvent) => void;
+}
+
+/** Gives events to the processes that they belong to: as they come, and again when one is retried. */
+export class Delivery<State, Input extends Event> {
+  readonly #parts: DeliveryParts<State, Input>;
+
+  /** Gives nothing yet. */
+  constructor(parts: DeliveryParts<State, Input>) {
+    this.#parts = parts;
+  }
+
+  /** Gives an event to the process that it belongs to. */
+  async deliver(event: Input & RecordedEvent, signal: AbortSignal): Promise<void> {
+    const { category, intake } = this.#parts;
+    if (categoryOf(event.actorId) === category) return;
+    const id = this.#correlate(event);
+    if (id !== undefined) await intake.takeEvent(id, event, false, signal);
+  }
+
+  /** Lets a parked process go on; true if it took all events that it has missed. */
+  async retry(id: string, signal: AbortSignal): Promise<boolean> {
+    const { store, category, intake } = this.#parts;
+    let next: number | undefined;
+    for (;;) {
+      const { state: { parked, ended } } = await rehydrate(store, `${category}-${id}`, ledger);
+      if (ended !== undefined) return true;
+      if (parked === undefined) break;
+      next = await this.#takeFrom(parked.sequence, id, true, signal);
+      if (next === undefined) return false;
+      // It stays parked if an earlier event was held meanwhile.
+      await intake.change(id, { kind: "unpark", eventId: parked.eventId }, signal);
+    }
+    // Those that came since were not taken, as it was parked.
+    return next === undefined || await this.#takeFrom(next, id, false, signal) !== undefined;
+  }
+
+  /** The process that an event belongs to, by the user's code. */
+  #correlate(event: Input & RecordedEvent): string | undefined {
+    const id: unknown = this.#parts.process.correlate(freshCopy(event));
+    refusePromise(id, "correlate()");
+    const problem = id === undefined ? undefined : tokenProblem(id);
+    if (problem === undefined) return id as string | undefined;
+    throw new TypeError(`Cannot find the process of event "${event.id}": its id ${problem}`);
+  }
+
+  /** Gives a process its events from a position on; the next position, if all were taken. */
+  async #takeFrom(
+    from: number,
+    id: string,
+    isRetry: boolean,
+    signal: AbortSignal,
+  ): Promise<number | undefined> {
+    const { store, filter, category, intake, onError } = this.#parts;
+    let next = from;
+    /** Actors with an event that cannot be read or correlated: what follows waits with it. */
+    const waiting = new Set<string>();
+    for await (const arrival of readArrivals<Input>(store, { from, filter, signal })) {
+      const { sequence, actorId, event } = arrival;
+      next = sequence + 1;
+      if (event === undefined) waiting.add(actorId);
+      if (event === undefined || waiting.has(actorId)) continue;
+      if (categoryOf(actorId) === category) continue;
+      let owner: string | undefined;
+      try {
+        owner = this.#correlate(event);
+      } catch (error) {
+        onError(error, event);
+        waiting.add(actorId);
+      }
+      if (owner !== id) continue;
+      if (await intake.takeEvent(id, event, isRetry, signal) === "held") return undefined;
+    }
+    return next;
+  }
+}

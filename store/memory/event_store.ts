@@ -30,13 +30,14 @@ import { type CorruptEventError, StoreUnavailableError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { keepEventRules, rulesOf, upcastersOf } from "../event_rules.ts";
 import { StoredNotifier } from "../event_stored.ts";
-import { contentOf, EventDecoder } from "../format/decode.ts";
+import { EventDecoder } from "../format/decode.ts";
 import { type Encoding, haveBodies, withBodies } from "../format/encode.ts";
 import { Layout } from "../format/layout.ts";
 import { divide, membersOf, positionsOf } from "../format/runs.ts";
 import { type InnerSaveOptions, notePositions, partsOf } from "../format/save_options.ts";
+import { MemoryEventReader } from "./event_reader.ts";
 import { MemoryFollower } from "./live_source.ts";
-import { type KeptEvent, MemoryLog } from "./log.ts";
+import { MemoryLog } from "./log.ts";
 import type {
   EventSubscriptionOptions,
   LatestVersionOptions,
@@ -72,11 +73,11 @@ export interface MemoryParts {
   readonly decoder: EventDecoder;
 }
 
-const parts = new WeakMap<InMemoryEventStore, MemoryParts>();
+const kept = new WeakMap<InMemoryEventStore, MemoryParts>();
 
 /** The parts of a store in memory; not for users. */
 export function memoryPartsOf(store: InMemoryEventStore): MemoryParts {
-  return parts.get(store)!;
+  return kept.get(store)!;
 }
 
 /**
@@ -103,7 +104,7 @@ export class InMemoryEventStore implements EventStore {
   readonly #subscriptions: Subscriptions;
   readonly #notifier: StoredNotifier;
   readonly #encoding: Encoding;
-  readonly #decoder: EventDecoder;
+  readonly #reader: MemoryEventReader;
   #saves = 0;
   #disposed = false;
 
@@ -120,7 +121,8 @@ export class InMemoryEventStore implements EventStore {
     const rules = rulesOf(options.events);
     const upcasters = upcastersOf(options.upcasters, rules);
     this.#encoding = { maxBytes, codec, upcasters, rules };
-    this.#decoder = new EventDecoder(this.#encoding);
+    const decoder = new EventDecoder(this.#encoding);
+    this.#reader = new MemoryEventReader(decoder);
     keepEventRules(this, rules);
     keepPositions(this, {
       end: () => Promise.resolve(this.#log.end),
@@ -133,7 +135,7 @@ export class InMemoryEventStore implements EventStore {
       holds: (sequence, id) => Promise.resolve(this.#log.at(sequence)?.id === id),
       outcome: (actorId, commandId) => this.#outcomeOf(actorId, commandId),
     });
-    parts.set(this, { log: this.#log, decoder: this.#decoder });
+    kept.set(this, { log: this.#log, decoder });
   }
 
   /** See {@linkcode EventStore.saveEvent}. */
@@ -181,7 +183,7 @@ export class InMemoryEventStore implements EventStore {
     const own = this.#log.historyOf(actorId).filter(({ command }) => command === commandId);
     const last = own.at(-1);
     if (last !== undefined) {
-      const events = await this.#decodeAll(own);
+      const events = await this.#reader.all(own);
       return { events, sequence: last.sequence };
     }
     const receipt = this.#log.receiptsOf(actorId).find((it) => it.commandId === commandId)!;
@@ -212,7 +214,7 @@ export class InMemoryEventStore implements EventStore {
       checkNumber("fromVersion", fromVersion);
       this.#checkOpen("read events");
       const stored = this.#log.historyOf(actorId, fromVersion);
-      const events = await this.#decodeAll(stored);
+      const events = await this.#reader.all(stored);
       reading.events = events.length;
       return events as E[];
     });
@@ -229,7 +231,7 @@ export class InMemoryEventStore implements EventStore {
       const histories = actors.map((actorId) => this.#log.historyOf(actorId));
       const found = new Map<string, E[]>();
       for (const [at, actorId] of actors.entries()) {
-        const events = await this.#decodeAll(histories[at]!);
+        const events = await this.#reader.all(histories[at]!);
         reading.events += events.length;
         found.set(actorId, events as E[]);
       }
@@ -256,7 +258,7 @@ export class InMemoryEventStore implements EventStore {
       const errors: { sequence: number; error: CorruptEventError }[] = [];
       for (const stored of this.#log.historyOf(actorId)) {
         try {
-          events.push(await this.#decode(stored));
+          events.push(await this.#reader.one(stored));
         } catch (error) {
           errors.push({ sequence: stored.sequence, error: unreadable(error) });
         }
@@ -282,7 +284,7 @@ export class InMemoryEventStore implements EventStore {
         if (filter.actorId !== undefined && actorId !== filter.actorId) continue;
         if (filter.category !== undefined && categoryOf(actorId) !== filter.category) continue;
         if (types !== undefined && !types.has(eventType)) continue;
-        const event = await unlessAborted(signal, this.#decode(stored));
+        const event = await unlessAborted(signal, this.#reader.one(stored));
         reading.events++;
         yield { ...event, sequence, commit };
       }
@@ -298,7 +300,7 @@ export class InMemoryEventStore implements EventStore {
   subscribe<E extends Event = Event>(options: EventSubscriptionOptions = {}): EventSubscription<E> {
     needObject(options, "subscribe", "options");
     needSignal(options.signal, "subscribe");
-    const follower = new MemoryFollower(options, this.#log, (stored) => this.#decode(stored));
+    const follower = new MemoryFollower(options, this.#log, (stored) => this.#reader.one(stored));
     return this.#subscriptions.add(follower, options.signal, () => this.#checkOpen("subscribe"));
   }
 
@@ -357,7 +359,7 @@ export class InMemoryEventStore implements EventStore {
       if (backwards) wanted.reverse();
       for (const stored of wanted.slice(0, limit)) {
         signal?.throwIfAborted();
-        const event = await unlessAborted(signal, this.#decode(stored));
+        const event = await unlessAborted(signal, this.#reader.one(stored));
         reading.events++;
         yield event;
       }
@@ -367,27 +369,5 @@ export class InMemoryEventStore implements EventStore {
     } finally {
       reading.end();
     }
-  }
-
-  /** All at once, for a promise for each event would take longer than the events. */
-  async #decodeAll(stored: readonly KeptEvent[]): Promise<Event[]> {
-    const events = stored.map((event) => this.#decode(event));
-    const isLater = events.some((event) => event instanceof Promise);
-    return isLater ? await Promise.all(events) : events as Event[];
-  }
-
-  /**
-   * The event for one reader. Its body is parsed once, and each reader gets a copy that is its own to
-   * change, as on a server: were events frozen instead, a test could fail where the real store works.
-   */
-  #decode(stored: KeptEvent): Event | Promise<Event> {
-    if (stored.original !== undefined) return this.#decoder.copyOf(stored.original, stored);
-    const { id, eventType, time } = stored;
-    const content = contentOf(stored.body);
-    const facts = { ...stored, rest: () => ({ id, eventType, timestamp: new Date(time) }) };
-    stored.original = this.#decoder.original(content, facts);
-    return stored.original === undefined
-      ? this.#decoder.decode(content, facts)
-      : this.#decoder.copyOf(stored.original, stored);
   }
 }

@@ -2,13 +2,9 @@ import { needObject, needSignal } from "../base/given.ts";
 import { categoryOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
-import { decodeJson, encodeJson } from "../base/json.ts";
-import { encodeToken } from "../base/token.ts";
-import { type CommandReceipt, keepCommandLog, type StoredOutcome } from "../command_log.ts";
+import { keepCommandLog } from "../command_log.ts";
 import { keepPositions } from "../store_positions.ts";
-import { searchLog } from "./command_search.ts";
 import {
-  checkReceipt,
   checkRoom,
   LEAST_MESSAGE,
   MAX_BYTES,
@@ -35,6 +31,7 @@ import { type Encoding, haveBodies, withBodies } from "../format/encode.ts";
 import { Layout } from "../format/layout.ts";
 import { divide, membersOf, positionsOf } from "../format/runs.ts";
 import { type InnerSaveOptions, notePositions, partsOf } from "../format/save_options.ts";
+import { MemoryCommandLog } from "./command_log.ts";
 import { MemoryEventReader } from "./event_reader.ts";
 import { MemoryFollower } from "./live_source.ts";
 import { MemoryLog } from "./log.ts";
@@ -129,12 +126,9 @@ export class InMemoryEventStore implements EventStore {
       before: (time) => Promise.resolve(this.#log.before(time.getTime())),
       now: () => Promise.resolve(Date.now()),
     });
-    keepCommandLog(this, {
-      record: (receipt, signal) => this.#record(receipt, signal),
-      search: (actorId, after) => Promise.resolve(searchLog(this.#log, actorId, after)),
-      holds: (sequence, id) => Promise.resolve(this.#log.at(sequence)?.id === id),
-      outcome: (actorId, commandId) => this.#outcomeOf(actorId, commandId),
-    });
+    const checkOpen = (what: string) => this.#checkOpen(what);
+    const own = { log: this.#log, reader: this.#reader, lanes: this.#lanes };
+    keepCommandLog(this, new MemoryCommandLog({ ...own, maxBytes, checkOpen }));
     kept.set(this, { log: this.#log, decoder });
   }
 
@@ -175,35 +169,6 @@ export class InMemoryEventStore implements EventStore {
       const { sequence, ends } = this.#log.add(this.#nextOp(), members, runs);
       await this.#notifier.notify(prepared, positionsOf(runs, sequence));
       return notePositions({ sequence, duplicate: false }, ends);
-    });
-  }
-
-  /** See {@linkcode CommandLog.outcome}. */
-  async #outcomeOf(actorId: string, commandId: string): Promise<StoredOutcome> {
-    const own = this.#log.historyOf(actorId).filter(({ command }) => command === commandId);
-    const last = own.at(-1);
-    if (last !== undefined) {
-      const events = await this.#reader.all(own);
-      return { events, sequence: last.sequence };
-    }
-    const receipt = this.#log.receiptsOf(actorId).find((it) => it.commandId === commandId)!;
-    return { events: [], sequence: receipt.sequence, outcome: decodeJson(receipt.body) };
-  }
-
-  /** See {@linkcode CommandLog.record}. */
-  async #record(
-    { actorId, commandId, end, outcome }: CommandReceipt,
-    signal: AbortSignal | undefined,
-  ): Promise<SaveReceipt> {
-    this.#checkOpen("record a command");
-    encodeToken(commandId);
-    const body = encodeJson(outcome);
-    checkReceipt(actorId, end.version, body, this.#encoding.maxBytes);
-    return await this.#lanes.run([actorId], () => {
-      if (signal?.aborted) throw unavailable({ actorId, version: end.version }, signal.reason);
-      this.#log.check([], new Map(), new Map([[actorId, end]]));
-      const sequence = this.#log.addReceipt(actorId, commandId, body);
-      return Promise.resolve({ sequence, duplicate: false });
     });
   }
 

@@ -1,4 +1,11 @@
-import { given, needDecider, needObject, needOptionalFunctions, needOptionalMethods, needSignal } from "../store/base/given.ts";
+import {
+  given,
+  needDecider,
+  needObject,
+  needOptionalFunctions,
+  needOptionalMethods,
+  needSignal,
+} from "../store/base/given.ts";
 import { problem } from "../adapters/http/problem.ts";
 import { callHook, print } from "../store/base/hook.ts";
 import { verify } from "../store/verify/verify.ts";

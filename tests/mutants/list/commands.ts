@@ -1,6 +1,7 @@
 /** Mutants of commands: known ones, landmarks, doubt, receipts, call chains. */
 import type { Mutant } from "../mutant.ts";
 
+const IN_PLACE_TESTS = ["tests/store/command/in_place_test.ts"];
 const KNOWN = "cluster/commands/known_commands.ts";
 const TURN = "cluster/commands/command_turn.ts";
 const ROUTER = "cluster/commands/router.ts";
@@ -201,5 +202,54 @@ export const COMMANDS: readonly Mutant[] = [
     tests: ["tests/store/command/execute_all_test.ts"],
     filter: "a process that remembers one actor",
     why: "A repeated command on several actors would be told only some of its events.",
+  },
+  {
+    name: "a state that is remembered while it is folded",
+    file: "store/command/state_cache.ts",
+    find: "    this.#states.delete(actorId);\n    return kept;\n",
+    replace: "    return kept;\n",
+    tests: IN_PLACE_TESTS,
+    why: "The next command would be decided on a state that another one has changed.",
+  },
+  {
+    name: "a state that evolve has left halfway, to go on from",
+    file: "store/command/actor_queue.ts",
+    find: "planned.isShared || planned.isSpoiled) base = undefined;",
+    replace: "planned.isShared) base = undefined;",
+    tests: IN_PLACE_TESTS,
+    why: "A command would be decided on half an event.",
+  },
+  {
+    name: "a state that went into a save of several actors, to go on from",
+    file: "store/command/joint_call.ts",
+    find: "    if (plan.isSpent || plan.isShared) return plan;\n",
+    replace: "    if (plan.isShared) return plan;\n",
+    tests: IN_PLACE_TESTS,
+    why: "Events that were not saved would count for the next command.",
+  },
+  {
+    name: "an outcome that was dropped and counts as searched for",
+    file: "store/command/known_commands.ts",
+    find: "if (version > this.end.version - SEARCHED_EVENTS) this.#isDeep = false;",
+    replace: "void version;",
+    tests: ["tests/store/command/known_commands_test.ts"],
+    why: "A command behind a thousand refusals would be handled again.",
+  },
+  {
+    name: "the last try of executeAll() that decides alone",
+    file: "store/command/joint_call.ts",
+    find: "if (signal.aborted) throw unknown.error(events[0]!, error);",
+    replace: "if (signal.aborted) throw error;",
+    tests: ["tests/store/command/execute_all_end_test.ts"],
+    why: "Events that an earlier try has stored would be told as not saved.",
+  },
+  {
+    name: "a wait for nobody that is none",
+    file: "store/command/contention_wait.ts",
+    find: "if (jobs.length > 0) Promise",
+    replace: "Promise",
+    tests: ["tests/store/command/execute_all_end_test.ts"],
+    why:
+      "A call without an answer would try again without a pause, and keep its process from all else.",
   },
 ];

@@ -7,23 +7,21 @@ import { changesBetween, type ClusterChange } from "./changes.ts";
 import { FailureWatch } from "./failure_watch.ts";
 import { decodeHeartbeat } from "./heartbeat.ts";
 import { safeLoad } from "./load.ts";
+import { leadersOf } from "./leader_source.ts";
 import { Membership } from "./membership.ts";
 import { checkDiscovery, type DiscoveryOptions, type Leadership, readNode } from "./options.ts";
 import { Role, type RoleWork } from "./role.ts";
-import { successionOf } from "./succession.ts";
+import { turnOf } from "./succession.ts";
 import { type DiscoveryTimings, discoveryTimings } from "./timings.ts";
 import { type ClusterView, memberOf } from "./view.ts";
 import { ViewCoordinator } from "./view_coordinator.ts";
 import { ViewStore } from "./view_store.ts";
 import { clusterBucket, nodeSubject } from "../subjects.ts";
 import { inTurn } from "../../store/base/in_turn.ts";
-import { refusePromise } from "../../store/base/hook.ts";
-import { called, unlessAborted } from "../../store/base/abort.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import type { Connection } from "../../store/connection.ts";
 import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
 import { Bucket } from "../../store/kv/bucket.ts";
-import { backoff } from "../../store/nats/backoff.ts";
 import { isOutOfReach } from "../../store/nats/failure.ts";
 
 /** How long work of the coordinator may take to end when its node leaves, in ms. */
@@ -340,44 +338,19 @@ export class Discovery implements AsyncDisposable {
 
   /** Watches the nodes before this one in the succession, and takes over if all are out. */
   #reconsider(): void {
-    const { nodeId } = this;
-    let isNext = this.#membership.isMember;
-    let watched: readonly { nodeId: string; incarnation: string }[] = [];
-    if (isNext) {
-      for (const member of successionOf(this.view, this.#leader)) {
-        if (member.nodeId === nodeId) {
-          watched = this.view.members.filter((other) => other.nodeId !== nodeId);
-          break;
-        }
-        watched = [...watched, member];
-        const isOut = this.#failureWatch.outOf(member) !== undefined;
-        isNext &&= isOut;
-        if (!isOut && this.#failureWatch.verdict(member) === "alive") break;
-      }
-    }
+    const { isNext, watched } = this.#membership.isMember
+      ? turnOf(this.nodeId, this.view, this.#leader, this.#failureWatch)
+      : { isNext: false, watched: [] };
     this.#failureWatch.watch(watched);
     this.#role.set(isNext);
   }
 
   async #follow(leadership: Leadership, signal: AbortSignal): Promise<void> {
-    const retry = backoff(Infinity, signal);
-    do {
-      try {
-        const source = leadership.changes({ signal });
-        refusePromise(source, "changes() of the leadership");
-        const leaders = source[Symbol.asyncIterator]();
-        for (;;) {
-          // It may not end with the signal, and must not keep this node from leaving.
-          const next = await unlessAborted(signal, called(() => leaders.next()));
-          if (next.done) break;
-          this.#leader = leaderIn(next.value);
-          this.#changed.notify();
-        }
-      } catch (error) {
-        if (signal.aborted) return;
-        if (!isAetherError(error, "StoreUnavailableError")) this.#report(error);
-      }
-    } while (await retry(this.#bucket.requests));
+    const { requests } = this.#bucket;
+    for await (const leader of leadersOf(leadership, requests, signal, this.#report)) {
+      this.#leader = leader;
+      this.#changed.notify();
+    }
   }
 
   async *#changes(seen: ClusterView, ends: AbortSignal): AsyncGenerator<ClusterChange, void> {
@@ -393,15 +366,6 @@ export class Discovery implements AsyncDisposable {
       seen = view;
     }
   }
-}
-
-/** The leader that a source names, read at once: what it yields may be anything. */
-function leaderIn(value: Leader | null | undefined): Leader | undefined {
-  if (value === undefined || value === null) return undefined;
-  refusePromise(value, "changes() of the leadership");
-  const { nodeId, term, incarnation } = value;
-  if (typeof nodeId !== "string") throw new TypeError("Cannot tell the leader: it has no nodeId");
-  return { nodeId, term, ...(typeof incarnation === "string" && { incarnation }) };
 }
 
 /** Throws what has ended a node, unless it has left. */

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { changesBetween } from "../../../cluster/membership/changes.ts";
-import { successionOf } from "../../../cluster/membership/succession.ts";
+import { successionOf, turnOf } from "../../../cluster/membership/succession.ts";
 import {
   type ClusterView,
   EMPTY_VIEW,
@@ -194,4 +194,24 @@ Deno.test("the leader coordinates, then the oldest, and those that leave last", 
     ).map((member) => member.nodeId).join("");
   assertEquals([order(), order("c"), order("x"), order("a")], ["bca", "cba", "bca", "abc"]);
   assertEquals([order("c", "1"), order("c", "0")], ["cba", "bca"]);
+});
+
+Deno.test("a node coordinates once all before it are out, and watches up to the first alive", () => {
+  const view = nextView(EMPTY_VIEW, [join("a"), join("b"), join("c"), join("d")]);
+  const leader = { nodeId: "b", term: 1 };
+  const turn = (nodeId: string, out: string, suspects = "") => {
+    const { isNext, watched } = turnOf(nodeId, view, leader, {
+      outOf: (member) => out.includes(member.nodeId) ? "crashed" : undefined,
+      verdict: (member) => (out + suspects).includes(member.nodeId) ? "suspected" : "alive",
+    });
+    return [isNext, watched.map((member) => member.nodeId).join("")];
+  };
+  assertEquals(turn("b", ""), [true, "acd"]);
+  assertEquals(turn("a", ""), [false, "b"]);
+  assertEquals(turn("c", ""), [false, "b"]);
+  assertEquals(turn("c", "b"), [false, "ba"]);
+  assertEquals(turn("c", "ab"), [true, "abd"]);
+  // One that may be out is not out yet, and the next one is watched as well.
+  assertEquals(turn("d", "", "b"), [false, "ba"]);
+  assertEquals(turn("d", "ac", "b"), [false, "abc"]);
 });

@@ -12,6 +12,7 @@ import { memberOf } from "./membership/view.ts";
 import { checkCluster, type ClusterLimits, clusterLimits, type ClusterOptions } from "./options.ts";
 import { recordLimit, recordTooLarge } from "./record_limit.ts";
 import { NodeSession } from "./session.ts";
+import { Sessions } from "./sessions.ts";
 import { coordinateShards, MAP_KEY, mapIn } from "./sharding/shard_coordinator.ts";
 import { emptyShardMap, type ShardMap, takenVersion } from "./sharding/shard_map.ts";
 import { type ShardStatus, shardStatusIn } from "./sharding/shard_status.ts";
@@ -57,12 +58,9 @@ export class ClusterNode {
   readonly handling: Handling;
   readonly telemetry: ClusterTelemetry;
   readonly #bucket: Bucket;
-  readonly #open: (incarnation: string) => Promise<NodeSession>;
   readonly #errors: ErrorThrottle;
   readonly #halt = new AbortController();
-  #session: NodeSession;
-  /** Former sessions that have commands under way. */
-  readonly #ending = new Set<Promise<void>>();
+  readonly #sessions: Sessions;
   #map: ShardMap;
   /** Why this node, as the coordinator, could not write the next map. */
   #trouble: unknown;
@@ -81,10 +79,14 @@ export class ClusterNode {
     this.changed = parts.changed;
     this.telemetry = parts.telemetry;
     this.#bucket = parts.bucket;
-    this.#open = parts.open;
     this.#errors = parts.errors;
-    this.#session = session;
     this.#map = emptyShardMap(session.store.shards);
+    this.#sessions = new Sessions(session, {
+      incarnation: () => this.discovery.incarnation,
+      map: () => this.#map,
+      open: parts.open,
+      report: (error) => this.#errors.report(error),
+    });
   }
 
   /** See {@linkcode Cluster.join}. */
@@ -164,7 +166,7 @@ export class ClusterNode {
 
   /** The session of the present incarnation. */
   get session(): NodeSession {
-    return this.#session;
+    return this.#sessions.current;
   }
 
   /** The newest map that is known. */
@@ -204,13 +206,13 @@ export class ClusterNode {
     discovery.onCoordinate((signal) =>
       coordinateShards({
         bucket: this.#bucket,
-        shards: this.#session.store.shards,
+        shards: this.session.store.shards,
         members: () => this.#members(),
         viewVersion: () => discovery.view.version,
         changed: this.changed,
         statusOf: (member) => this.#statusOf(member),
         known: () => this.#map,
-        takenVersion: async (map) => takenVersion(map, await this.#session.store.fences()),
+        takenVersion: async (map) => takenVersion(map, await this.session.store.fences()),
         maxMoves,
         report: (error) => {
           this.#trouble = error;
@@ -241,7 +243,7 @@ export class ClusterNode {
     } catch (error) {
       if (!over.signal.aborted) throw error;
       this.#halt.abort();
-      this.#session.mute();
+      this.session.mute();
       this.requests.close();
       this.changed.notify();
     } finally {
@@ -256,14 +258,14 @@ export class ClusterNode {
       () => this.telemetry.end(),
       () => this.#halt.abort(),
       () => this.#work,
-      () => Promise.all([this.#session.close(), ...this.#ending]),
+      () => this.#sessions.close(),
       () => election[Symbol.asyncDispose](),
       () =>
         discovery.leave(GOODBYE).catch((error) => {
           if (!isAetherError(error, "StoreUnavailableError")) this.#errors.report(error);
         }),
       // Only now, so that a sender that still asks this node is sent elsewhere at once.
-      () => this.#session.mute(),
+      () => this.session.mute(),
       () => this.#bucket.close(),
       () => requests.close(),
       () => this.changed.notify(),
@@ -288,7 +290,7 @@ export class ClusterNode {
 
   /** Lets the coordinator give the shards to others, which ask for them; then releases the rest. */
   async #handOver(over: AbortSignal): Promise<void> {
-    const { shards } = this.#session;
+    const { shards } = this.session;
     try {
       await this.discovery.retire(this.limits.leaveTimeout);
       const others = this.discovery.view.members.some((member) =>
@@ -339,31 +341,17 @@ export class ClusterNode {
       if (map.version <= this.#map.version) continue;
       this.#map = map;
       this.#trouble = undefined;
-      this.#session.learn(map);
+      this.session.learn(map);
       this.changed.notify();
     }
   }
 
   async #followView(signal: AbortSignal): Promise<void> {
     const { discovery } = this;
-    await this.#keepUp();
+    await this.#sessions.keepUp();
     for await (const _change of discovery.changes({ signal })) {
-      await this.#keepUp();
+      await this.#sessions.keepUp();
       this.changed.notify();
-    }
-  }
-
-  /** If the others took this node for gone, it is back as another incarnation, without a shard. */
-  async #keepUp(): Promise<void> {
-    const { discovery } = this;
-    while (discovery.incarnation !== this.#session.store.incarnation) {
-      const before = this.#session;
-      const ending = before.close().catch((error) => this.#errors.report(error));
-      before.mute(); // The others have it out of the view already.
-      this.#ending.add(ending);
-      ending.then(() => this.#ending.delete(ending));
-      this.#session = await this.#open(discovery.incarnation);
-      this.#session.learn(this.#map);
     }
   }
 
@@ -376,8 +364,8 @@ export class ClusterNode {
   }
 
   async #statusOf(member: NodeIncarnation): Promise<ShardStatus> {
-    const { nodeId, incarnation } = this.#session.store;
-    if (member.nodeId === nodeId && member.incarnation === incarnation) return this.#session.status;
+    const { nodeId, incarnation } = this.session.store;
+    if (member.nodeId === nodeId && member.incarnation === incarnation) return this.session.status;
     const subject = nodeSubject(this.namespace, member, "status");
     const { data } = await this.requests.request(subject, "", STATUS);
     return shardStatusIn(decodeJson(data));

@@ -7,6 +7,7 @@ import type { Leader } from "./election/leader_key.ts";
 import { leaseTimings } from "./election/lease_timings.ts";
 import { ErrorThrottle } from "./error_throttle.ts";
 import { Discovery } from "./membership/discovery.ts";
+import { readNode } from "./membership/options.ts";
 import { discoveryTimings } from "./membership/timings.ts";
 import { memberOf } from "./membership/view.ts";
 import { checkCluster, type ClusterLimits, clusterLimits, type ClusterOptions } from "./options.ts";
@@ -95,6 +96,7 @@ export class ClusterNode {
     const limits = clusterLimits(options);
     leaseTimings(options);
     discoveryTimings(options);
+    readNode(options);
     const { namespace = "default", nodeId = crypto.randomUUID() } = options;
     const named = { ...options, namespace, nodeId };
     const handling: Handling = { handler: undefined, onDuplicate: undefined };

@@ -3,6 +3,8 @@ import type { DiscoveryTimingOptions } from "./membership/timings.ts";
 import { needOptionalFunctions } from "../store/base/given.ts";
 import { checkStoreOptions } from "../store/check/store_options.ts";
 import type { FencedEventStoreOptions } from "../store/fencing/fenced_store.ts";
+import { checkModes } from "../store/fencing/options.ts";
+import { checkOptions } from "../store/jetstream/options.ts";
 
 /** Options for {@linkcode Cluster.join}. */
 export interface ClusterOptions
@@ -69,15 +71,18 @@ export interface ClusterOptions
 }
 
 /**
- * Refuses options of another kind than a cluster takes.
+ * Refuses what a cluster, or the store that it opens, does not take.
  *
- * @throws {TypeError} One is something else.
+ * @throws {TypeError} An option is of another kind.
+ * @throws {RangeError} An option is out of its range.
  */
 export function checkCluster(options: ClusterOptions): void {
   const what = "join the cluster";
   needOptionalFunctions(options, ["load", "onError"], what);
   checkClock(options, what);
   checkStoreOptions(options, what);
+  checkOptions(options);
+  checkModes(options);
 }
 
 /** Limits of this node alone. */

@@ -16,7 +16,7 @@ import { CommandView } from "./command_view.ts";
 import { Fences } from "./fences.ts";
 import { type HandledCommand, HandledCommands } from "./handled_commands.ts";
 import type { FencedParts } from "./parts.ts";
-import { checkFencing, type FencedEventStoreOptions } from "./options.ts";
+import { checkModes, checkOwner, type FencedEventStoreOptions } from "./options.ts";
 import { FencedPath, idleTogether, OptimisticPath } from "./save_paths.ts";
 import { JetStreamEventStore, openByDetour } from "../jetstream/event_store.ts";
 import type {
@@ -126,7 +126,8 @@ export class FencedEventStore implements EventStore {
     needConnection(connection, "open the store");
     needObject(options, "open the store", "options");
     const { nodeId, incarnation = uuidv7(), mode = "fenced", reads = "lease" } = options;
-    checkFencing({ nodeId, incarnation, mode, reads });
+    checkOwner({ nodeId, incarnation });
+    checkModes({ mode, reads });
     needOptionalFunctions(options, ["onDeposed"], "open the store");
     let made: Omit<Core, "store"> | undefined;
     const store = await openByDetour(connection, options, (own, plain) => {

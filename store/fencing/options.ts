@@ -42,14 +42,18 @@ export interface FencedEventStoreOptions extends JetStreamEventStoreOptions {
   readonly onDeposed?: (shard: number, error: FencedError) => void;
 }
 
-/** Throws a `RangeError` for a name or a choice that is none. */
-export function checkFencing(
-  { nodeId, incarnation, mode, reads }: Required<
-    Pick<FencedEventStoreOptions, "nodeId" | "incarnation" | "mode" | "reads">
-  >,
+/** Throws a `RangeError` for a name that is none. */
+export function checkOwner(
+  { nodeId, incarnation }: Required<Pick<FencedEventStoreOptions, "nodeId" | "incarnation">>,
 ): void {
   checkOwnerName("nodeId", nodeId);
   checkOwnerName("incarnation", incarnation);
+}
+
+/** Throws a `RangeError` for a choice that is none. */
+export function checkModes(
+  { mode = "fenced", reads = "lease" }: Pick<FencedEventStoreOptions, "mode" | "reads">,
+): void {
   checkChoice("mode", mode, ["fenced", "optimistic"]);
   checkChoice("reads", reads, ["lease", "fenced"]);
 }

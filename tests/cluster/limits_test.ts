@@ -137,3 +137,23 @@ natsTest(
     await cluster.leave();
   },
 );
+
+natsTest(
+  "a number, a name or a choice that cannot be is refused before anything is made",
+  async (scene) => {
+    const connection = await scene.connect();
+    const impossible: Record<string, unknown>[] = [
+      ...[0, 65_537, 1.5, "8"].map((shards) => ({ shards })),
+      ...[0, 6].map((replicas) => ({ replicas })),
+      ...[{ mode: "quick" }, { reads: "none" }, { versionLookup: "scan" }],
+      ...[{ timeout: 0 }, { cacheSize: 0 }, { cacheMaxAge: -1 }, { acceptedLosses: -1 }],
+      ...[{ nodeId: "" }, { capacity: -1 }, { maxMoves: 0 }, { namespace: "" }, { lease: 1 }],
+    ];
+    const before = connection.stats().outMsgs;
+    for (const options of impossible) {
+      const refused = () => Cluster.join(connection, { namespace: scene.namespace, ...options });
+      await assertRejects(refused, RangeError, undefined, JSON.stringify(options));
+    }
+    assertEquals(connection.stats().outMsgs, before);
+  },
+);

@@ -25,8 +25,11 @@ import { counter, timed } from "./parts.ts";
 
 /** Between one round of the load and the next, in ms. */
 const PACE = 50;
-/** Actors that get commands; each round also has a new actor, for which a process begins and ends. */
-const ACTORS = 500;
+/**
+ * Actors that get commands: few, as the last 1,000 commands of each are remembered. Each round also has
+ * a new actor, for which a process begins and ends.
+ */
+const ACTORS = 5;
 /** How often the heap is measured in each third of the time; in the first one, caches fill. */
 const SAMPLES = 12;
 /** Bytes by which the least heap of the last third may exceed that of the second. */

@@ -119,6 +119,21 @@ export class Batch {
 }
 
 /**
+ * The saves of a group, in their order, that may go out without those that have ended: each still
+ * finds the versions that it expects.
+ */
+export function stillFit(group: Batch, live: readonly PendingSave[]): PendingSave[] {
+  const heads = new Map(group.expectedHeads);
+  return live.filter(({ save }) => {
+    if (!isNew(save!, heads)) return false;
+    for (const { actorId, version } of save!.events) {
+      heads.set(actorId, { version, sequence: heads.get(actorId)!.sequence });
+    }
+    return true;
+  });
+}
+
+/**
  * The guards of a group's batch: on the fences of its shards, and on the actors that it depends on.
  */
 export function guardsOfBatch(

@@ -2,13 +2,13 @@ import { isInstance } from "../base/text.ts";
 import { batchTooLarge } from "../check/events.ts";
 import { AetherError } from "../errors.ts";
 import { type Attempt, Attempts } from "./attempts.ts";
-import { type Batch, guardsOfBatch } from "./batch.ts";
+import { type Batch, guardsOfBatch, stillFit } from "./batch.ts";
 import type { FencedParts } from "./parts.ts";
 import type { PendingSave } from "./pending_save.ts";
 import { explainRejection } from "./rejection.ts";
 import { WaitingSaves } from "./waiting.ts";
 import { backoff } from "../nats/backoff.ts";
-import type { Outgoing } from "../nats/publisher.ts";
+import type { Outgoing, TryOutcome } from "../nats/publisher.ts";
 import { ApiError, isPassing, ServerCode } from "../nats/stream_api.ts";
 import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
 import {
@@ -26,6 +26,11 @@ import { assemble, type Save } from "../save/messages.ts";
 
 /** Refusals of a group without a visible reason after which its saves go one by one. */
 const MOST_REFUSALS = 4;
+/** Nothing is sent as long as the outcome of saves that others build on is unknown. */
+const HELD = {
+  kind: "unknown",
+  cause: new Error("The saves that it builds on have no outcome yet"),
+} as const;
 
 /**
  * Commits the saves of a node, those of all its shards together: while one batch is under way the
@@ -87,13 +92,13 @@ export class GroupCommit {
 
   /** Brings a group to its end: stored, or back in line with the cause of its refusal known. */
   async #commit(group: Batch): Promise<void> {
-    const { api, heads, check, publisher, requestTimeout } = this.#parts;
+    const { api, check } = this.#parts;
     const tries = new Attempts<PendingSave>(this.#parts, group.expectedHeads, group.claims);
     for (const entry of group.entries) entry.tries = tries;
     const retry = this.#retry();
     const asked = performance.now();
     for (;;) {
-      const live = group.entries.filter((entry) => !entry.isEnded);
+      let live = group.entries.filter((entry) => !entry.isEnded);
       if (live.length === 0) return;
       let cause: unknown;
       try {
@@ -106,19 +111,13 @@ export class GroupCommit {
             return this.#store(group, outcome.landed, outcome.first, asked);
           }
         }
-        const id = crypto.randomUUID();
-        const { tried, messages } = this.#compose(group, live);
-        // A group that only proves claims may be sent again: nothing can be stored twice.
-        if (tried.actors.size > 0) tries.add(id, tried);
-        const { deadline } = live.at(-1)!.plan;
-        const known = heads.highest;
-        const outcome = await publisher.publish(messages, requestTimeout, deadline, undefined, id);
-        if (outcome.kind === "stored") {
-          check.follow(outcome.first, known);
-          return this.#store(group, tried, outcome.first, asked);
-        }
+        // Some callers may have been told by now that their events are not saved.
+        live = live.filter((entry) => !entry.isEnded);
+        const fit = stillFit(group, live);
+        if (fit.length === 0 && !tries.unsettled) return this.#leave(group);
+        const outcome = fit.length > 0 ? await this.#send(group, fit, tries, asked) : HELD;
+        if (outcome === undefined) return;
         if (outcome.kind === "unknown") check.suspect();
-        if (outcome.kind !== "unknown") tries.delete(id);
         if (outcome.kind !== "stale") cause = outcome.cause;
         else if (!tries.unsettled) {
           if (await this.#explain(group)) return this.#leave(group);
@@ -142,6 +141,30 @@ export class GroupCommit {
     }
   }
 
+  /** Sends saves of a group in one batch; gives what prevented it, or nothing once they are stored. */
+  async #send(
+    group: Batch,
+    fit: readonly PendingSave[],
+    tries: Attempts<PendingSave>,
+    asked: number,
+  ): Promise<Exclude<TryOutcome, { readonly kind: "stored" }> | undefined> {
+    const { heads, check, publisher, requestTimeout } = this.#parts;
+    const id = crypto.randomUUID();
+    const { tried, messages } = this.#compose(group, fit);
+    // A group that only proves claims may be sent again: nothing can be stored twice.
+    if (tried.actors.size > 0) tries.add(id, tried);
+    const { deadline } = fit.at(-1)!.plan;
+    const known = heads.highest;
+    const outcome = await publisher.publish(messages, requestTimeout, deadline, undefined, id);
+    if (outcome.kind === "stored") {
+      check.follow(outcome.first, known);
+      this.#store(group, tried, outcome.first, asked);
+      return undefined;
+    }
+    if (outcome.kind !== "unknown") tries.delete(id);
+    return outcome;
+  }
+
   #retry(): ReturnType<typeof backoff> {
     const { over } = this.#waiting;
     if (this.#patience?.over !== over) {
@@ -150,7 +173,7 @@ export class GroupCommit {
     return this.#patience.retry;
   }
 
-  /** The messages of the saves of a group whose callers still wait. */
+  /** The messages of saves of a group. */
   #compose(
     group: Batch,
     live: readonly PendingSave[],
@@ -211,7 +234,7 @@ export class GroupCommit {
     }
     for (const entry of group.entries) {
       if (!places.has(entry)) {
-        entry.outcome = "not-saved";
+        this.#leaveOne(entry);
         continue;
       }
       entry.outcome = "saved";
@@ -235,10 +258,12 @@ export class GroupCommit {
 
   /** Leaves a group that was not stored: saves whose callers still wait go out again. */
   #leave(group: Batch): void {
-    for (const entry of group.entries) {
-      if (entry.isEnded) entry.outcome = "not-saved";
-      else entry.tries = undefined;
-    }
+    for (const entry of group.entries) this.#leaveOne(entry);
+  }
+
+  #leaveOne(entry: PendingSave): void {
+    if (entry.isEnded) entry.outcome = "not-saved";
+    else entry.tries = undefined;
   }
 
   /**

@@ -1,5 +1,5 @@
 import { unavailable } from "../check/refusals.ts";
-import type { SaveOutcomeUnknownError } from "../errors.ts";
+import type { FencedError, SaveOutcomeUnknownError } from "../errors.ts";
 import type { ShardClaim } from "./claims.ts";
 import { GroupCommit } from "./group_commit.ts";
 import type { FencedParts } from "./parts.ts";
@@ -115,8 +115,8 @@ export class FencedPath implements SavePath {
 export class OptimisticPath implements SavePath {
   readonly #parts: FencedParts;
   readonly #plain: SavePath;
-  /** Saves under way, by the claims that they are made under. */
-  readonly #open = new Map<ShardClaim, Set<Promise<unknown>>>();
+  /** Saves under way, by their shards: a renewed claim is another one. */
+  readonly #open = new Map<number, Set<Promise<unknown>>>();
 
   /** Passes saves of owned shards on to `plain`. */
   constructor(parts: FencedParts, plain: SavePath) {
@@ -127,25 +127,30 @@ export class OptimisticPath implements SavePath {
   /** See {@linkcode SavePath.save}. */
   async save(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
     const claims = claimsFor(this.#parts, plan, checked);
-    const saving = this.#plain.save(marked(this.#parts, plan), checked);
-    for (const claim of claims) {
-      const open = this.#open.get(claim) ?? new Set();
-      this.#open.set(claim, open.add(saving));
+    // A save that waited for others goes out only if its shards are still this node's.
+    const check = () => {
+      const lost = claims.find(({ shard }) => !this.#parts.claims.has(shard));
+      if (lost !== undefined) throw lostError(this.#parts, plan, checked, lost.shard);
+    };
+    const saving = this.#plain.save({ ...marked(this.#parts, plan), check }, checked);
+    for (const { shard } of claims) {
+      const open = this.#open.get(shard) ?? new Set();
+      this.#open.set(shard, open.add(saving));
     }
     try {
       return await saving;
     } finally {
-      for (const claim of claims) {
-        const open = this.#open.get(claim)!;
+      for (const { shard } of claims) {
+        const open = this.#open.get(shard)!;
         open.delete(saving);
-        if (open.size === 0) this.#open.delete(claim);
+        if (open.size === 0) this.#open.delete(shard);
       }
     }
   }
 
-  /** Resolves when no save under `claim` is left. */
-  async drained(claim: ShardClaim): Promise<void> {
-    await Promise.allSettled(this.#open.get(claim) ?? []);
+  /** Resolves when no save of the claim's shard is left. */
+  async drained({ shard }: ShardClaim): Promise<void> {
+    await Promise.allSettled(this.#open.get(shard) ?? []);
   }
 
   /** See {@linkcode SavePath.idle}. */
@@ -170,22 +175,30 @@ export function idleTogether(path: SavePath, fenced: FencedPath): SavePath {
  * @throws {FencedError} One of them is not this node's.
  */
 function claimsFor(
-  { claims, shardOf }: FencedParts,
+  parts: FencedParts,
   plan: SavePlan,
   checked: readonly CheckedEvent[],
 ): ShardClaim[] {
+  const { claims, shardOf } = parts;
   const found = new Set<ShardClaim>();
   for (const actorId of plan.actors) {
     const shard = shardOf(actorId);
     const claim = claims.get(shard);
-    if (claim === undefined) {
-      const { version, actorId: first } = subjectOfPlan(plan, checked);
-      const what = `save event at version ${version} of "${first}"`;
-      throw claims.errorFor(what, shard, actorId);
-    }
+    if (claim === undefined) throw lostError(parts, plan, checked, shard, actorId);
     found.add(claim);
   }
   return [...found];
+}
+
+function lostError(
+  { claims }: FencedParts,
+  plan: SavePlan,
+  checked: readonly CheckedEvent[],
+  shard: number,
+  actorId?: string,
+): FencedError {
+  const { version, actorId: first } = subjectOfPlan(plan, checked);
+  return claims.errorFor(`save event at version ${version} of "${first}"`, shard, actorId);
 }
 
 /** Each saved message names the fence that it was saved under. */

@@ -9,6 +9,8 @@ export interface SavePlan extends Omit<Save, "events" | "runs"> {
   readonly parts: readonly SavePart[];
   /** Bytes that one of its messages may have. */
   readonly maxBytes: number;
+  /** Throws if it must not be sent any more when its turn comes. */
+  readonly check?: () => void;
   /** The outcome to store if there are no events. */
   readonly receipt?: Receipt | undefined;
 }

@@ -76,6 +76,11 @@ export class SaveQueue {
     if (plan.signal?.aborted) {
       return Promise.reject(unavailable(subjectOfPlan(plan, checked), plan.signal.reason));
     }
+    try {
+      plan.check?.();
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const group = canGroup(entry) ? this.#group(entry, turn.behind()) : undefined;
     return group === undefined ? this.#alone(plan, checked) : this.#together(group);
   }

@@ -163,7 +163,7 @@ export const FENCING: readonly Mutant[] = [
   {
     name: "a group that is sent again without a look",
     file: GROUP,
-    find: "        if (tried.actors.size > 0) tries.add(id, tried);\n",
+    find: "    if (tried.actors.size > 0) tries.add(id, tried);\n",
     replace: "",
     tests: ["tests/store/fencing/fault_test.ts"],
     filter: "Lost acks of groups",

@@ -79,7 +79,9 @@ export class StreamCheck {
         return undefined;
       }
     }
-    return this.prove();
+    const proof = this.prove();
+    proof.catch(() => {}); // Not everyone who asks waits for it.
+    return proof;
   }
 
   /** Something odd has happened: the next {@linkcode ensure} checks, and waits for it. */

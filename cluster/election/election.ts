@@ -127,11 +127,12 @@ export class Election implements AsyncDisposable {
     needConnection(connection, "open the election");
     needObject(options, "open the election", "options");
     checkClock(options, "open the election");
-    const { namespace = "default", nodeId } = options;
+    const { namespace = "default", nodeId, incarnation = "default" } = options;
     const timings = leaseTimings(options);
-    const problem = tokenProblem(nodeId);
-    if (problem !== undefined) {
-      throw new RangeError(`Cannot open the election: nodeId ${describe(nodeId)} ${problem}`);
+    for (const [name, id] of Object.entries({ nodeId, incarnation })) {
+      const problem = tokenProblem(id);
+      if (problem === undefined) continue;
+      throw new RangeError(`Cannot open the election: ${name} ${describe(id)} ${problem}`);
     }
     const bucket = await Bucket.open(connection, { ...options, bucket: clusterBucket(namespace) });
     return new Election(bucket, timings, options);
@@ -214,7 +215,8 @@ export class Election implements AsyncDisposable {
     this.#ends.abort(
       new StoreUnavailableError(`Cannot go on as "${this.nodeId}": the election is closed`),
     );
-    await Promise.allSettled(this.#work);
+    // Work that ends may leave a sweep behind.
+    while (this.#work.size > 0) await Promise.allSettled(this.#work);
     try {
       await this.#lease?.[Symbol.asyncDispose]();
     } finally {

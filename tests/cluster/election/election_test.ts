@@ -197,3 +197,33 @@ natsTest("Node ids and namespaces may be any strings", async (scene) => {
     'nodeId "" is empty',
   );
 });
+
+natsTest("disposing waits until a claim without an answer is taken back", async (scene) => {
+  const { namespace } = scene;
+  const proxy = scene.proxy();
+  const behind = await scene.connect({ servers: proxy.url });
+  const options = { namespace, lease: 10_000, attempt: 1_000 };
+  const a = await Election.open(behind, { ...options, nodeId: "a" });
+  await using b = await Election.open(await scene.connect(), { ...options, nodeId: "b" });
+  proxy.eatAcks(1);
+  // What is asked for afterwards is answered late, so that the claim is taken back late.
+  proxy.onServerFrame = async ({ verb }) => {
+    if (verb.endsWith("MSG")) await new Promise((resolve) => setTimeout(resolve, 300));
+    return "pass" as const;
+  };
+  const campaign = a.campaign();
+  campaign.catch(() => {});
+  while (await b.leader() === undefined) await new Promise((resolve) => setTimeout(resolve, 10));
+  await new Promise((resolve) => setTimeout(resolve, 1_050));
+  await a[Symbol.asyncDispose]();
+  assertEquals(await b.leader(), undefined);
+  await assertRejects(() => campaign);
+});
+
+natsTest("an incarnation that is no token is refused", async (scene) => {
+  const connection = await scene.connect();
+  for (const incarnation of ["", 7]) {
+    const options = { namespace: scene.namespace, nodeId: "a", incarnation } as never;
+    await assertRejects(() => Election.open(connection, options), RangeError, "incarnation");
+  }
+});

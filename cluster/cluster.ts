@@ -21,6 +21,7 @@ import { ClusterNode } from "./node.ts";
 import type { ClusterOptions } from "./options.ts";
 import { type ShardMove, shardMoves } from "./sharding/shard_map.ts";
 import { nodeSubject } from "./subjects.ts";
+import { decodeJson, encodeJson } from "../store/base/json.ts";
 import { jsonProblem } from "../store/base/json_fidelity.ts";
 import { encodeToken } from "../store/base/token.ts";
 import { uuidv7 } from "../store/base/uuid.ts";
@@ -252,6 +253,8 @@ export class Cluster implements AsyncDisposable {
     }
     const problem = jsonProblem(command, "command");
     if (problem !== undefined) throw new TypeError(`Cannot send the command: ${problem}`);
+    // Each try sends the same, whatever the caller does with its object meanwhile.
+    const own = command === undefined ? undefined : decodeJson(encodeJson(command));
     throwFailure(this.signal);
     if (this.#node.isLeaving) {
       throw new StoreUnavailableError(
@@ -263,7 +266,7 @@ export class Cluster implements AsyncDisposable {
     const calls = callChain();
     return await this.#node.telemetry.send(
       {
-        ...{ id, actorId, command, ...this.#boundOf(commandId, cause) },
+        ...{ id, actorId, command: own, ...this.#boundOf(commandId, cause) },
         ...(calls.length > 0 && { calls }),
       },
       (message) => this.#router.send(message, limits),

@@ -23,8 +23,6 @@ import { nodeSubject } from "./subjects.ts";
 import type { ClusterTelemetry } from "./telemetry.ts";
 import { unlessAborted } from "../store/base/abort.ts";
 import { inTurn } from "../store/base/in_turn.ts";
-import { messageOf } from "../store/base/text.ts";
-import { jsonProblem } from "../store/base/json_fidelity.ts";
 import { commandLogOf } from "../store/command_log.ts";
 import type { Connection } from "../store/connection.ts";
 import { StoreUnavailableError } from "../store/errors.ts";
@@ -252,9 +250,9 @@ export class NodeSession {
   #encode(answer: CommandAnswer): Uint8Array {
     const { max_payload = Infinity } = this.#parts.connection.info ?? {};
     const { landmark } = this.actors;
-    const full = encodeAnswer({ ...answer, landmark });
+    const full = encodeMessage({ ...answer, landmark });
     if (full.length <= max_payload) return full;
-    const body = encodeAnswer(answer);
+    const body = encodeMessage(answer);
     if (body.length <= max_payload) return body;
     return encodeMessage({ kind: "failed", error: failureOf(tooLarge(body.length)) });
   }
@@ -291,21 +289,6 @@ function reply(message: Msg, answer: Promise<Uint8Array>): void {
   answer.then((body) => message.respond(body)).catch(() => {
     // Malformed, or the asker is out of reach: it asks again.
   });
-}
-
-/** Reports a reply that JSON would change as an error of the handler, to the sender. */
-function encodeAnswer(answer: AnswerMessage): Uint8Array {
-  let problem: string | undefined;
-  try {
-    if (answer.kind === "reply" && answer.reply !== undefined) {
-      problem = jsonProblem(answer.reply, "reply");
-    }
-    if (problem === undefined) return encodeMessage(answer);
-  } catch (error) {
-    problem = messageOf(error); // A getter that throws.
-  }
-  const error = new TypeError(`it was handled, and its reply cannot be sent: ${problem}`);
-  return encodeMessage({ kind: "failed", error: failureOf(error) });
 }
 
 function tooLarge(size: number): RangeError {

@@ -10,6 +10,7 @@ export class CommandSignal {
   readonly #late = new AbortController();
   #signal: AbortSignal | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #isOver = false;
 
   /** @param due When the sender gives up, by the monotonic clock; `going` is aborted with the shard. */
   constructor(due: number, going: () => AbortSignal) {
@@ -24,7 +25,7 @@ export class CommandSignal {
     const over = () =>
       this.#late.abort(new DOMException("The command's sender has given it up", "TimeoutError"));
     if (left <= 0) over();
-    else if (left <= LONGEST_TIMER) this.#timer = setTimeout(over, left);
+    else if (left <= LONGEST_TIMER && !this.#isOver) this.#timer = setTimeout(over, left);
     return this.#signal = AbortSignal.any([this.#late.signal, this.#going()]);
   }
 
@@ -35,6 +36,7 @@ export class CommandSignal {
 
   /** The handler has ended. */
   end(): void {
+    this.#isOver = true;
     clearTimeout(this.#timer);
   }
 }

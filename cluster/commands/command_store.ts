@@ -1,3 +1,4 @@
+import { commandLogOf, keepCommandLog } from "../../store/command_log.ts";
 import { isAetherError, type SaveOutcomeUnknownError } from "../../store/errors.ts";
 import type { Event } from "../../store/event.ts";
 import { later, type LogPosition } from "../../store/fencing/log_position.ts";
@@ -34,6 +35,17 @@ export class CommandStore extends ForwardingEventStore {
   constructor(store: EventStore, hooks: CommandStoreHooks) {
     super(store);
     this.#hooks = hooks;
+    const log = commandLogOf(store);
+    keepCommandLog(
+      this,
+      log && {
+        search: (actorId, after) => log.search(actorId, after),
+        holds: (sequence, id) => log.holds(sequence, id),
+        outcome: (actorId, commandId, place) => log.outcome(actorId, commandId, place),
+        record: (receipt, signal) =>
+          this.#while([receipt.actorId], () => log.record(receipt, signal)),
+      },
+    );
   }
 
   /** Saves whose outcome is unknown. */
@@ -66,13 +78,9 @@ export class CommandStore extends ForwardingEventStore {
    * given.
    */
   override async saveEvents(events: readonly Event[], options?: SaveOptions): Promise<SaveReceipt> {
-    if (this.#isOver) throw new TypeError("Cannot save events: the command has been answered");
-    this.#hooks.check();
-    const saving = super.saveEvents(events, options);
-    this.#open.add(saving);
     const { actors, lastId } = factsOf(events);
-    try {
-      const receipt = await saving;
+    return await this.#while(actors, async () => {
+      const receipt = await super.saveEvents(events, options);
       for (const actorId of actors) {
         this.#saved.add(actorId);
         this.#hooks.saved(actorId, receipt);
@@ -83,6 +91,20 @@ export class CommandStore extends ForwardingEventStore {
         this.#landmark = later({ sequence, id: lastId }, this.#landmark);
       }
       return receipt;
+    });
+  }
+
+  /** Stores something of actors, as long as the command runs; its end waits for that. */
+  async #while(
+    actors: readonly string[],
+    store: () => Promise<SaveReceipt>,
+  ): Promise<SaveReceipt> {
+    if (this.#isOver) throw new TypeError("Cannot save events: the command has been answered");
+    this.#hooks.check();
+    const saving = store();
+    this.#open.add(saving);
+    try {
+      return await saving;
     } catch (error) {
       this.#hooks.failed(error);
       if (isAetherError(error, "SaveOutcomeUnknownError")) {

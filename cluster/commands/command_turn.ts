@@ -4,6 +4,8 @@ import { CommandStore } from "./command_store.ts";
 import type { CommandHandler, ReplyToDuplicate } from "./handler.ts";
 import type { KnownCommands } from "./known_commands.ts";
 import { type CommandAnswer, type CommandMessage, failureOf, refusalOf } from "./messages.ts";
+import { decodeJson, encodeJson } from "../../store/base/json.ts";
+import { jsonProblem } from "../../store/base/json_fidelity.ts";
 import { messageOf } from "../../store/base/text.ts";
 import { FencedError, isAetherError } from "../../store/errors.ts";
 import type { LogPosition } from "../../store/fencing/log_position.ts";
@@ -173,11 +175,7 @@ function answerTo(
       ? { kind: "elsewhere", actorId: other, shard: error.shard, owner }
       : retryFor(error.message);
   }
-  // An error of a store out of reach, not of the actor's rules; or another node may do what the
-  // server does not let this one do.
-  if (isAetherError(error, "StoreUnavailableError") || isForbidden(error)) {
-    return retryAfter(error);
-  }
+  if (isElsewhere(error)) return retryAfter(error);
   return { kind: "failed", error: failureOf(error), ...refusalOf(error) };
 }
 
@@ -204,7 +202,9 @@ async function repeat(
   try {
     return proved(replyOf(await makeReply(events, { actorId, commandId: id })));
   } catch (error) {
-    return unproved({ kind: "failed", error: failureOf(error) });
+    if (!isElsewhere(error)) return proved({ kind: "failed", error: failureOf(error) });
+    const reason = messageOf(error);
+    return proved({ kind: "retry", reason, isDoubtful: true, ...refusalOf(error) });
   }
 }
 
@@ -263,8 +263,29 @@ async function settle(
   return retryFor("its outcome was unknown for a while");
 }
 
+/**
+ * The answer with a reply, as JSON makes it at once: the object is the handler's, which may change it
+ * for the next command.
+ */
 function replyOf(reply: unknown): CommandAnswer {
-  return { kind: "reply", ...(reply !== undefined && { reply }) };
+  if (reply === undefined) return { kind: "reply" };
+  let problem: string | undefined;
+  try {
+    problem = jsonProblem(reply, "reply");
+    if (problem === undefined) return { kind: "reply", reply: decodeJson(encodeJson(reply)) };
+  } catch (error) {
+    problem = messageOf(error); // A getter that throws.
+  }
+  const error = new TypeError(`it was handled, and its reply cannot be sent: ${problem}`);
+  return { kind: "failed", error: failureOf(error) };
+}
+
+/**
+ * Whether it is an error of a store out of reach, not of the actor's rules; or another node may do what
+ * the server does not let this one do.
+ */
+function isElsewhere(error: unknown): boolean {
+  return isAetherError(error, "StoreUnavailableError") || isForbidden(error);
 }
 
 function retryFor(reason: string): CommandAnswer {

@@ -64,7 +64,8 @@ export class KnownCommands {
     const { place, after = 0 } = this.#handled.get(id) ?? {};
     const found = place ?? (await this.#log.search(this.#actorId, after)).found.get(id);
     if (found === undefined) return undefined;
-    this.#add(id, handledAt(found));
+    // In its place: those that were handled later are dropped later.
+    this.#handled.set(id, handledAt(found));
     return await this.#log.outcome(this.#actorId, id, found);
   }
 
@@ -117,6 +118,7 @@ export class KnownCommands {
       if (this.#handled.size <= this.#capacity) return;
       this.#handled.delete(id);
       this.#since = Math.max(this.#since, last);
+      this.#isDeep = false;
     }
   }
 }

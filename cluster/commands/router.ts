@@ -157,12 +157,15 @@ export class Router {
     const ends = new AbortController();
     const timer = setTimeout(() => ends.abort(), timeout);
     const over = signal === undefined ? ends.signal : AbortSignal.any([ends.signal, signal]);
+    const leave = () => ends.abort();
+    this.#parts.signal.addEventListener("abort", leave);
     this.#underWay++;
     try {
       return await this.#deliver(message, { maxBytes, due, over, signal });
     } finally {
       this.#underWay--;
       clearTimeout(timer);
+      this.#parts.signal.removeEventListener("abort", leave);
     }
   }
 
@@ -237,13 +240,10 @@ export class Router {
           if (answer.isDoubtful === true) isDoubtful = true;
           cause = refusedBy(answer.refusal) ?? new Error(answer.reason);
       }
-      const { signal: ended } = this.#parts;
-      if (ended.aborted) {
-        cause = ended.reason;
-        break;
-      }
+      if (this.#parts.signal.aborted) break;
       await this.#parts.changed.wait(nextWait(), over, count);
     }
+    if (this.#parts.signal.aborted) cause = this.#parts.signal.reason;
     if (signal?.aborted) cause = signal.reason;
     if (isDoubtful) throw new CommandOutcomeUnknownError(id, actorId, { cause });
     if (signal?.aborted) throw signal.reason;

@@ -79,9 +79,11 @@ export class ProjectionReader<E extends Event> {
       await Promise.all([lone.reading.end(), lone.done]);
     }
     const common = this.#common;
-    if (common?.buffers.get(buffer.partition) !== buffer) return;
-    common.buffers.delete(buffer.partition);
-    if (common.buffers.size > 0) return;
+    if (common === undefined) return;
+    const { buffers } = common;
+    if (buffers.get(buffer.partition) === buffer) buffers.delete(buffer.partition);
+    // Also where its last partition has become slow and reads alone: nobody else would end it.
+    if (buffers.size > 0) return;
     this.#common = undefined;
     await Promise.all([common.reading?.end(), common.done]);
   }

@@ -1,5 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
-import { InMemoryEventStore } from "../../../store/mod.ts";
+import {
+  type Event,
+  type EventSubscriptionOptions,
+  InMemoryEventStore,
+} from "../../../store/mod.ts";
 import { shardOf } from "../../../store/actor.ts";
 import { ProjectionReader } from "../../../store/projection/reader.ts";
 import { fact, range } from "./bed.ts";
@@ -98,4 +102,27 @@ Deno.test("A slow partition delays the others no longer than a bound", async () 
   while (!stuck.caughtUp) events += (await stuck.take(() => stuck.caughtUp, signal)).events.length;
   assertEquals(events, own(0), "It has missed nothing meanwhile");
   await reader.leave(stuck);
+});
+
+Deno.test("A slow partition that leaves ends the common reading, which nobody shares any more", async () => {
+  await using store = new InMemoryEventStore();
+  for (const version of range(1, 30)) await store.saveEvent(fact("order-1", version));
+  const subscribe = store.subscribe.bind(store);
+  let open = 0;
+  store.subscribe = <E extends Event>(options?: EventSubscriptionOptions) => {
+    const subscription = subscribe<E>(options);
+    open++;
+    const dispose = subscription[Symbol.asyncDispose].bind(subscription);
+    subscription[Symbol.asyncDispose] = async () => {
+      await dispose();
+      open--;
+    };
+    return subscription;
+  };
+  const reader = new ProjectionReader({ store, filter: {}, of: 1, size: 1, patience: 1 });
+  const slow = reader.join(0, 0);
+  // The common reading, and its own.
+  while (open < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  await reader.leave(slow);
+  assertEquals(open, 0);
 });

@@ -1,4 +1,6 @@
+import { jitteredWaits } from "../base/jitter.ts";
 import { isRecord } from "../base/json.ts";
+import { sleep } from "../base/sleep.ts";
 import { describe } from "../base/token.ts";
 import { CorruptCheckpointError } from "../errors.ts";
 import type { CheckpointStore } from "./checkpoint_store.ts";
@@ -11,6 +13,14 @@ import {
   type ProjectionControl,
   ProjectionKeys,
 } from "./state.ts";
+
+/** The shortest and the longest wait after another process was quicker, in ms. */
+const WAITS = [1, 250] as const;
+
+/** Waits after saves that came too late: without them, a store that takes none keeps its callers busy. */
+export function waitsForOthers(): () => number {
+  return jitteredWaits(...WAITS);
+}
 
 /** The checkpoints of a projection: its control, for all processes, and each partition's state. */
 export class ProjectionCheckpoints<Tx> {
@@ -51,7 +61,8 @@ export class ProjectionCheckpoints<Tx> {
     also?: (control: ProjectionControl, tx: Tx) => void | Promise<void>,
   ): Promise<ProjectionControl> {
     const key = this.keys.control;
-    for (;;) {
+    const nextWait = waitsForOthers();
+    for (;; await sleep(nextWait())) {
       const saved = await this.store.load(key);
       const before = saved === undefined
         ? await this.#first(partitions)
@@ -111,7 +122,8 @@ export class ProjectionCheckpoints<Tx> {
     identity: string,
   ): Promise<PartitionState> {
     const { version, partition } = partitionId;
-    for (;;) {
+    const nextWait = waitsForOthers();
+    for (;; await sleep(nextWait())) {
       const { revision, state } = await this.partition(partitionId, identity);
       if (state.retired) return state;
       const retired = { ...state, owner: crypto.randomUUID(), retired: true };

@@ -2,7 +2,7 @@ import { needOpened } from "../base/given.ts";
 import { reasonOf } from "../base/reason.ts";
 import { decodeUtf8, utf8 } from "../base/utf8.ts";
 import type { Connection } from "../connection.ts";
-import { type AetherError, StoreRefusedError } from "../errors.ts";
+import { type AetherError, CorruptCheckpointError, StoreRefusedError } from "../errors.ts";
 import { encodeNamespace } from "../format/layout.ts";
 import type { JetStreamApiOptions } from "../nats/api_prefix.ts";
 import { Bucket, bucketToken } from "../kv/bucket.ts";
@@ -90,7 +90,11 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
     return new KvCheckpointStore(namespace, bucket);
   }
 
-  /** See {@linkcode CheckpointStore.load}. */
+  /**
+   * See {@linkcode CheckpointStore.load}.
+   *
+   * @throws {CorruptCheckpointError} The value does not begin with the checkpoint's number.
+   */
   async load(key: string): Promise<SavedCheckpoint | undefined> {
     return this.#note(key, await this.#bucket.get(`checkpoint.${key}`));
   }
@@ -143,6 +147,10 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
       return undefined;
     }
     const saved = checkpointIn(value);
+    // No save could ever follow it.
+    if (!Number.isSafeInteger(saved.revision) || saved.revision < 1) {
+      throw new CorruptCheckpointError(key, "it does not begin with its number");
+    }
     this.#seen.set(key, { at, revision: saved.revision });
     return saved;
   }

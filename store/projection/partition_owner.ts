@@ -5,7 +5,7 @@ import type { Notifier } from "../base/notifier.ts";
 import { CheckpointConflictError, isAetherError, StreamRegressedError } from "../errors.ts";
 import { isClosed } from "../nats/failure.ts";
 import type { SavedCheckpoint } from "./checkpoint_store.ts";
-import type { ProjectionCheckpoints } from "./checkpoints.ts";
+import { type ProjectionCheckpoints, waitsForOthers } from "./checkpoints.ts";
 import type { PartitionId, PartitionState } from "./state.ts";
 
 /** The shortest and the longest span before a checkpoint store is tried again, in ms. */
@@ -86,9 +86,11 @@ export class PartitionOwner<Tx> {
    * @throws {StreamRegressedError} The saved state is about the events of another store.
    */
   async claim(): Promise<void> {
-    const { checkpoints, partitionId, identity } = this.#parts;
+    const { checkpoints, partitionId, identity, signal } = this.#parts;
+    const nextWait = waitsForOthers();
     await this.#persist(async () => {
-      for (;;) {
+      for (;; await sleep(nextWait(), signal)) {
+        signal.throwIfAborted();
         const { revision, state } = await checkpoints.partition(partitionId, identity);
         this.#checkIdentity(state);
         this.#revision = revision;

@@ -1,6 +1,7 @@
-import { assert } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   type CheckpointStore,
+  CorruptCheckpointError,
   InMemoryCheckpointStore,
   KvCheckpointStore,
   type SavedCheckpoint,
@@ -44,6 +45,21 @@ natsTest("A save whose answer is lost is settled by loading", async (own) => {
   const standing = await store.load("orders.1.0");
   assert(standing?.revision === 2 && standing.body === "two");
   assert(await store.save("orders.1.0", { revision: 3, body: "three" }));
+});
+
+natsTest("A checkpoint whose number somebody took away is told as corrupt", async (own) => {
+  const connection = await own.connect();
+  await using store = await KvCheckpointStore.open(connection, { namespace: own.namespace });
+  const body = JSON.stringify({ at: 1 });
+  for (const value of [body, ` ${body}`, `0 ${body}`, `1.5 ${body}`]) {
+    const key = `orders.${value.length}.0`;
+    await connection.request(`$KV.${store.bucket}.checkpoint.${key}`, value);
+    for (const _time of [1, 2]) {
+      const error = await assertRejects(() => store.load(key), CorruptCheckpointError);
+      assertEquals(error.key, key);
+      await assertRejects(() => store.save(key, { revision: 2, body }), CorruptCheckpointError);
+    }
+  }
 });
 
 /** A store with one promise broken must fail the tests of that promise. */

@@ -41,13 +41,16 @@ class Checkpoints implements CheckpointStore<string[]> {
   }
 }
 
-function ownerOn(store: Checkpoints): PartitionOwner<string[]> {
+function ownerOn(
+  store: CheckpointStore<string[]>,
+  { signal } = new AbortController(),
+): PartitionOwner<string[]> {
   return new PartitionOwner({
     name: "model",
     partitionId: { version: 1, partition: 0, of: 1 },
     checkpoints: new ProjectionCheckpoints(store, "model", () => Promise.resolve(undefined), ""),
     identity: "one",
-    signal: new AbortController().signal,
+    signal,
     onError: () => {},
     progress: new Notifier(),
   });
@@ -97,4 +100,17 @@ Deno.test("a commit whose answer is lost does its work once", async () => {
     });
   }
   assertEquals([works, calls], [3, 3]);
+});
+
+Deno.test("a claim that always comes too late gives way to others, and ends when it is stopped", async () => {
+  const stop = new AbortController();
+  let saves = 0;
+  const late: CheckpointStore<string[]> = {
+    load: () => Promise.resolve(undefined),
+    save: () => Promise.resolve(++saves > 20_000),
+  };
+  const timer = setTimeout(() => stop.abort(new Error("it is over")), 5);
+  await assertRejects(() => ownerOn(late, stop).claim(), Error, "it is over");
+  clearTimeout(timer);
+  assert(saves < 20_000);
 });

@@ -303,7 +303,7 @@ export class PartitionRun<Tx, E extends Event> {
         return { found: await firstOf(readArrivals<E>(store, options)), isLate };
       } catch (error) {
         if (signal.aborted) throw STOPPED;
-        if (!isAetherError(error, "StoreUnavailableError") || isClosed(error)) throw error;
+        if (!isOutage(error)) throw error;
         onError(error);
         await sleep(nextWait(), signal);
       }
@@ -329,13 +329,31 @@ export class PartitionRun<Tx, E extends Event> {
     )?.actorId;
   }
 
-  /** Tries the parked events of an actor again, in order, up to the partition's position. */
+  /**
+   * Tries the parked events of an actor again, in order, up to the partition's position. If the
+   * store is out of reach meanwhile, it waits for that, and goes on after the last one handled.
+   */
   async #unpark(actorId: string, answered: string): Promise<void> {
+    const { signal, onError } = this.#parts;
+    const nextWait = jitteredWaits(PATIENCE / 10, 10 * PATIENCE);
+    for (;;) {
+      try {
+        return await this.#tryParked(actorId, answered);
+      } catch (error) {
+        if (!isOutage(error)) throw error;
+        if (signal.aborted) throw STOPPED;
+        onError(error);
+        await sleep(nextWait(), signal);
+        if (signal.aborted) throw STOPPED;
+      }
+    }
+  }
+
+  async #tryParked(actorId: string, answered: string): Promise<void> {
     const { store, filter, owner, signal, onError } = this.#parts;
     const own = owner.state.parked.find((it) => it.actorId === actorId)!;
-    const wanted = { ...filter, actorId };
-    await this.#firstFrom(own.sequence, actorId); // Once the store is in reach.
-    for await (const event of readArrivals<E>(store, { from: own.sequence, filter: wanted })) {
+    const wanted = { from: own.sequence, filter: { ...filter, actorId }, signal };
+    for await (const event of readArrivals<E>(store, wanted)) {
       if (event.sequence > owner.state.sequence) break;
       const after = reparked(owner.state, actorId, (it) => ({
         ...it,
@@ -376,6 +394,11 @@ interface Failed {
   readonly isUnreadable: boolean;
   /** The event as its handler left it. */
   readonly event: RecordedEvent | undefined;
+}
+
+/** Whether the event store is out of reach, and may come back. */
+function isOutage(error: unknown): boolean {
+  return isAetherError(error, "StoreUnavailableError") && !isClosed(error);
 }
 
 async function firstOf<T>(values: AsyncIterable<T>): Promise<T | undefined> {

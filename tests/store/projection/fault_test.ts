@@ -6,6 +6,7 @@ import {
   JetStreamEventStore,
   KvCheckpointStore,
   ProjectionLeases,
+  type RecordedEvent,
   StoreUnavailableError,
 } from "../../../store/mod.ts";
 import { clusterTest, natsTest, type Scene } from "../../support/fixture.ts";
@@ -102,5 +103,37 @@ Deno.test("A projection that begins while its store is out of reach waits for it
   await store.saveEvent(fact("order-1", 4));
   while (model.seen.length < 4) await new Promise((resolve) => setTimeout(resolve, 5));
   assertWhole(model, ["order-1"], 4);
+  assertEquals(errors.map((error) => isAetherError(error, "StoreUnavailableError")), [true, true]);
+});
+
+Deno.test("An outage while an actor is unparked is waited out: each of its events is handled once", async () => {
+  await using store = new InMemoryEventStore();
+  const bed = { store, checkpoints: new InMemoryCheckpointStore() };
+  const model = new Model();
+  let isBroken = true;
+  const handler = (event: RecordedEvent): void => {
+    if (isBroken) throw new Error("a bug");
+    model.handle(event);
+  };
+  const errors: unknown[] = [];
+  const onError = (error: unknown): void => void errors.push(error);
+  await fill(store, ["order-1"], 1, 6);
+  await using run = new Run(quick(bed, { handler, onPoison: "park", onError }));
+  await run.projection.caughtUp;
+  isBroken = false;
+  errors.length = 0;
+  const readAll = store.readAll.bind(store);
+  let outages = 2;
+  store.readAll = async function* (options) {
+    for await (const event of readAll(options)) {
+      yield event;
+      if (model.seen.length % 2 === 0 && outages > 0 && outages--) {
+        throw new StoreUnavailableError("Cannot read the store: nobody answers");
+      }
+    }
+  };
+  const unparked = run.projection.unpark("order-1");
+  assertEquals(await Promise.race([unparked, run.end]), true);
+  assertWhole(model, ["order-1"], 6);
   assertEquals(errors.map((error) => isAetherError(error, "StoreUnavailableError")), [true, true]);
 });

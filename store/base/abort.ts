@@ -34,6 +34,29 @@ async function race<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   }
 }
 
+/** How long a store that does not answer may hold up a stop, in ms. */
+const GRACE = 2_000;
+
+/**
+ * The result of `work`; once `stop` is aborted it has only some time to come: after that, this
+ * rejects with the reason of `stop` and ignores the later result.
+ */
+export async function unlessStuck<T>(stop: AbortSignal, work: Promise<T>): Promise<T> {
+  const late = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const begin = (): void => {
+    timer = setTimeout(() => late.abort(stop.reason), GRACE);
+  };
+  if (stop.aborted) begin();
+  else stop.addEventListener("abort", begin, { once: true });
+  try {
+    return await unlessAborted(late.signal, work);
+  } finally {
+    clearTimeout(timer);
+    stop.removeEventListener("abort", begin);
+  }
+}
+
 /** The result of a function of the user as a promise, also if it throws or gives no promise. */
 export async function called<T>(work: () => T | PromiseLike<T>): Promise<Awaited<T>> {
   return await work();

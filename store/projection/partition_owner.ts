@@ -1,3 +1,4 @@
+import { unlessStuck } from "../base/abort.ts";
 import { isInstance } from "../base/text.ts";
 import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
@@ -91,14 +92,16 @@ export class PartitionOwner<Tx> {
     await this.#persist(async () => {
       for (;; await sleep(nextWait(), signal)) {
         signal.throwIfAborted();
-        const { revision, state } = await checkpoints.partition(partitionId, identity);
+        const { revision, state } = await this.#answer(
+          checkpoints.partition(partitionId, identity),
+        );
         this.#checkIdentity(state);
         this.#revision = revision;
         this.#state = { ...state, identity, owner: this.#owner };
         // An earlier try may have been saved without an answer.
         if (state.retired || state.owner === this.#owner) return;
         const next = this.#textOf(this.#state);
-        if (await checkpoints.store.save(this.#key, next)) return this.#saved(next);
+        if (await this.#answer(checkpoints.store.save(this.#key, next))) return this.#saved(next);
       }
     });
   }
@@ -109,7 +112,7 @@ export class PartitionOwner<Tx> {
     const { store } = this.#parts.checkpoints;
     const next = this.#textOf(this.state);
     await this.#persist(async () => {
-      if (!await store.save(this.#key, next)) await this.#findOwn(next);
+      if (!await this.#answer(store.save(this.#key, next))) await this.#findOwn(next);
     });
     this.#saved(next);
   }
@@ -127,18 +130,27 @@ export class PartitionOwner<Tx> {
     await this.#persist(async () => {
       // An earlier try may have been committed without an answer.
       if (tries++ > 0) {
-        const current = await store.load(this.#key);
+        const current = await this.#answer(store.load(this.#key));
         if ((current?.revision ?? 0) !== this.#revision) return await this.#findOwn(next);
       }
+      // However long the handler takes, a stop waits for it: only the store has to answer.
+      const begun = Promise.withResolvers<void>();
+      const worked = Promise.withResolvers<void>();
+      const committed = store.transaction!(async (tx) => {
+        begun.resolve();
+        try {
+          await work(tx);
+        } catch (error) {
+          throw new HandlerFailure(error);
+        } finally {
+          worked.resolve();
+        }
+        if (!await store.save(this.#key, next, tx)) throw stale;
+      });
       try {
-        await store.transaction!(async (tx) => {
-          try {
-            await work(tx);
-          } catch (error) {
-            throw new HandlerFailure(error);
-          }
-          if (!await store.save(this.#key, next, tx)) throw stale;
-        });
+        await this.#answer(Promise.race([begun.promise, committed]));
+        await Promise.race([worked.promise, committed]);
+        await this.#answer(committed);
       } catch (error) {
         if (error !== stale) throw error;
         await this.#findOwn(next);
@@ -146,6 +158,11 @@ export class PartitionOwner<Tx> {
     });
     this.#state = after;
     this.#saved(next);
+  }
+
+  /** What the checkpoint store answers; one that never does holds up no stop. */
+  #answer<T>(asked: Promise<T>): Promise<T> {
+    return unlessStuck(this.#parts.signal, asked);
   }
 
   #textOf(state: PartitionState): SavedCheckpoint {
@@ -161,7 +178,7 @@ export class PartitionOwner<Tx> {
 
   /** Proves that an earlier try has saved the state whose save was refused. */
   async #findOwn({ body }: SavedCheckpoint): Promise<void> {
-    const current = await this.#parts.checkpoints.store.load(this.#key);
+    const current = await this.#answer(this.#parts.checkpoints.store.load(this.#key));
     if (current?.body === body) return;
     const { name, partitionId } = this.#parts;
     throw new CheckpointConflictError(name, partitionId.partition);

@@ -1,4 +1,4 @@
-import { unlessAborted } from "../base/abort.ts";
+import { unlessStuck } from "../base/abort.ts";
 import { jitteredWaits } from "../base/jitter.ts";
 import { Notifier } from "../base/notifier.ts";
 import { sleep } from "../base/sleep.ts";
@@ -14,8 +14,6 @@ import { type PartitionId, type ProjectionControl, shortReason } from "./state.t
 
 /** The shortest and the longest span before a checkpoint store is tried again, in ms. */
 const WAITS = [20, 5_000] as const;
-/** How long a checkpoint store, or `onSwitch`, may hold up a stop, in ms. */
-const GRACE = 2_000;
 
 /** The parts that all partitions of a projection share. */
 export type SharedParts<Tx, E extends Event> =
@@ -110,17 +108,17 @@ export class Runner<Tx, E extends Event> {
         try {
           // A checkpoint store, or onSwitch, may never answer.
           if (!isBegun) {
-            const error = await this.#unlessStuck(onBegin());
+            const error = await unlessStuck(this.#stop, onBegin());
             isBegun = true;
             if (error !== undefined) {
               this.#failure = { error };
               break;
             }
           }
-          const control = await this.#unlessStuck(checkpoints.control(partitions));
+          const control = await unlessStuck(this.#stop, checkpoints.control(partitions));
           await this.#reconcile(control);
           if (!control.paused) {
-            pause = await this.#unlessStuck(advanceRebuild(this.#parts, control)) ?? poll;
+            pause = await unlessStuck(this.#stop, advanceRebuild(this.#parts, control)) ?? poll;
           }
         } catch (error) {
           if (this.#stop.aborted && error === this.#stop.reason) break;
@@ -139,24 +137,6 @@ export class Runner<Tx, E extends Event> {
       progress.notify();
     }
     if (this.#failure !== undefined) throw this.#failure.error;
-  }
-
-  /** The result of `work`; after a stop it has only some time to come. */
-  async #unlessStuck<T>(work: Promise<T>): Promise<T> {
-    const stop = this.#stop;
-    const late = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const begin = (): void => {
-      timer = setTimeout(() => late.abort(stop.reason), GRACE);
-    };
-    if (stop.aborted) begin();
-    else stop.addEventListener("abort", begin, { once: true });
-    try {
-      return await unlessAborted(late.signal, work);
-    } finally {
-      clearTimeout(timer);
-      stop.removeEventListener("abort", begin);
-    }
   }
 
   /** Begins and ends partitions until the wanted ones run. */
@@ -233,7 +213,7 @@ export class Runner<Tx, E extends Event> {
     try {
       for (let isOver = false; !isOver;) {
         try {
-          await this.#takeFailure(key, partitionId, error);
+          await unlessStuck(this.#stop, this.#takeFailure(key, partitionId, error));
           isOver = true;
         } catch (trouble) {
           // The meaning of the failure is open until the checkpoint store answers.

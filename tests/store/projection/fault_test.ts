@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import {
+  type CheckpointStore,
   InMemoryCheckpointStore,
   InMemoryEventStore,
   isAetherError,
@@ -136,4 +137,60 @@ Deno.test("An outage while an actor is unparked is waited out: each of its event
   assertEquals(await Promise.race([unparked, run.end]), true);
   assertWhole(model, ["order-1"], 6);
   assertEquals(errors.map((error) => isAetherError(error, "StoreUnavailableError")), [true, true]);
+});
+
+/** Never settles. */
+const NEVER = new Promise<never>(() => {});
+
+Deno.test("A checkpoint store that never answers holds up no stop", async () => {
+  await Promise.all((["load", "save", "begin", "commit"] as const).map(async (hang) => {
+    await using store = new InMemoryEventStore();
+    await fill(store, ["order-1"], 1, 1);
+    const inner = new InMemoryCheckpointStore();
+    const hung = Promise.withResolvers<void>();
+    const model = new Model();
+    const meets = (what: typeof hang, key: string): boolean => {
+      const isMet = what === hang && !key.endsWith("control") &&
+        (what === "load" || model.seen.length > 0);
+      if (isMet) hung.resolve();
+      return isMet;
+    };
+    const checkpoints: CheckpointStore<unknown> = {
+      load: (key) => meets("load", key) ? NEVER : inner.load(key),
+      save: (key, saved) => meets("save", key) ? NEVER : inner.save(key, saved),
+    };
+    if (hang === "begin" || hang === "commit") {
+      checkpoints.transaction = async <T>(work: (tx: unknown) => Promise<T>): Promise<T> => {
+        if (hang === "begin") hung.resolve();
+        const result = await (hang === "begin" ? NEVER : work({}));
+        return meets("commit", "") ? await NEVER : result;
+      };
+    }
+    const run = new Run(quick({ store, checkpoints }, { handler: model.handle }));
+    await hung.promise;
+    await run[Symbol.asyncDispose]();
+  }));
+});
+
+Deno.test("A stop waits for a handler in a transaction, however long it takes", async () => {
+  await using store = new InMemoryEventStore();
+  await fill(store, ["order-1"], 1, 1);
+  const inner = new InMemoryCheckpointStore();
+  const checkpoints: CheckpointStore<unknown> = {
+    load: (key) => inner.load(key),
+    save: (key, saved) => inner.save(key, saved),
+    transaction: (work) => work({}),
+  };
+  const begun = Promise.withResolvers<void>();
+  const model = new Model();
+  const handler = async (event: RecordedEvent): Promise<void> => {
+    begun.resolve();
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    model.handle(event);
+  };
+  const run = new Run(quick({ store, checkpoints }, { handler }));
+  await begun.promise;
+  await run[Symbol.asyncDispose]();
+  assertWhole(model, ["order-1"], 1);
+  assertEquals(JSON.parse((await inner.load("model.1.0"))!.body).sequence, model.seen[0]!.sequence);
 });

@@ -262,17 +262,20 @@ function isOfResult(error: unknown, result: unknown): boolean {
   }
 }
 
-/** Does what has to be stored still though `signal` is aborted: it gets a moment then. */
+/** Does what has to be stored still though `signal` is or will be aborted: it gets a moment then. */
 async function withGrace<T>(
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  if (!signal.aborted) return await work(signal);
   const over = new AbortController();
-  const timer = setTimeout(() => over.abort(signal.reason), GRACE);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stop = () => timer = setTimeout(() => over.abort(signal.reason), GRACE);
+  if (signal.aborted) stop();
+  else signal.addEventListener("abort", stop, { once: true });
   try {
     return await work(over.signal);
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
   }
 }

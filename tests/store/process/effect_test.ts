@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   type CheckpointStore,
+  type DeadlineClock,
   type Effect,
   effect,
   type Event,
@@ -40,11 +41,13 @@ const mailing: Process<readonly string[], Placed, Noted> = {
 function manage(
   { store, checkpoints }: { store: EventStore; checkpoints: CheckpointStore },
   mail: Effect,
+  clock?: DeadlineClock,
 ): ProcessManager<readonly string[], Placed, Noted> {
   return new ProcessManager<readonly string[], Placed, Noted>({
     ...{ process: mailing, store, checkpoints, from: "start", partitions: 2, effects: [mail] },
     ...{ filter: { category: "order" }, retry: { attempts: 1 } },
     onError: () => {},
+    ...(clock && { clock }),
   });
 }
 
@@ -131,6 +134,41 @@ both("an effect that ends while its program stops is not lost", async (bed) => {
   const after = manage({ store: await bed.open(), checkpoints: bed.checkpoints }, mail);
   assertEquals(await notes(after), ['mail thanks done "just in time" undefined']);
 });
+
+both(
+  "the end of an effect is not lost when its program stops while it is being stored",
+  async (bed) => {
+    await place(bed.store, "order-1");
+    let stopping: AbortSignal | undefined;
+    const stopped = Promise.withResolvers<void>();
+    let disposing: Promise<void> | undefined;
+    const mail = effect("mail", (_input, { signal }) => {
+      stopping = signal;
+      return "in good time";
+    });
+    const clock: DeadlineClock = {
+      // It is asked for the time of each input that is stored.
+      async now() {
+        if (stopping !== undefined && disposing === undefined) {
+          stopping.addEventListener("abort", () => stopped.resolve(), { once: true });
+          disposing = manager[Symbol.asyncDispose]();
+          await stopped.promise;
+        }
+        return Date.now();
+      },
+      wait: (_ms, signal) =>
+        new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true })),
+    };
+    const manager = manage(bed, mail, clock);
+    {
+      await using _run = new Run(manager);
+      await stopped.promise;
+      await disposing;
+    }
+    const after = manage({ store: await bed.open(), checkpoints: bed.checkpoints }, mail);
+    assertEquals(await notes(after), ['mail thanks done "in good time" undefined']);
+  },
+);
 
 both("control: without its start stored an effect is done twice", async (bed) => {
   await place(bed.store, "order-1");

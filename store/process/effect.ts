@@ -108,7 +108,8 @@ async function endOf<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: over, reject } = Promise.withResolvers<never>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const stop = () => timer = setTimeout(() => reject(signal.reason), GRACE);
-  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+  else signal.addEventListener("abort", stop, { once: true });
   try {
     return await Promise.race([work, over]);
   } finally {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   type CheckpointStore,
   type DeadlineClock,
@@ -17,6 +17,7 @@ import {
   ProcessManager,
   type ProcessReaction,
 } from "../../../mod.ts";
+import { runEffect } from "../../../store/process/effect.ts";
 import { both, place, Run, typesOf, until } from "./bed.ts";
 
 type Placed = Event<"OrderPlaced", { pieces: number }>;
@@ -169,6 +170,13 @@ both(
     assertEquals(await notes(after), ['mail thanks done "in good time" undefined']);
   },
 );
+
+Deno.test("an effect that begins when its program has stopped holds it up for a moment only", async () => {
+  const signal = AbortSignal.abort(new Error("stopped"));
+  const endless = effect("endless", () => new Promise(() => {}));
+  const context = { idempotencyKey: "key", signal };
+  await assertRejects(() => runEffect(endless, null, context, () => {}), Error, "stopped");
+});
 
 both("control: without its start stored an effect is done twice", async (bed) => {
   await place(bed.store, "order-1");

@@ -3,6 +3,7 @@ import { called } from "../base/abort.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { jitteredWaits } from "../base/jitter.ts";
 import { sleep } from "../base/sleep.ts";
+import { checkRange } from "../check/query.ts";
 import { failureOf } from "../command/recorded_outcome.ts";
 import type { CommandFailure } from "../errors.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
@@ -44,6 +45,7 @@ export type EffectEnd =
  * @param run Does it. What it returns goes to the process: plain data, or nothing.
  * @param retry How it is tried again if `run` throws, by default 5 times; then the outcome is
  * `"failed"`.
+ * @throws {RangeError} A number of `retry` is out of its range.
  *
  * @example A call that a service recognises when it is repeated
  * ```ts
@@ -69,6 +71,10 @@ export function effect<Input>(
 ): Effect {
   needString(name, "make the effect", "name, the first argument,");
   needFunction(run, `make effect "${name}"`, "run, the second argument,");
+  const what = `effect "${name}"`;
+  if (attempts !== Infinity) checkRange("attempts", attempts, 1, Number.MAX_SAFE_INTEGER, what);
+  checkRange("delay", delay, 0, 2 ** 31 - 1, what);
+  checkRange("maxDelay", maxDelay, 0, 2 ** 31 - 1, what);
   return {
     name,
     run: async (input, context) => await run(input as Input, context),

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   type CheckpointStore,
   type DeadlineClock,
@@ -176,6 +176,18 @@ Deno.test("an effect that begins when its program has stopped holds it up for a 
   const endless = effect("endless", () => new Promise(() => {}));
   const context = { idempotencyKey: "key", signal };
   await assertRejects(() => runEffect(endless, null, context, () => {}), Error, "stopped");
+});
+
+Deno.test("effect() refuses a retry that is out of its range", () => {
+  const none = () => null;
+  for (const attempts of [NaN, 0, -1, 1.5, "5" as unknown as number]) {
+    assertThrows(() => effect("mail", none, { attempts }), RangeError, 'effect "mail"');
+  }
+  for (const wait of [NaN, -1, Infinity]) {
+    assertThrows(() => effect("mail", none, { delay: wait }), RangeError, "delay is");
+    assertThrows(() => effect("mail", none, { maxDelay: wait }), RangeError, "maxDelay is");
+  }
+  assertEquals(effect("mail", none, { attempts: Infinity }).retry.attempts, Infinity);
 });
 
 both("control: without its start stored an effect is done twice", async (bed) => {

@@ -35,6 +35,20 @@ export function freshCopy<T>(value: T): T {
   return handOut(value).value;
 }
 
+/** What {@linkcode handOut} copies besides plain objects, arrays and bytes. */
+const COPIED: readonly object[] = [Date.prototype, Map.prototype, Set.prototype];
+
+/**
+ * Whether {@linkcode handOut} would give `value` away as it is, though it may be changed: an instance
+ * of a class that is not frozen. Copies nothing.
+ */
+export function isUncopied(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return false;
+  if (Array.isArray(value) || isPlain(value)) return false;
+  if (ArrayBuffer.isView(value)) return value instanceof DataView;
+  return !COPIED.includes(Object.getPrototypeOf(value));
+}
+
 /** Objects that are frozen in depth, so that they need not be searched again. */
 const frozen = new WeakSet<object>();
 

@@ -65,8 +65,11 @@ export async function plan(
   let isSpoiled = false;
   let records = false;
   let isShared = false;
+  let hasThrown = false;
   for (const job of jobs) {
     if (isSpoiled || records) break;
+    // Whoever threw may have left a state half changed that the next one would get too.
+    if (isShared && hasThrown) break;
     if (job.isSettled) continue;
     const { commandId, expectedVersion, record, recordRefusals = true } = job.options;
     let isEvolving = false;
@@ -77,11 +80,14 @@ export async function plan(
     let outcome: PlannedCommand["outcome"];
     try {
       checkVersion(actorId, expectedVersion, end.version);
-      const { state } = end;
-      const decided = inTraceOf([job.trace], () => decide(job.decider, job.command, state));
-      let { decision } = decided;
+      const given = handOut(end.state);
+      // Before it decides: it may change the state, and throw.
+      isShared ||= !given.isSafe;
+      let decision = inTraceOf(
+        [job.trace],
+        () => job.decider.decide(freshCopy(job.command), given.value),
+      );
       isDecided = true;
-      isShared ||= decided.isShared;
       if (isPromise(decision)) {
         isDecided = false;
         // Nobody waits for a decision that does not come in time.
@@ -92,7 +98,7 @@ export async function plan(
       if (job.isSettled) continue;
       if (events.length > 0 && events.length + drafts.length > MAX_RUN) break;
       isEvolving = true;
-      const evolved = evolveBy(actorId, end, job.decider, drafts, job.metadata, decided.isShared);
+      const evolved = evolveBy(actorId, end, job.decider, drafts, job.metadata, isShared);
       outcome = { result: evolved.result };
       isInPlace ||= evolved.isInPlace;
       isShared ||= evolved.isShared;
@@ -103,6 +109,7 @@ export async function plan(
       isSpoiled = isEvolving;
       if (job.isSettled) continue;
       outcome = { error };
+      hasThrown = true;
     }
     // A result that is no decision is a fault of the rules, which their next version may mend.
     const isRefused = "error" in outcome && !isDecided && isRefusal(outcome.error);
@@ -138,18 +145,10 @@ export async function decideOn(
   command: unknown,
   rules: EventRules | undefined,
 ): Promise<{ readonly drafts: readonly EventDraft[]; readonly isShared: boolean }> {
-  const { decision, isShared } = decide(decider, command, state);
-  return { drafts: draftsOf(await decision, actorId, rules), isShared };
-}
-
-/** Gives the decider copies: its changes must not reach another decision, or the caller. */
-function decide(
-  decider: AnyDecider,
-  command: unknown,
-  state: unknown,
-): { readonly decision: Decision | Promise<Decision>; readonly isShared: boolean } {
+  // Copies: its changes must not reach another decision, or the caller.
   const { value, isSafe } = handOut(state);
-  return { decision: decider.decide(freshCopy(command), value), isShared: !isSafe };
+  const decision = decider.decide(freshCopy(command), value);
+  return { drafts: draftsOf(await decision, actorId, rules), isShared: !isSafe };
 }
 
 /** Lets `evolve` fold the decision in; throws what it throws, and may have changed `base` then. */

@@ -1,5 +1,5 @@
 import type { EventDraft } from "../append.ts";
-import { freshCopy } from "../base/fresh.ts";
+import { freshCopy, isUncopied } from "../base/fresh.ts";
 import { refusePromise } from "../base/hook.ts";
 import { uuidv8 } from "../base/uuid.ts";
 import type { Decider } from "../command/decider.ts";
@@ -34,6 +34,24 @@ import { checkTarget, checkTogether, type Targets } from "./targets.ts";
 export interface ProcessRecord<State> {
   readonly state: State;
   readonly ledger: Ledger;
+}
+
+/**
+ * The record of a process whose state is an instance of a class, and one itself: so whoever hands it
+ * out sees that it shares a state that can be changed, and keeps it for no later input.
+ */
+class SharedRecord<State> implements ProcessRecord<State> {
+  readonly state: State;
+  readonly ledger: Ledger;
+
+  constructor(state: State, ledger: Ledger) {
+    this.state = state;
+    this.ledger = ledger;
+  }
+}
+
+function recordOf<State>(state: State, ledger: Ledger): ProcessRecord<State> {
+  return isUncopied(state) ? new SharedRecord(state, ledger) : { state, ledger };
 }
 
 /** An input on its way into a process. */
@@ -97,18 +115,21 @@ export function inputDecider<State, Input extends Event, Fact extends Event>(
   targets: Targets,
 ): InputDecider<State, Input> {
   return {
-    initialState: () => ({
-      state: guard(() => plain(process.initialState(), "initialState()")),
-      ledger: ledger.initialState(),
-    }),
+    initialState: () =>
+      recordOf(
+        guard(() => plain(process.initialState(), "initialState()")),
+        ledger.initialState(),
+      ),
     evolve: (record, event) => {
       if (isLedgerType(event.eventType)) {
-        return { ...record, ledger: ledger.evolve(record.ledger, event) };
+        return recordOf(record.state, ledger.evolve(record.ledger, event));
       }
       const next = guard(() => process.evolve(record.state, event as Fact));
       const state = guard(() => plain(next, "evolve()"));
       // A state that was changed in place is to be noticed: the record is changed with it.
-      return next === record.state ? Object.assign(record, { state }) : { ...record, state };
+      return next === record.state
+        ? Object.assign(record, { state })
+        : recordOf(state, record.ledger);
     },
     decide: (taking, { state, ledger: { open, effects, deadlines, parked, ended } }) => {
       const { input, id, now, isRetry, together: known } = taking;

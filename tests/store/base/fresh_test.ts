@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
-import { freshCopy, handOut } from "../../../store/base/fresh.ts";
+import { freshCopy, handOut, isUncopied } from "../../../store/base/fresh.ts";
 import { nastyValues, spoil } from "../../support/nasty.ts";
 
 class Own {
@@ -69,6 +69,13 @@ Deno.test("An instance of a class is shared, and says so if it is the value itse
   const own = new Own();
   assertStrictEquals(freshCopy({ own }).own, own);
   assertEquals(handOut(own), { value: own, isSafe: false });
+  assert(isUncopied(own));
+  const frozen = Object.freeze(new Own());
+  for (
+    const safe of [{ own }, [own], new Map(), new Set(), new Date(), new Uint8Array(1), frozen]
+  ) {
+    assert(handOut(safe).isSafe && !isUncopied(safe));
+  }
 });
 
 Deno.test("Any value can be handed out", () => {

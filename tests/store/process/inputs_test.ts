@@ -1,5 +1,11 @@
 import { assertEquals } from "@std/assert";
-import type { Event, EventDraft, Process } from "../../../store/mod.ts";
+import {
+  type Event,
+  type EventDraft,
+  execute,
+  InMemoryEventStore,
+  type Process,
+} from "../../../store/mod.ts";
 import { inputDecider } from "../../../store/process/inputs.ts";
 
 type Placed = Event<"OrderPlaced", null>;
@@ -36,4 +42,39 @@ Deno.test("what a process does not wait for changes nothing, and reaches none of
   assertEquals(await decided(end, { effectId: "e" }), []);
   const deadline = { kind: "deadline", name: "minute", at: new Date(0) };
   assertEquals(await decided(deadline, { setAt: 3 }), []);
+});
+
+class Sum {
+  inputs = 0;
+}
+
+Deno.test("what react() changes in a state that is an instance of a class reaches no later input", async () => {
+  let broken: number | undefined;
+  const process: Process<Sum, Placed, Event<"Saw", number>> = {
+    name: "summing",
+    correlate: ({ actorId }) => actorId,
+    initialState: () => new Sum(),
+    evolve: ({ inputs }) => Object.assign(new Sum(), { inputs: inputs + 1 }),
+    react: (sum, input) => {
+      const { inputs } = sum;
+      sum.inputs += 100;
+      if ("version" in input && input.version === broken) throw new Error("broken");
+      return { facts: [{ eventType: "Saw", data: inputs }] };
+    },
+  };
+  await using store = new InMemoryEventStore();
+  const decider = inputDecider(process, {});
+  const take = (version: number) => {
+    const input = { eventType: "OrderPlaced", actorId: "order-1", version, data: null };
+    const taking = { ...NAMES, inputId: `${version}`, input, now: new Date(0), isRetry: false };
+    return execute(store, NAMES.actorId, decider, taking as never)
+      .then(() => "taken", () => "threw");
+  };
+  assertEquals([await take(1), await take(2)], ["taken", "taken"]);
+  broken = 4;
+  // The last two wait for the first one to be saved, and so are decided together.
+  assertEquals(await Promise.all([take(3), take(4), take(5)]), ["taken", "threw", "taken"]);
+  assertEquals(await take(6), "taken");
+  const saw = (await store.getEvents(NAMES.actorId)).map(({ data }) => data);
+  assertEquals(saw, [0, 1, 2, 3, 4]);
 });

@@ -343,12 +343,21 @@ export class ProcessManager<
   }
 
   /**
-   * Passes over a message that belongs to no actor, in all processes; see {@linkcode Projection.skip}.
+   * Passes over a message that belongs to no actor, in all processes: among the events that they are
+   * given, or in their own histories; see {@linkcode Projection.skip}.
    *
    * @throws {RangeError} No such message is at this position.
    */
-  skip(sequence: number): Promise<void> {
-    return this.#inbox.skip(sequence);
+  async skip(sequence: number): Promise<void> {
+    const both = await Promise.allSettled([
+      this.#inbox.skip(sequence),
+      this.#outbox.skip(sequence),
+    ]);
+    const failures = both.flatMap((it) => it.status === "rejected" ? [it.reason as unknown] : []);
+    // The message has to be in the way of one of them only.
+    const other = failures.find((error) => !(error instanceof RangeError));
+    if (other !== undefined) throw other;
+    if (failures.length === both.length) throw failures[0];
   }
 
   /**

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   InMemoryCheckpointStore,
   isAetherError,
@@ -15,6 +15,7 @@ import {
 } from "../../../mod.ts";
 import { Layout } from "../../../store/format/layout.ts";
 import { asStreamSequence, positionOf } from "../../../store/format/position.ts";
+import { projectionsOf } from "../../../store/process/manager.ts";
 import { natsTest, type Scene } from "../../support/fixture.ts";
 import { place, Run, typesOf, until } from "./bed.ts";
 
@@ -109,3 +110,25 @@ natsTest("a message of no actor ends them, until it is skipped on purpose", asyn
   assertEquals(await typesOf(store, "reacted-order-2"), ["Done"]);
   assertEquals(await typesOf(store, "process:p-order-2"), ["Done"]);
 });
+
+natsTest(
+  "a message of no actor among the histories of processes can be skipped too",
+  async (scene) => {
+    await using own = await bed(scene, {});
+    const { store, connection } = own;
+    await place(store, "order-1");
+    const subject = new Layout(scene.namespace).event("process:p-order-1", store.shards);
+    const foreign = subject.replace(/[^.]+$/, "=ZZ");
+    const { seq } = (await connection.request(foreign, "?")).json<{ seq: number }>();
+    const sequence = positionOf(asStreamSequence(seq));
+    const checkpoints = new InMemoryCheckpointStore();
+    const first = new Run<ProcessManager<number>>(own.manager(checkpoints));
+    const error = await first.end;
+    assert(isAetherError(error, "CorruptEventError") && error.sequence === sequence);
+    await assertRejects(() => first.of.skip(sequence + 1), RangeError, "there is no message");
+    await first.of.skip(sequence);
+    await using again = new Run<ProcessManager<number>>(own.manager(checkpoints));
+    await Promise.all(projectionsOf(again.of)!.map((projection) => projection.caughtUp));
+    assertEquals(await typesOf(store, "process:p-order-1"), ["Done"]);
+  },
+);

@@ -8,7 +8,7 @@ import type { EventFilter } from "../options.ts";
 import { readArrivals } from "../projection/arrival.ts";
 import type { EventStore } from "../store.ts";
 import type { Intake } from "./intake.ts";
-import { ledger } from "./ledger.ts";
+import { ledger, type LedgerChange, retryStart } from "./ledger.ts";
 import type { Process } from "./process.ts";
 
 /** The parts of a {@linkcode Delivery}. */
@@ -42,18 +42,19 @@ export class Delivery<State, Input extends Event> {
   /** Lets a parked process go on; true if it took all events that it has missed. */
   async retry(id: string, signal: AbortSignal): Promise<boolean> {
     const { store, category, intake } = this.#parts;
-    let next: number | undefined;
     for (;;) {
       const { state: { parked, ended } } = await rehydrate(store, `${category}-${id}`, ledger);
-      if (ended !== undefined) return true;
-      if (parked === undefined) break;
-      next = await this.#takeFrom(parked.sequence, id, true, signal);
+      if (ended !== undefined || parked === undefined) return true;
+      const next = await this.#takeFrom(retryStart(parked), id, signal);
       if (next === undefined) return false;
-      // It stays parked if an earlier event was held meanwhile.
-      await intake.change(id, { kind: "unpark", eventId: parked.eventId }, signal);
+      const { eventId, from, resuming } = parked;
+      // It stays parked if an earlier event was held meanwhile, or another one failed.
+      const change: LedgerChange = resuming
+        ? { kind: "unpark", eventId, from: from! }
+        // Events that came since were held, and are missed: it stays parked until it has those too.
+        : { kind: "resume", eventId, from: next };
+      await intake.change(id, change, signal);
     }
-    // Those that came since were not taken, as it was parked.
-    return next === undefined || await this.#takeFrom(next, id, false, signal) !== undefined;
   }
 
   /** The process that an event belongs to, by the user's code. */
@@ -65,11 +66,10 @@ export class Delivery<State, Input extends Event> {
     throw new TypeError(`Cannot find the process of event "${event.id}": its id ${problem}`);
   }
 
-  /** Gives a process its events from a position on; the next position, if all were taken. */
+  /** Gives a parked process its events from a position on; the next position, if all were taken. */
   async #takeFrom(
     from: number,
     id: string,
-    isRetry: boolean,
     signal: AbortSignal,
   ): Promise<number | undefined> {
     const { store, filter, category, intake, onError } = this.#parts;
@@ -90,7 +90,7 @@ export class Delivery<State, Input extends Event> {
         waiting.add(actorId);
       }
       if (owner !== id) continue;
-      if (await intake.takeEvent(id, event, isRetry, signal) === "held") return undefined;
+      if (await intake.takeEvent(id, event, true, signal) === "held") return undefined;
     }
     return next;
   }

@@ -131,8 +131,9 @@ export function inputDecider<State, Input extends Event, Fact extends Event>(
         ? Object.assign(record, { state })
         : recordOf(state, record.ledger);
     },
-    decide: (taking, { state, ledger: { open, effects, deadlines, parked, ended } }) => {
+    decide: (taking, { state, ledger: { open, effects, deadlines, parked: at, ended } }) => {
       const { input, id, now, isRetry, together: known } = taking;
+      const parked = at?.resuming && !("kind" in input) ? undefined : at;
       const taken: EventDraft[] = [];
       /** Gives events that have no commands to be decided in the same call. */
       const alone = (drafts: Drafts): Drafts => {

@@ -14,7 +14,13 @@ import type { DeadlineClock } from "../timer/clock.ts";
 import type { WorkEnd } from "./open_work.ts";
 import { metadataBy, persist } from "./dispatch.ts";
 import { DecideTogether, type InputDecider, type Taking, type TogetherOutcome } from "./inputs.ts";
-import { type LedgerChange, ledgerDecider, ProcessHeld, ReactionFailure } from "./ledger.ts";
+import {
+  type LedgerChange,
+  ledgerDecider,
+  ProcessHeld,
+  ReactionFailure,
+  retryStart,
+} from "./ledger.ts";
 import type { ProcessInput } from "./process.ts";
 import type { Targets } from "./targets.ts";
 import { takeTogether } from "./together.ts";
@@ -101,7 +107,7 @@ export class Intake<State, Input extends Event> {
       } catch (error) {
         if (error instanceof ProcessHeld) {
           // Partitions are read apart, so an earlier event may come later: a retry has to begin there.
-          if (!("kind" in taken.input) && cause.sequence < error.parked.sequence) {
+          if (!("kind" in taken.input) && cause.sequence < retryStart(error.parked)) {
             const { reason } = error.parked;
             const at = { sequence: cause.sequence, eventId: cause.id, reason };
             await this.change(id, { kind: "park", at, ifEarlier: true }, signal);

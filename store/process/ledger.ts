@@ -28,6 +28,15 @@ export interface ParkedAt {
   readonly eventId: string;
   /** The error, as text. */
   readonly reason: string;
+  /** Where the next retry begins, if the process may have missed events before the failed one. */
+  readonly from?: number;
+  /** Whether it takes events again, while a retry gives it those that it has missed until then. */
+  readonly resuming?: true;
+}
+
+/** Where a retry of a process begins that is parked. */
+export function retryStart({ from, sequence }: ParkedAt): number {
+  return from ?? sequence;
 }
 
 /** An issued command whose outcome was not taken in yet. */
@@ -159,8 +168,10 @@ export const ledger: Evolution<Ledger> = {
 export type LedgerChange =
   /** With `ifEarlier` it stays parked where it is, if that is before `at`. */
   | { readonly kind: "park"; readonly at: ParkedAt; readonly ifEarlier?: true }
-  /** Unless it is parked at another event than this one by now. */
-  | { readonly kind: "unpark"; readonly eventId: string }
+  /** It is to take events again, unless it is parked at another event than this one by now. */
+  | { readonly kind: "resume"; readonly eventId: string; readonly from: number }
+  /** Unless anything but the resuming of this event, from there, is at hand by now. */
+  | { readonly kind: "unpark"; readonly eventId: string; readonly from: number }
   | { readonly kind: "start"; readonly id: string }
   | { readonly kind: "end"; readonly reason?: string };
 
@@ -177,15 +188,17 @@ export const ledgerDecider = {
     if (ended !== undefined) return [];
     switch (change.kind) {
       case "park":
-        if (change.ifEarlier && parked !== undefined && parked.sequence <= change.at.sequence) {
-          return [];
-        }
-        return parked !== undefined && parked.eventId === change.at.eventId &&
-            parked.reason === change.at.reason
-          ? []
-          : [{ eventType: LedgerType.parked, data: change.at }];
+        if (parked === undefined) return [{ eventType: LedgerType.parked, data: change.at }];
+        if (change.ifEarlier && retryStart(parked) <= change.at.sequence) return [];
+        return parkedAgain(change.at, parked);
+      case "resume": {
+        if (parked?.eventId !== change.eventId || parked.resuming) return [];
+        const { sequence, eventId, reason } = parked;
+        const data: ParkedAt = { sequence, eventId, reason, from: change.from, resuming: true };
+        return [{ eventType: LedgerType.parked, data }];
+      }
       case "unpark":
-        return parked?.eventId !== change.eventId
+        return parked?.eventId !== change.eventId || parked.from !== change.from
           ? []
           : [{ eventType: LedgerType.unparked, data: null }];
       case "end": {
@@ -195,6 +208,17 @@ export const ledgerDecider = {
     }
   },
 };
+
+/** The fact that a process fails again that is parked already; none if that says nothing new. */
+function parkedAgain(at: ParkedAt, { resuming, ...parked }: ParkedAt): readonly EventDraft[] {
+  const eventType = LedgerType.parked;
+  if (resuming && retryStart(parked) < at.sequence) {
+    // The event came by itself: those before it may not all be given yet.
+    return [{ eventType, data: { ...at, from: retryStart(parked) } }];
+  }
+  const isKnown = !resuming && parked.eventId === at.eventId && parked.reason === at.reason;
+  return isKnown ? [] : [{ eventType, data: at }];
+}
 
 /** Thrown where the code of a process threw its `cause`. */
 export class ReactionFailure extends Error {

@@ -363,8 +363,10 @@ export class ProcessManager<
   /**
    * Lets a parked process go on: gives it the events that it has missed, in order, then its
    * outcomes. For that it reads the store from the input that failed. True if all events were
-   * taken; false if one failed again, so that the process stays parked. An event that cannot be read
-   * or correlated waits with the later ones of its actor: see {@linkcode ProcessManager.unpark}.
+   * taken; false if one failed again, so that the process stays parked. It also stays parked if
+   * this ends early: then call it again. An event that comes just when it ends may be taken before
+   * the last ones that were missed. An event that cannot be read or correlated waits with the later
+   * ones of its actor: see {@linkcode ProcessManager.unpark}.
    */
   async retry(id: string, { signal }: ProjectionWaitOptions = {}): Promise<boolean> {
     const stop = signal === undefined
@@ -396,7 +398,10 @@ export class ProcessManager<
   async #list({ actorId, eventType, data, timestamp }: Event): Promise<void> {
     const id = actorId.slice(this.category.length + 1);
     if (eventType === LedgerType.parked) {
-      await this.#parked.add({ id, ...data as ParkedAt, since: timestamp.toISOString() });
+      const { sequence, eventId, reason, resuming } = data as ParkedAt;
+      if (resuming) return; // It is in the list.
+      const since = timestamp.toISOString();
+      await this.#parked.add({ id, sequence, eventId, reason, since });
     } else if (eventType === LedgerType.unparked || eventType === LedgerType.ended) {
       await this.#parked.remove(id);
     }

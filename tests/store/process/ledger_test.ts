@@ -1,14 +1,25 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { createEvent, StoreUnavailableError } from "../../../store/mod.ts";
 import { persist } from "../../../store/process/dispatch.ts";
-import { ledger, type LedgerChange, ledgerDecider } from "../../../store/process/ledger.ts";
+import {
+  type Ledger,
+  ledger,
+  type LedgerChange,
+  ledgerDecider,
+  type ParkedAt,
+} from "../../../store/process/ledger.ts";
 
 const at = (sequence: number) => ({ sequence, eventId: `event-${sequence}`, reason: "broken" });
 
+/** A process that is parked. */
+function parkedAt(data: ParkedAt): Ledger {
+  const event = { eventType: "ProcessParked", actorId: "process:p-1", version: 1, data };
+  return ledger.evolve(ledger.initialState(), createEvent(event));
+}
+
 /** The events that a change of a process leads to that is parked at position 5. */
-function changed(change: LedgerChange): string[] {
-  const event = { eventType: "ProcessParked", actorId: "process:p-1", version: 1, data: at(5) };
-  const parked = ledger.evolve(ledger.initialState(), createEvent(event));
+function changed(change: LedgerChange, more: Partial<ParkedAt> = {}): string[] {
+  const parked = parkedAt({ ...at(5), ...more });
   return ledgerDecider.decide(change, parked).map(({ eventType }) => eventType);
 }
 
@@ -18,8 +29,22 @@ Deno.test("a process stays parked at its earliest event, so that a retry begins 
 });
 
 Deno.test("a process goes on only from the event that it is parked at", () => {
-  assertEquals(changed({ kind: "unpark", eventId: "event-7" }), []);
-  assertEquals(changed({ kind: "unpark", eventId: "event-5" }), ["ProcessUnparked"]);
+  const resuming = { from: 8, resuming: true } as const;
+  for (const other of [{ eventId: "event-7", from: 8 }, { eventId: "event-5", from: 9 }]) {
+    assertEquals(changed({ kind: "unpark", ...other }, resuming), []);
+  }
+  const change = { kind: "unpark", eventId: "event-5", from: 8 } as const;
+  assertEquals(changed(change), []);
+  assertEquals(changed(change, resuming), ["ProcessUnparked"]);
+});
+
+Deno.test("a process that fails while a retry ends is retried from where that was", () => {
+  const resuming = parkedAt({ ...at(5), from: 8, resuming: true });
+  const [own] = ledgerDecider.decide({ kind: "park", at: at(9) }, resuming);
+  assertEquals(own?.data, { ...at(9), from: 8 });
+  const [earlier] = ledgerDecider.decide({ kind: "park", at: at(6), ifEarlier: true }, resuming);
+  assertEquals(earlier?.data, at(6));
+  assertEquals(ledgerDecider.decide({ kind: "park", at: at(8), ifEarlier: true }, resuming), []);
 });
 
 Deno.test("an outage is waited for, and any other error ends the work", async () => {

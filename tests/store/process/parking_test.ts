@@ -110,6 +110,49 @@ both("an event that has no process yet holds up the retry of no other process", 
   assertEquals((await run.of.describe("order-2")).state, ["order-2 1", "order-2 2"]);
 });
 
+both("a retry that ends early loses no event, and the next one goes on with it", async (bed) => {
+  let isBroken = true;
+  const process = notes({
+    react: (_seen, input) => {
+      if (isBroken) throw new Error("no reaction");
+      return "kind" in input
+        ? {}
+        : { facts: [{ eventType: "Saw", data: `${input.actorId} ${input.version}` }] };
+    },
+  });
+  const { store } = bed;
+  await place(store, "order-1");
+  await using run = new Run(manage(bed, { process }));
+  await until(async () => (await run.of.describe("all")).parked !== undefined);
+  isBroken = false;
+  const caller = new AbortController();
+  const { sequence } = (await run.of.describe("all")).parked!;
+  const [readAll, saveEvents] = [store.readAll.bind(store), store.saveEvents.bind(store)];
+  store.readAll = async function* (options) {
+    yield* readAll(options);
+    if (options?.from !== sequence) return;
+    // It comes when the retry has read all: it is held, as the process is parked.
+    await place(store, "order-1", 2);
+    await run.of.caughtUp;
+  };
+  store.saveEvents = async (events, options) => {
+    const saved = await saveEvents(events, options);
+    const isOfRetry = events.some(({ eventType }) => eventType.startsWith("Process"));
+    if (isOfRetry) caller.abort(new Error("the caller has no more time"));
+    return saved;
+  };
+  await assertRejects(() => run.of.retry("all", caller), Error, "no more time");
+  Object.assign(store, { readAll, saveEvents });
+  assert((await run.of.describe("all")).parked !== undefined);
+  assert(await run.of.retry("all"));
+  assertEquals((await run.of.describe("all")).parked, undefined);
+  await place(store, "order-1", 3);
+  await run.of.caughtUp;
+  const seen = ["order-1 1", "order-1 2", "order-1 3"];
+  assertEquals((await run.of.describe("all")).state, seen);
+  await until(async () => (await run.of.parked()).length === 0);
+});
+
 Deno.test("a react() that gives other joint commands each time parks its process", async () => {
   await using store = new InMemoryEventStore();
   const checkpoints = new InMemoryCheckpointStore();

@@ -24,6 +24,7 @@ import { Errands } from "./errands.ts";
 import { type WatchedProcesses, watchProcesses } from "./gauges.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
 import { Intake } from "./intake.ts";
+import { ledgerFrom } from "./known_history.ts";
 import { ledger, type LedgerChange, type ParkedAt, ReactionFailure } from "./ledger.ts";
 import {
   checkManager,
@@ -206,9 +207,9 @@ export class ProcessManager<
         this.#parked.forget();
         await agenda.take(held);
       },
-      handler: async (event, { partition }) => {
+      handler: async (event, { partition, signal }) => {
         agenda.see(event, partition);
-        await this.#list(event).catch((error) => {
+        await this.#list(event, signal).catch((error) => {
           // A list that is too long for its store must hold up no process.
           if (!isAetherError(error, "StoreRefusedError")) throw error;
           onError(error, event);
@@ -372,7 +373,9 @@ export class ProcessManager<
     const stop = signal === undefined
       ? this.#stop.signal
       : AbortSignal.any([signal, this.#stop.signal]);
-    return await this.#delivery.retry(id, stop);
+    const isThrough = await this.#delivery.retry(id, stop);
+    if (isThrough) await this.#parked.update(id, () => this.#parkedNow(id, 0, stop));
+    return isThrough;
   }
 
   /**
@@ -395,15 +398,27 @@ export class ProcessManager<
   }
 
   /** Keeps the list of parked processes. */
-  async #list({ actorId, eventType, data, timestamp }: Event): Promise<void> {
+  async #list({ actorId, eventType, data, version }: Event, signal: AbortSignal): Promise<void> {
     const id = actorId.slice(this.category.length + 1);
+    const look = () => this.#parkedNow(id, version, signal);
     if (eventType === LedgerType.parked) {
-      const { sequence, eventId, reason, resuming } = data as ParkedAt;
-      if (resuming) return; // It is in the list.
-      const since = timestamp.toISOString();
-      await this.#parked.add({ id, sequence, eventId, reason, since });
+      if ((data as ParkedAt).resuming) return; // It is in the list.
+      await this.#parked.update(id, look);
     } else if (eventType === LedgerType.unparked || eventType === LedgerType.ended) {
-      await this.#parked.remove(id);
+      await this.#parked.remove(id, look);
     }
+  }
+
+  /** How a process is parked, by its history up to `version` at least. */
+  async #parkedNow(
+    id: string,
+    version: number,
+    signal: AbortSignal,
+  ): Promise<ParkedProcess | undefined> {
+    const { store } = this.#options;
+    const { parked } = await ledgerFrom(store, this.actorOf(id), version, signal);
+    if (parked === undefined) return undefined;
+    const { sequence, eventId, reason, since } = parked;
+    return { id, sequence, eventId, reason, since: since.toISOString() };
   }
 }

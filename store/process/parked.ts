@@ -31,7 +31,13 @@ function isParked(value: unknown): boolean {
     Number.isSafeInteger(sequence);
 }
 
-/** The list of parked processes: a read model of their histories. */
+/** Reads from the history of a process how it is parked now, if it is. */
+export type LookAtProcess = () => Promise<ParkedProcess | undefined>;
+
+/**
+ * The list of parked processes: a read model of their histories. A program that has lost a partition
+ * may come late with a change: so the history has the last word on each.
+ */
 export class ParkedProcesses {
   readonly #checkpoints: CheckpointStore<undefined>;
   readonly #key: string;
@@ -52,9 +58,21 @@ export class ParkedProcesses {
     return (await this.#load()).parked;
   }
 
-  /** Adds one, in place of what was said of it before. */
-  async add(parked: ParkedProcess): Promise<void> {
-    await this.#change((all) => [...all.filter(({ id }) => id !== parked.id), parked]);
+  /** Has the list say of one what `look` gives. */
+  async update(id: string, look: LookAtProcess): Promise<void> {
+    for (;;) {
+      const takeovers = this.#takeovers;
+      const { revision, parked } = await this.#load();
+      // After the list was loaded: whoever changes it for what comes later makes the save fail.
+      const now = await look();
+      const rest = parked.filter((it) => it.id !== id);
+      if (now === undefined && rest.length === parked.length) return;
+      const next = now === undefined ? rest : [...rest, now];
+      const body = JSON.stringify({ identity: this.#identity, parked: next });
+      if (await this.#checkpoints.save(this.#key, { revision: revision + 1, body })) {
+        return this.#see(next, revision + 1, takeovers);
+      }
+    }
   }
 
   /** Others may have added processes for which this program is responsible from now on. */
@@ -63,26 +81,12 @@ export class ParkedProcesses {
     this.#takeovers++;
   }
 
-  /** Removes one; asks nobody if it was not in the list and only this program could have added it. */
-  async remove(id: string): Promise<void> {
-    if (this.#seen?.ids.has(id) === false) return;
-    await this.#change((all) => {
-      const rest = all.filter((it) => it.id !== id);
-      return rest.length === all.length ? all : rest;
-    });
-  }
-
-  async #change(change: (all: ParkedProcess[]) => ParkedProcess[]): Promise<void> {
-    for (;;) {
-      const takeovers = this.#takeovers;
-      const { revision, parked } = await this.#load();
-      const next = change(parked);
-      if (next === parked) return;
-      const body = JSON.stringify({ identity: this.#identity, parked: next });
-      if (await this.#checkpoints.save(this.#key, { revision: revision + 1, body })) {
-        return this.#see(next, revision + 1, takeovers);
-      }
-    }
+  /**
+   * As {@linkcode ParkedProcesses.update}, of one that goes on; asks nobody if it was not in the list
+   * and only this program could have added it.
+   */
+  async remove(id: string, look: LookAtProcess): Promise<void> {
+    if (this.#seen?.ids.has(id) !== false) await this.update(id, look);
   }
 
   async #load(): Promise<{ revision: number; parked: ParkedProcess[] }> {

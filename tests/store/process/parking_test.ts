@@ -17,6 +17,7 @@ import {
   rehydrate,
   StoreRefusedError,
 } from "../../../mod.ts";
+import { ParkedProcesses } from "../../../store/process/parked.ts";
 import { both, place, Run, until } from "./bed.ts";
 import type { Placed } from "./order.ts";
 
@@ -151,6 +152,19 @@ both("a retry that ends early loses no event, and the next one goes on with it",
   const seen = ["order-1 1", "order-1 2", "order-1 3"];
   assertEquals((await run.of.describe("all")).state, seen);
   await until(async () => (await run.of.parked()).length === 0);
+});
+
+Deno.test("a retry of a process that is not parked takes it out of the list", async () => {
+  await using store = new InMemoryEventStore();
+  const checkpoints = new InMemoryCheckpointStore();
+  await using manager = manage({ store, checkpoints });
+  const list = new ParkedProcesses(checkpoints, `${manager.category}:parked`, store.identity);
+  const since = new Date(0).toISOString();
+  const entry = { id: "all", sequence: 1, eventId: "lost", reason: "broken", since };
+  await list.update("all", () => Promise.resolve(entry));
+  assertEquals(await manager.parked(), [entry]);
+  assert(await manager.retry("all"));
+  assertEquals(await manager.parked(), []);
 });
 
 Deno.test("a react() that gives other joint commands each time parks its process", async () => {

@@ -50,7 +50,9 @@ export class Node {
       onDuplicate: () => again,
       storeFor: (id) => this.marked(id),
       log: {
-        ...commands,
+        holds: (sequence, id) => commands.holds(sequence, id),
+        outcome: (actorId, id, place) => commands.outcome(actorId, id, place),
+        record: (receipt, signal) => commands.record(receipt, signal),
         search: (actorId, after) => {
           this.reads.push(after);
           return commands.search(actorId, after);

@@ -116,6 +116,19 @@ export class ProjectionCheckpoints<Tx> {
       : { revision: saved.revision, state: readState(key, saved.body) };
   }
 
+  /** Makes a retired partition go on, if its version is the only one: the one to replace it was given up. */
+  async revive({ of, ...partitionId }: PartitionId, identity: string): Promise<void> {
+    const { version, partition } = partitionId;
+    const { revision, state } = await this.partition(partitionId, identity);
+    // After the state: a rebuild that begins meanwhile has its own reason to retire it.
+    const { active, next } = await this.control(of);
+    if (!state.retired || active.version !== version || next !== undefined) return;
+    const revived = { ...state, owner: crypto.randomUUID(), retired: false };
+    const saved = { revision: revision + 1, body: JSON.stringify(revived) };
+    // If another process was quicker, the claim that follows shows what it did.
+    await this.store.save(this.keys.partition(version, partition), saved);
+  }
+
   /** Takes a partition from its owner, so that no process goes on with it. */
   async retire(
     partitionId: Omit<PartitionId, "of">,

@@ -65,6 +65,8 @@ export interface PartitionParts<Tx, E extends Event> {
   readonly onHeld: (held: HeldPartition) => Promise<void>;
   /** Called when it has reached the store's end for the first time, and that is saved. */
   readonly onCaughtUp: () => void;
+  /** Called instead of `onHeld` if its version is retired. */
+  readonly onRetired: () => void;
 }
 
 /** Handles the events of one partition, in order, one at a time. */
@@ -82,7 +84,7 @@ export class PartitionRun<Tx, E extends Event> {
     const { owner, signal } = this.#parts;
     try {
       await owner.claim();
-      if (owner.state.retired) return;
+      if (owner.state.retired) return this.#parts.onRetired();
       await this.#verify();
       const { partitionId, onHeld } = this.#parts;
       await onHeld({ partitionId, sequence: owner.state.sequence, signal });

@@ -19,7 +19,14 @@ const WAITS = [20, 5_000] as const;
 export type SharedParts<Tx, E extends Event> =
   & Omit<
     PartitionParts<Tx, E>,
-    "partitionId" | "owner" | "reader" | "retries" | "isBuilt" | "signal" | "onCaughtUp"
+    | "partitionId"
+    | "owner"
+    | "reader"
+    | "retries"
+    | "isBuilt"
+    | "signal"
+    | "onCaughtUp"
+    | "onRetired"
   >
   & {
     readonly checkpoints: ProjectionCheckpoints<Tx>;
@@ -64,6 +71,8 @@ export class Runner<Tx, E extends Event> {
   readonly #parts: SharedParts<Tx, E>;
   readonly #share: Share | undefined;
   readonly #running = new Map<string, Running<Tx, E>>();
+  /** Those of `#running` that have ended because their version is retired. */
+  readonly #retired = new Set<string>();
   readonly #readers = new Map<number, ProjectionReader<E>>();
   readonly #changed = new Notifier();
   readonly #stop: AbortSignal;
@@ -141,6 +150,7 @@ export class Runner<Tx, E extends Event> {
 
   /** Begins and ends partitions until the wanted ones run. */
   async #reconcile(control: ProjectionControl): Promise<void> {
+    const { checkpoints, store } = this.#parts;
     this.#retries = control.retries;
     this.#built = control.next?.version;
     this.#skipped = new Set(control.skipped?.map(({ sequence }) => sequence));
@@ -152,7 +162,14 @@ export class Runner<Tx, E extends Event> {
     const keys = new Map(wanted.map((partitionId) => [partitionKey(partitionId), partitionId]));
     const surplus = [...this.#running].filter(([key]) => !keys.has(key));
     await Promise.all(surplus.map(([, it]) => this.#end(it)));
+    const only = control.next === undefined ? control.active.version : undefined;
     for (const [key, partitionId] of keys) {
+      if (this.#retired.has(key) && partitionId.version === only) {
+        // A version that was to replace it was given up after it was retired.
+        await unlessStuck(this.#stop, checkpoints.revive(partitionId, store.identity));
+        this.#retired.delete(key);
+        this.#running.delete(key);
+      }
       const running = this.#running.get(key);
       if (running === undefined) this.#begin(key, partitionId);
       else running.run.poke();
@@ -177,13 +194,19 @@ export class Runner<Tx, E extends Event> {
     const isBuilt = () => this.#built === partitionId.version;
     const onCaughtUp = () => this.poke();
     const reader = this.#readerOf(partitionId);
-    const own = { partitionId, owner, reader, retries, isBuilt, signal, onCaughtUp };
+    const onRetired = () => this.#noteRetired(key);
+    const own = { partitionId, owner, reader, retries, isBuilt, signal, onCaughtUp, onRetired };
     const run = new PartitionRun({ ...this.#parts, ...own });
     const done = run.run()
       // Also where another process has taken it over: whatever goes with it here has to end.
       .finally(() => stop.abort())
       .catch((error) => this.#failed(key, partitionId, error));
     this.#running.set(key, { partitionId, run, stop, done });
+  }
+
+  #noteRetired(key: string): void {
+    this.#retired.add(key);
+    this.poke();
   }
 
   /** One for all partitions of a version. */
@@ -203,6 +226,7 @@ export class Runner<Tx, E extends Event> {
     stop.abort();
     await done;
     this.#running.delete(partitionKey(partitionId));
+    this.#retired.delete(partitionKey(partitionId));
     await this.#share?.release(partitionId);
     this.#parts.progress.notify();
   }
@@ -237,9 +261,8 @@ export class Runner<Tx, E extends Event> {
     const { active, next } = await checkpoints.control(partitions);
     if (isAetherError(error, "CheckpointConflictError")) {
       const { identity } = this.#parts.store;
-      if (
-        (await checkpoints.partition(partitionId, identity)).state.retired
-      ) return;
+      const { state } = await checkpoints.partition(partitionId, identity);
+      if (state.retired) return this.#noteRetired(key);
       if (this.#share !== undefined) {
         // Another process has taken it over: the share decides next who runs it.
         this.#running.delete(key);

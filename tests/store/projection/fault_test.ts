@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import {
   type CheckpointStore,
   InMemoryCheckpointStore,
@@ -7,11 +7,14 @@ import {
   JetStreamEventStore,
   KvCheckpointStore,
   ProjectionLeases,
+  type ProjectionOptions,
+  RebuildFailedError,
   type RecordedEvent,
   StoreUnavailableError,
 } from "../../../store/mod.ts";
+import type { PartitionState } from "../../../store/projection/state.ts";
 import { clusterTest, natsTest, type Scene } from "../../support/fixture.ts";
-import { assertWhole, fact, fill, Model, quick, range, Run } from "./bed.ts";
+import { assertWhole, type Bed, fact, fill, Model, quick, range, Run } from "./bed.ts";
 
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 const ACTORS = range(1, 10).map((number) => `order-${number}`);
@@ -57,14 +60,14 @@ async function endure(
 }
 
 /** Each actor's events came in order, none missing; some may have come again. */
-function assertFirst(model: Model, to: number): void {
+function assertFirst(model: Model, to: number, actors = ACTORS): void {
   const once = new Model();
   const seen = new Set<string>();
   for (const event of model.seen) {
     if (!seen.has(event.id)) once.handle(event);
     seen.add(event.id);
   }
-  assertWhole(once, ACTORS, to);
+  assertWhole(once, actors, to);
 }
 
 natsTest("A server restarted again and again: a shared projection goes on", async (scene) => {
@@ -137,6 +140,67 @@ Deno.test("An outage while an actor is unparked is waited out: each of its event
   assertEquals(await Promise.race([unparked, run.end]), true);
   assertWhole(model, ["order-1"], 6);
   assertEquals(errors.map((error) => isAetherError(error, "StoreUnavailableError")), [true, true]);
+});
+
+/** What a checkpoint store keeps of the only partition of version 1. */
+async function stateOf({ checkpoints }: Bed): Promise<PartitionState> {
+  return JSON.parse((await checkpoints.load("model.1.0"))!.body);
+}
+
+Deno.test(
+  "A rebuild that fails after it retired the running version gives it back",
+  async () => {
+    await using store = new InMemoryEventStore();
+    const bed = { store, checkpoints: new InMemoryCheckpointStore() };
+    const model = new Model();
+    const until = async (isThere: (state: PartitionState) => boolean): Promise<void> => {
+      while (!isThere(await stateOf(bed))) await new Promise((resolve) => setTimeout(resolve, 1));
+    };
+    const handler: ProjectionOptions<unknown>["handler"] = async (event, { version }) => {
+      if (version === 1) return model.handle(event);
+      if (event.version === 1) return;
+      if (event.actorId === "order-1") {
+        // It comes while the new version is at the last event that it began with.
+        const { sequence } = await store.saveEvent(fact("order-2", 2));
+        await until((state) => state.sequence >= sequence);
+      } else {
+        await until(({ retired }) => retired);
+        throw new Error("it cannot be rebuilt");
+      }
+    };
+    await fill(store, ["order-2"], 1, 1);
+    await fill(store, ["order-1"], 1, 2);
+    const run = new Run(quick(bed, { handler }));
+    await run.projection.caughtUp;
+    await assertRejects(() => run.projection.rebuild(), RebuildFailedError);
+    for (const version of [3, 4]) {
+      await store.saveEvent(fact("order-1", version));
+      const { sequence } = await store.saveEvent(fact("order-2", version));
+      await run.projection.reached(sequence);
+    }
+    await run[Symbol.asyncDispose]();
+    assertFirst(model, 4, ["order-1", "order-2"]);
+    assertEquals((await stateOf(bed)).retired, false);
+  },
+);
+
+Deno.test("A version that is retired though no other is there goes on", async () => {
+  await using store = new InMemoryEventStore();
+  const bed = { store, checkpoints: new InMemoryCheckpointStore() };
+  const model = new Model();
+  await fill(store, ["order-1"], 1, 2);
+  {
+    await using run = new Run(quick(bed, { handler: model.handle }));
+    await run.projection.caughtUp;
+  }
+  const { revision } = (await bed.checkpoints.load("model.1.0"))!;
+  const body = JSON.stringify({ ...await stateOf(bed), retired: true });
+  assertEquals(await bed.checkpoints.save("model.1.0", { revision: revision + 1, body }), true);
+  await using run = new Run(quick(bed, { handler: model.handle }));
+  await store.saveEvent(fact("order-1", 3));
+  const { sequence } = await store.saveEvent(fact("order-1", 4));
+  await run.projection.reached(sequence);
+  assertWhole(model, ["order-1"], 4);
 });
 
 /** Never settles. */

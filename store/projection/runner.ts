@@ -73,6 +73,8 @@ export class Runner<Tx, E extends Event> {
   readonly #running = new Map<string, Running<Tx, E>>();
   /** Those of `#running` that have ended because their version is retired. */
   readonly #retired = new Set<string>();
+  /** Those of `#running` that are given up, until they have ended. */
+  readonly #ending = new Map<string, Promise<void>>();
   readonly #readers = new Map<number, ProjectionReader<E>>();
   readonly #changed = new Notifier();
   readonly #stop: AbortSignal;
@@ -141,7 +143,8 @@ export class Runner<Tx, E extends Event> {
         }
       }
     } finally {
-      await Promise.all([...this.#running.values()].map((it) => this.#end(it)));
+      await Promise.all([...this.#running].map(([key, it]) => this.#end(key, it)));
+      await Promise.all(this.#ending.values());
       await this.#share?.leave();
       progress.notify();
     }
@@ -150,7 +153,7 @@ export class Runner<Tx, E extends Event> {
 
   /** Begins and ends partitions until the wanted ones run. */
   async #reconcile(control: ProjectionControl): Promise<void> {
-    const { checkpoints, store } = this.#parts;
+    const { checkpoints, store, onError } = this.#parts;
     this.#retries = control.retries;
     this.#built = control.next?.version;
     this.#skipped = new Set(control.skipped?.map(({ sequence }) => sequence));
@@ -160,10 +163,16 @@ export class Runner<Tx, E extends Event> {
       ? partitionIds
       : await this.#share.of(partitionIds, held);
     const keys = new Map(wanted.map((partitionId) => [partitionKey(partitionId), partitionId]));
-    const surplus = [...this.#running].filter(([key]) => !keys.has(key));
-    await Promise.all(surplus.map(([, it]) => this.#end(it)));
+    for (const [key, it] of this.#running) {
+      // A handler may never come back: the other partitions do not wait for it.
+      if (keys.has(key) || this.#ending.has(key)) continue;
+      this.#end(key, it).catch(onError).finally(() => this.poke());
+    }
+    // Those of a version before end first.
+    const isClear = !this.isRunningBefore(control.active.version);
     const only = control.next === undefined ? control.active.version : undefined;
     for (const [key, partitionId] of keys) {
+      if (this.#ending.has(key)) continue;
       if (this.#retired.has(key) && partitionId.version === only) {
         // A version that was to replace it was given up after it was retired.
         await unlessStuck(this.#stop, checkpoints.revive(partitionId, store.identity));
@@ -171,8 +180,8 @@ export class Runner<Tx, E extends Event> {
         this.#running.delete(key);
       }
       const running = this.#running.get(key);
-      if (running === undefined) this.#begin(key, partitionId);
-      else running.run.poke();
+      if (running !== undefined) running.run.poke();
+      else if (isClear) this.#begin(key, partitionId);
     }
   }
 
@@ -222,11 +231,19 @@ export class Runner<Tx, E extends Event> {
     return reader;
   }
 
-  async #end({ partitionId, stop, done }: Running<Tx, E>): Promise<void> {
+  /** Ends a partition, once, however often it is called. */
+  #end(key: string, running: Running<Tx, E>): Promise<void> {
+    const ending = this.#ending.get(key) ??
+      this.#endOf(key, running).finally(() => this.#ending.delete(key));
+    this.#ending.set(key, ending);
+    return ending;
+  }
+
+  async #endOf(key: string, { partitionId, stop, done }: Running<Tx, E>): Promise<void> {
     stop.abort();
     await done;
-    this.#running.delete(partitionKey(partitionId));
-    this.#retired.delete(partitionKey(partitionId));
+    this.#running.delete(key);
+    this.#retired.delete(key);
     await this.#share?.release(partitionId);
     this.#parts.progress.notify();
   }

@@ -1,5 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { JetStreamEventStore, KvCheckpointStore, ProjectionLeases } from "../../../store/mod.ts";
+import { shardOf } from "../../../store/actor.ts";
+import {
+  JetStreamEventStore,
+  KvCheckpointStore,
+  ProjectionLeases,
+  type RecordedEvent,
+} from "../../../store/mod.ts";
 import { leveledQuotas, quotasOf } from "../../../store/projection/quota.ts";
 import { natsTest, type Scene } from "../../support/fixture.ts";
 import { fact, fill, Model, quick, range, Run } from "./bed.ts";
@@ -21,7 +27,11 @@ class Crew implements AsyncDisposable {
     this.#scene = scene;
   }
 
-  async hire(name: string, partitions = 8): Promise<Run> {
+  async hire(
+    name: string,
+    partitions = 8,
+    work: (event: RecordedEvent) => void | Promise<void> = () => {},
+  ): Promise<Run> {
     const { namespace } = this.#scene;
     const connection = await this.#scene.connect();
     const store = this.#stack.use(await JetStreamEventStore.open(connection, { namespace }));
@@ -32,7 +42,8 @@ class Crew implements AsyncDisposable {
     return new Run(quick({ store, checkpoints }, {
       leases,
       partitions,
-      handler: (event) => {
+      handler: async (event) => {
+        await work(event);
         this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
         this.model.handle(event);
       },
@@ -211,5 +222,46 @@ natsTest(
       await until([4, 4, 4], first, second, third);
     }
     await until([12], first);
+  },
+);
+
+natsTest(
+  "A handler that does not come back keeps no other partition from moving",
+  async (scene) => {
+    const { namespace } = scene;
+    await using store = await JetStreamEventStore.open(await scene.connect(), { namespace });
+    await using crew = new Crew(scene);
+    const [moving, stuck] = [2, 3].map((partition) =>
+      ACTORS.find((actorId) => shardOf(actorId, 4) === partition)!
+    ) as [string, string];
+    const begun = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
+    await using one = await crew.hire("one", 4, async ({ actorId }) => {
+      if (actorId !== stuck) return;
+      begun.resolve();
+      await release.promise;
+    });
+    await one.projection.caughtUp;
+    await store.saveEvent(fact(stuck, 1));
+    await begun.promise;
+    try {
+      let version = 0;
+      const pass = () => new Promise((resolve) => setTimeout(resolve, 20));
+      {
+        // Both partitions are to move; only one of them can.
+        await using _two = await crew.hire("two", 4);
+        for (; !crew.counts.has("two"); await pass()) {
+          await store.saveEvent(
+            fact(moving, ++version),
+          );
+        }
+      }
+      await store.saveEvent(fact(moving, ++version));
+      const deadline = performance.now() + 20_000;
+      while (crew.model.of(moving).length < version && performance.now() < deadline) await pass();
+      assertEquals(crew.model.of(moving), range(1, version));
+    } finally {
+      release.resolve();
+    }
   },
 );

@@ -193,7 +193,10 @@ export function checkParts<Tx, E extends Event>(options: ProjectionOptions<Tx, E
  */
 export function checkProjection<Tx, E extends Event>(
   options: InnerProjectionOptions<Tx, E>,
-): Omit<SharedParts<Tx, E>, "onBegin" | "checkpoints" | "monitor" | "progress" | "givenUp"> {
+): Omit<
+  SharedParts<Tx, E>,
+  "onBegin" | "filterName" | "checkpoints" | "monitor" | "progress" | "givenUp"
+> {
   const { name, store, handler, filter = {}, partitions = 1, batch = 100, onSwitch } = options;
   const what = `projection "${name}"`;
   checkRange("partitions", partitions, 1, 256, what);

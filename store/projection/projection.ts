@@ -139,6 +139,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     this.#partitions = checked.partitions;
     const shared = {
       onBegin: () => this.#settleFilter(),
+      filterName: this.#filter,
       checkpoints: this.#checkpoints,
       monitor: this.#monitor,
       progress: this.#progress,
@@ -415,8 +416,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * up, it replaces the running one, and `onSwitch` is called. Resolves with the number of the
    * version to read from then on, when the one before has ended in this process.
    *
-   * Any process that runs the projection takes part, and goes on with it even if this one ends. The
-   * new version has the `partitions` of this process's options.
+   * Any process with the same `filter` that runs the projection takes part, and goes on with it even
+   * if this one ends; one with another filter tells `onError` of it, and leaves it to them. The new
+   * version has the `partitions` of this process's options.
    *
    * A failure of the handler in the new version is not tried again, unless events are parked: the
    * first one gives the version up.

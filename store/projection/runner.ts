@@ -10,7 +10,12 @@ import { type PartitionParts, PartitionRun } from "./partition.ts";
 import { PartitionOwner } from "./partition_owner.ts";
 import { ProjectionReader } from "./reader.ts";
 import { advanceRebuild } from "./rebuild.ts";
-import { type PartitionId, type ProjectionControl, shortReason } from "./state.ts";
+import {
+  type PartitionId,
+  type ProjectionControl,
+  type ProjectionVersion,
+  shortReason,
+} from "./state.ts";
 
 /** The shortest and the longest span before a checkpoint store is tried again, in ms. */
 const WAITS = [20, 5_000] as const;
@@ -32,6 +37,8 @@ export type SharedParts<Tx, E extends Event> =
     readonly checkpoints: ProjectionCheckpoints<Tx>;
     /** Called before anything runs; gives the error that prevents it. */
     readonly onBegin: () => Promise<Error | undefined>;
+    /** Names the filter of this process. */
+    readonly filterName: string;
     /** The most events that are handled at once. */
     readonly batch: number;
     /** Partitions of a version that begins. */
@@ -75,6 +82,8 @@ export class Runner<Tx, E extends Event> {
   readonly #retired = new Set<string>();
   /** Those of `#running` that are given up, until they have ended. */
   readonly #ending = new Map<string, Promise<void>>();
+  /** Whether a version came, while this process runs, with another filter than the one here. */
+  readonly #foreign = new Map<number, boolean>();
   readonly #readers = new Map<number, ProjectionReader<E>>();
   readonly #changed = new Notifier();
   readonly #stop: AbortSignal;
@@ -128,7 +137,8 @@ export class Runner<Tx, E extends Event> {
           }
           const control = await unlessStuck(this.#stop, checkpoints.control(partitions));
           await this.#reconcile(control);
-          if (!control.paused) {
+          const isForeign = control.next !== undefined && this.#isForeign(control.next);
+          if (!control.paused && !isForeign) {
             pause = await unlessStuck(this.#stop, advanceRebuild(this.#parts, control)) ?? poll;
           }
         } catch (error) {
@@ -157,7 +167,9 @@ export class Runner<Tx, E extends Event> {
     this.#retries = control.retries;
     this.#built = control.next?.version;
     this.#skipped = new Set(control.skipped?.map(({ sequence }) => sequence));
-    const partitionIds = control.paused ? [] : partitionIdsOf(control);
+    const versions = [control.active, ...(control.next === undefined ? [] : [control.next])]
+      .filter((version) => !this.#isForeign(version));
+    const partitionIds = control.paused ? [] : versions.flatMap(partitionIdsOf);
     const held = [...this.#running.values()].map(({ partitionId }) => partitionId);
     const wanted = this.#share === undefined
       ? partitionIds
@@ -183,6 +195,28 @@ export class Runner<Tx, E extends Event> {
       if (running !== undefined) running.run.poke();
       else if (isClear) this.#begin(key, partitionId);
     }
+  }
+
+  /**
+   * Whether a version is left to processes with its filter: events that the one here leaves out would
+   * be missing for ever. The version that is read when this process begins is not: it goes on.
+   */
+  #isForeign({ version, filter }: ProjectionVersion): boolean {
+    const known = this.#foreign.get(version);
+    if (known !== undefined) return known;
+    const { name, filterName, onError } = this.#parts;
+    const isFirst = this.#foreign.size === 0;
+    const isForeign = !isFirst && filter !== undefined && filter !== filterName;
+    this.#foreign.set(version, isForeign);
+    if (isForeign) {
+      onError(
+        new Error(
+          `Cannot run version ${version} of projection "${name}" here: another process began it ` +
+            "with another filter; run it where the filter is that one, or call rebuild() here",
+        ),
+      );
+    }
+    return isForeign;
   }
 
   #begin(key: string, partitionId: PartitionId): void {
@@ -307,11 +341,9 @@ export class Runner<Tx, E extends Event> {
   }
 }
 
-/** All partitions that some process has to run. */
-function partitionIdsOf({ active, next }: ProjectionControl): PartitionId[] {
-  return [active, ...(next === undefined ? [] : [next])].flatMap(({ partitions: of, ...version }) =>
-    Array.from({ length: of }, (_, partition) => ({ ...version, partition, of }))
-  );
+/** The partitions of a version. */
+function partitionIdsOf({ partitions: of, ...version }: ProjectionVersion): PartitionId[] {
+  return Array.from({ length: of }, (_, partition) => ({ ...version, partition, of }));
 }
 
 /** Whether nothing will bring the checkpoint store back, or make sense of what it keeps. */

@@ -4,7 +4,7 @@ import {
   JetStreamEventStore,
   KvCheckpointStore,
   ProjectionLeases,
-  type RecordedEvent,
+  type ProjectionOptions,
 } from "../../../store/mod.ts";
 import { leveledQuotas, quotasOf } from "../../../store/projection/quota.ts";
 import { natsTest, type Scene } from "../../support/fixture.ts";
@@ -30,7 +30,8 @@ class Crew implements AsyncDisposable {
   async hire(
     name: string,
     partitions = 8,
-    work: (event: RecordedEvent) => void | Promise<void> = () => {},
+    work: ProjectionOptions<unknown>["handler"] = () => {},
+    options: Partial<ProjectionOptions<unknown>> = {},
   ): Promise<Run> {
     const { namespace } = this.#scene;
     const connection = await this.#scene.connect();
@@ -42,8 +43,9 @@ class Crew implements AsyncDisposable {
     return new Run(quick({ store, checkpoints }, {
       leases,
       partitions,
-      handler: async (event) => {
-        await work(event);
+      ...options,
+      handler: async (event, context) => {
+        await work(event, context);
         this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
         this.model.handle(event);
       },
@@ -263,5 +265,42 @@ natsTest(
     } finally {
       release.resolve();
     }
+  },
+);
+
+natsTest(
+  "A version for a changed filter is built only by processes that have the filter",
+  async (scene) => {
+    const { namespace } = scene;
+    await using store = await JetStreamEventStore.open(await scene.connect(), { namespace });
+    for (const actorId of ACTORS) {
+      await store.saveEvents([fact(actorId, 1, "Old"), fact(actorId, 2, "New")]);
+    }
+    await using crew = new Crew(scene);
+    const told = Promise.withResolvers<void>();
+    const built: string[] = [];
+    const hire = async (name: string, eventTypes: string[]): Promise<Run> =>
+      await crew.hire(name, 4, ({ eventType }, { version }) => {
+        if (version === 2) built.push(`${name}: ${eventType}`);
+      }, {
+        filter: { eventTypes },
+        onFilterChange: "rebuild",
+        onError: (error) => String(error).includes("another filter") && told.resolve(),
+      });
+    const old = await hire("old", ["Old"]);
+    await old.projection.caughtUp;
+    await using young = await hire("young", ["Old", "New"]);
+    const switched = (async () => {
+      const deadline = performance.now() + 30_000;
+      while ((await young.projection.status()).version < 2 && performance.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    })();
+    await Promise.race([told.promise, switched]);
+    await old[Symbol.asyncDispose]();
+    await switched;
+    await young.projection.caughtUp;
+    assertEquals([...new Set(built)].sort(), ["young: New", "young: Old"]);
+    assertEquals(built.length, 2 * ACTORS.length);
   },
 );

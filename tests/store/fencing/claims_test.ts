@@ -28,3 +28,24 @@ Deno.test("a claim forgets what was known of the shard's actors, and reads reach
   assertEquals(known, ids.filter((actorId) => shardOf(actorId, SHARDS) !== shard));
   assertEquals([heads.highest, heads.last], [asStreamSequence(100 + shard), head.sequence]);
 });
+
+Deno.test("a fence that is older than the claim does not end it, whichever node wrote it", async () => {
+  const own = { nodeId: "a", incarnation: "1", mapVersion: 1, state: "claimed" } as const;
+  const fences = {
+    claim: () => Promise.resolve({ ...own, sequence: 100 }),
+  } as unknown as Fences;
+  const deposed: number[] = [];
+  const claims = new Claims({
+    ...{ fences, heads: new HeadCache(10), nodeId: "a", incarnation: "1", shards: SHARDS },
+    onDeposed: (shard) => deposed.push(shard),
+  });
+  await claims.claim(3, 1);
+  const claim = claims.get(3)!;
+  // As a replica has it that is behind.
+  for (const nodeId of ["a", "b"]) {
+    assertEquals(claims.observe(claim, { ...own, nodeId, sequence: 50 }), false);
+  }
+  assertEquals([claims.get(3), deposed], [claim, []]);
+  assertEquals(claims.observe(claim, { ...own, nodeId: "b", sequence: 150 }), true);
+  assertEquals([claims.get(3), deposed], [undefined, [3]]);
+});

@@ -211,7 +211,7 @@ export class JointCall {
     return base;
   }
 
-  /** Reads what was stored since; true if that was anything, or if there is a state to load anew. */
+  /** Reads the events that were stored since; true if there are any, or if a state has to be loaded again. */
   async #hasMoved(): Promise<boolean> {
     const { signal } = this.#over;
     const moved = await Promise.all(this.#actors.map(async (actorId) => {

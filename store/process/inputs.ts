@@ -37,8 +37,8 @@ export interface ProcessRecord<State> {
 }
 
 /**
- * The record of a process whose state is an instance of a class, and one itself: so whoever hands it
- * out sees that it shares a state that can be changed, and keeps it for no later input.
+ * The record of a process whose state is an instance of a class, and an instance itself: so the code
+ * that hands it out sees that it shares a state that can be changed, and keeps it for no later input.
  */
 class SharedRecord<State> implements ProcessRecord<State> {
   readonly state: State;

@@ -63,7 +63,7 @@ export class ParkedProcesses {
     for (;;) {
       const takeovers = this.#takeovers;
       const { revision, parked } = await this.#load();
-      // After the list was loaded: whoever changes it for what comes later makes the save fail.
+      // After the list was loaded: a program that changes it for a later event makes the save fail.
       const now = await look();
       const rest = parked.filter((it) => it.id !== id);
       if (now === undefined && rest.length === parked.length) return;

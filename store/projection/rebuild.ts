@@ -16,8 +16,8 @@ export interface RebuildParts<Tx> extends LagParts<Tx> {
  * Continues a rebuild; any process may, at any time, and may stop anywhere. Once every partition of
  * the next version has reached the end of the store, the active version is retired and stops. Once
  * the next version has handled everything the active one had, it becomes active, so readers never
- * see an event undone. If the next version is given up in between, the active one goes on: whoever
- * runs it gives it back. Returns when to check again, in ms; `undefined` if there is no rush.
+ * see an event undone. If the next version is given up in between, the active one goes on: a
+ * process that runs it gives it back. Returns when to check again, in ms; `undefined` if there is no rush.
  */
 export async function advanceRebuild<Tx>(
   parts: RebuildParts<Tx>,

@@ -198,8 +198,9 @@ export class Runner<Tx, E extends Event> {
   }
 
   /**
-   * Whether a version is left to processes with its filter: events that the one here leaves out would
-   * be missing for ever. The version that is read when this process begins is not: it goes on.
+   * Whether this process leaves a version to the processes with its filter: the version would lack the
+   * events that the filter here leaves out. The process goes on with the version that is read when it
+   * begins.
    */
   #isForeign({ version, filter }: ProjectionVersion): boolean {
     const known = this.#foreign.get(version);

@@ -31,7 +31,7 @@ export class LatestVersions {
 
   /**
    * The actor's version, if the server named it a short time ago and no check of the stream has to be
-   * waited for; the check that is due then is begun, and whoever asks the server next waits for it.
+   * waited for; the check that is due then is begun, and the next request to the server waits for it.
    *
    * @throws {StreamRegressedError} The stream is another one than was opened.
    */

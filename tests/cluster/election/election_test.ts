@@ -206,7 +206,7 @@ natsTest("disposing waits until a claim without an answer is taken back", async 
   const a = await Election.open(behind, { ...options, nodeId: "a" });
   await using b = await Election.open(await scene.connect(), { ...options, nodeId: "b" });
   proxy.eatAcks(1);
-  // What is asked for afterwards is answered late, so that the claim is taken back late.
+  // The server answers later requests slowly, so that the candidate takes its claim back slowly.
   proxy.onServerFrame = async ({ verb }) => {
     if (verb.endsWith("MSG")) await new Promise((resolve) => setTimeout(resolve, 300));
     return "pass" as const;

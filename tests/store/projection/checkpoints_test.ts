@@ -47,7 +47,7 @@ natsTest("A save whose answer is lost is settled by loading", async (own) => {
   assert(await store.save("orders.1.0", { revision: 3, body: "three" }));
 });
 
-natsTest("A checkpoint whose number somebody took away is told as corrupt", async (own) => {
+natsTest("A checkpoint without its number is reported as corrupt", async (own) => {
   const connection = await own.connect();
   await using store = await KvCheckpointStore.open(connection, { namespace: own.namespace });
   const body = JSON.stringify({ at: 1 });

@@ -1,7 +1,6 @@
 import { checkClock, type Clock } from "./election/clock.ts";
 import type { DiscoveryTimingOptions } from "./membership/timings.ts";
 import { needOptionalFunctions } from "../store/base/given.ts";
-import { checkStoreOptions } from "../store/check/store_options.ts";
 import type { FencedEventStoreOptions } from "../store/fencing/fenced_store.ts";
 import { checkModes } from "../store/fencing/options.ts";
 import { checkOptions } from "../store/jetstream/options.ts";
@@ -80,8 +79,7 @@ export function checkCluster(options: ClusterOptions): void {
   const what = "join the cluster";
   needOptionalFunctions(options, ["load", "onError"], what);
   checkClock(options, what);
-  checkStoreOptions(options, what);
-  checkOptions(options);
+  checkOptions(options, what);
   checkModes(options);
 }
 

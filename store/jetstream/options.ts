@@ -47,8 +47,8 @@ export interface JetStreamEventStoreOptions extends EventStoreOptions, JetStream
  * @throws {TypeError} An option is of another kind.
  * @throws {RangeError} An option is out of its range.
  */
-export function checkOptions(options: JetStreamEventStoreOptions): void {
-  checkStoreOptions(options);
+export function checkOptions(options: JetStreamEventStoreOptions, what?: string): void {
+  checkStoreOptions(options, what);
   const { replicas = 1, shards = 1, timeout = 1, cacheSize = 1, cacheMaxAge = 0 } = options;
   checkRange("replicas", replicas, 1, 5);
   checkRange("shards", shards, 1, 65_536);

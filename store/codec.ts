@@ -40,9 +40,10 @@ export interface Codec<Value> {
   /**
    * The value in `bytes`, or {@linkcode FORGOTTEN}, which is not a corruption: a forgotten event
    * replays with that symbol as its `data`, no metadata, and the time when it was stored as its
-   * `timestamp`; a forgotten snapshot is passed over. If it throws `StoreUnavailableError`, the read
-   * rejects with that class of error. The store reports any other error as a corruption, with the
-   * place.
+   * `timestamp`; a forgotten snapshot is passed over. If it throws `StoreUnavailableError`, or has
+   * not answered within the store's `timeout` (in memory: 10 s), the read rejects with that class of
+   * error. The store reports any other error as a corruption, with the place. A snapshot that cannot
+   * be decoded counts as lost.
    */
   decode(bytes: Uint8Array): Value | Forgotten | Promise<Value | Forgotten>;
 }

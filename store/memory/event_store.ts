@@ -29,6 +29,7 @@ import { StoredNotifier } from "../event_stored.ts";
 import { EventDecoder } from "../format/decode.ts";
 import { type Encoding, haveBodies, withBodies } from "../format/encode.ts";
 import { Layout } from "../format/layout.ts";
+import { CODEC_TIMEOUT, timelyCodec } from "../format/timely_codec.ts";
 import { divide, membersOf, positionsOf } from "../format/runs.ts";
 import { type InnerSaveOptions, notePositions, partsOf } from "../format/save_options.ts";
 import { MemoryCommandLog } from "./command_log.ts";
@@ -54,9 +55,6 @@ import { Subscriptions } from "../subscription.ts";
 import type { StoreMetrics } from "../telemetry/metrics.ts";
 import { StoreMonitor } from "../telemetry/monitor.ts";
 import { unreadable } from "../upcast.ts";
-
-/** How long a codec may take, in ms: as long as a save on a server, unless its options differ. */
-const CODEC_TIMEOUT = 10_000;
 
 /** Options for {@linkcode InMemoryEventStore}. */
 export interface InMemoryEventStoreOptions extends EventStoreOptions {
@@ -118,7 +116,10 @@ export class InMemoryEventStore implements EventStore {
     const rules = rulesOf(options.events);
     const upcasters = upcastersOf(options.upcasters, rules);
     this.#encoding = { maxBytes, codec, upcasters, rules };
-    const decoder = new EventDecoder(this.#encoding);
+    const decoder = new EventDecoder({
+      ...this.#encoding,
+      codec: timelyCodec(codec, CODEC_TIMEOUT),
+    });
     this.#reader = new MemoryEventReader(decoder);
     keepEventRules(this, rules);
     keepPositions(this, {

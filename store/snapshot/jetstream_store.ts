@@ -8,6 +8,7 @@ import type { Codec } from "../codec.ts";
 import type { Connection } from "../connection.ts";
 import { InvalidSnapshotError, StoreUnavailableError, StreamConfigError } from "../errors.ts";
 import { SnapshotLayout } from "../format/layout.ts";
+import { timelyCodec } from "../format/timely_codec.ts";
 import { apiPrefixOf, type JetStreamApiOptions } from "../nats/api_prefix.ts";
 import { ensureStream, needConnection, opening, openRequests } from "../nats/open.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
@@ -109,8 +110,8 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     this.#connection = connection;
     this.#layout = api.layout;
     this.#requests = api.requests;
-    this.#codec = codec;
-    this.#log = new SnapshotLog(api, codec, requestTimeoutOf(timeout));
+    this.#codec = timelyCodec(codec, timeout);
+    this.#log = new SnapshotLog(api, this.#codec, requestTimeoutOf(timeout));
     this.#timeout = timeout;
     const { max_msg_size: limit = -1 } = config;
     this.#maxMessage = limit > 0 ? limit : Infinity;

@@ -5,6 +5,7 @@ import { checkRange } from "../check/query.ts";
 import { checkCodec } from "../check/store_options.ts";
 import type { Codec } from "../codec.ts";
 import { StoreUnavailableError } from "../errors.ts";
+import { CODEC_TIMEOUT, timelyCodec } from "../format/timely_codec.ts";
 import { checkQuery, decodeSnapshot, encodeSnapshot, type SnapshotEncoding } from "./body.ts";
 import type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
 
@@ -55,7 +56,7 @@ export class InMemorySnapshotStore implements SnapshotStore {
     const { maxBytes = MAX_BYTES, codec } = options;
     checkCodec(options);
     checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER);
-    this.#encoding = { maxBytes, codec };
+    this.#encoding = { maxBytes, codec: timelyCodec(codec, CODEC_TIMEOUT) };
   }
 
   /** See {@linkcode SnapshotStore.saveSnapshot}. */

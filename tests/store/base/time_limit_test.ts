@@ -1,0 +1,35 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { FakeTime } from "@std/testing/time";
+import { TimeLimit } from "../../../store/base/time_limit.ts";
+
+const late = () => new Error("late");
+
+Deno.test("A time limit ends what takes too long, each at its own time", async () => {
+  using time = new FakeTime();
+  const limit = new TimeLimit(100);
+  const ended: string[] = [];
+  const never = new Promise<never>(() => {});
+  const first = limit.of(never, late).catch(() => ended.push("first"));
+  await time.tickAsync(60);
+  const second = limit.of(never, late).catch(() => ended.push("second"));
+  await time.tickAsync(39);
+  assertEquals(ended, []);
+  await time.tickAsync(1);
+  assertEquals(ended, ["first"]);
+  await time.tickAsync(59);
+  assertEquals(ended, ["first"]);
+  await time.tickAsync(25); // a quarter more at most
+  assertEquals(ended, ["first", "second"]);
+  await Promise.all([first, second]);
+});
+
+Deno.test("A time limit hands on results and errors, and leaves no timer behind", async () => {
+  const limit = new TimeLimit(60_000);
+  const work = Promise.withResolvers<number>();
+  const kept = limit.of(work.promise, late);
+  assertEquals(await limit.of(Promise.resolve("quick"), late), "quick");
+  const failure = Promise.reject(new Error("failed"));
+  await assertRejects(() => limit.of(failure, late), Error, "failed");
+  work.resolve(1);
+  assertEquals(await kept, 1);
+});

@@ -5,7 +5,10 @@ import { StoreUnavailableError } from "../../store/errors.ts";
 /** How long a member that cannot serve gets no shards, in ms: at first, and at most. */
 const [FIRST, LONGEST] = [30_000, 1_800_000];
 
-/** The members that live and cannot serve shards: each gets none for a while, longer each time. */
+/**
+ * The members that live and cannot serve shards: each gets none for a while, longer each time that it fails
+ * again soon after.
+ */
 export class UnableMembers {
   readonly #report: (error: unknown) => void;
   readonly #members = new Map<string, { until: number; pause: number }>();
@@ -19,9 +22,11 @@ export class UnableMembers {
   note(member: ShardMember, reason: string | undefined): boolean {
     if (reason === undefined || member.capacity === 0 || this.has(member)) return false;
     const key = incarnationKey(member);
-    const { pause = FIRST / 2 } = this.#members.get(key) ?? {};
-    const next = Math.min(2 * pause, LONGEST);
-    this.#members.set(key, { until: performance.now() + next, pause: next });
+    const known = this.#members.get(key);
+    const now = performance.now();
+    const isSoon = known !== undefined && now < known.until + known.pause;
+    const pause = isSoon ? Math.min(2 * known.pause, LONGEST) : FIRST;
+    this.#members.set(key, { until: now + pause, pause });
     this.#report(
       new StoreUnavailableError(
         `Cannot give shards to node "${member.nodeId}": ${reason}; other nodes get them, if any can`,

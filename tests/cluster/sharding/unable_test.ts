@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { stub } from "@std/testing/mock";
 import { Cluster } from "../../../cluster/cluster.ts";
 import { Ability } from "../../../cluster/sharding/ability.ts";
 import { UnableMembers } from "../../../cluster/sharding/unable_members.ts";
@@ -96,4 +97,24 @@ Deno.test("a member that cannot serve gets nothing for a while, unless none can"
   assertEquals(unable.without([a!, b!]), [a!, b!]);
   const again = { ...a!, incarnation: "2" };
   assertEquals(unable.without([again, b!]).map(({ capacity }) => capacity), [1, 0]);
+});
+
+Deno.test("a member that fails again soon waits longer, one that has served for a while does not", () => {
+  let now = 0;
+  using _clock = stub(performance, "now", () => now);
+  const members = new UnableMembers(() => {});
+  const member = { nodeId: "a", incarnation: "1", capacity: 1 };
+  const pause = (): number => {
+    assert(members.note(member, "no disk"));
+    const start = now;
+    while (members.has(member)) now += 1_000;
+    return now - start;
+  };
+  assertEquals(pause(), 30_000);
+  now += 10_000;
+  assertEquals(pause(), 60_000);
+  now += 60_000; // as long as the last pause
+  assertEquals(pause(), 30_000);
+  assertEquals(pause(), 60_000);
+  assertEquals(pause(), 120_000);
 });

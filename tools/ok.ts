@@ -21,7 +21,7 @@ interface Step {
   readonly name: string;
   /** Whether its result, or its error, is the output of tests, whose counts go into the last line. */
   readonly counts?: boolean;
-  /** When it starts. @default {"soon"} */
+  /** When it starts: first if it takes long. @default {"soon"} */
   readonly starts?: "first" | "soon" | "alone at the end";
   /** Throws if it does not hold; gives what to show beside its name. */
   run(): Promise<string | void>;
@@ -42,10 +42,10 @@ const STEPS: readonly Step[] = [
   { name: "sanitizers are on", run: sanitizerControl },
   { name: "examples in the code", counts: true, run: codeExamples },
   { name: "examples in the pages", counts: true, run: pageExamples },
-  { name: "commands in the README and the guides", run: pageCommands },
+  { name: "commands in the README and the guides", run: pageCommands, starts: "first" },
   { name: "benches, once and short", run: benches },
   { name: "publish, dry run", run: () => quietly(["publish", "--dry-run", "--allow-dirty"]) },
-  { name: "Node", run: nodeSmoke, starts: "first" }, // it takes longest
+  { name: "Node", run: nodeSmoke, starts: "first" },
   { name: "the shop on Node", run: nodeShop },
   { name: "Bun, workerd and Chromium", run: runtimes },
   { name: "tests", counts: true, run: tests, starts: "alone at the end" }, // they keep time

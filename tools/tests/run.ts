@@ -36,15 +36,17 @@ export class TestRun {
 
   /**
    * Runs what can run together, `jobs` files at once, then the calm files, one for each core. A file that failed
-   * beside others runs once more, alone: the report shows both outcomes.
+   * beside others runs once more, alone: the report shows both outcomes. The types of what is at `checked` are
+   * checked meanwhile.
    */
   async all(
     { together, calm }: { readonly together: readonly string[]; readonly calm: readonly string[] },
     jobs: number,
+    checked: readonly string[] = [...together, ...calm],
   ): Promise<void> {
     const temp = await Deno.makeTempDir({ prefix: "aether-tests-" });
     try {
-      const check = this.#check([...together, ...calm]); // beside the tests, which are not checked themselves
+      const check = this.#check(checked); // beside the tests, which are not checked themselves
       await this.#some(together, jobs, temp);
       await check;
       await this.#some(calm, Math.min(jobs, navigator.hardwareConcurrency), temp);

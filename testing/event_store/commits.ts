@@ -18,7 +18,7 @@ import {
 /** Events that are kept together at most, where the store keeps those of a save together. */
 const TOGETHER = 256;
 /** Events that make a list long. */
-const LONG = 1_000;
+const LONG = 300;
 
 /** Saves of many events of one actor, which is where a store may begin another message. */
 export function commits(test: StoreTest, together: StoreTest): void {

@@ -28,7 +28,7 @@ function storm(name: string, fn: () => Promise<void>): void {
 storm(
   "Through kills, pauses, joins and leaves events are the owners', each command once",
   async () => {
-    const findings = await history.run(new Chaos(5, 15_000));
+    const findings = await history.run(new Chaos(5, 8_000));
     assert(Number(findings["commands acked"]) > 0 && Number(findings.kills) > 0);
   },
 );

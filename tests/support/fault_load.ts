@@ -5,6 +5,7 @@
  */
 
 import type { JetStreamEventStore } from "../../store/mod.ts";
+import { sleep } from "../../store/base/sleep.ts";
 import { attempt, fact, type Outcome } from "./fault.ts";
 
 /** Saves until it is stopped: `actors` histories side by side, every third save a batch. */
@@ -15,14 +16,19 @@ export class Load {
   readonly actors: number;
   readonly #told = new Map<number, number>();
   readonly #stores: readonly JetStreamEventStore[];
+  readonly #pause: number | undefined;
   readonly #work: Promise<void>;
   #stopped = false;
   #progress = Promise.withResolvers<void>();
 
-  /** Starts at once; the actors are dealt out to `stores` in turn. */
-  constructor(stores: readonly JetStreamEventStore[], actors: number) {
+  /**
+   * Starts at once; the actors are dealt out to `stores` in turn. Each rests for `pause` ms after a save, if
+   * that is given.
+   */
+  constructor(stores: readonly JetStreamEventStore[], actors: number, pause?: number) {
     this.actors = actors;
     this.#stores = stores;
+    this.#pause = pause;
     this.#work = Promise.all(Array.from({ length: actors }, (_, at) => this.#run(at)))
       .then(() => {});
   }
@@ -60,6 +66,7 @@ export class Load {
       if (kind === "saved") this.#told.set(actor, version + count - 1);
       // A conflict after an unknown outcome says that the save before was stored.
       if (kind === "saved" || kind === "conflict") version += count;
+      if (this.#pause !== undefined) await sleep(this.#pause);
     }
   }
 }

@@ -3,41 +3,51 @@ import { dirname, join, relative, resolve } from "node:path";
 import { ROOT } from "../root.ts";
 
 /**
- * The files that take longest, longest first: they wait for servers to notice what has happened to others. They
- * start before the rest, so that the run does not end with one of them alone.
+ * The files that take longest: they wait for servers to notice what has happened to others, or for hooks that
+ * never answer. They start before the rest, so that the run does not end with one of them alone.
  */
 export const FIRST: readonly string[] = [
-  "tests/cluster/chaos_test.ts",
-  "tests/chaos/storm/storm_test.ts",
   "tests/store/fencing/suite_test.ts",
-  "tests/adapters/postgres_test.ts",
-  "tests/cluster/membership/discovery_fault_test.ts",
-  "tests/cluster/election/chaos_test.ts",
-  "tests/store/fencing/storm_test.ts",
+  "tests/cluster/chaos_test.ts",
+  "tests/user_code/hooks_test.ts",
   "tests/store/jetstream/event_store_test.ts",
+  "tests/adapters/postgres_test.ts",
+  "tests/cluster/election/chaos_test.ts",
   "tests/store/jetstream/cluster_test.ts",
-  "tests/store/fencing/fault_test.ts",
+  "tests/chaos/storm/storm_test.ts",
+  "tests/cluster/membership/discovery_fault_test.ts",
+  "tests/chaos/leaks/leaks_test.ts",
   "tests/store/fencing/cluster_test.ts",
-  "tests/store/read/subscribe_nodes_test.ts",
-  "tests/store/read/subscribe_fault_test.ts",
-  "tests/store/save/batch_cluster_test.ts",
+  "tests/cluster/election/removed_test.ts",
+  "tests/store/fencing/storm_test.ts",
+  "tests/store/fencing/fault_test.ts",
+  "tests/cluster/membership/discovery_cluster_test.ts",
+  "tests/store/read/stream_check_test.ts",
+  "tests/store/projection/idle_test.ts",
+  "tests/cluster/damaged_test.ts",
+  "tests/store/projection/fault_test.ts",
+  "tests/cluster/election/lease_test.ts",
+  "tests/store/format/random_commits_test.ts",
+  "tests/tools/tests_test.ts",
   "tests/support/fixture_test.ts",
+  "tests/user_code/cluster_test.ts",
+  "tests/testing/faulty_connection_test.ts",
 ];
 
 /**
  * The files that fail on a machine with too much to do, each with what they bound in time. They run after the rest,
- * no more of them at once than there are cores.
+ * the longest first, no more of them at once than there are cores.
  */
 export const CALM: ReadonlyMap<string, string> = new Map([
-  ["tests/store/faults/cluster_test.ts", "the answer of a leader that comes back"],
-  ["tests/store/command/execute_contention_test.ts", "a request during contention"],
-  ["tests/store/nats/bulk_consumer_test.ts", "the first answers of a long read"],
-  ["tests/store/save/batch_full_test.ts", "many saves that race"],
-  ["tests/store/save/batch_group_test.ts", "a save whose outcome has to be known"],
-  ["tests/store/save/batch_fault_test.ts", "500 saves whose acknowledgements are lost"],
-  ["tests/store/signal_test.ts", "60 saves under way at once"],
   ["tests/inspector/page_test.ts", "the second in which a page shows what has changed"],
+  ["tests/store/faults/cluster_test.ts", "the answer of a leader that comes back"],
+  ["tests/store/save/batch_fault_test.ts", "500 saves whose acknowledgements are lost"],
+  ["tests/store/command/execute_contention_test.ts", "a request during contention"],
+  ["tests/store/save/batch_group_test.ts", "a save whose outcome has to be known"],
   ["tests/store/read/reads_test.ts", "a read that has to do with few requests"],
+  ["tests/store/nats/bulk_consumer_test.ts", "the first answers of a long read"],
+  ["tests/store/signal_test.ts", "60 saves under way at once"],
+  ["tests/store/save/batch_full_test.ts", "many saves that race"],
 ]);
 
 /** The run that the caller of the task wants. */
@@ -164,9 +174,12 @@ async function at(path: string, all: readonly string[]): Promise<readonly string
 export function inOrder(
   files: readonly string[],
 ): { readonly together: readonly string[]; readonly calm: readonly string[] } {
-  const rank = (file: string) => (FIRST.indexOf(file) + FIRST.length + 1) % (FIRST.length + 1);
+  const by = (order: readonly string[]) => {
+    const rank = (file: string) => (order.indexOf(file) + order.length + 1) % (order.length + 1);
+    return (a: string, b: string) => rank(a) - rank(b);
+  };
   return {
-    together: files.filter((file) => !CALM.has(file)).sort((a, b) => rank(a) - rank(b)),
-    calm: files.filter((file) => CALM.has(file)),
+    together: files.filter((file) => !CALM.has(file)).sort(by(FIRST)),
+    calm: files.filter((file) => CALM.has(file)).sort(by([...CALM.keys()])),
   };
 }

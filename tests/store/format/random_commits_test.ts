@@ -23,7 +23,7 @@ import { natsTest } from "../../support/fixture.ts";
 import { seededRandom } from "../../support/proxy.ts";
 
 /** Commits in the property test. */
-const COMMITS = Deno.env.get("AETHER_LONG") === undefined ? 1_500 : 10_000;
+const COMMITS = Deno.env.get("AETHER_LONG") === undefined ? 800 : 10_000;
 /** Positions in a row, and as many others, that reads of the stream begin at. */
 const RESUMED = 150;
 

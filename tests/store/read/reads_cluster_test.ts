@@ -6,7 +6,7 @@ import { type Opened, Stores } from "../../support/stores.ts";
 
 /** Also runs what takes minutes. */
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
-const ROUNDS = LONG ? 2000 : 200;
+const ROUNDS = LONG ? 2000 : 100;
 
 /** All ways to read the events of an actor, as versions in ascending order. */
 const WAYS: Record<string, (store: EventStore, actorId: string) => Promise<number[]>> = {

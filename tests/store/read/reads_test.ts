@@ -62,8 +62,8 @@ function upTo(last: number, first = 1): number[] {
 }
 
 const PLACES: [number, Place | undefined, number][] = [
-  [50_000, undefined, 4],
-  [200_000, "in large saves", 2 * Math.log2(800) + 4],
+  [LONG ? 50_000 : 20_000, undefined, 4],
+  [LONG ? 200_000 : 50_000, "in large saves", 2 * Math.log2(LONG ? 800 : 200) + 4],
   [LONG ? 200_000 : 20_000, "among others", 2 * Math.log2(20_000) + 4],
 ];
 for (const [count, place, most] of PLACES) {

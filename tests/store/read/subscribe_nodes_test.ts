@@ -23,7 +23,7 @@ class Nodes implements AsyncDisposable {
     this.stream = stores[0]!.stream;
     this.#stores = stores;
     this.watches = stores.slice(0, 3).map((store) => new Watch(store.subscribe()));
-    this.load = new Load(stores.slice(3), 12);
+    this.load = new Load(stores.slice(3), 12, 20);
   }
 
   static async open(scene: ClusterScene): Promise<Nodes> {

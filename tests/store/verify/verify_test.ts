@@ -229,7 +229,7 @@ storeTest("a connection that breaks in the middle is waited for", async (stores)
 
 storeTest("a long store is verified in bounded time", async (stores) => {
   const { store } = await stores.open();
-  const [actors, rounds, long] = [1_000, 40, 160_000];
+  const [actors, rounds, long] = [1_000, 20, 80_000];
   for (let round = 1; round <= rounds; round++) {
     const part = (round % 4) * actors;
     const version = Math.ceil(round / 4);

@@ -5,7 +5,8 @@ const STEPS = 4;
 interface End {
   /** The steps that are left. */
   steps: number;
-  readonly expire: () => void;
+  readonly late: () => Error;
+  readonly reject: (error: Error) => void;
 }
 
 /**
@@ -27,7 +28,7 @@ export class TimeLimit {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     // The step under way may end at once, so it does not count.
     const steps = this.#ends.size === 0 ? STEPS : STEPS + 1;
-    const end: End = { steps, expire: () => reject(late()) };
+    const end: End = { steps, late, reject };
     this.#ends.add(end);
     this.#timer ??= setInterval(() => this.#step(), this.#ms / STEPS);
     work.then(
@@ -48,7 +49,15 @@ export class TimeLimit {
       end.steps--;
       if (end.steps > 0) continue;
       this.#remove(end);
-      end.expire();
+      end.reject(end.late());
+    }
+  }
+
+  /** Ends all that is under way: it rejects with `reason`. */
+  end(reason: Error): void {
+    for (const end of this.#ends) {
+      this.#remove(end);
+      end.reject(reason);
     }
   }
 

@@ -15,6 +15,7 @@ import type { Event, EventMetadata } from "../event.ts";
 import type { EventRules } from "../event_rules.ts";
 import type { Position } from "./position.ts";
 import { schemaOf, upcast, type Upcasters } from "../upcast.ts";
+import { CODEC_TIMEOUT, TimelyCodec } from "./timely_codec.ts";
 
 const decoder = /* @__PURE__ */ new TextDecoder("utf-8", { ignoreBOM: true });
 const strict = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -43,18 +44,20 @@ export interface DecoderParts {
   readonly codec: Codec<Event> | undefined;
   readonly upcasters: Upcasters;
   readonly rules?: EventRules | undefined;
+  /** How long the codec may take, in ms. @default {10_000} */
+  readonly timeout?: number | undefined;
 }
 
 /** Makes events of stored bytes: decodes, checks, and brings them up to date. */
 export class EventDecoder {
-  readonly #codec: Codec<Event> | undefined;
+  readonly #codec: TimelyCodec<Event> | undefined;
   readonly #upcasters: Upcasters;
   /** The rules that events have to keep when they are read. */
   readonly #rules: EventRules | undefined;
 
   /** Decodes JSON unless there is a codec. */
-  constructor({ codec, upcasters, rules }: DecoderParts) {
-    this.#codec = codec;
+  constructor({ codec, upcasters, rules, timeout = CODEC_TIMEOUT }: DecoderParts) {
+    this.#codec = TimelyCodec.of(codec, timeout);
     this.#upcasters = upcasters;
     this.#rules = rules?.checksReads ? rules : undefined;
   }
@@ -84,6 +87,11 @@ export class EventDecoder {
     );
     event.catch(() => {}); // Awaited by the reader, unless another event of its page fails first.
     return event;
+  }
+
+  /** Ends the decoding that is under way: the store is disposed. */
+  end(): void {
+    this.#codec?.end();
   }
 
   /** Whether bodies are JSON as it is: there is no codec. */

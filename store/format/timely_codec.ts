@@ -6,24 +6,44 @@ import { StoreUnavailableError } from "../errors.ts";
 /** How long a codec may take in memory, in ms: as long as on a server, unless its options differ. */
 export const CODEC_TIMEOUT = 10_000;
 
-/**
- * The same codec, whose promises end: one that has not answered after `ms` rejects with
- * {@linkcode StoreUnavailableError}.
- */
-export function timelyCodec<Value>(
-  codec: Codec<Value> | undefined,
-  ms: number,
-): Codec<Value> | undefined {
-  if (codec === undefined) return undefined;
-  const limit = new TimeLimit(ms);
-  const late = () => new StoreUnavailableError(`it has not answered in ${ms} ms`);
-  const inTime = <Result>(result: Result | Promise<Result>): Result | Promise<Result> =>
-    isThenable(result) ? limit.of(Promise.resolve(result), late) : result;
-  return {
-    get lenient() {
-      return codec.lenient === true;
-    },
-    encode: (value) => inTime(codec.encode(value)),
-    decode: (bytes) => inTime(codec.decode(bytes)),
-  };
+/** A store's codec, whose promises end: too late, or with the store, by {@linkcode StoreUnavailableError}. */
+export class TimelyCodec<Value> implements Codec<Value> {
+  readonly #codec: Codec<Value>;
+  readonly #limit: TimeLimit;
+  readonly #late: () => Error;
+
+  private constructor(codec: Codec<Value>, ms: number) {
+    this.#codec = codec;
+    this.#limit = new TimeLimit(ms);
+    this.#late = () => new StoreUnavailableError(`it has not answered in ${ms} ms`);
+  }
+
+  /** The same codec, which may take `ms`; `undefined` if there is none. */
+  static of<Value>(codec: Codec<Value> | undefined, ms: number): TimelyCodec<Value> | undefined {
+    return codec && new TimelyCodec(codec, ms);
+  }
+
+  /** See {@linkcode Codec.lenient}. */
+  get lenient(): boolean {
+    return this.#codec.lenient === true;
+  }
+
+  /** See {@linkcode Codec.encode}. */
+  encode(value: Value): ReturnType<Codec<Value>["encode"]> {
+    return this.#inTime(this.#codec.encode(value));
+  }
+
+  /** See {@linkcode Codec.decode}. */
+  decode(bytes: Uint8Array): ReturnType<Codec<Value>["decode"]> {
+    return this.#inTime(this.#codec.decode(bytes));
+  }
+
+  /** Ends what is under way: the store is disposed. */
+  end(): void {
+    this.#limit.end(new StoreUnavailableError("the store was disposed before it answered"));
+  }
+
+  #inTime<Result>(result: Result | Promise<Result>): Result | Promise<Result> {
+    return isThenable(result) ? this.#limit.of(Promise.resolve(result), this.#late) : result;
+  }
 }

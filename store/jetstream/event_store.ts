@@ -367,6 +367,7 @@ export class JetStreamEventStore implements EventStore {
     await this.#unwatch();
     await this.#parts.api.ended();
     this.#parts.api.requests.close();
+    this.#parts.events.end();
   }
 
   async *#readEvents(actorId: string, options: InnerReadOptions): AsyncGenerator<Event, void> {

@@ -1,7 +1,6 @@
 import { shardOf } from "../actor.ts";
 import type { StoredNotifier } from "../event_stored.ts";
 import { type DecoderParts, EventDecoder } from "../format/decode.ts";
-import { timelyCodec } from "../format/timely_codec.ts";
 import type { OpenedStream } from "./event_stream.ts";
 import type { JetStreamEventStoreOptions } from "./options.ts";
 import { Publisher } from "../nats/publisher.ts";
@@ -54,9 +53,7 @@ export function partsOf(
     ? new SharedCommits(committer, publisher.limits)
     : committer;
   const queue = new SaveQueue(commits, notifier);
-  const events = new EventReader(
-    new EventDecoder({ ...reading, codec: timelyCodec(reading.codec, timeout) }),
-  );
+  const events = new EventReader(new EventDecoder({ ...reading, timeout }));
   return {
     ...{
       api,

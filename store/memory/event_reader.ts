@@ -26,6 +26,11 @@ export class MemoryEventReader {
       : this.#decoder.copyOf(stored.original, stored);
   }
 
+  /** Ends the decoding that is under way: the store is disposed. */
+  end(): void {
+    this.#decoder.end();
+  }
+
   /** All at once, for a promise for each event would take longer than the events. */
   async all(stored: readonly KeptEvent[]): Promise<Event[]> {
     const events = stored.map((event) => this.one(event));

@@ -29,7 +29,7 @@ import { StoredNotifier } from "../event_stored.ts";
 import { EventDecoder } from "../format/decode.ts";
 import { type Encoding, haveBodies, withBodies } from "../format/encode.ts";
 import { Layout } from "../format/layout.ts";
-import { CODEC_TIMEOUT, timelyCodec } from "../format/timely_codec.ts";
+import { CODEC_TIMEOUT } from "../format/timely_codec.ts";
 import { divide, membersOf, positionsOf } from "../format/runs.ts";
 import { type InnerSaveOptions, notePositions, partsOf } from "../format/save_options.ts";
 import { MemoryCommandLog } from "./command_log.ts";
@@ -116,10 +116,7 @@ export class InMemoryEventStore implements EventStore {
     const rules = rulesOf(options.events);
     const upcasters = upcastersOf(options.upcasters, rules);
     this.#encoding = { maxBytes, codec, upcasters, rules };
-    const decoder = new EventDecoder({
-      ...this.#encoding,
-      codec: timelyCodec(codec, CODEC_TIMEOUT),
-    });
+    const decoder = new EventDecoder(this.#encoding);
     this.#reader = new MemoryEventReader(decoder);
     keepEventRules(this, rules);
     keepPositions(this, {
@@ -306,6 +303,7 @@ export class InMemoryEventStore implements EventStore {
     await this.#subscriptions.end();
     await this.#lanes.idle();
     await this.#notifier.settled();
+    this.#reader.end();
   }
 
   #nextOp(): string {

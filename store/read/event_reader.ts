@@ -12,6 +12,11 @@ export class EventReader {
     this.#decoder = decoder;
   }
 
+  /** Ends the decoding that is under way: the store is disposed. */
+  end(): void {
+    this.#decoder.end();
+  }
+
   /** Whether bodies are JSON as it is: there is no codec. */
   get isPlain(): boolean {
     return this.#decoder.isPlain;

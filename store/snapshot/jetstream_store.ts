@@ -8,7 +8,7 @@ import type { Codec } from "../codec.ts";
 import type { Connection } from "../connection.ts";
 import { InvalidSnapshotError, StoreUnavailableError, StreamConfigError } from "../errors.ts";
 import { SnapshotLayout } from "../format/layout.ts";
-import { timelyCodec } from "../format/timely_codec.ts";
+import { TimelyCodec } from "../format/timely_codec.ts";
 import { apiPrefixOf, type JetStreamApiOptions } from "../nats/api_prefix.ts";
 import { ensureStream, needConnection, opening, openRequests } from "../nats/open.ts";
 import { requestTimeoutOf } from "../nats/request_timeout.ts";
@@ -90,7 +90,7 @@ export class JetStreamSnapshotStore implements SnapshotStore {
   readonly #connection: Connection;
   readonly #layout: SnapshotLayout;
   readonly #requests: RequestMux;
-  readonly #codec: Codec<Snapshot> | undefined;
+  readonly #codec: TimelyCodec<Snapshot> | undefined;
   readonly #log: SnapshotLog;
   readonly #timeout: number;
   readonly #maxMessage: number;
@@ -110,7 +110,7 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     this.#connection = connection;
     this.#layout = api.layout;
     this.#requests = api.requests;
-    this.#codec = timelyCodec(codec, timeout);
+    this.#codec = TimelyCodec.of(codec, timeout);
     this.#log = new SnapshotLog(api, this.#codec, requestTimeoutOf(timeout));
     this.#timeout = timeout;
     const { max_msg_size: limit = -1 } = config;
@@ -214,6 +214,7 @@ export class JetStreamSnapshotStore implements SnapshotStore {
     this.#disposed = true;
     await this.#lanes.idle();
     this.#requests.close();
+    this.#codec?.end();
   }
 
   #checkOpen(what: string): void {

@@ -5,7 +5,7 @@ import { checkRange } from "../check/query.ts";
 import { checkCodec } from "../check/store_options.ts";
 import type { Codec } from "../codec.ts";
 import { StoreUnavailableError } from "../errors.ts";
-import { CODEC_TIMEOUT, timelyCodec } from "../format/timely_codec.ts";
+import { CODEC_TIMEOUT, TimelyCodec } from "../format/timely_codec.ts";
 import { checkQuery, decodeSnapshot, encodeSnapshot, type SnapshotEncoding } from "./body.ts";
 import type { Snapshot, SnapshotQuery, SnapshotStore } from "./snapshot.ts";
 
@@ -46,6 +46,7 @@ interface Kept {
 export class InMemorySnapshotStore implements SnapshotStore {
   /** By name, schema and actor. */
   readonly #kept = new Map<string, Kept>();
+  readonly #codec: TimelyCodec<Snapshot> | undefined;
   readonly #encoding: SnapshotEncoding;
   readonly #lanes = new KeyedQueue();
   #disposed = false;
@@ -56,7 +57,8 @@ export class InMemorySnapshotStore implements SnapshotStore {
     const { maxBytes = MAX_BYTES, codec } = options;
     checkCodec(options);
     checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER);
-    this.#encoding = { maxBytes, codec: timelyCodec(codec, CODEC_TIMEOUT) };
+    this.#codec = TimelyCodec.of(codec, CODEC_TIMEOUT);
+    this.#encoding = { maxBytes, codec: this.#codec };
   }
 
   /** See {@linkcode SnapshotStore.saveSnapshot}. */
@@ -92,6 +94,7 @@ export class InMemorySnapshotStore implements SnapshotStore {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
     await this.#lanes.idle();
+    this.#codec?.end();
   }
 
   #checkOpen(what: string): void {

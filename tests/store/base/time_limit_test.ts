@@ -33,3 +33,11 @@ Deno.test("A time limit hands on results and errors, and leaves no timer behind"
   work.resolve(1);
   assertEquals(await kept, 1);
 });
+
+Deno.test("A time limit that ends takes with it what is under way", async () => {
+  const limit = new TimeLimit(60_000);
+  const never = new Promise<never>(() => {});
+  const ends = [limit.of(never, late), limit.of(never, late)];
+  limit.end(new Error("over"));
+  for (const end of ends) await assertRejects(() => end, Error, "over");
+});

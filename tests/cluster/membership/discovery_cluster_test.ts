@@ -10,10 +10,12 @@ import {
 } from "./discovery_bed.ts";
 import { nextStatus } from "../../support/fixture.ts";
 
+const LONG = Deno.env.get("AETHER_LONG") !== undefined;
+
 clusterNodesTest(
   "a NATS server that is killed under load costs no member its membership",
   async (hall, cluster) => {
-    await othersDeath(hall, cluster, new Chaos(1, 0), { kills: 3, down: 1000 });
+    await othersDeath(hall, cluster, new Chaos(1, 0), { kills: LONG ? 3 : 1, down: 1000 });
   },
 );
 

@@ -1,6 +1,6 @@
 /**
- * A short storm over everything, and whether its checks would have noticed a broken store in just
- * this one. `deno task chaos all-together` runs it long.
+ * A short storm over everything, of three minutes where `CI` is set, and whether its checks would have
+ * noticed a broken store in just this one. `deno task chaos all-together` runs it long.
  */
 
 import { assert, assertEquals } from "@std/assert";
@@ -11,6 +11,9 @@ import { check, described } from "./checker.ts";
 import { DOCTORS } from "./doctors.ts";
 import { draftOf } from "./draft.ts";
 import { storm } from "./storm.ts";
+
+/** How long the faults go on, in ms, and how often each lane of a worker does something. */
+const [LENGTH, EVERY] = Deno.env.get("CI") === "true" ? [180_000, 400] : [25_000, 150];
 
 /** Faults that each storm has. */
 const FAULTS = [
@@ -28,8 +31,8 @@ Deno.test({
   ),
   fn: async () => {
     const folder = await Deno.makeTempDir({ prefix: "aether-storm-" });
-    const options = { workers: 3, lanes: 2, every: 150 };
-    const { evidence, violations, faults } = await storm(new Chaos(5, 25_000), folder, options);
+    const options = { workers: 3, lanes: 2, every: EVERY };
+    const { evidence, violations, faults } = await storm(new Chaos(5, LENGTH), folder, options);
     assertEquals(violations.map(described), [], `The histories are in ${folder}`);
     await Deno.remove(folder, { recursive: true });
     assertEquals(FAULTS.filter((fault) => !(fault in faults)), [], "No fault is left out");

@@ -251,4 +251,13 @@ export const READ: readonly Mutant[] = [
     filter: "A save is not where another domain",
     why: "A save would be told as stored where it is not.",
   },
+  {
+    name: "a codec that is waited for without an end",
+    file: "store/format/timely_codec.ts",
+    find: "isThenable(result) ? this.#limit.of(Promise.resolve(result), this.#late) : result;",
+    replace: "result;",
+    tests: ["tests/store/read/codec_time_test.ts"],
+    filter: "In memory",
+    why: "A read whose codec never answers would never end.",
+  },
 ];

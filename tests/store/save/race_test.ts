@@ -40,6 +40,10 @@ class Writer extends Child implements AsyncDisposable {
 
 /** Two processes try to save the same versions at the same time; gives both reports of each. */
 async function race(scene: Scene, ...guard: string[]): Promise<[Report, Report][]> {
+  // An unguarded connection is good for saves alone: what makes the stream expects an empty one.
+  const connection = await scene.connect();
+  const made = await JetStreamEventStore.open(connection, { namespace: scene.namespace });
+  await made[Symbol.asyncDispose]();
   const args = [scene.server.url, scene.namespace, "order-1", ...guard];
   await using one = new Writer(...args);
   await using two = new Writer(...args);

@@ -117,8 +117,13 @@ export async function runTurn(
   const isOpen = store.unknownSaves.length > 0 &&
     !(result.status === "fulfilled" && store.saved.has(actorId));
   const answer = isOpen && (result.status === "fulfilled" || isPresent())
-    ? await settle(parts, hooks, actor, store)
+    ? await settle(parts, actor, store)
     : answerTo(parts, actor, result, ends);
+  // Also if the handler has hidden it: the events may be there, so the actors are read again.
+  for (const unknownId of store.unknownActors) {
+    if (unknownId === actorId) commands.forget();
+    else hooks.forget(unknownId);
+  }
   return {
     answer: answer.kind === "retry" && isDoubtful ? { ...answer, isDoubtful } : answer,
     isProved: store.hasStored,
@@ -239,9 +244,8 @@ const RENEWALS = 2;
  */
 async function settle(
   { requests, renew }: CommandTurnParts,
-  hooks: TurnHooks,
-  { actorId, shard, commands, isPresent }: TurnActor,
-  { unknownSaves, unknownActors }: CommandStore,
+  { shard, isPresent }: TurnActor,
+  { unknownSaves }: CommandStore,
 ): Promise<CommandAnswer> {
   const retry = backoff(Infinity);
   for (const save of unknownSaves) {
@@ -255,11 +259,6 @@ async function settle(
       await renew(shard).then(() => renewals++, () => {});
     }
   }
-  // Read again: the events may be there.
-  for (const unknownId of unknownActors) {
-    if (unknownId !== actorId) hooks.forget(unknownId);
-  }
-  commands.forget();
   return retryFor("its outcome was unknown for a while");
 }
 

@@ -9,7 +9,12 @@ export interface JetStreamEventStoreOptions extends EventStoreOptions, JetStream
   readonly replicas?: number;
   /** Shards of the stream, fixed when it is made. @default {256} */
   readonly shards?: number;
-  /** Deadline of one call in ms; each try waits at most a fifth of it, a codec as long. @default {10_000} */
+  /**
+   * Deadline of one call in ms; each try waits at most a fifth of it. The codec may take as long to
+   * decode one event.
+   *
+   * @default {10_000}
+   */
   readonly timeout?: number;
   /**
    * How an uncached latest version is asked for: `"last-message"` is one request to the leader;

@@ -60,6 +60,36 @@ Deno.test("an outcome that remains unknown is settled by the fence", async () =>
   await node.actors.close();
 });
 
+Deno.test("events of another actor whose save the handler gave up on are looked up again", async () => {
+  const node: Node = new Node({
+    storeFor: (id) => {
+      const store = node.marked(id);
+      return new Proxy(store, {
+        get: (target, name) => {
+          if (name !== "saveEvents") return Reflect.get(target, name);
+          return async (events: readonly Event[]) => {
+            const receipt = await target.saveEvents(events);
+            if (events[0]!.actorId === "a-1" || id === "0") return receipt;
+            throw new SaveOutcomeUnknownError("b-1", 2, () => Promise.resolve("unknown" as const));
+          };
+        },
+      });
+    },
+    handler: async (command, context) => {
+      const reply = await append(command, context);
+      if (context.actorId === "a-1") {
+        await Promise.allSettled([append(command, { ...context, actorId: "b-1" })]);
+      }
+      return reply;
+    },
+  });
+  assertEquals(await node.send("0", "0", "b-1"), { kind: "reply", reply: 1 });
+  assertEquals(await node.send("both"), { kind: "reply", reply: 1 });
+  assertEquals((await node.send("both", "both", "b-1")).kind, "handled");
+  assertEquals((await node.store.getEvents("b-1")).length, 2);
+  await node.actors.close();
+});
+
 Deno.test("a sender that is sent on learns whether events may be stored, and which shard was missing", async () => {
   const node: Node = new Node({
     handler: async (command, context) => {

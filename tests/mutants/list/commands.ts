@@ -76,8 +76,8 @@ export const COMMANDS: readonly Mutant[] = [
   {
     name: "an unknown outcome that forgets nothing",
     file: TURN,
-    find: "  commands.forget();\n  return retryFor",
-    replace: "  return retryFor",
+    find: "if (unknownId === actorId) commands.forget();",
+    replace: "if (unknownId === actorId) continue;",
     tests: ACTORS_TESTS,
     why: "The events of the first try would be overlooked by the second one.",
   },

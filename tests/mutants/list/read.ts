@@ -122,7 +122,7 @@ export const READ: readonly Mutant[] = [
     find: "found[at] === undefined ? at === seen.length - 1 : !isOf(found[at], op)",
     replace: "found[at] === undefined ? false : !isOf(found[at], op)",
     tests: CHECK_TESTS,
-    filter: "restored without its tail nothing is read",
+    filter: "not saved to nothing is read",
     why: "Acknowledged events would be gone without a word.",
   },
   {
@@ -142,6 +142,8 @@ export const READ: readonly Mutant[] = [
     tests: CHECK_TESTS,
     filter: "A save that another stream takes is no success",
     why: "A store that remembers another stream would go on.",
+    explained:
+      "`prove()` rejects with the same failure, and the answers of the other stream fail again.",
   },
   {
     name: "no check after a break",

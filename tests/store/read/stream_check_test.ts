@@ -72,6 +72,13 @@ class Stage implements AsyncDisposable {
     }
   }
 
+  /** The last sequence of the stream. */
+  async end(): Promise<number> {
+    const { stream } = this.store;
+    const info = await api<{ state: { last_seq: number } }>(this.operator, `STREAM.INFO.${stream}`);
+    return info.state.last_seq;
+  }
+
   /** Says that the stream was restored. */
   async epoch(id: string): Promise<void> {
     const body = JSON.stringify({ epoch: id, restoredAt: new Date().toISOString() });
@@ -153,12 +160,14 @@ for (const [how, swap] of Object.entries(SWAPS)) {
         await using stage = await Stage.open(scene, operator);
         await swap(stage);
         await stage.reconnect();
+        const before = await stage.end();
         const error = await assertRegressed(() => use(stage.store), what);
         assertMatch(error.message, /open the store again|lost its tail/, what);
         // It stays so, whatever is asked for next, until the store is opened again.
         for (const [next, again] of Object.entries(USES)) {
           await assertRegressed(() => again(stage.store), `${what}, then ${next}`);
         }
+        assertEquals(await stage.end(), before, `${what}: where the stream ends`);
         await using opened = await stage.reopen();
         assertEquals((await opened.saveEvent(fact("order-9", 1))).duplicate, false);
       }
@@ -197,7 +206,11 @@ natsTest(
         `a save of a new actor (${how})`,
       );
       assertMatch(error.message, /and has this save/);
-      await assertRegressed(() => stage.store.getLatestVersion("order-1"), `a version (${how})`);
+      const end = await stage.end();
+      for (const [what, use] of Object.entries(USES)) {
+        await assertRegressed(() => use(stage.store), `${what} (${how})`);
+      }
+      assertEquals(await stage.end(), end, `where the stream ends (${how})`);
     }
   },
 );

@@ -82,7 +82,7 @@ async function readAroundFrozen(scene: ClusterScene): Promise<void> {
   const leader = await scene.cluster.leaderOf(writer.store.stream);
   const [frozen, other] = scene.servers.filter((server) => server !== leader);
   for (const server of [leader, other!]) {
-    const { store } = await stores.open({ timeout: 10_000 }, server.url);
+    const { store } = await stores.open({ timeout: 30_000 }, server.url);
     assertEquals(await store.getLatestVersion("order-1", { fresh: true }), 3000);
     for (const direction of ["forwards", "backwards"] as const) {
       const versions: number[] = [];

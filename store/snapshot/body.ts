@@ -76,17 +76,23 @@ async function encode(
     if (bytes instanceof Uint8Array) return copyBytes(bytes);
     throw new TypeError(`it gave ${describe(bytes)}, not a Uint8Array`);
   } catch (cause) {
-    const reason = reasonOf(cause);
     if (isAetherError(cause, "StoreUnavailableError")) {
-      const what = `Cannot save snapshot of "${snapshot.actorId}"`;
-      throw new StoreUnavailableError(`${what}: the codec has to wait: ${reason}`, { cause });
+      throw hasToWait(`save snapshot of "${snapshot.actorId}"`, cause);
     }
-    throw new InvalidSnapshotError(`the codec failed: ${reason}`, { cause });
+    throw new InvalidSnapshotError(`the codec failed: ${reasonOf(cause)}`, { cause });
   }
 }
 
+function hasToWait(what: string, cause: unknown): StoreUnavailableError {
+  const message = `Cannot ${what}: the codec has to wait: ${reasonOf(cause)}`;
+  return new StoreUnavailableError(message, { cause });
+}
+
 /**
- * The snapshot in the stored `body`; `undefined` if it is not one of this place, or was forgotten: an unreadable snapshot counts as lost, because the events are still there.
+ * The snapshot in the stored `body`; `undefined` if it is not one of this place, or was forgotten: an unreadable
+ * snapshot counts as lost, because the events are still there.
+ *
+ * @throws {StoreUnavailableError} The codec has to wait: the snapshot may be sound.
  */
 export async function decodeSnapshot(
   body: Uint8Array,
@@ -96,8 +102,9 @@ export async function decodeSnapshot(
   let value: unknown;
   try {
     value = codec === undefined ? decodeJson(body) : await codec.decode(body);
-  } catch {
-    return undefined;
+  } catch (cause) {
+    if (!isAetherError(cause, "StoreUnavailableError")) return undefined;
+    throw hasToWait(`read the snapshot of "${actorId}"`, cause);
   }
   // A forgotten snapshot is a symbol, which has none of these.
   const found = (value ?? {}) as Partial<Record<keyof Snapshot, unknown>>;

@@ -50,7 +50,7 @@ export interface SnapshotStore extends AsyncDisposable {
    *
    * @throws {InvalidSnapshotError} The snapshot cannot be stored as it is, or is too large.
    * @throws {StoreUnavailableError} The store could not be reached: the snapshot may be kept or
-   * not, and saving it again is safe. Or the store is disposed.
+   * not, and saving it again is safe. Or its codec has to wait, or the store is disposed.
    */
   saveSnapshot(snapshot: Snapshot): Promise<boolean>;
 
@@ -58,7 +58,7 @@ export interface SnapshotStore extends AsyncDisposable {
    * The newest readable snapshot of the actor of the name and schema asked for; `undefined` if
    * there is none.
    *
-   * @throws {StoreUnavailableError} The store could not be reached, or is disposed.
+   * @throws {StoreUnavailableError} The store could not be reached, its codec has to wait, or it is disposed.
    * @throws {RangeError} The actor id, the name or the schema version is impossible.
    */
   getLatestSnapshot<State = unknown>(

@@ -8,6 +8,7 @@ import {
   JetStreamSnapshotStore,
   type Snapshot,
   type SnapshotStore,
+  StoreUnavailableError,
 } from "../../../store/mod.ts";
 import { natsTest } from "../../support/fixture.ts";
 
@@ -86,4 +87,51 @@ natsTest("A codec carries and forgets states on JetStream", async (scene) => {
     undefined,
   );
   assertEquals(await plain.saveSnapshot(taken(1, "plain")), true);
+});
+
+/** Keys are somewhere else, which cannot be reached at times. */
+class AwayCodec extends MapCodec {
+  isAway = false;
+
+  override decode(bytes: Uint8Array): Promise<Snapshot | Forgotten> {
+    if (this.isAway) return Promise.reject(new StoreUnavailableError("Cannot get the key"));
+    return super.decode(bytes);
+  }
+}
+
+async function checkWaits(
+  open: (codec: Codec<Snapshot>) => Promise<SnapshotStore>,
+): Promise<void> {
+  const codec = new AwayCodec();
+  await using store = await open(codec);
+  const query = { name: "order", schemaVersion: 1 };
+  const newest = taken(2, new Map([["a", 2]]));
+  assert(await store.saveSnapshot(newest));
+
+  codec.isAway = true;
+  await using other = await open(codec); // knows no version that it could compare with
+  const read = await assertRejects(() => other.getLatestSnapshot("order-1", query));
+  assert(isAetherError(read, "StoreUnavailableError"), String(read));
+  assertMatch(read.message, /read the snapshot of "order-1": the codec has to wait: Cannot get/);
+  await other.saveSnapshot(taken(1, new Map())).catch((error) =>
+    assert(isAetherError(error, "StoreUnavailableError"), String(error))
+  );
+
+  codec.isAway = false;
+  assertEquals(await store.getLatestSnapshot("order-1", query), newest);
+}
+
+Deno.test("A snapshot is not lost while its codec has to wait, in memory", async () => {
+  // The second store is the first one, as memory is not shared.
+  const stores: InMemorySnapshotStore[] = [];
+  await checkWaits((codec) => {
+    stores[0] ??= new InMemorySnapshotStore({ codec });
+    return Promise.resolve(stores[0]);
+  });
+});
+
+natsTest("A snapshot is not lost while its codec has to wait, on JetStream", async (scene) => {
+  const { namespace } = scene;
+  const connection = await scene.connect();
+  await checkWaits((codec) => JetStreamSnapshotStore.open(connection, { namespace, codec }));
 });

@@ -1,3 +1,4 @@
+import { either } from "../store/base/abort.ts";
 import {
   needFunction,
   needObject,
@@ -284,8 +285,7 @@ export class Cluster implements AsyncDisposable {
   changes(
     { signal }: { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<ClusterEvent, void> {
-    needSignal(signal, "follow the changes");
-    const ends = signal === undefined ? this.signal : AbortSignal.any([signal, this.signal]);
+    const ends = either(this.signal, signal, "follow the changes");
     const { leader, map } = this.#node;
     return this.#changes({ view: this.view, leader, map }, ends);
   }

@@ -378,3 +378,34 @@ natsTest("a cluster tells a slip in the arguments of its methods", async (scene)
   await assertRejects(() => slip(() => untyped.send({ add: 1 }, "a")), TypeError, "actorId, the");
   await assertRejects(() => slip(() => untyped.send("a", {}, "k1")), TypeError, 'options is "k1"');
 });
+
+natsTest("what waits refuses a signal that is none, at once", async (scene) => {
+  const connection = await scene.connect();
+  const { namespace } = scene;
+  await using election = await all.Election.open(connection, { namespace, nodeId: "a" });
+  await using fenced = await all.FencedEventStore.open(connection, {
+    ...{ namespace, nodeId: "a", shards: 4 },
+  });
+  await using projection = new all.Projection({ ...parts, handler: () => {} });
+  await using manager = new all.ProcessManager(process);
+  const none = { signal: {} as never };
+  const calls: (() => unknown)[] = [
+    () => election.campaign(none),
+    () => election.changes(none),
+    () => fenced.claim(1, 1, none),
+    () => fenced.renew(1, none),
+    () => fenced.release(1, none),
+    () => fenced.barrier(1, none),
+    () => projection.run(none),
+    () => projection.reached(1, none),
+    () => projection.lag(none),
+    () => projection.unpark("order-1", none),
+    () => projection.rebuild(none),
+    () => manager.run(none),
+    () => manager.retry("1", none),
+  ];
+  for (const call of calls) {
+    const error = await assertRejects(async () => await call(), TypeError);
+    assertMatch(error.message, /^Cannot [^:]+: signal is an empty object, not an AbortSignal$/);
+  }
+});

@@ -1,3 +1,4 @@
+import { either } from "../../store/base/abort.ts";
 import { needObject, needOpened } from "../../store/base/given.ts";
 import { needConnection } from "../../store/nats/open.ts";
 import { readLeaderKey, sweepLease, takeLease, type UnknownClaims } from "./campaign.ts";
@@ -157,7 +158,7 @@ export class Election implements AsyncDisposable {
       const reason = this.#campaigning ? "a campaign is under way" : "the lease is held here";
       throw new TypeError(`Cannot campaign as "${this.nodeId}": ${reason}; open another election`);
     }
-    const ends = this.#until(signal);
+    const ends = either(this.#ends.signal, signal, `campaign as "${this.nodeId}"`);
     ends.throwIfAborted();
     this.#campaigning = true;
     const work = this.#campaign(ends).finally(() => this.#campaigning = false);
@@ -182,8 +183,11 @@ export class Election implements AsyncDisposable {
    *
    * @throws {StoreUnavailableError} The connection is closed, or the server does not permit it.
    */
-  async *changes({ signal }: CampaignOptions = {}): AsyncGenerator<Leader | undefined, void> {
-    const ends = this.#until(signal);
+  changes({ signal }: CampaignOptions = {}): AsyncGenerator<Leader | undefined, void> {
+    return this.#changes(either(this.#ends.signal, signal, "follow the leader"));
+  }
+
+  async *#changes(ends: AbortSignal): AsyncGenerator<Leader | undefined, void> {
     let entry: BucketEntry;
     try {
       entry = await readLeaderKey(this.#parts, ends);
@@ -222,10 +226,6 @@ export class Election implements AsyncDisposable {
     } finally {
       await this.#bucket.close();
     }
-  }
-
-  #until(signal: AbortSignal | undefined): AbortSignal {
-    return signal === undefined ? this.#ends.signal : AbortSignal.any([this.#ends.signal, signal]);
   }
 
   #tracked<T>(work: Promise<T>): Promise<T> {

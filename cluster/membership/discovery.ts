@@ -1,4 +1,5 @@
-import { needObject, needOpened, needSignal } from "../../store/base/given.ts";
+import { either } from "../../store/base/abort.ts";
+import { needObject, needOpened } from "../../store/base/given.ts";
 import { needConnection } from "../../store/nats/open.ts";
 import { ErrorThrottle } from "../error_throttle.ts";
 import { MACHINE_CLOCK } from "../election/clock.ts";
@@ -212,8 +213,7 @@ export class Discovery implements AsyncDisposable {
   changes(
     { signal }: { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<ClusterChange, void> {
-    needSignal(signal, "follow the changes");
-    const ends = signal === undefined ? this.signal : AbortSignal.any([signal, this.signal]);
+    const ends = either(this.signal, signal, "follow the changes");
     return this.#changes(this.view, ends);
   }
 

@@ -1,3 +1,5 @@
+import { needSignal } from "./given.ts";
+
 /**
  * The result of `promise`, unless `signal` is aborted first: then it rejects with the signal's
  * reason and ignores the later result of `promise`.
@@ -32,6 +34,20 @@ async function race<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   } finally {
     signal.removeEventListener("abort", abort);
   }
+}
+
+/**
+ * Aborted with `own`, or with the caller's `signal`, if there is one.
+ *
+ * @throws {TypeError} `signal` is none; see {@linkcode needSignal}.
+ */
+export function either(
+  own: AbortSignal,
+  signal: AbortSignal | undefined,
+  what: string,
+): AbortSignal {
+  needSignal(signal, what);
+  return signal === undefined ? own : AbortSignal.any([own, signal]);
 }
 
 /** How long a store that does not answer may hold up a stop, in ms. */

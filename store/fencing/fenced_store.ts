@@ -1,4 +1,4 @@
-import { needObject, needOpened, needOptionalFunctions } from "../base/given.ts";
+import { needObject, needOpened, needOptionalFunctions, needSignal } from "../base/given.ts";
 import { needConnection } from "../nats/open.ts";
 import { shardOf } from "../actor.ts";
 import { commandLogOf, keepCommandLog } from "../command_log.ts";
@@ -221,6 +221,7 @@ export class FencedEventStore implements EventStore {
         `Cannot claim shard ${shard}: mapVersion is ${mapVersion}, not a safe integer of 1 or more`,
       );
     }
+    needSignal(signal, "claim the shard");
     return await this.#core.parts.claims.claim(shard, mapVersion, signal);
   }
 
@@ -234,6 +235,7 @@ export class FencedEventStore implements EventStore {
    */
   async renew(shard: number, { signal }: FenceOptions = {}): Promise<void> {
     this.#checkShard(shard);
+    needSignal(signal, "renew the claim");
     await this.#core.parts.claims.renew(shard, signal);
   }
 
@@ -250,6 +252,7 @@ export class FencedEventStore implements EventStore {
     { signal }: FenceOptions = {},
   ): Promise<FenceHolder | undefined> {
     this.#checkShard(shard);
+    needSignal(signal, "release the shard");
     const { parts, drained } = this.#core;
     return await parts.claims.release(shard, drained, signal);
   }
@@ -283,6 +286,7 @@ export class FencedEventStore implements EventStore {
    */
   async barrier(shard: number, { signal }: FenceOptions = {}): Promise<number> {
     this.#checkShard(shard);
+    needSignal(signal, "prove the claim");
     const { parts, fenced } = this.#core;
     const claim = parts.claims.get(shard);
     if (claim === undefined) {

@@ -1,3 +1,4 @@
+import { either } from "../base/abort.ts";
 import { guarded } from "../base/guarded.ts";
 import { print } from "../base/hook.ts";
 import { tokenProblem } from "../base/token.ts";
@@ -246,8 +247,8 @@ export class ProcessManager<
       throw new TypeError(`Cannot run the manager of "${this.name}": it is running or disposed`);
     }
     const ends = new AbortController();
-    const all = [ends.signal, this.#stop.signal, ...(signal ? [signal] : [])];
-    const stop = AbortSignal.any(all);
+    const own = AbortSignal.any([ends.signal, this.#stop.signal]);
+    const stop = either(own, signal, `run the manager of "${this.name}"`);
     const begin = async (projection: { run(options: ProjectionWaitOptions): Promise<void> }) => {
       try {
         await projection.run({ signal: stop });
@@ -370,9 +371,7 @@ export class ProcessManager<
    * ones of its actor: see {@linkcode ProcessManager.unpark}.
    */
   async retry(id: string, { signal }: ProjectionWaitOptions = {}): Promise<boolean> {
-    const stop = signal === undefined
-      ? this.#stop.signal
-      : AbortSignal.any([signal, this.#stop.signal]);
+    const stop = either(this.#stop.signal, signal, "retry the process");
     const isThrough = await this.#delivery.retry(id, stop);
     if (isThrough) await this.#parked.update(id, () => this.#parkedNow(id, 0, stop));
     return isThrough;

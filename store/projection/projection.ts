@@ -1,4 +1,5 @@
-import { unlessAborted } from "../base/abort.ts";
+import { either, unlessAborted } from "../base/abort.ts";
+import { needSignal } from "../base/given.ts";
 import { Notifier } from "../base/notifier.ts";
 import { textOf } from "../base/text.ts";
 import { RebuildFailedError } from "../errors.ts";
@@ -184,8 +185,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       const why = this.#stop.signal.aborted ? "is disposed" : "is running already";
       throw new TypeError(`Cannot run projection "${this.name}": it ${why}`);
     }
-    const own = this.#stop.signal;
-    const stop = signal === undefined ? own : AbortSignal.any([signal, own]);
+    const stop = either(this.#stop.signal, signal, `run projection "${this.name}"`);
     const share = this.#leases && new ProjectionWorker(
       this.name,
       leaseParts(this.#leases),
@@ -275,12 +275,12 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       throw new RangeError(`Cannot ${what}: timeout is ${timeout}, not from 1 to ${2 ** 31 - 1}`);
     }
     const late = new AbortController();
+    const end = either(AbortSignal.any([late.signal, this.#stop.signal]), signal, what);
     const reason = new DOMException(
       `Projection "${this.name}" does not reach position ${sequence} within ${timeout} ms`,
       "TimeoutError",
     );
     const timer = setTimeout(() => late.abort(reason), timeout);
-    const end = AbortSignal.any([late.signal, this.#stop.signal, ...(signal ? [signal] : [])]);
     try {
       // A store may be out of reach for longer than the caller has time.
       await unlessAborted(end, this.#waitFor(new Reach(this.#parts, sequence), end));
@@ -327,6 +327,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * @throws {StreamRegressedError} The checkpoints are about another store.
    */
   async lag({ signal }: ProjectionWaitOptions = {}): Promise<ProjectionLag> {
+    needSignal(signal, "tell the lag");
     const { active } = await this.#control();
     const { events, oldest } = await unhandled(this.#parts, active, signal && { signal });
     const seconds = oldest === undefined ? 0 : Math.max(0, (Date.now() - oldest.getTime()) / 1000);
@@ -344,8 +345,12 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * Tries the parked events of an actor again, in order, in the process that runs its partition,
    * and waits for that. True if none waits any more: later events of the actor are then handled like
    * any other's. False if an event failed again: it waits with those after it.
+   *
+   * If the projection is paused, or this process does not run it, and nothing is handled for 5 s,
+   * `onError` is called once. From then on the wait keeps no process from ending.
    */
   async unpark(actorId: string, { signal }: ProjectionWaitOptions = {}): Promise<boolean> {
+    needSignal(signal, "unpark the actor");
     const request = crypto.randomUUID();
     const waiting = async () => {
       const { active } = await this.#control();
@@ -357,10 +362,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       retries: { ...control.retries, [actorId]: request },
     }));
     try {
-      return await this.#until(async () => {
+      return await this.#untilRun(`try "${actorId}" again`, async () => {
         const own = await waiting();
         return own === undefined ? true : own.answered === request ? false : undefined;
-      }, { signal });
+      }, signal);
     } finally {
       await this.#change(({ retries, ...control }) => {
         const { [actorId]: asked, ...others } = retries;
@@ -421,7 +426,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * version has the `partitions` of this process's options.
    *
    * A failure of the handler in the new version is not tried again, unless events are parked: the
-   * first one gives the version up.
+   * first one gives the version up. If nobody builds it, `onError` is called as by
+   * {@linkcode Projection.unpark}.
    *
    * @throws {RebuildFailedError} The new version was given up; the running one goes on.
    * @throws {TypeError} A rebuild is under way already, and `join` is not set.
@@ -429,6 +435,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   async rebuild(
     { switch: when = "caught-up", join = false, signal }: ProjectionRebuildOptions = {},
   ): Promise<number> {
+    needSignal(signal, `rebuild projection "${this.name}"`);
     let version = 0;
     const begin = (control: ProjectionControl): ProjectionControl => {
       const { next, failed: _, ...rest } = control;
@@ -451,7 +458,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       return version;
     }
     await this.#change(begin);
-    return await this.#until(async () => {
+    return await this.#untilRun(`build version ${version}`, async () => {
       const { active, next, failed } = await this.#control();
       if (active.version >= version) {
         return this.#running?.runner.isRunningBefore(version) ? undefined : version;
@@ -465,7 +472,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       // A failure in another process is known by its text only.
       const cause = givenUp.has(version) ? givenUp.get(version) : new Error(reason);
       throw new RebuildFailedError(this.name, version, reason, { cause, event });
-    }, { signal });
+    }, signal);
   }
 
   /** Ends it, after the event at hand, and all calls that wait for it; may be repeated. */
@@ -538,18 +545,37 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
         if (states.every(({ sequence }, at) => sequence >= last[at]!)) return true;
         const positions = states.map(({ sequence }) => sequence);
         const outcome = idle.look(positions, this.#running === undefined || paused);
-        if (outcome === "warn") this.#parts.onError(this.#idle(paused));
-        if (outcome === "end") throw this.#idle(paused);
+        if (outcome === "warn") this.#parts.onError(this.#idle("catch up", paused));
+        if (outcome === "end") throw this.#idle("catch up", paused);
         return undefined;
       },
       { holds: () => !idle.isStuck },
     );
   }
 
-  #idle(paused: boolean): DOMException {
+  /** Waits for work on `what` that some process has to do; tells once if nobody seems to. */
+  async #untilRun<T>(
+    what: string,
+    look: () => Promise<T | undefined>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const idle = new IdleWatch();
+    return await this.#until(async () => {
+      const found = await look();
+      if (found !== undefined) return found;
+      const { active, next = active, paused } = await this.#control();
+      const isIdle = this.#running === undefined || paused;
+      const states = isIdle ? await statesOf(this.#parts, next) : [];
+      const outcome = idle.look(states.map(({ sequence }) => sequence), isIdle);
+      if (outcome === "warn") this.#parts.onError(this.#idle(what, paused));
+      return undefined;
+    }, { signal, holds: () => !idle.isStuck });
+  }
+
+  #idle(what: string, paused: boolean): DOMException {
     const why = paused ? "it is paused" : "this process does not run it, and no other moves it";
     return new DOMException(
-      `Projection "${this.name}" does not catch up: ${why}; call ${paused ? "resume" : "run"}()`,
+      `Projection "${this.name}" does not ${what}: ${why}; call ${paused ? "resume" : "run"}()`,
       "TimeoutError",
     );
   }

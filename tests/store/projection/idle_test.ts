@@ -3,29 +3,49 @@ import { InMemoryCheckpointStore, InMemoryEventStore, Projection } from "../../.
 import { IdleWatch } from "../../../store/projection/idle_watch.ts";
 import { Child } from "../../support/child.ts";
 import { unlessSkipped } from "../../support/skip.ts";
-import { fact, projectionTest, quick } from "./bed.ts";
+import { fact, projectionTest, quick, Running } from "./bed.ts";
 
 const LONG = Deno.env.get("AETHER_LONG") !== undefined;
 
 projectionTest(
-  "A wait for a projection that nobody runs warns, and goes on if it is run",
+  "Waits for a projection that nobody runs warn once each, and go on if it is run",
   async (bed) => {
     await bed.store.saveEvent(fact("order-1", 1));
-    const reported = Promise.withResolvers<unknown>();
-    const options = quick(bed, { handler: () => {}, onError: reported.resolve });
+    const fails = quick(bed, {
+      handler: () => {
+        throw new Error("not yet");
+      },
+      ...{ retry: { attempts: 1 }, onPoison: "park" },
+    });
+    {
+      await using parking = new Running(new Projection(fails));
+      await parking.of.caughtUp;
+    }
+    await bed.store.saveEvent(fact("order-2", 1));
+    const warnings: string[] = [];
+    const reported = Promise.withResolvers<void>();
+    const options = quick(bed, {
+      handler: () => {},
+      onError: (error) => {
+        warnings.push(String(error));
+        if (warnings.length === 3) reported.resolve();
+      },
+    });
     await using projection = new Projection(options);
-    const { caughtUp } = projection;
-    const warning = String(await reported.promise);
-    assert(
-      warning.includes('projection "model"') || warning.includes('Projection "model"'),
-      warning,
+    const ends = Promise.all([
+      projection.caughtUp,
+      projection.unpark("order-1"),
+      projection.rebuild(),
+    ]);
+    await reported.promise;
+    const found = warnings.map((it) =>
+      /: Projection "model" does not (.*): this process/.exec(it)?.[1]
     );
-    assert(warning.includes("run()"), warning);
-    await using other = new Projection(options);
-    const running = other.run();
-    await caughtUp;
-    await other[Symbol.asyncDispose]();
-    await running;
+    assertEquals(found.sort(), ["build version 2", "catch up", 'try "order-1" again']);
+    for (const warning of warnings) assertMatch(warning, /no other moves it; call run\(\)$/);
+    await using _other = new Running(new Projection({ ...options, onError: () => {} }));
+    assertEquals(await ends, [undefined, true, 2]);
+    assertEquals(warnings.length, 3);
   },
 );
 

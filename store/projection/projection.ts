@@ -5,7 +5,6 @@ import { textOf } from "../base/text.ts";
 import { RebuildFailedError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { isUnreadable } from "./arrival.ts";
-import { IdleWatch } from "./idle_watch.ts";
 import { type ProjectionLag, statesOf, unhandled, watchProjection } from "./lag.ts";
 import { leaseParts, type ProjectionLeases } from "./leases.ts";
 import { ProjectionCheckpoints } from "./checkpoints.ts";
@@ -21,13 +20,10 @@ import {
   type ProjectionStatus,
   type ProjectionWaitOptions,
 } from "./options.ts";
-import { Reach } from "./reach.ts";
 import { Runner, type SharedParts } from "./runner.ts";
 import type { KeptParked, ParkedActor, ProjectionControl } from "./state.ts";
+import { ProjectionWaits } from "./waits.ts";
 import { ProjectionWorker } from "./worker.ts";
-
-/** The first wait between two looks for what another process has handled, and the longest, in ms. */
-const LOOKS = { first: 5, last: 250 } as const;
 
 /**
  * Begins a new version after position `after`, at once: without what the one before had parked; not
@@ -108,7 +104,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   /** Names the filter. */
   readonly #filter: string;
   readonly #onFilterChange: "warn" | "error" | "rebuild";
-  readonly #progress = new Notifier();
+  readonly #waits: ProjectionWaits<Tx>;
   readonly #stop = new AbortController();
   /** Why this process has stopped running it. */
   #failure: { readonly error: unknown } | undefined;
@@ -143,10 +139,19 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       filterName: this.#filter,
       checkpoints: this.#checkpoints,
       monitor: this.#monitor,
-      progress: this.#progress,
+      progress: new Notifier(),
       givenUp: new Map<number, unknown>(),
     };
     this.#parts = { ...checked, ...shared };
+    this.#waits = new ProjectionWaits({
+      ...this.#parts,
+      stop: this.#stop.signal,
+      control: () => this.#control(),
+      isRunning: () => this.#running !== undefined,
+      throwIfFailed: () => {
+        if (this.#failure !== undefined) throw this.#failure.error;
+      },
+    });
     restarts.set(this as unknown as Projection<unknown>, (after) => this.#restartAfter(after));
     checkpointsBy.set(this, this.#checkpoints as ProjectionCheckpoints<unknown>);
   }
@@ -205,7 +210,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       throw error;
     } finally {
       this.#running = undefined;
-      this.#progress.notify();
+      this.#parts.progress.notify();
     }
   }
 
@@ -219,7 +224,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * warning on, the wait keeps no process from ending.
    */
   get caughtUp(): Promise<void> {
-    const caughtUp = this.#catchUp();
+    const caughtUp = this.#waits.caughtUp();
     caughtUp.catch(() => {}); // A caller that awaits it sees the error.
     return caughtUp;
   }
@@ -283,19 +288,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     const timer = setTimeout(() => late.abort(reason), timeout);
     try {
       // A store may be out of reach for longer than the caller has time.
-      await unlessAborted(end, this.#waitFor(new Reach(this.#parts, sequence), end));
+      await unlessAborted(end, this.#waits.reached(sequence, end));
     } finally {
       clearTimeout(timer);
-    }
-  }
-
-  async #waitFor(reach: Reach<Tx>, signal: AbortSignal): Promise<void> {
-    for (let wait: number = LOOKS.first;; wait = Math.min(2 * wait, LOOKS.last)) {
-      signal.throwIfAborted();
-      const { count } = this.#progress;
-      if (this.#failure !== undefined) throw this.#failure.error;
-      if (await reach.look((await this.#control()).active, signal)) return;
-      await this.#progress.wait(wait, signal, count);
     }
   }
 
@@ -305,7 +300,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    */
   async pause(): Promise<void> {
     await this.#change((control) => control.paused ? control : { ...control, paused: true });
-    await this.#until(() => (this.#running?.runner.running ?? 0) === 0 || undefined);
+    await this.#waits.until(() => (this.#running?.runner.running ?? 0) === 0 || undefined);
   }
 
   /** Goes on handling, in all processes. */
@@ -362,7 +357,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       retries: { ...control.retries, [actorId]: request },
     }));
     try {
-      return await this.#untilRun(`try "${actorId}" again`, async () => {
+      return await this.#waits.untilDone(`try "${actorId}" again`, async () => {
         const own = await waiting();
         return own === undefined ? true : own.answered === request ? false : undefined;
       }, signal);
@@ -458,7 +453,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       return version;
     }
     await this.#change(begin);
-    return await this.#untilRun(`build version ${version}`, async () => {
+    return await this.#waits.untilDone(`build version ${version}`, async () => {
       const { active, next, failed } = await this.#control();
       if (active.version >= version) {
         return this.#running?.runner.isRunningBefore(version) ? undefined : version;
@@ -530,63 +525,5 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
 
   async #parkedIn(version: ProjectionControl["active"]): Promise<KeptParked[]> {
     return (await statesOf(this.#parts, version)).flatMap(({ parked }) => parked);
-  }
-
-  async #catchUp(): Promise<void> {
-    const { active } = await this.#control();
-    const { last } = await unhandled(this.#parts, active, { signal: this.#stop.signal });
-    const idle = new IdleWatch();
-    await this.#until(
-      async () => {
-        if (this.#failure !== undefined) throw this.#failure.error;
-        const { active: { version }, paused } = await this.#control();
-        if (version !== active.version) return await this.#catchUp().then(() => true);
-        const states = await statesOf(this.#parts, active);
-        if (states.every(({ sequence }, at) => sequence >= last[at]!)) return true;
-        const positions = states.map(({ sequence }) => sequence);
-        const outcome = idle.look(positions, this.#running === undefined || paused);
-        if (outcome === "warn") this.#parts.onError(this.#idle("catch up", paused));
-        if (outcome === "end") throw this.#idle("catch up", paused);
-        return undefined;
-      },
-      { holds: () => !idle.isStuck },
-    );
-  }
-
-  /** Waits for work on `what` that some process has to do; tells once if nobody seems to. */
-  async #untilRun<T>(
-    what: string,
-    look: () => Promise<T | undefined>,
-    signal: AbortSignal | undefined,
-  ): Promise<T> {
-    const idle = new IdleWatch();
-    return await this.#until(async () => {
-      const found = await look();
-      if (found !== undefined) return found;
-      const { active, next = active, paused } = await this.#control();
-      const isIdle = this.#running === undefined || paused;
-      const states = isIdle ? await statesOf(this.#parts, next) : [];
-      const outcome = idle.look(states.map(({ sequence }) => sequence), isIdle);
-      if (outcome === "warn") this.#parts.onError(this.#idle(what, paused));
-      return undefined;
-    }, { signal, holds: () => !idle.isStuck });
-  }
-
-  #idle(what: string, paused: boolean): DOMException {
-    const why = paused ? "it is paused" : "this process does not run it, and no other moves it";
-    return new DOMException(
-      `Projection "${this.name}" does not ${what}: ${why}; call ${paused ? "resume" : "run"}()`,
-      "TimeoutError",
-    );
-  }
-
-  /** The first result of `look` that is not `undefined`; it looks at progress and every `poll` ms. */
-  async #until<T>(
-    look: () => T | undefined | Promise<T | undefined>,
-    { signal, holds }: { signal?: AbortSignal | undefined; holds?: () => boolean } = {},
-  ): Promise<T> {
-    const own = this.#stop.signal;
-    const end = signal === undefined ? own : AbortSignal.any([own, signal]);
-    return await this.#progress.until(look, this.#parts.poll, end, holds);
   }
 }

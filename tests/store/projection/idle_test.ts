@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { InMemoryCheckpointStore, InMemoryEventStore, Projection } from "../../../store/mod.ts";
-import { IdleWatch } from "../../../store/projection/idle_watch.ts";
+import { IdleWatch } from "../../../store/projection/waits.ts";
 import { Child } from "../../support/child.ts";
 import { unlessSkipped } from "../../support/skip.ts";
 import { fact, projectionTest, quick, Running } from "./bed.ts";

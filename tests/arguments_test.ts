@@ -111,15 +111,21 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
     ],
     [() => all.execute(store, "order-1"), /decider, the third argument, is missing/],
     [() => all.execute(store, "order-1", decider, {}, "k1"), /options is "k1"/],
+    [() => all.execute(store, "order-1", decider, {}, { signal: {} }), /signal is an empty object/],
   ],
   executeAll: [
     [() => all.executeAll([], store), /store is an array/],
     [() => all.executeAll(store, { actorId: "a", decider, command: 1 }), /parts is an object/],
     [() => all.executeAll(store, [{ actorId: "a", command: 1 }]), /decider of part 0 is missing/],
+    [
+      () => all.executeAll(store, [{ actorId: "a", decider, command: 1 }], { signal: {} }),
+      /signal is an empty object/,
+    ],
   ],
   rehydrate: [
     [() => all.rehydrate(store, decider, "order-1"), /actorId, the second argument/],
     [() => all.rehydrate(store, "order-1"), /evolution, the third argument, is missing/],
+    [() => all.rehydrate(store, "order-1", decider, { signal: {} }), /signal is an empty object/],
   ],
   markRestored: [[() => all.markRestored({ namespace: "shop" }), /connection is an object/]],
   sealedCodec: [

@@ -1,11 +1,11 @@
 import { type ActorState, advance } from "./actor_state.ts";
 import type { QueueParts } from "./command_queues.ts";
 import { inTraceOf } from "./command_trace.ts";
-import { HandledBefore } from "./handled_before.ts";
+import { HandledBefore, type Met } from "./handled_before.ts";
 import type { ExecuteResult, PendingCommand } from "./pending_command.ts";
 import { ContentionWait, rest } from "./contention_wait.ts";
 import { failureOf } from "./recorded_outcome.ts";
-import { commandLogOf } from "../command_log.ts";
+import { type ActorEnd, commandLogOf } from "../command_log.ts";
 import { positionsIn } from "../format/save_options.ts";
 import type { SaveReceipt } from "../options.ts";
 import { type CommandPlan, plan, type PlannedCommand } from "./plan.ts";
@@ -68,7 +68,10 @@ export class ActorQueue {
     const { turns } = this.#parts;
     for (let [first] = this.#next(); first !== undefined; [first] = this.#next()) {
       // It may have been another command's call that began to drain.
-      await inTraceOf([first.trace], () => turns.run([this.#actorId], () => this.#turn()));
+      const turn = () => turns.run([this.#actorId], () => this.#turn());
+      await inTraceOf([first.trace], turn).catch((error) => {
+        for (const job of this.#queue) job.reject(error); // No command waits for a turn that has failed.
+      });
     }
     onEmpty();
   }
@@ -78,6 +81,8 @@ export class ActorQueue {
     const contention = new ContentionWait(...CONFLICT_WAITS);
     /** The state to go on from, as long as it is whole; it is this turn's own. */
     let base: ActorState | undefined;
+    /** Where the actor ended when it was at `base`, if a command has an id. */
+    let end: ActorEnd | undefined;
     /** Where `base` comes from, if it was remembered. */
     let kept: KeptState | undefined;
     let isPresent = false;
@@ -119,18 +124,19 @@ export class ActorQueue {
         base ??= await unlessLate(this.#load(first, jobs, handled), jobs);
         if (base === undefined) continue;
         if (handled !== undefined) {
-          base = await unlessLate(handled.meet(jobs, base), jobs);
-          if (base === undefined) {
+          const met: Met | undefined = await unlessLate(handled.meet(jobs, base), jobs);
+          if (met === undefined) {
             base = this.#forget();
             continue;
           }
-          if (await this.#repeat(handled, jobs, base)) continue;
+          ({ base, end } = met);
+          if (await repeat(handled, jobs, met)) continue;
         }
         planned = await plan(this.#actorId, base, jobs, eventRulesOf(this.#store));
         // No try begins at what `evolve` may have changed in place, or has left halfway.
         if (planned.isInPlace || planned.isShared || planned.isSpoiled) base = undefined;
         if (planned.records) {
-          if (await this.#record(handled!, planned, jobs)) {
+          if (await this.#record(handled!, planned, jobs, end!)) {
             return this.#complete(planned, { busySince, contendedAt, epoch });
           }
           planned = undefined;
@@ -139,7 +145,7 @@ export class ActorQueue {
         if (planned.events.length === 0 && planned.commands.length > 0) {
           if (handled !== undefined && !isSearched) {
             isSearched = true;
-            if (await handled.refresh()) continue;
+            if (await handled.hasMoved(end)) continue;
           } else if (!isPresent && handled === undefined) {
             if (base === undefined) continue;
             const reading = advance(this.#store, this.#actorId, base);
@@ -156,13 +162,13 @@ export class ActorQueue {
         }
         if (planned.events.length === 0) continue;
         isSaving = true;
-        const conflict = await this.#save(planned, handled);
+        const conflict = await this.#save(planned, handled, end);
         isSaving = false;
         if (conflict === undefined) {
           return this.#complete(planned, { busySince, contendedAt, epoch });
         }
         isSearched = handled !== undefined;
-        await handled?.refresh();
+        await handled?.hasMoved(end);
         contendedAt = performance.now();
         isPresent = true;
         for (const { job } of planned.commands) {
@@ -208,13 +214,14 @@ export class ActorQueue {
   async #save(
     plan: CommandPlan,
     handled: HandledBefore | undefined,
+    end: ActorEnd | undefined,
   ): Promise<VersionConflictError | undefined> {
     const { base, commands, events, originals } = plan;
     const options: InnerSaveOptions = {
       expect: [{ actorId: this.#actorId, version: base.version }],
       // Each command's events are a commit of their own, in one message with the others'.
       parts: partsOf(commands),
-      ...(handled !== undefined && { ends: new Map([[this.#actorId, handled.end]]) }),
+      ...(handled !== undefined && { ends: new Map([[this.#actorId, end!]]) }),
     };
     const contention = new ContentionWait(...UNKNOWN_WAITS);
     const unknown = new UnknownSaves();
@@ -279,27 +286,12 @@ export class ActorQueue {
     );
   }
 
-  /** Ends those of `jobs` that were handled before; true if there were any. */
-  async #repeat(
-    handled: HandledBefore,
-    jobs: readonly PendingCommand[],
-    base: ActorState,
-  ): Promise<boolean> {
-    let found = false;
-    for (const job of jobs) {
-      const place = handled.find(job);
-      if (place === undefined) continue;
-      found = true;
-      await handled.repeat(job, place, base).catch((error) => job.reject(error));
-    }
-    return found;
-  }
-
   /** Stores the outcome of a command without events; false if the actor has moved on. */
   async #record(
     handled: HandledBefore,
     { commands: [command] }: CommandPlan,
     jobs: readonly PendingCommand[],
+    end: ActorEnd,
   ): Promise<boolean> {
     const { job, outcome } = command!;
     const contention = new ContentionWait(...UNKNOWN_WAITS);
@@ -309,6 +301,7 @@ export class ActorQueue {
         "error" in outcome
           ? { kind: "refused", failure: failureOf(outcome.error) }
           : { kind: "unchanged" },
+        end,
       );
       this.#positions.set(job, position);
       job.options.onRecorded?.();
@@ -318,7 +311,7 @@ export class ActorQueue {
         isAetherError(error, "SaveOutcomeUnknownError");
       if (!isPassing || job.giveUpReason() !== undefined) throw error;
       await contention.wait(jobs);
-      await handled.refresh();
+      await handled.hasMoved(end);
       return false;
     }
   }
@@ -348,6 +341,21 @@ export class ActorQueue {
     }
     return group;
   }
+}
+
+/** Ends those of `jobs` that were handled before; true if there were any. */
+async function repeat(
+  handled: HandledBefore,
+  jobs: readonly PendingCommand[],
+  { base, places }: Met,
+): Promise<boolean> {
+  for (const [at, job] of jobs.entries()) {
+    const place = places[at];
+    if (place === undefined) continue;
+    const repeated = handled.repeat(job, place, base).catch((error) => job.reject(error));
+    await unlessLate(repeated, [job]);
+  }
+  return places.some((place) => place !== undefined);
 }
 
 /** The events of each command that led to some. */

@@ -1,4 +1,5 @@
 import type { CommandLog } from "../command_log.ts";
+import { freshCopy } from "../base/fresh.ts";
 import { textOf } from "../base/text.ts";
 import { tokenProblem } from "../base/token.ts";
 import { timestampProblem } from "../format/decode.ts";
@@ -35,6 +36,24 @@ export function checkCommand(options: ExecuteOptions, log: CommandLog | undefine
   if (cause !== undefined && causeProblem(cause)) {
     throw refused(TypeError, "its cause is neither a date nor { identity, sequence, id }");
   }
+}
+
+/** The options as they are when the command is given: the caller may use its objects again at once. */
+export function ownOptions<Options extends Pick<ExecuteOptions, "metadata" | "cause">>(
+  options: Options,
+): Options {
+  const own = { ...options };
+  const { metadata, cause } = own;
+  return {
+    ...own,
+    ...(metadata !== undefined && { metadata: ownCopy(metadata) }),
+    ...(cause !== undefined && { cause: ownCopy(cause) }),
+  };
+}
+
+/** A command as it is when it is given; one that is frozen stays what it is. */
+export function ownCopy<T>(value: T): T {
+  return Object.isFrozen(value) ? value : freshCopy(value);
 }
 
 /** Whether `cause` is neither a date nor the place of an event. */

@@ -1,8 +1,8 @@
-import { needDecider, needObject, needString } from "../base/given.ts";
+import { needDecider, needObject, needSignal, needString } from "../base/given.ts";
 import { needStore } from "../check/query.ts";
 import { ActorQueue } from "./actor_queue.ts";
 import { type CommandQueues, queuesOf } from "./command_queues.ts";
-import { checkCommand } from "./command_options.ts";
+import { checkCommand, ownCopy, ownOptions } from "./command_options.ts";
 import { inTraceOf, traceCommand } from "./command_trace.ts";
 import type { Decider } from "./decider.ts";
 import {
@@ -81,13 +81,15 @@ export async function execute<State, Command, E extends Event = Event>(
   needString(actorId, what, "actorId, the second argument,");
   needDecider(decider, what, "decider, the third argument,");
   needObject(options, what, "options");
-  const { timeout = 10_000, signal, snapshots } = options;
+  const own = ownOptions(options);
+  const { timeout = 10_000, signal, snapshots } = own;
+  needSignal(signal, what);
   signal?.throwIfAborted();
-  checkCommand(options, commandLogOf(store));
+  checkCommand(own, commandLogOf(store));
   if (snapshots !== undefined) checkSnapshots(decider, snapshots);
   const rules = decider as unknown as AnyDecider;
-  const trace = traceCommand("execute", [actorId], options);
-  const job = new PendingCommand(actorId, rules, command, options, timeout, trace);
+  const trace = traceCommand("execute", [actorId], own);
+  const job = new PendingCommand(actorId, rules, ownCopy(command), own, timeout, trace);
   enqueue(queuesOf(store), store, job);
   return await inSpan(trace?.spanned, () => job.promise) as ExecuteResult<State, E>;
 }

@@ -1,10 +1,10 @@
-import { given, needDecider, needObject, needString } from "../base/given.ts";
+import { given, needDecider, needObject, needSignal, needString } from "../base/given.ts";
 import { needStore } from "../check/query.ts";
 import { commandLogOf } from "../command_log.ts";
 import type { Event } from "../event.ts";
 import type { EventStore } from "../store.ts";
 import { inSpan } from "../telemetry/spans.ts";
-import { checkCommand } from "./command_options.ts";
+import { checkCommand, ownCopy, ownOptions } from "./command_options.ts";
 import { queuesOf } from "./command_queues.ts";
 import { traceCommand } from "./command_trace.ts";
 import type { Decider, Decision } from "./decider.ts";
@@ -80,13 +80,15 @@ export async function executeAll<
   const what = "execute the commands";
   needStore(store, what);
   needObject(options, what, "options");
-  const { signal, snapshots } = options;
+  const own = ownOptions(options);
+  const { signal, snapshots } = own;
+  needSignal(signal, what);
   signal?.throwIfAborted();
-  checkCommand(options, commandLogOf(store));
-  const all = parts as readonly ExecutePart[];
+  checkCommand(own, commandLogOf(store));
   if (!Array.isArray(parts)) {
     throw new TypeError(`Cannot ${what}: parts is ${given(parts)}, not an array`);
   }
+  const all: readonly ExecutePart[] = [...parts];
   if (all.length === 0) throw new RangeError(`Cannot ${what}: there are none`);
   const rules = new Map<string, Pick<ExecutePart["decider"], "initialState" | "evolve">>();
   for (const [at, part] of all.entries()) {
@@ -104,7 +106,8 @@ export async function executeAll<
     }
     rules.set(actorId, decider);
   }
-  const trace = traceCommand("executeAll", [...rules.keys()], options);
-  const call = new JointCall(store, all, options, queuesOf(store), trace);
+  const commands = all.map((part) => ({ ...part, command: ownCopy(part.command) }));
+  const trace = traceCommand("executeAll", [...rules.keys()], own);
+  const call = new JointCall(store, commands, own, queuesOf(store), trace);
   return await inSpan(trace?.spanned, () => call.run()) as ExecuteAllResults<Parts>;
 }

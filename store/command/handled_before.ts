@@ -68,6 +68,15 @@ export interface CommandFacts {
   >;
 }
 
+/** An actor where it ended at one moment, and what was known of some commands then. */
+export interface Met {
+  readonly base: ActorState;
+  /** Where the actor ended: a save that names it is refused if anything was stored since. */
+  readonly end: ActorEnd;
+  /** Where the outcome of each command is; `undefined` if it was not handled up to the end. */
+  readonly places: readonly (CommandPlace | undefined)[];
+}
+
 /** The commands of one actor that have ids: finds those that were handled before. */
 export class HandledBefore {
   readonly #store: EventStore;
@@ -85,21 +94,23 @@ export class HandledBefore {
     this.#known = memory.of(actorId);
   }
 
-  /** Where the actor ended when it was looked at last: saves depend on it. */
-  get end(): ActorEnd {
-    return this.#known.end;
-  }
-
-  /** Looks for commands, and brings the state to where the actor ended then. */
-  async meet(jobs: readonly CommandFacts[], base: ActorState): Promise<ActorState> {
-    await this.#look(jobs);
+  /**
+   * Looks for commands, and brings the state to where the actor ended then. Other views of the store share what
+   * is known, so it may have moved on by the time that a caller saves: what a save depends on is all of one moment.
+   */
+  async meet(jobs: readonly CommandFacts[], base: ActorState): Promise<Met> {
+    let needed = await this.#look(jobs);
     this.#known.takeLast();
     let state = base;
     for (;;) {
-      const { version } = this.#known.end;
-      if (state.version === version) return state;
-      if (state.version > version) await this.#known.refresh();
-      else state = await advance(this.#store, this.#actorId, state);
+      const { end, since } = this.#known;
+      const places = jobs.map((job) => this.find(job));
+      const isKnown = places.every((place, at) => place !== undefined || since <= needed[at]!);
+      if (!isKnown) needed = await this.#look(jobs); // Something was forgotten meanwhile.
+      else if (state.version > end.version) await this.#known.refresh();
+      else if (state.version < end.version) {
+        state = await advance(this.#store, this.#actorId, state);
+      } else return { base: state, end, places };
     }
   }
 
@@ -115,9 +126,10 @@ export class HandledBefore {
     return await load(this.#store, this.#actorId, evolution, { ...options, last });
   }
 
-  /** Learns what was stored since; true if that was anything. */
-  refresh(): Promise<boolean> {
-    return this.#known.refresh();
+  /** Learns what was stored since the actor ended at `end`; true if that was anything. */
+  async hasMoved(end: ActorEnd | undefined): Promise<boolean> {
+    await this.#known.refresh();
+    return this.#known.end.sequence !== end?.sequence;
   }
 
   /** Where the outcome of a command is, if it was handled before. */
@@ -163,10 +175,12 @@ export class HandledBefore {
     };
   }
 
-  /** Stores the outcome of a command without events; gives the position of the receipt. */
-  async record(job: PendingCommand, outcome: Outcome): Promise<number> {
+  /**
+   * Stores the outcome of a command without events, unless the actor has moved on from `end`; gives the position
+   * of the receipt.
+   */
+  async record(job: PendingCommand, outcome: Outcome, end: ActorEnd): Promise<number> {
     const { commandId = "", signal } = job.options;
-    const { end } = this;
     const receipt = { actorId: this.#actorId, commandId, end, outcome };
     const { sequence } = await this.#log.record(receipt, signal);
     const message = messageSequenceOf(sequence);
@@ -180,11 +194,15 @@ export class HandledBefore {
     notePlan(this.#known, plan, receipt);
   }
 
-  async #look(jobs: readonly CommandFacts[]): Promise<void> {
+  /** Gives, for each command that is not known to be handled, the stream sequence behind which all are known. */
+  async #look(jobs: readonly CommandFacts[]): Promise<number[]> {
+    const needed: number[] = [];
     for (const { options } of jobs) {
-      if (options.commandId === undefined || this.#known.get(options.commandId)) continue;
-      await this.#known.reach(await this.#boundOf(options));
+      if (options.commandId === undefined) needed.push(Infinity);
+      else if (this.#known.get(options.commandId) !== undefined) needed.push(-1);
+      else needed.push(await this.#known.reach(await this.#boundOf(options)));
     }
+    return needed;
   }
 
   async #boundOf(

@@ -11,7 +11,7 @@ import type { CommandQueues } from "./command_queues.ts";
 import type { CommandTrace } from "./command_trace.ts";
 import { ContentionWait } from "./contention_wait.ts";
 import type { Decider } from "./decider.ts";
-import { HandledBefore } from "./handled_before.ts";
+import { HandledBefore, type Met } from "./handled_before.ts";
 import type { JointReceipt } from "./joint_saves.ts";
 import type { AnyDecider, ExecuteOptions, ExecuteResult } from "./pending_command.ts";
 import { decideOn, evolveBy, type PlannedResult } from "./plan.ts";
@@ -69,6 +69,8 @@ export class JointCall {
   readonly #over = new AbortController();
   /** The states to go on from, as long as they are whole; they are this call's own. */
   readonly #bases = new Map<string, ActorState>();
+  /** The actors as they were met, if the command has an id. */
+  readonly #met = new Map<string, Met>();
   /** The states that were remembered. */
   readonly #kept = new Map<string, KeptState>();
   /** Why the last save was refused. */
@@ -192,7 +194,10 @@ export class JointCall {
     const base = this.#take(actorId) ?? this.#remembered(actorId, decider) ??
       await (handled?.load(jobs, decider, { snapshots, signal }) ??
         load(this.#store, actorId, decider, { snapshots, signal }));
-    return handled === undefined ? base : await handled.meet(jobs, base);
+    if (handled === undefined) return base;
+    const met = await handled.meet(jobs, base);
+    this.#met.set(actorId, met);
+    return met.base;
   }
 
   #remembered(actorId: string, decider: AnyDecider): ActorState | undefined {
@@ -215,7 +220,8 @@ export class JointCall {
   async #hasMoved(): Promise<boolean> {
     const { signal } = this.#over;
     const moved = await Promise.all(this.#actors.map(async (actorId) => {
-      const isSearched = await this.#handled.get(actorId)?.refresh() ?? false;
+      const end = this.#met.get(actorId)?.end;
+      const isSearched = await this.#handled.get(actorId)?.hasMoved(end) ?? false;
       const base = this.#take(actorId);
       if (base === undefined) return true;
       const present = await advance(this.#store, actorId, base, { signal });
@@ -228,13 +234,12 @@ export class JointCall {
   /** The results that the command had before, if it was handled. */
   async #repeat(): Promise<ExecuteResult<unknown>[] | undefined> {
     const job = { options: this.#options };
-    const look = () => this.#parts.map(({ actorId }) => this.#handled.get(actorId)?.find(job));
-    let places = look();
+    let places = this.#parts.map(({ actorId }) => this.#met.get(actorId)?.places[0]);
     if (places.every((place) => place === undefined)) return undefined;
     // An actor may be remembered, or have been read, as it was before the command.
     if (places.includes(undefined)) {
       await this.#hasMoved();
-      places = look();
+      places = this.#parts.map(({ actorId }) => this.#handled.get(actorId)!.find(job));
     }
     return await Promise.all(this.#parts.map(async ({ actorId, decider }, at) => {
       const base = this.#bases.get(actorId)!;
@@ -288,7 +293,7 @@ export class JointCall {
     { bases, results, events, originals }: JointPlan,
   ): Promise<{ readonly receipt: JointReceipt } | { readonly conflict: unknown }> {
     const { commandId: command } = this.#options;
-    const ends = new Map([...this.#handled].map(([actorId, { end }]) => [actorId, end]));
+    const ends = new Map([...this.#met].map(([actorId, { end }]) => [actorId, end]));
     const options = {
       expect: [...bases].map(([actorId, { version }]) => ({ actorId, version })),
       parts: results.filter(({ events }) => events.length > 0)

@@ -47,13 +47,16 @@ export class KnownCommands {
     return this.#found.get(commandId);
   }
 
-  /** Makes sure that all commands behind `after` are known. */
-  async reach(after: number | Date | undefined): Promise<void> {
-    if (typeof after === "number" && this.#since <= after) return;
-    if (after === undefined && this.#isDeep) return;
+  /**
+   * Makes sure that all commands behind `after` are known. Gives the stream sequence behind which they are:
+   * as long as {@linkcode KnownCommands.since} is no later, they still are.
+   */
+  async reach(after: number | Date | undefined): Promise<number> {
+    if (typeof after === "number" && this.#since <= after) return after;
+    if (after === undefined && this.#isDeep) return this.#since;
     const { found, since, end, last } = await this.#log.search(this.#actorId, after);
     if (after === undefined) this.#isDeep = true;
-    if (since >= this.#since) return; // All behind it is known.
+    if (since >= this.#since) return since; // All behind it is known.
     // A place that became known here meanwhile is newer.
     this.#found = new Map([...found, ...this.#found]);
     this.#since = since;
@@ -62,6 +65,7 @@ export class KnownCommands {
       this.#last = last;
     }
     this.#most = Math.max(this.#most, this.#found.size + KEPT);
+    return since;
   }
 
   /** The message at the end, if a search has just read it. */

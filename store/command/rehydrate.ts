@@ -4,6 +4,7 @@ import {
   needMethods,
   needObject,
   needOptionalFunctions,
+  needSignal,
   needString,
 } from "../base/given.ts";
 import { needStore } from "../check/query.ts";
@@ -116,6 +117,7 @@ export async function rehydrate<State, E extends Event = Event>(
   needDecider(evolution, what, "evolution, the third argument,", ["initialState", "evolve"]);
   needObject(options, what, "options");
   const { snapshots, signal, toVersion, at } = options;
+  needSignal(signal, what);
   checkPast(toVersion, at);
   if (snapshots !== undefined) checkSnapshots(evolution, snapshots);
   const { state, version } = at === undefined

@@ -149,10 +149,19 @@ export const COMMANDS: readonly Mutant[] = [
   {
     name: "a command of unknown age that is not looked for",
     file: "store/command/known_commands.ts",
-    find: "    if (after === undefined && this.#isDeep) return;\n",
-    replace: "    if (after === undefined || this.#isDeep) return;\n",
+    find: "    if (after === undefined && this.#isDeep) return this.#since;\n",
+    replace: "    if (after === undefined || this.#isDeep) return this.#since;\n",
     tests: ID_TESTS,
     why: "A command of unknown age would not be looked for, and handled twice.",
+  },
+  {
+    name: "a refusal that is recorded where the actor ends by now",
+    file: "store/command/handled_before.ts",
+    find: "const receipt = { actorId: this.#actorId, commandId, end, outcome };",
+    replace:
+      "const receipt = { actorId: this.#actorId, commandId, end: this.#known.end, outcome };",
+    tests: ["tests/store/command/views_test.ts"],
+    why: "What another view of the store saved meanwhile would not be decided on.",
   },
   {
     name: "known commands of execute() that are dropped and count as known",

@@ -262,4 +262,12 @@ export const READ: readonly Mutant[] = [
     filter: "In memory",
     why: "A read whose codec never answers would never end.",
   },
+  {
+    name: "a snapshot whose codec has to wait counts as lost",
+    file: "store/snapshot/body.ts",
+    find: 'if (!isAetherError(cause, "StoreUnavailableError")) return undefined;',
+    replace: "if (cause !== undefined) return undefined;",
+    tests: ["tests/store/snapshot/codec_test.ts"],
+    why: "An older snapshot would replace a newer one.",
+  },
 ];

@@ -8,6 +8,7 @@ import {
   JetStreamSnapshotStore,
   rehydrate,
   type SnapshotStore,
+  StoreUnavailableError,
 } from "../../../store/mod.ts";
 import { add, type Counter, counter } from "../../support/counter.ts";
 import { storeTest } from "../../support/stores.ts";
@@ -76,6 +77,19 @@ Deno.test("a snapshot that never ends ends with the command's deadline", async (
   // The next one does not wait for it.
   await execute(store, ACTOR, counter, add("second"));
   assertEquals((await slow).version, 1);
+});
+
+Deno.test("a snapshot store that never answers a repeated command holds up no other one", async () => {
+  await using store = new InMemoryEventStore();
+  const shelf = new Shelf();
+  const snapshots = { store: shelf, name: "counter", schemaVersion: 1 };
+  const first = { commandId: "c-1", snapshots };
+  await execute(store, ACTOR, counter, add("first"), first);
+  await execute(store, ACTOR, counter, add("second"), { commandId: "c-2" });
+  shelf.getLatestSnapshot = () => new Promise(() => {});
+  const again = () => execute(store, ACTOR, counter, add("first"), { ...first, timeout: 100 });
+  await assertRejects(again, StoreUnavailableError, "did not end before its deadline");
+  assertEquals((await execute(store, ACTOR, counter, add("third"))).version, 3);
 });
 
 const sum: Decider<number, number> = {

@@ -5,6 +5,7 @@ import {
   type Event,
   type EventStore,
   execute,
+  executeAll,
   InMemoryEventStore,
   InMemorySnapshotStore,
   isAetherError,
@@ -33,6 +34,38 @@ Deno.test("execute() saves the decider's events, and returns events, state and v
   });
   assertEquals([state, version], [{ total: 3, open: true }, 3]);
   assertEquals(await store.getEvents(ACTOR), [...events]);
+});
+
+Deno.test("a caller may use the objects of a call again at once", async () => {
+  await using store = new InMemoryEventStore();
+  const command = { type: "add" as const, by: 1 };
+  const options = { commandId: "one", metadata: { userId: "u-1" } };
+  const first = execute(store, ACTOR, counter, command, options);
+  options.commandId = "two";
+  options.metadata.userId = "u-2";
+  command.by = 10;
+  const second = execute(store, ACTOR, counter, command, options);
+  const parts = [{ actorId: "counter-2", decider: counter, command }];
+  const all = executeAll(store, parts);
+  parts[0] = { ...parts[0]!, actorId: "counter-3" };
+  command.by = 100;
+  assertEquals([(await first).state.total, (await second).state.total], [1, 11]);
+  assertEquals((await first).duplicate, false);
+  assertEquals((await first).events[0]!.metadata?.userId, "u-1");
+  assertEquals((await all)[0]!.state.total, 10);
+  assertEquals(await store.getEvents("counter-3"), []);
+});
+
+Deno.test("options that cannot be read end the call, and no later one", async () => {
+  await using store = new InMemoryEventStore();
+  const options = {
+    get cache(): boolean {
+      throw new Error("nothing to read");
+    },
+  };
+  const call = () => execute(store, ACTOR, counter, add("first"), options);
+  await assertRejects(call, Error, "nothing to read");
+  assertEquals((await execute(store, ACTOR, counter, add("second"))).version, 1);
 });
 
 Deno.test("a decision without events saves nothing", async () => {

@@ -13,6 +13,7 @@ import { isClosed } from "../nats/failure.ts";
 import type { HandlingTrace } from "../projection/monitor.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
 import { shortReason } from "../projection/state.ts";
+import { originOf } from "../read/stream_check.ts";
 import type { EventStore } from "../store.ts";
 import { LedgerType } from "../ledger_type.ts";
 import { inSpan, Spans } from "../telemetry/spans.ts";
@@ -139,7 +140,7 @@ export class Errands<State, Input extends Event> {
     };
     return await this.#parts.intake.take({
       ...{ id: processId, input: reply, isRetry: false },
-      inputId: await uuidv8(["reply", identity, actorId, id]),
+      inputId: await uuidv8(["reply", originOf(identity), actorId, id]),
       ...{ cause, metadata, signal, event },
     });
   }
@@ -163,7 +164,7 @@ export class Errands<State, Input extends Event> {
       end = await runEffect(effect, input, { idempotencyKey: effectId, signal }, onError);
       this.#ends.set(effectId, end); // The process may be parked just now.
     }
-    const inputId = await uuidv8(["effect", identity, actorId, effectId]);
+    const inputId = await uuidv8(["effect", originOf(identity), actorId, effectId]);
     const inputOf = (end: EffectEnd | undefined): ProcessEffect => ({
       ...{ kind: "effect", name, outcome: end?.outcome ?? "unknown" },
       result: end?.outcome === "done" ? end.result : null,
@@ -212,7 +213,7 @@ export class Errands<State, Input extends Event> {
     return await this.#parts.intake.take({
       id: actorId.slice(this.#parts.category.length + 1),
       input: { kind: "deadline", name, at: new Date(at) },
-      inputId: await uuidv8(["deadline", identity, actorId, name, at, version]),
+      inputId: await uuidv8(["deadline", originOf(identity), actorId, name, at, version]),
       cause: { identity, sequence, id: eventId },
       setAt: version,
       ...{ isRetry: false, metadata: this.#metadataBy(event), signal, event },

@@ -9,6 +9,7 @@ import { isClosed } from "../nats/failure.ts";
 import type { HandlingTrace } from "../projection/monitor.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
 import { shortReason } from "../projection/state.ts";
+import { originOf } from "../read/stream_check.ts";
 import type { EventStore } from "../store.ts";
 import type { DeadlineClock } from "../timer/clock.ts";
 import type { WorkEnd } from "./open_work.ts";
@@ -73,7 +74,7 @@ export class Intake<State, Input extends Event> {
     const { actorId, version, id: eventId, sequence } = event;
     return await this.take({
       ...{ id, input: event, isRetry, signal, event },
-      inputId: await uuidv8(["event", identity, actorId, version, eventId]),
+      inputId: await uuidv8(["event", originOf(identity), actorId, version, eventId]),
       cause: { identity, sequence, id: eventId },
       metadata: metadataBy(event, this.#parts.trace !== "off"),
     });

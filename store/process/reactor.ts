@@ -27,6 +27,7 @@ import type {
 } from "../projection/options.ts";
 import { Projection, restartAfter } from "../projection/projection.ts";
 import type { ParkedActor } from "../projection/state.ts";
+import { originOf } from "../read/stream_check.ts";
 import type { EventStore } from "../store.ts";
 import {
   dispatch,
@@ -320,8 +321,8 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
 
   #idOf(event: RecordedEvent, target: string, key: string | number): Promise<string> {
     const { actorId, version, id } = event;
-    const { identity } = this.#options.store;
-    return uuidv8(["reactor", this.name, identity, actorId, version, id, target, key]);
+    const origin = originOf(this.#options.store.identity); // A restore does not change it.
+    return uuidv8(["reactor", this.name, origin, actorId, version, id, target, key]);
   }
 
   #run(

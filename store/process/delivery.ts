@@ -36,7 +36,7 @@ export class Delivery<State, Input extends Event> {
     const { category, intake } = this.#parts;
     if (categoryOf(event.actorId) === category) return;
     const id = this.#correlate(event);
-    if (id !== undefined) await intake.takeEvent(id, event, false, signal);
+    if (id !== undefined) await intake.takeEvent(id, event, signal);
   }
 
   /** Lets a parked process go on; true if it took all events that it has missed. */
@@ -90,7 +90,7 @@ export class Delivery<State, Input extends Event> {
         waiting.add(actorId);
       }
       if (owner !== id) continue;
-      if (await intake.takeEvent(id, event, true, signal) === "held") return undefined;
+      if (await intake.takeEvent(id, event, signal, from) === "held") return undefined;
     }
     return next;
   }

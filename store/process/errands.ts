@@ -139,7 +139,7 @@ export class Errands<State, Input extends Event> {
       ...(outcome.kind === "refused" && { refused: outcome.failure }),
     };
     return await this.#parts.intake.take({
-      ...{ id: processId, input: reply, isRetry: false },
+      ...{ id: processId, input: reply },
       inputId: await uuidv8(["reply", originOf(identity), actorId, id]),
       ...{ cause, metadata, signal, event },
     });
@@ -183,7 +183,7 @@ export class Errands<State, Input extends Event> {
         },
         cause: { identity, sequence: event.sequence, id: event.id },
         effectId,
-        ...{ isRetry: false, metadata: this.#metadataBy(event), signal, event },
+        ...{ metadata: this.#metadataBy(event), signal, event },
       });
     const taken = await withGrace(signal, takeBy);
     if (taken === "done") this.#ends.delete(effectId);
@@ -216,7 +216,7 @@ export class Errands<State, Input extends Event> {
       inputId: await uuidv8(["deadline", originOf(identity), actorId, name, at, version]),
       cause: { identity, sequence, id: eventId },
       setAt: version,
-      ...{ isRetry: false, metadata: this.#metadataBy(event), signal, event },
+      ...{ metadata: this.#metadataBy(event), signal, event },
     });
   }
 

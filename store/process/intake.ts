@@ -31,7 +31,8 @@ export interface TakenInput<Input extends Event> {
   readonly id: string;
   readonly input: ProcessInput<Input>;
   readonly inputId: string;
-  readonly isRetry: boolean;
+  /** Where the retry began that gives it; none if it comes by itself. */
+  readonly retriedFrom?: number | undefined;
   readonly cause: CommandCause;
   readonly metadata: EventMetadata;
   readonly signal: AbortSignal;
@@ -67,13 +68,13 @@ export class Intake<State, Input extends Event> {
   async takeEvent(
     id: string,
     event: Input & RecordedEvent,
-    isRetry: boolean,
     signal: AbortSignal,
+    retriedFrom?: number,
   ): Promise<WorkEnd> {
     const { identity } = this.#parts.store;
     const { actorId, version, id: eventId, sequence } = event;
     return await this.take({
-      ...{ id, input: event, isRetry, signal, event },
+      ...{ id, input: event, retriedFrom, signal, event },
       inputId: await uuidv8(["event", originOf(identity), actorId, version, eventId]),
       cause: { identity, sequence, id: eventId },
       metadata: metadataBy(event, this.#parts.trace !== "off"),
@@ -82,9 +83,12 @@ export class Intake<State, Input extends Event> {
 
   /** Takes an input; parks the process if its code fails with it again and again. */
   async take(
-    { id, inputId, isRetry, cause, metadata, signal, event, instead, ...rest }: TakenInput<Input>,
+    { id, inputId, retriedFrom, cause, metadata, signal, event, instead, ...rest }: TakenInput<
+      Input
+    >,
   ): Promise<WorkEnd> {
     const actorId = `${this.#parts.category}-${id}`;
+    const isRetry = retriedFrom !== undefined;
     let taken = { ...rest, inputId, id, actorId, isRetry };
     const options: InnerExecuteOptions = {
       ...{ commandId: inputId, cause, isCauseRead: true, metadata, signal },
@@ -126,7 +130,7 @@ export class Intake<State, Input extends Event> {
         }
         if (attempts >= this.#parts.retry.attempts || isRetry) {
           const at = { sequence: cause.sequence, eventId: cause.id, reason: shortReason(thrown) };
-          await this.change(id, { kind: "park", at }, signal);
+          await this.change(id, { kind: "park", at, retriedFrom }, signal);
           return "held";
         }
         await sleep(nextWait(), signal);

@@ -166,8 +166,16 @@ export const ledger: Evolution<Ledger> = {
 
 /** A change of a process by hand, or after a failure. */
 export type LedgerChange =
-  /** With `ifEarlier` it stays parked where it is, if that is before `at`. */
-  | { readonly kind: "park"; readonly at: ParkedAt; readonly ifEarlier?: true }
+  /**
+   * With `ifEarlier` it stays parked where it is, if that is before `at`. A retry that began at
+   * `retriedFrom` has given it all events from there up to `at`.
+   */
+  | {
+    readonly kind: "park";
+    readonly at: ParkedAt;
+    readonly ifEarlier?: true;
+    readonly retriedFrom?: number | undefined;
+  }
   /** It is to take events again, unless it is parked at another event than this one by now. */
   | { readonly kind: "resume"; readonly eventId: string; readonly from: number }
   /** Unless anything but the resuming of this event, from there, is at hand by now. */
@@ -190,7 +198,7 @@ export const ledgerDecider = {
       case "park":
         if (parked === undefined) return [{ eventType: LedgerType.parked, data: change.at }];
         if (change.ifEarlier && retryStart(parked) <= change.at.sequence) return [];
-        return parkedAgain(change.at, parked);
+        return parkedAgain(change.at, parked, change.retriedFrom);
       case "resume": {
         if (parked?.eventId !== change.eventId || parked.resuming) return [];
         const { sequence, eventId, reason } = parked;
@@ -210,14 +218,17 @@ export const ledgerDecider = {
 };
 
 /** The fact that a process fails again that is parked already; none if that says nothing new. */
-function parkedAgain(at: ParkedAt, { resuming, ...parked }: ParkedAt): readonly EventDraft[] {
-  const eventType = LedgerType.parked;
-  if (resuming && retryStart(parked) < at.sequence) {
-    // The event came by itself: those before it may not all be given yet.
-    return [{ eventType, data: { ...at, from: retryStart(parked) } }];
-  }
+function parkedAgain(
+  at: ParkedAt,
+  { resuming, ...parked }: ParkedAt,
+  retriedFrom = Infinity,
+): readonly EventDraft[] {
   const isKnown = !resuming && parked.eventId === at.eventId && parked.reason === at.reason;
-  return isKnown ? [] : [{ eventType, data: at }];
+  if (isKnown) return [];
+  const start = retryStart(parked);
+  // Unless a retry has given it those before, it still lacks them.
+  const lacksEarlier = start < Math.min(at.sequence, retriedFrom);
+  return [{ eventType: LedgerType.parked, data: lacksEarlier ? { ...at, from: start } : at }];
 }
 
 /** Thrown where the code of a process threw its `cause`. */

@@ -28,6 +28,19 @@ Deno.test("a process stays parked at its earliest event, so that a retry begins 
   assertEquals(changed({ kind: "park", at: at(3), ifEarlier: true }), ["ProcessParked"]);
 });
 
+Deno.test("a process that fails with two events side by side is retried from the earlier one", () => {
+  const parked = parkedAt(at(5));
+  const failed = (sequence: number, retriedFrom?: number) =>
+    ledgerDecider.decide({ kind: "park", at: at(sequence), retriedFrom }, parked)
+      .map(({ data }) => data);
+  assertEquals(failed(7), [{ ...at(7), from: 5 }]);
+  assertEquals(failed(3), [at(3)]);
+  assertEquals(failed(5), []);
+  // A retry has given it all that is before the later one, if it began no later than where it is parked.
+  assertEquals(failed(7, 5), [at(7)]);
+  assertEquals(failed(7, 6), [{ ...at(7), from: 5 }]);
+});
+
 Deno.test("a process goes on only from the event that it is parked at", () => {
   const resuming = { from: 8, resuming: true } as const;
   for (const other of [{ eventId: "event-7", from: 8 }, { eventId: "event-5", from: 9 }]) {

@@ -72,6 +72,23 @@ both("an earlier event that comes to a parked process later is taken by its retr
   assertEquals([...(await run.of.describe("all")).state!].sort(), ["order-1", "order-2"]);
 });
 
+both("events that fail side by side are all taken by the retry, in order", async (bed) => {
+  let isBroken = true;
+  const process = notes({
+    react: (_seen, input) => {
+      if (isBroken) throw new Error("no reaction");
+      return "kind" in input ? {} : { facts: [{ eventType: "Saw", data: input.actorId }] };
+    },
+  });
+  const ids = ["order-1", "order-2", "order-3", "order-4"];
+  for (const id of ids) await place(bed.store, id);
+  await using run = new Run(manage(bed, { process }));
+  await run.of.caughtUp;
+  isBroken = false;
+  assert(await run.of.retry("all"));
+  assertEquals((await run.of.describe("all")).state, ids);
+});
+
 both("an event that has no process yet holds up the retry of no other process", async (bed) => {
   let isBroken = true;
   let isUnknown = true;

@@ -1,4 +1,5 @@
 import { categoryOf } from "../actor.ts";
+import { unlessAborted } from "../base/abort.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { refusePromise } from "../base/hook.ts";
 import { tokenProblem } from "../base/token.ts";
@@ -8,7 +9,7 @@ import type { EventFilter } from "../options.ts";
 import { readArrivals } from "../projection/arrival.ts";
 import type { EventStore } from "../store.ts";
 import type { Intake } from "./intake.ts";
-import { ledger, type LedgerChange, retryStart } from "./ledger.ts";
+import { ledger, type LedgerChange, type ParkedAt, retryStart } from "./ledger.ts";
 import type { Process } from "./process.ts";
 
 /** The parts of a {@linkcode Delivery}. */
@@ -19,7 +20,9 @@ export interface DeliveryParts<State, Input extends Event> {
   readonly category: string;
   readonly process: Pick<Process<State, Input>, "correlate">;
   readonly intake: Intake<State, Input>;
-  readonly onError: (error: unknown, event: RecordedEvent) => void;
+  /** Whether the event of an actor waits to be delivered, with all later ones of the actor. */
+  readonly isWaiting: (actorId: string, sequence: number) => Promise<boolean>;
+  readonly onError: (error: unknown, event?: RecordedEvent) => void;
 }
 
 /** Gives events to the processes that they belong to: as they come, and again when one is retried. */
@@ -45,7 +48,7 @@ export class Delivery<State, Input extends Event> {
     for (;;) {
       const { state: { parked, ended } } = await rehydrate(store, `${category}-${id}`, ledger);
       if (ended !== undefined || parked === undefined) return true;
-      const next = await this.#takeFrom(retryStart(parked), id, signal);
+      const next = await this.#takeMissed(parked, id, signal);
       if (next === undefined) return false;
       const { eventId, from, resuming } = parked;
       // It stays parked if an earlier event was held meanwhile, or another one failed.
@@ -66,32 +69,40 @@ export class Delivery<State, Input extends Event> {
     throw new TypeError(`Cannot find the process of event "${event.id}": its id ${problem}`);
   }
 
-  /** Gives a parked process its events from a position on; the next position, if all were taken. */
-  async #takeFrom(
-    from: number,
+  /**
+   * Gives a parked process the events that it has missed; where to go on, if it has them all but those
+   * that wait to be delivered. Those have to wait still when it takes events by itself again: so it
+   * goes on at the first of them.
+   */
+  async #takeMissed(
+    parked: ParkedAt,
     id: string,
     signal: AbortSignal,
   ): Promise<number | undefined> {
-    const { store, filter, category, intake, onError } = this.#parts;
+    const { store, filter, category, intake, isWaiting, onError } = this.#parts;
+    const from = retryStart(parked);
     let next = from;
+    let firstWaiting: number | undefined;
     /** Actors with an event that cannot be read or correlated: what follows waits with it. */
     const waiting = new Set<string>();
     for await (const arrival of readArrivals<Input>(store, { from, filter, signal })) {
-      const { sequence, actorId, event } = arrival;
+      const { sequence, actorId, event, failure } = arrival;
       next = sequence + 1;
-      if (event === undefined) waiting.add(actorId);
-      if (event === undefined || waiting.has(actorId)) continue;
-      if (categoryOf(actorId) === category) continue;
+      if (waiting.has(actorId) || categoryOf(actorId) === category) continue;
       let owner: string | undefined;
       try {
+        if (event === undefined) throw failure!.error;
         owner = this.#correlate(event);
       } catch (error) {
-        onError(error, event);
+        const isKept = await unlessAborted(signal, isWaiting(actorId, sequence));
+        if (parked.resuming || !isKept) onError(error, event);
+        if (!isKept) return undefined; // It may be the process's, and have been held.
         waiting.add(actorId);
+        firstWaiting ??= sequence;
       }
       if (owner !== id) continue;
-      if (await intake.takeEvent(id, event, signal, from) === "held") return undefined;
+      if (await intake.takeEvent(id, event!, signal, from) === "held") return undefined;
     }
-    return next;
+    return firstWaiting ?? next;
   }
 }

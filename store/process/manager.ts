@@ -187,8 +187,11 @@ export class ProcessManager<
     const parts = { store, category, retry: failure, trace, onError };
     const intake = this.#intake = new Intake({ ...parts, decider, clock, targets: options });
     this.#delivery = new Delivery({
-      ...{ store, category, process, intake, onError },
-      filter: filter ?? {},
+      ...{ store, category, process, intake, onError, filter: filter ?? {} },
+      isWaiting: async (actorId, sequence) =>
+        (await this.#inbox.parked()).some((it) =>
+          it.actorId === actorId && it.sequence <= sequence
+        ),
     });
     const errands = new Errands({ ...parts, intake, targets: options });
     const agenda = this.#agenda = new Agenda({
@@ -367,8 +370,11 @@ export class ProcessManager<
    * outcomes. For that it reads the store from the input that failed. True if all events were
    * taken; false if one failed again, so that the process stays parked. It also stays parked if
    * this ends early: then call it again. An event that comes just when it ends may be taken before
-   * the last ones that were missed. An event that cannot be read or correlated waits with the later
-   * ones of its actor: see {@linkcode ProcessManager.unpark}.
+   * the last ones that were missed.
+   *
+   * An event that cannot be read or correlated is passed over if its actor is parked: it waits with
+   * the later ones of the actor, see {@linkcode ProcessManager.unpark}. If it is not, such as while
+   * a key service is away, the process stays parked, and this tells `onError` and gives false.
    */
   async retry(id: string, { signal }: ProjectionWaitOptions = {}): Promise<boolean> {
     const stop = either(this.#stop.signal, signal, "retry the process");

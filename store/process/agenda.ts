@@ -1,7 +1,11 @@
 import { sleep } from "../base/sleep.ts";
 import { encodeToken } from "../base/token.ts";
 import { shardOf } from "../actor.ts";
+import { isAetherError } from "../errors.ts";
 import type { RecordedEvent } from "../event.ts";
+import { isCodecFailure } from "../format/decode.ts";
+import { isClosed } from "../nats/failure.ts";
+import { isUnreadable, readArrivals } from "../projection/arrival.ts";
 import type { HeldPartition } from "../projection/partition.ts";
 import { OpenIndex } from "./open_index.ts";
 import { type AgendaParts, OpenWork, PAUSE } from "./open_work.ts";
@@ -22,7 +26,15 @@ export class Agenda {
     this.#parts = parts;
   }
 
-  /** Takes a partition over, with all that is open in it. */
+  /**
+   * Takes a partition over, with all that is open in it; waits while a store is out of reach. It is the
+   * subscriber to the histories that notices messages of no actor: here they are passed over.
+   *
+   * @throws {CorruptEventError} An event of the partition cannot be read.
+   * @throws {UnknownSchemaError} Newer code saved one.
+   * @throws {StoreRefusedError} The store refuses to go on.
+   * @throws {StoreUnavailableError} The connection is closed.
+   */
   async take({ partitionId, sequence, signal }: HeldPartition): Promise<void> {
     const { store, checkpoints, key, category, onError } = this.#parts;
     const { version, partition, of } = partitionId;
@@ -35,10 +47,12 @@ export class Agenda {
       for (const item of known.items) held.open(item);
       const from = known.sequence + 1;
       if (from <= sequence) {
-        for await (const event of store.readAll({ from, filter: { category }, signal })) {
-          if (event.sequence > sequence) break;
+        for await (const arrival of readArrivals(store, { from, filter: { category }, signal })) {
+          if (arrival.sequence > sequence) break;
           held.isDirty = true; // Whoever is next need not read it again.
-          if (of === 1 || shardOf(event.actorId, of) === partition) held.see(event);
+          if (of > 1 && shardOf(arrival.actorId, of) !== partition) continue;
+          if (arrival.event === undefined) throw arrival.failure!.error;
+          held.see(arrival.event);
         }
       }
       held.sequence = Math.max(known.sequence, sequence);
@@ -72,7 +86,7 @@ export class Agenda {
   }
 }
 
-/** Does `work` until it succeeds. */
+/** Does `work` until it succeeds, or fails for good. */
 async function untilDone(
   signal: AbortSignal,
   onError: (error: unknown) => void,
@@ -83,8 +97,15 @@ async function untilDone(
       return await work();
     } catch (error) {
       if (signal.aborted) throw signal.reason;
+      if (isLasting(error)) throw error;
       onError(error);
       await sleep(PAUSE, signal);
     }
   }
+}
+
+/** Whether another try meets the same; unlike the bytes of an event, its codec may do better. */
+function isLasting(error: unknown): boolean {
+  return isClosed(error) || isAetherError(error, "StoreRefusedError") ||
+    (isUnreadable(error) && !isCodecFailure(error));
 }

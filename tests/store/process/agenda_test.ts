@@ -1,17 +1,21 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { shardOf } from "../../../store/actor.ts";
 import { encodeToken } from "../../../store/base/token.ts";
 import { ForwardingEventStore } from "../../../store/forwarding_store.ts";
 import {
   createEvent,
   effect,
   type Event,
+  type EventStore,
   InMemoryCheckpointStore,
   InMemoryEventStore,
   type Process,
   ProcessManager,
   type ReadOptions,
   type RecordedEvent,
+  StoreRefusedError,
   StoreUnavailableError,
+  UnknownSchemaError,
 } from "../../../store/mod.ts";
 import { Agenda } from "../../../store/process/agenda.ts";
 import { ledgerFrom, openingEvent } from "../../../store/process/known_history.ts";
@@ -127,6 +131,46 @@ Deno.test("a deadline is not lost where the index was ahead of the checkpoint", 
   now = Date.parse(late);
   await program(second.sequence, () => fired.promise);
   assertEquals((await fired.promise).version, 2);
+});
+
+Deno.test("a partition is not taken over where what its histories say stays unknown", async () => {
+  await using memory = new InMemoryEventStore();
+  const { sequence } = await memory.saveEvent(set(1, "2026-01-01T00:00:00Z"));
+  const told: unknown[] = [];
+  const taken = async (store: EventStore, of: number, partition: number) => {
+    const checkpoints = new InMemoryCheckpointStore();
+    const agenda = new Agenda({
+      ...{ store, checkpoints, key: "key", category: "process:p" },
+      ...{ work: () => Promise.resolve("done"), onError: (error) => void told.push(error) },
+      clock: { now: () => 0, wait: () => new Promise(() => {}) },
+    });
+    const stop = new AbortController();
+    const partitionId = { version: 1, partition, of };
+    await agenda.take({ partitionId, sequence, signal: stop.signal });
+    stop.abort();
+    await agenda.settled();
+  };
+  /** The store, where what `failures` gives is in the way, one after the other. */
+  const failing = (...failures: Error[]): EventStore => {
+    const store = new ForwardingEventStore(memory);
+    store.readAll = async function* (options) {
+      const failure = failures.shift();
+      if (failure !== undefined) throw failure;
+      yield* memory.readAll(options);
+    };
+    return store;
+  };
+  const { actorId } = ITEM;
+  const newer = new UnknownSchemaError(sequence, "DeadlineSet", 2, 1, { actorId });
+  const refused = new StoreRefusedError("Cannot read: no", "allow it", 10054);
+  await assertRejects(() => taken(failing(newer), 1, 0), UnknownSchemaError);
+  await assertRejects(() => taken(failing(refused), 1, 0), StoreRefusedError);
+  assertEquals(told, []);
+  // It is another partition's.
+  await taken(failing(newer), 16, (shardOf(actorId, 16) + 1) % 16);
+  const away = new StoreUnavailableError("Cannot read: it is away");
+  await taken(failing(away), 1, 0);
+  assertEquals(told, [away]);
 });
 
 /**

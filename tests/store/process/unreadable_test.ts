@@ -10,6 +10,7 @@ import {
   isAetherError,
   JetStreamEventStore,
   ProcessManager,
+  type ProcessReaction,
   Reactor,
   type Upcaster,
 } from "../../../mod.ts";
@@ -45,15 +46,22 @@ async function bed(scene: Scene, upcasters: Record<string, Upcaster[]>) {
       ...{ ...shared, name: "r", checkpoints, retry },
       react: ({ actorId }) => ({ actorId: `reacted-${actorId}`, command: 1, decider }),
     });
-  const manager = (checkpoints: InMemoryCheckpointStore, onPoison: "halt" | "park" = "park") =>
+  const note = (_count: number, _input: object): ProcessReaction => ({
+    facts: [{ eventType: "Done", data: null }],
+  });
+  const manager = (
+    checkpoints: InMemoryCheckpointStore,
+    onPoison: "halt" | "park" = "park",
+    react = note,
+  ) =>
     new ProcessManager({
-      ...{ ...shared, checkpoints, retry, onPoison },
+      ...{ ...shared, checkpoints, retry, onPoison, deciders: { target: decider } },
       process: {
         name: "p",
         correlate: ({ actorId }) => actorId,
         initialState: () => 0,
         evolve: (count: number) => count + 1,
-        react: () => ({ facts: [{ eventType: "Done", data: null }] }),
+        react,
       },
     });
   return {
@@ -130,5 +138,35 @@ natsTest(
     await using again = new Run<ProcessManager<number>>(own.manager(checkpoints));
     await Promise.all(projectionsOf(again.of)!.map((projection) => projection.caughtUp));
     assertEquals(await typesOf(store, "process:p-order-1"), ["Done"]);
+  },
+);
+
+natsTest(
+  "a manager that takes its work over again passes over a message that was skipped",
+  async (scene) => {
+    await using own = await bed(scene, {});
+    const { store, connection } = own;
+    const checkpoints = new InMemoryCheckpointStore();
+    const react = (_count: number, input: object): ProcessReaction =>
+      "kind" in input ? {} : { commands: [{ actorId: "target-1", command: 1 }] };
+    const begin = (reacts?: typeof react) =>
+      new Run<ProcessManager<number>>(own.manager(checkpoints, "park", reacts));
+    const subject = new Layout(scene.namespace).event("process:p-order-1", store.shards);
+    const foreign = subject.replace(/[^.]+$/, "=ZZ");
+    const { seq } = (await connection.request(foreign, "?")).json<{ seq: number }>();
+    const first = begin();
+    await first.end;
+    await first.of.skip(positionOf(asStreamSequence(seq)));
+    {
+      await using noting = begin();
+      await place(store, "order-1");
+      await until(async () => (await typesOf(store, "process:p-order-1")).length > 0);
+      await Promise.all(projectionsOf(noting.of)!.map((projection) => projection.caughtUp));
+    }
+    // It has issued nothing, so there is no index: the next one reads from the beginning.
+    await using _sending = begin(react);
+    await place(store, "order-1", 2);
+    await until(async () => (await typesOf(store, "process:p-order-1")).length === 3);
+    assertEquals(await typesOf(store, "target-1"), ["Done"]);
   },
 );

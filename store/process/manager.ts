@@ -25,7 +25,6 @@ import { Errands } from "./errands.ts";
 import { type WatchedProcesses, watchProcesses } from "./gauges.ts";
 import { type InputDecider, inputDecider } from "./inputs.ts";
 import { Intake } from "./intake.ts";
-import { ledgerFrom } from "./known_history.ts";
 import { ledger, type LedgerChange, type ParkedAt, ReactionFailure } from "./ledger.ts";
 import {
   checkManager,
@@ -33,6 +32,7 @@ import {
   type ProcessManagerOptions,
 } from "./manager_options.ts";
 import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
+import { allParked, parkedBy } from "./parked_histories.ts";
 
 /**
  * The projections that a manager runs by, of what it is given and of what it has issued; `undefined` for
@@ -183,7 +183,11 @@ export class ProcessManager<
       ? new ServerClock(positionsOf(store))
       : new GuardedClock(options.clock);
     const key = `${category}:agenda`;
-    this.#parked = new ParkedProcesses(checkpoints, `${category}:parked`, store.identity);
+    const { identity } = store;
+    this.#parked = new ParkedProcesses(checkpoints, `${category}:parked`, identity, (cause) => {
+      onError(cause);
+      return allParked(store, category, this.#stop.signal);
+    });
     const parts = { store, category, retry: failure, trace, onError };
     const intake = this.#intake = new Intake({ ...parts, decider, clock, targets: options });
     this.#delivery = new Delivery({
@@ -378,8 +382,9 @@ export class ProcessManager<
    */
   async retry(id: string, { signal }: ProjectionWaitOptions = {}): Promise<boolean> {
     const stop = either(this.#stop.signal, signal, "retry the process");
+    const { store } = this.#options;
     const isThrough = await this.#delivery.retry(id, stop);
-    if (isThrough) await this.#parked.update(id, () => this.#parkedNow(id, 0, stop));
+    if (isThrough) await this.#parked.update(id, () => parkedBy(store, this.actorOf(id), 0, stop));
     return isThrough;
   }
 
@@ -405,25 +410,12 @@ export class ProcessManager<
   /** Keeps the list of parked processes. */
   async #list({ actorId, eventType, data, version }: Event, signal: AbortSignal): Promise<void> {
     const id = actorId.slice(this.category.length + 1);
-    const look = () => this.#parkedNow(id, version, signal);
+    const look = () => parkedBy(this.#options.store, actorId, version, signal);
     if (eventType === LedgerType.parked) {
       if ((data as ParkedAt).resuming) return; // It is in the list.
       await this.#parked.update(id, look);
     } else if (eventType === LedgerType.unparked || eventType === LedgerType.ended) {
       await this.#parked.remove(id, look);
     }
-  }
-
-  /** How a process is parked, by its history up to `version` at least. */
-  async #parkedNow(
-    id: string,
-    version: number,
-    signal: AbortSignal,
-  ): Promise<ParkedProcess | undefined> {
-    const { store } = this.#options;
-    const { parked } = await ledgerFrom(store, this.actorOf(id), version, signal);
-    if (parked === undefined) return undefined;
-    const { sequence, eventId, reason, since } = parked;
-    return { id, sequence, eventId, reason, since: since.toISOString() };
   }
 }

@@ -1,4 +1,7 @@
+import { isRecord } from "../base/json.ts";
+import { isAetherError } from "../errors.ts";
 import type { CheckpointStore, SavedCheckpoint } from "../projection/checkpoint_store.ts";
+import { readRecord } from "../projection/checkpoints.ts";
 
 /** Items in one key: some 200 kB. */
 const CHUNK = 1_000;
@@ -37,9 +40,15 @@ interface Head {
   readonly nonce: string;
 }
 
+/** The content of the other keys. */
+interface Chunk {
+  readonly nonce: string;
+  readonly items: OpenItem[];
+}
+
 /**
  * Keeps the open items of one partition, so that the program that takes it over need not read all events.
- * A read model and no more: one that is lost, old, or half written is made up from the events.
+ * A read model and no more: one that is lost, old, damaged, or half written is made up from the events.
  */
 export class OpenIndex {
   readonly #checkpoints: CheckpointStore<undefined>;
@@ -58,11 +67,11 @@ export class OpenIndex {
   /** The items that were saved last; none, behind position 0, if there is nothing to rely on. */
   async load(): Promise<OpenItems> {
     const nothing = { sequence: 0, items: [] };
-    const head = await this.#read<Head>("head");
+    const head = await this.#read<Head>("head", isHead);
     if (head?.identity !== this.#identity) return nothing;
     const items: OpenItem[] = [];
     for (let at = 0; at < head.chunks; at++) {
-      const chunk = await this.#read<{ nonce: string; items: OpenItem[] }>(`${at}`);
+      const chunk = await this.#read<Chunk>(`${at}`, isChunk);
       if (chunk?.nonce !== head.nonce) return nothing;
       items.push(...chunk.items);
     }
@@ -81,13 +90,9 @@ export class OpenIndex {
     await this.#write("head", head);
   }
 
-  async #read<T>(name: string): Promise<T | undefined> {
+  async #read<T>(name: string, isWhole: IsWhole): Promise<T | undefined> {
     const saved = await this.#load(name);
-    try {
-      return saved && JSON.parse(saved.body) as T;
-    } catch {
-      return undefined; // It is made up from the events.
-    }
+    return saved && await unlessCorrupt(() => readRecord<T>(name, saved.body, isWhole));
   }
 
   async #write(name: string, value: unknown): Promise<void> {
@@ -105,8 +110,43 @@ export class OpenIndex {
   }
 
   async #load(name: string): Promise<SavedCheckpoint | undefined> {
-    const saved = await this.#checkpoints.load(`${this.#key}.${name}`);
+    const saved = await unlessCorrupt(() => this.#checkpoints.load(`${this.#key}.${name}`));
     this.#revisions.set(name, saved?.revision ?? 0);
     return saved;
   }
+}
+
+/** What `work` gives; `undefined` if the record is damaged: it is made up from the events. */
+async function unlessCorrupt<T>(work: () => T | Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isAetherError(error, "CorruptCheckpointError")) return undefined;
+    throw error;
+  }
+}
+
+/** Whether nothing is missing in a record. */
+type IsWhole = (record: Record<string, unknown>) => boolean;
+
+const isHead: IsWhole = ({ identity, sequence, chunks, nonce }) =>
+  [identity, nonce].every(isText) && [sequence, chunks].every(isCount);
+
+const isChunk: IsWhole = ({ nonce, items }) =>
+  isText(nonce) && Array.isArray(items) && items.every(isItem);
+
+function isItem(item: unknown): boolean {
+  if (!isRecord(item)) return false;
+  const { actorId, version, sequence, eventId, name, lane, deadline } = item;
+  return [actorId, eventId, name, lane].every(isText) && [version, sequence].every(isCount) &&
+    (deadline === undefined ||
+      (isRecord(deadline) && isText(deadline.name) && typeof deadline.at === "number"));
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

@@ -1,5 +1,6 @@
 import { isRecord } from "../base/json.ts";
 import { encodeToken } from "../base/token.ts";
+import { isAetherError } from "../errors.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
 import { readRecord } from "../projection/checkpoints.ts";
 
@@ -24,6 +25,14 @@ interface ParkedList {
   readonly parked: ParkedProcess[];
 }
 
+function readList(key: string, body: string): Partial<ParkedList> {
+  return readRecord(
+    key,
+    body,
+    ({ parked }) => parked === undefined || (Array.isArray(parked) && parked.every(isParked)),
+  );
+}
+
 function isParked(value: unknown): boolean {
   if (!isRecord(value)) return false;
   const { id, sequence, eventId, reason, since } = value;
@@ -34,23 +43,34 @@ function isParked(value: unknown): boolean {
 /** Reads from the history of a process how it is parked now, if it is. */
 export type LookAtProcess = () => Promise<ParkedProcess | undefined>;
 
+/** Reads all parked processes from their histories, where the list cannot be read for `cause`. */
+export type RemakeList = (cause: unknown) => Promise<ParkedProcess[]>;
+
 /**
  * The list of parked processes: a read model of their histories. A program that has lost a partition
- * may come late with a change: so the history has the last word on each.
+ * may come late with a change: so the history has the last word on each. If the list is damaged, they
+ * make it up.
  */
 export class ParkedProcesses {
   readonly #checkpoints: CheckpointStore<undefined>;
   readonly #key: string;
   readonly #identity: string;
+  readonly #remake: RemakeList;
   /** The ids in the list as it was seen last, since this program took a partition over. */
   #seen: { readonly revision: number; readonly ids: ReadonlySet<string> } | undefined;
   #takeovers = 0;
 
   /** The list under `key`, about events of the store with `identity`. */
-  constructor(checkpoints: CheckpointStore<undefined>, key: string, identity: string) {
+  constructor(
+    checkpoints: CheckpointStore<undefined>,
+    key: string,
+    identity: string,
+    remake: RemakeList,
+  ) {
     this.#checkpoints = checkpoints;
     this.#key = encodeToken(key);
     this.#identity = identity;
+    this.#remake = remake;
   }
 
   /** All of them, those that are parked longest first. */
@@ -68,10 +88,7 @@ export class ParkedProcesses {
       const rest = parked.filter((it) => it.id !== id);
       if (now === undefined && rest.length === parked.length) return;
       const next = now === undefined ? rest : [...rest, now];
-      const body = JSON.stringify({ identity: this.#identity, parked: next });
-      if (await this.#checkpoints.save(this.#key, { revision: revision + 1, body })) {
-        return this.#see(next, revision + 1, takeovers);
-      }
+      if (await this.#save(revision + 1, next)) return this.#see(next, revision + 1, takeovers);
     }
   }
 
@@ -91,15 +108,25 @@ export class ParkedProcesses {
 
   async #load(): Promise<{ revision: number; parked: ParkedProcess[] }> {
     const takeovers = this.#takeovers;
-    const { revision = 0, body = "{}" } = await this.#checkpoints.load(this.#key) ?? {};
-    const { identity, parked = [] } = readRecord<Partial<ParkedList>>(
-      this.#key,
-      body,
-      ({ parked }) => parked === undefined || (Array.isArray(parked) && parked.every(isParked)),
-    );
-    const own = identity === this.#identity ? parked : [];
+    let revision = 0;
+    let own: ParkedProcess[];
+    try {
+      const saved = await this.#checkpoints.load(this.#key);
+      revision = saved?.revision ?? 0;
+      const { identity, parked = [] } = readList(this.#key, saved?.body ?? "{}");
+      own = identity === this.#identity ? parked : [];
+    } catch (error) {
+      if (!isAetherError(error, "CorruptCheckpointError")) throw error;
+      own = await this.#remake(error);
+      if (await this.#save(revision + 1, own)) revision++;
+    }
     this.#see(own, revision, takeovers);
     return { revision, parked: own };
+  }
+
+  async #save(revision: number, parked: readonly ParkedProcess[]): Promise<boolean> {
+    const body = JSON.stringify({ identity: this.#identity, parked });
+    return await this.#checkpoints.save(this.#key, { revision, body });
   }
 
   #see(parked: readonly ParkedProcess[], revision: number, takeovers: number): void {

@@ -93,7 +93,8 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
   /**
    * See {@linkcode CheckpointStore.load}.
    *
-   * @throws {CorruptCheckpointError} The value does not begin with the checkpoint's number.
+   * @throws {CorruptCheckpointError} The value does not begin with the checkpoint's number: after this,
+   * a save of revision 1 replaces it.
    */
   async load(key: string): Promise<SavedCheckpoint | undefined> {
     return this.#note(key, await this.#bucket.get(`checkpoint.${key}`));
@@ -147,8 +148,9 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
       return undefined;
     }
     const saved = checkpointIn(value);
-    // No save could ever follow it.
     if (!Number.isSafeInteger(saved.revision) || saved.revision < 1) {
+      // It has no revision that a save could follow: whoever knows what belongs there may begin anew.
+      this.#seen.set(key, { at, revision: 0 });
       throw new CorruptCheckpointError(key, "it does not begin with its number");
     }
     this.#seen.set(key, { at, revision: saved.revision });

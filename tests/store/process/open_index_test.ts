@@ -1,6 +1,11 @@
 import { assertEquals } from "@std/assert";
-import { InMemoryCheckpointStore } from "../../../store/mod.ts";
+import {
+  type CheckpointStore,
+  InMemoryCheckpointStore,
+  KvCheckpointStore,
+} from "../../../store/mod.ts";
 import { OpenIndex, type OpenItem } from "../../../store/process/open_index.ts";
+import { natsTest } from "../../support/fixture.ts";
 
 const ITEM: OpenItem = {
   ...{ actorId: "process:p-1", version: 1, sequence: 1, eventId: "event" },
@@ -35,4 +40,45 @@ Deno.test("an index is written though another program has written it since", asy
     await index.save({ sequence: at, items });
     assertEquals(await new OpenIndex(checkpoints, "agenda", "a").load(), { sequence: at, items });
   }
+});
+
+/** Damages the records of an index one after the other: each time it is nothing, and is written anew. */
+async function isMadeAnew(
+  checkpoints: CheckpointStore,
+  damages: readonly ((name: string) => Promise<unknown>)[],
+) {
+  const saved = { sequence: 9, items: [ITEM] };
+  const index = new OpenIndex(checkpoints, "agenda", "a");
+  for (const damage of damages) {
+    for (const name of ["head", "0"]) {
+      await index.save(saved);
+      await damage(`agenda.${name}`);
+      assertEquals(await index.load(), { sequence: 0, items: [] });
+      await index.save(saved);
+      assertEquals(await new OpenIndex(checkpoints, "agenda", "a").load(), saved);
+      await damage(`agenda.${name}`);
+      await new OpenIndex(checkpoints, "agenda", "a").save(saved);
+      assertEquals(await index.load(), saved);
+    }
+  }
+}
+
+Deno.test("an index that is damaged is none, and is written anew", async () => {
+  const checkpoints = new InMemoryCheckpointStore();
+  const damages = ["garbage", "null", '{"identity":"a"}', '{"items":[{"actorId":"process:p-1"}]}']
+    .map((body) => async (key: string) => {
+      const { revision = 0 } = await checkpoints.load(key) ?? {};
+      await checkpoints.save(key, { revision: revision + 1, body });
+    });
+  await isMadeAnew(checkpoints, damages);
+});
+
+natsTest("an index that is damaged in its bucket is none, and is written anew", async (scene) => {
+  const { namespace } = scene;
+  const connection = await scene.connect();
+  await using checkpoints = await KvCheckpointStore.open(connection, { namespace });
+  const damages = ["garbage", "7 garbage", ""].map((value) => (key: string) =>
+    connection.request(`$KV.${checkpoints.bucket}.checkpoint.${key}`, value)
+  );
+  await isMadeAnew(checkpoints, damages);
 });

@@ -1,6 +1,15 @@
-import { assertEquals } from "@std/assert";
-import { type CheckpointStore, InMemoryCheckpointStore } from "../../../store/mod.ts";
+import { assert, assertEquals } from "@std/assert";
+import {
+  type CheckpointStore,
+  InMemoryCheckpointStore,
+  isAetherError,
+  JetStreamEventStore,
+  KvCheckpointStore,
+} from "../../../store/mod.ts";
 import { type ParkedProcess, ParkedProcesses } from "../../../store/process/parked.ts";
+import { natsTest } from "../../support/fixture.ts";
+import { place, Run, until } from "./bed.ts";
+import { manage, notes } from "./notes.ts";
 
 function parked(id: string): ParkedProcess {
   return { id, sequence: 1, eventId: "event", reason: "it threw", since: "2026-11-29T00:00:00Z" };
@@ -14,6 +23,8 @@ const goesOn = () => Promise.resolve(undefined);
 class Bed {
   readonly checkpoints = new InMemoryCheckpointStore();
   loads = 0;
+  /** What the histories say if the list is damaged. */
+  histories: ParkedProcess[] = [];
   answer: Promise<void> | undefined;
   readonly list = this.another({
     load: async (key) => {
@@ -28,7 +39,12 @@ class Bed {
 
   /** The list as another program has it. */
   another(checkpoints: CheckpointStore = this.checkpoints): ParkedProcesses {
-    return new ParkedProcesses(checkpoints, "parked", "store");
+    return new ParkedProcesses(
+      checkpoints,
+      "parked",
+      "store",
+      () => Promise.resolve(this.histories),
+    );
   }
 
   /** Looks at the list as it is now; the answer comes when the caller calls what this gives. */
@@ -117,3 +133,53 @@ Deno.test("a program that comes late with one that went on removes none that is 
   await bed.another().remove("a", isParked("a"));
   assertEquals(await bed.ids(), ["a"]);
 });
+
+Deno.test("a list that is damaged is made up by the histories", async () => {
+  const bed = new Bed();
+  for (const [at, body] of ["garbage", '{"parked":[1]}'].entries()) {
+    const { revision = 0 } = await bed.checkpoints.load("parked") ?? {};
+    await bed.checkpoints.save("parked", { revision: revision + 1, body });
+    bed.histories = [parked("a"), parked(`b${at}`)];
+    await bed.list.update("c", isParked("c"));
+    bed.histories = [];
+    assertEquals(await bed.ids(), ["a", `b${at}`, "c"]);
+  }
+});
+
+natsTest(
+  "a manager whose list of parked processes is damaged makes it up and goes on",
+  async (scene) => {
+    const { namespace } = scene;
+    const connection = await scene.connect();
+    await using store = await JetStreamEventStore.open(connection, { namespace });
+    await using checkpoints = await KvCheckpointStore.open(connection, { namespace });
+    let isBroken = true;
+    const process = notes({
+      correlate: ({ actorId }) => actorId,
+      react: () => {
+        if (isBroken) throw new Error("no reaction");
+      },
+    });
+    const errors: unknown[] = [];
+    const onError = (error: unknown) => void errors.push(error);
+    await using run = new Run(manage({ store, checkpoints }, { process, partitions: 1, onError }));
+    const ids = async () => (await run.of.parked()).map(({ id }) => id).sort();
+    for (const id of ["order-1", "order-2", "order-3"]) await place(store, id);
+    await until(async () => (await ids()).length === 3);
+    isBroken = false;
+    assert(await run.of.retry("order-3"));
+    await run.of.end("order-2");
+    await until(async () => (await ids()).length === 1);
+    isBroken = true;
+    const key = `$KV.${checkpoints.bucket}.checkpoint.process=3Anotes=3Aparked`;
+    for (const [at, damaged] of ["garbage", "7 garbage"].entries()) {
+      errors.length = 0;
+      await connection.request(key, damaged);
+      await place(store, `order-x${at}`);
+      await until(async () => (await ids()).length === at + 2);
+      const told = errors.filter((error) => isAetherError(error, "CorruptCheckpointError"));
+      assert(told.length > 0);
+    }
+    assertEquals(await ids(), ["order-1", "order-x0", "order-x1"]);
+  },
+);

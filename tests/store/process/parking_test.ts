@@ -21,7 +21,14 @@ Deno.test("a retry of a process that is not parked takes it out of the list", as
   await using store = new InMemoryEventStore();
   const checkpoints = new InMemoryCheckpointStore();
   await using manager = manage({ store, checkpoints });
-  const list = new ParkedProcesses(checkpoints, `${manager.category}:parked`, store.identity);
+  const list = new ParkedProcesses(
+    checkpoints,
+    `${manager.category}:parked`,
+    store.identity,
+    () => {
+      throw new Error("it is whole");
+    },
+  );
   const since = new Date(0).toISOString();
   const entry = { id: "all", sequence: 1, eventId: "lost", reason: "broken", since };
   await list.update("all", () => Promise.resolve(entry));

@@ -47,20 +47,25 @@ natsTest("A save whose answer is lost is settled by loading", async (own) => {
   assert(await store.save("orders.1.0", { revision: 3, body: "three" }));
 });
 
-natsTest("A checkpoint without its number is reported as corrupt", async (own) => {
-  const connection = await own.connect();
-  await using store = await KvCheckpointStore.open(connection, { namespace: own.namespace });
-  const body = JSON.stringify({ at: 1 });
-  for (const value of [body, ` ${body}`, `0 ${body}`, `1.5 ${body}`]) {
-    const key = `orders.${value.length}.0`;
-    await connection.request(`$KV.${store.bucket}.checkpoint.${key}`, value);
-    for (const _time of [1, 2]) {
-      const error = await assertRejects(() => store.load(key), CorruptCheckpointError);
-      assertEquals(error.key, key);
-      await assertRejects(() => store.save(key, { revision: 2, body }), CorruptCheckpointError);
+natsTest(
+  "A checkpoint without its number is reported as corrupt, and then may be replaced",
+  async (own) => {
+    const connection = await own.connect();
+    await using store = await KvCheckpointStore.open(connection, { namespace: own.namespace });
+    const body = JSON.stringify({ at: 1 });
+    for (const value of [body, ` ${body}`, `0 ${body}`, `1.5 ${body}`]) {
+      const key = `orders.${value.length}.0`;
+      await connection.request(`$KV.${store.bucket}.checkpoint.${key}`, value);
+      for (const _time of [1, 2]) {
+        const error = await assertRejects(() => store.load(key), CorruptCheckpointError);
+        assertEquals(error.key, key);
+        await assertRejects(() => store.save(key, { revision: 2, body }), CorruptCheckpointError);
+      }
+      assert(await store.save(key, { revision: 1, body }), "Who was told of it may begin anew");
+      assertEquals(await store.load(key), { revision: 1, body });
     }
-  }
-});
+  },
+);
 
 /** A store with one promise broken must fail the tests of that promise. */
 function control(broken: string, create: () => CheckpointStore<unknown>, caughtBy: string[]): void {

@@ -1,3 +1,4 @@
+import { unlessAborted } from "./abort.ts";
 import { LONGEST_TIMER } from "./sleep.ts";
 
 /** Wakes those that wait when something has changed. */
@@ -61,7 +62,7 @@ export class Notifier {
     for (;;) {
       signal.throwIfAborted();
       const { count } = this;
-      const found = await look();
+      const found = await unlessAborted(signal, look());
       if (found !== undefined) return found;
       await this.wait(poll, signal, count, holds());
     }

@@ -7,6 +7,7 @@ import { isCodecFailure } from "../format/decode.ts";
 import { isClosed } from "../nats/failure.ts";
 import { isUnreadable, readArrivals } from "../projection/arrival.ts";
 import type { HeldPartition } from "../projection/partition.ts";
+import { endingWith } from "../projection/plain_checkpoints.ts";
 import { OpenIndex } from "./open_index.ts";
 import { type AgendaParts, OpenWork, PAUSE } from "./open_work.ts";
 
@@ -39,7 +40,7 @@ export class Agenda {
     const { store, checkpoints, key, category, onError } = this.#parts;
     const { version, partition, of } = partitionId;
     const name = `${encodeToken(key)}.${version}.${partition}`;
-    const index = new OpenIndex(checkpoints, name, store.identity);
+    const index = new OpenIndex(endingWith(signal, checkpoints), name, store.identity);
     const held = new OpenWork(this.#parts, index, signal);
     await untilDone(signal, onError, async () => {
       const known = await index.load();

@@ -184,10 +184,15 @@ export class ProcessManager<
       : new GuardedClock(options.clock);
     const key = `${category}:agenda`;
     const { identity } = store;
-    this.#parked = new ParkedProcesses(checkpoints, `${category}:parked`, identity, (cause) => {
-      onError(cause);
-      return allParked(store, category, this.#stop.signal);
-    });
+    this.#parked = new ParkedProcesses(
+      checkpoints,
+      `${category}:parked`,
+      identity,
+      (cause, signal) => {
+        onError(cause);
+        return allParked(store, category, signal);
+      },
+    );
     const parts = { store, category, retry: failure, trace, onError };
     const intake = this.#intake = new Intake({ ...parts, decider, clock, targets: options });
     this.#delivery = new Delivery({
@@ -205,7 +210,7 @@ export class ProcessManager<
     this.#watched = {
       clock,
       earliest: () => agenda.earliest,
-      parked: async () => (await this.#parked.list()).length,
+      parked: async () => (await this.parked()).length,
     };
     const outbox: InnerProjectionOptions<undefined, Event> = {
       ...shared,
@@ -338,7 +343,7 @@ export class ProcessManager<
 
   /** The processes that are parked: a list that follows their histories within moments. */
   parked(): Promise<ParkedProcess[]> {
-    return this.#parked.list();
+    return this.#parked.list(this.#stop.signal);
   }
 
   /** The actors whose events wait because one of them cannot be read or correlated. */
@@ -384,7 +389,9 @@ export class ProcessManager<
     const stop = either(this.#stop.signal, signal, "retry the process");
     const { store } = this.#options;
     const isThrough = await this.#delivery.retry(id, stop);
-    if (isThrough) await this.#parked.update(id, () => parkedBy(store, this.actorOf(id), 0, stop));
+    if (isThrough) {
+      await this.#parked.update(id, () => parkedBy(store, this.actorOf(id), 0, stop), stop);
+    }
     return isThrough;
   }
 
@@ -413,9 +420,9 @@ export class ProcessManager<
     const look = () => parkedBy(this.#options.store, actorId, version, signal);
     if (eventType === LedgerType.parked) {
       if ((data as ParkedAt).resuming) return; // It is in the list.
-      await this.#parked.update(id, look);
+      await this.#parked.update(id, look, signal);
     } else if (eventType === LedgerType.unparked || eventType === LedgerType.ended) {
-      await this.#parked.remove(id, look);
+      await this.#parked.remove(id, look, signal);
     }
   }
 }

@@ -2,6 +2,7 @@ import { isRecord } from "../base/json.ts";
 import { encodeToken } from "../base/token.ts";
 import { isAetherError } from "../errors.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
+import { endingWith } from "../projection/plain_checkpoints.ts";
 import { readRecord } from "../projection/checkpoints.ts";
 
 /** A process that is parked: its inputs wait. */
@@ -44,12 +45,12 @@ function isParked(value: unknown): boolean {
 export type LookAtProcess = () => Promise<ParkedProcess | undefined>;
 
 /** Reads all parked processes from their histories, where the list cannot be read for `cause`. */
-export type RemakeList = (cause: unknown) => Promise<ParkedProcess[]>;
+export type RemakeList = (cause: unknown, signal: AbortSignal) => Promise<ParkedProcess[]>;
 
 /**
  * The list of parked processes: a read model of their histories. A program that has lost a partition
  * may come late with a change: so the history has the last word on each. If the list is damaged, they
- * make it up.
+ * make it up. A checkpoint store that never answers holds up no call once its `signal` is aborted.
  */
 export class ParkedProcesses {
   readonly #checkpoints: CheckpointStore<undefined>;
@@ -74,21 +75,22 @@ export class ParkedProcesses {
   }
 
   /** All of them, those that are parked longest first. */
-  async list(): Promise<ParkedProcess[]> {
-    return (await this.#load()).parked;
+  async list(signal: AbortSignal): Promise<ParkedProcess[]> {
+    return (await this.#load(signal)).parked;
   }
 
   /** Has the list say of one what `look` gives. */
-  async update(id: string, look: LookAtProcess): Promise<void> {
+  async update(id: string, look: LookAtProcess, signal: AbortSignal): Promise<void> {
     for (;;) {
       const takeovers = this.#takeovers;
-      const { revision, parked } = await this.#load();
+      const { revision, parked } = await this.#load(signal);
       // After the list was loaded: a program that changes it for a later event makes the save fail.
       const now = await look();
       const rest = parked.filter((it) => it.id !== id);
       if (now === undefined && rest.length === parked.length) return;
       const next = now === undefined ? rest : [...rest, now];
-      if (await this.#save(revision + 1, next)) return this.#see(next, revision + 1, takeovers);
+      const saved = await this.#save(revision + 1, next, signal);
+      if (saved) return this.#see(next, revision + 1, takeovers);
     }
   }
 
@@ -102,31 +104,35 @@ export class ParkedProcesses {
    * As {@linkcode ParkedProcesses.update}, of one that goes on; asks nobody if it was not in the list
    * and only this program could have added it.
    */
-  async remove(id: string, look: LookAtProcess): Promise<void> {
-    if (this.#seen?.ids.has(id) !== false) await this.update(id, look);
+  async remove(id: string, look: LookAtProcess, signal: AbortSignal): Promise<void> {
+    if (this.#seen?.ids.has(id) !== false) await this.update(id, look, signal);
   }
 
-  async #load(): Promise<{ revision: number; parked: ParkedProcess[] }> {
+  async #load(signal: AbortSignal): Promise<{ revision: number; parked: ParkedProcess[] }> {
     const takeovers = this.#takeovers;
     let revision = 0;
     let own: ParkedProcess[];
     try {
-      const saved = await this.#checkpoints.load(this.#key);
+      const saved = await endingWith(signal, this.#checkpoints).load(this.#key);
       revision = saved?.revision ?? 0;
       const { identity, parked = [] } = readList(this.#key, saved?.body ?? "{}");
       own = identity === this.#identity ? parked : [];
     } catch (error) {
       if (!isAetherError(error, "CorruptCheckpointError")) throw error;
-      own = await this.#remake(error);
-      if (await this.#save(revision + 1, own)) revision++;
+      own = await this.#remake(error, signal);
+      if (await this.#save(revision + 1, own, signal)) revision++;
     }
     this.#see(own, revision, takeovers);
     return { revision, parked: own };
   }
 
-  async #save(revision: number, parked: readonly ParkedProcess[]): Promise<boolean> {
+  async #save(
+    revision: number,
+    parked: readonly ParkedProcess[],
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const body = JSON.stringify({ identity: this.#identity, parked });
-    return await this.#checkpoints.save(this.#key, { revision, body });
+    return await endingWith(signal, this.#checkpoints).save(this.#key, { revision, body });
   }
 
   #see(parked: readonly ParkedProcess[], revision: number, takeovers: number): void {

@@ -1,3 +1,4 @@
+import { unlessStuck } from "../base/abort.ts";
 import { jitteredWaits } from "../base/jitter.ts";
 import { isRecord } from "../base/json.ts";
 import { sleep } from "../base/sleep.ts";
@@ -30,15 +31,21 @@ export class ProjectionCheckpoints<Tx> {
   readonly keys: ProjectionKeys;
   readonly #begin: () => Promise<ProjectionBeginning | undefined>;
   readonly #filter: string;
+  readonly #stop: AbortSignal;
 
-  /** The checkpoints of the projection `name`; a new one begins where `begin` says. */
+  /**
+   * The checkpoints of the projection `name`; a new one begins where `begin` says. A store that never
+   * answers holds up no call once `stop` is aborted.
+   */
   constructor(
     store: CheckpointStore<Tx>,
     name: string,
     begin: () => Promise<ProjectionBeginning | undefined>,
     filter: string,
+    stop: AbortSignal,
   ) {
     this.store = store;
+    this.#stop = stop;
     this.#begin = begin;
     this.#filter = filter;
     this.keys = new ProjectionKeys(name);
@@ -63,7 +70,7 @@ export class ProjectionCheckpoints<Tx> {
     const key = this.keys.control;
     const nextWait = waitsForOthers();
     for (;; await sleep(nextWait())) {
-      const saved = await this.store.load(key);
+      const saved = await this.#answer(this.store.load(key));
       const before = saved === undefined
         ? await this.#first(partitions)
         : readControl(key, saved.body);
@@ -74,7 +81,7 @@ export class ProjectionCheckpoints<Tx> {
       const next = { revision, body: JSON.stringify(control) };
       if (also === undefined || this.store.transaction === undefined) {
         await also?.(control, undefined as Tx);
-        if (await this.store.save(key, next)) return control;
+        if (await this.#answer(this.store.save(key, next))) return control;
       } else if (await this.#together(key, next, (tx) => also(control, tx))) return control;
     }
   }
@@ -110,7 +117,7 @@ export class ProjectionCheckpoints<Tx> {
     identity: string,
   ): Promise<{ readonly revision: number; readonly state: PartitionState }> {
     const key = this.keys.partition(version, partition);
-    const saved = await this.store.load(key);
+    const saved = await this.#answer(this.store.load(key));
     return saved === undefined
       ? { revision: 0, state: beginning(begin ?? { identity, sequence: 0 }) }
       : { revision: saved.revision, state: readState(key, saved.body) };
@@ -126,7 +133,7 @@ export class ProjectionCheckpoints<Tx> {
     const revived = { ...state, owner: crypto.randomUUID(), retired: false };
     const saved = { revision: revision + 1, body: JSON.stringify(revived) };
     // If another process was quicker, the claim that follows shows what it did.
-    await this.store.save(this.keys.partition(version, partition), saved);
+    await this.#answer(this.store.save(this.keys.partition(version, partition), saved));
   }
 
   /** Takes a partition from its owner, so that no process goes on with it. */
@@ -141,10 +148,13 @@ export class ProjectionCheckpoints<Tx> {
       if (state.retired) return state;
       const retired = { ...state, owner: crypto.randomUUID(), retired: true };
       const next = { revision: revision + 1, body: JSON.stringify(retired) };
-      if (await this.store.save(this.keys.partition(version, partition), next)) {
-        return retired;
-      }
+      const save = this.store.save(this.keys.partition(version, partition), next);
+      if (await this.#answer(save)) return retired;
     }
+  }
+
+  #answer<T>(asked: Promise<T>): Promise<T> {
+    return unlessStuck(this.#stop, asked);
   }
 }
 

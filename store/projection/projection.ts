@@ -131,6 +131,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       name,
       () => beginningOf(store, from),
       this.#filter,
+      this.#stop.signal,
     );
     const checked = checkProjection(options);
     this.#partitions = checked.partitions;

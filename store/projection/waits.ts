@@ -1,4 +1,4 @@
-import { either } from "../base/abort.ts";
+import { either, unlessAborted } from "../base/abort.ts";
 import type { Notifier } from "../base/notifier.ts";
 import { type LagParts, statesOf, unhandled } from "./lag.ts";
 import { Reach } from "./reach.ts";
@@ -82,7 +82,10 @@ export class ProjectionWaits<Tx> {
   async caughtUp(): Promise<void> {
     const { stop, control, isRunning, throwIfFailed, onError } = this.#parts;
     const { active } = await control();
-    const { last } = await unhandled(this.#parts, active, { signal: stop });
+    const { last } = await unlessAborted(
+      stop,
+      unhandled(this.#parts, active, { signal: stop }),
+    );
     const idle = new IdleWatch();
     await this.until(
       async () => {

@@ -6,7 +6,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import {
+  type CheckpointStore,
   execute,
+  InMemoryCheckpointStore,
+  InMemoryEventStore,
   isAetherError,
   JetStreamEventStore,
   KvCheckpointStore,
@@ -16,6 +19,7 @@ import {
 } from "../../../mod.ts";
 import { natsTest } from "../../support/fixture.ts";
 import { place, Run, Stock, typesOf, until } from "./bed.ts";
+import { manage, notes } from "./notes.ts";
 import { orderProcess, targets } from "./order.ts";
 
 natsTest(
@@ -99,6 +103,41 @@ natsTest(
     await ended("2");
   },
 );
+
+/** Never settles. */
+const NEVER = new Promise<never>(() => {});
+
+Deno.test("a checkpoint store that never answers holds up no stop of a manager", async () => {
+  const records = [["load", "agenda.1.0.head"], ["save", "agenda.1.0.head"]] as const;
+  const all = [...records, ["load", "parked"] as const, ["save", "parked"] as const];
+  await Promise.all(all.map(async ([call, record]) => {
+    await using store = new InMemoryEventStore();
+    const inner = new InMemoryCheckpointStore();
+    const hung = Promise.withResolvers<void>();
+    const answer = <T>(method: typeof call, key: string, answer: () => Promise<T>): Promise<T> => {
+      if (method !== call || !key.endsWith(record)) return answer();
+      hung.resolve();
+      return NEVER;
+    };
+    const checkpoints: CheckpointStore = {
+      load: (key) => answer("load", key, () => inner.load(key)),
+      save: (key, saved) => answer("save", key, () => inner.save(key, saved)),
+    };
+    const process = notes({
+      react: () => {
+        if (record === "parked") throw new Error("no reaction");
+        return { commands: [{ actorId: "x-1", command: 1 }] };
+      },
+    });
+    const sent = Promise.withResolvers<void>();
+    const send = () => Promise.resolve(sent.resolve());
+    const run = new Run(manage({ store, checkpoints }, { process, partitions: 1, send }));
+    await place(store, "order-1");
+    // The index is saved at the end.
+    await (record === "parked" || call === "load" ? hung : sent).promise;
+    await run[Symbol.asyncDispose]();
+  }));
+});
 
 natsTest("a process says what it waits for while a receiver is out of reach", async (scene) => {
   const { namespace } = scene;

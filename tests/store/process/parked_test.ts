@@ -17,6 +17,7 @@ function parked(id: string): ParkedProcess {
 
 /** What the history of a process says that is parked, and of one that goes on. */
 const isParked = (id: string) => () => Promise.resolve(parked(id));
+const { signal } = new AbortController();
 const goesOn = () => Promise.resolve(undefined);
 
 /** A list of parked processes in a store that counts its loads, and can hold one up. */
@@ -51,7 +52,7 @@ class Bed {
   heldLook(): () => Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.answer = promise;
-    const look = this.list.list();
+    const look = this.list.list(signal);
     this.answer = undefined;
     return async () => {
       resolve();
@@ -60,45 +61,45 @@ class Bed {
   }
 
   async ids(): Promise<string[]> {
-    return (await this.another().list()).map(({ id }) => id);
+    return (await this.another().list(signal)).map(({ id }) => id);
   }
 }
 
 Deno.test("a process that nobody has listed is removed without a look at the list", async () => {
   const bed = new Bed();
-  await bed.list.update("a", isParked("a"));
+  await bed.list.update("a", isParked("a"), signal);
   const { loads } = bed;
-  for (const id of ["b", "c", "d"]) await bed.list.remove(id, goesOn);
+  for (const id of ["b", "c", "d"]) await bed.list.remove(id, goesOn, signal);
   assertEquals(bed.loads, loads);
-  await bed.list.remove("a", goesOn);
+  await bed.list.remove("a", goesOn, signal);
   assertEquals(await bed.ids(), []);
 });
 
 Deno.test("a process that another program has listed before it gave its partition up is removed", async () => {
   const bed = new Bed();
-  await bed.list.remove("a", goesOn); // Sees that the list is empty.
-  await bed.another().update("a", isParked("a"));
+  await bed.list.remove("a", goesOn, signal); // Sees that the list is empty.
+  await bed.another().update("a", isParked("a"), signal);
   bed.list.forget(); // Takes the partition over.
-  await bed.list.remove("a", goesOn);
+  await bed.list.remove("a", goesOn, signal);
   assertEquals(await bed.ids(), []);
 });
 
 Deno.test("a look at the list from before a partition was taken over counts for nothing", async () => {
   const bed = new Bed();
   const answer = bed.heldLook();
-  await bed.another().update("a", isParked("a"));
+  await bed.another().update("a", isParked("a"), signal);
   bed.list.forget();
   await answer();
-  await bed.list.remove("a", goesOn);
+  await bed.list.remove("a", goesOn, signal);
   assertEquals(await bed.ids(), []);
 });
 
 Deno.test("an older look that comes late takes no newer one's place", async () => {
   const bed = new Bed();
   const answer = bed.heldLook();
-  await bed.list.update("a", isParked("a"));
+  await bed.list.update("a", isParked("a"), signal);
   await answer();
-  await bed.list.remove("a", goesOn);
+  await bed.list.remove("a", goesOn, signal);
   assertEquals(await bed.ids(), []);
 });
 
@@ -116,12 +117,12 @@ Deno.test("a program that comes late with a process adds it only if it is still 
   });
   let now: ParkedProcess | undefined = parked("a");
   const look = () => Promise.resolve(now);
-  const adding = late.update("a", look);
+  const adding = late.update("a", look, signal);
   await saving.promise;
   // Another program has taken its partition over.
-  await bed.list.update("a", look);
+  await bed.list.update("a", look, signal);
   now = undefined;
-  await bed.list.remove("a", look);
+  await bed.list.remove("a", look, signal);
   asleep.resolve();
   await adding;
   assertEquals(await bed.ids(), []);
@@ -129,8 +130,8 @@ Deno.test("a program that comes late with a process adds it only if it is still 
 
 Deno.test("a program that comes late with one that went on removes none that is parked again", async () => {
   const bed = new Bed();
-  await bed.list.update("a", isParked("a"));
-  await bed.another().remove("a", isParked("a"));
+  await bed.list.update("a", isParked("a"), signal);
+  await bed.another().remove("a", isParked("a"), signal);
   assertEquals(await bed.ids(), ["a"]);
 });
 
@@ -140,7 +141,7 @@ Deno.test("a list that is damaged is made up by the histories", async () => {
     const { revision = 0 } = await bed.checkpoints.load("parked") ?? {};
     await bed.checkpoints.save("parked", { revision: revision + 1, body });
     bed.histories = [parked("a"), parked(`b${at}`)];
-    await bed.list.update("c", isParked("c"));
+    await bed.list.update("c", isParked("c"), signal);
     bed.histories = [];
     assertEquals(await bed.ids(), ["a", `b${at}`, "c"]);
   }

@@ -31,7 +31,7 @@ Deno.test("a retry of a process that is not parked takes it out of the list", as
   );
   const since = new Date(0).toISOString();
   const entry = { id: "all", sequence: 1, eventId: "lost", reason: "broken", since };
-  await list.update("all", () => Promise.resolve(entry));
+  await list.update("all", () => Promise.resolve(entry), new AbortController().signal);
   assertEquals(await manager.parked(), [entry]);
   assert(await manager.retry("all"));
   assertEquals(await manager.parked(), []);

@@ -6,6 +6,7 @@ import {
   isAetherError,
   JetStreamEventStore,
   KvCheckpointStore,
+  Projection,
   ProjectionLeases,
   type ProjectionOptions,
   RebuildFailedError,
@@ -234,6 +235,32 @@ Deno.test("A checkpoint store that never answers holds up no stop", async () => 
     await hung.promise;
     await run[Symbol.asyncDispose]();
   }));
+});
+
+Deno.test("A checkpoint store that never answers holds up no call once the projection is disposed", async () => {
+  await using store = new InMemoryEventStore();
+  await fill(store, ["order-1"], 1, 1);
+  const inner = new InMemoryCheckpointStore();
+  let isHung = false;
+  const projection = new Projection(quick({
+    store,
+    checkpoints: {
+      load: (key) => isHung ? NEVER : inner.load(key),
+      save: (key, saved) => isHung ? NEVER : inner.save(key, saved),
+    },
+  }, { handler: () => {} }));
+  const late = projection.caughtUp;
+  await new Promise((resolve) => setTimeout(resolve)); // It has begun to wait.
+  isHung = true;
+  const calls = () => [
+    ...[projection.caughtUp, projection.pause(), projection.resume(), projection.status()],
+    ...[projection.parked(), projection.lag(), projection.unpark("order-1"), projection.rebuild()],
+  ];
+  const before = [late, ...calls()];
+  const ends = before.map((call) => assertRejects(() => call, DOMException, "disposed"));
+  await projection[Symbol.asyncDispose]();
+  await Promise.all(ends);
+  await Promise.all(calls().map((call) => assertRejects(() => call, DOMException, "disposed")));
 });
 
 Deno.test("A stop waits for a handler in a transaction, however long it takes", async () => {

@@ -45,10 +45,11 @@ function ownerOn(
   store: CheckpointStore<string[]>,
   { signal } = new AbortController(),
 ): PartitionOwner<string[]> {
+  const begin = () => Promise.resolve(undefined);
   return new PartitionOwner({
     name: "model",
     partitionId: { version: 1, partition: 0, of: 1 },
-    checkpoints: new ProjectionCheckpoints(store, "model", () => Promise.resolve(undefined), ""),
+    checkpoints: new ProjectionCheckpoints(store, "model", begin, "", signal),
     identity: "one",
     signal,
     onError: () => {},

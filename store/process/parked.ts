@@ -1,9 +1,10 @@
 import { isRecord } from "../base/json.ts";
+import { sleep } from "../base/sleep.ts";
 import { encodeToken } from "../base/token.ts";
 import { isAetherError } from "../errors.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
 import { endingWith } from "../projection/plain_checkpoints.ts";
-import { readRecord } from "../projection/checkpoints.ts";
+import { readRecord, waitsForOthers } from "../projection/checkpoints.ts";
 
 /** A process that is parked: its inputs wait. */
 export interface ParkedProcess {
@@ -81,7 +82,9 @@ export class ParkedProcesses {
 
   /** Has the list say of one what `look` gives. */
   async update(id: string, look: LookAtProcess, signal: AbortSignal): Promise<void> {
-    for (;;) {
+    const nextWait = waitsForOthers();
+    for (;; await sleep(nextWait(), signal)) {
+      signal.throwIfAborted();
       const takeovers = this.#takeovers;
       const { revision, parked } = await this.#load(signal);
       // After the list was loaded: a program that changes it for a later event makes the save fail.

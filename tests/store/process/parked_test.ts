@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   type CheckpointStore,
   InMemoryCheckpointStore,
@@ -145,6 +145,23 @@ Deno.test("a list that is damaged is made up by the histories", async () => {
     bed.histories = [];
     assertEquals(await bed.ids(), ["a", `b${at}`, "c"]);
   }
+});
+
+Deno.test("a list that takes no save keeps no other work waiting, and ends with its caller", async () => {
+  const bed = new Bed();
+  let saves = 0;
+  const list = bed.another({
+    load: (key) => bed.checkpoints.load(key),
+    save: () => {
+      if (++saves > 1_000) throw new Error("it leaves no time to others");
+      return Promise.resolve(false);
+    },
+  });
+  const caller = new AbortController();
+  const adding = list.update("a", isParked("a"), caller.signal);
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
+  caller.abort(new Error("the caller has no more time"));
+  await assertRejects(() => adding, Error, "no more time");
 });
 
 natsTest(

@@ -20,6 +20,9 @@ const SOON = 60_000;
 /** How long an item that is done may stay open until it is worked on once more, in ms. */
 const RECHECK = 30_000;
 
+/** Cleared deadlines that the heap may hold beyond twice what is open. */
+const SPARE = 1_000;
+
 /** An open command or a deadline, with the event that opened it. */
 export interface AgendaItem extends OpenItem {
   readonly event: RecordedEvent;
@@ -190,6 +193,10 @@ export class OpenWork {
     own!.delete(name);
     if (own!.size === 0) this.#deadlines.delete(actorId);
     this.#close(key);
+    // The heap still holds it, until it would have been due or most in it are such.
+    if (this.#due.size > 2 * this.#open.size + SPARE) {
+      this.#due.keep((due) => this.#open.has(due.key));
+    }
   }
 
   #close(key: string): void {

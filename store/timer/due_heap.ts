@@ -44,6 +44,13 @@ export class DueHeap<Entry extends { readonly at: number }> {
     return first;
   }
 
+  /** Keeps only the entries that `isWanted` says. */
+  keep(isWanted: (entry: Entry) => boolean): void {
+    const kept = this.#entries.filter(isWanted).sort((one, other) => one.at - other.at);
+    this.#entries.length = 0;
+    for (const entry of kept) this.#entries.push(entry); // In order, they are a heap.
+  }
+
   /** Takes all out. */
   clear(): void {
     this.#entries.length = 0;

@@ -1,4 +1,5 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { stub } from "@std/testing/mock";
 import { shardOf } from "../../../store/actor.ts";
 import { encodeToken } from "../../../store/base/token.ts";
 import { ForwardingEventStore } from "../../../store/forwarding_store.ts";
@@ -20,7 +21,8 @@ import {
 import { Agenda } from "../../../store/process/agenda.ts";
 import { ledgerFrom, openingEvent } from "../../../store/process/known_history.ts";
 import { OpenIndex, type OpenItem } from "../../../store/process/open_index.ts";
-import type { AgendaItem, AgendaParts } from "../../../store/process/open_work.ts";
+import { type AgendaItem, type AgendaParts, OpenWork } from "../../../store/process/open_work.ts";
+import { DueHeap } from "../../../store/timer/due_heap.ts";
 import { Run, until } from "./bed.ts";
 
 const ITEM: OpenItem = {
@@ -131,6 +133,37 @@ Deno.test("a deadline is not lost where the index was ahead of the checkpoint", 
   now = Date.parse(late);
   await program(second.sequence, () => fired.promise);
   assertEquals((await fired.promise).version, 2);
+});
+
+Deno.test("deadlines that are cleared take no memory until they would have been due", () => {
+  let most = 0;
+  const { add } = DueHeap.prototype;
+  using _noted = stub(DueHeap.prototype, "add", function (this: DueHeap<{ at: number }>, entry) {
+    add.call(this, entry);
+    most = Math.max(most, this.size);
+  });
+  const checkpoints = new InMemoryCheckpointStore();
+  const work = new OpenWork(
+    {
+      ...{ store: new InMemoryEventStore(), checkpoints, key: "key", category: "process:p" },
+      ...{ work: () => Promise.resolve("done"), onError: console.error },
+      clock: { now: () => 0, wait: () => new Promise(() => {}) },
+    },
+    new OpenIndex(checkpoints, "key", "store"),
+    new AbortController().signal,
+  );
+  const see = (event: Event, sequence: number) =>
+    work.see({ ...event, sequence, commit: { op: "", index: 0, count: 1 } });
+  const standing = "2026-06-01T00:00:00Z";
+  see({ ...set(1, standing), actorId: "process:p-standing" }, 1);
+  for (let at = 0; at < 10_000; at++) {
+    const actorId = `process:p-${at}`;
+    see({ ...set(1, new Date(Date.parse(standing) + 1 + at).toISOString()), actorId }, 2 * at + 2);
+    const cleared = { eventType: "DeadlineCleared", actorId, version: 2, data: { name: "end" } };
+    see(createEvent(cleared), 2 * at + 3);
+  }
+  assert(most < 2_000, `${most} in the heap, and 1 is set`);
+  assertEquals(work.earliest, Date.parse(standing));
 });
 
 Deno.test("a partition is not taken over where what its histories say stays unknown", async () => {

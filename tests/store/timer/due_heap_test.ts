@@ -23,6 +23,18 @@ Deno.test("a heap gives entries in the order they are due", () => {
   assertEquals(heap.take(), undefined);
 });
 
+Deno.test("a heap keeps the entries that are wanted, in order", () => {
+  const random = seededRandom(8);
+  const heap = new DueHeap<{ at: number }>();
+  const all = Array.from({ length: 1_000 }, () => Math.floor(random() * 10_000));
+  for (const at of all) heap.add({ at });
+  heap.keep(({ at }) => at % 3 === 0);
+  heap.add({ at: 5_000 });
+  const wanted = [...all.filter((at) => at % 3 === 0), 5_000].sort((one, other) => one - other);
+  assertEquals(Array.from(wanted, () => heap.take()?.at), wanted);
+  assertEquals(heap.size, 0);
+});
+
 Deno.test("a server's clock is never ahead of the server, and asks once a second at most", async () => {
   let asked = 0;
   const apart = 3_600_000; // The clocks of machine and server.

@@ -101,7 +101,9 @@ export class Delivery<State, Input extends Event> {
         firstWaiting ??= sequence;
       }
       if (owner !== id) continue;
-      if (await intake.takeEvent(id, event!, signal, from) === "held") return undefined;
+      // If another one fails, the next retry has to begin before those that wait.
+      const retriedFrom = firstWaiting === undefined ? from : Infinity;
+      if (await intake.takeEvent(id, event!, signal, retriedFrom) === "held") return undefined;
     }
     return firstWaiting ?? next;
   }

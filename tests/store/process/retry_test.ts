@@ -179,6 +179,31 @@ both("an event that is delivered while a retry passes over it is not lost", asyn
   ]);
 });
 
+both("an event that is delivered before a retry fails behind it is not lost", async (bed) => {
+  const broken = new Set(["react", "correlate order-2"]);
+  const { store } = bed;
+  await using run = await lacking(store, bed.checkpoints, broken, []);
+  const readAll = store.readAll.bind(store);
+  broken.delete("react");
+  store.readAll = async function* (options) {
+    for await (const event of readAll(options)) {
+      if (options?.filter?.actorId === undefined && event.actorId === "order-3") {
+        broken.clear();
+        assert(await run.of.unpark("order-2"));
+        broken.add("react");
+      }
+      yield event;
+    }
+  };
+  assertEquals(await run.of.retry("all"), false);
+  Object.assign(store, { readAll });
+  broken.clear();
+  assert(await run.of.retry("all"));
+  assertEquals([...(await run.of.describe("all")).state!].sort(), [
+    ...["order-1", "order-2", "order-3"],
+  ]);
+});
+
 both("a retry that ends early loses no event, and the next one goes on with it", async (bed) => {
   let isBroken = true;
   const process = notes({

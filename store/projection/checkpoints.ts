@@ -31,18 +31,18 @@ export class ProjectionCheckpoints<Tx> {
   readonly keys: ProjectionKeys;
   readonly #begin: () => Promise<ProjectionBeginning | undefined>;
   readonly #filter: string;
-  readonly #stop: AbortSignal;
+  readonly #stop: AbortSignal | undefined;
 
   /**
-   * The checkpoints of the projection `name`; a new one begins where `begin` says. A store that never
-   * answers holds up no call once `stop` is aborted.
+   * The checkpoints of the projection `name`; a new one begins where `begin` says. With `stop`, a store
+   * that never answers holds up no call once that is aborted.
    */
   constructor(
     store: CheckpointStore<Tx>,
     name: string,
     begin: () => Promise<ProjectionBeginning | undefined>,
     filter: string,
-    stop: AbortSignal,
+    stop?: AbortSignal,
   ) {
     this.store = store;
     this.#stop = stop;
@@ -154,7 +154,7 @@ export class ProjectionCheckpoints<Tx> {
   }
 
   #answer<T>(asked: Promise<T>): Promise<T> {
-    return unlessStuck(this.#stop, asked);
+    return this.#stop === undefined ? asked : unlessStuck(this.#stop, asked);
   }
 }
 

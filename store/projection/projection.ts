@@ -97,7 +97,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   /** Distinguishes it from other projections with the same checkpoint store. */
   readonly name: string;
   readonly #parts: SharedParts<Tx, E>;
+  /** For calls: a store that never answers holds none of them up once this is disposed. */
   readonly #checkpoints: ProjectionCheckpoints<Tx>;
+  /** For what runs here, which sees to that itself. */
+  readonly #ofRunner: ProjectionCheckpoints<Tx>;
   readonly #leases: ProjectionLeases | undefined;
   readonly #monitor: ProjectionMonitor;
   readonly #partitions: number;
@@ -126,13 +129,11 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     this.#onFilterChange = onFilterChange;
     this.#monitor = new ProjectionMonitor(name, options.trace ?? "child");
     this.#leases = leases;
-    this.#checkpoints = new ProjectionCheckpoints(
-      checkpoints,
-      name,
-      () => beginningOf(store, from),
-      this.#filter,
-      this.#stop.signal,
-    );
+    const begin = () => beginningOf(store, from);
+    const keep = (stop?: AbortSignal) =>
+      new ProjectionCheckpoints(checkpoints, name, begin, this.#filter, stop);
+    this.#checkpoints = keep(this.#stop.signal);
+    this.#ofRunner = keep();
     const checked = checkProjection(options);
     this.#partitions = checked.partitions;
     const shared = {
@@ -198,7 +199,7 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
       () => runner.poke(),
       this.#parts.onError,
     );
-    const runner = new Runner(this.#parts, share, stop);
+    const runner = new Runner({ ...this.#parts, checkpoints: this.#ofRunner }, share, stop);
     const done = runner.run();
     this.#running = { runner, done };
     this.#failure = undefined;
@@ -491,8 +492,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   async #change(
     change: (control: ProjectionControl) => ProjectionControl,
     also?: (control: ProjectionControl, tx: Tx) => void | Promise<void>,
+    checkpoints = this.#checkpoints,
   ): Promise<void> {
-    await this.#checkpoints.change(this.#partitions, change, also);
+    await checkpoints.change(this.#partitions, change, also);
     this.#running?.runner.poke();
   }
 
@@ -503,17 +505,21 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
   /** Notices a filter that is not that of the version that is read; gives the error to end with. */
   async #settleFilter(): Promise<Error | undefined> {
     let isOther = false;
-    await this.#change((control) => {
-      const { active, next, latest } = control;
-      const known = { ...control, active: { ...active, filter: this.#filter } };
-      isOther = active.filter !== this.#filter && active.filter !== undefined;
-      if (active.filter === undefined) return known; // Older code has saved it.
-      if (!isOther || this.#onFilterChange === "error") return control;
-      if (this.#onFilterChange === "warn") return known;
-      if (next?.filter === this.#filter) return control;
-      const { failed: _, ...rest } = control;
-      return { ...rest, latest: latest + 1, next: this.#versionOf(latest + 1) };
-    });
+    await this.#change(
+      (control) => {
+        const { active, next, latest } = control;
+        const known = { ...control, active: { ...active, filter: this.#filter } };
+        isOther = active.filter !== this.#filter && active.filter !== undefined;
+        if (active.filter === undefined) return known; // Older code has saved it.
+        if (!isOther || this.#onFilterChange === "error") return control;
+        if (this.#onFilterChange === "warn") return known;
+        if (next?.filter === this.#filter) return control;
+        const { failed: _, ...rest } = control;
+        return { ...rest, latest: latest + 1, next: this.#versionOf(latest + 1) };
+      },
+      undefined,
+      this.#ofRunner,
+    );
     if (!isOther) return undefined;
     const change = filterChange(this.name);
     if (this.#onFilterChange === "error") {

@@ -49,7 +49,7 @@ function ownerOn(
   return new PartitionOwner({
     name: "model",
     partitionId: { version: 1, partition: 0, of: 1 },
-    checkpoints: new ProjectionCheckpoints(store, "model", begin, "", signal),
+    checkpoints: new ProjectionCheckpoints(store, "model", begin, ""),
     identity: "one",
     signal,
     onError: () => {},

@@ -42,8 +42,10 @@ export interface Codec<Value> {
    * replays with that symbol as its `data`, no metadata, and the time when it was stored as its
    * `timestamp`; a forgotten snapshot is passed over. If it throws `StoreUnavailableError`, or has
    * not answered within the store's `timeout` (in memory: 10 s), the read rejects with that class of
-   * error. The store reports any other error as a corruption, with the place. A snapshot that cannot
-   * be decoded counts as lost.
+   * error. The store calls it for many events at once; a codec that decodes one by one has that time
+   * for each, because the time of a call begins anew with each answer to an earlier one. The store
+   * reports any other error as a corruption, with the place. A snapshot that cannot be decoded counts
+   * as lost.
    */
   decode(bytes: Uint8Array): Value | Forgotten | Promise<Value | Forgotten>;
 }

@@ -3,6 +3,8 @@ const STEPS = 4;
 
 /** The end of one promise's time. */
 interface End {
+  /** Counts the promises. */
+  readonly turn: number;
   /** The steps that are left. */
   steps: number;
   readonly late: () => Error;
@@ -10,13 +12,18 @@ interface End {
 }
 
 /**
- * Gives each promise the same time, and at most a quarter more. One timer serves all, because a timer for each
+ * Gives each promise the same time, and at most a quarter more. The time begins anew whenever one that came
+ * before settles: work may be done one by one, and then each has to wait for its turn. One that came later is no
+ * such sign, so that what is stuck ends beside work that goes on. One timer serves all, because a timer for each
  * would cost more than most of the work does.
  */
 export class TimeLimit {
   readonly #ms: number;
   readonly #ends = new Set<End>();
   #timer: ReturnType<typeof setInterval> | undefined;
+  #turns = 0;
+  /** The first turn that has settled in the step under way. */
+  #settled = Infinity;
 
   /** Each promise gets `ms`. */
   constructor(ms: number) {
@@ -28,16 +35,16 @@ export class TimeLimit {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     // The step under way may end at once, so it does not count.
     const steps = this.#ends.size === 0 ? STEPS : STEPS + 1;
-    const end: End = { steps, late, reject };
+    const end: End = { turn: this.#turns++, steps, late, reject };
     this.#ends.add(end);
     this.#timer ??= setInterval(() => this.#step(), this.#ms / STEPS);
     work.then(
       (value) => {
-        this.#remove(end);
+        this.#settle(end);
         resolve(value);
       },
       (error) => {
-        this.#remove(end);
+        this.#settle(end);
         reject(error);
       },
     );
@@ -45,8 +52,10 @@ export class TimeLimit {
   }
 
   #step(): void {
+    const settled = this.#settled;
+    this.#settled = Infinity;
     for (const end of this.#ends) {
-      end.steps--;
+      end.steps = end.turn > settled ? STEPS : end.steps - 1;
       if (end.steps > 0) continue;
       this.#remove(end);
       end.reject(end.late());
@@ -61,9 +70,15 @@ export class TimeLimit {
     }
   }
 
+  #settle(end: End): void {
+    this.#settled = Math.min(this.#settled, end.turn);
+    this.#remove(end);
+  }
+
   #remove(end: End): void {
     this.#ends.delete(end);
     if (this.#ends.size > 0) return;
+    this.#settled = Infinity;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

@@ -6,7 +6,10 @@ import { StoreUnavailableError } from "../errors.ts";
 /** How long a codec may take in memory, in ms: as long as on a server, unless its options differ. */
 export const CODEC_TIMEOUT = 10_000;
 
-/** A store's codec, whose promises end: too late, or with the store, by {@linkcode StoreUnavailableError}. */
+/**
+ * A store's codec, whose promises end: too late, or with the store, by {@linkcode StoreUnavailableError}. One
+ * that does one thing at a time has the time for each; see {@linkcode TimeLimit}.
+ */
 export class TimelyCodec<Value> implements Codec<Value> {
   readonly #codec: Codec<Value>;
   readonly #limit: TimeLimit;

@@ -23,6 +23,33 @@ Deno.test("A time limit ends what takes too long, each at its own time", async (
   await Promise.all([first, second]);
 });
 
+Deno.test("Work that is done one by one has the time of a time limit for each", async () => {
+  using time = new FakeTime();
+  const limit = new TimeLimit(100);
+  let turn = Promise.resolve();
+  const works = Array.from({ length: 10 }, (_, at) => {
+    turn = turn.then(() => new Promise<void>((resolve) => setTimeout(resolve, 60)));
+    return limit.of(turn.then(() => at), late);
+  });
+  const [results] = await Promise.all([Promise.all(works), time.tickAsync(600)]);
+  assertEquals(results, [...works.keys()]);
+});
+
+Deno.test("A time limit ends what is stuck beside work that came later and goes on", async () => {
+  using time = new FakeTime();
+  const limit = new TimeLimit(100);
+  let ended = 0;
+  const stuck = limit.of(new Promise<never>(() => {}), late).catch(() => ended = Date.now());
+  const begun = Date.now();
+  for (let round = 0; round < 20; round++) {
+    const quick = limit.of(new Promise((resolve) => setTimeout(resolve, 10)), late);
+    await time.tickAsync(10);
+    await quick;
+  }
+  await stuck;
+  assertEquals(ended - begun, 100);
+});
+
 Deno.test("A time limit hands on results and errors, and leaves no timer behind", async () => {
   const limit = new TimeLimit(60_000);
   const work = Promise.withResolvers<number>();

@@ -3,6 +3,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { FakeTime } from "@std/testing/time";
 import { commandLogOf } from "../../../store/command_log.ts";
 import {
+  appendEvents,
   type Codec,
   type Decider,
   type Event,
@@ -77,6 +78,41 @@ Deno.test("In memory, a codec that never answers holds up no read", async () => 
   await using store = new InMemoryEventStore({ codec });
   await assertReadsEnd(store, codec, () => time.tickAsync(12_500));
 });
+
+/** Decodes one event at a time, as over the one connection to a keeper of keys. */
+function serialCodec(ms: number): Codec<Event> {
+  let turn: Promise<unknown> = Promise.resolve();
+  return {
+    encode: (event) => jsonCodec.encode(event),
+    decode(bytes) {
+      const event = turn
+        .then(() => new Promise((resolve) => setTimeout(resolve, ms)))
+        .then(() => jsonCodec.decode<Event>(bytes));
+      turn = event;
+      return event;
+    },
+  };
+}
+
+const ADDED = Array.from({ length: 100 }, (_, data) => ({ eventType: "Added", data }));
+
+Deno.test("In memory, a codec that decodes one by one has the time for each event", async () => {
+  using time = new FakeTime();
+  await using store = new InMemoryEventStore({ codec: serialCodec(300) });
+  await appendEvents(store, "counter-1", 0, ADDED);
+  const read = store.getEvents("counter-1");
+  const [events] = await Promise.all([read, time.tickAsync(ADDED.length * 300)]);
+  assertEquals(events.length, ADDED.length);
+});
+
+storeTest(
+  "On NATS, a codec that decodes one by one has the time for each event",
+  async (stores) => {
+    const { store } = await stores.open({ codec: serialCodec(20), timeout: 1_000 });
+    await appendEvents(store, "counter-1", 0, ADDED);
+    assertEquals((await store.getEvents("counter-1")).length, ADDED.length);
+  },
+);
 
 storeTest("On NATS, a codec that never answers holds up no read", async (stores) => {
   const codec = new Stuck<Event>();

@@ -24,6 +24,8 @@ export class TimeLimit {
   #turns = 0;
   /** The first turn that has settled in the step under way. */
   #settled = Infinity;
+  /** Why all has ended. */
+  #over: Error | undefined;
 
   /** Each promise gets `ms`. */
   constructor(ms: number) {
@@ -32,6 +34,10 @@ export class TimeLimit {
 
   /** The result of `work`; if it takes too long, this rejects with `late()` and ignores the later result. */
   of<T>(work: Promise<T>, late: () => Error): Promise<T> {
+    if (this.#over !== undefined) {
+      work.catch(() => {});
+      return Promise.reject(this.#over);
+    }
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     // The step under way may end at once, so it does not count.
     const steps = this.#ends.size === 0 ? STEPS : STEPS + 1;
@@ -62,8 +68,9 @@ export class TimeLimit {
     }
   }
 
-  /** Ends all that is under way: it rejects with `reason`. */
+  /** Ends all that is under way, and at once what begins later: it rejects with `reason`. */
   end(reason: Error): void {
+    this.#over ??= reason;
     for (const end of this.#ends) {
       this.#remove(end);
       end.reject(reason);

@@ -89,7 +89,7 @@ export class EventDecoder {
     return event;
   }
 
-  /** Ends the decoding that is under way: the store is disposed. */
+  /** Ends the decoding that is under way, and what begins later: the store is disposed. */
   end(): void {
     this.#codec?.end();
   }

@@ -41,7 +41,7 @@ export class TimelyCodec<Value> implements Codec<Value> {
     return this.#inTime(this.#codec.decode(bytes));
   }
 
-  /** Ends what is under way: the store is disposed. */
+  /** Ends what is under way, and at once what begins later: the store is disposed. */
   end(): void {
     this.#limit.end(new StoreUnavailableError("the store was disposed before it answered"));
   }

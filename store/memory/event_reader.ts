@@ -26,7 +26,7 @@ export class MemoryEventReader {
       : this.#decoder.copyOf(stored.original, stored);
   }
 
-  /** Ends the decoding that is under way: the store is disposed. */
+  /** See {@linkcode EventDecoder.end}. */
   end(): void {
     this.#decoder.end();
   }

@@ -12,7 +12,7 @@ export class EventReader {
     this.#decoder = decoder;
   }
 
-  /** Ends the decoding that is under way: the store is disposed. */
+  /** See {@linkcode EventDecoder.end}. */
   end(): void {
     this.#decoder.end();
   }

@@ -61,10 +61,12 @@ Deno.test("A time limit hands on results and errors, and leaves no timer behind"
   assertEquals(await kept, 1);
 });
 
-Deno.test("A time limit that ends takes with it what is under way", async () => {
+Deno.test("A time limit that ends takes with it what is under way, and what begins later", async () => {
   const limit = new TimeLimit(60_000);
   const never = new Promise<never>(() => {});
-  const ends = [limit.of(never, late), limit.of(never, late)];
+  const ends: Promise<unknown>[] = [limit.of(never, late), limit.of(never, late)];
   limit.end(new Error("over"));
+  const failure = Promise.reject(new Error("failed"));
+  ends.push(limit.of(never, late), limit.of(failure, late), limit.of(Promise.resolve(1), late));
   for (const end of ends) await assertRejects(() => end, Error, "over");
 });

@@ -120,6 +120,29 @@ storeTest("On NATS, a codec that never answers holds up no read", async (stores)
   await assertReadsEnd(store, codec, () => Promise.resolve());
 });
 
+/** A read goes on after its store is disposed, and needs the codec. */
+async function assertEndsAtOnce(store: EventStore, codec: Stuck<Event>): Promise<void> {
+  for (const actorId of ["counter-1", "counter-2"]) await appendEvents(store, actorId, 0, ADDED);
+  const events = store.readAll()[Symbol.asyncIterator]();
+  await events.next();
+  await store[Symbol.asyncDispose]();
+  codec.isStuck = true;
+  const ended = "the store was disposed before it answered";
+  await assertRejects(() => events.next(), StoreUnavailableError, ended);
+}
+
+Deno.test("In memory, a decoding that begins after the store's end ends at once", async () => {
+  using _time = new FakeTime(); // It does not go on.
+  const codec = new Stuck<Event>();
+  await assertEndsAtOnce(new InMemoryEventStore({ codec }), codec);
+});
+
+storeTest("On NATS, a decoding that begins after the store's end ends at once", async (stores) => {
+  const codec = new Stuck<Event>();
+  const { store } = await stores.open({ codec });
+  await assertEndsAtOnce(store, codec);
+});
+
 /** A snapshot that the codec does not read in time is neither given nor lost, and none is kept that it does not write. */
 async function assertSnapshotsEnd(
   store: SnapshotStore,

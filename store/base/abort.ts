@@ -1,4 +1,5 @@
 import { needSignal } from "./given.ts";
+import { isThenable } from "./hook.ts";
 
 /**
  * The result of `promise`, unless `signal` is aborted first: then it rejects with the signal's
@@ -18,7 +19,8 @@ export function unlessAborted<T>(
   promise: T | Promise<T>,
 ): T | Promise<T> {
   if (signal === undefined) return promise;
-  if (promise instanceof Promise) return race(signal, promise);
+  // What a user's code gives may be another realm's promise, or the builder of a query.
+  if (isThenable(promise)) return race(signal, Promise.resolve(promise as Promise<T>));
   signal.throwIfAborted();
   return promise;
 }

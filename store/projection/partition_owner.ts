@@ -136,7 +136,7 @@ export class PartitionOwner<Tx> {
       // However long the handler takes, a stop waits for it: only the store has to answer.
       const begun = Promise.withResolvers<void>();
       const worked = Promise.withResolvers<void>();
-      const committed = store.transaction!(async (tx) => {
+      const transaction = store.transaction!(async (tx) => {
         begun.resolve();
         try {
           await work(tx);
@@ -147,6 +147,7 @@ export class PartitionOwner<Tx> {
         }
         if (!await store.save(this.#key, next, tx)) throw stale;
       });
+      const committed = Promise.resolve(transaction); // One that is no promise may begin at each await.
       try {
         await this.#answer(Promise.race([begun.promise, committed]));
         await Promise.race([worked.promise, committed]);

@@ -103,6 +103,28 @@ Deno.test("a commit whose answer is lost does its work once", async () => {
   assertEquals([works, calls], [3, 3]);
 });
 
+Deno.test("a transaction that is no promise, but begins when it is awaited, is begun once", async () => {
+  const inner = new Checkpoints();
+  let begun = 0;
+  const lazy = <T>(work: () => Promise<T>) => {
+    const then: Promise<T>["then"] = (onValue, onError) => {
+      begun++;
+      return work().then(onValue, onError);
+    };
+    return { then } as Promise<T>;
+  };
+  const owner = ownerOn({
+    load: (key) => lazy(() => inner.load(key)),
+    save: (key, checkpoint, tx) => lazy(() => inner.save(key, checkpoint, tx)),
+    transaction: (work) => lazy(() => inner.transaction(work)),
+  });
+  await owner.claim();
+  begun = 0;
+  let works = 0;
+  await owner.commit({ ...owner.state, sequence: 1 }, () => Promise.resolve(void works++));
+  assertEquals({ works, begun }, { works: 1, begun: 2 }); // The transaction, and the save in it.
+});
+
 Deno.test("a claim that always comes too late gives way to others, and ends when it is stopped", async () => {
   const stop = new AbortController();
   let saves = 0;

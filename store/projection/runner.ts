@@ -54,10 +54,14 @@ export type SharedParts<Tx, E extends Event> =
 
 /** Decides which partitions this process runs. */
 export interface Share {
-  /** Those of `slots` that this process should run; `held` are the ones that run here. */
+  /**
+   * Those of `partitionIds` that this process should run; `held` are the ones that run here, and `left`
+   * the versions that it leaves to others.
+   */
   of(
     partitionIds: readonly PartitionId[],
     held: readonly PartitionId[],
+    left: readonly number[],
   ): Promise<readonly PartitionId[]>;
   /** Called when a partition no longer runs here. */
   release(partitionId: PartitionId): Promise<void>;
@@ -167,13 +171,15 @@ export class Runner<Tx, E extends Event> {
     this.#retries = control.retries;
     this.#built = control.next?.version;
     this.#skipped = new Set(control.skipped?.map(({ sequence }) => sequence));
-    const versions = [control.active, ...(control.next === undefined ? [] : [control.next])]
-      .filter((version) => !this.#isForeign(version));
-    const partitionIds = control.paused ? [] : versions.flatMap(partitionIdsOf);
+    const versions = [control.active, ...(control.next === undefined ? [] : [control.next])];
+    const left = versions.filter((version) => this.#isForeign(version));
+    const partitionIds = control.paused
+      ? []
+      : versions.filter((version) => !left.includes(version)).flatMap(partitionIdsOf);
     const held = [...this.#running.values()].map(({ partitionId }) => partitionId);
     const wanted = this.#share === undefined
       ? partitionIds
-      : await this.#share.of(partitionIds, held);
+      : await this.#share.of(partitionIds, held, left.map(({ version }) => version));
     const keys = new Map(wanted.map((partitionId) => [partitionKey(partitionId), partitionId]));
     for (const [key, it] of this.#running) {
       // A handler may never come back: the other partitions do not wait for it.

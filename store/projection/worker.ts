@@ -20,8 +20,8 @@ interface PartitionClaim {
 
 /** The content of a projection's keys. */
 interface Survey {
-  /** Workers whose lease has not ended. */
-  readonly workers: ReadonlySet<string>;
+  /** Workers whose lease has not ended, each with what its key shows: see {@linkcode takes}. */
+  readonly workers: ReadonlyMap<string, Uint8Array>;
   /** By key. */
   readonly claims: ReadonlyMap<string, PartitionClaim>;
   /** The partitions that the workers of each version of each projection have, by the beginning of its keys. */
@@ -31,7 +31,8 @@ interface Survey {
 /**
  * One process's part in a projection that several share. Each worker has a key that expires unless
  * it is written again, and its name in the keys of the partitions that it runs. A name without a
- * live key belongs to a dead worker; workers below their quota take over its partitions.
+ * live key belongs to a dead worker; workers below their quota take over its partitions. The key
+ * shows the versions that the worker leaves to others, so that it has no quota of them.
  */
 export class ProjectionWorker implements Share {
   readonly #bucket: Bucket;
@@ -44,6 +45,8 @@ export class ProjectionWorker implements Share {
   readonly #work: Promise<unknown>;
   /** The revision of this worker's own key, 0 before the first. */
   #alive = 0;
+  /** The versions that this worker leaves to others, as its key shows them. */
+  #left = "";
   #mine = new Map<string, PartitionClaim>();
 
   /** Takes part in the projection `name` until it leaves; calls `poke` when others come or go. */
@@ -66,8 +69,11 @@ export class ProjectionWorker implements Share {
   async of(
     partitionIds: readonly PartitionId[],
     held: readonly PartitionId[],
+    left: readonly number[],
   ): Promise<readonly PartitionId[]> {
-    if (this.#alive === 0) await this.#sign();
+    const isNews = this.#left !== left.join(" ");
+    this.#left = left.join(" ");
+    if (this.#alive === 0 || isNews) await this.#sign();
     const survey = await this.#survey();
     const { claims } = survey;
     const running = new Set(held.map((partitionId) => this.#keyOf(partitionId)));
@@ -101,7 +107,9 @@ export class ProjectionWorker implements Share {
     { workers, claims, others }: Survey,
     running: ReadonlySet<string>,
   ): Promise<PartitionId[]> {
-    const holdings = new Map([...workers, this.#id].map((worker) => [worker, 0]));
+    const { version } = partitionIds[0]!;
+    const takers = [...workers].flatMap(([name, shown]) => takes(shown, version) ? [name] : []);
+    const holdings = new Map([...takers, this.#id].map((worker) => [worker, 0]));
     const own: PartitionId[] = [];
     const free: PartitionId[] = [];
     for (const partitionId of partitionIds) {
@@ -115,7 +123,7 @@ export class ProjectionWorker implements Share {
         this.#mine.set(key, { worker, revision });
       } else this.#mine.delete(key);
     }
-    const unit = `${this.#prefix}.${partitionIds[0]!.version}`;
+    const unit = `${this.#prefix}.${version}`;
     const all = new Map(others).set(unit, { partitions: partitionIds.length, holdings });
     const quota = leveledQuotas(unit, all)!.get(this.#id)!;
     // Running partitions stay; one that is given up is freed when it has stopped.
@@ -146,13 +154,13 @@ export class ProjectionWorker implements Share {
   }
 
   async #survey(): Promise<Survey> {
-    const workers = new Set<string>();
+    const workers = new Map<string, Uint8Array>();
     const claims = new Map<string, PartitionClaim>();
     const entries = await this.#bucket.list("lease.>");
     for (const { key, value, revision } of entries) {
       if (!key.startsWith(`${this.#prefix}.`)) continue;
       const worker = this.#workerOf(key);
-      if (worker !== undefined) workers.add(worker);
+      if (worker !== undefined) workers.set(worker, value!);
       else claims.set(key, { worker: decodeUtf8(value!), revision });
     }
     return { workers, claims, others: holdingsIn(entries) };
@@ -180,33 +188,35 @@ export class ProjectionWorker implements Share {
   }
 
   async #sign(): Promise<void> {
-    const value = utf8(this.#id);
     const ttl = this.#lease / 1000;
-    let outcome = await this.#bucket.put(this.#own, value, { revision: this.#alive, ttl });
+    const put = (revision: number) =>
+      this.#bucket.put(this.#own, utf8(this.#left), { revision, ttl });
+    let outcome = await put(this.#alive);
     if (outcome.kind !== "stored") {
       // It has expired, or an earlier sign came late.
       const { revision } = await this.#bucket.get(this.#own, this.#lease);
-      outcome = await this.#bucket.put(this.#own, value, { revision, ttl });
+      outcome = await put(revision);
     }
     if (outcome.kind === "stored") this.#alive = outcome.first;
     else throw new Error(`Cannot renew the lease of the worker: the write is ${outcome.kind}`);
   }
 
-  /** Calls `poke` when another worker comes, goes, or gives a partition up. */
+  /** Calls `poke` when another worker comes, goes, leaves a version to others, or gives a partition up. */
   async #watch(): Promise<void> {
     const { signal } = this.#stop;
-    const known = new Set<string>();
+    const known = new Map<string, string>();
     for await (const entry of this.#bucket.watch({ filter: `${this.#prefix}.>`, signal })) {
       if (this.#isChange(entry, known)) this.#poke();
     }
   }
 
-  #isChange({ key, value }: BucketEntry, known: Set<string>): boolean {
+  #isChange({ key, value }: BucketEntry, known: Map<string, string>): boolean {
     const isWorker = this.#workerOf(key) !== undefined;
     if (!isWorker) return value?.length === 0;
     if (value === undefined) return known.delete(key);
-    if (known.has(key)) return false;
-    known.add(key);
+    const shown = decodeUtf8(value);
+    if (known.get(key) === shown) return false;
+    known.set(key, shown);
     return true;
   }
 
@@ -224,21 +234,30 @@ export class ProjectionWorker implements Share {
   }
 }
 
-/** The partitions that the workers of all projections have, by the keys `lease.<name>.<version>.<partition>`. */
-function holdingsIn(entries: readonly BucketEntry[]): Map<string, ProjectionHoldings> {
-  const workers = new Map<string, string[]>();
-  for (const { key } of entries) {
+/** Whether a worker takes partitions of a version: of all that its key does not show as left to others. */
+function takes(shown: Uint8Array, version: number | string): boolean {
+  return !decodeUtf8(shown).split(" ").includes(String(version));
+}
+
+/**
+ * The partitions that the workers of all projections have, by the keys `lease.<name>.<version>.<partition>`.
+ * All workers that see the same keys find the same.
+ */
+export function holdingsIn(entries: readonly BucketEntry[]): Map<string, ProjectionHoldings> {
+  const workers = new Map<string, [worker: string, shown: Uint8Array][]>();
+  for (const { key, value } of entries) {
     const [, name = "", kind, worker = ""] = key.split(".");
-    if (kind === "worker") workers.set(name, [...workers.get(name) ?? [], worker]);
+    if (kind === "worker") workers.set(name, [...workers.get(name) ?? [], [worker, value!]]);
   }
   const units = new Map<string, { partitions: number; holdings: Map<string, number> }>();
   for (const { key, value } of entries) {
-    const [, name = "", version] = key.split(".");
-    const here = workers.get(name);
-    if (version === "worker" || here === undefined) continue;
+    const [, name = "", version = ""] = key.split(".");
+    if (version === "worker") continue;
+    const here = (workers.get(name) ?? []).filter(([, shown]) => takes(shown, version));
+    if (here.length === 0) continue;
     const unit = `lease.${name}.${version}`;
     const held = units.get(unit) ??
-      { partitions: 0, holdings: new Map(here.map((worker) => [worker, 0])) };
+      { partitions: 0, holdings: new Map(here.map(([worker]) => [worker, 0])) };
     const worker = decodeUtf8(value!);
     const has = held.holdings.get(worker);
     if (has !== undefined) held.holdings.set(worker, has + 1);

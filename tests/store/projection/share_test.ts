@@ -6,7 +6,10 @@ import {
   ProjectionLeases,
   type ProjectionOptions,
 } from "../../../store/mod.ts";
+import { unlessAborted } from "../../../store/base/abort.ts";
+import { utf8 } from "../../../store/base/utf8.ts";
 import { leveledQuotas, quotasOf } from "../../../store/projection/quota.ts";
+import { holdingsIn } from "../../../store/projection/worker.ts";
 import { natsTest, type Scene } from "../../support/fixture.ts";
 import { fact, fill, Model, quick, range, Run } from "./bed.ts";
 
@@ -175,6 +178,29 @@ Deno.test("A projection that nobody has yet counts as that of the process that w
   assertEquals(planned("..xxxxyyyyzz"), "zzxxxxyyyyzz");
 });
 
+Deno.test("A worker has no part in a version that it leaves to others", () => {
+  const keys = {
+    "lease.mail.worker.x_1": "",
+    "lease.mail.worker.y_1": "2 3",
+    "lease.mail.1.0": "y_1",
+    "lease.mail.2.0": "x_1",
+    "lease.mail.12.0": "",
+    "lease.list.worker.y_2": "2",
+    "lease.list.2.0": "",
+  };
+  const entries = Object.entries(keys).map(([key, value]) => {
+    return { key, revision: 1, value: utf8(value) };
+  });
+  const units = [...holdingsIn(entries)].map(([unit, { holdings }]) =>
+    [unit, Object.fromEntries(holdings)] as const
+  );
+  assertEquals(Object.fromEntries(units), {
+    "lease.mail.1": { x_1: 0, y_1: 1 },
+    "lease.mail.2": { x_1: 1 },
+    "lease.mail.12": { x_1: 0, y_1: 0 },
+  });
+});
+
 natsTest(
   "Projections of one partition spread over the workers, and move when one ends",
   async (scene) => {
@@ -304,3 +330,28 @@ natsTest(
     assertEquals(built.length, 2 * ACTORS.length);
   },
 );
+
+for (const when of ["caught-up", "now"] as const) {
+  natsTest(
+    `A version for another filter (${when}) is whole beside a process that leaves it to others`,
+    async (scene) => {
+      const { namespace } = scene;
+      await using store = await JetStreamEventStore.open(await scene.connect(), { namespace });
+      for (const actorId of ACTORS) await store.saveEvent(fact(actorId, 1, "New"));
+      await using crew = new Crew(scene);
+      const built = new Set<string>();
+      const hire = async (name: string, eventTypes: string[]): Promise<Run> =>
+        await crew.hire(name, 4, ({ actorId }, { version }) => {
+          if (version === 2) built.add(`${name}: ${actorId}`);
+        }, { filter: { eventTypes } });
+      await using old = await hire("old", ["Happened"]);
+      await crew.share(store, old, ["old"]);
+      await using young = await hire("young", ["Happened", "New"]);
+      await crew.share(store, young, ["old", "young"]);
+      const signal = AbortSignal.timeout(30_000);
+      assertEquals(await young.projection.rebuild({ switch: when, signal }), 2);
+      await unlessAborted(signal, young.projection.caughtUp);
+      assertEquals([...built].sort(), ACTORS.map((actorId) => `young: ${actorId}`).sort());
+    },
+  );
+}

@@ -12,8 +12,9 @@ export interface Evolution<State, E extends Event = Event> {
    * The library keeps the state, and gives a copy of it to everybody else: to `decide`, to the
    * caller, to a snapshot store. That takes about 0.2 µs for each object in it. To save that in a
    * large state, return it frozen (`Object.freeze`): the library freezes all plain objects and arrays
-   * in it and hands it out as it is. Instances of classes are shared, so keep them immutable; a state
-   * that is one itself is not kept for the next command, unless it is frozen.
+   * in it and hands it out as it is. One with maps, sets, dates or bytes in it is copied all the same,
+   * because freezing does not reach their content. Instances of classes are shared, so keep them
+   * immutable; a state that is one itself is not kept for the next command, unless it is frozen.
    */
   readonly evolve: (state: State, event: E) => State;
 }

@@ -65,6 +65,36 @@ Deno.test("A frozen value is handed out as it is, and frozen in depth", () => {
   assertEquals(value.own.hidden, 1);
 });
 
+Deno.test("A frozen value is copied if there is content in it that freezing does not reach", () => {
+  const open = [
+    new Map([["k", 1]]),
+    new Set([1]),
+    new Date(5),
+    Uint8Array.of(1),
+    Object.freeze(new Map()),
+  ];
+  for (const content of open) {
+    const inner = { content };
+    for (const value of [Object.freeze({ inner }), Object.freeze([inner])]) {
+      const { value: given, isSafe } = handOut(value);
+      assert(isSafe);
+      assertEquals(given, value);
+      const [{ content: other }] = Object.values(given) as [typeof inner];
+      assert(other !== content);
+      assert(!Object.isFrozen(inner), "what is copied need not be frozen");
+    }
+    assert(freshCopy(content) !== content);
+  }
+  // Also if a part of it has been handed out, and if it holds itself.
+  const part = Object.freeze({ n: 1 });
+  const own: Record<string, unknown> = { part, dates: [new Date(5)] };
+  own.self = Object.freeze({ own });
+  assertStrictEquals(handOut(part).value, part);
+  for (const value of [own.self, Object.freeze(own), own.self]) {
+    assert(handOut(value).value !== value);
+  }
+});
+
 Deno.test("An instance of a class is shared, and says so if it is the value itself", () => {
   const own = new Own();
   assertStrictEquals(freshCopy({ own }).own, own);

@@ -303,6 +303,23 @@ Deno.test("a frozen state is handed out as it is; an instance of a class is not 
   }
 });
 
+Deno.test("a decision that tries something out on a map of a frozen state changes only its own", async () => {
+  await using store = new Spied();
+  type Seats = { readonly seats: ReadonlyMap<string, number> };
+  const hall: Decider<Seats, string, Event<"Taken", string>> = {
+    initialState: () => ({ seats: new Map() }),
+    evolve: ({ seats }, { data }) => Object.freeze({ seats: new Map(seats).set(data, 1) }),
+    decide(who, { seats }) {
+      if ((seats as Map<string, number>).set(who, 1).size > 2) throw new RangeError("full");
+      return { eventType: "Taken", data: who };
+    },
+  };
+  for (const who of ["ada", "bob"]) await execute(store, ACTOR, hall, who);
+  await assertRejects(() => execute(store, ACTOR, hall, "eve"), RangeError, "full");
+  const { state } = await execute(store, ACTOR, hall, "ada");
+  assertEquals([...state.seats.keys()], ["ada", "bob"]);
+});
+
 Deno.test("a read that never ends holds no later command", async () => {
   await using store = new Spied();
   const kept = new InMemorySnapshotStore();

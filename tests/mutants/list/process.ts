@@ -179,7 +179,7 @@ export const PROCESS: readonly Mutant[] = [
   {
     name: "events of two actors with one id",
     file: "store/process/intake.ts",
-    find: 'inputId: await uuidv8(["event", identity, actorId, version, eventId]),',
+    find: 'inputId: await uuidv8(["event", originOf(identity), actorId, version, eventId]),',
     replace:
       'inputId: await uuidv8(["event", identity, eventId]) + (version > 0 || actorId ? "" : ""),',
     tests: MANAGER,

@@ -89,7 +89,18 @@ export class Attempts<Member> {
   async outcome(): Promise<AttemptsOutcome<Member>> {
     const { api, headReader, requestTimeout } = this.#parts;
     const expected = this.#expected();
-    const { messages } = await readLastProved(api, [...expected.keys()], requestTimeout);
+    // Large messages take several requests: what is missing in one page proves nothing.
+    const messages: StoredMessage[] = [];
+    const left = new Set(expected.keys());
+    let upTo = Infinity;
+    for (let isMore = true; isMore && left.size > 0;) {
+      const page = await readLastProved(api, [...left], requestTimeout);
+      for (const message of page.messages) {
+        if (left.delete(message.subject)) messages.push(message);
+      }
+      upTo = Math.min(upTo, page.upTo);
+      isMore = page.pending > 0 && page.messages.length > 0;
+    }
     const moved = messages.filter(({ subject, sequence }) =>
       sequence > (expected.get(subject) ?? Infinity)
     );
@@ -104,8 +115,8 @@ export class Attempts<Member> {
       if (landed !== undefined) return { landed, first: firstOf(message) };
       foreign.add(actorId);
     }
-    const isGuardBroken = moved.some(({ subject }) =>
-      !written.has(api.layout.actorOf(subject) ?? "")
+    const isGuardBroken = moved.some(({ subject, sequence }) =>
+      sequence <= upTo && !written.has(api.layout.actorOf(subject) ?? "")
     );
     const isOpen = [...this.#tries.values()].some(({ actors }) =>
       ![...actors].some((actorId) => foreign.has(actorId)) &&

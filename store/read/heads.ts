@@ -45,6 +45,8 @@ export class HeadCache {
   #reached = asStreamSequence(0);
   #last = asStreamSequence(0);
   #seen: SeenMessage[] = [];
+  /** When actors were forgotten last: what was asked before may be outdated when it is answered. */
+  #forgottenAt = -Infinity;
 
   /** Keeps `capacity` actors, and at most a tenth more. */
   constructor(capacity: number) {
@@ -107,6 +109,7 @@ export class HeadCache {
   /** Notes what the server said, asked at `at`, unless it is older than what is known. */
   raise(actorId: string, head: Head, at: number): void {
     if (head.sequence > this.#last) this.#last = head.sequence;
+    if (at < this.#forgottenAt) at = -Infinity;
     const entry = this.#entries.get(actorId);
     if (entry === undefined) {
       this.#entries.set(actorId, { head, at, moved: ++this.#moves });
@@ -124,6 +127,7 @@ export class HeadCache {
 
   /** Forgets the actors that `matches` picks: others may have written them. */
   forget(matches: (actorId: string) => boolean): void {
+    this.#forgottenAt = performance.now();
     for (const actorId of this.#entries.keys()) {
       if (matches(actorId)) this.#entries.delete(actorId);
     }

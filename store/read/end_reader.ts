@@ -142,9 +142,17 @@ export class EndReader {
 
   /** By the nearest replica. The genesis is always there, so that there always is an answer. */
   async #prove(subject: string, from?: StreamSequence): Promise<Answer> {
-    const page = await readLastProved(this.#api, [subject], this.#requestTimeout, from);
-    this.#check.see(page.genesis);
-    return { message: page.messages.at(-1), reached: asStreamSequence(page.upTo) };
+    let message: StoredMessage | undefined;
+    for (let first = from;;) {
+      const page = await readLastProved(this.#api, [subject], this.#requestTimeout, first);
+      this.#check.see(page.genesis);
+      message = page.messages.at(-1) ?? message;
+      // Large messages take several pages, the latest last.
+      if (page.pending === 0 || page.messages.length === 0) {
+        return { message, reached: asStreamSequence(page.upTo) };
+      }
+      first = asStreamSequence(message!.sequence + 1);
+    }
   }
 
   async #reached(): Promise<StreamSequence> {

@@ -125,6 +125,22 @@ natsTest("With one server a single request gets the head, and proves it", async 
   assertEquals(stale.answers, 0);
 });
 
+natsTest(
+  "A deposed leader makes no category short whose last messages are large",
+  async (scene) => {
+    await using opened = await open(scene);
+    const { store, stale, old } = opened;
+    for (let at = 2; at <= 11; at++) {
+      await store.saveEvent(
+        fact(`order-${at}`, 1, "x".repeat(500_000)),
+      );
+    }
+    stale.leader = old;
+    const events = await Array.fromAsync(store.readAll({ filter: { category: "order" } }));
+    assertEquals(events.length, 12);
+  },
+);
+
 natsTest("Two servers that are behind make no read of a forgotten actor short", async (scene) => {
   await using opened = await open(scene);
   const { store, stale, old } = opened;

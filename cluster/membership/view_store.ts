@@ -82,15 +82,16 @@ export class ViewStore {
     timeout?: number,
   ): Promise<ClusterView> {
     let result = this.#view;
-    await this.#bucket.update(VIEW_KEY, ({ value }) => {
+    const { value } = await this.#bucket.update(VIEW_KEY, ({ value }) => {
       const stored = this.#decode(value) ?? EMPTY_VIEW;
       const base = stored.version < this.#view.version ? this.#view : stored;
       result = this.#fitting(base, [...steps(base)]);
       if (result === base && base !== stored) result = { ...base, version: base.version + 1 };
       return result === stored ? undefined : encodeView(result, this.#writer);
     }, timeout);
+    // An earlier try may be the one that is stored, with fewer steps.
+    this.adopt(this.#decode(value) ?? result);
     this.#isDamaged = false;
-    this.adopt(result);
     return this.#view;
   }
 

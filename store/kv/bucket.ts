@@ -52,6 +52,8 @@ export class Bucket {
   readonly #watches = new Set<Promise<void>>();
   /** Revisions up to this were seen or written here. */
   #highest = 0;
+  /** How often it was found to have gone back: revisions from before mean nothing then. */
+  #era = 0;
 
   private constructor(
     api: StreamApi<StreamNames>,
@@ -277,6 +279,7 @@ export class Bucket {
     const requestTimeout = requestTimeoutOf(timeout);
     const retry = backoff(performance.now() + timeout);
     const least = this.#highest;
+    const era = this.#era;
     for (;;) {
       const page = await attempt(
         this.requests,
@@ -294,9 +297,16 @@ export class Bucket {
         );
       if (isCurrent) {
         const entries = page.messages.map((message) => this.#entry(message));
-        return { entries, upTo: Math.max(page.upTo, least) };
+        return { entries, upTo: Math.max(page.upTo, least), era };
       }
       if (!await retry(this.requests)) {
+        // For that long no leader was deposed: the bucket was restored, or has lost its end.
+        const { state: { last_seq: reached } = { last_seq: 0 } } =
+          await attempt(this.requests, timeout, what, () => this.#api.info(requestTimeout)) ?? {};
+        if (reached < least && era === this.#era) {
+          this.#era++;
+          this.#highest = 0;
+        }
         throw new StoreUnavailableError(`Cannot ${what}: the replicas that answer lag behind`);
       }
     }

@@ -29,6 +29,8 @@ export interface Listing {
   readonly entries: BucketEntry[];
   /** The sequence up to which it is complete. */
   readonly upTo: number;
+  /** Counts how often the bucket has gone back: revisions of two eras cannot be compared. */
+  readonly era: number;
 }
 
 /** A bucket, as a watch sees it. */
@@ -80,7 +82,8 @@ async function follow(
     const over = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
-      const { entries, upTo } = await list(filter);
+      const { entries, upTo, era } = await list(filter);
+      changes.begin(era);
       await changes.compare(entries);
       timer = setTimeout(() => over.abort(), reconcile);
       await pushed(source, filter, upTo, AbortSignal.any([signal, over.signal]), changes);
@@ -106,6 +109,7 @@ class KeyChanges {
   readonly #signal: AbortSignal;
   #wake: (() => void) | undefined;
   #ended = false;
+  #era = 0;
 
   constructor(get: WatchSource["get"], known: readonly BucketEntry[], signal: AbortSignal) {
     this.#get = get;
@@ -114,6 +118,13 @@ class KeyChanges {
     }
     this.#signal = signal;
     signal.addEventListener("abort", () => this.#wake?.(), { once: true });
+  }
+
+  /** Begins another era: what was seen before is older than anything in it. */
+  begin(era: number): void {
+    if (era === this.#era) return;
+    this.#era = era;
+    for (const [key, { isGone }] of this.#known) this.#known.set(key, { revision: 0, isGone });
   }
 
   /** Takes an entry; one that is not newer than the last one seen is no change. */

@@ -2,9 +2,10 @@ import { asStreamSequence } from "../../../store/format/position.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Bucket, bucketToken } from "../../../store/kv/bucket.ts";
 import type { BucketEntry } from "../../../store/kv/entry.ts";
-import { StreamConfigError } from "../../../store/errors.ts";
+import { StoreUnavailableError, StreamConfigError } from "../../../store/errors.ts";
 import { encodeToken } from "../../../store/base/token.ts";
 import { clusterTest, natsTest, type Scene } from "../../support/fixture.ts";
+import { api } from "../../support/jetstream_api.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -172,6 +173,28 @@ clusterTest("on three nodes, a write is seen by a list of another node", async (
     assertEquals((await buckets[(at + 1) % 3]!.get(`key.${at}`)).revision, written.revision);
   }
   for (const bucket of buckets) await bucket.close();
+});
+
+natsTest("a bucket that was restored from a backup is followed again", async (scene) => {
+  const { namespace } = scene;
+  const timeout = 500; // how long a list is tried
+  const bucket = await Bucket.open(await scene.connect(), { bucket: namespace, timeout });
+  scene.use({ [Symbol.asyncDispose]: () => bucket.close() });
+  const other = await openBucket(scene);
+  for (let at = 0; at < 10; at++) await bucket.put("old", bytes(`${at}`), await bucket.get("old"));
+  const watch = bucket.watch();
+  assertEquals(await nextOf(watch), "old=9");
+  const connection = await scene.connect();
+  const stream = `KV_${namespace}`;
+  const { config } = await api<{ config: unknown }>(connection, `STREAM.INFO.${stream}`);
+  await api(connection, `STREAM.DELETE.${stream}`);
+  await api(connection, `STREAM.CREATE.${stream}`, config);
+  await other.put("new", bytes("1"), { revision: 0 });
+  await assertRejects(() => bucket.list(), StoreUnavailableError, "lag behind");
+  assertEquals((await bucket.list()).map(({ key }) => key), ["new"]);
+  assertEquals([await nextOf(watch), await nextOf(watch)].sort(), ["new=1", "old=gone"]);
+  await bucket.close();
+  await other.close();
 });
 
 natsTest("a list from a replica that is behind is asked for again", async (scene) => {

@@ -225,7 +225,10 @@ function checkFields(event: Event, encoding: Encoding): CheckedEvent {
   if (problem === TOO_MANY) throw new EventTooLargeError(actorId, version, limit + 1, limit);
   if (problem !== undefined) throw new InvalidEventError(problem);
   const facts = { id, eventType, actorId, version };
-  const rest = { timestamp: timestamp.toISOString(), metadata: copyMetadata(metadata) };
+  const rest = {
+    timestamp: Date.prototype.toISOString.call(timestamp),
+    metadata: copyMetadata(metadata),
+  };
   const schema = form?.schema ?? schemaOf(encoding.upcasters, eventType);
   // In the order of the body: JSON writes the properties as they come.
   const body = encodeEvent({ ...facts, data, ...rest }, encoding);

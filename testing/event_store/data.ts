@@ -119,6 +119,18 @@ export function refusals(test: StoreTest): void {
     await store.saveEvents(events);
     await holds(store, events);
   });
+
+  test("a date of the caller's own class is kept as its time", async ({ open }) => {
+    class Local extends Date {
+      override toISOString(): string {
+        return "yesterday";
+      }
+    }
+    const store = await open();
+    const event = sample({ timestamp: new Local(5) });
+    await store.saveEvent(event);
+    await holds(store, [{ ...event, timestamp: new Date(5) }]);
+  });
 }
 
 /** The limit of an event's size. */

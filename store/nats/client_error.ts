@@ -27,6 +27,14 @@ const FINAL_NAMES = new Set([
  * copies.
  */
 export function isPassingInClient(error: unknown): boolean {
+  try {
+    return isPassingIn(error);
+  } catch {
+    return false; // A getter or a proxy that throws: no error of the client.
+  }
+}
+
+function isPassingIn(error: unknown): boolean {
   const chain = new Set<Error>();
   for (let at = error; at instanceof Error && !chain.has(at); at = at.cause) {
     // A signal's reason may have the name of one.

@@ -39,6 +39,14 @@ export function notSaved(
 
 /** Advice about a failure that no other try can cure; `undefined` if one may. */
 export function adviceAbout(cause: unknown): string | undefined {
+  try {
+    return adviceOn(cause);
+  } catch {
+    return undefined; // The reason of a signal may be anything: a getter or a proxy that throws.
+  }
+}
+
+function adviceOn(cause: unknown): string | undefined {
   if (cause instanceof RequestError) {
     return cause.failure === "denied" || isViolation(cause.cause)
       ? "give the connection's user that permission: see docs/permissions.md"

@@ -25,6 +25,7 @@ export function nastyValues(): readonly NastyValue[] {
       "a getter that throws",
       () => Object.defineProperty({}, "data", { get: trap, enumerable: true }),
     ],
+    ["a name that throws", () => Object.defineProperty({}, "name", { get: trap })],
     ["an error with getters that throw", errorWithTraps],
     ["an error with 2 MB of text", () => new Error("x".repeat(2_000_000))],
     [

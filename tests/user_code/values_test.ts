@@ -13,6 +13,7 @@ import {
   JetStreamEventStore,
   LocalEventBus,
 } from "../../mod.ts";
+import { FencedEventStore } from "../../cluster/mod.ts";
 import { natsTest } from "../support/fixture.ts";
 import { nastyValues, spoil } from "../support/nasty.ts";
 import { assertStored, fact, failureOf } from "./bed.ts";
@@ -47,13 +48,19 @@ Deno.test("A signal may be aborted for any reason", async () => {
 natsTest("A signal may be aborted for any reason while a save is under way", async (scene) => {
   const connection = await scene.connect();
   const { namespace } = scene;
-  await using store = await JetStreamEventStore.open(connection, { namespace });
+  await using plain = await JetStreamEventStore.open(connection, { namespace });
+  const own = { namespace: `${namespace}-fenced`, nodeId: "one", shards: 1 };
+  await using fenced = await FencedEventStore.open(connection, own);
+  await fenced.claim(0, 1);
   await scene.server.pause();
-  const list = nastyValues();
-  const saves = list.map(async ([name, make], at) => {
+  const list = [plain, fenced].flatMap((store) =>
+    nastyValues().flatMap(([name, make]) => [0, 20].map((wait) => ({ store, name, make, wait })))
+  );
+  const saves = list.map(async ({ store, name, make, wait }, at) => {
     const abort = new AbortController();
     const save = store.saveEvents([fact(1, "T", `a-${at}`)], abort);
-    setTimeout(() => abort.abort(make()), 20);
+    if (wait === 0) abort.abort(make());
+    else setTimeout(() => abort.abort(make()), wait);
     const { error } = (await failureOf(save))!;
     assert(isAetherError(error), name);
     return await failureOf(execute(store, `b-${at}`, counter, { by: 1, why: [] }, abort));

@@ -21,7 +21,9 @@ import {
   positionOf,
   type StreamSequence,
 } from "../format/position.ts";
+import { backoff } from "../nats/backoff.ts";
 import { attempt } from "../nats/retry.ts";
+import { ApiError } from "../nats/stream_api.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { SaveReceipt } from "../options.ts";
 import { readPages } from "../read/pages.ts";
@@ -52,7 +54,7 @@ export class StreamCommandLog implements CommandLog {
     const { head: end, last } = await this.#attempt(actorId, () => headReader.readEnd(actorId));
     const since = typeof after === "number"
       ? asStreamSequence(after)
-      : await this.#startOf(actorId, end, after);
+      : await this.#startOf(actorId, end, after, last);
     const found = new Map<string, CommandPlace>();
     if (end.sequence <= since) return { end, found, since, last };
     const subject = headReader.subjectOf(actorId);
@@ -113,19 +115,24 @@ export class StreamCommandLog implements CommandLog {
     actorId: string,
     end: ActorEnd,
     after: Date | undefined,
+    last: StoredMessage | undefined,
   ): Promise<StreamSequence> {
     const { headReader, api, requestTimeout } = this.#parts;
     if (end.sequence === 0) return BEGINNING;
     const head = { version: end.version, sequence: asStreamSequence(end.sequence) };
-    const first = await this.#attempt(actorId, () => {
+    const first = await this.#attempt(actorId, async () => {
       if (after === undefined) {
         const version = end.version - SEARCHED_EVENTS + 1;
-        if (version <= 1) return Promise.resolve(undefined);
-        return headReader.find(actorId, version, head);
+        return version <= 1 ? undefined : await headReader.find(actorId, version, head);
       }
-      const time = new Date(after.getTime() - CLOCKS).toISOString();
+      const time = new Date(after.getTime() - CLOCKS);
       const subject = headReader.subjectOf(actorId);
-      return api.get({ start_time: time, next_by_subj: subject }, requestTimeout);
+      const query = { start_time: time.toISOString(), next_by_subj: subject };
+      const found = await api.get(query, requestTimeout);
+      if (found === undefined && last !== undefined && Date.parse(last.time) >= time.getTime()) {
+        throw new ApiError({ code: 503, description: "a deposed leader answers" });
+      }
+      return found;
     });
     if (first !== undefined) return asStreamSequence(first.sequence - 1);
     return after === undefined ? BEGINNING : head.sequence;
@@ -133,11 +140,15 @@ export class StreamCommandLog implements CommandLog {
 
   async #runAt(actorId: string, sequence: number): Promise<{ run: StoredRun }> {
     const { api, requestTimeout } = this.#parts;
-    const message = await this.#attempt(
-      actorId,
-      () => api.get({ seq: sequence }, requestTimeout),
-    );
-    if (message !== undefined) return { run: new StoredRun(message) };
+    for (const retry = backoff(performance.now() + requestTimeout);;) {
+      const message = await this.#attempt(
+        actorId,
+        () => api.get({ seq: sequence }, requestTimeout),
+      );
+      if (message !== undefined) return { run: new StoredRun(message) };
+      // A leader that was deposed just now may not have it.
+      if (!await retry(api.requests)) break;
+    }
     const position = positionOf(asStreamSequence(sequence));
     throw new CorruptEventError(position, "the message is lost that it was in");
   }

@@ -57,7 +57,7 @@ export class LiveSource implements EventSource {
 
   /** Finds the sequence to begin after, and the one that is the end at present. */
   start(signal: AbortSignal): Promise<SubscriptionStart> {
-    const { api, heads, requestTimeout } = this.#parts;
+    const { heads, requestTimeout } = this.#parts;
     const { from = "start" } = this.#options;
     const { from: first, filter } = prepareReadAll({
       ...this.#options,
@@ -72,7 +72,9 @@ export class LiveSource implements EventSource {
       const reached = await this.#verify(needed, position, requestTimeout, signal);
       if (from === "now") return { after: positionOf(reached, MAX_RUN - 1), end: 0 };
       if (before === reached) await this.#checkEnd(first - 1, reached);
-      const last = await api.get({ last_by_subj: this.#subjectOf(filter) }, requestTimeout);
+      const subject = this.#subjectOf(filter);
+      const query = { subject, name: `"${subject}"`, known: asStreamSequence(0), latest: true };
+      const last = await this.#parts.ends.last(query);
       return { after: first - 1, end: last === undefined ? 0 : lastPositionIn(last) };
     });
   }
@@ -218,20 +220,28 @@ export class LiveSource implements EventSource {
   /** Proves that the last message of the stream holds as many events as `position` says. */
   async #checkEnd(position: number, reached: StreamSequence): Promise<void> {
     const { api, requestTimeout } = this.#parts;
-    const last = await api.get({ seq: reached }, requestTimeout);
-    const end = last === undefined ? positionOf(reached) : lastPositionIn(last);
-    if (position <= end) return;
-    throw new StreamRegressedError(`stream "${api.layout.stream}"`, position, end);
+    for (const retry = backoff(performance.now() + requestTimeout);;) {
+      const last = await api.get({ seq: reached }, requestTimeout);
+      const end = last === undefined ? positionOf(reached) : lastPositionIn(last);
+      if (position <= end) return;
+      // A leader that was deposed just now may not have it.
+      if (last === undefined && await retry(api.requests)) continue;
+      throw new StreamRegressedError(`stream "${api.layout.stream}"`, position, end);
+    }
   }
 
   /** Proves that `last` is still in its place: a stream may lose its tail and grow again. */
   async #find(last: StoredMessage): Promise<void> {
     const { api, requestTimeout } = this.#parts;
     const { sequence, subject } = last;
-    const found = await api.get({ seq: sequence, next_by_subj: subject }, requestTimeout);
-    const isSame = found?.sequence === sequence &&
-      [ID, OP].every((name) => found.header(name) === last.header(name));
-    if (isSame) return;
+    for (const retry = backoff(performance.now() + requestTimeout);;) {
+      const found = await api.get({ seq: sequence, next_by_subj: subject }, requestTimeout);
+      const isSame = found?.sequence === sequence &&
+        [ID, OP].every((name) => found.header(name) === last.header(name));
+      if (isSame) return;
+      // A leader that was deposed just now may not have it.
+      if (!await retry(api.requests)) break;
+    }
     throw new StreamRegressedError(
       `stream "${api.layout.stream}"`,
       positionOf(sequence),

@@ -11,6 +11,9 @@ const PATIENCE = 5_000;
 /** The longest wait between two looks, in ms. */
 const MAX_WAIT = 50;
 
+/** The last work on each connection: it has one transaction at a time, for all stores that use it. */
+const lastOf = new WeakMap<DatabaseSync, Promise<unknown>>();
+
 /** Options for {@linkcode SqliteCheckpointStore}. */
 export interface SqliteCheckpointStoreOptions {
   /**
@@ -27,7 +30,8 @@ export interface SqliteCheckpointStoreOptions {
  * Handlers write through `tx`, which is the database that the store was given. While a handler
  * awaits something, other code that uses the same connection is inside the handler's transaction:
  * read through another connection, or let handlers be synchronous. Transactions of one connection
- * queue; other connections and processes may use the file too, and it waits for theirs.
+ * queue, whichever stores they are of; other connections and processes may use the file too, and it
+ * waits for theirs.
  *
  * @example A read model of orders
  * ```ts
@@ -62,8 +66,6 @@ export interface SqliteCheckpointStoreOptions {
 export class SqliteCheckpointStore implements CheckpointStore<DatabaseSync> {
   readonly #db: DatabaseSync;
   readonly #table: string;
-  /** A connection has one transaction at a time, and partitions run at the same time. */
-  #last: Promise<unknown> = Promise.resolve();
   #isReady = false;
 
   /**
@@ -147,10 +149,10 @@ export class SqliteCheckpointStore implements CheckpointStore<DatabaseSync> {
     }
   }
 
-  /** Runs `work` when no other work of this store runs. */
+  /** Runs `work` when no other work of a store runs on the connection. */
   #alone<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => {});
+    const done = (lastOf.get(this.#db) ?? Promise.resolve()).then(work);
+    lastOf.set(this.#db, done.catch(() => {}));
     return done;
   }
 

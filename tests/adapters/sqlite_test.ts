@@ -55,6 +55,23 @@ Deno.test("transactions of two connections of one process wait for each other", 
   assertEquals((await new SqliteCheckpointStore(two).load("a.1.0"))?.revision, rows.length);
 });
 
+Deno.test("two stores on one connection take turns", async () => {
+  using db = new DatabaseSync(":memory:");
+  const [one, two] = [new SqliteCheckpointStore(db), new SqliteCheckpointStore(db)];
+  const [begun, failing] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const failed = one.transaction(() => {
+    begun.resolve();
+    return failing.promise;
+  }).catch((error: Error) => error.message);
+  await begun.promise;
+  const saved = two.save("b.control", { revision: 1, body: "{}" });
+  const committed = two.transaction(() => Promise.resolve("committed"));
+  await new Promise((resolve) => setTimeout(resolve)); // time for those that take no turn
+  failing.reject(new Error("failed"));
+  assertEquals(await Promise.all([failed, saved, committed]), ["failed", true, "committed"]);
+  assertEquals(await two.load("b.control"), { revision: 1, body: "{}" });
+});
+
 Deno.test("a handler that ends the transaction saves no position", async () => {
   using db = new DatabaseSync(":memory:");
   db.exec("CREATE TABLE t (x INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)");

@@ -95,7 +95,7 @@ export class PostgresCheckpointStore<Tx> implements CheckpointStore<Tx> {
     return await rowsOf((tx ?? this.#client) as PostgresQueryable, text, values);
   }
 
-  /** Makes the table if it is not there; tries again at the next call if it fails. */
+  /** Makes the table if it is not there; looks again at the next call if it fails, or may be undone. */
   #makeTable(): Promise<void> {
     return this.#ready ??= this.#make().catch((error) => {
       this.#ready = undefined;
@@ -104,22 +104,29 @@ export class PostgresCheckpointStore<Tx> implements CheckpointStore<Tx> {
   }
 
   async #make(): Promise<void> {
-    if (await this.#isThere()) return; // A user without the right to create can use a table.
-    try {
-      await rowsOf(
-        this.#client as PostgresQueryable,
-        `CREATE TABLE IF NOT EXISTS ${this.#table} ` +
-          "(key text PRIMARY KEY, revision bigint NOT NULL, body text NOT NULL)",
-        [],
-      );
-    } catch (error) {
-      if (!await this.#isThere()) throw error; // If two create it at once, one may fail.
+    let { isThere, isDone } = await this.#look(); // A user without the right to create can use a table.
+    if (!isThere) {
+      const failed = await this.#create().then(() => undefined, (error) => ({ error }));
+      ({ isThere, isDone } = await this.#look());
+      if (failed !== undefined && !isThere) throw failed.error; // If two create it at once, one may fail.
     }
+    if (!isDone) this.#ready = undefined;
   }
 
-  async #isThere(): Promise<boolean> {
-    const text = "SELECT to_regclass($1) IS NOT NULL AS there";
+  async #create(): Promise<void> {
+    const text = `CREATE TABLE IF NOT EXISTS ${this.#table} ` +
+      "(key text PRIMARY KEY, revision bigint NOT NULL, body text NOT NULL)";
+    await rowsOf(this.#client as PostgresQueryable, text, []);
+  }
+
+  /**
+   * Whether the table is there, and no transaction is under way that may undo it: a PGlite has one
+   * connection, and may be in a transaction of the caller's own.
+   */
+  async #look(): Promise<{ readonly isThere: boolean; readonly isDone: boolean }> {
+    const text = "SELECT to_regclass($1) IS NOT NULL AS there, " +
+      "txid_current_if_assigned() IS NULL AS done";
     const [row] = await rowsOf(this.#client as PostgresQueryable, text, [this.#table]);
-    return row?.["there"] === true;
+    return { isThere: row?.["there"] === true, isDone: row?.["done"] === true };
   }
 }

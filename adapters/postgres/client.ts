@@ -56,11 +56,14 @@ export interface PgliteDatabase<Tx> {
  */
 export type PostgresClient<Tx> = PgPool<Tx> | PostgresJs<Tx> | PgliteDatabase<Tx>;
 
-/** The tables that are known to be there in a transaction under way, by what its client has for it. */
-const tablesIn = new WeakMap<object, Set<string>>();
+/** The tables that a transaction under way has asked for: "there" before it, or "made" in it. */
+export type KnownTables = Map<string, "there" | "made">;
+
+/** The tables known in transactions under way, by what their client has for them. */
+const tablesIn = new WeakMap<object, KnownTables>();
 
 /** The tables known in a transaction; forgotten with it, as it may roll back. */
-export function knownTables(tx: object): Set<string> | undefined {
+export function knownTables(tx: object): KnownTables | undefined {
   return tablesIn.get(tx);
 }
 
@@ -111,7 +114,7 @@ export async function inTransaction<Tx, T>(
 ): Promise<T> {
   let result: { readonly value: T } | undefined;
   const run = async (tx: Tx): Promise<void> => {
-    tablesIn.set(tx as object, new Set());
+    tablesIn.set(tx as object, new Map());
     try {
       const value = await work(tx);
       // A failed statement whose error was caught has ended the transaction: COMMIT would roll it

@@ -56,7 +56,7 @@ export class VersionedTable {
 
   /**
    * The table that a handler writes to; makes it, and the view if there is none, in the handler's
-   * own transaction. Asks the database once in each transaction.
+   * own transaction. Asks the database once in each transaction but the one that makes it.
    */
   async of(
     { tx, version }: { readonly tx: PostgresQueryable; readonly version: number },
@@ -64,9 +64,11 @@ export class VersionedTable {
     const table = versionOf(this.#view, version);
     const text = quoted(table);
     const known = knownTables(tx);
-    if (known?.has(text)) return text;
-    if (!await isThere(tx, table) || !await isThere(tx, this.#view)) await this.#make(tx, table);
-    known?.add(text);
+    if (known?.get(text) === "there") return text;
+    const isThere = await exists(tx, table) && await exists(tx, this.#view);
+    if (!isThere) await this.#make(tx, table);
+    // What the transaction has made, it may undo by a ROLLBACK TO.
+    known?.set(text, isThere && !known.has(text) ? "there" : "made");
     return text;
   }
 
@@ -78,7 +80,7 @@ export class VersionedTable {
     checkClient(client);
     await inTransaction(client, async (tx) => {
       const own = tx as PostgresQueryable;
-      if (!await isThere(own, this.#view)) await this.of({ tx: own, version });
+      if (!await exists(own, this.#view)) await this.of({ tx: own, version });
     });
   }
 
@@ -105,13 +107,13 @@ export class VersionedTable {
   async #make(tx: PostgresQueryable, table: TableName): Promise<void> {
     const text = quoted(table);
     await this.#alone(tx);
-    if (!await isThere(tx, table)) {
+    if (!await exists(tx, table)) {
       await runScript(tx, this.#create(text));
-      if (!await isThere(tx, table)) {
+      if (!await exists(tx, table)) {
         throw new TypeError(`Cannot use table ${text}: create() made no table of this name`);
       }
     }
-    if (!await isThere(tx, this.#view)) await this.#show(tx, text);
+    if (!await exists(tx, this.#view)) await this.#show(tx, text);
   }
 
   /** Waits until no other transaction makes or moves the tables: of two, one would fail. */
@@ -129,7 +131,7 @@ export class VersionedTable {
  * Whether there is a table or a view of this name. It reads the catalog itself: `to_regclass()` may
  * go by what this connection has cached, which a wait for another transaction does not renew.
  */
-async function isThere(tx: PostgresQueryable, { schema, name }: TableName): Promise<boolean> {
+async function exists(tx: PostgresQueryable, { schema, name }: TableName): Promise<boolean> {
   const rows = await rowsOf(
     tx,
     "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = $1 " +

@@ -180,7 +180,8 @@ export class SqliteCheckpointStore implements CheckpointStore<DatabaseSync> {
       `CREATE TABLE IF NOT EXISTS ${this.#table} ` +
         `(key TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) STRICT`,
     );
-    this.#isReady = true;
+    // In a transaction of the caller's own, the table may go again.
+    this.#isReady = this.#db.isTransaction === false; // undefined before Node 22.16
   }
 }
 

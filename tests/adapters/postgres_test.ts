@@ -147,6 +147,30 @@ everywhere("create() that does not use the name is found at the first event", as
   assertEquals(await db.run("SELECT * FROM pg_tables WHERE tablename LIKE 'orders%'"), []);
 });
 
+everywhere("a table that goes with its savepoint is made again", async (db) => {
+  const table = new VersionedTable("orders", create);
+  await db.store().transaction(async (tx) => {
+    for (const _time of [1, 2, 3]) {
+      await db.run("SAVEPOINT a", tx);
+      await table.of({ tx, version: 1 });
+      await table.of({ tx, version: 1 }); // which finds what the first call has made
+      await db.run("ROLLBACK TO a", tx);
+    }
+    await db.run(`INSERT INTO ${await table.of({ tx, version: 1 })} VALUES ('order-1', '')`, tx);
+  });
+  assertEquals((await db.run("SELECT id FROM orders")).length, 1);
+});
+
+Deno.test("a table that goes with a transaction of the caller's own is made again", async () => {
+  await using db = pglite();
+  const store = db.store();
+  await db.run("BEGIN");
+  for (const _time of [1, 2]) assertEquals(await store.load("a"), undefined);
+  await db.run("ROLLBACK");
+  assertEquals(await store.load("a"), undefined);
+  assert(await store.save("a", { revision: 1, body: "{}" }));
+});
+
 Deno.test("PostgreSQL in PGlite", async (t) => {
   await using db = pglite();
   for (const [name, run] of inProcess) {

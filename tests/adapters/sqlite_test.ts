@@ -93,6 +93,16 @@ Deno.test("a handler that ends the transaction saves no position", async () => {
   assert(await store.save("a.1.0", { revision: 1, body: "{}" }), "It goes on");
 });
 
+Deno.test("a table that goes with a transaction of the caller's own is made again", async () => {
+  using db = new DatabaseSync(":memory:");
+  const store = new SqliteCheckpointStore(db);
+  db.exec("BEGIN");
+  assertEquals(await store.load("a"), undefined);
+  db.exec("ROLLBACK");
+  assertEquals(await store.load("a"), undefined);
+  assert(await store.save("a", { revision: 1, body: "{}" }));
+});
+
 Deno.test("a transaction of another database is refused", async () => {
   using db = new DatabaseSync(":memory:");
   using other = new DatabaseSync(":memory:");

@@ -2,7 +2,10 @@ import type { CheckpointStore, SavedCheckpoint } from "../../store/projection/ch
 import { quoted, tableName } from "../sql/table_name.ts";
 import {
   checkClient,
+  checkOpen,
   inTransaction,
+  IS_OPEN,
+  knownTables,
   type PostgresClient,
   type PostgresQueryable,
   type Row,
@@ -75,16 +78,21 @@ export class PostgresCheckpointStore<Tx> implements CheckpointStore<Tx> {
 
   /** See {@linkcode CheckpointStore.save}. */
   async save(key: string, { revision, body }: SavedCheckpoint, tx?: Tx): Promise<boolean> {
+    // A save after the handler's own ROLLBACK or COMMIT would commit by itself.
+    const isOwn = tx !== undefined && knownTables(tx as object) !== undefined;
+    const isOpen = isOwn ? IS_OPEN : "true";
     const text = revision === 1
-      ? `INSERT INTO ${this.#table} (revision, body, key) VALUES ($1, $2, $3) ` +
+      ? `INSERT INTO ${this.#table} (revision, body, key) SELECT $1, $2, $3 WHERE ${isOpen} ` +
         "ON CONFLICT DO NOTHING RETURNING revision"
       : `UPDATE ${this.#table} SET revision = $1, body = $2 WHERE key = $3 AND revision = $4 ` +
-        "RETURNING revision";
+        `AND ${isOpen} RETURNING revision`;
     const values = revision === 1 ? [revision, body, key] : [revision, body, key, revision - 1];
-    return (await this.#rows(text, values, tx)).length === 1;
+    const isSaved = (await this.#rows(text, values, tx)).length === 1;
+    if (!isSaved && isOwn) await checkOpen(tx as PostgresQueryable);
+    return isSaved;
   }
 
-  /** See {@linkcode CheckpointStore.transaction}. */
+  /** See {@linkcode CheckpointStore.transaction}; rejects if `work` ends the transaction itself. */
   async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     await this.#makeTable();
     return await inTransaction(this.#client, work);

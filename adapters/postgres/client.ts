@@ -107,6 +107,22 @@ export function checkClient(client: unknown): void {
 /** Each statement sees what others have committed before it, whatever the database's default is. */
 const ISOLATION = "ISOLATION LEVEL READ COMMITTED";
 
+/** Set in a transaction at its beginning; PostgreSQL forgets it with the transaction. */
+const MARK = "SET LOCAL aether.transaction = 'open'";
+/** A condition: the transaction is the one that was begun, and not another one after it, or none. */
+export const IS_OPEN = "current_setting('aether.transaction', true) = 'open'";
+
+/**
+ * Passes if the transaction is the one that was begun: not if the handler has ended it.
+ *
+ * @throws {Error} It is not, or a statement that failed has ended it.
+ */
+export async function checkOpen(tx: PostgresQueryable): Promise<void> {
+  const [row] = await rowsOf(tx, `SELECT ${IS_OPEN} AS open`, []);
+  if (row?.["open"] === true) return;
+  throw new Error("Cannot commit the transaction: the handler has ended it");
+}
+
 /** Does `work` in a transaction of the client; rejects with its error if it rolls back. */
 export async function inTransaction<Tx, T>(
   client: PostgresClient<Tx>,
@@ -117,16 +133,21 @@ export async function inTransaction<Tx, T>(
     tablesIn.set(tx as object, new Map());
     try {
       const value = await work(tx);
-      // A failed statement whose error was caught has ended the transaction: COMMIT would roll it
-      // back, and some clients do not tell.
-      await rowsOf(tx as PostgresQueryable, "SELECT 1", []);
+      // After a failed statement whose error was caught, too, COMMIT would roll it back, and some
+      // clients do not tell.
+      await checkOpen(tx as PostgresQueryable);
       result = { value };
     } finally {
       tablesIn.delete(tx as object);
     }
   };
-  if ("begin" in client) await client.begin(ISOLATION, run);
-  else if ("transaction" in client) await client.transaction(run);
+  const runMarked = async (tx: Tx): Promise<void> => {
+    const marked = runScript(tx as PostgresQueryable, MARK);
+    marked.catch(() => {}); // The first statement of the work finds out what is wrong, too.
+    await run(tx); // Its statements queue behind: the mark costs no wait.
+  };
+  if ("begin" in client) await client.begin(ISOLATION, runMarked);
+  else if ("transaction" in client) await client.transaction(runMarked);
   else await inPgTransaction(client, run);
   return result!.value;
 }
@@ -152,7 +173,7 @@ async function inPgTransaction<Tx>(
   const lose = (error: Error) => void (broken = error);
   client.on("error", lose);
   try {
-    await client.query(`BEGIN ${ISOLATION}`);
+    await client.query(`BEGIN ${ISOLATION}; ${MARK}`);
     await work(tx);
     await client.query("COMMIT");
   } catch (error) {

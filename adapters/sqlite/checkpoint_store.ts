@@ -11,6 +11,9 @@ const PATIENCE = 5_000;
 /** The longest wait between two looks, in ms. */
 const MAX_WAIT = 50;
 
+/** The savepoint at the beginning of a transaction, which goes with it. */
+const MARK = "aether_transaction";
+
 /** The last work on each connection: it has one transaction at a time, for all stores that use it. */
 const lastOf = new WeakMap<DatabaseSync, Promise<unknown>>();
 
@@ -107,13 +110,14 @@ export class SqliteCheckpointStore implements CheckpointStore<DatabaseSync> {
     return this.#save(key, checkpoint);
   }
 
-  /** See {@linkcode CheckpointStore.transaction}. */
+  /** See {@linkcode CheckpointStore.transaction}; rejects if `work` ends the transaction itself. */
   transaction<T>(work: (tx: DatabaseSync) => Promise<T>): Promise<T> {
     return this.#alone(async () => {
       await this.#whenFree(() => this.#db.exec("BEGIN IMMEDIATE"));
       try {
+        this.#db.exec(`SAVEPOINT ${MARK}`);
         const result = await work(this.#db);
-        this.#checkOpen();
+        await this.#whenFree(() => this.#release());
         await this.#whenFree(() => this.#db.exec("COMMIT"));
         return result;
       } catch (error) {
@@ -136,8 +140,15 @@ export class SqliteCheckpointStore implements CheckpointStore<DatabaseSync> {
    * an `INSERT OR ROLLBACK` whose error it caught: the position would be saved without its effects.
    */
   #checkOpen(): void {
-    if (this.#db.isTransaction === false) { // undefined before Node 22.16
-      throw new Error("Cannot commit the transaction: the handler has ended it");
+    if (this.#db.isTransaction === false) throw ended(); // undefined before Node 22.16
+  }
+
+  /** Refuses to go on in a transaction that the handler has begun after ending its own, too. */
+  #release(): void {
+    try {
+      this.#db.exec(`RELEASE ${MARK}`);
+    } catch (cause) {
+      throw textOf(cause).includes("no such savepoint") ? ended(cause) : cause;
     }
   }
 
@@ -183,6 +194,10 @@ export class SqliteCheckpointStore implements CheckpointStore<DatabaseSync> {
     // In a transaction of the caller's own, the table may go again.
     this.#isReady = this.#db.isTransaction === false; // undefined before Node 22.16
   }
+}
+
+function ended(cause?: unknown): Error {
+  return new Error("Cannot commit the transaction: the handler has ended it", { cause });
 }
 
 /** Whether another connection has the file. */

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import pg from "pg";
 import {
   PostgresCheckpointStore,
@@ -52,6 +52,37 @@ everywhere("a failed statement that the handler caught ends the transaction", as
   assertEquals(await store.load("a.1.0"), undefined);
   assertEquals(await db.run("SELECT * FROM t"), []);
   assert(await store.save("a.1.0", { revision: 1, body: "{}" }), "It goes on");
+});
+
+everywhere("a handler that ends the transaction saves no position", async (db) => {
+  await db.run("CREATE TABLE t (x int)");
+  const store = db.store();
+  await store.save("b.1.0", { revision: 1, body: "{}" });
+  const ends = ["ROLLBACK", "ROLLBACK; BEGIN", "ROLLBACK AND CHAIN", "COMMIT; BEGIN", "COMMIT"];
+  for (const end of ends) {
+    for (const [key, revision] of [["a.1.0", 1], ["b.1.0", 2]] as const) {
+      const doomed = store.transaction(async (tx) => {
+        await db.run("INSERT INTO t VALUES (1)", tx);
+        for (const text of end.split("; ")) await db.run(text, tx);
+        await db.run("INSERT INTO t VALUES (2)", tx);
+        await store.save(key, { revision, body: "late" }, tx);
+      });
+      const { message } = await assertRejects(() => doomed, Error, undefined, end);
+      assertMatch(message, /the handler has ended it|^UNSAFE_TRANSACTION/); // what `postgres` says to BEGIN
+      assertEquals((await store.load(key))?.body, revision === 1 ? undefined : "{}", end);
+    }
+    const doomed = store.transaction(async (tx) => {
+      await store.save("a.1.0", { revision: 1, body: "{}" }, tx);
+      await db.run("ROLLBACK", tx);
+    });
+    await assertRejects(() => doomed, Error, "the handler has ended it", end);
+  }
+  const kept = await db.run("SELECT x FROM t WHERE x = 1");
+  assertEquals(kept.length, 4, "What the handler itself has committed stays");
+  await store.transaction(async (tx) => {
+    assert(!await store.save("b.1.0", { revision: 1, body: "taken" }, tx), "A conflict is none");
+    assert(await store.save("a.1.0", { revision: 1, body: "{}" }, tx), "It goes on");
+  });
 });
 
 everywhere("a transaction gives what its work gives, and its own error", async (db) => {

@@ -76,20 +76,24 @@ Deno.test("a handler that ends the transaction saves no position", async () => {
   using db = new DatabaseSync(":memory:");
   db.exec("CREATE TABLE t (x INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)");
   const store = new SqliteCheckpointStore(db);
-  for (const end of ["ROLLBACK", "INSERT OR ROLLBACK INTO t VALUES (1)"]) {
+  const again = "INSERT OR ROLLBACK INTO t VALUES (1)";
+  for (const end of ["ROLLBACK", "ROLLBACK; BEGIN", again, `${again}; BEGIN`]) {
     const doomed = store.transaction(async (tx) => {
       tx.exec("INSERT INTO t VALUES (2)");
-      try {
-        tx.exec(end);
-      } catch {
-        // As a handler would that knows duplicates.
+      for (const text of end.split("; ")) {
+        try {
+          tx.exec(text);
+        } catch {
+          // As a handler would that knows duplicates.
+        }
       }
       await store.save("a.1.0", { revision: 1, body: "{}" }, tx);
     });
-    await assertRejects(() => doomed, Error, "the handler has ended it");
-    assertEquals(await store.load("a.1.0"), undefined);
-    assertEquals(db.prepare("SELECT * FROM t").all().length, 1);
+    await assertRejects(() => doomed, Error, "the handler has ended it", end);
+    assertEquals(await store.load("a.1.0"), undefined, end);
+    assertEquals(db.prepare("SELECT * FROM t").all().length, 1, end);
   }
+  await store.transaction((tx) => Promise.resolve(tx.exec("SAVEPOINT own"))); // left open
   assert(await store.save("a.1.0", { revision: 1, body: "{}" }), "It goes on");
 });
 

@@ -1,6 +1,7 @@
 import { checkSuite } from "./check_suite.ts";
 import type { CheckpointStore } from "../store/projection/checkpoint_store.ts";
 import { equal, ok, rejects } from "./assert.ts";
+import { turns } from "./event_store/kit.ts";
 import { staged } from "./stage.ts";
 
 /** Abilities of an implementation beyond the contract itself. */
@@ -55,11 +56,11 @@ export function checkpointStoreSuite<Tx = undefined>(suite: CheckpointStoreSuite
   const { create, capabilities, skip = () => {} } = suite;
   const stage = staged<OpenedCheckpointStore<Tx>, unknown>(suite.test, create);
   const test: Register<Tx> = (name, run) => stage(name, ({ open }) => run(open));
-  saves(
-    test,
-    capabilities.reopen ? test : (name) => skip(name, "a store's checkpoints are its own"),
-  );
-  transactions(test);
+  const together: Register<Tx> = capabilities.reopen
+    ? test
+    : (name) => skip(name, "a store's checkpoints are its own");
+  saves(test, together);
+  transactions(test, together);
 }
 
 function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
@@ -141,7 +142,7 @@ function saves<Tx>(test: Register<Tx>, together: Register<Tx>): void {
   );
 }
 
-function transactions<Tx>(test: Register<Tx>): void {
+function transactions<Tx>(test: Register<Tx>, together: Register<Tx>): void {
   test("a transaction commits its save, or undoes it and rejects with the reason", async (open) => {
     const store = await open();
     if (store.transaction === undefined) return;
@@ -181,4 +182,38 @@ function transactions<Tx>(test: Register<Tx>): void {
       );
     }
   });
+
+  test("a save outlives a transaction that fails beside it", async (open) => {
+    const store = await open();
+    await saveBeside(store, store);
+  });
+
+  together("a save outlives a transaction of another store that fails beside it", async (open) => {
+    await saveBeside(await open(), await open());
+  });
+}
+
+/** Saves while a transaction is open, which then fails; the save may wait for its end. */
+async function saveBeside<Tx>(
+  failing: CheckpointStore<Tx>,
+  saving: CheckpointStore<Tx>,
+): Promise<void> {
+  if (failing.transaction === undefined) return;
+  const [open, ends] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const undone = failing.transaction(async (tx) => {
+    ok(await failing.save("orders.1.0", { revision: 1, body: "undone" }, tx), "the save is taken");
+    open.resolve();
+    await ends.promise;
+  });
+  undone.catch(open.reject);
+  await open.promise;
+  const saved = saving.save("orders.1.1", { revision: 1, body: "kept" });
+  await turns(); // so that one that takes no turn is inside the transaction
+  ends.reject(new RangeError("not this one"));
+  await rejects(() => undone, "RangeError", "a transaction that fails");
+  equal(await saved, true, "the save beside it");
+  for (const store of [failing, saving]) {
+    equal(await store.load("orders.1.0"), undefined, "the checkpoint of the transaction");
+    equal(await store.load("orders.1.1"), { revision: 1, body: "kept" }, "the one beside it");
+  }
 }

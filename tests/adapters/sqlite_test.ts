@@ -29,6 +29,22 @@ for (const journal of ["DELETE", "WAL"]) {
   });
 }
 
+const connections = new Map<string, DatabaseSync>();
+checkpointStoreSuite<DatabaseSync>({
+  test: (name, run) =>
+    Deno.test(`SqliteCheckpointStore, one connection: ${name}`, async () => {
+      await run();
+      for (const db of connections.values()) db.close();
+      connections.clear();
+    }),
+  create: ({ namespace }) => {
+    const db = connections.get(namespace) ?? new DatabaseSync(":memory:");
+    connections.set(namespace, db);
+    return new SqliteCheckpointStore(db);
+  },
+  capabilities: { reopen: true },
+});
+
 Deno.test("transactions of two connections of one process wait for each other", async () => {
   await using place = await folder();
   using one = new DatabaseSync(`${place.path}/a.db`);

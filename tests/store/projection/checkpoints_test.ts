@@ -68,13 +68,18 @@ natsTest(
 );
 
 /** A store with one promise broken must fail the tests of that promise. */
-function control(broken: string, create: () => CheckpointStore<unknown>, caughtBy: string[]): void {
+function control(
+  broken: string,
+  create: () => CheckpointStore<unknown>,
+  caughtBy: string[],
+  reopen = false,
+): void {
   Deno.test(`the suite catches a checkpoint store that ${broken}`, async () => {
     const tests = new Map<string, () => Promise<void>>();
     checkpointStoreSuite<unknown>({
       test: (name, run) => void tests.set(name, run),
       create,
-      capabilities: { reopen: false },
+      capabilities: { reopen },
     });
     for (const name of caughtBy) {
       const failure = await tests.get(name)!().then(() => undefined, (error: unknown) => error);
@@ -131,3 +136,37 @@ class Forgetful extends InMemoryCheckpointStore {
 control("undoes no save", () => new Forgetful(), [
   "a transaction commits its save, or undoes it and rejects with the reason",
 ]);
+
+/** Undoes with a transaction all that was saved meanwhile, as one connection does for two stores. */
+class UndoesAll extends InMemoryCheckpointStore {
+  #saved = new Map<string, SavedCheckpoint>();
+
+  override load(key: string): Promise<SavedCheckpoint | undefined> {
+    return Promise.resolve(this.#saved.get(key));
+  }
+
+  override save(key: string, checkpoint: SavedCheckpoint): Promise<boolean> {
+    this.#saved.set(key, checkpoint);
+    return Promise.resolve(true);
+  }
+
+  async transaction<T>(work: (tx: unknown) => Promise<T>): Promise<T> {
+    const before = new Map(this.#saved);
+    try {
+      return await work({});
+    } catch (error) {
+      this.#saved = before;
+      throw error;
+    }
+  }
+}
+
+const shared = new UndoesAll();
+
+control("undoes a save of somebody else", () => new UndoesAll(), [
+  "a save outlives a transaction that fails beside it",
+]);
+
+control("undoes a save of another store", () => shared, [
+  "a save outlives a transaction of another store that fails beside it",
+], true);

@@ -27,7 +27,12 @@ export function keepPositions(store: EventStore, positions: StorePositions): voi
 
 /** The positions of `store`; for a user's own store, a read of all events finds them. */
 export function positionsOf(store: EventStore): StorePositions {
-  return kept.get(store) ?? kept.get(cacheOwnerOf(store)) ?? readPositions(store);
+  return keptPositionsOf(store) ?? readPositions(store);
+}
+
+/** The positions of `store`; `undefined` for a user's own store, which would have to be read. */
+export function keptPositionsOf(store: EventStore): StorePositions | undefined {
+  return kept.get(store) ?? kept.get(cacheOwnerOf(store));
 }
 
 function readPositions(store: EventStore): StorePositions {

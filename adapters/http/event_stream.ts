@@ -10,7 +10,8 @@ import { Notifier } from "../../store/base/notifier.ts";
 import { LONGEST_TIMER } from "../../store/base/sleep.ts";
 import type { Event, RecordedEvent } from "../../store/event.ts";
 import type { EventFilter } from "../../store/options.ts";
-import type { EventStore } from "../../store/store.ts";
+import type { EventStore, EventSubscription } from "../../store/store.ts";
+import { keptPositionsOf } from "../../store/store_positions.ts";
 import { problemOf } from "./problem.ts";
 import { positionIn, type WaitingRequest } from "./receipt.ts";
 import { RequestError, shown } from "./request_error.ts";
@@ -19,7 +20,13 @@ import { RequestError, shown } from "./request_error.ts";
 export interface EventStreamOptions<E extends Event = Event> {
   /** Which events. @default {all} */
   readonly filter?: EventFilter;
-  /** Where a client begins that has seen no event: see `subscribe()`. @default {"now"} */
+  /**
+   * Where a client begins that has seen no event: see `subscribe()`. With `"now"` it is told its place
+   * at once, and goes on there when it comes back before the first event; not if the store is an
+   * implementation of your own.
+   *
+   * @default {"now"}
+   */
   readonly from?: "start" | "now" | number;
   /**
    * Makes the message of an event, sent as JSON; `undefined` leaves the event out. Return only data
@@ -127,12 +134,13 @@ const encoder = new TextEncoder();
 class MessageSource<E extends Event> implements UnderlyingDefaultSource<Uint8Array> {
   readonly #options: MessageOptions<E>;
   readonly #prefix: string;
-  readonly #subscription: ReturnType<EventStore["subscribe"]>;
-  readonly #events: AsyncIterator<RecordedEvent, undefined>;
+  readonly #subscription: Promise<EventSubscription>;
   readonly #arrived = new Notifier();
   /** Whether the next event is asked for, and has not come. */
   #isAsked = false;
   #next: IteratorResult<RecordedEvent, undefined> | { readonly error: unknown } | undefined;
+  /** The end of the store at which the client begins, if it was not told. */
+  #begin: number | undefined;
   /** Position of the last event that was left out, if the client was not told. */
   #passed: number | undefined;
   #isOver = false;
@@ -142,15 +150,24 @@ class MessageSource<E extends Event> implements UnderlyingDefaultSource<Uint8Arr
     store: Pick<EventStore, "identity" | "subscribe">,
     options: MessageOptions<E>,
   ) {
-    const { filter, from, signal } = this.#options = options;
+    this.#options = options;
     this.#prefix = encodeURIComponent(store.identity);
+    this.#subscription = this.#subscribe(store, own);
+  }
+
+  async #subscribe(
+    store: Pick<EventStore, "subscribe">,
+    own: AbortSignal | undefined,
+  ): Promise<EventSubscription> {
+    const { filter, from, signal } = this.#options;
+    const positions = from === "now" ? keptPositionsOf(store as EventStore) : undefined;
+    if (positions !== undefined) this.#begin = await positions.end();
     const signals = [own, signal].filter((signal) => signal !== undefined);
-    this.#subscription = store.subscribe({
-      from,
+    return store.subscribe({
+      from: this.#begin === undefined ? from : this.#begin + 1,
       ...(filter && { filter }),
       ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),
     });
-    this.#events = this.#subscription[Symbol.asyncIterator]();
   }
 
   /** Sends a comment, so that the headers go out before there is an event. */
@@ -162,7 +179,7 @@ class MessageSource<E extends Event> implements UnderlyingDefaultSource<Uint8Arr
   async pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     const deadline = performance.now() + this.#options.heartbeat;
     while (!this.#isOver) {
-      const message = this.#take() ?? this.#beat(deadline);
+      const message = this.#greet() ?? this.#take() ?? this.#beat(deadline);
       if (message === "end") {
         this.#isOver = true;
         controller.close();
@@ -181,17 +198,28 @@ class MessageSource<E extends Event> implements UnderlyingDefaultSource<Uint8Arr
   async cancel(): Promise<void> {
     this.#isOver = true;
     this.#arrived.notify();
-    await this.#subscription[Symbol.asyncDispose]();
+    await (await this.#subscription.catch(() => undefined))?.[Symbol.asyncDispose]();
   }
 
   #ask(): void {
     if (this.#isAsked || this.#next !== undefined) return;
     this.#isAsked = true;
-    this.#events.next().catch((error: unknown) => ({ error })).then((next) => {
+    const asked = this.#subscription.then((events) => {
+      this.#arrived.notify(); // for the greeting
+      return events[Symbol.asyncIterator]().next();
+    });
+    asked.catch((error: unknown) => ({ error })).then((next) => {
       this.#isAsked = false;
       this.#next = next;
       this.#arrived.notify();
     });
+  }
+
+  /** A comment with the place at which the client begins: it may come back before the first event. */
+  #greet(): string | undefined {
+    const begin = this.#begin;
+    this.#begin = undefined;
+    return begin === undefined ? undefined : `id: ${this.#prefix}:${begin}\n:\n\n`;
   }
 
   /** The message of what has come; `undefined` if nothing has, or it is left out. */
@@ -229,7 +257,7 @@ class MessageSource<E extends Event> implements UnderlyingDefaultSource<Uint8Arr
     this.#isOver = true;
     const { onError = warn } = this.#options;
     callHook("onError of eventStream()", () => onError(error));
-    this.#subscription[Symbol.asyncDispose]().catch(() => {}); // It has failed already.
+    this.#subscription.then((it) => it[Symbol.asyncDispose]()).catch(() => {}); // It has failed already.
     return `event: problem\ndata: ${JSON.stringify(problemOf(error).details)}\n\n`;
   }
 }

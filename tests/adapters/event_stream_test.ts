@@ -11,6 +11,7 @@ import {
   InMemoryEventStore,
   type JetStreamEventStore,
 } from "../../store/mod.ts";
+import { positionsOf } from "../../store/store_positions.ts";
 import { turns } from "../../testing/event_store/kit.ts";
 import { storeTest } from "../support/stores.ts";
 
@@ -185,6 +186,23 @@ both("a client that has seen nothing begins now, and gets what it may see", asyn
   assertEquals(versions([await again.next()]), [6]);
 });
 
+both("a client that comes back before its first event misses none", async (store) => {
+  await save(store, "order-1", 1, 3);
+  await using server = serve(store, { heartbeat: 20 });
+  let last = "";
+  {
+    await using client = await Client.open(server.url);
+    await client.comment();
+    await client.comment();
+    last = client.lastId;
+    assert(last !== "", "It is told where it began");
+  }
+  await server.quiet();
+  await save(store, "order-1", 4, 5);
+  await using client = await Client.open(server.url, { "Last-Event-ID": last });
+  assertEquals(versions(await take(client, 2)), [4, 5]);
+});
+
 both("an event that is left out is not read again after a heartbeat", async (store) => {
   await save(store, "order-1", 1, 3);
   const read: number[] = [];
@@ -260,24 +278,28 @@ Deno.test("a slow client holds the reader up, not memory", async () => {
 Deno.test("a stream ends with its request, read or not, and with the server", async () => {
   await using store = new InMemoryEventStore();
   const open = () => store.metrics.activeSubscriptions;
+  const place = `${encodeURIComponent(store.identity)}:${await positionsOf(store).end()}`;
+  const begin = `: follow\n\nid: ${place}\n:\n\n`;
   const abort = new AbortController();
   const request = new Request("http://localhost/", { signal: abort.signal });
   const unread = eventStream(request, store);
+  await turns();
   assertEquals(open(), 1);
   abort.abort();
-  assertEquals(await unread.text(), ": follow\n\n");
+  assertEquals(await unread.text(), begin);
   assertEquals(open(), 0);
 
-  assertEquals(await eventStream(request, store).text(), ": follow\n\n", "It had ended before");
+  assertEquals(await eventStream(request, store).text(), begin, "It had ended before");
   const shutdown = new AbortController();
   const stream = eventStream(new Request("http://localhost/"), store, { signal: shutdown.signal });
   const text = stream.text();
   shutdown.abort();
-  assertEquals(await text, ": follow\n\n");
+  assertEquals(await text, begin);
   assertEquals(open(), 0);
   const disposed = eventStream(new Request("http://localhost/"), store).text();
+  await turns();
   await store[Symbol.asyncDispose]();
-  assertEquals(await disposed, ": follow\n\n");
+  assertEquals(await disposed, begin);
 });
 
 Deno.test("a request for the headers alone leaves no subscription", async () => {

@@ -6,7 +6,7 @@ import {
   needOptionalMethods,
   needSignal,
 } from "../store/base/given.ts";
-import { problem } from "../adapters/http/problem.ts";
+import { problem, problemOf } from "../adapters/http/problem.ts";
 import { callHook, print } from "../store/base/hook.ts";
 import { verify } from "../store/verify/verify.ts";
 import { Actions } from "./look/actions.ts";
@@ -19,6 +19,7 @@ import { findKin } from "./look/kin.ts";
 import { type LiveName, LiveViews } from "./http/live.ts";
 import { pageAnswer } from "./http/page_answer.ts";
 import type { InspectorParts } from "./parts.ts";
+import { plainJson } from "./http/plain_json.ts";
 import { ProcessesLook } from "./look/processes.ts";
 import { ProjectionsLook } from "./look/projections.ts";
 import { Query } from "./http/query.ts";
@@ -78,14 +79,19 @@ export function inspector(parts: InspectorParts): (request: Request) => Promise<
   checkParts(parts);
   const { hosts = [], actions = false, token, onError = warn } = parts;
   const gate = new Gate(hosts, actions, token);
-  const routes = routesOf(parts, gate);
+  /** Reports what the client is not told. */
+  const report = (error: unknown): void => {
+    const { status } = problemOf(error, { status: statusOf }).details;
+    if (status === 500) callHook("onError of inspector()", () => onError(error));
+  };
+  const routes = routesOf(parts, gate, report);
   return async (request) => {
     try {
       gate.admit(request);
       return guarded(await answerTo(request, routes));
     } catch (error) {
       const answer = problem(error, { status: statusOf });
-      if (answer.status === 500) callHook("onError of inspector()", () => onError(error));
+      report(error);
       // Clients that send a body wait until it is read, or the connection is closed.
       await request.body?.cancel().catch(() => {});
       return guarded(answer);
@@ -130,7 +136,7 @@ async function answerTo(
   if (method !== "POST") throw new Refusal(405, "The API is for POST");
   const answer = await route(new Query(await bodyOf(request)), request);
   if (answer instanceof Response) return answer;
-  return new Response(JSON.stringify(answer), { headers: { "content-type": "application/json" } });
+  return new Response(plainJson(answer), { headers: { "content-type": "application/json" } });
 }
 
 /** Adds what no answer goes without. */
@@ -143,7 +149,11 @@ function guarded(answer: Response): Response {
   return answer;
 }
 
-function routesOf(parts: InspectorParts, gate: Gate): ReadonlyMap<string, Route> {
+function routesOf(
+  parts: InspectorParts,
+  gate: Gate,
+  onError: (error: unknown) => void,
+): ReadonlyMap<string, Route> {
   const { store, projections = [], processes = [], cluster, deciders = {}, signal } = parts;
   const { actions = false, maxStreams = 128 } = parts;
   if (!(Number.isSafeInteger(maxStreams) && maxStreams >= 1)) {
@@ -156,7 +166,7 @@ function routesOf(parts: InspectorParts, gate: Gate): ReadonlyMap<string, Route>
     cluster: new ClusterRecords(reader, namespace),
   };
   const workers = workersOf(projections, processes);
-  const streams = new LiveStreams(maxStreams, signal);
+  const streams = new LiveStreams(maxStreams, signal, onError);
   const tails = new Tails(store);
   const index = new ActorIndex(store, source, signal ?? new AbortController().signal);
   const looks = {
@@ -169,7 +179,7 @@ function routesOf(parts: InspectorParts, gate: Gate): ReadonlyMap<string, Route>
     store: () => looks.store.view(),
     projections: () => looks.projections.view(),
     cluster: () => looks.cluster.view(),
-  });
+  }, onError);
   const acting = new Actions(workers, processes);
   const known = new Set(Object.keys(deciders));
   let isVerifying = false;

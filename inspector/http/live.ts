@@ -1,4 +1,6 @@
+import { messageOf } from "../../store/base/text.ts";
 import { problemOf } from "../../adapters/http/problem.ts";
+import { plainJson } from "./plain_json.ts";
 import type { LiveStream } from "./streams.ts";
 import type { LiveQuery } from "../views/live.ts";
 
@@ -19,11 +21,18 @@ export class LiveViews {
   readonly #looks: Readonly<Record<LiveName, () => Promise<{ readonly at: string }>>>;
   readonly #followers = new Set<Follower>();
   readonly #under = new Map<LiveName, Promise<string>>();
+  readonly #onError: (error: unknown) => void;
+  /** What was wrong with a view at its last look, so that it is reported once. */
+  readonly #troubles = new Map<LiveName, string>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Looks by `looks`. */
-  constructor(looks: Readonly<Record<LiveName, () => Promise<{ readonly at: string }>>>) {
+  /** Looks by `looks`; `onError` gets their errors, each once. */
+  constructor(
+    looks: Readonly<Record<LiveName, () => Promise<{ readonly at: string }>>>,
+    onError: (error: unknown) => void,
+  ) {
     this.#looks = looks;
+    this.#onError = onError;
   }
 
   /** Feeds a stream until it ends. */
@@ -57,8 +66,11 @@ export class LiveViews {
     let [event, json] = [name as string, ""];
     try {
       json = await this.#look(name);
+      this.#troubles.delete(name);
     } catch (error) {
       const { detail } = problemOf(error).details;
+      if (this.#troubles.get(name) !== messageOf(error)) this.#onError(error);
+      this.#troubles.set(name, messageOf(error));
       [event, json] = ["trouble", JSON.stringify({ view: name, detail })];
     }
     const facts = withoutTime(json);
@@ -71,7 +83,7 @@ export class LiveViews {
   #look(name: LiveName): Promise<string> {
     const under = this.#under.get(name);
     if (under !== undefined) return under;
-    const look = this.#looks[name]().then((view) => JSON.stringify(view));
+    const look = this.#looks[name]().then((view) => plainJson(view));
     this.#under.set(name, look);
     const over = () => this.#under.delete(name);
     look.then(over, over);

@@ -1,5 +1,6 @@
 import { problemOf } from "../../adapters/http/problem.ts";
 import { callHook } from "../../store/base/hook.ts";
+import { plainJson } from "./plain_json.ts";
 import { Refusal, statusOf } from "./refusal.ts";
 
 /** Bytes that wait for a reader at most; what comes then is left out. */
@@ -43,8 +44,8 @@ export class LiveStream {
   }
 
   /** Sends an event; false if it was left out, as the reader is too slow, or has gone. */
-  send(name: string, value: unknown): boolean {
-    return this.sendText(name, JSON.stringify(value));
+  send(name: string, value: object): boolean {
+    return this.sendText(name, plainJson(value));
   }
 
   /** The same for a value as JSON. */
@@ -64,9 +65,9 @@ export class LiveStream {
   }
 
   /** Sends an event that nothing replaces, whether or not there is room. */
-  deliver(name: string, value: unknown): void {
+  deliver(name: string, value: object): void {
     if (this.signal.aborted) return;
-    this.#controller.enqueue(messageOf(name, JSON.stringify(value)));
+    this.#controller.enqueue(messageOf(name, plainJson(value)));
   }
 
   /** Calls `work` about once in a second. */
@@ -125,13 +126,19 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
 export class LiveStreams {
   readonly #most: number;
   readonly #over: AbortSignal | undefined;
+  readonly #onError: (error: unknown) => void;
   readonly #open = new Set<LiveStream>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  /** Takes up to `most` at once, and ends them with `over`. */
-  constructor(most: number, over: AbortSignal | undefined) {
+  /** Takes up to `most` at once, and ends them with `over`; `onError` gets what ends one. */
+  constructor(
+    most: number,
+    over: AbortSignal | undefined,
+    onError: (error: unknown) => void,
+  ) {
     this.#most = most;
     this.#over = over;
+    this.#onError = onError;
   }
 
   /** How many there may be. */
@@ -184,6 +191,7 @@ export class LiveStreams {
       await work(stream);
       if (!isOpenEnded) stream.end();
     } catch (error) {
+      if (!stream.signal.aborted) this.#onError(error);
       stream.end({ error });
     }
   }

@@ -5,6 +5,7 @@ import { StoredRun } from "../../store/read/stored_run.ts";
 import { MAX_RUN } from "../../store/format/position.ts";
 import { messageOf } from "../../store/base/text.ts";
 import type { EventStore } from "../../store/store.ts";
+import { plainJson } from "../http/plain_json.ts";
 import type { ActorMessages, StoreSource } from "./source.ts";
 import type { ActorView, EventView, StoredView } from "../views/actor.ts";
 
@@ -170,7 +171,7 @@ async function eventViewAt(
   };
   try {
     const event = await messages.eventAt(run, index, actorId);
-    return { ...viewOf(event), ...facts, stored: storedView(messages, run, index, event) };
+    return { ...shown(event), ...facts, stored: storedView(messages, run, index, event) };
   } catch (error) {
     const [id, eventType] = [run.idAt(index), run.typeAt(index)];
     const stored = storedView(messages, run, index, undefined);
@@ -187,6 +188,21 @@ export function viewOf(event: Event & Partial<RecordedEvent>): EventView {
     ...(metadata !== undefined && { metadata: metadata as Record<string, string> }),
     ...(commit !== undefined && { commit }),
   };
+}
+
+/** An event by itself as JSON; without its data if they contain themselves. */
+export function jsonOfView(view: EventView): string {
+  try {
+    return plainJson(view);
+  } catch (error) {
+    const { data: _data, ...rest } = view;
+    return plainJson({ ...rest, error: messageOf(error) });
+  }
+}
+
+/** The same as a value: one event that cannot be shown leaves the others of its page. */
+function shown(event: Event & Partial<RecordedEvent>): EventView {
+  return JSON.parse(jsonOfView(viewOf(event)));
 }
 
 function storedView(
@@ -216,7 +232,7 @@ function bodyOf(
     const value = JSON.parse(text);
     if (value.id === id && "data" in value) {
       const { data } = value;
-      const isSame = event !== undefined && JSON.stringify(data) === JSON.stringify(event.data);
+      const isSame = event !== undefined && plainJson(data) === plainJson(event.data);
       return isSame ? {} : { data };
     }
   } catch {
@@ -250,7 +266,7 @@ async function pageOfContract(
   const range = { fromVersion: from, ...(to < Infinity && { toVersion: to }) };
   const direction = backwards ? "backwards" as const : "forwards" as const;
   const options = { ...range, direction, limit: limit + 1, signal };
-  for await (const event of store.readEvents(actorId, options)) events.push(viewOf(event));
+  for await (const event of store.readEvents(actorId, options)) events.push(shown(event));
   const next = events.length > limit ? events.pop()!.version : undefined;
   return { events, ...(next !== undefined && { next }) };
 }

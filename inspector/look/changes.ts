@@ -1,3 +1,4 @@
+import { plainJson } from "../http/plain_json.ts";
 import type { Change } from "../views/states.ts";
 
 /** How deep values are compared; what is deeper is one value. */
@@ -77,10 +78,6 @@ function shapeOf(value: unknown): { isList: boolean; value: unknown } | undefine
  * @throws {TypeError} It contains itself.
  */
 export function plain(value: unknown): unknown {
-  const text = JSON.stringify(
-    value,
-    (_, it) =>
-      it instanceof Map || it instanceof Set ? [...it] : typeof it === "bigint" ? `${it}` : it,
-  );
+  const text = plainJson(value);
   return text === undefined ? undefined : JSON.parse(text);
 }

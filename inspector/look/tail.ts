@@ -3,7 +3,7 @@ import { isUnreadable } from "../../store/projection/arrival.ts";
 import type { RecordedEvent } from "../../store/event.ts";
 import { messageOf } from "../../store/base/text.ts";
 import type { EventStore } from "../../store/store.ts";
-import { viewOf } from "./actor.ts";
+import { jsonOfView, viewOf } from "./actor.ts";
 import { type LiveStream, messageOf as messageBytes, MOST_WAITING } from "../http/streams.ts";
 import type { EventView } from "../views/actor.ts";
 import type { TailEvents } from "../views/tail.ts";
@@ -35,7 +35,7 @@ class TailedEvent {
   }
 
   get #asJson(): string {
-    return this.#json ??= JSON.stringify(this.view);
+    return this.#json ??= jsonOfView(this.view);
   }
 
   /** In lower case, to look texts up in. */

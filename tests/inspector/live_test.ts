@@ -1,5 +1,6 @@
-import { assert, assertEquals } from "@std/assert";
-import { createEvent, type Event, InMemoryEventStore } from "../../store/mod.ts";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { parse, stringify } from "devalue";
+import { createEvent, type Event, InMemoryEventStore, richJsonCodec } from "../../store/mod.ts";
 import { Layout } from "../../store/format/layout.ts";
 import { storeTest } from "../support/stores.ts";
 import { Desk, type Live } from "./bed.ts";
@@ -116,6 +117,50 @@ Deno.test("tails end with the store, with the server's signal, and with their re
   await last.find("ready");
   await store[Symbol.asyncDispose]();
   assertEquals(await last.rest(), []);
+});
+
+Deno.test("a tail shows what JSON cannot say, and one event that cannot be shown ends nothing", async () => {
+  await using store = new InMemoryEventStore({ codec: richJsonCodec({ stringify, parse }) });
+  const desk = new Desk({ store });
+  await using tail = await desk.live("tail");
+  await using looking = await desk.live("tail", { text: "5" });
+  for (const each of [tail, looking]) await each.find("ready");
+  const odd = { sum: 5n, stock: new Map([["pen", new Set([1n])]]) };
+  const cyclic: Record<string, unknown> = {};
+  cyclic["self"] = cyclic;
+  for (const [at, data] of [odd, cyclic, 5].entries()) {
+    await store.saveEvent(event(`order-${at}`, 1, { data }));
+  }
+  const plain = { sum: "5", stock: [["pen", ["1"]]] };
+  assertEquals((await tail.find("event")).data, plain);
+  const unshown = await tail.find("event");
+  assertEquals([unshown.actorId, unshown.data], ["order-1", undefined]);
+  assertMatch(unshown.error, /circular/);
+  assertEquals((await tail.find("event")).data, 5);
+  assertEquals((await looking.find("event")).data, plain);
+  assertEquals((await desk.view("actor", { actorId: "order-0" })).events[0].data, plain);
+  assertMatch((await desk.view("actor", { actorId: "order-1" })).events[0].error, /circular/);
+});
+
+Deno.test("onError gets what ends a live answer, and why a view cannot be made, once", async () => {
+  const errors: unknown[] = [];
+  const broken = new Error("no more");
+  const fail = (): never => {
+    throw broken;
+  };
+  await using store = new class extends InMemoryEventStore {
+    override subscribe = fail;
+  }();
+  const onError = (error: unknown) => void errors.push(error);
+  const desk = new Desk({ store, cluster: { describe: fail }, onError });
+  await using tail = await desk.live("tail");
+  assertEquals((await tail.rest()).map(({ name }) => name), ["ready", "problem"]);
+  assertEquals(errors.splice(0), [broken]);
+  await using live = await desk.live("live", { views: ["cluster"] });
+  await live.find("trouble");
+  await using other = await desk.live("live", { views: ["cluster"] });
+  await other.find("trouble");
+  assertEquals(errors, [broken]);
 });
 
 Deno.test("live answers send a view when it has changed, and say when it cannot be made", async () => {

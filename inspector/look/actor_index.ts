@@ -2,6 +2,7 @@ import type { StreamInfo } from "@nats-io/jetstream";
 import { categoryOf } from "../../store/actor.ts";
 import { forEachOf } from "../../store/base/several.ts";
 import { messageOf } from "../../store/base/text.ts";
+import { tokenProblem } from "../../store/base/token.ts";
 import { messageSequenceOf } from "../../store/format/position.ts";
 import { attempt } from "../../store/nats/retry.ts";
 import type { StoredMessage } from "../../store/nats/stored_message.ts";
@@ -101,9 +102,8 @@ export class ActorIndex {
       if (found.length <= limit && (after === undefined || id > after)) found.push(id);
     }
     // One that is known exactly need not be listed.
-    if (found.length === 0 && after === undefined && prefix !== "" && isWanted(prefix)) {
-      found.push(prefix);
-    }
+    const isId = tokenProblem(prefix) === undefined;
+    if (found.length === 0 && after === undefined && isId && isWanted(prefix)) found.push(prefix);
     const next = found.length > limit ? found[limit - 1] : undefined;
     const actors = await this.#described(found.slice(0, limit));
     return {

@@ -217,6 +217,19 @@ Deno.test("over a hundred hostile requests are refused, read nothing and change 
   assertEquals([store.metrics.activeSubscriptions, errors], [0, []]);
 });
 
+Deno.test("texts that no id could be find nothing", async () => {
+  await using store = new InMemoryEventStore();
+  const desk = new Desk({ store });
+  for (const text of ["\ud800", "é".repeat(200), "a\u0000", "\n", "a".repeat(512)]) {
+    for (const field of ["prefix", "category", "after"]) {
+      assertEquals((await desk.view("actors", { [field]: text })).actors, [], field);
+    }
+    for (const field of ["name", "after"]) {
+      assertEquals((await desk.view("processes", { [field]: text })).processes, [], field);
+    }
+  }
+});
+
 Deno.test("the control: the same requests without a trick are answered", async () => {
   await using store = new InMemoryEventStore();
   await using projection = new Projection({

@@ -32,7 +32,7 @@ interface Stored {
  * A codec that also carries dates, bigints, maps, sets, bytes and the like, by a library of yours, such
  * as [devalue](https://www.npmjs.com/package/devalue). Events whose data JSON carries are stored as
  * they would be without it; so a store can begin to use it at any time, and stop to while it holds none
- * with rich data.
+ * with rich data: without the codec those are `CorruptEventError`.
  *
  * @param library `stringify` and `parse`.
  *

@@ -1,6 +1,7 @@
 import { copyBytes } from "../base/bytes.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { isThenable } from "../base/hook.ts";
+import { isRecord } from "../base/json.ts";
 import { reasonOf } from "../base/reason.ts";
 import { textOf } from "../base/text.ts";
 import { describe } from "../base/token.ts";
@@ -253,8 +254,22 @@ function checked(value: unknown, facts: StoredFacts): Event {
   if (event.version !== version) {
     throw corrupt(facts, `its body says version ${textOf(event.version)}, its header ${version}`);
   }
+  if (isCoded(event)) {
+    throw corrupt(
+      facts,
+      "a part of its data is for a codec to read; open the store with its codec",
+    );
+  }
   event.timestamp = timestamp;
   return value as Event;
+}
+
+/**
+ * Whether a stored value is one that `sealedCodec()` or `richJsonCodec()` has written, and has not read:
+ * without its codec a part of the data would be missing.
+ */
+export function isCoded({ sealed, rich }: Readonly<Record<string, unknown>>): boolean {
+  return Array.isArray(sealed) || isRecord(rich);
 }
 
 /** A codec may give what JSON makes of a date, or a date: `null` and numbers would pass for 1970. */

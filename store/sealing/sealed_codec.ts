@@ -62,6 +62,7 @@ interface SealedPart {
  *   are stored as they would be without it; so a store can begin to seal at any time.
  * - A sealed field opens only in its own event. If it was altered, or its key is lost or another one,
  *   the read fails with `CorruptEventError`. The other fields are not protected.
+ * - Without the codec an event with sealed fields cannot be read: `CorruptEventError`, too.
  * - If the key store is out of reach, a save or a read fails with `StoreUnavailableError`, and a
  *   projection waits: nothing is saved in the open, and nothing is taken for forgotten.
  * - Keys are cached for `cacheMaxAge`: for so long can other processes go on after `forget()`.

@@ -7,7 +7,7 @@ import { versionProblem } from "../check/events.ts";
 import { checkActorId } from "../check/query.ts";
 import type { Codec } from "../codec.ts";
 import { InvalidSnapshotError, isAetherError, StoreUnavailableError } from "../errors.ts";
-import { timestampProblem } from "../format/decode.ts";
+import { isCoded, timestampProblem } from "../format/decode.ts";
 import { HEADER_ROOM } from "../format/layout.ts";
 import type { Snapshot, SnapshotQuery } from "./snapshot.ts";
 
@@ -115,7 +115,7 @@ export async function decodeSnapshot(
   const isWhole = found.actorId === actorId && found.name === name &&
     found.schemaVersion === schemaVersion &&
     versionProblem(version) === undefined && timestampProblem(timestamp) === undefined &&
-    lastEventIdProblem(lastEventId) === undefined && state !== undefined;
+    lastEventIdProblem(lastEventId) === undefined && state !== undefined && !isCoded(found);
   if (!isWhole) return undefined;
   return {
     actorId,

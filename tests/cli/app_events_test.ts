@@ -11,7 +11,6 @@ import { ROOT } from "../../tools/root.ts";
 import { JetStreamEventStore } from "../../store/mod.ts";
 import { fact } from "../support/fault.ts";
 import { natsTest, type Scene } from "../support/fixture.ts";
-import { assertVerified } from "../support/verified.ts";
 import { aether } from "./bed.ts";
 
 /** A module whose codec carries maps, and whose one event type is a map of bigints. */
@@ -47,10 +46,10 @@ async function withApp(scene: Scene, run: (app: string, file: string) => Promise
   try {
     await Deno.writeTextFile(app, APP);
     await run(app, join(folder, "events.jsonl"));
+    assertEquals((await aether(scene, "verify", "--app", app)).code, 0);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-  await assertVerified(await scene.connect(), scene.namespace);
 }
 
 for (const form of [[], ["--cloudevents"]]) {
@@ -70,6 +69,9 @@ for (const form of [[], ["--cloudevents"]]) {
 
       const shown = await aether(scene, "show", "order-1", "--app", app);
       assertMatch(shown.out, /1 Counted \[\["pen","18446744073709551616n"\]\]/);
+      const blind = await aether(scene, "export", file, ...form);
+      assertEquals(blind.code, 1);
+      assertMatch(blind.err, /Cannot read the event at .*open the store with its codec/);
       assertEquals((await aether(scene, "export", file, "--app", app, ...form)).code, 0);
       const lines = (await Deno.readTextFile(file)).trim().split("\n").map((it) => JSON.parse(it));
       assertEquals(lines.map(({ data }) => data), [form.length > 0 ? undefined : null, "plain"]);

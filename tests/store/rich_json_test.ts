@@ -11,6 +11,7 @@ import {
   InMemorySnapshotStore,
   isAetherError,
   JetStreamEventStore,
+  JetStreamSnapshotStore,
   rehydrate,
   richJsonCodec,
 } from "../../mod.ts";
@@ -91,5 +92,29 @@ natsTest(
     assertEquals(snapshot?.state, new Set([1, 2]));
     const { state } = await rehydrate(store, "reminder-1", reminder, { snapshots });
     assertEquals(state, new Set([1, 2, 3]));
+  },
+);
+
+natsTest(
+  "without the codec, rich events are refused and rich snapshots are lost",
+  async (scene) => {
+    const connection = await scene.connect();
+    const { namespace } = scene;
+    const snapshot = {
+      ...{ actorId: "order-1", name: "due", version: 1, schemaVersion: 1, timestamp: new Date(0) },
+      state: RICH,
+    };
+    {
+      await using store = await JetStreamEventStore.open(connection, { namespace, codec });
+      await store.saveEvent({ ...fact("order-1", 1), data: RICH });
+      await using snapshots = await JetStreamSnapshotStore.open(connection, { namespace, codec });
+      await snapshots.saveSnapshot(snapshot);
+      assertEquals((await snapshots.getLatestSnapshot("order-1", snapshot))?.state, RICH);
+    }
+    await using store = await JetStreamEventStore.open(connection, { namespace });
+    const error = await assertRejects(() => store.getEvents("order-1"));
+    assert(isAetherError(error, "CorruptEventError"), String(error));
+    await using snapshots = await JetStreamSnapshotStore.open(connection, { namespace });
+    assertEquals(await snapshots.getLatestSnapshot("order-1", snapshot), undefined);
   },
 );

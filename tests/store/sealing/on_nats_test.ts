@@ -1,5 +1,6 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import {
+  createEvent,
   type Evolution,
   FORGOTTEN,
   type Forgotten,
@@ -8,10 +9,12 @@ import {
   isAetherError,
   JetStreamEventStore,
   JetStreamSnapshotStore,
+  jsonCodec,
   type KeyStore,
   KvKeyStore,
   Projection,
   rehydrate,
+  richJsonCodec,
   sealedCodec,
   type SnapshotStore,
 } from "../../../store/mod.ts";
@@ -156,6 +159,32 @@ natsTest("subscriptions and reads of a store on NATS tell what is forgotten", as
   }
   assertEquals(names, [FORGOTTEN, "Bob"]);
 });
+
+natsTest(
+  "without its codec, or by another one, a sealed event is CorruptEventError",
+  async (scene) => {
+    const { namespace } = scene;
+    const connection = await scene.connect();
+    const codec = sealedCodec<ShopEvent>({ keys: new MovedKeys(), fields: FIELDS });
+    {
+      await using store = await JetStreamEventStore.open(connection, { namespace, codec });
+      await store.saveEvent(registered("a"));
+    }
+    for (const other of [{}, { codec: jsonCodec }, { codec: richJsonCodec(JSON) }]) {
+      await using store = await JetStreamEventStore.open(connection, { namespace, ...other });
+      const error = await assertRejects(() => store.getEvents("customer-a"));
+      assert(isAetherError(error, "CorruptEventError"), String(error));
+      assertMatch(error.message, /open the store with its codec/);
+      // Data of users may have members of these names.
+      const own = createEvent({
+        ...{ actorId: `own-${crypto.randomUUID()}`, eventType: "Own", version: 1 },
+        ...{ data: { sealed: [{ text: "" }], rich: { field: "data" } }, metadata: { sealed: "x" } },
+      });
+      await store.saveEvent(own);
+      assertEquals((await store.getEvents(own.actorId))[0]?.data, own.data);
+    }
+  },
+);
 
 /** The state of a customer. */
 const customer: Evolution<{ readonly name?: string | Forgotten }, Registered> = {

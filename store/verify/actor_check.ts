@@ -196,6 +196,8 @@ export class ActorCheck {
       const read = source.eventAt(run, index, actorId);
       event = read instanceof Promise ? await read : read;
     } catch (error) {
+      // Its keys are out of reach, say: nothing is known to be wrong with it.
+      if (isAetherError(error, "StoreUnavailableError")) throw error;
       const other = isAetherError(error, "CorruptEventError") ? bodyOf(run, index) : undefined;
       const mismatch = other && mismatchOf(run, index, actorId, other);
       if (mismatch !== undefined) {

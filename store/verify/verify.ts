@@ -28,7 +28,7 @@ import { Walk } from "./walk.ts";
  * @param store One of this library's stores, or a view of one.
  * @throws {TypeError} It is another store, or an option is of another kind. The promise and the iteration reject with it.
  * @throws {RangeError} An option is out of its range; likewise.
- * @throws {StoreUnavailableError} The store cannot be reached; likewise.
+ * @throws {StoreUnavailableError} The store, or what its codec needs, cannot be reached; likewise.
  *
  * @example A store that is sound
  * ```ts

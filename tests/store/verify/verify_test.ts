@@ -1,10 +1,11 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { memoryPartsOf } from "../../../store/memory/event_store.ts";
 import {
   type EventStore,
   InMemoryEventStore,
   isAetherError,
   JetStreamEventStore,
+  sealedCodec,
   verify,
   type VerifyProblem,
   type VerifyProgress,
@@ -13,6 +14,7 @@ import { fact } from "../../support/fault.ts";
 import { natsTest } from "../../support/fixture.ts";
 import { api } from "../../support/jetstream_api.ts";
 import { storeTest } from "../../support/stores.ts";
+import { FIELDS, MovedKeys, registered, type ShopEvent } from "../sealing/shop.ts";
 import { assertSound, type Damaged, damageTest, facts } from "./bed.ts";
 
 /** A stream of some actors, commits over several messages, and problems of several rules. */
@@ -259,4 +261,16 @@ storeTest("a stream that is gone is reported", async (stores) => {
   await api(connection, `STREAM.DELETE.${store.stream}`);
   const error = await assertRejects(async () => await verify(store));
   assert(isAetherError(error, "StoreUnavailableError"), String(error));
+});
+
+storeTest("keys that are out of reach end a verification, and are no problem", async (stores) => {
+  const keys = new MovedKeys();
+  const codec = sealedCodec<ShopEvent>({ keys, fields: FIELDS, cacheMaxAge: 0 });
+  const { store } = await stores.open({ codec });
+  await store.saveEvent(registered("a"));
+  assertSound(await verify(store));
+  keys.fails = () => Promise.reject(new Error("connection refused"));
+  const error = await assertRejects(async () => await verify(store));
+  assert(isAetherError(error, "StoreUnavailableError"), String(error));
+  assertMatch(error.message, /connection refused/);
 });

@@ -1,21 +1,19 @@
-import {
-  type Codec,
-  createEvent,
-  type Event,
-  type EventStore,
-  isAetherError,
-} from "../store/mod.ts";
+import { type Codec, type Event, type EventStore, isAetherError } from "../store/mod.ts";
+import { tokenProblem } from "../store/base/token.ts";
 import { messageOf } from "../store/base/text.ts";
-import { type EventRules, eventRulesOf } from "../store/event_rules.ts";
-import { versionProblem } from "../store/check/events.ts";
-import { decodedData, type ExportedEvent, readLine } from "./event_json.ts";
+import { type SaveChecks, saveChecksOf } from "../store/save_check.ts";
+import { type Commit, commitsOf, ImportError } from "./commits.ts";
 
-/** Saves that are under way at once: enough to keep the server busy. */
+export { ImportError };
+
+/** Commits that are looked at together, and may be under way at once: enough to keep the server busy. */
 const WINDOW = 256;
 /** Events of one actor that one message surely holds, unless they are large. */
 const SHORT = 32;
 /** Events of one actor that are looked up to find out whether they are there already. */
 const LOOK = 1_000;
+/** Errors that say nothing about the events. */
+const PASSING = ["StoreUnavailableError", "SaveOutcomeUnknownError"] as const;
 
 /** Options for {@linkcode importEvents}. */
 export interface ImportOptions {
@@ -44,225 +42,173 @@ export interface ImportResult {
   readonly moved: number;
 }
 
-/** Thrown for a line that cannot be imported; nothing behind it was saved. */
-export class ImportError extends Error {
-  /** The line's number, from 1. */
-  readonly line: number;
-
-  /** Keeps the line. */
-  constructor(line: number, reason: string, options?: ErrorOptions) {
-    super(`Cannot import line ${line}: ${reason}`, options);
-    this.name = "ImportError";
-    this.line = line;
-  }
-}
-
-/** Events that are saved together, with the line of the first. */
-interface Group {
-  readonly line: number;
-  readonly events: Event[];
-}
-
 /**
  * Saves the events of exported lines with their ids, times, versions and order; those in a row with the
  * same commit together. Events that are there already are passed over, so that it can be run again
  * after it was ended.
  *
- * @throws {ImportError} A line holds no event, or its actor has another event at that version; what is
- * before it is saved.
- * @throws {StoreUnavailableError} The server does not answer.
+ * @throws {ImportError} A line holds no event, or its actor has another event at that version, or the
+ * store refuses it. The commits before it are saved, and nothing behind it is, unless another program
+ * saves events of these actors meanwhile.
+ * @throws {StoreUnavailableError} The server does not answer, or a codec has to wait: run it again.
+ * @throws {SaveOutcomeUnknownError} The server has not answered in time: run it again.
  */
 export async function importEvents(
   store: EventStore,
   lines: AsyncIterable<string> | Iterable<string>,
   options: ImportOptions = {},
 ): Promise<ImportResult> {
-  const { signal, onProgress } = options;
-  const counts = { saved: 0, present: 0, moved: 0, last: 0 };
-  const known = new Map<string, number>();
-  let window: Group[] = [];
+  const { signal, onProgress, dryRun = false } = options;
+  const importer = new Importer(store, dryRun);
+  let window: Commit[] = [];
   const flush = async () => {
-    await saveAll(store, window, known, counts, options.dryRun === true);
+    const commits = window;
     window = [];
-    onProgress?.(counts.saved + counts.present);
+    await importer.take(commits);
+    const { saved, present } = importer.result;
+    onProgress?.(saved + present);
   };
-  for await (const group of groupsOf(lines, options)) {
-    signal?.throwIfAborted();
-    window.push(group);
-    if (window.length >= WINDOW) await flush();
+  try {
+    for await (const commit of commitsOf(lines, options)) {
+      signal?.throwIfAborted();
+      window.push(commit);
+      if (window.length >= WINDOW) await flush();
+    }
+  } catch (error) {
+    if (error instanceof ImportError) await flush();
+    throw error;
   }
   await flush();
-  const { last: _, ...result } = counts;
-  return result;
+  return importer.result;
 }
 
-/** The commits in the lines. */
-async function* groupsOf(
-  lines: AsyncIterable<string> | Iterable<string>,
-  { transform, codec }: ImportOptions,
-): AsyncGenerator<Group, void> {
-  const versions = new Map<string, number>();
-  let group: Group | undefined;
-  let commit: string | undefined;
-  let number = 0;
-  for await (const line of lines) {
-    number++;
-    if (line.trim() === "") continue;
-    const exported = readLine(line);
-    const event = await eventIn(exported, number, codec);
-    const made = transform === undefined
-      ? [event]
-      : transformed(event, transform, versions, number);
-    if (transform === undefined) follow(event, versions, number);
-    const own = exported!.commit;
-    if (group !== undefined && (own === undefined || own !== commit)) {
-      if (group.events.length > 0) yield group;
-      group = undefined;
-    }
-    group ??= { line: number, events: [] };
-    group.events.push(...made);
-    commit = own;
-  }
-  if (group !== undefined && group.events.length > 0) yield group;
-}
+/** Saves commits in their order, and counts them. */
+class Importer {
+  readonly #store: EventStore;
+  readonly #dryRun: boolean;
+  readonly #checks: SaveChecks | undefined;
+  /** The versions that actors have behind the commits so far. */
+  readonly #versions = new Map<string, number>();
+  readonly #counts = { saved: 0, present: 0, moved: 0 };
+  #last = 0;
 
-async function eventIn(
-  exported: ExportedEvent | undefined,
-  line: number,
-  codec: Codec<Event> | undefined,
-): Promise<Event> {
-  if (exported === undefined) throw new ImportError(line, "it is no event in JSON");
-  const { id, eventType, actorId, version, metadata, encoded } = exported;
-  let { data } = exported;
-  const timestamp = new Date(exported.timestamp);
-  const problem = [id, eventType, actorId].some((it) => typeof it !== "string" || it === "")
-    ? "its id, eventType or actorId is no text"
-    : versionProblem(version) !== undefined
-    ? versionProblem(version)
-    : Number.isNaN(timestamp.getTime())
-    ? "its timestamp is no time"
-    : data === undefined
-    ? "it has no data"
-    : undefined;
-  if (problem !== undefined) throw new ImportError(line, problem);
-  try {
-    if (encoded !== undefined) data = await decodedData(encoded, codec);
-  } catch (cause) {
-    throw new ImportError(line, messageOf(cause), { cause });
+  constructor(store: EventStore, dryRun: boolean) {
+    this.#store = store;
+    this.#dryRun = dryRun;
+    this.#checks = saveChecksOf(store);
   }
-  return { id, eventType, actorId, version, timestamp, data, ...(metadata && { metadata }) };
-}
 
-/** Holds that versions rise within the lines. */
-function follow({ actorId, version }: Event, versions: Map<string, number>, line: number): void {
-  const before = versions.get(actorId) ?? 0;
-  if (version <= before) {
-    throw new ImportError(line, `version ${version} of "${actorId}" comes behind ${before}`);
+  get result(): ImportResult {
+    return { ...this.#counts };
   }
-  versions.set(actorId, version);
-}
 
-function transformed(
-  event: Event,
-  transform: (event: Event) => unknown,
-  versions: Map<string, number>,
-  line: number,
-): Event[] {
-  let made: unknown;
-  try {
-    made = transform({ ...event, timestamp: new Date(event.timestamp) });
-  } catch (cause) {
-    throw new ImportError(line, "the transform failed", { cause });
-  }
-  const list = made === undefined ? [] : Array.isArray(made) ? made : [made];
-  return list.map((it, at) => {
-    const id = at === 0 ? event.id : `${event.id}-${at + 1}`;
-    const { eventType, actorId, data, metadata, timestamp } = { ...event, ...it as Partial<Event> };
-    const version = (versions.get(actorId) ?? 0) + 1;
-    versions.set(actorId, version);
-    return {
-      ...createEvent({ eventType, actorId, version, data, ...(metadata && { metadata }) }),
-      ...{ id, timestamp },
-    };
-  });
-}
-
-/** Saves groups in their order, in flight together. */
-async function saveAll(
-  store: EventStore,
-  groups: readonly Group[],
-  known: Map<string, number>,
-  counts: { saved: number; present: number; moved: number; last: number },
-  dryRun: boolean,
-): Promise<void> {
-  const unknown = new Set(groups.flatMap(({ events }) => events.map(({ actorId }) => actorId)));
-  for (const actorId of known.keys()) unknown.delete(actorId);
-  if (unknown.size > 0) {
-    for (const [actorId, version] of await store.getLatestVersions([...unknown])) {
-      known.set(actorId, version);
-    }
-  }
-  const fresh: Group[] = [];
-  for (const group of groups) {
-    const there = group.events.filter(({ actorId, version }) => version <= known.get(actorId)!);
-    if (there.length === 0) {
-      fresh.push(group);
-      continue;
-    }
-    for (const event of there) await holdPresent(store, event, group.line);
-    if (there.length < group.events.length) {
-      throw new ImportError(group.line, "a part of its commit is stored, and a part is not");
-    }
-    counts.present += there.length;
-  }
-  if (dryRun) {
-    for (const group of fresh) counts.saved += checkedCount(group, eventRulesOf(store));
-    return;
-  }
-  for (const together of inOrder(fresh)) {
-    const saves = await Promise.allSettled(together.map(({ events }) => store.saveEvents(events)));
-    for (const [at, save] of saves.entries()) {
-      const { line, events } = together[at]!;
-      if (save.status === "rejected") {
-        if (!isAetherError(save.reason)) throw save.reason;
-        throw new ImportError(line, save.reason.message, { cause: save.reason });
+  /**
+   * Saves what is not there already.
+   *
+   * @throws {ImportError} A commit cannot be saved; those before it are.
+   */
+  async take(commits: readonly Commit[]): Promise<void> {
+    await this.#lookUp(commits);
+    const fresh: Commit[] = [];
+    let problem: unknown;
+    for (const commit of commits) {
+      try {
+        if (await this.#isFresh(commit)) fresh.push(commit);
+      } catch (error) {
+        problem = error;
+        break;
       }
+    }
+    for (const together of this.#dryRun ? [] : this.#inOrder(fresh)) await this.#save(together);
+    if (this.#dryRun) { for (const { events } of fresh) this.#counts.saved += events.length; }
+    if (problem !== undefined) throw problem;
+  }
+
+  /** Asks for the versions of the actors that are not known. */
+  async #lookUp(commits: readonly Commit[]): Promise<void> {
+    const unknown = new Set<string>();
+    for (const { events } of commits) {
+      for (const { actorId } of events) if (!this.#versions.has(actorId)) unknown.add(actorId);
+    }
+    // One with an id that no actor can have is refused when its turn comes.
+    for (const actorId of unknown) if (tokenProblem(actorId) !== undefined) unknown.delete(actorId);
+    if (unknown.size === 0) return;
+    for (const [actorId, version] of await this.#store.getLatestVersions([...unknown])) {
+      this.#versions.set(actorId, version);
+    }
+  }
+
+  /** Whether a commit is to be saved, and may be; false if it is there. */
+  async #isFresh({ line, events }: Commit): Promise<boolean> {
+    const there = events.filter(({ actorId, version }) => version <= this.#versions.get(actorId)!);
+    for (const event of there) await holdPresent(this.#store, event, line);
+    if (there.length === 0) {
+      try {
+        this.#checks?.check(events);
+      } catch (cause) {
+        throw refused(line, cause);
+      }
+      return true;
+    }
+    if (there.length < events.length) {
+      throw new ImportError(line, "a part of its commit is stored, and a part is not");
+    }
+    this.#counts.present += there.length;
+    return false;
+  }
+
+  /**
+   * Commits that may be under way together and are stored in their order: each is one message, and no
+   * later one of an actor has to wait while others go ahead. A codec may take its time.
+   */
+  #inOrder(commits: readonly Commit[]): Commit[][] {
+    const parts: Commit[][] = [];
+    const isPlain = this.#checks?.hasCodec === false;
+    /** Those of the last part. */
+    let actors = new Set<string>();
+    for (const commit of commits) {
+      const [{ actorId }] = commit.events as [Event];
+      const isShort = isPlain && commit.events.length <= SHORT &&
+        commit.events.every((event) => event.actorId === actorId);
+      const part = parts.at(-1);
+      // All of them are of different actors, or all of the same one.
+      const isNext = actors.has(actorId) ? actors.size === 1 : actors.size === part?.length;
+      if (isShort && isNext) part!.push(commit);
+      else {
+        parts.push([commit]);
+        actors = new Set();
+      }
+      if (isShort) actors.add(actorId);
+    }
+    return parts;
+  }
+
+  /** Saves commits together; one of which an actor's earlier one failed is refused, too. */
+  async #save(commits: readonly Commit[]): Promise<void> {
+    const saves = commits.map(({ events }) => {
+      const actors = new Set(events.map(({ actorId }) => actorId));
+      const expect = [...actors].map((actorId) => ({
+        actorId,
+        version: this.#versions.get(actorId)!,
+      }));
+      for (const { actorId, version } of events) this.#versions.set(actorId, version);
+      return this.#store.saveEvents(events, { expect });
+    });
+    for (const [at, save] of (await Promise.allSettled(saves)).entries()) {
+      const { line, events } = commits[at]!;
+      if (save.status === "rejected") throw refused(line, save.reason);
       const { duplicate, sequence } = save.value;
-      counts[duplicate ? "present" : "saved"] += events.length;
-      if (sequence < counts.last) counts.moved++;
-      else counts.last = sequence;
+      this.#counts[duplicate ? "present" : "saved"] += events.length;
+      if (sequence < this.#last) this.#counts.moved++;
+      else this.#last = sequence;
     }
   }
 }
 
-/** How many events a group would save; they keep the rules of the store's definitions. */
-function checkedCount({ line, events }: Group, rules: EventRules | undefined): number {
-  for (const event of events) {
-    try {
-      rules?.toStore(event);
-    } catch (cause) {
-      throw new ImportError(line, messageOf(cause), { cause });
-    }
-  }
-  return events.length;
-}
-
-/**
- * Commits that may be under way together and are stored in their order: those that are one message.
- * Others take several requests, and wait for those before.
- */
-function inOrder(groups: readonly Group[]): Group[][] {
-  const parts: Group[][] = [];
-  let isOpen = false;
-  for (const group of groups) {
-    const [first] = group.events;
-    const isShort = group.events.length <= SHORT &&
-      group.events.every(({ actorId }) => actorId === first!.actorId);
-    if (isOpen && isShort) parts.at(-1)!.push(group);
-    else parts.push([group]);
-    isOpen = isShort;
-  }
-  return parts;
+/** The error of a commit that the store refuses; what may pass is no error of the line. */
+function refused(line: number, cause: unknown): unknown {
+  if (PASSING.some((name) => isAetherError(cause, name))) return cause;
+  return new ImportError(line, messageOf(cause), { cause });
 }
 
 /** Passes if the store has this very event. */

@@ -11,6 +11,7 @@ import type {
   SaveReceipt,
 } from "./options.ts";
 import type { EventStore, EventSubscription, EventsWithErrors } from "./store.ts";
+import { keepSaveChecks, saveChecksOf } from "./save_check.ts";
 import { shareCaches } from "./store_view.ts";
 
 /**
@@ -27,6 +28,7 @@ export class ForwardingEventStore implements EventStore {
     shareCaches(this, store);
     keepCommandLog(this, commandLogOf(store));
     keepEventRules(this, eventRulesOf(store));
+    keepSaveChecks(this, saveChecksOf(store));
   }
 
   /** See {@linkcode EventStore.identity}. */

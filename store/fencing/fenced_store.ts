@@ -3,6 +3,7 @@ import { needConnection } from "../nats/open.ts";
 import { shardOf } from "../actor.ts";
 import { commandLogOf, keepCommandLog } from "../command_log.ts";
 import { keepPositions, positionsOf } from "../store_positions.ts";
+import { keepSaveChecks, saveChecksOf } from "../save_check.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { encodeToken, tokenProblem } from "../base/token.ts";
 import { uuidv7 } from "../base/uuid.ts";
@@ -107,6 +108,7 @@ export class FencedEventStore implements EventStore {
     keepCommandLog(this, commandLogOf(core.store));
     keepPositions(this, positionsOf(core.store));
     keepEventRules(this, eventRulesOf(core.store));
+    keepSaveChecks(this, saveChecksOf(core.store));
   }
 
   /**

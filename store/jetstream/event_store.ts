@@ -16,6 +16,7 @@ import { type OpenedStream, openStream } from "./event_stream.ts";
 import { checkOptions, type JetStreamEventStoreOptions } from "./options.ts";
 import { type InnerReadOptions, keepCommandLog } from "../command_log.ts";
 import { keepPositions } from "../store_positions.ts";
+import { keepSaveChecks } from "../save_check.ts";
 import { StreamCommandLog } from "./command_log.ts";
 import { StreamPositions } from "./positions.ts";
 import { watchReplicas } from "./replicas.ts";
@@ -168,6 +169,10 @@ export class JetStreamEventStore implements EventStore {
     keepCommandLog(this, new StreamCommandLog(parts, this.#planner, this.#path));
     keepPositions(this, new StreamPositions(parts));
     keepEventRules(this, rules);
+    keepSaveChecks(this, {
+      hasCodec: options.codec !== undefined,
+      check: (events) => this.#planner.check(events),
+    });
     this.#unwatch = watchReplicas(api, attributes, requestTimeout);
   }
 

@@ -4,6 +4,7 @@ import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
 import { keepCommandLog } from "../command_log.ts";
 import { keepPositions } from "../store_positions.ts";
+import { keepSaveChecks } from "../save_check.ts";
 import {
   checkRoom,
   LEAST_MESSAGE,
@@ -21,6 +22,7 @@ import {
   prepareReadAll,
 } from "../check/query.ts";
 import { unavailable } from "../check/refusals.ts";
+import { checkSave } from "../check/save_check.ts";
 import { checkSaveOptions, checkStoreOptions } from "../check/store_options.ts";
 import { type CorruptEventError, StoreUnavailableError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
@@ -119,6 +121,10 @@ export class InMemoryEventStore implements EventStore {
     const decoder = new EventDecoder(this.#encoding);
     this.#reader = new MemoryEventReader(decoder);
     keepEventRules(this, rules);
+    keepSaveChecks(this, {
+      hasCodec: codec !== undefined,
+      check: (events) => checkSave(events, this.#encoding),
+    });
     keepPositions(this, {
       end: () => Promise.resolve(this.#log.end),
       before: (time) => Promise.resolve(this.#log.before(time.getTime())),

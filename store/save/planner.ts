@@ -7,6 +7,7 @@ import {
   prepareExpected,
   roomProblem,
 } from "../check/events.ts";
+import { checkSave } from "../check/save_check.ts";
 import { checkSaveOptions } from "../check/store_options.ts";
 import type { Connection } from "../connection.ts";
 import { StoreRefusedError } from "../errors.ts";
@@ -69,6 +70,12 @@ export class SavePlanner {
       within: notifies ? context.active() : undefined,
     };
     return { checked, plan };
+  }
+
+  /** Throws what a save of `events` would throw before anything is sent; see {@linkcode checkSave}. */
+  check(events: readonly Event[]): void {
+    const { codec, upcasters, rules } = this.#options;
+    checkSave(events, { maxBytes: this.#maxBytes, codec, upcasters, rules });
   }
 
   /** The plan of a save without events: `receipt` is stored if the actor still ends at `end`. */

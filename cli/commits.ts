@@ -1,7 +1,13 @@
 import { type Codec, createEvent, type Event } from "../store/mod.ts";
+import { refusePromise } from "../store/base/hook.ts";
+import { isRecord } from "../store/base/json.ts";
+import { describe } from "../store/base/token.ts";
 import { messageOf } from "../store/base/text.ts";
 import { versionProblem } from "../store/check/events.ts";
 import { decodedData, type ExportedEvent, readLine } from "./event_json.ts";
+
+/** The parts of an event that a transform makes; one of them at least. */
+const PARTS = ["eventType", "actorId", "data", "metadata", "timestamp"];
 
 /** How lines are read. */
 export interface ReadingOptions {
@@ -106,21 +112,25 @@ function transformed(
   versions: Map<string, number>,
   line: number,
 ): Event[] {
-  let made: unknown;
   try {
-    made = transform({ ...event, timestamp: new Date(event.timestamp) });
+    const made = transform({ ...event, timestamp: new Date(event.timestamp) });
+    refusePromise(made, "it");
+    const list: unknown[] = made === undefined ? [] : Array.isArray(made) ? made : [made];
+    return list.map((it, at) => {
+      refusePromise(it, "it");
+      if (!isRecord(it) || !PARTS.some((part) => part in it)) {
+        throw new TypeError(`it gave ${describe(it)}, not an event`);
+      }
+      const id = at === 0 ? event.id : `${event.id}-${at + 1}`;
+      const { eventType, actorId, data, metadata, timestamp } = { ...event, ...it };
+      const version = (versions.get(actorId) ?? 0) + 1;
+      versions.set(actorId, version);
+      return {
+        ...createEvent({ eventType, actorId, version, data, ...(metadata && { metadata }) }),
+        ...{ id, timestamp },
+      };
+    });
   } catch (cause) {
-    throw new ImportError(line, "the transform failed", { cause });
+    throw new ImportError(line, `the transform failed: ${messageOf(cause)}`, { cause });
   }
-  const list = made === undefined ? [] : Array.isArray(made) ? made : [made];
-  return list.map((it, at) => {
-    const id = at === 0 ? event.id : `${event.id}-${at + 1}`;
-    const { eventType, actorId, data, metadata, timestamp } = { ...event, ...it as Partial<Event> };
-    const version = (versions.get(actorId) ?? 0) + 1;
-    versions.set(actorId, version);
-    return {
-      ...createEvent({ eventType, actorId, version, data, ...(metadata && { metadata }) }),
-      ...{ id, timestamp },
-    };
-  });
 }

@@ -20,8 +20,8 @@ export interface ImportOptions {
   /** Checks all that can be checked, and saves nothing. @default {false} */
   readonly dryRun?: boolean;
   /**
-   * Makes other events of each: one, several, or none (`undefined` or `[]`). Versions are counted
-   * anew for each actor then, and the second event and those behind it get ids of their own.
+   * Makes other events of each, at once: one, several, or none (`undefined` or `[]`). Versions are
+   * counted anew for each actor then, and the second event and those behind it get ids of their own.
    */
   readonly transform?: (event: Event) => unknown;
   /** The codec of the events whose data JSON cannot carry. */

@@ -125,6 +125,27 @@ Deno.test("a transform renames, splits, drops and moves events, and versions cou
   await assertRejects(() => importEvents(store, lines, failing), ImportError, "line 1");
 });
 
+Deno.test("a transform that gives no event ends the import, instead of changing nothing", async () => {
+  const gives: [unknown, RegExp][] = [
+    [Promise.resolve({ eventType: "Other" }), /it gave a promise/],
+    [[Promise.reject(new Error("late"))], /it gave a promise/],
+    ...[null, true, 5, "text", new Map(), {}, [null]].map((
+      it,
+    ): [unknown, RegExp] => [it, /it gave/]),
+    [{ eventType: "" }, /eventType/],
+    [{ timestamp: "soon" }, /timestamp/],
+  ];
+  for (const [given, told] of gives) {
+    await using store = new InMemoryEventStore();
+    const error = await assertRejects(
+      () => importEvents(store, [line(1)], { transform: () => given }),
+      ImportError,
+    );
+    assertMatch(error.message, told);
+    assertEquals(await store.getEvents("order-1"), []);
+  }
+});
+
 Deno.test("lines of others are no events, and pollute nothing", () => {
   assertEquals(readLine("[1"), undefined);
   assertEquals(readLine("null"), undefined);

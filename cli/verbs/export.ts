@@ -26,10 +26,13 @@ export const exportVerb: Verb = {
     const store = await open();
     const from = values.from === undefined ? {} : { from: Number(values.from) };
     const target = file === undefined ? undefined : createWriteStream(file);
+    let failure: Error | undefined;
+    target?.on("error", (error) => failure = error); // A full disk, say.
     if (target !== undefined) await once(target, "open");
     let text = "";
     let count = 0;
     const write = async () => {
+      if (failure !== undefined) throw failure; // Nothing tells of it again.
       if (target === undefined) output.raw(text);
       else if (!target.write(text)) await once(target, "drain");
       text = "";
@@ -49,9 +52,10 @@ export const exportVerb: Verb = {
     } finally {
       if (target !== undefined) {
         target.end();
-        await once(target, "close");
+        if (!target.closed) await once(target, "close");
       }
     }
+    if (failure !== undefined) throw failure;
     output.error(`${count} events are written`);
     return 0;
   },

@@ -13,6 +13,7 @@
 import { realpathSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { outputFailure } from "./output.ts";
 import { main } from "./run.ts";
 
 export { ImportError, importEvents, type ImportOptions, type ImportResult } from "./import.ts";
@@ -29,6 +30,10 @@ function isProgram(): boolean {
 if (isProgram()) {
   const ending = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => ending.abort());
-  process.stdout.on("error", () => process.exit(0)); // The reader of a pipe has left.
+  process.stdout.on("error", (error) => {
+    const told = outputFailure(error);
+    if (told !== undefined) process.stderr.write(`${told}\n`);
+    process.exit(told === undefined ? 0 : 1);
+  });
   process.exitCode = await main(process.argv.slice(2), { signal: ending.signal });
 }

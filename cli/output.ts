@@ -84,6 +84,11 @@ export class Output {
   }
 }
 
+/** What is wrong with an output that failed; `undefined` if its reader has left, as `head` does. */
+export function outputFailure(error: Error & { readonly code?: unknown }): string | undefined {
+  return error.code === "EPIPE" ? undefined : `Cannot write the output: ${error.message}`;
+}
+
 /** `text` without control characters, which could change what a terminal shows. */
 export function safe(text: string): string {
   // deno-lint-ignore no-control-regex

@@ -1,4 +1,4 @@
-import { type Codec, createEvent, type Event } from "../store/mod.ts";
+import { type Codec, createEvent, type Event, FORGOTTEN } from "../store/mod.ts";
 import { refusePromise } from "../store/base/hook.ts";
 import { isRecord } from "../store/base/json.ts";
 import { describe } from "../store/base/token.ts";
@@ -37,6 +37,8 @@ export class ImportError extends Error {
 export interface Commit {
   readonly line: number;
   readonly events: Event[];
+  /** How many more it had, which are forgotten as a whole. */
+  forgotten: number;
 }
 
 /** The commits in the lines. */
@@ -55,19 +57,23 @@ export async function* commitsOf(
     // A line that says nothing may be one of the open commit, which is then not whole.
     const own = exported === undefined ? name : exported.commit;
     if (open !== undefined && (own === undefined || own !== name)) {
-      if (open.events.length > 0) yield open;
+      yield open;
       open = undefined;
     }
     const event = await eventIn(exported, number, codec);
-    const made = transform === undefined
+    const isForgotten = event.data === FORGOTTEN;
+    if (transform === undefined) follow(event, versions, number);
+    const made = isForgotten
+      ? []
+      : transform === undefined
       ? [event]
       : transformed(event, transform, versions, number);
-    if (transform === undefined) follow(event, versions, number);
-    open ??= { line: number, events: [] };
+    open ??= { line: number, events: [], forgotten: 0 };
     open.events.push(...made);
+    if (isForgotten) open.forgotten++;
     name = own;
   }
-  if (open !== undefined && open.events.length > 0) yield open;
+  if (open !== undefined) yield open;
 }
 
 async function eventIn(
@@ -76,8 +82,8 @@ async function eventIn(
   codec: Codec<Event> | undefined,
 ): Promise<Event> {
   if (exported === undefined) throw new ImportError(line, "it is no event in JSON");
-  const { id, eventType, actorId, version, metadata, encoded } = exported;
-  let { data } = exported;
+  const { id, eventType, actorId, version, metadata, encoded, forgotten } = exported;
+  let data = forgotten === true ? FORGOTTEN : exported.data;
   const timestamp = new Date(exported.timestamp);
   const problem = [id, eventType, actorId].some((it) => typeof it !== "string" || it === "")
     ? "its id, eventType or actorId is no text"

@@ -1,5 +1,6 @@
+import { isRecord } from "../store/base/json.ts";
 import { jsonProblem } from "../store/base/json_fidelity.ts";
-import type { Codec, Event, RecordedEvent } from "../store/mod.ts";
+import { type Codec, type Event, FORGOTTEN, type RecordedEvent } from "../store/mod.ts";
 import { decodeBase64, encodeBase64 } from "../store/sealing/base64.ts";
 
 /** An event as `export` writes it, one in a line. */
@@ -13,6 +14,8 @@ export interface ExportedEvent {
   readonly data: unknown;
   /** The event by the store's codec, in base64, if JSON cannot carry its data. */
   readonly encoded?: string;
+  /** `true` if the event is forgotten as a whole; else the places in its data that are, and are left out. */
+  readonly forgotten?: true | readonly string[];
   readonly metadata?: Readonly<Record<string, string | undefined>>;
   /** Its commit: events in a row with the same one are saved together. */
   readonly commit?: string;
@@ -23,12 +26,27 @@ export interface ExportedEvent {
 /** An event in the form of a line, with its place in the store if it is known. */
 export function exported(event: Event & Partial<RecordedEvent>): ExportedEvent {
   const { id, eventType, actorId, version, timestamp, data, metadata, commit, sequence } = event;
+  const places = forgottenIn(data);
   return {
     ...{ id, eventType, actorId, version, timestamp: timestamp.toISOString(), data },
+    ...(places.length > 0 && { forgotten: data === FORGOTTEN ? true : places }),
     ...(metadata !== undefined && { metadata }),
     ...(commit !== undefined && { commit: commit.op }),
     ...(sequence !== undefined && { sequence }),
   };
+}
+
+/**
+ * The places in a value that are forgotten, such as `address` and `names.0`; of all of it the empty text.
+ *
+ * @param seen The objects so far: what a lenient codec carries may have circles.
+ */
+function forgottenIn(value: unknown, place = "", seen = new Set<unknown>()): string[] {
+  if (value === FORGOTTEN) return [place];
+  if ((!isRecord(value) && !Array.isArray(value)) || seen.has(value)) return [];
+  seen.add(value);
+  const inner = (name: string) => place === "" ? name : `${place}.${name}`;
+  return Object.entries(value).flatMap(([name, part]) => forgottenIn(part, inner(name), seen));
 }
 
 /** A line that carries what JSON cannot: `data` is left out, and the event by the codec is beside it. */
@@ -37,6 +55,7 @@ export async function encodedLine(
   event: Event,
   codec: Codec<Event> | undefined,
 ): Promise<ExportedEvent> {
+  if (line.forgotten === true) return line;
   if (codec?.lenient !== true || jsonProblem(event.data, "data") === undefined) return line;
   return { ...line, data: null, encoded: encodeBase64(await codec.encode(event)) };
 }
@@ -63,6 +82,7 @@ export async function decodedData(
 export function cloudEvent(event: ExportedEvent, source: string): Record<string, unknown> {
   const { id, eventType, actorId, version, timestamp, data, metadata, commit, sequence, encoded } =
     event;
+  const { forgotten } = event;
   const { traceparent, tracestate, ...rest } = metadata ?? {};
   return {
     ...{ specversion: "1.0", id, source, type: eventType, subject: actorId, time: timestamp },
@@ -71,6 +91,7 @@ export function cloudEvent(event: ExportedEvent, source: string): Record<string,
       : { datacontenttype: "application/octet-stream", data_base64: encoded }),
     // Names of extensions are lower case; values are texts and numbers.
     ...{ aetherversion: version, aethercommit: commit, aethersequence: String(sequence) },
+    ...(forgotten !== undefined && { aetherforgotten: forgotten === true || forgotten.join() }),
     ...(traceparent !== undefined && { traceparent }),
     ...(tracestate !== undefined && { tracestate }),
     ...(Object.keys(rest).length > 0 && { aethermetadata: JSON.stringify(rest) }),
@@ -109,6 +130,7 @@ function fromCloud(found: Record<string, unknown>): ExportedEvent | undefined {
     ...{ id, eventType: type, actorId: subject, version: aetherversion, timestamp: time, data },
     ...(Object.keys(metadata).length > 0 && { metadata }),
     ...(encoded !== undefined && { encoded }),
+    ...(found.aetherforgotten === true && { forgotten: true }),
     ...(aethercommit !== undefined && { commit: aethercommit }),
   } as ExportedEvent;
 }

@@ -38,6 +38,8 @@ export interface ImportResult {
   readonly saved: number;
   /** Events that were there already, with the same id at the same version. */
   readonly present: number;
+  /** Events that are forgotten as a whole, and are passed over; forgotten fields of others are left out. */
+  readonly forgotten: number;
   /** Commits that the server stored before an earlier one, as it had answered late: the store's order differs there. */
   readonly moved: number;
 }
@@ -65,8 +67,8 @@ export async function importEvents(
     const commits = window;
     window = [];
     await importer.take(commits);
-    const { saved, present } = importer.result;
-    onProgress?.(saved + present);
+    const { saved, present, forgotten } = importer.result;
+    onProgress?.(saved + present + forgotten);
   };
   try {
     for await (const commit of commitsOf(lines, options)) {
@@ -89,7 +91,7 @@ class Importer {
   readonly #checks: SaveChecks | undefined;
   /** The versions that actors have behind the commits so far. */
   readonly #versions = new Map<string, number>();
-  readonly #counts = { saved: 0, present: 0, moved: 0 };
+  readonly #counts = { saved: 0, present: 0, forgotten: 0, moved: 0 };
   #last = 0;
 
   constructor(store: EventStore, dryRun: boolean) {
@@ -112,6 +114,7 @@ class Importer {
     const fresh: Commit[] = [];
     let problem: unknown;
     for (const commit of commits) {
+      this.#counts.forgotten += commit.forgotten;
       try {
         if (await this.#isFresh(commit)) fresh.push(commit);
       } catch (error) {
@@ -140,6 +143,7 @@ class Importer {
 
   /** Whether a commit is to be saved, and may be; false if it is there. */
   async #isFresh({ line, events }: Commit): Promise<boolean> {
+    if (events.length === 0) return false;
     const there = events.filter(({ actorId, version }) => version <= this.#versions.get(actorId)!);
     for (const event of there) await holdPresent(this.#store, event, line);
     if (there.length === 0) {

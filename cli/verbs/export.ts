@@ -31,6 +31,7 @@ export const exportVerb: Verb = {
     if (target !== undefined) await once(target, "open");
     let text = "";
     let count = 0;
+    let [whole, partly] = [0, 0];
     const write = async () => {
       if (failure !== undefined) throw failure; // Nothing tells of it again.
       if (target === undefined) output.raw(text);
@@ -46,6 +47,8 @@ export const exportVerb: Verb = {
         text += `${JSON.stringify(value)}\n`;
         if (text.length > CHUNK) await write();
         count++;
+        if (line.forgotten === true) whole++;
+        else if (line.forgotten !== undefined) partly++;
         output.progress(() => `${count.toLocaleString("en")} events are written`);
       }
       await write();
@@ -57,6 +60,8 @@ export const exportVerb: Verb = {
     }
     if (failure !== undefined) throw failure;
     output.error(`${count} events are written`);
+    if (whole > 0) output.error(`${whole} of them are forgotten, without data`);
+    if (partly > 0) output.error(`${partly} of them lack fields that are forgotten`);
     return 0;
   },
 };

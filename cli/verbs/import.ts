@@ -25,7 +25,7 @@ export const importVerb: Verb = {
     const store = await open();
     const bytes = file === "-" ? process.stdin : createReadStream(file);
     const start = performance.now();
-    const { saved, present, moved } = await importEvents(store, linesOf(bytes), {
+    const { saved, present, forgotten, moved } = await importEvents(store, linesOf(bytes), {
       ...{ dryRun: values["dry-run"] === true, signal },
       ...(app.codec !== undefined && { codec: app.codec }),
       ...(app.transform !== undefined && { transform: app.transform as never }),
@@ -34,8 +34,9 @@ export const importVerb: Verb = {
     const rate = Math.round((saved + present) / ((performance.now() - start) / 1000));
     const verb = values["dry-run"] === true ? "would be saved" : "are saved";
     output.item(`${saved} events ${verb}, ${present} were there, ${rate} a second`, {
-      ...{ saved, present, moved, dryRun: values["dry-run"] === true },
+      ...{ saved, present, forgotten, moved, dryRun: values["dry-run"] === true },
     });
+    if (forgotten > 0) output.error(`${forgotten} events are forgotten, and are passed over`);
     if (moved > 0) {
       output.error(
         `${moved} commits are stored before earlier ones, as the server answered late; each actor's ` +

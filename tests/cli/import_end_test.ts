@@ -51,7 +51,12 @@ for (const [what, bad] of Object.entries(BAD)) {
       assertEquals(await idsIn(store), dryRun ? ["c-1"] : ["c-1", "a-1", "b-1"]);
     }
     const repaired = lines.with(2, line("a", 2));
-    assertEquals(await importEvents(store, repaired), { saved: 4, present: 2, moved: 0 });
+    assertEquals(await importEvents(store, repaired), {
+      saved: 4,
+      present: 2,
+      forgotten: 0,
+      moved: 0,
+    });
     assertEquals(await idsIn(store), ["c-1", "a-1", "b-1", "a-2", "a-3", "b-2", "d-1"]);
   };
   Deno.test(`nothing behind ${what} is imported, and what is before it is`, async () => {
@@ -92,7 +97,7 @@ Deno.test("an actor has no hole where a save fails in the middle, and the import
   await assertRejects(() => importEvents(store, lines), ImportError, "line 2: refused");
   assertEquals(await idsIn(store), ["a-1"]);
   store.fails = false;
-  assertEquals(await importEvents(store, lines), { saved: 3, present: 1, moved: 0 });
+  assertEquals(await importEvents(store, lines), { saved: 3, present: 1, forgotten: 0, moved: 0 });
 });
 
 natsTest("an import keeps the order of all events, of interleaved actors too", async (scene) => {
@@ -100,7 +105,12 @@ natsTest("an import keeps the order of all events, of interleaved actors too", a
   const { namespace } = scene;
   await using store = await JetStreamEventStore.open(connection, { namespace });
   const lines = Array.from({ length: 700 }, (_, at) => line(`a-${at % 40}`, 1 + at));
-  assertEquals(await importEvents(store, lines), { saved: 700, present: 0, moved: 0 });
+  assertEquals(await importEvents(store, lines), {
+    saved: 700,
+    present: 0,
+    forgotten: 0,
+    moved: 0,
+  });
   assertEquals(await idsIn(store), lines.map((it) => JSON.parse(it).id));
   await assertVerified(connection, namespace);
 });
@@ -114,7 +124,12 @@ natsTest("an import keeps the order with a codec that takes its time", async (sc
     const event: Event = registered(String(at));
     return JSON.stringify(at % 3 === 0 ? event : { ...event, eventType: "Counted" });
   });
-  assertEquals(await importEvents(store, lines), { saved: 300, present: 0, moved: 0 });
+  assertEquals(await importEvents(store, lines), {
+    saved: 300,
+    present: 0,
+    forgotten: 0,
+    moved: 0,
+  });
   assertEquals(await idsIn(store), lines.map((it) => JSON.parse(it).id));
 });
 

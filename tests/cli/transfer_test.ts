@@ -2,9 +2,13 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { ImportError, importEvents } from "../../cli/main.ts";
 import { readLine } from "../../cli/event_json.ts";
 import {
+  type Codec,
   createEvent,
+  type Event,
+  FORGOTTEN,
   InMemoryEventStore,
   JetStreamEventStore,
+  jsonCodec,
   type RecordedEvent,
 } from "../../store/mod.ts";
 import { facts } from "../support/fault.ts";
@@ -59,6 +63,66 @@ const line = (version: number, init: Record<string, unknown> = {}) =>
     ...{ timestamp: "2026-01-01T00:00:00.000Z", ...init },
   });
 
+/** Forgets the events of `gone-1`, and of all others what a field says. */
+const forgetful: Codec<Event> = {
+  encode: (event) => jsonCodec.encode(event),
+  decode(bytes) {
+    const event = jsonCodec.decode<Event>(bytes);
+    if (event.actorId === "gone-1") return FORGOTTEN;
+    return { ...event, data: { kept: 1, name: FORGOTTEN, list: [{ name: FORGOTTEN }] } };
+  },
+};
+
+for (const form of [[], ["--cloudevents"]]) {
+  natsTest(
+    `what is forgotten is counted and left out, ${form[0] ?? "as JSON lines"}`,
+    async (scene) => {
+      const connection = await scene.connect();
+      const { namespace } = scene;
+      const file = await Deno.makeTempFile();
+      const app = await Deno.makeTempFile({ suffix: ".ts" });
+      const name = `codec-${namespace}`;
+      Object.assign(globalThis, { [name]: forgetful });
+      try {
+        await Deno.writeTextFile(app, `export const codec = globalThis[${JSON.stringify(name)}];`);
+        await using store = await JetStreamEventStore.open(connection, { namespace });
+        await store.saveEvents([...facts("order-1", 1, 1), ...facts("gone-1", 1, 2)]);
+        const written = await aether(scene, "export", file, "--app", app, ...form);
+        assertEquals(written.err.trim().split("\n"), [
+          "3 events are written",
+          "2 of them are forgotten, without data",
+          "1 of them lack fields that are forgotten",
+        ]);
+        const lines = (await Deno.readTextFile(file)).trim().split("\n").map((it) =>
+          JSON.parse(it)
+        );
+        const key = form.length > 0 ? "aetherforgotten" : "forgotten";
+        const places = ["name", "list.0.name"];
+        assertEquals(lines.map((it) => it[key]), [
+          form.length > 0 ? places.join() : places,
+          true,
+          true,
+        ]);
+        const into = ["import", file, "--namespace", `${namespace}-2`, "--create"];
+        for (const flags of [["--dry-run"], []]) {
+          const { code, out, err } = await aether(scene, ...into, ...flags);
+          assertEquals(code, 0);
+          assertMatch(out, /^1 events /);
+          assertEquals(err, "2 events are forgotten, and are passed over\n");
+        }
+        await using copy = await JetStreamEventStore.open(connection, {
+          namespace: `${namespace}-2`,
+        });
+        const events = await Array.fromAsync(copy.readAll());
+        assertEquals(events.map(({ data }) => data), [{ kept: 1, list: [{}] }]);
+      } finally {
+        Reflect.deleteProperty(globalThis, name);
+        await Promise.all([file, app].map((path) => Deno.remove(path)));
+      }
+    },
+  );
+}
+
 Deno.test("a line that would break a promise is refused with its number", async () => {
   for (
     const [lines, told] of [
@@ -87,6 +151,7 @@ Deno.test("an actor with another event at that version is refused, and nothing i
   assertEquals(await importEvents(store, [line(1), line(2), line(3)]), {
     saved: 1,
     present: 2,
+    forgotten: 0,
     moved: 0,
   });
 });

@@ -1,4 +1,4 @@
-import { textOf } from "../store/base/text.ts";
+import { isInstance, textOf } from "../store/base/text.ts";
 
 /** Characters of a value on one line, in a sentence. */
 const MOST_TEXT = 500;
@@ -10,9 +10,10 @@ const MOST_LINES = 400;
 const AROUND = 3;
 
 /**
- * The first place where plain data, dates, maps, sets and errors differ, as a sentence with both
- * values; `undefined` if they are the same. Distinguishes `-0` from `0`, and a missing key from an
- * undefined one.
+ * The first place where values differ, as a sentence with both; `undefined` if they are the same.
+ * Distinguishes `-0` from `0`, a missing key from an undefined one, and instances of different classes.
+ * Bytes are compared as such; other objects without properties, such as a `URL`, by their `toJSON()` or
+ * text. Those that show nothing of what they hold are the same only if they are one object.
  */
 export function differ(actual: unknown, expected: unknown, path: string): string | undefined {
   if (Object.is(actual, expected)) return undefined;
@@ -29,7 +30,11 @@ export function differ(actual: unknown, expected: unknown, path: string): string
     const other = expected as Error;
     return actual.name === other.name && actual.message === other.message ? undefined : wrong();
   }
+  if (classOf(actual) !== classOf(expected)) return wrong();
   if (actual instanceof Set) return differ([...actual], [...expected as Set<unknown>], path);
+  const bytes = bytesOf(actual);
+  if (bytes !== undefined) return isSame(bytes, bytesOf(expected)!) ? undefined : wrong();
+  if (isOpaque(actual) && isOpaque(expected)) return differInside(actual, expected, path, wrong);
   const [left, right] = [partsOf(actual), partsOf(expected)];
   if (Array.isArray(actual) && left.size !== right.size) return wrong();
   for (const key of new Set([...right.keys(), ...left.keys()])) {
@@ -40,6 +45,59 @@ export function differ(actual: unknown, expected: unknown, path: string): string
     if (difference !== undefined) return difference;
   }
   return undefined;
+}
+
+/** How two objects of one class differ whose properties say nothing. */
+function differInside(
+  actual: object,
+  expected: object,
+  path: string,
+  wrong: () => string,
+): string | undefined {
+  if (hasJson(actual) && hasJson(expected)) {
+    return differ(actual.toJSON(""), expected.toJSON(""), path);
+  }
+  const text = textOf(actual, Infinity);
+  if (text !== textOf(expected, Infinity)) return wrong();
+  if (!text.startsWith("[object ") || !isClosed(actual)) return undefined;
+  return `Cannot compare ${path}: nobody sees what is in ${
+    show(actual)
+  }; give its class a toJSON()`;
+}
+
+/** The class of an object; `undefined` for plain ones, of any realm, with a prototype or without. */
+function classOf(value: object): object | undefined {
+  if (Array.isArray(value)) return Array;
+  const prototype: object | null = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null ? undefined : prototype;
+}
+
+/** The bytes of a buffer, or of a view of one; `undefined` for anything else. */
+function bytesOf(value: object): Uint8Array | undefined {
+  if (ArrayBuffer.isView(value)) {
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  }
+  const isBuffer = value instanceof ArrayBuffer || isInstance(value, globalThis.SharedArrayBuffer);
+  return isBuffer ? new Uint8Array(value) : undefined;
+}
+
+function isSame(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && left.every((byte, at) => byte === right[at]);
+}
+
+/** Whether an object of a class has no properties that tell what it holds. */
+function isOpaque(value: object): boolean {
+  return classOf(value) !== undefined && !Array.isArray(value) && !(value instanceof Map) &&
+    !(value instanceof Set) && Object.keys(value).length === 0;
+}
+
+function hasJson(value: object): value is { toJSON(key: string): unknown } {
+  return "toJSON" in value && typeof value.toJSON === "function";
+}
+
+/** Whether a class may keep something out of sight: it has private fields, or is native. */
+function isClosed(value: object): boolean {
+  return /#[\w$]|\[native code\]/.test(textOf(value.constructor, Infinity));
 }
 
 /** The parts of a map or an object, by key. */
@@ -76,12 +134,29 @@ function inline(value: unknown, within: ReadonlySet<object>): string {
   if (typeof value === "string") return JSON.stringify(value);
   if (typeof value === "bigint") return `${value}n`;
   if (typeof value === "function") return `[function ${value.name}]`;
-  if (!isObject(value) || value instanceof Error) return textOf(value);
-  if (value instanceof Date) return `Date(${isNaN(+value) ? NaN : value.toISOString()})`;
+  if (!isObject(value)) return textOf(value);
+  const leaf = leafOf(value);
+  if (leaf !== undefined) return leaf;
   if (within.has(value)) return "[a cycle]";
   const inner = new Set(within).add(value);
   const { open, items, close } = itemsOf(value);
   return `${open}${items.map(([key, item]) => `${key}${inline(item, inner)}`)}${close}`;
+}
+
+/** The text of an object without parts; `undefined` if it has some. */
+function leafOf(value: object): string | undefined {
+  if (value instanceof Error) return textOf(value);
+  if (value instanceof Date) return `Date(${isNaN(+value) ? NaN : value.toISOString()})`;
+  const bytes = bytesOf(value);
+  if (bytes !== undefined) return `${nameOf(value)}(${textOf(bytes)})`;
+  if (!isOpaque(value)) return undefined;
+  const text = textOf(value);
+  return `${nameOf(value)}(${text.startsWith("[object ") ? "" : text})`;
+}
+
+/** The name of the class of an object; empty for plain ones. */
+function nameOf(value: object): string {
+  return classOf(value) === undefined ? "" : textOf(value.constructor?.name);
 }
 
 /** The parts of an object, each with the text in front of it. */
@@ -94,15 +169,14 @@ function itemsOf(value: object): {
   if (value instanceof Set) {
     return { open: "Set(", items: [...value].map((it) => ["", it]), close: ")" };
   }
-  const isMap = value instanceof Map;
   const items = [...partsOf(value)].map(([key, item]) => [`${show(key)}:`, item] as const);
-  return { open: isMap ? "Map{" : "{", items, close: "}" };
+  return { open: `${nameOf(value)}{`, items, close: "}" };
 }
 
 /** A value as lines: what fits into one is in one. */
 function linesOf(value: unknown, indent = "", before = "", within = new Set<object>()): string[] {
   const line = `${indent}${before}${inline(value, within)}`;
-  const isLeaf = !isObject(value) || value instanceof Date || value instanceof Error;
+  const isLeaf = !isObject(value) || leafOf(value) !== undefined;
   if (isLeaf || within.has(value) || line.length <= LINE) return [line];
   const { open, items, close } = itemsOf(value);
   const inner = new Set(within).add(value);

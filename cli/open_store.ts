@@ -1,4 +1,5 @@
 import type { Connection } from "../store/connection.ts";
+import { Layout } from "../store/format/layout.ts";
 import { JetStreamEventStore } from "../store/mod.ts";
 import type { App } from "./verb.ts";
 
@@ -10,7 +11,7 @@ export async function openStore(
   create: boolean,
 ): Promise<JetStreamEventStore> {
   if (!create) {
-    const subject = `$JS.API.STREAM.INFO.AETHER_${namespace}`;
+    const subject = `$JS.API.STREAM.INFO.${new Layout(namespace).stream}`;
     const info = await connection.request(subject, "", { timeout: 10_000 }).catch((cause) => {
       throw new Error(
         `Cannot open namespace "${namespace}": the server does not answer, or has no JetStream`,

@@ -1,21 +1,26 @@
 import { isRecord } from "../store/base/json.ts";
 import { decodeToken } from "../store/base/token.ts";
 import type { Connection } from "../store/connection.ts";
+import { Layout } from "../store/format/layout.ts";
+import { bucketStream } from "../store/kv/bucket_config.ts";
+import { projectionBucket } from "../store/projection/kv_checkpoints.ts";
 
 /** The projections that the bucket of the namespace has records of. */
 export async function namesIn(connection: Connection, namespace: string): Promise<string[]> {
-  const bucket = `KV_AETHER_PROJECTION_${namespace}`;
-  const prefix = `$KV.AETHER_PROJECTION_${namespace}.checkpoint.`;
-  const found = await infoOf(connection, bucket, { subjects_filter: `${prefix}*.control` });
+  const bucket = projectionBucket(namespace);
+  const prefix = `$KV.${bucket}.checkpoint.`;
+  const found = await infoOf(connection, bucketStream(bucket), {
+    subjects_filter: `${prefix}*.control`,
+  });
   const subjects = isRecord(found?.state) && isRecord(found.state.subjects)
     ? Object.keys(found.state.subjects)
     : [];
   return subjects.map((subject) => decodeToken(subject.slice(prefix.length).split(".")[0]!)).sort();
 }
 
-/** The last sequence of a stream; 0 if there is none. */
-export async function lastOf(connection: Connection, stream: string): Promise<number> {
-  const { state } = await infoOf(connection, stream, {}) ?? {};
+/** The last sequence of the stream of events; 0 if there is none. */
+export async function lastOf(connection: Connection, namespace: string): Promise<number> {
+  const { state } = await infoOf(connection, new Layout(namespace).stream, {}) ?? {};
   return isRecord(state) ? Number(state.last_seq) : 0;
 }
 

@@ -2,6 +2,7 @@ import { pathToFileURL } from "node:url";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Connection } from "../store/connection.ts";
+import { encodeNamespace } from "../store/format/layout.ts";
 import type { JetStreamEventStore } from "../store/mod.ts";
 import { connectAs } from "./connection.ts";
 import { COMMON, helpOf, overview } from "./help.ts";
@@ -63,7 +64,7 @@ async function run(
   let connection: Connection | undefined;
   let store: JetStreamEventStore | undefined;
   const connect = async () => connection ??= await connectAs(values);
-  const namespace = String(values.namespace ?? "default");
+  const namespace = namespaceIn(values.namespace);
   const app = await appOf(values.app);
   const context: VerbContext = {
     ...{ words, values, output, signal, namespace, app, connect },
@@ -94,6 +95,16 @@ function parse(name: string, verb: Verb, args: readonly string[]) {
     throw new UsageError(`aether ${name} takes: ${verb.usage || "no words"}`);
   }
   return { values, words };
+}
+
+function namespaceIn(value: Values[string]): string {
+  const namespace = String(value ?? "default");
+  try {
+    encodeNamespace(namespace);
+  } catch (cause) {
+    throw new UsageError(`--namespace: ${(cause as Error).message}`, { cause });
+  }
+  return namespace;
 }
 
 /** The exports of the user's module. */

@@ -17,7 +17,7 @@ export const projections: Verb = {
     const connection = await connect();
     await open(); // It has to be there.
     const names = await namesIn(connection, namespace);
-    const last = await lastOf(connection, `AETHER_${namespace}`);
+    const last = await lastOf(connection, namespace);
     let parkedActors = 0;
     let shown = 0;
     const checkpoints = names.length === 0

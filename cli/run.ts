@@ -49,13 +49,16 @@ async function run(
   signal: AbortSignal,
 ): Promise<number> {
   const [name = "--help", ...rest] = args;
-  if (name === "--help" || name === "-h" || name === "help") {
-    const verb = name === "help" ? VERBS[rest[0] ?? ""] : undefined;
-    output.raw(verb === undefined ? overview(VERBS) : helpOf(rest[0]!, verb));
+  const [about] = name === "help" ? rest : [];
+  if (about !== undefined) {
+    output.raw(helpOf(about, verbOf(about)));
     return 0;
   }
-  const verb = Object.hasOwn(VERBS, name) ? VERBS[name]! : undefined;
-  if (verb === undefined) throw new UsageError(`There is no verb "${safe(name)}"`);
+  if (name === "--help" || name === "-h" || name === "help") {
+    output.raw(overview(VERBS));
+    return 0;
+  }
+  const verb = verbOf(name);
   if (rest.includes("--help") || rest.includes("-h")) {
     output.raw(helpOf(name, verb));
     return 0;
@@ -77,6 +80,11 @@ async function run(
     await store?.[Symbol.asyncDispose]();
     await connection?.close();
   }
+}
+
+function verbOf(name: string): Verb {
+  if (Object.hasOwn(VERBS, name)) return VERBS[name]!;
+  throw new UsageError(`There is no verb "${safe(name)}"`);
 }
 
 function parse(name: string, verb: Verb, args: readonly string[]) {

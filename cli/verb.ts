@@ -68,5 +68,23 @@ export type VerbOption = NonNullable<ParseArgsConfig["options"]>[string] & {
   readonly value?: string;
 };
 
+/**
+ * The whole number of an option, from 0 to `most`; `fallback` if it is not given.
+ *
+ * @throws {UsageError} It is something else.
+ */
+export function numberIn<Fallback>(
+  values: Values,
+  name: string,
+  fallback: Fallback,
+  most: number = Number.MAX_SAFE_INTEGER,
+): number | Fallback {
+  const text = values[name];
+  if (text === undefined) return fallback;
+  const number = /^\d+$/.test(String(text)) ? Number(text) : NaN;
+  if (number <= most) return number;
+  throw new UsageError(`--${name} ${text} is no whole number from 0 to ${most}`);
+}
+
 /** Thrown for a command line that makes no sense: the program ends with 2. */
 export class UsageError extends Error {}

@@ -1,5 +1,5 @@
 import { safe } from "../output.ts";
-import type { Verb } from "../verb.ts";
+import { numberIn, type Verb } from "../verb.ts";
 
 /** Actors whose versions are asked for at once. */
 const PAGE = 500;
@@ -14,8 +14,8 @@ export const actors: Verb = {
   },
   examples: ["aether actors order --namespace shop", "aether actors --limit 0 --json"],
   async run({ words: [category], values, output, signal, open }) {
+    const limit = numberIn(values, "limit", 100) || Infinity;
     const store = await open();
-    const limit = Number(values.limit ?? 100) || Infinity;
     let shown = 0;
     let page: string[] = [];
     const flush = async () => {

@@ -4,7 +4,7 @@ import process from "node:process";
 import { findNatsServer } from "../../testing/nats/binary.ts";
 import { Server } from "../../testing/nats/server.ts";
 import { PageBeside } from "../page_beside.ts";
-import { UsageError, type Verb } from "../verb.ts";
+import { numberIn, type Verb } from "../verb.ts";
 
 /** The folder in the project that the server keeps its data in. */
 const FOLDER = ".aether";
@@ -25,7 +25,7 @@ export const dev: Verb = {
   },
   examples: ["aether dev --namespace shop", "aether dev --port 4333"],
   async run({ words: [project = "."], values, output, namespace, app, signal }) {
-    const port = portIn(values.port);
+    const port = numberIn(values, "port", 4222, 65_535);
     const folder = resolve(project, FOLDER);
     await prepare(folder);
     const server = new Server(folder, { port, keeps: true });
@@ -54,12 +54,6 @@ export const dev: Verb = {
     }
   },
 };
-
-function portIn(text: string | boolean | undefined): number {
-  const port = Number(text ?? 4222);
-  if (Number.isInteger(port) && port >= 0 && port < 65_536) return port;
-  throw new UsageError(`--port ${text} is no port: 0 to 65535`);
-}
 
 /** Makes the folder, which git leaves out; refuses one that a server uses. */
 async function prepare(folder: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { createWriteStream } from "node:fs";
 import { once } from "node:events";
 import { cloudEvent, encodedLine, exported } from "../event_json.ts";
-import type { Verb } from "../verb.ts";
+import { numberIn, type Verb } from "../verb.ts";
 
 /** Characters that are written at once. */
 const CHUNK = 64 * 1024;
@@ -23,8 +23,8 @@ export const exportVerb: Verb = {
     "aether export --cloudevents | gzip > a.gz",
   ],
   async run({ words: [file], values, output, namespace, app, signal, open }) {
+    const from = numberIn(values, "from", undefined);
     const store = await open();
-    const from = values.from === undefined ? {} : { from: Number(values.from) };
     const target = file === undefined ? undefined : createWriteStream(file);
     let failure: Error | undefined;
     target?.on("error", (error) => failure = error); // A full disk, say.
@@ -39,7 +39,7 @@ export const exportVerb: Verb = {
       text = "";
     };
     try {
-      for await (const event of store.readAll({ ...from, signal })) {
+      for await (const event of store.readAll({ ...(from !== undefined && { from }), signal })) {
         const line = await encodedLine(exported(event), event, app.codec);
         const value = values.cloudevents === true
           ? cloudEvent(line, `/aether/${encodeURIComponent(namespace)}`)

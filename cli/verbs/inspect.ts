@@ -1,6 +1,6 @@
 import { inspector } from "../../inspector/mod.ts";
 import { listen, type Listening } from "../http_server.ts";
-import { UsageError, type Verb } from "../verb.ts";
+import { numberIn, type Verb } from "../verb.ts";
 
 /** The port without `--port`. */
 const PORT = 4280;
@@ -22,10 +22,7 @@ export const inspect: Verb = {
   },
   examples: ["aether inspect --namespace shop", "aether inspect --port 8080 --app ./aether.ts"],
   async run({ values, output, app, signal, open }) {
-    const port = Number(values.port ?? PORT);
-    if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
-      throw new UsageError(`--port ${values.port} is no port`);
-    }
+    const port = numberIn(values, "port", PORT, 65_535);
     const store = await open();
     const { deciders = {} } = app;
     const listening = await begun(inspector({ store, deciders, signal }), port);

@@ -2,7 +2,7 @@ import { rehydrate } from "../../store/mod.ts";
 import { type Ledger, ledger } from "../../store/process/ledger.ts";
 import { safe } from "../output.ts";
 import { namesIn } from "../records.ts";
-import type { Verb } from "../verb.ts";
+import { numberIn, type Verb } from "../verb.ts";
 
 /** Histories that are read at once. */
 const PAGE = 50;
@@ -21,11 +21,11 @@ export const processes: Verb = {
   },
   examples: ["aether processes --namespace shop", "aether processes order --parked --json"],
   async run({ words: [only], values, output, namespace, signal, connect, open }) {
+    const limit = numberIn(values, "limit", 100) || Infinity;
     const store = await open();
     const names = only === undefined
       ? managersIn(await namesIn(await connect(), namespace))
       : [only];
-    const limit = Number(values.limit ?? 100) || Infinity;
     let [shown, parked] = [0, 0];
     const show = (name: string, actorId: string, found: Ledger) => {
       const id = actorId.slice(`process:${name}-`.length);

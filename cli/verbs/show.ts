@@ -42,7 +42,9 @@ export const show: Verb = {
     for (const { sequence, error } of errors) {
       output.item(output.red(safe(error.message)), { sequence, error: error.message });
     }
-    const decider = app.deciders?.[categoryOf(actorId)];
+    const { deciders = {} } = app;
+    const category = categoryOf(actorId);
+    const decider = Object.hasOwn(deciders, category) ? deciders[category] : undefined;
     if (decider !== undefined) {
       const fold = (state: unknown, event: Event) => decider.evolve(state as never, event as never);
       const state = wanted.reduce(fold, decider.initialState());
@@ -60,7 +62,7 @@ export const show: Verb = {
 function pastOf(at: string | boolean | undefined): (event: Event) => boolean {
   if (typeof at !== "string") return () => true;
   if (/^\d+$/.test(at)) return ({ version }) => version <= Number(at);
-  const time = Date.parse(at);
+  const time = /^\d{4}-\d\d/.test(at) ? Date.parse(at) : NaN;
   if (Number.isNaN(time)) throw new UsageError(`--at ${at} is no version and no time`);
   return ({ timestamp }) => timestamp.getTime() <= time;
 }

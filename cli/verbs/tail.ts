@@ -1,6 +1,6 @@
 import { exported } from "../event_json.ts";
 import { safe, shown } from "../output.ts";
-import type { Verb } from "../verb.ts";
+import { numberIn, UsageError, type Values, type Verb } from "../verb.ts";
 
 /** `aether tail`. */
 export const tail: Verb = {
@@ -15,20 +15,21 @@ export const tail: Verb = {
       ...{ type: "string", value: "start|now|POSITION" },
       description: "Where to begin (now)",
     },
-    limit: { type: "string", value: "N", description: "End after so many events" },
+    limit: { type: "string", value: "N", description: "End after so many events (0 is all)" },
   },
   examples: ["aether tail --category order", "aether tail --from start --limit 10 --json"],
   async run({ values, output, signal, open }) {
+    const from = placeIn(values);
+    const most = numberIn(values, "limit", 0) || Infinity;
     const store = await open();
-    const { category, actor, type, from = "now", limit } = values as Record<string, string>;
+    const { category, actor, type } = values as Record<string, string>;
     const filter = {
       ...(category !== undefined && { category }),
       ...(actor !== undefined && { actorId: actor }),
       ...(type !== undefined && { eventTypes: type.split(",") }),
     };
-    const most = Number(limit ?? Infinity);
     let seen = 0;
-    const options = { from: /^\d+$/.test(from) ? Number(from) : from as "now", filter, signal };
+    const options = { from, filter, signal };
     const events = store.subscribe(options);
     events.caughtUp.then(
       () => output.error("Waiting for events; Ctrl-C ends it"),
@@ -46,3 +47,10 @@ export const tail: Verb = {
     return 0;
   },
 };
+
+function placeIn(values: Values): "start" | "now" | number {
+  const { from = "now" } = values;
+  if (from === "start" || from === "now") return from;
+  if (/^\d+$/.test(String(from))) return numberIn(values, "from", 0);
+  throw new UsageError(`--from ${from} is neither start nor now nor a position`);
+}

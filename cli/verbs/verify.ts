@@ -1,6 +1,6 @@
 import { verify as verifyStore } from "../../store/mod.ts";
 import { safe } from "../output.ts";
-import type { Verb } from "../verb.ts";
+import { numberIn, type Verb } from "../verb.ts";
 
 /** `aether verify`. */
 export const verify: Verb = {
@@ -13,9 +13,9 @@ export const verify: Verb = {
   },
   examples: ["aether verify --namespace shop", "aether verify --json > report.json"],
   async run({ values, output, signal, open }) {
+    const from = numberIn(values, "from", undefined);
     const store = await open();
-    const from = values.from === undefined ? {} : { from: Number(values.from) };
-    const work = verifyStore(store, { ...from, signal });
+    const work = verifyStore(store, { ...(from !== undefined && { from }), signal });
     for await (const { position, end, rate, problemCount } of work) {
       output.progress(() =>
         `${Math.floor(100 * position / Math.max(1, end))} %, ${

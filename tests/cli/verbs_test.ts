@@ -62,6 +62,16 @@ natsTest("show prints events, then or now, and the state by the user's decider",
   assertEquals(state.json().at(-1), { state: 3 });
 });
 
+natsTest("show folds no state by what each object has", async (scene) => {
+  await using store = await opened(scene);
+  await store.saveEvent(event("constructor-1", 1));
+  const app = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(app, "export const deciders = {};");
+  const { code, err } = await aether(scene, "show", "constructor-1", "--app", app);
+  await Deno.remove(app);
+  assertEquals([code, err], [0, ""]);
+});
+
 natsTest("show names what cannot be read", async (scene) => {
   await using store = await opened(scene);
   await store.saveEvent(event("order-1", 1));
@@ -81,6 +91,8 @@ natsTest("tail follows what is saved, filtered", async (scene) => {
   );
   assertEquals(code, 0);
   assertEquals(out.match(/order-1 \d/g), ["order-1 1", "order-1 2"]);
+  const none = await aether(scene, "actors", "--limit", "0");
+  assertMatch(none.out, /^2 actors$/m);
   const bills = await aether(scene, "tail", "--from", "start", "--limit", "1", "--actor", "bill-1");
   assertMatch(bills.out, /bill-1 1 OrderPlaced/);
 });
@@ -270,6 +282,26 @@ Deno.test("words that make no sense end with 2 and say what there is", async () 
       [["show", "a", "b"], /takes: ACTOR/],
       [["actors", "--nope"], /Unknown option '--nope'/],
       [["show", "a", "--at", "soon"], /no version and no time/],
+      [["show", "a", "--at", "3.5"], /no version and no time/],
+      [["help", "constructor"], /no verb "constructor"/],
+      [["help", "nonsense"], /no verb "nonsense"/],
+      [["constructor"], /no verb "constructor"/],
+      ...["abc", "-1", "1.5", "", "1e3", "9007199254740993"].flatMap((text) =>
+        [
+          ["actors", "limit"],
+          ["processes", "limit"],
+          ["tail", "limit"],
+          ["tail", "from"],
+          ["verify", "from"],
+          ["export", "from"],
+          ["inspect", "port"],
+          ["dev", "port"],
+        ].map(([verb, name]) =>
+          [[verb!, `--${name}=${text}`], new RegExp(`--${name} ${text} is`)] as const
+        )
+      ),
+      [["inspect", "--port", "65536"], /from 0 to 65535/],
+      [["tail", "--from", "begin"], /neither start nor now/],
       [["actors", "--context", "../x"], /no name of a context/],
       [["actors", "--app", "/nowhere.ts"], /Cannot load --app/],
     ] as const

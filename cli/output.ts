@@ -89,10 +89,23 @@ export function outputFailure(error: Error & { readonly code?: unknown }): strin
   return error.code === "EPIPE" ? undefined : `Cannot write the output: ${error.message}`;
 }
 
-/** `text` without control characters, which could change what a terminal shows. */
+/** Characters that could change what a terminal shows: controls, and those that turn the direction. */
+// deno-lint-ignore no-control-regex
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/** `text` without characters that could change what a terminal shows. */
 export function safe(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "\ufffd");
+  return text.replace(UNSAFE, "\ufffd");
+}
+
+/** A value in a line of JSON, in which what could change a terminal is escaped. */
+export function jsonLine(
+  value: unknown,
+  replacer?: (this: unknown, key: string, value: unknown) => unknown,
+): string {
+  const escaped = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  // JSON has the C0 controls escaped already, and others only inside of texts.
+  return String(JSON.stringify(value, replacer)).replace(UNSAFE, escaped);
 }
 
 /** The lines of a stream of bytes in UTF-8. */
@@ -110,7 +123,7 @@ export async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator
 
 /** A value in JSON, for people: also one that JSON would refuse, or show as nothing. */
 export function shown(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) => {
+  return jsonLine(value, (_key, item: unknown) => {
     if (typeof item === "bigint") return `${item}n`;
     if (typeof item === "symbol") return item.description;
     if (item instanceof Map || item instanceof Set) return [...item];

@@ -1,6 +1,7 @@
 import { createWriteStream } from "node:fs";
 import { once } from "node:events";
 import { cloudEvent, encodedLine, exported } from "../event_json.ts";
+import { jsonLine } from "../output.ts";
 import { numberIn, type Verb } from "../verb.ts";
 
 /** Characters that are written at once. */
@@ -44,7 +45,7 @@ export const exportVerb: Verb = {
         const value = values.cloudevents === true
           ? cloudEvent(line, `/aether/${encodeURIComponent(namespace)}`)
           : line;
-        text += `${JSON.stringify(value)}\n`;
+        text += `${jsonLine(value)}\n`;
         if (text.length > CHUNK) await write();
         count++;
         if (line.forgotten === true) whole++;

@@ -70,9 +70,8 @@ export class ClusterNode {
   #leave: Promise<void> | undefined;
 
   private constructor(parts: NodeParts, session: NodeSession) {
-    const { namespace = "default" } = parts.options;
-    this.namespace = namespace;
-    this.limits = clusterLimits(parts.options);
+    this.namespace = parts.namespace;
+    this.limits = parts.limits;
     this.requests = parts.requests;
     this.election = parts.election;
     this.discovery = parts.discovery;
@@ -96,12 +95,13 @@ export class ClusterNode {
     const limits = clusterLimits(options);
     leaseTimings(options);
     discoveryTimings(options);
-    readNode(options);
-    const { namespace = "default", nodeId = crypto.randomUUID() } = options;
-    const named = { ...options, namespace, nodeId };
+    const { namespace = "default", onError = console.warn } = options;
+    const own = readNode(options);
+    const { nodeId, capacity } = own;
+    const named = { ...options, ...own, namespace };
     const handling: Handling = { handler: undefined, onDuplicate: undefined };
     const telemetry = new ClusterTelemetry(namespace);
-    const errors = new ErrorThrottle(options.onError ?? console.warn);
+    const errors = new ErrorThrottle(onError);
     const closing: (() => Promise<void> | void)[] = [];
     try {
       const requests = openRequests(connection, "the cluster");
@@ -152,12 +152,13 @@ export class ClusterNode {
           changed,
           errors,
           open,
-          options,
+          namespace,
+          limits,
         },
         session,
       );
       load = () => node.session.actors.load.commands;
-      node.#begin(limits.maxMoves, (options.capacity ?? 1) > 0);
+      node.#begin(limits.maxMoves, capacity > 0);
       return node;
     } catch (error) {
       const report = (error: unknown) => errors.report(error);
@@ -394,13 +395,19 @@ export class ClusterNode {
 interface NodeParts extends
   Pick<
     ClusterNode,
-    "requests" | "election" | "discovery" | "handling" | "changed" | "telemetry"
+    | "requests"
+    | "election"
+    | "discovery"
+    | "handling"
+    | "changed"
+    | "telemetry"
+    | "namespace"
+    | "limits"
   > {
   readonly bucket: Bucket;
   readonly errors: ErrorThrottle;
   /** Opens the session of an incarnation. */
   readonly open: (incarnation: string) => Promise<NodeSession>;
-  readonly options: ClusterOptions;
 }
 
 /** Checks that the map of the shards, with this node in it, fits into a message. */

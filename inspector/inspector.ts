@@ -1,4 +1,5 @@
 import {
+  asGiven,
   given,
   needDecider,
   needObject,
@@ -154,8 +155,9 @@ function routesOf(
   gate: Gate,
   onError: (error: unknown) => void,
 ): ReadonlyMap<string, Route> {
-  const { store, projections = [], processes = [], cluster, deciders = {}, signal } = parts;
-  const { actions = false, maxStreams = 128 } = parts;
+  const { store, cluster, signal, actions = false, maxStreams = 128 } = parts;
+  const { projections = [] } = parts;
+  const [processes, deciders] = [asGiven(parts.processes ?? []), asGiven(parts.deciders ?? {})];
   if (!(Number.isSafeInteger(maxStreams) && maxStreams >= 1)) {
     throw new RangeError(`Cannot make an inspector: maxStreams is ${maxStreams}, not 1 or more`);
   }

@@ -1,5 +1,5 @@
 import { either } from "../../store/base/abort.ts";
-import { needObject, needOpened } from "../../store/base/given.ts";
+import { asGiven, needObject, needOpened } from "../../store/base/given.ts";
 import { needConnection } from "../../store/nats/open.ts";
 import { readLeaderKey, sweepLease, takeLease, type UnknownClaims } from "./campaign.ts";
 import { checkClock, type Clock, MACHINE_CLOCK } from "./clock.ts";
@@ -127,16 +127,17 @@ export class Election implements AsyncDisposable {
   static async open(connection: Connection, options: ElectionOptions): Promise<Election> {
     needConnection(connection, "open the election");
     needObject(options, "open the election", "options");
-    checkClock(options, "open the election");
-    const { namespace = "default", nodeId, incarnation = "default" } = options;
-    const timings = leaseTimings(options);
+    const own = asGiven(options);
+    checkClock(own, "open the election");
+    const { namespace = "default", nodeId, incarnation = "default" } = own;
+    const timings = leaseTimings(own);
     for (const [name, id] of Object.entries({ nodeId, incarnation })) {
       const problem = tokenProblem(id);
       if (problem === undefined) continue;
       throw new RangeError(`Cannot open the election: ${name} ${describe(id)} ${problem}`);
     }
-    const bucket = await Bucket.open(connection, { ...options, bucket: clusterBucket(namespace) });
-    return new Election(bucket, timings, options);
+    const bucket = await Bucket.open(connection, { ...own, bucket: clusterBucket(namespace) });
+    return new Election(bucket, timings, own);
   }
 
   /** This candidate's lease, while it is valid. */

@@ -148,18 +148,18 @@ export class Discovery implements AsyncDisposable {
     needConnection(connection, "join");
     needObject(options, "join", "options");
     checkDiscovery(options);
-    const { namespace = "default" } = options;
     discoveryTimings(options);
-    readNode(options);
-    const bucket = await Bucket.open(connection, { ...options, bucket: clusterBucket(namespace) });
-    const discovery = new Discovery(connection, bucket, options);
+    const own: DiscoveryOptions = { ...options, ...readNode(options) };
+    const { namespace = "default", leadership } = own;
+    const bucket = await Bucket.open(connection, { ...own, bucket: clusterBucket(namespace) });
+    const discovery = new Discovery(connection, bucket, own);
     try {
       await discovery.#membership.join();
     } catch (error) {
       await bucket.close();
       throw error;
     }
-    discovery.#begin(options.leadership);
+    discovery.#begin(leadership);
     // A connection may live longer than its nodes, and must not keep them all.
     const joined = new WeakRef(discovery);
     connection.closed().then((error) => {

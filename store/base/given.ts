@@ -29,6 +29,15 @@ export function needObject(value: unknown, what: string, name: string, kind = "a
   throw wrong(value, what, name, kind);
 }
 
+/**
+ * An argument as it is at the call, as its caller may change it or use it again at once: a copy of an
+ * object or an array, which shares what is in it. Anything else is given back, to be refused later.
+ */
+export function asGiven<T>(value: T): T {
+  if (Array.isArray(value)) return [...value] as T;
+  return typeof value === "object" && value !== null ? { ...value } : value;
+}
+
 /** Refuses an argument that is no function; see {@linkcode needObject}. */
 export function needFunction(value: unknown, what: string, name: string): void {
   if (typeof value !== "function") throw wrong(value, what, name, "a function");

@@ -1,4 +1,4 @@
-import { needMethods, needObject, needSignal } from "../base/given.ts";
+import { asGiven, needMethods, needObject, needSignal } from "../base/given.ts";
 import { categoryOf } from "../actor.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import type { Position } from "../format/position.ts";
@@ -105,6 +105,12 @@ export function prepareReadAll(
   if (filter.category !== undefined) checkCategory(filter.category);
   if (filter.eventTypes !== undefined) checkTypes(filter.eventTypes);
   return { from: (from === "start" ? 1 : Math.max(1, from)) as Position, filter, signal };
+}
+
+/** A filter as it is at the call; see {@linkcode asGiven}. */
+export function filterAsGiven(filter: EventFilter): EventFilter {
+  const own = asGiven(filter);
+  return own?.eventTypes ? { ...own, eventTypes: asGiven(own.eventTypes) } : own;
 }
 
 /** Refuses types that no event can have, as {@linkcode checkCategory} does categories. */

@@ -1,5 +1,6 @@
 import type { CommandLog } from "../command_log.ts";
 import { freshCopy } from "../base/fresh.ts";
+import { asGiven } from "../base/given.ts";
 import { textOf } from "../base/text.ts";
 import { tokenProblem } from "../base/token.ts";
 import { timestampProblem } from "../format/decode.ts";
@@ -39,15 +40,16 @@ export function checkCommand(options: ExecuteOptions, log: CommandLog | undefine
 }
 
 /** The options as they are when the command is given: the caller may use its objects again at once. */
-export function ownOptions<Options extends Pick<ExecuteOptions, "metadata" | "cause">>(
-  options: Options,
-): Options {
+export function ownOptions<
+  Options extends Pick<ExecuteOptions, "metadata" | "cause" | "snapshots">,
+>(options: Options): Options {
   const own = { ...options };
-  const { metadata, cause } = own;
+  const { metadata, cause, snapshots } = own;
   return {
     ...own,
     ...(metadata !== undefined && { metadata: ownCopy(metadata) }),
     ...(cause !== undefined && { cause: ownCopy(cause) }),
+    ...(snapshots !== undefined && { snapshots: asGiven(snapshots) }),
   };
 }
 

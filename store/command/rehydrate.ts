@@ -1,4 +1,5 @@
 import {
+  asGiven,
   needDecider,
   needFunction,
   needMethods,
@@ -116,13 +117,14 @@ export async function rehydrate<State, E extends Event = Event>(
   needString(actorId, what, "actorId, the second argument,");
   needDecider(evolution, what, "evolution, the third argument,", ["initialState", "evolve"]);
   needObject(options, what, "options");
-  const { snapshots, signal, toVersion, at } = options;
+  const { signal, toVersion, at } = options;
+  const snapshots = asGiven(options.snapshots);
   needSignal(signal, what);
   checkPast(toVersion, at);
   if (snapshots !== undefined) checkSnapshots(evolution, snapshots);
   const { state, version } = at === undefined
     ? await load(store, actorId, evolution, { snapshots, signal, toVersion })
-    : await loadAt(store, actorId, evolution, at, toVersion, signal);
+    : await loadAt(store, actorId, evolution, new Date(at), toVersion, signal);
   // A copy, for `evolve` may give the same object for many actors.
   return { state: freshCopy(state), version };
 }

@@ -1,4 +1,10 @@
-import { needObject, needOpened, needOptionalFunctions, needSignal } from "../base/given.ts";
+import {
+  asGiven,
+  needObject,
+  needOpened,
+  needOptionalFunctions,
+  needSignal,
+} from "../base/given.ts";
 import { needConnection } from "../nats/open.ts";
 import { shardOf } from "../actor.ts";
 import { commandLogOf, keepCommandLog } from "../command_log.ts";
@@ -54,8 +60,9 @@ interface Core {
   readonly fenced: FencedPath;
   /** Resolves when no save under a claim is left. */
   readonly drained: (claim: ShardClaim) => Promise<void>;
-  readonly options: FencedEventStoreOptions;
+  readonly nodeId: string;
   readonly incarnation: string;
+  readonly reads: "lease" | "fenced";
 }
 
 /**
@@ -127,23 +134,23 @@ export class FencedEventStore implements EventStore {
   ): Promise<FencedEventStore> {
     needConnection(connection, "open the store");
     needObject(options, "open the store", "options");
-    const { nodeId, incarnation = uuidv7(), mode = "fenced", reads = "lease" } = options;
+    const own = asGiven(options);
+    const { nodeId, incarnation = uuidv7(), mode = "fenced", reads = "lease", onDeposed } = own;
     checkOwner({ nodeId, incarnation });
     checkModes({ mode, reads });
-    needOptionalFunctions(options, ["onDeposed"], "open the store");
+    needOptionalFunctions(own, ["onDeposed"], "open the store");
     let made: Omit<Core, "store"> | undefined;
-    const store = await openByDetour(connection, options, (own, plain) => {
-      const { heads, shards } = own;
-      const fences = new Fences({ ...own, nodeId, incarnation });
-      const { onDeposed } = options;
+    const store = await openByDetour(connection, own, (inner, plain) => {
+      const { heads, shards } = inner;
+      const fences = new Fences({ ...inner, nodeId, incarnation });
       const claims = new Claims({ fences, heads, nodeId, incarnation, shards, onDeposed });
-      const parts = { ...own, fences, claims, shardOf: (id: string) => shardOf(id, shards) };
+      const parts = { ...inner, fences, claims, shardOf: (id: string) => shardOf(id, shards) };
       const fenced = new FencedPath(parts);
       const path = mode === "fenced" ? fenced : new OptimisticPath(parts, plain);
       const drained = async (claim: ShardClaim) => {
         await Promise.all([path.drained(claim), fenced.drained(claim)]);
       };
-      made = { parts, fenced, drained, options, incarnation };
+      made = { parts, fenced, drained, nodeId, incarnation, reads };
       return idleTogether(path, fenced);
     });
     return new FencedEventStore({ ...made!, store });
@@ -151,7 +158,7 @@ export class FencedEventStore implements EventStore {
 
   /** The name of this node. */
   get nodeId(): string {
-    return this.#core.options.nodeId;
+    return this.#core.nodeId;
   }
 
   /** Names this life of the node. */
@@ -406,15 +413,15 @@ export class FencedEventStore implements EventStore {
 
   /** Proves before a read that the shard still belongs to this node, if reads are to be fenced. */
   async #confirm(actorId: string, signal?: AbortSignal): Promise<void> {
-    const { parts, fenced, options } = this.#core;
-    if (options.reads !== "fenced" || tokenProblem(actorId) !== undefined) return;
+    const { parts, fenced, reads } = this.#core;
+    if (reads !== "fenced" || tokenProblem(actorId) !== undefined) return;
     const claim = parts.claims.get(parts.shardOf(actorId));
     if (claim !== undefined) await unlessAborted(signal, fenced.prove(claim));
   }
 
   /** The same for several actors; those of one shard share the proof. */
   async #confirmAll(actorIds: readonly string[]): Promise<void> {
-    if (this.#core.options.reads !== "fenced") return;
+    if (this.#core.reads !== "fenced") return;
     const shards = new Map(actorIds.map((actorId) => [this.shardOf(actorId), actorId]));
     await Promise.all(Array.from(shards.values(), (actorId) => this.#confirm(actorId)));
   }

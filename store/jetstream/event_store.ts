@@ -1,4 +1,4 @@
-import { needObject, needOpened, needSignal } from "../base/given.ts";
+import { asGiven, needObject, needOpened, needSignal } from "../base/given.ts";
 import {
   checkActorId,
   checkCategory,
@@ -194,16 +194,16 @@ export class JetStreamEventStore implements EventStore {
   ): Promise<JetStreamEventStore> {
     needConnection(connection, "open the store");
     needObject(options, "open the store", "options");
-    const { namespace = "default", replicas = 1, shards, timeout = 10_000, acceptedLosses } =
-      options;
+    const own = asGiven(options);
+    const { namespace = "default", replicas = 1, shards, timeout = 10_000, acceptedLosses } = own;
     const layout = new Layout(namespace);
-    checkOptions(options);
-    const prefix = apiPrefixOf(options);
+    checkOptions(own);
+    const prefix = apiPrefixOf(own);
     const requests = openRequests(connection);
     try {
       const api = new StreamApi(requests, layout, prefix);
       const opened = await openStream(api, { replicas, shards, timeout, acceptedLosses });
-      return new JetStreamEventStore(connection, api, opened, options);
+      return new JetStreamEventStore(connection, api, opened, own);
     } catch (error) {
       requests.close();
       throw error;

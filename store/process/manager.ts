@@ -2,7 +2,7 @@ import { either } from "../base/abort.ts";
 import { guarded } from "../base/guarded.ts";
 import { print } from "../base/hook.ts";
 import { tokenProblem } from "../base/token.ts";
-import { checkCategory } from "../check/query.ts";
+import { checkCategory, filterAsGiven } from "../check/query.ts";
 import { rehydrate } from "../command/rehydrate.ts";
 import { isAetherError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
@@ -15,6 +15,7 @@ import {
 import { withoutTransactions } from "../projection/plain_checkpoints.ts";
 import { Projection, restartAfter } from "../projection/projection.ts";
 import type { ParkedActor } from "../projection/state.ts";
+import type { EventStore } from "../store.ts";
 import { positionsOf } from "../store_positions.ts";
 import { ServerClock } from "../timer/clock.ts";
 import { GuardedClock } from "../timer/guarded_clock.ts";
@@ -33,6 +34,7 @@ import {
 } from "./manager_options.ts";
 import { type ParkedProcess, ParkedProcesses } from "./parked.ts";
 import { allParked, parkedBy } from "./parked_histories.ts";
+import { targetsAsGiven } from "./targets.ts";
 
 /**
  * The projections that a manager runs by, of what it is given and of what it has issued; `undefined` for
@@ -127,7 +129,7 @@ export class ProcessManager<
   readonly name: string;
   /** The category of the processes' histories. */
   readonly category: string;
-  readonly #options: ProcessManagerOptions<State, Input, Fact>;
+  readonly #store: EventStore;
   readonly #decider: InputDecider<State, Input>;
   readonly #intake: Intake<State, Input>;
   readonly #inbox: Projection<undefined, Input>;
@@ -163,9 +165,10 @@ export class ProcessManager<
     }
     this.name = name;
     this.category = `${PROCESS_PREFIX}${name}`;
-    this.#options = options;
+    this.#store = store;
+    const targets = targetsAsGiven(options);
     const { category } = this;
-    const decider = this.#decider = inputDecider(process, options);
+    const decider = this.#decider = inputDecider(process, targets);
     const checkpoints = withoutTransactions(options.checkpoints);
     const what = `the manager of "${name}"`;
     const warn = (error: unknown) => print("warn", `${what} goes on after a failure:`, error);
@@ -194,15 +197,15 @@ export class ProcessManager<
       },
     );
     const parts = { store, category, retry: failure, trace, onError };
-    const intake = this.#intake = new Intake({ ...parts, decider, clock, targets: options });
+    const intake = this.#intake = new Intake({ ...parts, decider, clock, targets });
     this.#delivery = new Delivery({
-      ...{ store, category, process, intake, onError, filter: filter ?? {} },
+      ...{ store, category, process, intake, onError, filter: filterAsGiven(filter ?? {}) },
       isWaiting: async (actorId, sequence) =>
         (await this.#inbox.parked()).some((it) =>
           it.actorId === actorId && it.sequence <= sequence
         ),
     });
-    const errands = new Errands({ ...parts, intake, targets: options });
+    const errands = new Errands({ ...parts, intake, targets });
     const agenda = this.#agenda = new Agenda({
       ...{ store, checkpoints, key, category, clock, onError },
       work: (item, signal) => errands.run(item, signal),
@@ -322,7 +325,7 @@ export class ProcessManager<
 
   /** The state of a process, and the things that it waits for. */
   async describe(id: string): Promise<ProcessDescription<State>> {
-    const { store } = this.#options;
+    const store = this.#store;
     const actorId = this.actorOf(id);
     const { state: found, version } = await rehydrate(store, actorId, ledger);
     const { open, effects, deadlines, parked, ended } = found;
@@ -387,7 +390,7 @@ export class ProcessManager<
    */
   async retry(id: string, { signal }: ProjectionWaitOptions = {}): Promise<boolean> {
     const stop = either(this.#stop.signal, signal, "retry the process");
-    const { store } = this.#options;
+    const store = this.#store;
     const isThrough = await this.#delivery.retry(id, stop);
     if (isThrough) {
       await this.#parked.update(id, () => parkedBy(store, this.actorOf(id), 0, stop), stop);
@@ -417,7 +420,7 @@ export class ProcessManager<
   /** Keeps the list of parked processes. */
   async #list({ actorId, eventType, data, version }: Event, signal: AbortSignal): Promise<void> {
     const id = actorId.slice(this.category.length + 1);
-    const look = () => parkedBy(this.#options.store, actorId, version, signal);
+    const look = () => parkedBy(this.#store, actorId, version, signal);
     if (eventType === LedgerType.parked) {
       if ((data as ParkedAt).resuming) return; // It is in the list.
       await this.#parked.update(id, look, signal);

@@ -1,4 +1,5 @@
 import {
+  asGiven,
   needFunction,
   needMethods,
   needObject,
@@ -200,7 +201,7 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
       throw new TypeError(`Cannot open reactor "${name}": from is missing, and has no default`);
     }
     this.name = name;
-    this.#options = options;
+    this.#options = asGiven(options);
     const what = `reactor "${name}"`;
     const warn = (error: unknown) => print("warn", `${what} goes on after a failure:`, error);
     this.#onError = guarded(`onError of ${what}`, options.onError ?? warn);

@@ -1,4 +1,5 @@
 import { categoryOf } from "../actor.ts";
+import { asGiven } from "../base/given.ts";
 import type { AnyDecider } from "../command/pending_command.ts";
 import type { Effect } from "./effect.ts";
 import type { OutgoingDecider, SendCommand } from "./outgoing.ts";
@@ -9,6 +10,15 @@ export interface Targets {
   readonly deciders?: Readonly<Record<string, OutgoingDecider>>;
   readonly send?: SendCommand;
   readonly effects?: readonly Effect[];
+}
+
+/** The targets of a manager as they are at the call; see {@linkcode asGiven}. */
+export function targetsAsGiven({ deciders, send, effects }: Targets): Targets {
+  return {
+    ...(deciders && { deciders: asGiven(deciders) }),
+    ...(send && { send }),
+    ...(effects && { effects: asGiven(effects) }),
+  };
 }
 
 /**

@@ -8,7 +8,7 @@ import {
 import { guarded } from "../base/guarded.ts";
 import { print } from "../base/hook.ts";
 import { textOf } from "../base/text.ts";
-import { checkRange, needStore, prepareReadAll } from "../check/query.ts";
+import { checkRange, filterAsGiven, needStore, prepareReadAll } from "../check/query.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import { timestampProblem } from "../format/decode.ts";
 import type { EventFilter } from "../options.ts";
@@ -208,7 +208,17 @@ export function checkProjection<Tx, E extends Event>(
   checkOnFilterChange(options.onFilterChange, what);
   const onError = guarded(`onError of ${what}`, options.onError ?? warn);
   return {
-    ...{ name, store, handler, filter, partitions, batch, failure, onError, poll: POLL },
+    ...{
+      name,
+      store,
+      handler,
+      filter: filterAsGiven(filter),
+      partitions,
+      batch,
+      failure,
+      onError,
+      poll: POLL,
+    },
     onSwitch: onSwitch ?? (() => {}),
     onHeld: options.onHeld ?? (() => Promise.resolve()),
   };

@@ -129,7 +129,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
     this.#onFilterChange = onFilterChange;
     this.#monitor = new ProjectionMonitor(name, options.trace ?? "child");
     this.#leases = leases;
-    const begin = () => beginningOf(store, from);
+    const start = from instanceof Date ? new Date(from) : from; // The caller's may change.
+    const begin = () => beginningOf(store, start);
     const keep = (stop?: AbortSignal) =>
       new ProjectionCheckpoints(checkpoints, name, begin, this.#filter, stop);
     this.#checkpoints = keep(this.#stop.signal);

@@ -1,4 +1,4 @@
-import { needObject, needOpened } from "../base/given.ts";
+import { asGiven, needObject, needOpened } from "../base/given.ts";
 import type { StreamConfig } from "@nats-io/jetstream";
 import { KeyedQueue } from "../base/keyed_queue.ts";
 import { MAX_BYTES, roomProblem, roomProblems } from "../check/events.ts";
@@ -133,13 +133,14 @@ export class JetStreamSnapshotStore implements SnapshotStore {
   ): Promise<JetStreamSnapshotStore> {
     needConnection(connection, "open the store");
     needObject(options, "open the store", "options");
-    const { namespace = "default", replicas = 1, keep, timeout = 10_000 } = options;
+    const own = asGiven(options);
+    const { namespace = "default", replicas = 1, keep, timeout = 10_000 } = own;
     const layout = new SnapshotLayout(namespace);
-    checkCodec(options);
+    checkCodec(own);
     checkRange("replicas", replicas, 1, 5);
     if (keep !== undefined) checkRange("keep", keep, 1, MAX_KEEP);
     checkRange("timeout", timeout, 1, 2 ** 31 - 1);
-    const prefix = apiPrefixOf(options);
+    const prefix = apiPrefixOf(own);
     const requests = openRequests(connection);
     try {
       const api = new StreamApi(requests, layout, prefix);
@@ -160,7 +161,7 @@ export class JetStreamSnapshotStore implements SnapshotStore {
         if (problems.length > 0) throw new StreamConfigError(layout.stream, problems);
         return found;
       });
-      return new JetStreamSnapshotStore(connection, api, config, options);
+      return new JetStreamSnapshotStore(connection, api, config, own);
     } catch (error) {
       requests.close();
       throw error;

@@ -1,4 +1,5 @@
-import { given, needDecider, needMethods, needObject, needSignal } from "../base/given.ts";
+import { asGiven, given, needDecider, needMethods, needObject, needSignal } from "../base/given.ts";
+import { isRecord } from "../base/json.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
 import type { SnapshotStore } from "../snapshot/snapshot.ts";
 
@@ -82,6 +83,21 @@ export function checkVerify(options: VerifyOptions): void {
     needMethods(store, ["getLatestSnapshot"], what, "store of snapshots", "a SnapshotStore");
     needDecider(evolution, what, "evolution of snapshots", ["initialState", "evolve"]);
   }
+}
+
+/** The options as they are at the call, with those in them; see {@linkcode asGiven}. */
+export function verifyAsGiven(options: VerifyOptions): VerifyOptions {
+  if (!isRecord(options)) return options; // Refused when it begins.
+  const { snapshots, projections } = options as VerifyOptions;
+  return {
+    ...options,
+    ...(snapshots && { snapshots: eachAsGiven(snapshots) }),
+    ...(projections && { projections: eachAsGiven(projections) }),
+  };
+}
+
+function eachAsGiven<T>(values: T): T {
+  return Array.isArray(values) ? values.map(asGiven) as T : asGiven(values);
 }
 
 /** The kinds of snapshots that are to be compared. */

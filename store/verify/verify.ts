@@ -5,7 +5,7 @@ import { InMemoryEventStore, memoryPartsOf } from "../memory/event_store.ts";
 import type { EventStore } from "../store.ts";
 import { cacheOwnerOf } from "../store_view.ts";
 import { MemorySource } from "./memory_source.ts";
-import { checkVerify, snapshotsIn, type VerifyOptions } from "./options.ts";
+import { checkVerify, snapshotsIn, verifyAsGiven, type VerifyOptions } from "./options.ts";
 import type { VerifyProgress, VerifyReport } from "./report.ts";
 import { SnapshotCheck } from "./snapshot_check.ts";
 import type { VerifySource } from "./source.ts";
@@ -58,19 +58,20 @@ export function verify(
   store: EventStore,
   options: VerifyOptions = {},
 ): AsyncIterable<VerifyProgress> & PromiseLike<VerifyReport> {
+  const own = verifyAsGiven(options);
   const work: VerifyWork = async (onProgress, left) => {
-    checkVerify(options);
-    const { from = 0, maxMessages = Infinity, limit = 100, cacheSize = 100_000 } = options;
+    checkVerify(own);
+    const { from = 0, maxMessages = Infinity, limit = 100, cacheSize = 100_000 } = own;
     checkCount("from", from, 0);
     if (maxMessages !== Infinity) checkCount("maxMessages", maxMessages, 1);
     checkCount("limit", limit, 0);
     checkCount("cacheSize", cacheSize, 1);
-    const { signal, projections = [] } = options;
+    const { signal, projections = [] } = own;
     const source = sourceOf(store);
     return await new Walk({
       ...{ store, source, maxMessages, limit, cacheSize, projections, onProgress },
       first: asStreamSequence(Math.max(1, messageSequenceOf(from))),
-      snapshots: snapshotsIn(options).map((it) => new SnapshotCheck(it)),
+      snapshots: snapshotsIn(own).map((it) => new SnapshotCheck(it)),
       signal: signal === undefined ? left : AbortSignal.any([signal, left]),
     }).run();
   };

@@ -1,0 +1,251 @@
+/**
+ * Options of a call hold as they are at the call, whatever the caller does with its objects afterwards:
+ * it may fill them in for the next call.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { Cluster, Discovery, Election, FencedEventStore } from "../cluster/mod.ts";
+import { inspector } from "../inspector/mod.ts";
+import {
+  createEvent,
+  type Event,
+  execute,
+  InMemoryCheckpointStore,
+  InMemoryEventStore,
+  InMemorySnapshotStore,
+  JetStreamEventStore,
+  JetStreamSnapshotStore,
+  ProcessManager,
+  Projection,
+  Reactor,
+  rehydrate,
+  verify,
+} from "../mod.ts";
+import { QUICK } from "./cluster/bed.ts";
+import { place, Run, Stock, until } from "./store/process/bed.ts";
+import { natsTest } from "./support/fixture.ts";
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+/** JSON that counts what it encodes. */
+class CountingCodec<T> {
+  encoded = 0;
+
+  encode(value: T): Uint8Array {
+    this.encoded++;
+    return new TextEncoder().encode(JSON.stringify(value));
+  }
+
+  decode(bytes: Uint8Array): T {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  }
+}
+
+natsTest("a store is the one that open() was called for", async (scene) => {
+  const connection = await scene.connect();
+  const published: string[] = [];
+  const codec = new CountingCodec<Event>();
+  const options = {
+    namespace: "first",
+    codec,
+    broadcaster: { publish: (namespace: string) => void published.push(namespace) },
+  };
+  const opening = JetStreamEventStore.open(connection, options);
+  Object.assign(options, { namespace: "second", codec: new CountingCodec(), broadcaster: {} });
+  await using store = await opening;
+  await place(store, "order-1");
+  assertEquals([store.namespace, store.stream], ["first", "AETHER_first"]);
+  assertEquals([published, codec.encoded], [["first"], 1]);
+});
+
+natsTest("a snapshot store is the one that open() was called for", async (scene) => {
+  const connection = await scene.connect();
+  const codec = new CountingCodec<Parameters<JetStreamSnapshotStore["saveSnapshot"]>[0]>();
+  const options = { namespace: "first", codec };
+  const opening = JetStreamSnapshotStore.open(connection, options);
+  Object.assign(options, { namespace: "second", codec: new CountingCodec() });
+  await using store = await opening;
+  const facts = { actorId: "order-1", name: "order", schemaVersion: 1 };
+  await store.saveSnapshot({ ...facts, version: 1, state: null, timestamp: new Date() });
+  assertEquals([store.namespace, store.stream], ["first", "AETHER-SNAPSHOT_first"]);
+  assertEquals(codec.encoded, 1);
+});
+
+natsTest(
+  "a fenced store stays the node that it was opened as, and reads as it did",
+  async (scene) => {
+    const connection = await scene.connect();
+    const options: Writable<Parameters<typeof FencedEventStore.open>[1]> = {
+      namespace: scene.namespace,
+      nodeId: "one",
+    };
+    const deposed: string[] = [];
+    options.onDeposed = () => deposed.push("one");
+    const opening = FencedEventStore.open(connection, options);
+    Object.assign(options, { nodeId: "two", onDeposed: () => deposed.push("two") });
+    await using one = await opening;
+    await using two = await FencedEventStore.open(connection, options);
+    Object.assign(options, { nodeId: "three", reads: "fenced" });
+    assertEquals([one.nodeId, two.nodeId], ["one", "two"]);
+    const shard = one.shardOf("order-1");
+    assertEquals((await one.claim(shard, 1)).nodeId, "one");
+    await two.claim(shard, 2);
+    // A fenced read would find out that the shard is another node's.
+    assertEquals(await one.getEvents("order-1"), []);
+    assertEquals((await one.getEventsOf(["order-1"])).size, 1);
+    await one.saveEvent(createEvent({ eventType: "A", actorId: "order-1", version: 1, data: 1 }))
+      .catch(() => {});
+    assertEquals(deposed, ["one"]);
+  },
+);
+
+natsTest("a node joins as the one that it was called to be", async (scene) => {
+  const connection = await scene.connect();
+  const { namespace } = scene;
+  const named = { namespace, nodeId: "one", metadata: { address: "1" } };
+  const change = (options: typeof named) => {
+    options.metadata.address = "2";
+    Object.assign(options, { namespace: "other", nodeId: "two", metadata: {}, timeout: 1 });
+  };
+  const forElection = structuredClone(named);
+  const electing = Election.open(connection, forElection);
+  change(forElection);
+  await using election = await electing;
+  await using lease = await election.campaign();
+  assertEquals([election.nodeId, lease.nodeId], ["one", "one"]);
+
+  const forDiscovery = structuredClone(named);
+  const discovering = Discovery.join(connection, forDiscovery);
+  change(forDiscovery);
+  await using discovery = await discovering;
+  const [member] = discovery.view.members;
+  assertEquals([member?.nodeId, member?.metadata], ["one", { address: "1" }]);
+});
+
+natsTest("a cluster is joined as the node that the call named", async (scene) => {
+  const options = { ...QUICK, namespace: scene.namespace, nodeId: "one", capacity: 0 };
+  const metadata = { address: "1" };
+  const given = { ...options, metadata };
+  const joining = Cluster.join(await scene.connect(), given);
+  metadata.address = "2";
+  Object.assign(given, { namespace: "other", nodeId: "two", capacity: 5, leaveTimeout: -1 });
+  await using cluster = await joining;
+  const [member] = cluster.view.members;
+  assertEquals([member?.nodeId, member?.metadata, member?.capacity], ["one", { address: "1" }, 0]);
+  assertEquals([cluster.nodeId, cluster.namespace], ["one", scene.namespace]);
+});
+
+Deno.test("a projection follows the filter and the beginning that it was made with", async () => {
+  await using store = new InMemoryEventStore();
+  await place(store, "order-1");
+  const handled: string[] = [];
+  const eventTypes = ["OrderPlaced"];
+  const filter = { category: "order", eventTypes };
+  const from = new Date(Date.now() + 60_000);
+  await using projection = new Projection({
+    ...{ name: "orders", store, checkpoints: new InMemoryCheckpointStore(), filter, from },
+    handler: ({ actorId }) => void handled.push(actorId),
+  });
+  filter.category = "stock";
+  eventTypes[0] = "Added";
+  from.setTime(0);
+  await using _run = new Run(projection);
+  await projection.caughtUp;
+  await place(store, "order-2");
+  await place(store, "stock-1");
+  await projection.caughtUp;
+  assertEquals(handled, ["order-2"]);
+});
+
+Deno.test("a reactor goes by the functions that it was made with", async () => {
+  await using store = new InMemoryEventStore();
+  const commands: unknown[] = [];
+  const options = {
+    ...{
+      name: "greeter",
+      store,
+      checkpoints: new InMemoryCheckpointStore(),
+      from: "start" as const,
+    },
+    filter: { category: "order" },
+    react: () => ({ actorId: "mail-1", command: "own" }),
+    send: (_actorId: string, command: unknown) => Promise.resolve(void commands.push(command)),
+  };
+  await using reactor = new Reactor(options);
+  options.filter.category = "stock";
+  options.react = () => ({ actorId: "mail-1", command: "other" });
+  await place(store, "order-1");
+  await using _run = new Run(reactor);
+  await reactor.caughtUp;
+  assertEquals(commands, ["own"]);
+});
+
+Deno.test("a process manager keeps the targets that it was made with", async () => {
+  await using store = new InMemoryEventStore();
+  const stock = new Stock();
+  const deciders: Record<string, Stock> = { stock };
+  const filter = { category: "order" };
+  await using manager = new ProcessManager({
+    ...{ store, checkpoints: new InMemoryCheckpointStore(), from: "start", filter, deciders },
+    onPoison: "park",
+    onError: () => {},
+    process: {
+      name: "restock",
+      correlate: ({ actorId }) => actorId,
+      initialState: () => 0,
+      evolve: (state) => state,
+      react: (_state, input) =>
+        "kind" in input ? undefined : { commands: [{ actorId: "stock-1", command: { add: 5 } }] },
+    },
+  });
+  delete deciders["stock"];
+  filter.category = "nothing";
+  await place(store, "order-1");
+  await using _run = new Run(manager);
+  await until(async () => stock.decided > 0 || (await manager.parked()).length > 0);
+  assertEquals([stock.decided, await manager.parked()], [1, []]);
+});
+
+Deno.test("a verification, an inspector and commands keep the options of their call", async () => {
+  await using store = new InMemoryEventStore();
+  const stock = new Stock();
+  const [own, other] = [new InMemorySnapshotStore(), new InMemorySnapshotStore()];
+  const snapshots = { store: own, schemaVersion: 1, name: "stock", every: 1 };
+  const executed = execute(store, "stock-1", stock, { add: 5 }, { snapshots });
+  snapshots.store = other;
+  await executed;
+  const query = { schemaVersion: 1, name: "stock" };
+  await until(async () =>
+    await own.getLatestSnapshot("stock-1", query) !== undefined ||
+    await other.getLatestSnapshot("stock-1", query) !== undefined
+  );
+  assertEquals((await own.getLatestSnapshot("stock-1", query))?.state, 5);
+
+  const at = new Date(Date.now() + 60_000);
+  const past = rehydrate(store, "stock-1", stock, { at });
+  at.setTime(0);
+  assertEquals((await past).version, 1);
+
+  const projections = [{ name: "none", checkpoints: new InMemoryCheckpointStore() }];
+  const asked = { from: 0, projections };
+  const verification = verify(store, asked);
+  asked.from = 1_000;
+  projections.pop();
+  const { events } = await verification;
+  assertEquals(events, 1);
+
+  const deciders: Record<string, Stock> = { stock };
+  const handler = inspector({ store, deciders });
+  delete deciders["stock"];
+  const answer = await handler(
+    new Request("http://localhost/api/states", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ actorId: "stock-1" }),
+    }),
+  );
+  await answer.body?.cancel();
+  assertEquals(answer.status, 200);
+});

@@ -257,6 +257,7 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
     [() => all.eventStream(request, store, { onError: 5 }), /onError is 5, not a function/],
     [() => all.eventStream(request, store, { signal: {} }), /signal is an empty object/],
   ],
+  jsonBody: [[() => all.jsonBody({ req: request }), /request is an object with req/]],
   reached: [[() => all.reached(request), /readModel is missing/]],
   deciderSpec: [[() => all.deciderSpec(rules), /decider is an object with name, correlate/]],
   processSpec: [[() => all.processSpec(decider), /process is an object/]],

@@ -281,6 +281,7 @@ const HTTP = [
   "etag",
   "eventStream",
   "expectedVersion",
+  "jsonBody",
   "problem",
   "reached",
 ];

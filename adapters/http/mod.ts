@@ -17,6 +17,7 @@
  */
 
 export { eventStream, type EventStreamOptions } from "./event_stream.ts";
+export { jsonBody } from "./json_body.ts";
 export { problem, type ProblemDetails, type ProblemOptions } from "./problem.ts";
 export {
   accepted,

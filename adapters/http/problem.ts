@@ -42,7 +42,7 @@ export interface ProblemDetails {
  *
  * | Status        | Errors                                                                      |
  * | ------------- | --------------------------------------------------------------------------- |
- * | 400           | a header that cannot be followed                                            |
+ * | 400           | a header or a body that cannot be followed                                  |
  * | 409, 412      | `VersionConflictError`; 409: `CommandAlreadyHandledError`                   |
  * | 413, 422      | `EventTooLargeError`; `InvalidEventError`, `CommandRefusedError`            |
  * | 503, go again | the store is out of reach, or the owner of the actor is changing            |

@@ -4,6 +4,7 @@ import {
   commandId,
   etag,
   expectedVersion,
+  jsonBody,
   problem,
   reached,
   type ReadModel,
@@ -205,6 +206,19 @@ Deno.test("If-Match that names no single version is 400, in our words", async ()
   for (const headers of [{ "If-None-Match": '"7"' }, { "If-None-Match": "*", "If-Match": '"7"' }]) {
     assertThrows(() => expectedVersion(request(headers as Record<string, string>)), RequestError);
   }
+});
+
+Deno.test("a body that is no JSON is the client's mistake, and any other failure is not", async () => {
+  const post = (body: BodyInit) => new Request("http://localhost/", { method: "POST", body });
+  for (const text of ["", "{", "undefined", "{'a':1}", "\u0000"]) {
+    const error = await assertRejects(() => jsonBody(post(text)), RequestError, "it is no JSON");
+    assertEquals([problem(error).status, error.header], [400, "body"]);
+  }
+  assertEquals(await jsonBody<{ amount: number }>(post('{"amount":5}')), { amount: 5 });
+  const broken = new Error("the connection is gone");
+  const body = new ReadableStream({ pull: (controller) => controller.error(broken) });
+  const error = await jsonBody(post(body)).catch((error: unknown) => error);
+  assertEquals([error === broken, problem(error).status], [true, 500]);
 });
 
 Deno.test("Idempotency-Key is a commandId, in quotes or without", () => {

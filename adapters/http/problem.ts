@@ -121,7 +121,8 @@ function answerTo(
   const answer = ANSWERS[error.code] as (error: unknown) => Answer;
   const { status, ...rest } = answer(error);
   const isConditional = request?.headers.has("if-match") || request?.headers.has("if-none-match");
-  const isConflict = error.code === "VersionConflictError";
+  const far = isAetherError(error, "CommandFailedError") ? error.failure.code : undefined;
+  const isConflict = (far ?? error.code) === "VersionConflictError";
   return { ...rest, status: isConflict && isConditional ? 412 : status };
 }
 
@@ -212,10 +213,13 @@ const BY_CODE_ALONE: ReadonlyMap<string, Answer> = new Map<AetherErrorCode, Answ
   ["CommandOutcomeUnknownError", UNKNOWN],
   ["VersionConflictError", { status: 409, detail: "It was changed meanwhile" }],
   ["InvalidEventError", { status: 422, detail: "It cannot be stored" }],
+  ["CommandRefusedError", { status: 422, detail: "It was refused" }],
+  ["CommandAlreadyHandledError", { status: 409, detail: "This command was handled before" }],
   ["EventTooLargeError", { status: 413, detail: "It is too large" }],
   ["FencedError", MOVING],
   ["LeaseLostError", MOVING],
   ["NodeReplacedError", MOVING],
+  ["SubscriptionOverflowError", MOVING],
 ]);
 
 /** Errors of the platform: a deadline of the request, and a server that is shutting down. */

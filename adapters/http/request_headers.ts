@@ -71,7 +71,7 @@ export interface CommandIdOptions {
  * `undefined` if there is none.
  *
  * @throws {RequestError} It cannot be an id: empty, too long (200 bytes with the scope), several
- * keys, or characters that a key cannot have.
+ * keys, or characters that a key or the scope cannot have.
  */
 export function commandId(
   request: RequestHeaders,
@@ -87,6 +87,9 @@ export function commandId(
     throw new RequestError(name, `${shown(header)} is not one key, in quotes or of plain letters`);
   }
   if (key === "") throw new RequestError(name, "it is empty");
+  if (scope?.isWellFormed() === false) {
+    throw new RequestError(name, "its scope has a lone surrogate, which UTF-8 cannot carry");
+  }
   const id = scope === undefined ? key : `${encodeURIComponent(scope)}/${key}`;
   const problem = tokenProblem(id);
   if (problem !== undefined) throw new RequestError(name, `it ${problem}`);

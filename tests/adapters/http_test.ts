@@ -152,14 +152,18 @@ Deno.test("an error of the caller's has the status that its hook gives, and show
 });
 
 Deno.test("a failure on another node keeps the meaning of the library's own codes", () => {
-  const far = (code: string) =>
-    problem(new errors.CommandFailedError("c", "a", "n", { name: code, message: "", code })).status;
-  assertEquals(far("StoreUnavailableError"), 503);
-  assertEquals(far("VersionConflictError"), 409);
-  assertEquals(far("SaveOutcomeUnknownError"), 504);
-  for (const code of ["StoreRefusedError", "toString", "__proto__", ""]) {
-    assertEquals(far(code), 500);
+  const far = (code: string, headers: Record<string, string> = {}) => {
+    const failure = { name: code, message: "", code };
+    const error = new errors.CommandFailedError("c", "a", "n", failure);
+    return problem(error, { request: request(headers) });
+  };
+  for (const [code, [status, comesBack = false]] of Object.entries(STATUS)) {
+    assertEquals(far(code).status, status, code);
+    assertEquals(far(code).headers.has("retry-after"), comesBack, code);
+    const conditional = code === "VersionConflictError" ? 412 : status;
+    assertEquals(far(code, { "If-Match": '"3"' }).status, conditional, code);
   }
+  for (const code of ["toString", "__proto__", ""]) assertEquals(far(code).status, 500);
 });
 
 Deno.test("an ETag is a version, there and back", () => {
@@ -229,6 +233,7 @@ Deno.test("Idempotency-Key is a commandId, in quotes or without", () => {
   assertEquals(key("8e03978e-40d5"), "8e03978e-40d5");
   assertEquals(key('"a \\"b\\" \\\\c, d"'), 'a "b" \\c, d');
   assertEquals(key("k", { scope: "user/1" }), "user%2F1/k");
+  assertThrows(() => key("k", { scope: "\ud800" }), RequestError, "its scope has a lone surrogate");
   assert(key("1/k", { scope: "user" }) !== key("k", { scope: "user/1" }), "Scopes never meet");
   for (
     const text of ["", '""', "a, b", '"a", "b"', '"a";x=1', '"a', "a b", "a\u00e9", "x".repeat(201)]

@@ -20,9 +20,12 @@ export class LiveStream {
   readonly signal: AbortSignal;
   readonly #ends = new AbortController();
   #controller!: ReadableStreamDefaultController<Uint8Array>;
-  /** Looks since the last message, and looks at which the reader was behind, in a row. */
+  /** Looks since the last message, and looks at which nothing of what waits was taken, in a row. */
   #quiet = 0;
   #behind = 0;
+  /** Bytes that were given to the reader, and those that it had taken at the last look. */
+  #given = 0;
+  #taken = 0;
   readonly #beats = new Set<() => void>();
 
   /** The body of the answer. */
@@ -35,7 +38,7 @@ export class LiveStream {
       { start: (own) => void (this.#controller = own), cancel: () => this.#ends.abort() },
       { highWaterMark: MOST_WAITING, size: ({ byteLength }) => byteLength },
     );
-    this.#controller.enqueue(encoder.encode(": open\n\n")); // so that the headers go out at once
+    this.#give(encoder.encode(": open\n\n")); // so that the headers go out at once
     const leave = () => this.end();
     for (const signal of over === undefined ? [request.signal] : [request.signal, over]) {
       if (signal.aborted) this.end();
@@ -50,24 +53,21 @@ export class LiveStream {
 
   /** The same for a value as JSON. */
   sendText(name: string, json: string): boolean {
-    if (this.signal.aborted || (this.#controller.desiredSize ?? 0) <= 0) return false;
-    this.#quiet = 0;
-    this.#controller.enqueue(messageOf(name, json));
-    return true;
+    return this.sendBytes([messageOf(name, json)]);
   }
 
   /** Sends messages that are bytes already; false as above. */
   sendBytes(messages: readonly Uint8Array[]): boolean {
     if (this.signal.aborted || (this.#controller.desiredSize ?? 0) <= 0) return false;
     this.#quiet = 0;
-    this.#controller.enqueue(joined(messages));
+    this.#give(joined(messages));
     return true;
   }
 
   /** Sends an event that nothing replaces, whether or not there is room. */
   deliver(name: string, value: object): void {
     if (this.signal.aborted) return;
-    this.#controller.enqueue(messageOf(name, plainJson(value)));
+    this.#give(messageOf(name, plainJson(value)));
   }
 
   /** Calls `work` about once in a second. */
@@ -80,9 +80,7 @@ export class LiveStream {
     if (this.signal.aborted) return;
     if (failure !== undefined) {
       const { details } = problemOf(failure.error, { status: statusOf });
-      this.#controller.enqueue(
-        encoder.encode(`event: problem\ndata: ${JSON.stringify(details)}\n\n`),
-      );
+      this.#give(messageOf("problem", JSON.stringify(details)));
     }
     this.#ends.abort();
     this.#controller.close();
@@ -92,12 +90,19 @@ export class LiveStream {
   beat(): void {
     if (this.signal.aborted) return;
     for (const work of this.#beats) callHook("a live answer", work);
-    const isFull = (this.#controller.desiredSize ?? 0) <= 0;
-    this.#behind = isFull ? this.#behind + 1 : 0;
+    const waiting = MOST_WAITING - (this.#controller.desiredSize ?? 0);
+    const taken = this.#given - waiting;
+    this.#behind = waiting > 0 && taken === this.#taken ? this.#behind + 1 : 0;
+    this.#taken = taken;
     if (this.#behind >= STALLED) return this.#drop();
-    if (++this.#quiet < QUIET || isFull) return;
+    if (++this.#quiet < QUIET || waiting > 0) return;
     this.#quiet = 0;
-    this.#controller.enqueue(encoder.encode(":\n\n"));
+    this.#give(encoder.encode(":\n\n"));
+  }
+
+  #give(bytes: Uint8Array): void {
+    this.#given += bytes.length;
+    this.#controller.enqueue(bytes);
   }
 
   /** Ends it though its reader takes nothing: what waits is thrown away. */

@@ -1,5 +1,6 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { parse, stringify } from "devalue";
+import { LiveStream } from "../../inspector/http/streams.ts";
 import { createEvent, type Event, InMemoryEventStore, richJsonCodec } from "../../store/mod.ts";
 import { Layout } from "../../store/format/layout.ts";
 import { storeTest } from "../support/stores.ts";
@@ -140,6 +141,24 @@ Deno.test("a tail shows what JSON cannot say, and one event that cannot be shown
   assertEquals((await looking.find("event")).data, plain);
   assertEquals((await desk.view("actor", { actorId: "order-0" })).events[0].data, plain);
   assertMatch((await desk.view("actor", { actorId: "order-1" })).events[0].error, /circular/);
+});
+
+Deno.test("a live answer that nobody reads is ended, however little waits in it", async () => {
+  const request = () => new Request("http://localhost/");
+  const stalled = new LiveStream(request(), undefined);
+  const read = new LiveStream(request(), undefined);
+  const reader = read.body.getReader();
+  const slow = new LiveStream(request(), undefined);
+  const slowReader = slow.body.getReader();
+  while (slow.sendText("big", "x".repeat(1_000))); // until it is full
+  for (let look = 0; look < 120; look++) {
+    for (const stream of [stalled, read, slow]) stream.beat();
+    if (look % 5 === 0) await reader.read();
+    if (look % 50 === 0) await slowReader.read();
+  }
+  assertEquals([stalled, read, slow].map(({ signal }) => signal.aborted), [true, false, false]);
+  await assertRejects(() => stalled.body.getReader().read(), Error, "Nobody reads this answer");
+  for (const stream of [read, slow]) stream.end();
 });
 
 Deno.test("onError gets what ends a live answer, and why a view cannot be made, once", async () => {

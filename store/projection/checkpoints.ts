@@ -8,6 +8,7 @@ import type { CheckpointStore } from "./checkpoint_store.ts";
 import {
   beginning,
   type KeptParked,
+  MAX_PARTITIONS,
   type PartitionId,
   type PartitionState,
   type ProjectionBeginning,
@@ -224,7 +225,7 @@ type Parts<T> = Partial<Record<keyof T, unknown>>;
 function isVersion(value: unknown): boolean {
   if (!isRecord(value)) return false;
   const { version, partitions, begin, filter } = value;
-  return isCount(version, 1) && isCount(partitions, 1) &&
+  return isCount(version, 1) && isCount(partitions, 1, MAX_PARTITIONS) &&
     (filter === undefined || isText(filter)) &&
     (begin === undefined ||
       (isRecord(begin) && isText(begin.identity) && isCount(begin.sequence)));
@@ -238,6 +239,6 @@ function isText(value: unknown): value is string {
   return typeof value === "string";
 }
 
-function isCount(value: unknown, least = 0): boolean {
-  return Number.isSafeInteger(value) && (value as number) >= least;
+function isCount(value: unknown, least = 0, most = Infinity): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most;
 }

@@ -18,7 +18,7 @@ import type { ProjectionLeases } from "./leases.ts";
 import type { FailurePolicy, HeldPartition } from "./partition.ts";
 import type { HandlingTrace } from "./monitor.ts";
 import type { SharedParts } from "./runner.ts";
-import type { ProjectionBeginning, SkippedMessage } from "./state.ts";
+import { MAX_PARTITIONS, type ProjectionBeginning, type SkippedMessage } from "./state.ts";
 import type { EventStore } from "../store.ts";
 import { positionsOf } from "../store_positions.ts";
 
@@ -199,7 +199,7 @@ export function checkProjection<Tx, E extends Event>(
 > {
   const { name, store, handler, filter = {}, partitions = 1, batch = 100, onSwitch } = options;
   const what = `projection "${name}"`;
-  checkRange("partitions", partitions, 1, 256, what);
+  checkRange("partitions", partitions, 1, MAX_PARTITIONS, what);
   checkRange("batch", batch, 1, 10_000, what);
   const failure = checkFailure(options, what);
   prepareReadAll({ filter });

@@ -3,6 +3,9 @@ import { encodeToken } from "../base/token.ts";
 import type { FailedEvent } from "../errors.ts";
 import type { EventFacts } from "./arrival.ts";
 
+/** Into how many partitions a projection may divide the actors. */
+export const MAX_PARTITIONS = 256;
+
 /** An actor with an event that could not be handled: that event and all later ones wait. */
 export interface ParkedActor {
   /** The actor. */

@@ -1,11 +1,7 @@
-import { isRecord, jsonIn } from "../base/json.ts";
-import { utf8 } from "../base/utf8.ts";
+import { isAetherError } from "../errors.ts";
 import { asStreamSequence, indexOf, messageSequenceOf } from "../format/position.ts";
-import {
-  type PartitionState,
-  type ProjectionControl,
-  ProjectionKeys,
-} from "../projection/state.ts";
+import { readControl, readRecord } from "../projection/checkpoints.ts";
+import { type PartitionState, ProjectionKeys } from "../projection/state.ts";
 import { StoredRun } from "../read/stored_run.ts";
 import type { Findings } from "./findings.ts";
 import type { VerifyProjection } from "./options.ts";
@@ -19,25 +15,27 @@ export async function checkCheckpoints(
   signal: AbortSignal,
 ): Promise<void> {
   const keys = new ProjectionKeys(name);
-  const load = async (key: string): Promise<Record<string, unknown> | undefined> => {
+  const load = async <T>(key: string, read: (key: string, body: string) => T) => {
     signal.throwIfAborted();
     const saved = await checkpoints.load(key);
-    if (saved === undefined) return undefined;
-    const value = jsonIn(utf8(saved.body));
-    if (isRecord(value)) return value;
-    report(0, `key "${key}" of projection "${name}" is no checkpoint`);
-    return undefined;
+    try {
+      return saved && read(key, saved.body);
+    } catch (error) {
+      if (!isAetherError(error, "CorruptCheckpointError")) throw error;
+      report(0, `key "${key}" of projection "${name}" is no checkpoint: ${error.message}`);
+      return undefined;
+    }
   };
   const report = (position: number, what: string) => {
     const place = { sequence: messageSequenceOf(position), index: indexOf(position) };
     findings.add("checkpoint", place, what);
   };
-  const control = await load(keys.control) as ProjectionControl | undefined;
+  const control = await load(keys.control, readControl);
   for (const version of [control?.active, control?.next]) {
     for (let partition = 0; partition < (version?.partitions ?? 0); partition++) {
-      const state = await load(keys.partition(version!.version, partition));
+      const state = await load(keys.partition(version!.version, partition), readPlace);
       if (state === undefined) continue;
-      const problem = await problemOf(state as unknown as PartitionState, source);
+      const problem = await problemOf(state, source);
       if (problem === undefined) continue;
       const place = `partition ${partition} of version ${version!.version}`;
       report(
@@ -46,6 +44,11 @@ export async function checkCheckpoints(
       );
     }
   }
+}
+
+/** The state of a partition, whose parts are checked one by one. */
+function readPlace(key: string, body: string): PartitionState {
+  return readRecord(key, body, () => true);
 }
 
 async function problemOf(

@@ -65,6 +65,36 @@ storeTest("checkpoint: those of a projection that has run are sound", async (sto
   assertSound(await verify(store, { projections: [{ name: "mail", checkpoints }] }));
 });
 
+const controlOf = (active: unknown, more = {}) =>
+  JSON.stringify({ active, latest: 2, paused: false, retries: {}, nonce: "", ...more });
+
+Deno.test("checkpoint: a control that no projection writes is reported, and not followed", async () => {
+  await using store = new InMemoryEventStore();
+  const active = { version: 1, partitions: 1 };
+  for (
+    const body of [
+      controlOf({ version: 1, partitions: 1e9 }),
+      controlOf({ version: 1, partitions: 257 }),
+      controlOf({ version: 1, partitions: 1.5 }),
+      controlOf(active, { next: { version: 2, partitions: 1e9 } }),
+      controlOf(undefined),
+      "{}",
+      "no JSON",
+    ]
+  ) {
+    let loads = 0;
+    const load = (key: string) => {
+      loads++;
+      return Promise.resolve(key.endsWith("control") ? { revision: 1, body } : undefined);
+    };
+    const projections = [{ name: "mail", checkpoints: { load } }];
+    const { problems } = await verify(store, { projections });
+    assertEquals(problems.map(({ rule }) => rule), ["checkpoint"], body);
+    assertMatch(problems[0]!.message, /of projection "mail" is no checkpoint/);
+    assertEquals(loads, 1);
+  }
+});
+
 storeTest("checkpoint: each way in which one can be wrong is reported", async (stores) => {
   const { store } = await stores.open();
   await store.saveEvents(facts("order-1", 1, 3));
@@ -83,7 +113,7 @@ storeTest("checkpoint: each way in which one can be wrong is reported", async (s
   ];
   const keys = new ProjectionKeys("mail");
   const kept = new Map<string, string>([
-    [keys.control, JSON.stringify({ active: { version: 2, partitions: wrong.length + 2 } })],
+    [keys.control, controlOf({ version: 2, partitions: wrong.length + 2 })],
     ...wrong.map((it, at) => [keys.partition(2, at), JSON.stringify(it)] as const),
     [keys.partition(2, wrong.length), "no JSON"],
   ]);
@@ -111,11 +141,9 @@ Deno.test("a checkpoint of a store in memory is checked too", async () => {
     load: (key: string) =>
       Promise.resolve({
         revision: 1,
-        body: JSON.stringify(
-          key.endsWith("control")
-            ? { active: { version: 1, partitions: 1 } }
-            : { identity, sequence, eventId: event!.id },
-        ),
+        body: key.endsWith("control")
+          ? controlOf({ version: 1, partitions: 1 })
+          : JSON.stringify({ identity, sequence, eventId: event!.id }),
       }),
   });
   const projections = (sequence: number) => [{ name: "mail", checkpoints: at(sequence) }];

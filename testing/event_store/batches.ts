@@ -4,6 +4,7 @@ import type { EventStore } from "../../store/store.ts";
 import { equal, ok, rejects } from "../assert.ts";
 import {
   conflicts,
+  gather,
   holds,
   range,
   Recorder,
@@ -45,6 +46,7 @@ export function batches(test: StoreTest, reserved: number): void {
       equal(await store.getLatestVersion(actorId, { fresh: true }), 0, "latest version");
     }
     await holds(store, stored);
+    equal(await gather(store.listActors()), ["b-1"], "actors after conflicts");
     equal(broadcaster.places, [["b-1", 1], ["b-1", 2]], "notifications");
   });
 

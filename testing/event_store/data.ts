@@ -3,7 +3,7 @@ import type { Event } from "../../store/event.ts";
 import type { EventStore } from "../../store/store.ts";
 import { equal, ok, rejects } from "../assert.ts";
 import { filled } from "./bounds.ts";
-import { holds, Recorder, sample, type StoreTest } from "./kit.ts";
+import { gather, holds, Recorder, sample, type StoreTest } from "./kit.ts";
 import {
   faithfulValues,
   unfaithfulValues,
@@ -101,6 +101,7 @@ export function refusals(test: StoreTest): void {
     }
     await isUntouched(store);
     equal(await store.getEvents("order-2"), [], "events of order-2");
+    equal(await gather(store.listActors()), [], "actors after refusals");
     equal(broadcaster.places, [], "notifications");
   });
 

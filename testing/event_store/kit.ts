@@ -18,9 +18,11 @@ export function sample(init: Partial<Event> = {}): Event {
   return { ...createEvent(event), ...init };
 }
 
-/** Events of one actor at `versions`, with the version as data. */
+/** Events of one actor at `versions`, with the version as data and in their metadata. */
 export function samples(actorId: string, versions: readonly number[]): Event[] {
-  return versions.map((version) => sample({ actorId, version, data: version }));
+  return versions.map((version) =>
+    sample({ actorId, version, data: version, metadata: { userId: `user-${version}` } })
+  );
 }
 
 /** From `first` to `last`, both included. */

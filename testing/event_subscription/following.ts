@@ -23,7 +23,7 @@ export function following(test: StoreTest, together: StoreTest): void {
       "replay",
     );
     for (const version of range(5, 24)) {
-      const event = sample({ version });
+      const event = sample({ version, metadata: { userId: "u" } });
       const coming = next(subscription);
       const { sequence } = await store.saveEvent(event);
       equal(withoutCommit(await coming), { ...event, sequence }, "a live event");

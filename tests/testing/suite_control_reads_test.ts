@@ -1,6 +1,12 @@
 import type { Event } from "../../store/event.ts";
 import { InMemoryEventStore } from "../../store/memory/event_store.ts";
-import type { ListActorsOptions, ReadAllOptions, ReadOptions } from "../../store/options.ts";
+import type {
+  ListActorsOptions,
+  ReadAllOptions,
+  ReadOptions,
+  SaveOptions,
+  SaveReceipt,
+} from "../../store/options.ts";
 import type { EventsWithErrors } from "../../store/store.ts";
 import { mapped, redeployed } from "../support/redeployed.ts";
 import { control, logging, reading, testsOf } from "./suite_control.ts";
@@ -156,6 +162,49 @@ control(
       }
     }(options),
   [ACTORS],
+);
+
+control(
+  "lists actors whose first save was refused",
+  (options) =>
+    new class extends InMemoryEventStore {
+      readonly #refused = new Set<string>();
+      override async saveEvents(events: Event[], more?: SaveOptions): Promise<SaveReceipt> {
+        try {
+          return await super.saveEvents(events, more);
+        } catch (error) {
+          for (const event of events) if (event?.actorId) this.#refused.add(event.actorId);
+          throw error;
+        }
+      }
+      override async *listActors(more?: ListActorsOptions): AsyncGenerator<string, void> {
+        const listed = await Array.fromAsync(super.listActors(more));
+        yield* new Set([...listed, ...this.#refused]);
+      }
+    }(options),
+  [
+    "impossible ids, types, versions and timestamps are refused",
+    "saveEvents() stores nothing if one event is in conflict",
+  ],
+);
+
+control(
+  "loses metadata where it reads several actors",
+  (options) =>
+    new class extends InMemoryEventStore {
+      override async getEventsOf<E extends Event>(
+        ids: readonly string[],
+      ): Promise<Map<string, E[]>> {
+        const found = await super.getEventsOf<E>(ids);
+        return new Map(
+          [...found].map(([actorId, events]) => [
+            actorId,
+            events.map(({ metadata: _, ...event }) => event as unknown as E),
+          ]),
+        );
+      }
+    }(options),
+  ["getLatestVersions() and getEventsOf() give each actor once, in order"],
 );
 
 control("lists the actors of all categories", (options) =>

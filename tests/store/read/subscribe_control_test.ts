@@ -250,3 +250,7 @@ control("hides errors", async function* (events) {
 control("leaves out the sequence", async function* (events) {
   for await (const { sequence: _, ...event } of events) yield event as RecordedEvent;
 }, ["subscribe() replays stored events, then goes on with new ones"]);
+
+control("loses metadata", async function* (events) {
+  for await (const { metadata: _, ...event } of events) yield event;
+}, ["subscribe() replays stored events, then goes on with new ones"]);

@@ -4,7 +4,7 @@ import { type Encoding, haveBodies } from "../format/encode.ts";
 import { divide, membersOf } from "../format/runs.ts";
 import { checkRoom, prepareEvents } from "./events.ts";
 
-const NOTHING = new Uint8Array();
+const NOTHING = /* @__PURE__ */ new Uint8Array();
 
 /**
  * Throws what a save of `events` would throw before anything is sent. A codec is not called, as it may

@@ -1,5 +1,6 @@
 import { asGiven, needMethods, needObject, needSignal } from "../base/given.ts";
 import { categoryOf } from "../actor.ts";
+import { isRecord } from "../base/json.ts";
 import { describe, tokenProblem } from "../base/token.ts";
 import type { Position } from "../format/position.ts";
 import type { EventFilter, ReadAllOptions, ReadOptions } from "../options.ts";
@@ -111,6 +112,12 @@ export function prepareReadAll(
 export function filterAsGiven(filter: EventFilter): EventFilter {
   const own = asGiven(filter);
   return own?.eventTypes ? { ...own, eventTypes: asGiven(own.eventTypes) } : own;
+}
+
+/** Options of a read or a subscription as they are at the call, with their filter. */
+export function queryAsGiven<T extends { readonly filter?: EventFilter }>(options: T): T {
+  const { filter } = options ?? {};
+  return isRecord(filter) ? { ...options, filter: filterAsGiven(filter) } : asGiven(options);
 }
 
 /** Refuses types that no event can have, as {@linkcode checkCategory} does categories. */

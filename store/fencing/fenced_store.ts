@@ -359,12 +359,11 @@ export class FencedEventStore implements EventStore {
   }
 
   /** See {@linkcode EventStore.readEvents}. */
-  async *readEvents<E extends Event = Event>(
+  readEvents<E extends Event = Event>(
     actorId: string,
     options?: ReadOptions,
   ): AsyncGenerator<E, void> {
-    await this.#confirm(actorId, options?.signal);
-    yield* this.#core.store.readEvents<E>(actorId, options);
+    return this.#readEvents<E>(actorId, asGiven(options));
   }
 
   /** See {@linkcode EventStore.getEventsWithErrors}. */
@@ -377,8 +376,9 @@ export class FencedEventStore implements EventStore {
 
   /** See {@linkcode EventStore.getLatestVersion}. */
   async getLatestVersion(actorId: string, options?: LatestVersionOptions): Promise<number> {
+    const own = asGiven(options);
     await this.#confirm(actorId);
-    return await this.#core.store.getLatestVersion(actorId, options);
+    return await this.#core.store.getLatestVersion(actorId, own);
   }
 
   /** See {@linkcode EventStore.getLatestVersions}. */
@@ -386,9 +386,9 @@ export class FencedEventStore implements EventStore {
     actorIds: readonly string[],
     options?: LatestVersionOptions,
   ): Promise<Map<string, number>> {
-    const actors = prepareActors(actorIds);
+    const [actors, own] = [prepareActors(actorIds), asGiven(options)];
     await this.#confirmAll(actors);
-    return await this.#core.store.getLatestVersions(actors, options);
+    return await this.#core.store.getLatestVersions(actors, own);
   }
 
   /** See {@linkcode EventStore.readAll}. */
@@ -409,6 +409,14 @@ export class FencedEventStore implements EventStore {
   /** Waits for saves under way, as a plain store does. Fences stay: see {@linkcode release}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#core.store[Symbol.asyncDispose]();
+  }
+
+  async *#readEvents<E extends Event>(
+    actorId: string,
+    options: ReadOptions | undefined,
+  ): AsyncGenerator<E, void> {
+    await this.#confirm(actorId, options?.signal);
+    yield* this.#core.store.readEvents<E>(actorId, options);
   }
 
   /** Proves before a read that the shard still belongs to this node, if reads are to be fenced. */

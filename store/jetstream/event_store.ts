@@ -5,6 +5,7 @@ import {
   prepareActors,
   prepareRange,
   prepareReadAll,
+  queryAsGiven,
 } from "../check/query.ts";
 import type { Connection } from "../connection.ts";
 import { StoreUnavailableError } from "../errors.ts";
@@ -271,7 +272,7 @@ export class JetStreamEventStore implements EventStore {
     actorId: string,
     options: ReadOptions = {},
   ): AsyncIterable<E> {
-    return this.#readEvents(actorId, options) as AsyncIterable<Event> as AsyncIterable<E>;
+    return this.#readEvents(actorId, asGiven(options)) as AsyncIterable<Event> as AsyncIterable<E>;
   }
 
   /** See {@linkcode EventStore.getEventsWithErrors}. */
@@ -288,17 +289,8 @@ export class JetStreamEventStore implements EventStore {
   }
 
   /** See {@linkcode EventStore.readAll}. */
-  async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void> {
-    const reading = this.#monitor.reading("readAll");
-    try {
-      const { from, filter, signal } = prepareReadAll(options);
-      this.#checkOpen("read the store");
-      yield* this.#log.read(from, filter, signal, () => reading.events++);
-    } catch (error) {
-      throw reading.failed(error);
-    } finally {
-      reading.end();
-    }
+  readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void> {
+    return this.#readAll(queryAsGiven(options));
   }
 
   /**
@@ -373,6 +365,19 @@ export class JetStreamEventStore implements EventStore {
     await this.#parts.api.ended();
     this.#parts.api.requests.close();
     this.#parts.events.end();
+  }
+
+  async *#readAll(options: ReadAllOptions): AsyncGenerator<RecordedEvent, void> {
+    const reading = this.#monitor.reading("readAll");
+    try {
+      const { from, filter, signal } = prepareReadAll(options);
+      this.#checkOpen("read the store");
+      yield* this.#log.read(from, filter, signal, () => reading.events++);
+    } catch (error) {
+      throw reading.failed(error);
+    } finally {
+      reading.end();
+    }
   }
 
   async *#readEvents(actorId: string, options: InnerReadOptions): AsyncGenerator<Event, void> {

@@ -1,4 +1,4 @@
-import { needObject, needSignal } from "../base/given.ts";
+import { asGiven, needObject, needSignal } from "../base/given.ts";
 import { categoryOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { KeyedQueue } from "../base/keyed_queue.ts";
@@ -20,6 +20,7 @@ import {
   prepareActors,
   prepareRange,
   prepareReadAll,
+  queryAsGiven,
 } from "../check/query.ts";
 import { unavailable } from "../check/refusals.ts";
 import { checkSave } from "../check/save_check.ts";
@@ -213,7 +214,7 @@ export class InMemoryEventStore implements EventStore {
     actorId: string,
     options: ReadOptions = {},
   ): AsyncIterable<E> {
-    return this.#readEvents(actorId, options) as AsyncIterable<Event> as AsyncIterable<E>;
+    return this.#readEvents(actorId, asGiven(options)) as AsyncIterable<Event> as AsyncIterable<E>;
   }
 
   /** See {@linkcode EventStore.getEventsWithErrors}; here only a codec or an upcaster can fail. */
@@ -238,31 +239,8 @@ export class InMemoryEventStore implements EventStore {
   }
 
   /** See {@linkcode EventStore.readAll}. */
-  async *readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void> {
-    const reading = this.#monitor.reading("readAll");
-    try {
-      const { from, filter, signal } = prepareReadAll(options);
-      this.#checkOpen("read the store");
-      const types = filter.eventTypes && new Set(filter.eventTypes);
-      const { events } = this.#log;
-      const end = events.length;
-      for (let at = this.#log.indexOf(from); at < end; at++) {
-        signal?.throwIfAborted();
-        const stored = events[at]!;
-        const { actorId, eventType, sequence, commit } = stored;
-        if (filter.actorId !== undefined && actorId !== filter.actorId) continue;
-        if (filter.category !== undefined && categoryOf(actorId) !== filter.category) continue;
-        if (types !== undefined && !types.has(eventType)) continue;
-        const event = await unlessAborted(signal, this.#reader.one(stored));
-        reading.events++;
-        yield { ...event, sequence, commit };
-      }
-      signal?.throwIfAborted();
-    } catch (error) {
-      throw reading.failed(error);
-    } finally {
-      reading.end();
-    }
+  readAll(options: ReadAllOptions = {}): AsyncGenerator<RecordedEvent, void> {
+    return this.#readAll(queryAsGiven(options));
   }
 
   /** See {@linkcode EventStore.subscribe}. */
@@ -318,6 +296,33 @@ export class InMemoryEventStore implements EventStore {
 
   #checkOpen(what: string): void {
     if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
+  }
+
+  async *#readAll(options: ReadAllOptions): AsyncGenerator<RecordedEvent, void> {
+    const reading = this.#monitor.reading("readAll");
+    try {
+      const { from, filter, signal } = prepareReadAll(options);
+      this.#checkOpen("read the store");
+      const types = filter.eventTypes && new Set(filter.eventTypes);
+      const { events } = this.#log;
+      const end = events.length;
+      for (let at = this.#log.indexOf(from); at < end; at++) {
+        signal?.throwIfAborted();
+        const stored = events[at]!;
+        const { actorId, eventType, sequence, commit } = stored;
+        if (filter.actorId !== undefined && actorId !== filter.actorId) continue;
+        if (filter.category !== undefined && categoryOf(actorId) !== filter.category) continue;
+        if (types !== undefined && !types.has(eventType)) continue;
+        const event = await unlessAborted(signal, this.#reader.one(stored));
+        reading.events++;
+        yield { ...event, sequence, commit };
+      }
+      signal?.throwIfAborted();
+    } catch (error) {
+      throw reading.failed(error);
+    } finally {
+      reading.end();
+    }
   }
 
   async *#readEvents(actorId: string, options: ReadOptions): AsyncGenerator<Event, void> {

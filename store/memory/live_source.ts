@@ -1,5 +1,5 @@
 import { unlessAborted } from "../base/abort.ts";
-import { prepareReadAll } from "../check/query.ts";
+import { prepareReadAll, queryAsGiven } from "../check/query.ts";
 import { StreamRegressedError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import type { KeptEvent, MemoryLog } from "./log.ts";
@@ -17,13 +17,13 @@ export class MemoryFollower implements EventSource {
   readonly #log: MemoryLog;
   readonly #decode: (stored: KeptEvent) => Event | Promise<Event>;
 
-  /** Follows what `options` ask for. */
+  /** Follows what `options` ask for at present. */
   constructor(
     options: EventSubscriptionOptions,
     log: MemoryLog,
     decode: (stored: KeptEvent) => Event | Promise<Event>,
   ) {
-    this.#options = options;
+    this.#options = queryAsGiven(options);
     this.#log = log;
     this.#decode = decode;
   }

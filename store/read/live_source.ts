@@ -1,6 +1,6 @@
 import { isInstance } from "../base/text.ts";
 import { unlessAborted } from "../base/abort.ts";
-import { prepareReadAll } from "../check/query.ts";
+import { prepareReadAll, queryAsGiven } from "../check/query.ts";
 import { StreamRegressedError } from "../errors.ts";
 import { ID, OP } from "../format/headers.ts";
 import {
@@ -49,10 +49,10 @@ export class LiveSource implements EventSource {
   /** The request under way that makes one. */
   #making: Promise<LiveConsumer> | undefined;
 
-  /** Follows what `options` ask for. */
+  /** Follows what `options` ask for at present. */
   constructor(parts: ReaderParts, options: EventSubscriptionOptions) {
     this.#parts = parts;
-    this.#options = options;
+    this.#options = queryAsGiven(options);
   }
 
   /** Finds the sequence to begin after, and the one that is the end at present. */

@@ -90,6 +90,25 @@ export function logs(test: StoreTest, together: StoreTest): void {
     }
   });
 
+  test("a read goes by the options of its call, whatever the caller makes of them", async ({ open }) => {
+    const store = await open();
+    await store.saveEvents([...samples("order-1", [1, 2]), ...samples("stock-1", [1])]);
+    const filter = { category: "order", eventTypes: [sample().eventType] };
+    const [log, history] = [{ filter }, { toVersion: 1 }];
+    const reads = [
+      store.readAll(log),
+      store.readAll({ filter }),
+      store.readEvents("order-1", history),
+    ];
+    filter.category = "stock";
+    filter.eventTypes[0] = "None";
+    log.filter = { ...filter };
+    history.toVersion = 2;
+    const seen = [];
+    for (const read of reads) seen.push((await gather<Event>(read)).map(({ actorId }) => actorId));
+    equal(seen, [["order-1", "order-1"], ["order-1", "order-1"], ["order-1"]], "actors");
+  });
+
   test("readAll() with impossible options is a RangeError at its first step", async ({ open }) => {
     const store = await open();
     const wrong: unknown[] = [

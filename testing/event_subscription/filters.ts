@@ -41,6 +41,24 @@ export function filters(test: StoreTest): void {
     }
   });
 
+  test("a subscription goes by the options of its call, whatever the caller makes of them", async ({ open }) => {
+    const store = await open();
+    await store.saveEvents([sample({ actorId: "stock-1" }), sample({ eventType: "Placed" })]);
+    const filter = { category: "order", eventTypes: ["Placed"] };
+    const options = { filter, from: "start" as "start" | "now" };
+    const [own, other] = [store.subscribe(options), store.subscribe(options)];
+    filter.eventTypes[0] = "Closed";
+    filter.category = "stock";
+    Object.assign(options, { filter: { actorId: "nobody" }, from: "now" });
+    equal((await next(own)).actorId, "order-1", "actor of the replay");
+    await store.saveEvent(sample({ actorId: "stock-1", eventType: "Closed", version: 2 }));
+    await store.saveEvent(sample({ eventType: "Placed", version: 2 }));
+    for (const [subscription, count] of [[own, 1], [other, 2]] as const) {
+      const last = (await take(subscription, count)).at(-1)!;
+      equal([last.actorId, last.version], ["order-1", 2], "the last event");
+    }
+  });
+
   test("a filter that matches nothing lets nothing through", async ({ open }) => {
     const store = await open();
     await store.saveEvent(sample());

@@ -1,4 +1,4 @@
-import type { Event } from "../../store/event.ts";
+import type { Event, RecordedEvent } from "../../store/event.ts";
 import { InMemoryEventStore } from "../../store/memory/event_store.ts";
 import type {
   ListActorsOptions,
@@ -86,6 +86,17 @@ control(
       }
     }(options),
   ["readEvents() with impossible options is a RangeError at its first step"],
+);
+
+control(
+  "reads the options of a read at its first step",
+  (options) =>
+    new class extends InMemoryEventStore {
+      override async *readAll(more?: ReadAllOptions): AsyncGenerator<RecordedEvent, void> {
+        yield* super.readAll(more);
+      }
+    }(options),
+  ["a read goes by the options of its call, whatever the caller makes of them"],
 );
 
 logging(

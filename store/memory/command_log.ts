@@ -8,6 +8,7 @@ import type { SaveReceipt } from "../options.ts";
 import { searchLog } from "./command_search.ts";
 import type { MemoryEventReader } from "./event_reader.ts";
 import type { MemoryLog } from "./log.ts";
+import { takeTurn } from "./turn.ts";
 
 /** The parts of a {@linkcode MemoryCommandLog}. */
 export interface MemoryCommandLogParts {
@@ -60,11 +61,15 @@ export class MemoryCommandLog implements CommandLog {
     encodeToken(commandId);
     const body = encodeJson(outcome);
     checkReceipt(actorId, end.version, body, maxBytes);
-    return await lanes.run([actorId], () => {
-      if (signal?.aborted) throw unavailable({ actorId, version: end.version }, signal.reason);
-      log.check([], new Map(), new Map([[actorId, end]]));
-      const sequence = log.addReceipt(actorId, commandId, body);
-      return Promise.resolve({ sequence, duplicate: false });
+    return await takeTurn(lanes, [actorId], {
+      signal,
+      refusal: (reason) => unavailable({ actorId, version: end.version }, reason),
+      prepare: () => {},
+      store: () => {
+        log.check([], new Map(), new Map([[actorId, end]]));
+        const sequence = log.addReceipt(actorId, commandId, body);
+        return Promise.resolve({ sequence, duplicate: false });
+      },
     });
   }
 }

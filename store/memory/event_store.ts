@@ -30,7 +30,7 @@ import type { Event, RecordedEvent } from "../event.ts";
 import { keepEventRules, rulesOf, upcastersOf } from "../event_rules.ts";
 import { StoredNotifier } from "../event_stored.ts";
 import { EventDecoder } from "../format/decode.ts";
-import { type Encoding, haveBodies, withBodies } from "../format/encode.ts";
+import { type Encoding, haveBodies, type PreparedEvent, withBodies } from "../format/encode.ts";
 import { Layout } from "../format/layout.ts";
 import { CODEC_TIMEOUT } from "../format/timely_codec.ts";
 import { divide, membersOf, positionsOf } from "../format/runs.ts";
@@ -39,6 +39,7 @@ import { MemoryCommandLog } from "./command_log.ts";
 import { MemoryEventReader } from "./event_reader.ts";
 import { MemoryFollower } from "./live_source.ts";
 import { MemoryLog } from "./log.ts";
+import { takeTurn } from "./turn.ts";
 import type {
   EventSubscriptionOptions,
   LatestVersionOptions,
@@ -158,14 +159,12 @@ export class InMemoryEventStore implements EventStore {
     const checked = prepareEvents(events, this.#encoding);
     const expect = prepareExpected(options.expect, checked);
     const { signal } = options;
-    if (signal?.aborted) throw unavailable(checked[0]!, signal.reason);
     const actors = [...new Set(checked.map(({ actorId }) => actorId))];
     const parts = partsOf(options, checked.length);
-    return await this.#lanes.run(actors, async () => {
-      const prepared = haveBodies(checked)
-        ? checked
-        : await withBodies(checked, performance.now() + CODEC_TIMEOUT);
-      if (signal?.aborted) throw unavailable(checked[0]!, signal.reason);
+    const refusal = (reason: unknown) => unavailable(checked[0]!, reason);
+    const prepare = () =>
+      haveBodies(checked) ? checked : withBodies(checked, performance.now() + CODEC_TIMEOUT);
+    const store = async (prepared: readonly PreparedEvent[]) => {
       const members = membersOf(parts, prepared);
       const { runs } = divide(members, this.#encoding.maxBytes);
       checkRoom(prepared.length, runs.length, { actors, expect });
@@ -174,7 +173,8 @@ export class InMemoryEventStore implements EventStore {
       const { sequence, ends } = this.#log.add(this.#nextOp(), members, runs);
       await this.#notifier.notify(prepared, positionsOf(runs, sequence));
       return notePositions({ sequence, duplicate: false }, ends);
-    });
+    };
+    return await takeTurn(this.#lanes, actors, { signal, refusal, prepare, store });
   }
 
   /** See {@linkcode EventStore.getEvents}. */

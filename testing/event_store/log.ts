@@ -1,9 +1,10 @@
 import type { Event, RecordedEvent } from "../../store/event.ts";
 import type { EventFilter, ReadAllOptions } from "../../store/options.ts";
 import type { EventStore } from "../../store/store.ts";
-import { equal, rejects } from "../assert.ts";
+import { equal, rejects, within } from "../assert.ts";
 import {
   gather,
+  HeldCodec,
   nextOf,
   placesAround,
   range,
@@ -11,6 +12,7 @@ import {
   sample,
   samples,
   type StoreTest,
+  turns,
 } from "./kit.ts";
 import { HOSTILE, IMPOSSIBLE, NEIGHBOURS, WRONG_NUMBERS } from "../values.ts";
 
@@ -239,6 +241,27 @@ export function ends(test: StoreTest): void {
     const { signal } = new AbortController();
     await store.saveEvents(samples("order-1", [2]), { signal });
     equal((await store.getEvents("order-1")).length, 2, "number of events");
+  });
+
+  test("a signal ends a save that waits for its codec, or for its turn", async ({ open }) => {
+    const codec = new HeldCodec();
+    const store = await open({ codec });
+    const held = codec.hold();
+    const saves = range(1, 2).map((version) => {
+      const abort = new AbortController();
+      return { abort, saved: store.saveEvents(samples("order-1", [version]), abort) };
+    });
+    await within(held, "an encoding");
+    const reason = new Error("too late");
+    for (const { abort, saved } of saves.reverse()) {
+      await turns();
+      abort.abort(reason);
+      const error = await rejects(() => within(saved, "the save"), "StoreUnavailableError");
+      equal(error.cause, reason, "cause");
+    }
+    codec.release();
+    await store.saveEvents(samples("order-1", [3]));
+    equal((await store.getEvents("order-1")).map(({ version }) => version), [3], "versions");
   });
 }
 

@@ -113,6 +113,11 @@ class SourceSubscription implements EventSubscription {
   readonly #watch: SubscriptionWatch;
   readonly #onEnd: () => void;
   readonly #events: AsyncGenerator<RecordedEvent, undefined>;
+  readonly #iterator: AsyncIterableIterator<RecordedEvent, undefined> = {
+    next: () => this.#events.next(),
+    return: () => this.#leave(),
+    [Symbol.asyncIterator]: () => this.#iterator,
+  };
   #ended = false;
   readonly #abort = (): void => this.#stop.abort(this.#signal?.reason);
 
@@ -136,13 +141,19 @@ class SourceSubscription implements EventSubscription {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<RecordedEvent, undefined> {
-    return this.#events;
+    return this.#iterator;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort();
-    await this.#events.return(undefined);
+    await this.#leave();
+  }
+
+  /** Ends it also if it has not begun: the generator alone would return without a word then. */
+  async #leave(): Promise<IteratorResult<RecordedEvent, undefined>> {
+    this.#stop.abort(left());
+    const end = await this.#events.return(undefined);
     this.#end(this.#stop.signal.reason);
+    return end;
   }
 
   async #begin(): Promise<SubscriptionStart> {
@@ -185,9 +196,13 @@ class SourceSubscription implements EventSubscription {
   #end(reason: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
-    const quiet = new DOMException("The subscription ended before it had caught up", "AbortError");
-    this.#caughtUp.reject(reason ?? quiet);
+    this.#caughtUp.reject(reason ?? left());
     this.#signal?.removeEventListener("abort", this.#abort);
     this.#onEnd();
   }
+}
+
+/** Why it never catches up. */
+function left(): DOMException {
+  return new DOMException("The subscription ended before it had caught up", "AbortError");
 }

@@ -50,6 +50,16 @@ export function ends(test: StoreTest): void {
     ok(await rejects(() => subscription.caughtUp, "RangeError") === reason, "it is the reason");
   });
 
+  test("return() of its iterator ends a subscription that has yielded nothing yet", async ({ open }) => {
+    const store = await open();
+    await store.saveEvent(sample());
+    const subscription = store.subscribe();
+    const { done } = await within(iterator(subscription).return!(), "return()");
+    equal(done, true, "done");
+    await rejects(() => within(subscription.caughtUp, "caughtUp"), "AbortError", "caughtUp");
+    await ended(subscription);
+  });
+
   test("disposal ends a subscription, whether it waits, is in a loop or rests", async ({ open }) => {
     const store = await open();
     await store.saveEvents(samples("order-1", [1, 2, 3]));

@@ -172,10 +172,10 @@ export class NatsServer implements AsyncDisposable {
     this.#signal("SIGCONT");
   }
 
-  /** Reads the monitoring endpoint at `path`, for example `/jsz?streams=true`; rejects when there is no answer in 2 s. */
+  /** Reads the monitoring endpoint at `path`, for example `/jsz?streams=true`; rejects when there is no answer in 10 s. */
   async monitor<T = Record<string, unknown>>(path: string): Promise<T> {
     const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(new Error(`No answer to ${path}`)), 2_000);
+    const timer = setTimeout(() => abort.abort(new Error(`No answer to ${path}`)), 10_000);
     try {
       const response = await fetch(`http://127.0.0.1:${this.#monitorPort}${path}`, {
         signal: abort.signal,

@@ -11,7 +11,7 @@ import type { StreamApi, StreamNames } from "./stream_api.ts";
 // accepts another event at one version.
 
 /** How long to wait for the answer of one more stream on opening, in ms. */
-const TWIN = 100;
+const TWIN = 500;
 /** How long to wait for one more acknowledgement, in ms. */
 const PROOF = 1_000;
 /** How often a proof is looked for at most, in ms. */

@@ -76,20 +76,22 @@ export class SaveQueue {
     if (plan.signal?.aborted) {
       return Promise.reject(unavailable(subjectOfPlan(plan, checked), plan.signal.reason));
     }
+    const group = canGroup(entry) ? this.#group(entry, turn.behind()) : undefined;
+    if (group === undefined) return this.#alone(plan, checked);
     try {
       plan.check?.();
     } catch (error) {
       return Promise.reject(error);
     }
-    const group = canGroup(entry) ? this.#group(entry, turn.behind()) : undefined;
-    return group === undefined ? this.#alone(plan, checked) : this.#together(group);
+    return this.#together(group);
   }
 
   /** Makes few promises if nobody is to be notified: with many saves in flight their number counts. */
   #alone(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
-    if (!haveBodies(checked)) return this.#encoded(plan, checked);
     let save: Save;
     try {
+      plan.check?.(); // Also once its codec is done, or its group was refused.
+      if (!haveBodies(checked)) return this.#encoded(plan, checked);
       save = saveOf(plan, checked);
     } catch (error) {
       return Promise.reject(error);

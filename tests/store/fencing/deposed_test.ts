@@ -1,4 +1,5 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { FencedError, JetStreamEventStore } from "../../../store/mod.ts";
 import { fact, type Outcome, tampered } from "../../support/fault.ts";
 import {
   actorIn,
@@ -135,6 +136,41 @@ natsTest("Control: in optimistic mode a deposed owner writes on", async (scene) 
   await a.store.release(a.store.shardOf("order-1"));
   fencedBy(await tryOne(a.store, "order-1", 4));
 });
+
+natsTest(
+  "In optimistic mode, no save of a refused group goes out under a lost claim",
+  async (scene) => {
+    const { namespace } = scene;
+    const connection = await scene.connect();
+    await using plain = await JetStreamEventStore.open(connection, { namespace, shards: 16 });
+    await using b = await nodeOf(scene, "b");
+    let sent = 0;
+    /** Just before the second message of events goes out, its actor is written and its shard lost. */
+    const overtake = async (): Promise<void> => {
+      await plain.saveEvent(fact(actorId, 2));
+      await b.store.claim(3, 2);
+      await assertRejects(() => a.store.claim(3, 2), FencedError);
+    };
+    const overtaken = new Proxy(await scene.connect(), {
+      get(target, name): unknown {
+        const value = Reflect.get(target, name, target);
+        if (name !== "publish") return typeof value === "function" ? value.bind(target) : value;
+        return (...args: Parameters<typeof target.publish>) => {
+          const isSecond = args[0].startsWith(`aether.${namespace}.event.`) && ++sent === 2;
+          if (!isSecond) return target.publish(...args);
+          overtake().then(() => target.publish(...args));
+        };
+      },
+    });
+    await using a = await nodeOf(scene, "a", { mode: "optimistic", connection: overtaken });
+    const actorId = actorIn(a.store, 3);
+    await a.store.claim(3, 1);
+    const [alone, ...group] = await Promise.all([1, 2, 3].map((v) => tryOne(a.store, actorId, v)));
+    assertEquals(alone!.kind, "saved");
+    assertEquals((await plain.getEvents(actorId)).length, 2);
+    for (const outcome of group) assertEquals(fencedBy(outcome).holder?.nodeId, "b");
+  },
+);
 
 natsTest("Control: without its guards a deposed owner writes on", async (scene) => {
   const unguarded = tampered(await scene.connect(), (fields) => {

@@ -350,11 +350,21 @@ export class ClusterNode {
   }
 
   async #followView(signal: AbortSignal): Promise<void> {
-    const { discovery } = this;
-    await this.#sessions.keepUp();
-    for await (const _change of discovery.changes({ signal })) {
-      await this.#sessions.keepUp();
+    await this.#keepUp();
+    for await (const _change of this.discovery.changes({ signal })) {
+      await this.#keepUp();
       this.changed.notify();
+    }
+  }
+
+  /** A node that the server does not let come back leaves, as nobody could reach its shards. */
+  async #keepUp(): Promise<void> {
+    try {
+      await this.#sessions.keepUp();
+    } catch (error) {
+      if (!isAetherError(error, "StoreRefusedError")) throw error;
+      this.#errors.report(error);
+      await this.discovery.leave(GOODBYE);
     }
   }
 

@@ -2,7 +2,9 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ViewStore } from "../../cluster/membership/view_store.ts";
 import { clusterBucket, nodeSubject } from "../../cluster/subjects.ts";
 import { Bucket } from "../../store/kv/bucket.ts";
-import { join, settled } from "./bed.ts";
+import { Cluster } from "../../cluster/mod.ts";
+import { isAetherError } from "../../store/errors.ts";
+import { join, QUICK, settled } from "./bed.ts";
 import { natsTest } from "../support/fixture.ts";
 
 natsTest("a node that was taken for gone answers by its new incarnation alone", async (scene) => {
@@ -28,3 +30,45 @@ natsTest("a node that was taken for gone answers by its new incarnation alone", 
   await bucket.close();
   await a.leave();
 });
+
+natsTest(
+  "a node that was taken for gone leaves if the server does not let it come back",
+  async (scene) => {
+    const { namespace } = scene;
+    const a = await join(scene, "a");
+    let isDeaf = false;
+    const connection = new Proxy(await scene.connect(), {
+      get(target, name): unknown {
+        const value = Reflect.get(target, name, target);
+        if (name !== "subscribe") return typeof value === "function" ? value.bind(target) : value;
+        return (...[subject, options]: Parameters<typeof target.subscribe>) => {
+          if (!isDeaf || !subject.endsWith(".status")) return target.subscribe(subject, options);
+          const error = new Error(`Permissions Violation for Subscription to "${subject}"`);
+          queueMicrotask(() => options!.callback!(error, undefined as never));
+          return target.subscribe("nothing", options);
+        };
+      },
+    });
+    const errors: unknown[] = [];
+    const onError = (error: unknown) => errors.push(error);
+    const b = await Cluster.join(connection, { ...QUICK, namespace, nodeId: "b", onError });
+    b.handle(() => {});
+    await settled(a, b);
+    isDeaf = true;
+    const { nodeId, incarnation } = b;
+    const bucket = await Bucket.open(await scene.connect(), { bucket: clusterBucket(namespace) });
+    const store = new ViewStore(bucket, "test");
+    await store.write(() => [{ type: "depart", nodeId, incarnation, how: "crashed" }]);
+    if (!b.signal.aborted) {
+      await new Promise((resolve) => b.signal.addEventListener("abort", resolve, { once: true }));
+    }
+    assert(errors.some((error) => isAetherError(error, "StoreRefusedError")), errors.join());
+    const replies = await Promise.all(
+      Array.from({ length: 20 }, (_, at) => a.send(`counter-${at}`, 1)),
+    );
+    assertEquals(new Set(replies), new Set([1]));
+    await bucket.close();
+    await b.leave();
+    await a.leave();
+  },
+);

@@ -84,7 +84,7 @@ export class Output {
   }
 }
 
-/** What is wrong with an output that failed; `undefined` if its reader has left, as `head` does. */
+/** The reason why an output failed; `undefined` if its reader has left, as `head` does. */
 export function outputFailure(error: Error & { readonly code?: unknown }): string | undefined {
   return error.code === "EPIPE" ? undefined : `Cannot write the output: ${error.message}`;
 }

@@ -43,7 +43,7 @@ export interface Codec<Value> {
    * `timestamp`; a forgotten snapshot is passed over. If it throws `StoreUnavailableError`, or has
    * not answered within the store's `timeout` (in memory: 10 s), the read rejects with that class of
    * error. The store calls it for many events at once; a codec that decodes one by one has that time
-   * for each, because the time of a call begins anew with each answer to an earlier one. The store
+   * for each, because each answer to an earlier call begins the time of the later ones anew. The store
    * reports any other error as a corruption, with the place. A snapshot that cannot be decoded counts
    * as lost.
    */

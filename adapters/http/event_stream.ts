@@ -21,9 +21,9 @@ export interface EventStreamOptions<E extends Event = Event> {
   /** Which events. @default {all} */
   readonly filter?: EventFilter;
   /**
-   * Where a client begins that has seen no event: see `subscribe()`. With `"now"` it is told its place
-   * at once, and goes on there when it comes back before the first event; not if the store is an
-   * implementation of your own.
+   * Where a client begins if it has seen no event: see `subscribe()`. With `"now"` the server tells it
+   * its place at once, and it goes on there if it comes back before the first event; not if the store
+   * is an implementation of your own.
    *
    * @default {"now"}
    */

@@ -22,7 +22,7 @@ export class LiveViews {
   readonly #followers = new Set<Follower>();
   readonly #under = new Map<LiveName, Promise<string>>();
   readonly #onError: (error: unknown) => void;
-  /** What was wrong with a view at its last look, so that it is reported once. */
+  /** The failure of each view at its last look, so that it is reported once. */
   readonly #troubles = new Map<LiveName, string>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join, relative } from "node:path";
 import { run } from "../../tools/command.ts";
 import { ROOT } from "../../tools/root.ts";
+import { endChild } from "../../tools/tests/end_child.ts";
 import { TestsUnderWay } from "../../tools/tests/hang_watch.ts";
 import { CALM, FIRST, inOrder, parseArguments, select, testFiles } from "../../tools/tests/plan.ts";
 import { NO_REASON, readJunit, reasons } from "../../tools/tests/results.ts";
@@ -122,6 +123,14 @@ Deno.test("a file in which no test ends any more is ended, and the test under wa
     /^No test ended for 3 s, so the file was ended: "hangs > waits" was under way$/m,
   );
   assertMatch(output, /\n--- \S+hang_test\.ts\n[^]*said/);
+});
+
+Deno.test("a process that has ended already is ended again without harm", async () => {
+  const child = new Deno.Command(Deno.execPath(), { args: ["eval", "setInterval(() => {}, 1e6)"] })
+    .spawn();
+  endChild(child, "SIGTERM");
+  assertEquals((await child.status).signal, "SIGTERM");
+  endChild(child, "SIGKILL");
 });
 
 Deno.test("the test under way is known from the output, however it is cut", () => {

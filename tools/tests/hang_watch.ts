@@ -1,4 +1,5 @@
 /** Ends a process of `deno test` in which no test ends any more: one that hangs would hold up the whole run. */
+import { endChild } from "./end_child.ts";
 
 /** How long a process may take to end once it was asked to, in ms. */
 const GRACE = 5_000;
@@ -43,8 +44,8 @@ export class HangWatch {
     return setTimeout(() => {
       this.#note = `No test ended for ${this.#limit / 1_000} s, so the file was ended: ` +
         (this.#tests.name ? `"${this.#tests.name}" was under way` : "no test was under way");
-      this.#child.kill("SIGTERM");
-      this.#timer = setTimeout(() => this.#child.kill("SIGKILL"), GRACE);
+      endChild(this.#child, "SIGTERM");
+      this.#timer = setTimeout(() => endChild(this.#child, "SIGKILL"), GRACE);
     }, this.#limit);
   }
 }

@@ -1,6 +1,7 @@
 /** Runs test files side by side, each in a process of its own. */
 import { join } from "node:path";
 import { ROOT } from "../root.ts";
+import { endChild } from "./end_child.ts";
 import { HangWatch } from "./hang_watch.ts";
 import type { Report } from "./report.ts";
 import { type FileResult, readJunit } from "./results.ts";
@@ -69,7 +70,7 @@ export class TestRun {
   /** Ends the tests under way, and starts no more. */
   stop(): void {
     this.#stopped = true;
-    for (const child of this.#children) child.kill("SIGTERM");
+    for (const child of this.#children) endChild(child, "SIGTERM");
   }
 
   async #check(files: readonly string[]): Promise<void> {

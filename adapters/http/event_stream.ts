@@ -205,7 +205,7 @@ class MessageSource<E extends Event> implements UnderlyingDefaultSource<Uint8Arr
     if (this.#isAsked || this.#next !== undefined) return;
     this.#isAsked = true;
     const asked = this.#subscription.then((events) => {
-      this.#arrived.notify(); // for the greeting
+      if (this.#begin !== undefined) this.#arrived.notify(); // for the greeting
       return events[Symbol.asyncIterator]().next();
     });
     asked.catch((error: unknown) => ({ error })).then((next) => {

@@ -1,7 +1,7 @@
 import type { ShardClaim } from "./claims.ts";
 import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 import type { Place, Run } from "../format/runs.ts";
-import { readLastProved } from "../nats/direct_get.ts";
+import { readEachLast } from "../nats/direct_get.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
 import type { HeadReader } from "../read/head_reader.ts";
@@ -82,25 +82,14 @@ export class Attempts<Member> {
   }
 
   /**
-   * Looks for the tries in the stream: one look at all subjects, by a replica that is consistent in
-   * itself. If a guard is broken there, and no try is stored before it, that guard is never met
+   * Looks for the tries in the stream, at all subjects by replicas that are consistent in
+   * themselves. If a guard is broken there, and no try is stored before it, that guard is never met
    * again.
    */
   async outcome(): Promise<AttemptsOutcome<Member>> {
     const { api, headReader, requestTimeout } = this.#parts;
     const expected = this.#expected();
-    // Large messages take several requests: what is missing in one page proves nothing.
-    const messages: StoredMessage[] = [];
-    const left = new Set(expected.keys());
-    let upTo = Infinity;
-    for (let isMore = true; isMore && left.size > 0;) {
-      const page = await readLastProved(api, [...left], requestTimeout);
-      for (const message of page.messages) {
-        if (left.delete(message.subject)) messages.push(message);
-      }
-      upTo = Math.min(upTo, page.upTo);
-      isMore = page.pending > 0 && page.messages.length > 0;
-    }
+    const { messages, upTo } = await readEachLast(api, expected.keys(), requestTimeout);
     const moved = messages.filter(({ subject, sequence }) =>
       sequence > (expected.get(subject) ?? Infinity)
     );

@@ -2,7 +2,7 @@ import { headers } from "@nats-io/nats-core";
 import { encodeJson, jsonIn } from "../base/json.ts";
 import { FencedError, type FenceHolder } from "../errors.ts";
 import { EXPECT } from "../format/headers.ts";
-import { readLastProved } from "../nats/direct_get.ts";
+import { partsOf, readLastProved } from "../nats/direct_get.ts";
 import type { Publisher } from "../nats/publisher.ts";
 import { attempt } from "../nats/retry.ts";
 import { settledWrite } from "../nats/settled_write.ts";
@@ -11,7 +11,7 @@ import type { StreamApi } from "../nats/stream_api.ts";
 import type { StreamCheck } from "../read/stream_check.ts";
 
 /** How many fences one request asks for: the server gives at most 1,024 at once. */
-const PAGE = 1000;
+const PART = 1000;
 
 /** The content of a fence that something other than this library wrote. */
 const UNREADABLE = {
@@ -106,11 +106,10 @@ export class Fences {
   async #readAll(): Promise<Map<number, FenceHolder>> {
     const { api, requestTimeout, shards } = this.#parts;
     const found = new Map<number, FenceHolder>();
-    for (let from = 0; from < shards; from += PAGE) {
-      const page = Array.from({ length: Math.min(PAGE, shards - from) }, (_, at) => from + at);
-      const shardOf = new Map(page.map((shard) => [api.layout.fence(shard), shard]));
-      const { messages } = await readLastProved(api, [...shardOf.keys()], requestTimeout);
-      for (const message of messages) {
+    const shardOf = new Map<string, number>();
+    for (let shard = 0; shard < shards; shard++) shardOf.set(api.layout.fence(shard), shard);
+    for (const part of partsOf(api, shardOf.keys(), PART)) {
+      for (const message of (await readLastProved(api, part, requestTimeout)).messages) {
         const shard = shardOf.get(message.subject);
         if (shard !== undefined) found.set(shard, fenceHolderIn(message));
       }

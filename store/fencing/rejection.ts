@@ -3,7 +3,7 @@ import type { Batch } from "./batch.ts";
 import type { ShardClaim } from "./claims.ts";
 import { fenceHolderIn } from "./fences.ts";
 import type { FencedParts } from "./parts.ts";
-import { readLastProved } from "../nats/direct_get.ts";
+import { partsOf, readLastProved } from "../nats/direct_get.ts";
 import type { Head } from "../read/heads.ts";
 import { headIn } from "../read/message_facts.ts";
 
@@ -17,8 +17,8 @@ export interface Rejection {
 
 /**
  * Finds out why a group was refused: which of its shards belong to another node by now, and which
- * of its actors other writers have written. One request asks the nearest replica for all of it; if
- * that replica shows no cause yet, the leader is asked.
+ * of its actors other writers have written. The nearest replica is asked for all of it, by one request
+ * if the server takes that; if it shows no cause yet, the leader is asked.
  */
 export async function explainRejection(parts: FencedParts, group: Batch): Promise<Rejection> {
   const { api, headReader, heads, claims, requestTimeout } = parts;
@@ -28,19 +28,20 @@ export async function explainRejection(parts: FencedParts, group: Batch): Promis
   for (const actorId of group.expectedHeads.keys()) {
     actors.set(headReader.subjectOf(actorId), actorId);
   }
-  const subjects = [...fences.keys(), ...actors.keys()];
   const moved = new Map<string, Head>();
   let isFenced = false;
-  for (const message of (await readLastProved(api, subjects, requestTimeout)).messages) {
-    const claim = fences.get(message.subject);
-    if (claim !== undefined && claims.observe(claim, fenceHolderIn(message))) isFenced = true;
-    const actorId = actors.get(message.subject);
-    if (actorId === undefined || message.sequence <= group.expectedHeads.get(actorId)!.sequence) {
-      continue;
+  for (const part of partsOf(api, [...fences.keys(), ...actors.keys()])) {
+    for (const message of (await readLastProved(api, part, requestTimeout)).messages) {
+      const claim = fences.get(message.subject);
+      if (claim !== undefined && claims.observe(claim, fenceHolderIn(message))) isFenced = true;
+      const actorId = actors.get(message.subject);
+      if (actorId === undefined || message.sequence <= group.expectedHeads.get(actorId)!.sequence) {
+        continue;
+      }
+      const head = headIn(message);
+      heads.raise(actorId, head, -Infinity);
+      moved.set(actorId, head);
     }
-    const head = headIn(message);
-    heads.raise(actorId, head, -Infinity);
-    moved.set(actorId, head);
   }
   return isFenced || moved.size > 0 ? { moved, isFenced } : await inspectByLeader(parts, group);
 }

@@ -1,10 +1,10 @@
 import { isInstance } from "../base/text.ts";
-import { type Page, readLastPage } from "../nats/direct_get.ts";
+import { type Page, partsOf, readLastPage } from "../nats/direct_get.ts";
 import type { DirectMessage } from "../nats/stored_message.ts";
 import { ApiError, type StreamApi, type StreamNames } from "../nats/stream_api.ts";
 
 /** Subjects that one request asks for: the server gives no more than 1,024 at once. */
-const PAGE = 1000;
+const PART = 1000;
 /** The status of an answer that would be longer than that. */
 const TOO_MANY = 413;
 
@@ -28,8 +28,8 @@ export async function readLastValues(
   if (page !== undefined && page.pending === 0) return page;
   const { subjects, upTo } = await subjectsOf(api, pattern, requestTimeout);
   const pages: LastValues[] = [];
-  for (let from = 0; from < subjects.length; from += PAGE) {
-    pages.push(await readSome(api, subjects.slice(from, from + PAGE), requestTimeout));
+  for (const part of partsOf(api, subjects, PART)) {
+    pages.push(await readSome(api, part, requestTimeout));
   }
   return joined(pages, upTo);
 }

@@ -21,6 +21,9 @@ export class OtherStreamError extends ApiError {
 /** Bytes that one page may take, so that large events do not fill the memory. */
 const PAGE_BYTES = 4 * 1024 * 1024;
 
+/** The most bytes that the subjects of one request take. */
+const QUERY_BYTES = 65_536;
+
 /** Messages in the order of the stream, as one replica has them. */
 export interface Page {
   readonly messages: readonly DirectMessage[];
@@ -89,6 +92,52 @@ export async function readLastProved(
   const { messages, ...page } = await readDirect(api, query, idle, (from ?? 0) <= 1);
   const genesis = messages.find(({ subject }) => subject === anchor);
   return { ...page, genesis, messages: messages.filter((message) => message !== genesis) };
+}
+
+/**
+ * The last message of each of `subjects`, however many they are and however large: each request is
+ * answered like {@linkcode readLastProved}. `upTo` is what every replica that answered had reached.
+ */
+export async function readEachLast(
+  api: StreamApi,
+  subjects: Iterable<string>,
+  idle: number,
+): Promise<{ readonly messages: readonly DirectMessage[]; readonly upTo: number }> {
+  const messages: DirectMessage[] = [];
+  let upTo = Infinity;
+  for (const part of partsOf(api, subjects)) {
+    const left = new Set(part);
+    for (let isMore = true; isMore && left.size > 0;) {
+      const page = await readLastProved(api, [...left], idle);
+      for (const message of page.messages) {
+        if (left.delete(message.subject)) messages.push(message);
+      }
+      upTo = Math.min(upTo, page.upTo);
+      isMore = page.pending > 0 && page.messages.length > 0;
+    }
+  }
+  return { messages, upTo };
+}
+
+/** Divides subjects among requests that a server takes, with `most` in each. */
+export function partsOf(
+  { requests }: StreamApi<StreamNames>,
+  subjects: Iterable<string>,
+  most = Infinity,
+): string[][] {
+  const room = Math.min(QUERY_BYTES, (requests.maxPayload ?? Infinity) / 2);
+  const parts: string[][] = [];
+  let size = Infinity;
+  for (const subject of subjects) {
+    const bytes = JSON.stringify(subject).length + 1;
+    if (size + bytes > room || parts.at(-1)!.length === most) {
+      parts.push([]);
+      size = 0;
+    }
+    parts.at(-1)!.push(subject);
+    size += bytes;
+  }
+  return parts;
 }
 
 /** Sends the request again at once if another stream has answered: next time this one may. */

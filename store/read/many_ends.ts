@@ -3,7 +3,7 @@ import { AetherError } from "../errors.ts";
 import { OP } from "../format/headers.ts";
 import { asStreamSequence, type StreamSequence } from "../format/position.ts";
 import { backoff } from "../nats/backoff.ts";
-import { readLastProved } from "../nats/direct_get.ts";
+import { partsOf, readLastProved } from "../nats/direct_get.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
 import type { HeadReader } from "./head_reader.ts";
@@ -12,8 +12,6 @@ import type { StreamCheck } from "./stream_check.ts";
 
 /** Actors of one request: a server gives 1,024 messages at most, and works on several requests at once. */
 const PART = 256;
-/** The most bytes that the subjects of one request take. */
-const PART_BYTES = 65_536;
 /** How often a replica is asked until one has come far enough. */
 const TRIES = 5;
 
@@ -52,7 +50,7 @@ export class ManyEnds {
     actorIds: readonly string[],
     latest: boolean,
   ): Promise<Map<string, StoredMessage | undefined>> {
-    const { check, heads, headReader, replicated } = this.#parts;
+    const { api, check, heads, headReader, replicated } = this.#parts;
     const due = check.ensure();
     if (due !== undefined) await due;
     const { highest } = heads;
@@ -62,7 +60,7 @@ export class ManyEnds {
     const actors = new Map(actorIds.map((actorId) => [headReader.subjectOf(actorId), actorId]));
     const ends = new Map<string, StoredMessage | undefined>();
     await Promise.all(
-      this.#divide([...actors.keys()]).map(async (subjects) => {
+      partsOf(api, actors.keys(), PART).map(async (subjects) => {
         try {
           await this.#read(subjects, needed, (subject, last) => {
             const actorId = actors.get(subject)!;
@@ -113,22 +111,5 @@ export class ManyEnds {
     const { api, requestTimeout } = this.#parts;
     const info = await api.info(requestTimeout);
     return asStreamSequence(Math.max(info?.state.last_seq ?? 0, known));
-  }
-
-  /** Divides subjects among requests. */
-  #divide(subjects: readonly string[]): string[][] {
-    const room = Math.min(PART_BYTES, (this.#parts.api.requests.maxPayload ?? Infinity) / 2);
-    const parts: string[][] = [];
-    let size = Infinity;
-    for (const subject of subjects) {
-      const bytes = JSON.stringify(subject).length + 1;
-      if (size + bytes > room || parts.at(-1)!.length === PART) {
-        parts.push([]);
-        size = 0;
-      }
-      parts.at(-1)!.push(subject);
-      size += bytes;
-    }
-    return parts;
   }
 }

@@ -13,7 +13,7 @@ import {
 import { type Run, versionBehind } from "../format/runs.ts";
 import { notePositions } from "../format/save_options.ts";
 import { backoff } from "../nats/backoff.ts";
-import { readLastProved } from "../nats/direct_get.ts";
+import { readEachLast } from "../nats/direct_get.ts";
 import type { Publisher, TryOutcome } from "../nats/publisher.ts";
 import { notSaved } from "../nats/failure.ts";
 import { ApiError, isPassing, ServerCode, type StreamApi } from "../nats/stream_api.ts";
@@ -225,11 +225,9 @@ export class Committer {
         actorId,
       ) => [this.#subjectOf(actorId), expectedHeads.get(actorId)!.sequence]),
     );
-    const page = await readLastProved(api, [...expected.keys()], requestTimeout);
-    return page.upTo >= end &&
-      page.messages.every(({ subject, sequence }) =>
-        sequence <= (expected.get(subject) ?? Infinity)
-      );
+    const { messages, upTo } = await readEachLast(api, expected.keys(), requestTimeout);
+    return upTo >= end &&
+      messages.every(({ subject, sequence }) => sequence <= (expected.get(subject) ?? Infinity));
   }
 
   #stored(

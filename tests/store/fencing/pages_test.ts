@@ -1,6 +1,6 @@
 /**
  * What became of a fenced save whose answer was lost, where the last messages of its actors are too large together
- * for one answer.
+ * for one answer, or their subjects for one request.
  *
  * @module
  */
@@ -61,4 +61,25 @@ natsTest(
     await a.store.saveEvent(fact(actorIn(a.store, 2), 1));
     assertEquals((await saving).duplicate, false);
   },
+);
+
+const SMALL = { server: { config: "max_payload: 4096" } };
+
+natsTest(
+  "a server that takes small messages only is asked about many actors, and fences",
+  async (scene) => {
+    const proxy = scene.proxy();
+    const connection = await scene.connect({ servers: proxy.url });
+    await using a = await nodeOf(scene, "a", { connection, timeout: 10_000, shards: 1_000 });
+    const { store } = a;
+    await store.claim(999, 1);
+    const events = Array.from({ length: 200 }, (_, serial) => fact(actorIn(store, 999, serial), 1));
+    const meal = proxy.eatAcks(1);
+    const saving = store.saveEvents(events);
+    saving.catch(() => {}); // Awaited below.
+    await meal.done;
+    assertEquals((await saving).duplicate, false);
+    assertEquals([...(await store.fences()).keys()], [999]);
+  },
+  SMALL,
 );

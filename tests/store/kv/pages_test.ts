@@ -35,6 +35,19 @@ natsTest("list() and watch() take any number of keys and of markers", async (sce
   await bucket.close();
 });
 
+natsTest(
+  "list() takes any number of keys from a server that takes small messages only",
+  async (scene) => {
+    const bucket = await openBucket(scene);
+    const value = new Uint8Array(6_000); // so that the answer takes pages
+    const names = Array.from({ length: 1_000 }, (_, at) => `key.${at}`);
+    await Promise.all(names.map((name) => bucket.put(name, value, { revision: 0 })));
+    assertEquals((await bucket.list()).map(({ key }) => key).sort(), names.sort());
+    await bucket.close();
+  },
+  { server: { config: "max_payload: 8192" } },
+);
+
 natsTest("list() takes values that are too large for one answer", async (scene) => {
   const bucket = await openBucket(scene);
   const value = new Uint8Array(200_000).fill(65);

@@ -1,4 +1,3 @@
-import { dropOldest } from "../../store/base/oldest.ts";
 import { ShardSignals } from "./command_signal.ts";
 import {
   type CommandTurnParts,
@@ -12,6 +11,7 @@ import {
 } from "./command_turn.ts";
 import { KnownCommands } from "./known_commands.ts";
 import { type CommandAnswer, type CommandMessage, failureOf } from "./messages.ts";
+import { RecentAnswers } from "./recent_answers.ts";
 import { unlessAborted } from "../../store/base/abort.ts";
 import { KeyedQueue } from "../../store/base/keyed_queue.ts";
 import type { CommandLog } from "../../store/command_log.ts";
@@ -32,15 +32,10 @@ export interface ActorsParts extends CommandTurnParts {
   readonly capacity: number;
 }
 
-/** How many answers an active actor remembers, for commands that come again soon. */
-const KEPT_ANSWERS = 128;
-
 /** An actor while it is active. */
 interface Active extends TurnActor {
   /** Commands that wait or run: each attempt of a command joins its first, however many wait. */
   readonly pending: Map<string, Promise<CommandAnswer>>;
-  /** Recent answers, by command. */
-  readonly answers: Map<string, TurnResult>;
   /** The key of its turns: a new one each time that the actor becomes active. */
   readonly turnKey: string;
   usedAt: number;
@@ -56,6 +51,7 @@ export class Actors {
   readonly #active = new Map<string, Active>();
   /** The same by shard: shards and actors may be many. */
   readonly #byShard = new Map<number, Set<Active>>();
+  readonly #answers = new RecentAnswers();
   readonly #turns = new KeyedQueue();
   #lastTurnKey = 0;
   #landmark: LogPosition | undefined;
@@ -105,7 +101,7 @@ export class Actors {
     }
     const pending = actor.pending.get(id);
     if (pending !== undefined) return pending;
-    const known = actor.answers.get(id);
+    const known = this.#answers.get(actor.turnKey, id);
     if (known !== undefined) return this.#confirmed(actor, known);
     const answer = this.#turns.run([actor.turnKey], () => this.#turn(actor, message, due))
       .catch(unread)
@@ -144,6 +140,7 @@ export class Actors {
     await unlessAborted(over, this.#turns.idle()).catch(() => {});
     this.#active.clear();
     this.#byShard.clear();
+    this.#answers.clear();
   }
 
   async #turn(actor: Active, message: CommandMessage, due: number): Promise<CommandAnswer> {
@@ -151,8 +148,7 @@ export class Actors {
     const answer = await this.#confirmed(actor, result);
     // An outcome that another attempt may reach has to be tried there, or when the map is another.
     if (answer.kind !== "retry" && answer.kind !== "elsewhere") {
-      actor.answers.set(message.id, result);
-      dropOldest(actor.answers, KEPT_ANSWERS);
+      this.#answers.add(actor.turnKey, message.id, result);
     }
     return answer;
   }
@@ -166,13 +162,13 @@ export class Actors {
     let actor = this.#active.get(actorId);
     if (actor === undefined) {
       this.#makeRoom();
-      const [pending, answers] = [new Map(), new Map()];
+      const pending = new Map();
       const turnKey = String(++this.#lastTurnKey);
       const commands = new KnownCommands(this.#parts.log, actorId);
       const isActive = () => this.#active.get(actorId)?.turnKey === turnKey;
       const isPresent = () => this.#parts.serves(shard) && isActive();
       actor = {
-        ...{ actorId, shard, pending, answers, turnKey, commands, isActive, isPresent },
+        ...{ actorId, shard, pending, turnKey, commands, isActive, isPresent },
         going: () => this.#going.of(shard, isPresent()),
         usedAt: 0,
       };

@@ -34,7 +34,8 @@ export interface SealedCodec extends Codec<Event> {
   forget(subject: string): Promise<ForgetReport>;
   /**
    * A codec for a snapshot store, with the same keys: it seals the state for all of its subjects, and
-   * passes over the snapshot once one of them is forgotten. The actor is then read from its events.
+   * passes over the snapshot once one of them is forgotten. The actor is then read from its events. A
+   * store without the codec passes over it, too, and the codec over snapshots that are not sealed.
    *
    * @param subjectsOf Whose data the state holds; with `[]` the state stays open.
    */

@@ -11,11 +11,12 @@ import { seal, unseal } from "./seal.ts";
 /** Whose data the state of a snapshot holds; with `[]` the state stays open. */
 export type SnapshotSubjects = (snapshot: Snapshot) => readonly string[];
 
-/** A state as it is stored: sealed for its first subject, that for the second, and so on. */
-interface SealedState {
-  readonly subjects: readonly string[];
-  /** Empty if one of them was forgotten already. */
-  readonly text: string;
+/** A snapshot as it is stored. Without the codec it is no snapshot: see `isCoded()`. */
+interface SealedSnapshot extends Snapshot {
+  /** The subjects of the state, which is sealed for the first one, that for the second, and so on. */
+  readonly sealed: readonly string[];
+  /** The sealed state; empty if a subject was forgotten already. */
+  readonly state: string;
 }
 
 /** A codec of snapshots whose states are sealed: nobody opens one of which a subject is forgotten. */
@@ -40,10 +41,9 @@ export function sealedSnapshots(
       return encode(snapshot, subjects, text, problem);
     },
     async decode(bytes) {
-      const snapshot = jsonCodec.decode<Snapshot>(bytes);
-      const { subjects, text } = checked(snapshot.state);
-      let content = text;
-      for (const subject of subjects.toReversed()) {
+      const { sealed, ...snapshot } = checked(jsonCodec.decode(bytes));
+      let content = snapshot.state;
+      for (const subject of sealed.toReversed()) {
         const key = await keys.find(subject);
         if (key === FORGOTTEN || key === undefined) return FORGOTTEN;
         content = await unseal(key, content, placeOf(snapshot, subject));
@@ -69,8 +69,8 @@ export function sealedSnapshots(
         content = await seal(key as CryptoKey, content, placeOf(snapshot, subjects[at]!));
       }
     }
-    const state: SealedState = { subjects, text: content };
-    return jsonCodec.encode({ ...snapshot, state } as Snapshot);
+    const stored: SealedSnapshot = { ...snapshot, sealed: subjects, state: content };
+    return jsonCodec.encode(stored);
   }
 }
 
@@ -78,10 +78,11 @@ function placeOf({ actorId, name, version, schemaVersion }: Snapshot, subject: s
   return ["snapshot", actorId, name, version, schemaVersion, subject];
 }
 
-function checked(state: unknown): SealedState {
+function checked(stored: unknown): SealedSnapshot {
+  const { sealed, state }: Readonly<Record<string, unknown>> = isRecord(stored) ? stored : {};
   if (
-    isRecord(state) && typeof state.text === "string" && Array.isArray(state.subjects) &&
-    state.subjects.every((subject) => typeof subject === "string")
-  ) return state as unknown as SealedState;
+    typeof state === "string" && Array.isArray(sealed) &&
+    sealed.every((subject) => typeof subject === "string")
+  ) return stored as SealedSnapshot;
   throw new TypeError(`its state is ${describe(state)}, not a sealed one`);
 }

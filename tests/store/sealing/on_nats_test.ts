@@ -245,3 +245,27 @@ natsTest("forgetting drops the snapshots that are sealed for the subject", async
     );
   }
 });
+
+natsTest(
+  "a sealed snapshot is none without its codec, and an open one is none with it",
+  async (scene) => {
+    const { namespace } = scene;
+    const connection = await scene.connect();
+    const codec = sealedCodec<ShopEvent>({ keys: new MovedKeys(), fields: FIELDS });
+    const query = { name: "customer", schemaVersion: 1 };
+    const snapshot = { ...query, version: 1, timestamp: new Date(), state: { name: "Ada" } };
+    for (const [actorId, subjects] of [["customer-a", ["a"]], ["customer-b", []]] as const) {
+      await using sealing = await JetStreamSnapshotStore.open(connection, {
+        namespace,
+        codec: codec.snapshots(() => subjects),
+      });
+      await using plain = await JetStreamSnapshotStore.open(connection, { namespace });
+      await sealing.saveSnapshot({ ...snapshot, actorId });
+      assertEquals((await sealing.getLatestSnapshot(actorId, query))?.state, { name: "Ada" });
+      assertEquals(await plain.getLatestSnapshot(actorId, query), undefined);
+      await plain.saveSnapshot({ ...snapshot, actorId, version: 2 });
+      assertEquals((await plain.getLatestSnapshot(actorId, query))?.version, 2);
+      assertEquals((await sealing.getLatestSnapshot(actorId, query))?.version, 1);
+    }
+  },
+);

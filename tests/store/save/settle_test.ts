@@ -7,7 +7,7 @@ natsTest("settle() returns saved if the same events were saved again since", asy
   const { namespace } = scene;
   const proxy = scene.proxy();
   const connection = await scene.connect({ servers: proxy.url });
-  await using store = await JetStreamEventStore.open(connection, { namespace, timeout: 500 });
+  await using store = await JetStreamEventStore.open(connection, { namespace, timeout: 1_500 });
   await using other = await JetStreamEventStore.open(await scene.connect(), { namespace });
   const [event, batch] = [fact("order-1", 1), [fact("order-2", 1), fact("order-3", 1)]];
   const meal = proxy.eatFromClient(({ subject }) => subject.includes(".event."));
@@ -23,7 +23,7 @@ natsTest("settle() returns not-saved if another event took the place", async (sc
   const { namespace } = scene;
   const proxy = scene.proxy();
   const connection = await scene.connect({ servers: proxy.url });
-  await using store = await JetStreamEventStore.open(connection, { namespace, timeout: 500 });
+  await using store = await JetStreamEventStore.open(connection, { namespace, timeout: 1_500 });
   await using other = await JetStreamEventStore.open(await scene.connect(), { namespace });
   const meal = proxy.eatFromClient(({ subject }) => subject.includes(".event."));
   const error = unknownError(await attempt(store, fact("order-1", 1)));

@@ -2,6 +2,9 @@ import { needDecider } from "../store/base/given.ts";
 import type { EventDraft } from "../store/append.ts";
 import type { Decider, Decision } from "../store/command/decider.ts";
 import { createEvent, type Event } from "../store/event.ts";
+import { freshCopy } from "../store/base/fresh.ts";
+import { refusePromise } from "../store/base/hook.ts";
+import { isRecord } from "../store/base/json.ts";
 import { textOf } from "../store/base/text.ts";
 import { same, show } from "./difference.ts";
 import { checkError, type ExpectedError, isExpectedError, nameOfError } from "./expected_error.ts";
@@ -39,9 +42,9 @@ export interface DeciderGiven<State, Command, E extends Event = Event> {
 /** An actor that has received a command. */
 export interface DeciderWhen<E extends Event = Event> {
   /**
-   * Passes if the command leads to the expected outcome. Compares an event's type, data and
-   * metadata, and its id if one is expected. Await it if `decide` is asynchronous; otherwise it has
-   * thrown by the time it returns.
+   * Passes if the command leads to the expected outcome, and `evolve` takes its events. Compares an
+   * event's type, data and metadata, and its id if one is expected. Await it if `decide` is
+   * asynchronous; otherwise it has thrown by the time it returns.
    *
    * @throws {Error} It does not; the message names the place, and compares both values.
    */
@@ -87,28 +90,37 @@ export function deciderSpec<State, Command, E extends Event = Event>(
   needDecider(decider, "test the decider", "decider");
   return {
     given: (events = []) => {
-      const past = listed(events as Decision<E>);
+      const past = [...listed(events as Decision<E>)];
+      const decided = (decision: Decision<E>, expected: Expectation<E>): void => {
+        const events = listed(decision);
+        checkEvents(events, expected);
+        fold(decider, [...past, ...events]); // A command is refused too if evolve() throws.
+      };
       return {
-        when: (command) => ({
-          then: (expected, ...more: unknown[]) => {
-            if (more.length > 0) {
-              throw new Error(
-                "Cannot await when(): call then() with the expected outcome, and await that",
+        when: (given) => {
+          const command = frozen(freshCopy(given));
+          return {
+            then: (expected, ...more: unknown[]) => {
+              if (more.length > 0) {
+                throw new Error(
+                  "Cannot await when(): call then() with the expected outcome, and await that",
+                );
+              }
+              const state = fold(decider, past);
+              let decision: ReturnType<typeof decider.decide>;
+              try {
+                decision = decider.decide(command, state);
+              } catch (error) {
+                return void refused(error, expected);
+              }
+              if (!isPromise(decision)) return void decided(decision, expected);
+              return decision.then(
+                (events) => decided(events, expected),
+                (error) => refused(error, expected),
               );
-            }
-            let decision: ReturnType<typeof decider.decide>;
-            try {
-              decision = decider.decide(command, fold(decider, past));
-            } catch (error) {
-              return void refused(error, expected);
-            }
-            if (!isPromise(decision)) return void checkEvents(listed(decision), expected);
-            return decision.then(
-              (events) => checkEvents(listed(events), expected),
-              (error) => refused(error, expected),
-            );
-          },
-        }),
+            },
+          };
+        },
         thenState: (expected) => same(fold(decider, past), expected, "state"),
       };
     },
@@ -120,7 +132,7 @@ function fold<State, E extends Event>(
   decider: Decider<State, never, E>,
   past: readonly EventDraft<E>[],
 ): State {
-  let state = frozen(decider.initialState());
+  let state = plainState(decider.initialState(), "initialState()");
   for (const [at, draft] of past.entries()) {
     const { id, eventType, data, metadata } = draft;
     const event = createEvent({
@@ -131,9 +143,14 @@ function fold<State, E extends Event>(
       ...(metadata !== undefined && { metadata }),
     });
     const own = Object.freeze(id === undefined ? event : { ...event, id });
-    state = frozen(decider.evolve(state, own as E));
+    state = plainState(decider.evolve(state, own as E), "evolve()");
   }
   return state;
+}
+
+function plainState<State>(state: State, what: string): State {
+  refusePromise(state, what);
+  return frozen(state);
 }
 
 function checkEvents<E extends Event>(
@@ -142,6 +159,10 @@ function checkEvents<E extends Event>(
 ): void {
   if (isExpectedError(expected)) {
     throw new Error(`Expected ${nameOfError(expected)}, but decide() gave ${show(events)}`);
+  }
+  const strange = events.findIndex((draft) => !isRecord(draft));
+  if (strange >= 0) {
+    throw new Error(`Expected events, but decide() gave ${show(events[strange])}`);
   }
   const wanted = listed(expected as Decision<E>);
   const comparable = (draft: EventDraft<E>, at: number) => {

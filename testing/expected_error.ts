@@ -1,3 +1,4 @@
+import { refusePromise } from "../store/base/hook.ts";
 import { textOf } from "../store/base/text.ts";
 
 /** The class of an error, to be compared with what was thrown. */
@@ -26,6 +27,7 @@ export function checkError(error: unknown, expected: ExpectedError, doer: string
     : isErrorClass(expected)
     ? error instanceof expected
     : expected(error);
+  refusePromise(isRight, "the test of the error");
   if (isRight) return;
   throw new Error(`Expected ${nameOfError(expected)}, but ${doer} threw ${textOf(error)}`, {
     cause: error,

@@ -114,6 +114,59 @@ Deno.test("an evolve() or decide() that changes the state fails", () => {
   assertMatch(decided.message, /but decide\(\) threw TypeError/);
 });
 
+Deno.test("an error of evolve() is no refusal of the command, and a promise is no state", async () => {
+  const by = (evolve: () => unknown, events: readonly [] | typeof CLOSED = []) =>
+    deciderSpec<unknown, null, CounterEvent>({
+      initialState: () => 0,
+      evolve,
+      decide: () => events,
+    });
+  const broken = () => {
+    throw new ClosedError("from evolve()");
+  };
+  assertThrows(() => by(broken).given(CLOSED).when(null).then(ClosedError), ClosedError);
+  assertThrows(() => by(broken, CLOSED).given().when(null).then(CLOSED), ClosedError);
+  const late = by(() => Promise.resolve(1)).given(CLOSED);
+  assertThrows(() => late.when(null).then([]), TypeError, "evolve() gave a promise");
+  assertThrows(() => late.thenState(1), TypeError, "evolve() gave a promise");
+  const slowly = deciderSpec<unknown, null, CounterEvent>({
+    ...{ initialState: () => 0, evolve: broken },
+    decide: () => Promise.resolve(CLOSED),
+  });
+  await assertRejects(async () => await slowly.given().when(null).then(CLOSED), ClosedError);
+});
+
+Deno.test("a decide() that gives no events, and a test of an error that gives none, fail", () => {
+  const nothing = { ...counter, decide: () => undefined } as unknown as typeof counter;
+  assertEquals(
+    assertThrows(() => deciderSpec(nothing).given().when(add("a")).then([]), Error).message,
+    "Expected events, but decide() gave undefined",
+  );
+  const later = (() => Promise.resolve(false)) as unknown as () => boolean;
+  assertThrows(() => spec.given([CLOSED]).when(add("a")).then(later), TypeError, "a promise");
+});
+
+Deno.test("commands and given events hold as they are at the call, and decide() cannot change them", () => {
+  const past = [added(1)];
+  const command = { ...add("a") };
+  const given = spec.given(past);
+  const when = given.when(command);
+  past.push(added(2));
+  Object.assign(command, { type: "close" });
+  given.thenState({ total: 1, open: true });
+  when.then(added(1, "a"));
+  const taking = deciderSpec<null, { items: number[] }>({
+    ...{ initialState: () => null, evolve: () => null },
+    decide: ({ items }) => ({ eventType: "Taken", data: items.splice(0) }),
+  });
+  const takes = taking.given().when({ items: [1] });
+  assertThrows(
+    () => takes.then({ eventType: "Taken", data: [1] }),
+    Error,
+    "decide() threw TypeError",
+  );
+});
+
 Deno.test("given events remain unchanged", () => {
   const given = { eventType: "Added", data: { by: 1, command: "" } } as const;
   spec.given(given).thenState({ total: 1, open: true });

@@ -3,12 +3,11 @@ import type { EventDraft } from "../store/append.ts";
 import type { Decider, Decision } from "../store/command/decider.ts";
 import { createEvent, type Event } from "../store/event.ts";
 import { freshCopy } from "../store/base/fresh.ts";
-import { refusePromise } from "../store/base/hook.ts";
 import { isRecord } from "../store/base/json.ts";
 import { textOf } from "../store/base/text.ts";
 import { same, show } from "./difference.ts";
 import { checkError, type ExpectedError, isExpectedError, nameOfError } from "./expected_error.ts";
-import { frozen, plain } from "./plain.ts";
+import { frozen, plain, plainState } from "./plain.ts";
 import type { SpecDraft, SpecValue } from "./spec_draft.ts";
 
 /**
@@ -146,11 +145,6 @@ function fold<State, E extends Event>(
     state = plainState(decider.evolve(state, own as E), "evolve()");
   }
   return state;
-}
-
-function plainState<State>(state: State, what: string): State {
-  refusePromise(state, what);
-  return frozen(state);
 }
 
 function checkEvents<E extends Event>(

@@ -1,3 +1,5 @@
+import { refusePromise } from "../store/base/hook.ts";
+
 /** A copy as a store would give it back: properties that are undefined are left out. */
 export function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
@@ -13,6 +15,12 @@ export function frozen<T>(value: T): T {
     for (const item of Object.values(value)) frozen(item);
   }
   return value;
+}
+
+/** A state that `what` gave, frozen; refuses a promise of one. */
+export function plainState<State>(state: State, what: string): State {
+  refusePromise(state, what);
+  return frozen(state);
 }
 
 function isPlain(value: unknown): value is object {

@@ -1,3 +1,4 @@
+import { freshCopy } from "../store/base/fresh.ts";
 import { needDecider } from "../store/base/given.ts";
 import type { EventDraft } from "../store/append.ts";
 import { createEvent, type Event, type RecordedEvent } from "../store/event.ts";
@@ -11,8 +12,9 @@ import type {
   ProcessReaction,
   ProcessReply,
 } from "../store/process/process.ts";
+import { readReaction } from "../store/process/reaction.ts";
 import { same } from "./difference.ts";
-import { frozen, plain } from "./plain.ts";
+import { frozen, plain, plainState } from "./plain.ts";
 import type { SpecDraft, SpecValue } from "./spec_draft.ts";
 
 /** An input as a spec writes it: fields that are left out get values that say nothing. */
@@ -67,7 +69,8 @@ export interface ProcessGiven<State, Input extends Event, Fact extends Event> {
 /** A process that has got an input. */
 export interface ProcessWhen<Fact extends Event> {
   /**
-   * Passes if the input leads to this.
+   * Passes if the input leads to this, and `evolve` takes its facts. Once the process is done, no
+   * input leads to anything.
    *
    * @throws {Error} It does not; the message names the place, and compares both values.
    */
@@ -114,33 +117,53 @@ export interface ProcessWhen<Fact extends Event> {
  */
 export function processSpec<State, Input extends Event, Fact extends Event>(
   process: Process<State, Input, Fact>,
-  { id = "given", now = new Date(0) }: ProcessSpecOptions = {},
+  { id = "given", now: time = new Date(0) }: ProcessSpecOptions = {},
 ): ProcessSpec<State, Input, Fact> {
   const methods = ["correlate", "initialState", "evolve", "react"];
   needDecider(process, "test the process", "process", methods);
-  const react = (state: State, input: ProcessInput<Input>): ProcessReaction<Fact> =>
-    process.react(state, input, { id, now }) ?? {};
+  const now = time.getTime();
   return {
     given: (inputs = []) => {
-      let state = frozen(process.initialState());
+      let state = plainState(process.initialState(), "initialState()");
       let version = 0;
-      for (const [at, input] of inputs.entries()) {
-        for (const draft of react(state, filled(input, at + 1)).facts ?? []) {
-          const fact = eventOf(draft as EventDraft, `process:${process.name}-${id}`, ++version);
-          state = frozen(process.evolve(state, fact as unknown as Fact));
+      let isDone = false;
+      const next = inputs.length + 1;
+      const react = (input: ProcessInput<Input>): Required<ProcessReaction<Fact>> => {
+        const reaction = isDone // As a manager does: it takes later inputs without effect.
+          ? undefined
+          : process.react(state, input, { id, now: new Date(now) });
+        return readReaction(reaction, () => {});
+      };
+      const evolve = ({ facts }: Required<ProcessReaction<Fact>>): State => {
+        let evolved = state;
+        for (const [at, draft] of facts.entries()) {
+          const actorId = `process:${process.name}-${id}`;
+          const fact = eventOf(draft as EventDraft, actorId, version + at + 1) as unknown as Fact;
+          evolved = plainState(process.evolve(evolved, fact), "evolve()");
         }
+        return evolved;
+      };
+      for (const [at, input] of inputs.entries()) {
+        const reaction = react(filled(input, at + 1));
+        state = evolve(reaction);
+        version += reaction.facts.length;
+        isDone ||= reaction.done;
       }
       return {
-        when: (input) => ({
-          then: (expected) => {
-            const reaction = react(state, filled(input, inputs.length + 1));
-            same(
-              comparable(reaction as ProcessExpectation<Fact>),
-              comparable(expected),
-              "reaction",
-            );
-          },
-        }),
+        when: (given) => {
+          const input = filled(given, next);
+          return {
+            then: (expected, ...more: unknown[]) => {
+              if (more.length > 0) {
+                throw new Error("Cannot await when(): call then() with the expected reaction");
+              }
+              const reaction = react(input);
+              const found = comparable(reaction as ProcessExpectation<Fact>);
+              same(found, comparable(expected), "reaction");
+              evolve(reaction); // A process is parked too if evolve() throws.
+            },
+          };
+        },
         thenState: (expected) => same(state, expected, "state"),
       };
     },
@@ -156,22 +179,22 @@ function filled<Input extends Event>(
     const { actorId = "given" } = input;
     const event = eventOf(input as EventDraft, actorId, at);
     const commit = { op: "given", index: 0, count: 1 };
-    return { ...event, sequence: at, commit } as unknown as Input & RecordedEvent;
+    return frozen({ ...event, sequence: at, commit }) as unknown as Input & RecordedEvent;
   }
   switch (input.kind) {
     case "reply":
-      return frozen({ commandId: "given", actorId: "given", events: [], ...input });
+      return frozen(freshCopy({ commandId: "given", actorId: "given", events: [], ...input }));
     case "deadline":
-      return frozen({ at: new Date(0), ...input });
+      return frozen(freshCopy({ at: new Date(0), ...input }));
     case "effect":
-      return frozen({ result: null, ...input });
+      return frozen(freshCopy({ result: null, ...input }));
   }
 }
 
 function eventOf({ id, eventType, data, metadata }: EventDraft, actorId: string, version: number) {
   const event = createEvent({
     ...{ eventType, actorId, version, data: frozen(plain(data)) },
-    ...(metadata !== undefined && { metadata }),
+    ...(metadata !== undefined && { metadata: { ...metadata } }),
   });
   return Object.freeze(id === undefined ? event : { ...event, id });
 }

@@ -1,4 +1,4 @@
-import { assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { processSpec } from "../../testing/mod.ts";
 import { orderProcess } from "../store/process/order.ts";
 
@@ -55,4 +55,69 @@ Deno.test("processSpec() fails a process that changes its state", () => {
     },
   });
   assertThrows(() => processSpec(process).given().when(placed).then({}), TypeError);
+});
+
+Deno.test("processSpec() takes an input without effect once the process is done, as a manager does", () => {
+  let asked = 0;
+  const process = orderProcess({
+    react: () => {
+      asked++;
+      return { facts: [became("over", 1)], done: true };
+    },
+  });
+  const done = processSpec(process).given([placed, placed]);
+  done.thenState({ what: "over", inputs: 1 });
+  done.when(placed).then({});
+  done.when({ kind: "deadline", name: "late" }).then({});
+  assertEquals(asked, 1);
+  assertThrows(() => done.when(placed).then({ done: true }), Error, "done");
+});
+
+Deno.test("processSpec() fails a process that a manager would park", () => {
+  const reacting = (reaction: unknown) =>
+    processSpec(orderProcess({ react: () => reaction as undefined }));
+  for (
+    const [reaction, message] of [
+      [Promise.resolve({}), "react() gave a promise"],
+      ["facts", "not a reaction"],
+      [{ commands: [{ actorId: "", command: 1 }] }, "its actorId"],
+      [{ deadlines: { late: new Date(NaN) } }, "Cannot set deadline"],
+    ] as const
+  ) {
+    assertThrows(() => reacting(reaction).given().when(placed).then({}), Error, message);
+    assertThrows(() => reacting(reaction).given([placed]), Error, message);
+  }
+  const evolve = () => {
+    throw new RangeError("from evolve()");
+  };
+  const broken = processSpec(orderProcess({ evolve, react: () => ({ facts: [became("x", 1)] }) }));
+  assertThrows(() => broken.given().when(placed).then({ facts: [became("x", 1)] }), RangeError);
+  const later = orderProcess({ evolve: () => Promise.resolve() as never });
+  assertThrows(() => processSpec(later).given([placed]), TypeError, "evolve() gave a promise");
+});
+
+Deno.test("processSpec() goes by the options and inputs of the call, and leaves them alone", () => {
+  const now = new Date(0);
+  const process = orderProcess({
+    react: (_state, _input, { now }) => {
+      now.setTime(now.getTime() + 5);
+      return { deadlines: { late: now } };
+    },
+  });
+  const spec = processSpec(process, { now });
+  const inputs = [placed];
+  const given = spec.given(inputs);
+  now.setTime(60_000);
+  inputs.push(placed);
+  const reply = { kind: "reply", events: [], refused: { name: "Error", message: "no" } } as const;
+  for (const input of [placed, reply, reply]) {
+    given.when(input).then({ deadlines: { late: new Date(5) } });
+  }
+  assertEquals([Object.isFrozen(reply.events), Object.isFrozen(reply.refused)], [false, false]);
+});
+
+Deno.test("processSpec() reports that when() was awaited", async () => {
+  const idle = processSpec(orderProcess({ react: () => {} })).given().when(placed);
+  const mistaken = async () => await (idle as unknown as PromiseLike<void>);
+  await assertRejects(mistaken, Error, "Cannot await when()");
 });

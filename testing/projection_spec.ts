@@ -1,4 +1,5 @@
 import { needFunction } from "../store/base/given.ts";
+import { prepareReadAll } from "../store/check/query.ts";
 import { textOf } from "../store/base/text.ts";
 import type { Event, RecordedEvent } from "../store/event.ts";
 import type { EventFilter } from "../store/options.ts";
@@ -6,7 +7,7 @@ import type { ProjectionHandler } from "../store/projection/handler.ts";
 import { same, show } from "./difference.ts";
 import { checkError, type ExpectedError, nameOfError } from "./expected_error.ts";
 import type { SpecEvent, SpecValue } from "./spec_draft.ts";
-import { isWanted, recorded } from "./spec_events.ts";
+import { draftsAsGiven, isWanted, recorded } from "./spec_events.ts";
 
 /** A handler with a read model of its own, which is empty. */
 export interface ProjectionUnderTest<Model, Tx = undefined, E extends Event = Event> {
@@ -93,31 +94,32 @@ export function projectionSpec<Model, Tx = undefined, E extends Event = Event>(
   options: ProjectionSpecOptions = {},
 ): ProjectionSpec<Model, E> {
   needFunction(open, "test the projection", "open, which makes a handler and its read model,");
-  const { atLeastOnce = false } = options;
+  const { atLeastOnce = false, version = 1, isReplay = false } = options;
+  const own = { version, isReplay };
   return {
     given: (events = []) => {
-      const drafts = (Array.isArray(events) ? events : [events]) as readonly SpecEvent<E>[];
+      const drafts = draftsAsGiven((Array.isArray(events) ? events : [events]) as SpecEvent<E>[]);
       return {
         then: (expected, ...more: unknown[]) => {
           if (more.length > 0) {
             throw new Error("Cannot await given(): call then() with the expected read model");
           }
           return opened(open, async (tested) => {
-            for (const event of recorded(drafts)) await handle(tested, event, options);
+            for (const event of recorded(drafts)) await handle(tested, event, own);
             same(await tested.read(), expected, "read model");
             if (!atLeastOnce) return;
-            for (const event of recorded(drafts)) await handle(tested, event, options);
+            for (const event of recorded(drafts)) await handle(tested, event, own);
             same(await tested.read(), expected, "read model", "when all events came again");
           });
         },
         thenThrows: (expected) =>
           opened(open, async (tested) => {
             const all = recorded(drafts);
-            for (const event of all.slice(0, -1)) await handle(tested, event, options);
+            for (const event of all.slice(0, -1)) await handle(tested, event, own);
             const event = all.at(-1);
             if (event === undefined) throw new Error("Cannot fail: no events are given");
             try {
-              await call(tested, event, options);
+              await call(tested, event, own);
             } catch (error) {
               return checkError(error, expected, "the handler");
             }
@@ -129,12 +131,19 @@ export function projectionSpec<Model, Tx = undefined, E extends Event = Event>(
   };
 }
 
-async function opened<Tested extends Pick<ProjectionUnderTest<unknown>, "close">>(
+/** The options that a handler sees. */
+type HandlerFacts = Required<Pick<ProjectionSpecOptions, "version" | "isReplay">>;
+
+async function opened<
+  Tested extends Pick<ProjectionUnderTest<unknown>, "filter" | "close">,
+>(
   open: () => Tested | Promise<Tested>,
   check: (tested: Tested) => Promise<void>,
 ): Promise<void> {
   const tested = await open();
   try {
+    const { filter = {} } = tested;
+    prepareReadAll({ filter }); // Refuses what no event can meet.
     await check(tested);
   } finally {
     await tested.close?.();
@@ -144,7 +153,7 @@ async function opened<Tested extends Pick<ProjectionUnderTest<unknown>, "close">
 async function handle<Model, Tx, E extends Event>(
   tested: ProjectionUnderTest<Model, Tx, E>,
   event: E & RecordedEvent,
-  options: ProjectionSpecOptions,
+  options: HandlerFacts,
 ): Promise<void> {
   try {
     await call(tested, event, options);
@@ -161,9 +170,9 @@ async function handle<Model, Tx, E extends Event>(
 async function call<Model, Tx, E extends Event>(
   { handler, filter, tx }: ProjectionUnderTest<Model, Tx, E>,
   event: E & RecordedEvent,
-  { version = 1, isReplay = false }: ProjectionSpecOptions,
+  facts: HandlerFacts,
 ): Promise<void> {
   if (!isWanted(event, filter)) return;
   const { signal } = new AbortController();
-  await handler(event, { tx: tx as Tx, version, partition: 0, isReplay, signal });
+  await handler(event, { tx: tx as Tx, partition: 0, signal, ...facts });
 }

@@ -1,4 +1,5 @@
 import { needFunction, needObject } from "../store/base/given.ts";
+import { filterAsGiven, prepareReadAll } from "../store/check/query.ts";
 import { textOf } from "../store/base/text.ts";
 import { uuidv8 } from "../store/base/uuid.ts";
 import type { Event, RecordedEvent } from "../store/event.ts";
@@ -8,7 +9,7 @@ import { same, show } from "./difference.ts";
 import { checkError, type ExpectedError, isExpectedError, nameOfError } from "./expected_error.ts";
 import { plain } from "./plain.ts";
 import type { SpecEvent } from "./spec_draft.ts";
-import { isWanted, recorded } from "./spec_events.ts";
+import { draftsAsGiven, isWanted, recorded } from "./spec_events.ts";
 
 /** The identity of the store in the ids of a spec. */
 const IDENTITY = "given";
@@ -79,30 +80,33 @@ export function reactorSpec<E extends Event = Event>(
 ): ReactorSpec<E> {
   needObject(reactor, "test the reactor", "reactor", "an object with react");
   needFunction(reactor.react, "test the reactor", "react");
+  const { name = "given", react, filter = {} } = reactor;
+  prepareReadAll({ filter }); // Refuses what no event can meet.
+  const own = { name, react, filter: filterAsGiven(filter) };
   return {
     when: (draft) => {
+      const given = draftsAsGiven<E>([draft]);
       // The same event for each delivery, as another object.
-      const event = () => recorded<E>([draft])[0]!;
+      const event = () => recorded<E>(given)[0]!;
       return {
         then: (expected, ...more: unknown[]) => {
           if (more.length > 0) {
             throw new Error("Cannot await when(): call then() with the expected commands");
           }
-          if (isExpectedError(expected)) return checkThrows(reactor, event(), expected);
-          return checkCommands(reactor, event, expected);
+          if (isExpectedError(expected)) return checkThrows(own, event(), expected);
+          return checkCommands(own, event, expected);
         },
-        commandIds: async () =>
-          (await reacted(reactor, event())).map(({ commandId }) => commandId!),
+        commandIds: async () => (await reacted(own, event())).map(({ commandId }) => commandId!),
       };
     },
   };
 }
 
-type Reacting<E extends Event> = Parameters<typeof reactorSpec<E>>[0];
+type Reacting<E extends Event> = Required<Parameters<typeof reactorSpec<E>>[0]>;
 
 /** The commands that `event` leads to, with their ids, as a reactor would send them. */
 async function reacted<E extends Event>(
-  { name = "given", react, filter }: Reacting<E>,
+  { name, react, filter }: Reacting<E>,
   event: E & RecordedEvent,
 ): Promise<ExpectedCommand[]> {
   if (!isWanted(event, filter)) return [];

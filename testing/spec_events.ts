@@ -29,6 +29,13 @@ export function recorded<E extends Event>(
   });
 }
 
+/** Drafts as they are at the call, whatever the caller does with its objects afterwards. */
+export function draftsAsGiven<E extends Event>(
+  drafts: readonly SpecEvent<E>[],
+): readonly SpecEvent<E>[] {
+  return recorded(drafts) as readonly SpecEvent[] as readonly SpecEvent<E>[];
+}
+
 /** Whether an event meets the filter. */
 export function isWanted({ actorId, eventType }: Event, filter: EventFilter = {}): boolean {
   const { eventTypes } = filter;

@@ -1,8 +1,8 @@
-import { assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { VersionedTable } from "../../adapters/sqlite/mod.ts";
 import type { Event, EventFilter, ProjectionContext, RecordedEvent } from "../../store/mod.ts";
-import { projectionSpec, type ProjectionSpecOptions } from "../../testing/mod.ts";
+import { projectionSpec, type ProjectionSpecOptions, reactorSpec } from "../../testing/mod.ts";
 
 type Placed = Event<"OrderPlaced", { customer: string; lines: number[] }>;
 
@@ -110,4 +110,26 @@ Deno.test("projectionSpec() gives a handler its transaction and version, and clo
   await spec(2).given(placed("ada", 1)).then([]); // the view still shows version 1
   await assertRejects(() => spec(1).given(placed("ada", 1)).then([]), Error, "ada");
   assertEquals(closed.length, 3);
+});
+
+Deno.test("projectionSpec() goes by the options and events of the call", async () => {
+  const options = { version: 1, isReplay: false, atLeastOnce: false };
+  const seen: unknown[] = [];
+  const spec = projectionSpec<unknown, undefined, Placed>(() => ({
+    handler: ({ data }, { version, isReplay }) => void seen.push(data.customer, version, isReplay),
+    read: () => seen,
+  }), options);
+  const events = [placed("ada", 1)];
+  const given = spec.given(events);
+  Object.assign(options, { version: 2, isReplay: true, atLeastOnce: true });
+  events[0] = placed("bob", 1);
+  await given.then(["ada", 1, false]);
+});
+
+Deno.test("projectionSpec() and reactorSpec() refuse a filter that no event can meet", async () => {
+  const filter = { category: "order-line" };
+  const line = { ...placed("ada", 1), actorId: "order-line-1" };
+  await assertRejects(() => sums(filter).given(line).then({}), RangeError, "dash");
+  await assertRejects(() => sums(filter).given(line).thenThrows(RangeError), RangeError, "dash");
+  assertThrows(() => reactorSpec({ filter, react: () => {} }), RangeError, "dash");
 });

@@ -133,3 +133,16 @@ Deno.test("reactorSpec() holds command ids to what they were, and makes them as 
   await running;
   await store[Symbol.asyncDispose]();
 });
+
+Deno.test("reactorSpec() goes by the reactor and the event of the call", async () => {
+  const filter = { category: "order" };
+  const reactor = { name: "own", filter, react: (_: Placed) => [take("pen")] };
+  const event = { ...placed("pen"), actorId: "order-1", id: "e1" };
+  const ids = await reactorSpec(reactor).when(event).commandIds();
+  const when = reactorSpec(reactor).when(event);
+  filter.category = "offer";
+  Object.assign(reactor, { name: "other", react: () => [] });
+  Object.assign(event, { id: "e2", actorId: "order-2" });
+  await when.then(take("pen"));
+  assertEquals(await when.commandIds(), ids);
+});

@@ -9,13 +9,26 @@ const MOST_LINES = 400;
 /** Equal lines that are shown around a difference. */
 const AROUND = 3;
 
+/** Pairs of objects that are compared already, for a value may hold itself. */
+type Met = Map<object, Set<object>>;
+
 /**
  * The first place where values differ, as a sentence with both; `undefined` if they are the same.
  * Distinguishes `-0` from `0`, a missing key from an undefined one, and instances of different classes.
- * Bytes are compared as such; other objects without properties, such as a `URL`, by their `toJSON()` or
- * text. Those that show nothing of what they hold are the same only if they are one object.
+ * Bytes are compared as such; other instances by their properties, and by their `toJSON()` or text.
+ * Those that do not show all that they hold are the same only if they are one object. The order of a
+ * map's keys does not count, nor that of a set without objects.
  */
 export function differ(actual: unknown, expected: unknown, path: string): string | undefined {
+  return differIn(new Map(), actual, expected, path);
+}
+
+function differIn(
+  met: Met,
+  actual: unknown,
+  expected: unknown,
+  path: string,
+): string | undefined {
   if (Object.is(actual, expected)) return undefined;
   // Most of what is compared is the same, and may be large: no text is made of it.
   const wrong = () => `Expected ${path} to be ${show(expected)}, got ${show(actual)}`;
@@ -31,36 +44,42 @@ export function differ(actual: unknown, expected: unknown, path: string): string
     return actual.name === other.name && actual.message === other.message ? undefined : wrong();
   }
   if (classOf(actual) !== classOf(expected)) return wrong();
-  if (actual instanceof Set) return differ([...actual], [...expected as Set<unknown>], path);
   const bytes = bytesOf(actual);
   if (bytes !== undefined) return isSame(bytes, bytesOf(expected)!) ? undefined : wrong();
-  if (isOpaque(actual) && isOpaque(expected)) return differInside(actual, expected, path, wrong);
+  if (met.get(actual)?.has(expected)) return undefined;
+  met.set(actual, (met.get(actual) ?? new Set()).add(expected));
+  if (actual instanceof Set) {
+    const other = expected as Set<unknown>;
+    const isSameSet = actual.size === other.size && [...actual].every((it) => other.has(it));
+    return isSameSet ? undefined : differIn(met, [...actual], [...other], path);
+  }
+  if (Array.isArray(actual) && actual.length !== (expected as unknown[]).length) return wrong();
   const [left, right] = [partsOf(actual), partsOf(expected)];
-  if (Array.isArray(actual) && left.size !== right.size) return wrong();
   for (const key of new Set([...right.keys(), ...left.keys()])) {
     const place = `${path}.${textOf(key)}`;
     if (!left.has(key)) return `Expected ${place} to be ${show(right.get(key))}, got nothing`;
     if (!right.has(key)) return `Expected no ${place}, got ${show(left.get(key))}`;
-    const difference = differ(left.get(key), right.get(key), place);
+    const difference = differIn(met, left.get(key), right.get(key), place);
     if (difference !== undefined) return difference;
   }
-  return undefined;
+  return isOfClass(actual) ? differInside(met, actual, expected, path, wrong) : undefined;
 }
 
-/** How two objects of one class differ whose properties say nothing. */
+/** How two instances of one class differ whose properties are the same. */
 function differInside(
+  met: Met,
   actual: object,
   expected: object,
   path: string,
   wrong: () => string,
 ): string | undefined {
   if (hasJson(actual) && hasJson(expected)) {
-    return differ(actual.toJSON(""), expected.toJSON(""), path);
+    return differIn(met, actual.toJSON(""), expected.toJSON(""), path);
   }
   const text = textOf(actual, Infinity);
   if (text !== textOf(expected, Infinity)) return wrong();
   if (!text.startsWith("[object ") || !isClosed(actual)) return undefined;
-  return `Cannot compare ${path}: nobody sees what is in ${
+  return `Cannot compare ${path}: nobody sees all that is in ${
     show(actual)
   }; give its class a toJSON()`;
 }
@@ -85,19 +104,27 @@ function isSame(left: Uint8Array, right: Uint8Array): boolean {
   return left.length === right.length && left.every((byte, at) => byte === right[at]);
 }
 
+/** Whether an object is an instance of a class that has no meaning here. */
+function isOfClass(value: object): boolean {
+  return classOf(value) !== undefined && !Array.isArray(value) && !(value instanceof Map) &&
+    !(value instanceof Set);
+}
+
 /** Whether an object of a class has no properties that tell what it holds. */
 function isOpaque(value: object): boolean {
-  return classOf(value) !== undefined && !Array.isArray(value) && !(value instanceof Map) &&
-    !(value instanceof Set) && Object.keys(value).length === 0;
+  return isOfClass(value) && Object.keys(value).length === 0;
 }
 
 function hasJson(value: object): value is { toJSON(key: string): unknown } {
   return "toJSON" in value && typeof value.toJSON === "function";
 }
 
-/** Whether a class may keep something out of sight: it has private fields, or is native. */
+/** Whether a class may keep something out of sight: it, or one above it, has private fields or is native. */
 function isClosed(value: object): boolean {
-  return /#[\w$]|\[native code\]/.test(textOf(value.constructor, Infinity));
+  for (let type = classOf(value); type !== undefined; type = classOf(type)) {
+    if (/#[\w$]|\[native code\]/.test(textOf(type.constructor, Infinity))) return true;
+  }
+  return false;
 }
 
 /** The parts of a map or an object, by key. */

@@ -102,7 +102,7 @@ Deno.test("objects of different classes differ, and plain ones have no class", (
 Deno.test("what nobody sees into cannot be compared, and is not taken for the same", () => {
   assertEquals(
     differ({ price: new Hidden(1) }, { price: new Hidden(1) }, "state"),
-    "Cannot compare state.price: nobody sees what is in Hidden(); give its class a toJSON()",
+    "Cannot compare state.price: nobody sees all that is in Hidden(); give its class a toJSON()",
   );
   const same = new Hidden(1);
   assertEquals(differ({ price: same }, { price: same }, "state"), undefined);
@@ -115,4 +115,57 @@ Deno.test("what nobody sees into cannot be compared, and is not taken for the sa
     differ(new Uint8Array([1]), new Uint8Array([2]), "state"),
     "Expected state to be Uint8Array(2), got Uint8Array(1)",
   );
+});
+
+Deno.test("what an instance hides beside its properties counts, and what a class above it hides", () => {
+  class Heir extends Hidden {}
+  class Account {
+    readonly id = 1;
+    readonly #amount: number;
+    constructor(amount: number) {
+      this.#amount = amount;
+    }
+    isMore(than: number): boolean {
+      return this.#amount > than;
+    }
+  }
+  class Shown extends Account {
+    readonly #copy: number;
+    constructor(amount: number) {
+      super(amount);
+      this.#copy = amount;
+    }
+    toJSON(): unknown {
+      return { amount: this.#copy };
+    }
+  }
+  const hidden = (what: string) =>
+    `Cannot compare it: nobody sees all that is in ${what}; give its class a toJSON()`;
+  assertEquals(differ(new Heir(1), new Heir(2), "it"), hidden("Heir()"));
+  assertEquals(differ(new Account(1), new Account(2), "it"), hidden('Account{"id":1}'));
+  assertEquals(differ(new Shown(1), new Shown(1), "it"), undefined);
+  assertEquals(differ(new Shown(1), new Shown(2), "it"), "Expected it.amount to be 2, got 1");
+});
+
+Deno.test("values that hold themselves are compared, and differ where they differ", () => {
+  const own = (last: number) => {
+    const map = new Map<string, unknown>();
+    const list: unknown[] = [map, new Set([map])];
+    return map.set("map", map).set("list", list).set("last", last);
+  };
+  assertEquals(differ(own(1), own(1), "it"), undefined);
+  assertEquals(differ(own(1), own(2), "it"), "Expected it.last to be 2, got 1");
+  const deep: unknown[] = [];
+  deep.push([deep]);
+  const flat: unknown[] = [];
+  flat.push(flat);
+  assertEquals(differ(deep, flat, "it"), undefined); // Nobody who walks them sees a difference.
+});
+
+Deno.test("the length of a list counts, and the order of a set does not", () => {
+  const longer = [1];
+  longer.length = 2;
+  assertEquals(differ([1], longer, "it"), "Expected it to be [1,], got [1]");
+  assertEquals(differ(new Set([1, "a"]), new Set(["a", 1]), "it"), undefined);
+  assertEquals(differ(new Set([1, 2]), new Set([2, 3]), "it"), "Expected it.0 to be 2, got 1");
 });

@@ -1,4 +1,5 @@
-import { isInstance, textOf } from "../store/base/text.ts";
+import { bytesOf, isSameBytes } from "../store/base/bytes.ts";
+import { textOf } from "../store/base/text.ts";
 
 /** Characters of a value on one line, in a sentence. */
 const MOST_TEXT = 500;
@@ -45,7 +46,7 @@ function differIn(
   }
   if (classOf(actual) !== classOf(expected)) return wrong();
   const bytes = bytesOf(actual);
-  if (bytes !== undefined) return isSame(bytes, bytesOf(expected)!) ? undefined : wrong();
+  if (bytes !== undefined) return isSameBytes(bytes, bytesOf(expected)) ? undefined : wrong();
   if (met.get(actual)?.has(expected)) return undefined;
   met.set(actual, (met.get(actual) ?? new Set()).add(expected));
   if (actual instanceof Set) {
@@ -89,19 +90,6 @@ function classOf(value: object): object | undefined {
   if (Array.isArray(value)) return Array;
   const prototype: object | null = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null ? undefined : prototype;
-}
-
-/** The bytes of a buffer, or of a view of one; `undefined` for anything else. */
-function bytesOf(value: object): Uint8Array | undefined {
-  if (ArrayBuffer.isView(value)) {
-    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  }
-  const isBuffer = value instanceof ArrayBuffer || isInstance(value, globalThis.SharedArrayBuffer);
-  return isBuffer ? new Uint8Array(value) : undefined;
-}
-
-function isSame(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((byte, at) => byte === right[at]);
 }
 
 /** Whether an object is an instance of a class that has no meaning here. */

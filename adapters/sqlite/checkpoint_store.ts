@@ -140,7 +140,8 @@ export class SqliteCheckpointStore implements CheckpointStore<DatabaseSync> {
    * an `INSERT OR ROLLBACK` whose error it caught: the position would be saved without its effects.
    */
   #checkOpen(): void {
-    if (this.#db.isTransaction === false) throw ended(); // undefined before Node 22.16
+    this.#release();
+    this.#db.exec(`SAVEPOINT ${MARK}`);
   }
 
   /** Refuses to go on in a transaction that the handler has begun after ending its own, too. */

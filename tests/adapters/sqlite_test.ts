@@ -113,6 +113,22 @@ Deno.test("a handler that ends the transaction saves no position", async () => {
   assert(await store.save("a.1.0", { revision: 1, body: "{}" }), "It goes on");
 });
 
+Deno.test("a handler that ends the transaction saves no position, where nobody knows of it", async () => {
+  using db = new DatabaseSync(":memory:");
+  Object.defineProperty(db, "isTransaction", { value: undefined }); // as before Node 22.16
+  const store = new SqliteCheckpointStore(db);
+  const save = (tx: DatabaseSync) => store.save("a.1.0", { revision: 1, body: "{}" }, tx);
+  for (const end of ["ROLLBACK", "COMMIT", "ROLLBACK; BEGIN"]) {
+    const doomed = store.transaction((tx) => {
+      tx.exec(end);
+      return save(tx);
+    });
+    await assertRejects(() => doomed, Error, "the handler has ended it", end);
+    assertEquals(await store.load("a.1.0"), undefined, end);
+  }
+  assert(await store.transaction((tx) => save(tx)), "It goes on");
+});
+
 Deno.test("a table that goes with a transaction of the caller's own is made again", async () => {
   using db = new DatabaseSync(":memory:");
   const store = new SqliteCheckpointStore(db);

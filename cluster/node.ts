@@ -1,3 +1,4 @@
+import { asGiven } from "../store/base/given.ts";
 import { decodeJson } from "../store/base/json.ts";
 import type { NodeIncarnation } from "./incarnation.ts";
 import type { CommandHandler, ReplyToDuplicate } from "./commands/handler.ts";
@@ -98,7 +99,7 @@ export class ClusterNode {
     const { namespace = "default", onError = console.warn } = options;
     const own = readNode(options);
     const { nodeId, capacity } = own;
-    const named = { ...options, ...own, namespace };
+    const named = { ...asGiven(options), ...own, namespace };
     const handling: Handling = { handler: undefined, onDuplicate: undefined };
     const telemetry = new ClusterTelemetry(namespace);
     const errors = new ErrorThrottle(onError);

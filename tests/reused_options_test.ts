@@ -60,6 +60,50 @@ natsTest("a store is the one that open() was called for", async (scene) => {
   assertEquals([published, codec.encoded], [["first"], 1]);
 });
 
+natsTest(
+  "options may be an instance of a class, whose getters and methods count",
+  async (scene) => {
+    class Settings {
+      readonly #namespace: string = scene.namespace;
+      readonly from = "start" as const;
+      readonly filter = { category: "order" };
+      readonly name: string = "greeter";
+      readonly checkpoints = new InMemoryCheckpointStore();
+      readonly errors: unknown[] = [];
+      #reacted = 0;
+      get namespace(): string {
+        return this.#namespace;
+      }
+      get reacted(): number {
+        return this.#reacted;
+      }
+      react() {
+        this.#reacted++;
+        return [];
+      }
+      onError(error: unknown) {
+        this.errors.push(error);
+      }
+    }
+    class Late extends Settings {
+      readonly store: JetStreamEventStore;
+      constructor(store: JetStreamEventStore) {
+        super();
+        this.store = store;
+      }
+    }
+    const connection = await scene.connect();
+    await using store = await JetStreamEventStore.open(connection, new Settings());
+    assertEquals(store.namespace, scene.namespace);
+    await place(store, "order-1");
+    const late = new Late(store);
+    await using reactor = new Reactor(late);
+    await using _run = new Run(reactor);
+    await reactor.caughtUp;
+    assertEquals([late.reacted, late.errors], [1, []]);
+  },
+);
+
 natsTest("a snapshot store is the one that open() was called for", async (scene) => {
   const connection = await scene.connect();
   const codec = new CountingCodec<Parameters<JetStreamSnapshotStore["saveSnapshot"]>[0]>();

@@ -1,5 +1,5 @@
 import { either } from "../../store/base/abort.ts";
-import { needObject, needOpened } from "../../store/base/given.ts";
+import { asGiven, needObject, needOpened } from "../../store/base/given.ts";
 import { needConnection } from "../../store/nats/open.ts";
 import { ErrorThrottle } from "../error_throttle.ts";
 import { MACHINE_CLOCK } from "../election/clock.ts";
@@ -149,7 +149,7 @@ export class Discovery implements AsyncDisposable {
     needObject(options, "join", "options");
     checkDiscovery(options);
     discoveryTimings(options);
-    const own: DiscoveryOptions = { ...options, ...readNode(options) };
+    const own: DiscoveryOptions = { ...asGiven(options), ...readNode(options) };
     const { namespace = "default", leadership } = own;
     const bucket = await Bucket.open(connection, { ...own, bucket: clusterBucket(namespace) });
     const discovery = new Discovery(connection, bucket, own);

@@ -31,11 +31,24 @@ export function needObject(value: unknown, what: string, name: string, kind = "a
 
 /**
  * An argument as it is at the call, as its caller may change it or use it again at once: a copy of an
- * object or an array, which shares what is in it. Anything else is given back, to be refused later.
+ * object or an array, which shares what is in it. The copy of an instance of a class has what the class
+ * gives it: getters are read, and methods work on the instance. Anything else is given back, to be
+ * refused later.
  */
 export function asGiven<T>(value: T): T {
   if (Array.isArray(value)) return [...value] as T;
-  return typeof value === "object" && value !== null ? { ...value } : value;
+  if (typeof value !== "object" || value === null) return value;
+  const own = { ...value } as Record<PropertyKey, unknown>;
+  // The last prototype is that of plain objects.
+  const above = (it: object): object | null => Object.getPrototypeOf(it);
+  for (let type = above(value); type !== null && above(type) !== null; type = above(type)) {
+    for (const key of Reflect.ownKeys(type)) {
+      if (key in own) continue;
+      const item = (value as Record<PropertyKey, unknown>)[key];
+      own[key] = typeof item === "function" ? item.bind(value) : item;
+    }
+  }
+  return own as T;
 }
 
 /** Refuses an argument that is no function; see {@linkcode needObject}. */

@@ -117,7 +117,9 @@ export function filterAsGiven(filter: EventFilter): EventFilter {
 /** Options of a read or a subscription as they are at the call, with their filter. */
 export function queryAsGiven<T extends { readonly filter?: EventFilter }>(options: T): T {
   const { filter } = options ?? {};
-  return isRecord(filter) ? { ...options, filter: filterAsGiven(filter) } : asGiven(options);
+  return isRecord(filter)
+    ? { ...asGiven(options), filter: filterAsGiven(filter) }
+    : asGiven(options);
 }
 
 /** Refuses types that no event can have, as {@linkcode checkCategory} does categories. */

@@ -43,7 +43,7 @@ export function checkCommand(options: ExecuteOptions, log: CommandLog | undefine
 export function ownOptions<
   Options extends Pick<ExecuteOptions, "metadata" | "cause" | "snapshots">,
 >(options: Options): Options {
-  const own = { ...options };
+  const own = asGiven(options);
   const { metadata, cause, snapshots } = own;
   return {
     ...own,

@@ -90,7 +90,7 @@ export function verifyAsGiven(options: VerifyOptions): VerifyOptions {
   if (!isRecord(options)) return options; // Refused when it begins.
   const { snapshots, projections } = options as VerifyOptions;
   return {
-    ...options,
+    ...asGiven(options),
     ...(snapshots && { snapshots: eachAsGiven(snapshots) }),
     ...(projections && { projections: eachAsGiven(projections) }),
   };

@@ -226,4 +226,13 @@ export const PLACES: readonly Mutant[] = [
     filter: "a list from a replica that is behind",
     why: "A node would overlook members or partitions that it has seen before.",
   },
+  {
+    name: "a position behind a handler that has ended its transaction",
+    file: "adapters/sqlite/checkpoint_store.ts",
+    find: "    this.#checkOpen(); // Work inside a transaction has its turn already.\n",
+    replace: "",
+    tests: ["tests/adapters/sqlite_test.ts"],
+    filter: "a handler that ends the transaction",
+    why: "Events would count as handled whose effects were rolled back.",
+  },
 ];

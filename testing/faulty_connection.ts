@@ -1,4 +1,4 @@
-import { needMethods, needObject, needOptionalFunctions } from "../store/base/given.ts";
+import { asGiven, needMethods, needObject, needOptionalFunctions } from "../store/base/given.ts";
 import type { Connection } from "../store/connection.ts";
 
 /** Options for {@linkcode faultyConnection}; a probability is from 0 to 1. */
@@ -83,7 +83,7 @@ export function faultyConnection(
   needObject(options, what, "options");
   needOptionalFunctions(options, ["only"], what);
   check(options);
-  const harm = new Harm(connection, options);
+  const harm = new Harm(connection, asGiven(options));
   const own: Record<PropertyKey, unknown> = {
     faults: harm.faults,
     calm: () => harm.calm(),

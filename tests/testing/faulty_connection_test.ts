@@ -162,3 +162,12 @@ Deno.test("faultyConnection() refuses impossible options", () => {
     assertThrows(() => faultyConnection(connection, { seed: 1, ...wrong }), RangeError);
   }
 });
+
+natsTest("a faulty connection does the harm that the call asked for", async (scene) => {
+  const options = { seed: 1, drop: 1, only: (subject: string) => subject === "a" };
+  const faulty = faultyConnection(await scene.connect(), options);
+  Object.assign(options, { drop: 0, double: 1, only: () => true });
+  faulty.publish("a");
+  faulty.publish("b");
+  assertEquals(faulty.faults.map(({ kind, subject }) => [kind, subject]), [["drop", "a"]]);
+});

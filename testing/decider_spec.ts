@@ -8,7 +8,7 @@ import { textOf } from "../store/base/text.ts";
 import { same, show } from "./difference.ts";
 import { checkError, type ExpectedError, isExpectedError, nameOfError } from "./expected_error.ts";
 import { frozen, plain, plainState } from "./plain.ts";
-import type { SpecDraft, SpecValue } from "./spec_draft.ts";
+import type { SpecDraft, SpecEvent, SpecValue } from "./spec_draft.ts";
 
 /**
  * The expected outcome of a command: its events in order, `[]` if it changes nothing; the error
@@ -22,8 +22,10 @@ export type Expectation<E extends Event = Event> =
 
 /** The actor's history before the command: see {@linkcode deciderSpec}. */
 export interface DeciderSpec<State, Command, E extends Event = Event> {
-  /** Begins with an actor to which `events` have happened, in order. */
-  given(events?: readonly SpecDraft<E>[] | SpecDraft<E>): DeciderGiven<State, Command, E>;
+  /** Begins with an actor to which `events` have happened, in order: drafts, which may have a time. */
+  given(
+    events?: readonly (SpecDraft<E> | SpecEvent<E>)[] | SpecDraft<E> | SpecEvent<E>,
+  ): DeciderGiven<State, Command, E>;
 }
 
 /** An actor with a past. */
@@ -132,17 +134,14 @@ function fold<State, E extends Event>(
   past: readonly EventDraft<E>[],
 ): State {
   let state = plainState(decider.initialState(), "initialState()");
-  for (const [at, draft] of past.entries()) {
-    const { id, eventType, data, metadata } = draft;
+  for (const [at, draft] of (past as readonly (EventDraft & Partial<Event>)[]).entries()) {
+    const { id, eventType, data, metadata, actorId = "given", timestamp = 0 } = draft;
     const event = createEvent({
-      eventType,
-      actorId: "given",
-      version: at + 1,
-      data: frozen(plain(data)),
+      ...{ eventType, actorId, version: at + 1, data: frozen(plain(data)) },
       ...(metadata !== undefined && { metadata }),
     });
-    const own = Object.freeze(id === undefined ? event : { ...event, id });
-    state = plainState(decider.evolve(state, own as E), "evolve()");
+    const own = { ...event, timestamp: new Date(timestamp), ...(id !== undefined && { id }) };
+    state = plainState(decider.evolve(state, Object.freeze(own) as E), "evolve()");
   }
   return state;
 }

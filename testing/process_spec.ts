@@ -15,11 +15,11 @@ import type {
 import { readReaction } from "../store/process/reaction.ts";
 import { same } from "./difference.ts";
 import { frozen, plain, plainState } from "./plain.ts";
-import type { SpecDraft, SpecValue } from "./spec_draft.ts";
+import type { SpecDraft, SpecEvent, SpecValue } from "./spec_draft.ts";
 
 /** An input as a spec writes it: fields that are left out get values that say nothing. */
 export type ProcessSpecInput<Input extends Event = Event> =
-  | (SpecDraft<Input> & { readonly kind?: never; readonly actorId?: string })
+  | (SpecEvent<Input> & { readonly kind?: never })
   | (Pick<ProcessReply, "kind"> & Partial<ProcessReply>)
   | (Pick<ProcessDeadline, "kind" | "name"> & Partial<ProcessDeadline>)
   | (Pick<ProcessEffect, "kind" | "name" | "outcome"> & Partial<ProcessEffect>);
@@ -28,7 +28,7 @@ export type ProcessSpecInput<Input extends Event = Event> =
 export interface ProcessSpecOptions {
   /** The process's id. @default {"given"} */
   readonly id?: string;
-  /** The time at which all inputs come. @default {the beginning of 1970} */
+  /** The time at which all inputs come, and facts are made. @default {the beginning of 1970} */
   readonly now?: Date;
 }
 
@@ -138,20 +138,20 @@ export function processSpec<State, Input extends Event, Fact extends Event>(
         let evolved = state;
         for (const [at, draft] of facts.entries()) {
           const actorId = `process:${process.name}-${id}`;
-          const fact = eventOf(draft as EventDraft, actorId, version + at + 1) as unknown as Fact;
-          evolved = plainState(process.evolve(evolved, fact), "evolve()");
+          const fact = eventOf(draft as EventDraft, actorId, version + at + 1, now);
+          evolved = plainState(process.evolve(evolved, fact as unknown as Fact), "evolve()");
         }
         return evolved;
       };
       for (const [at, input] of inputs.entries()) {
-        const reaction = react(filled(input, at + 1));
+        const reaction = react(filled(input, at + 1, now));
         state = evolve(reaction);
         version += reaction.facts.length;
         isDone ||= reaction.done;
       }
       return {
         when: (given) => {
-          const input = filled(given, next);
+          const input = filled(given, next, now);
           return {
             then: (expected, ...more: unknown[]) => {
               if (more.length > 0) {
@@ -174,10 +174,11 @@ export function processSpec<State, Input extends Event, Fact extends Event>(
 function filled<Input extends Event>(
   input: ProcessSpecInput<Input>,
   at: number,
+  now: number,
 ): ProcessInput<Input> {
   if (input.kind === undefined) {
-    const { actorId = "given" } = input;
-    const event = eventOf(input as EventDraft, actorId, at);
+    const { actorId = "given", timestamp = now } = input as Partial<Event>;
+    const event = eventOf(input as EventDraft, actorId, at, timestamp);
     const commit = { op: "given", index: 0, count: 1 };
     return frozen({ ...event, sequence: at, commit }) as unknown as Input & RecordedEvent;
   }
@@ -191,12 +192,18 @@ function filled<Input extends Event>(
   }
 }
 
-function eventOf({ id, eventType, data, metadata }: EventDraft, actorId: string, version: number) {
+function eventOf(
+  { id, eventType, data, metadata }: EventDraft,
+  actorId: string,
+  version: number,
+  timestamp: Date | number,
+): Event {
   const event = createEvent({
     ...{ eventType, actorId, version, data: frozen(plain(data)) },
     ...(metadata !== undefined && { metadata: { ...metadata } }),
   });
-  return Object.freeze(id === undefined ? event : { ...event, id });
+  const own = { ...event, timestamp: new Date(timestamp), ...(id !== undefined && { id }) };
+  return Object.freeze(own);
 }
 
 /** The parts of a reaction that are compared. */

@@ -167,6 +167,17 @@ Deno.test("commands and given events hold as they are at the call, and decide() 
   );
 });
 
+Deno.test("given events have the time and the actor of the spec, or always the same ones", () => {
+  const last = deciderSpec<unknown, null, CounterEvent>({
+    initialState: () => null,
+    evolve: (_state, { timestamp, actorId }) => ({ timestamp, actorId }),
+    decide: () => [],
+  });
+  last.given(CLOSED).thenState({ timestamp: new Date(0), actorId: "given" });
+  const timestamp = new Date(5);
+  last.given({ ...CLOSED, timestamp, actorId: "a-1" }).thenState({ timestamp, actorId: "a-1" });
+});
+
 Deno.test("given events remain unchanged", () => {
   const given = { eventType: "Added", data: { by: 1, command: "" } } as const;
   spec.given(given).thenState({ total: 1, open: true });

@@ -116,6 +116,29 @@ Deno.test("processSpec() goes by the options and inputs of the call, and leaves 
   assertEquals([Object.isFrozen(reply.events), Object.isFrozen(reply.refused)], [false, false]);
 });
 
+Deno.test("processSpec() gives inputs the time of the spec, or their own, and facts that of the spec", () => {
+  const facts: Date[] = [];
+  const process = orderProcess({
+    evolve: (state, { timestamp }) => {
+      facts.push(timestamp);
+      return state;
+    },
+    react: (_state, input) => ({
+      facts: [became("x", 1)],
+      deadlines: { late: "kind" in input ? null : input.timestamp },
+    }),
+  });
+  const now = new Date(7);
+  const given = processSpec(process, { now }).given();
+  given.when(placed).then({ facts: [became("x", 1)], deadlines: { late: now } });
+  const timestamp = new Date(5);
+  given.when({ ...placed, timestamp }).then({
+    facts: [became("x", 1)],
+    deadlines: { late: timestamp },
+  });
+  assertEquals(facts, [now, now]);
+});
+
 Deno.test("processSpec() reports that when() was awaited", async () => {
   const idle = processSpec(orderProcess({ react: () => {} })).given().when(placed);
   const mistaken = async () => await (idle as unknown as PromiseLike<void>);

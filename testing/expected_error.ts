@@ -29,7 +29,9 @@ export function checkError(error: unknown, expected: ExpectedError, doer: string
     : expected(error);
   refusePromise(isRight, "the test of the error");
   if (isRight) return;
-  throw new Error(`Expected ${nameOfError(expected)}, but ${doer} threw ${textOf(error)}`, {
+  const [wanted, thrown] = [nameOfError(expected), textOf(error)];
+  const of = (it: unknown) => wanted === thrown ? ` of class ${textOf(classOf(it))}` : "";
+  throw new Error(`Expected ${wanted}${of(expected)}, but ${doer} threw ${thrown}${of(error)}`, {
     cause: error,
   });
 }
@@ -38,6 +40,11 @@ export function checkError(error: unknown, expected: ExpectedError, doer: string
 export function nameOfError(expected: ExpectedError): string {
   if (expected instanceof Error) return String(expected);
   return isErrorClass(expected) ? expected.name : "an error that passes the test given";
+}
+
+/** The name of a value's class, for two that look the same. */
+function classOf(value: unknown): unknown {
+  return Object(value).constructor?.name;
 }
 
 function isErrorClass(expected: object): expected is ErrorClass {

@@ -70,6 +70,21 @@ Deno.test("an error instead of events is reported, and the other way round", () 
   );
 });
 
+Deno.test("an error of another class that looks the same is told by its class", () => {
+  class QuietError extends Error {}
+  const quiet = deciderSpec({
+    ...counter,
+    decide: () => {
+      throw new QuietError("no");
+    },
+  });
+  quiet.given().when({}).then(new QuietError("no"));
+  assertEquals(
+    assertThrows(() => quiet.given().when({}).then(new Error("no")), Error).message,
+    "Expected Error: no of class Error, but decide() threw Error: no of class QuietError",
+  );
+});
+
 Deno.test("an asynchronous decide() is awaited", async () => {
   await slow.given().when(add("a")).then(added(1, "a"));
   await slow.given([CLOSED]).when(add("a")).then(ClosedError);

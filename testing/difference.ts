@@ -18,7 +18,7 @@ type Met = Map<object, Set<object>>;
  * Distinguishes `-0` from `0`, a missing key from an undefined one, and instances of different classes.
  * Bytes are compared as such; other instances by their properties, and by their `toJSON()` or text.
  * Those that do not show all that they hold are the same only if they are one object. The order of a
- * map's keys does not count, nor that of a set without objects.
+ * map or a set does not count, unless there are objects among its keys or items.
  */
 export function differ(actual: unknown, expected: unknown, path: string): string | undefined {
   return differIn(new Map(), actual, expected, path);
@@ -53,6 +53,11 @@ function differIn(
     const other = expected as Set<unknown>;
     const isSameSet = actual.size === other.size && [...actual].every((it) => other.has(it));
     return isSameSet ? undefined : differIn(met, [...actual], [...other], path);
+  }
+  if (actual instanceof Map) {
+    const other = expected as Map<unknown, unknown>;
+    const isByEntry = [...actual.keys()].some((key) => isObject(key) && !other.has(key));
+    if (isByEntry) return differIn(met, [...actual], [...other], path);
   }
   if (Array.isArray(actual) && actual.length !== (expected as unknown[]).length) return wrong();
   const [left, right] = [partsOf(actual), partsOf(expected)];

@@ -162,6 +162,16 @@ Deno.test("values that hold themselves are compared, and differ where they diffe
   assertEquals(differ(deep, flat, "it"), undefined); // Nobody who walks them sees a difference.
 });
 
+Deno.test("a map whose keys are objects is compared entry by entry", () => {
+  const due = (time: number, what: string) => new Map([[new Date(time), what]]);
+  assertEquals(differ(due(1, "a"), due(1, "a"), "it"), undefined);
+  assertEquals(differ(due(1, "a"), due(1, "b"), "it"), 'Expected it.0.1 to be "b", got "a"');
+  assertEquals(
+    differ(due(1, "a"), due(2, "a"), "it"),
+    "Expected it.0.0 to be Date(1970-01-01T00:00:00.002Z), got Date(1970-01-01T00:00:00.001Z)",
+  );
+});
+
 Deno.test("the length of a list counts, and the order of a set does not", () => {
   const longer = [1];
   longer.length = 2;

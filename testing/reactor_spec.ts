@@ -80,9 +80,9 @@ export function reactorSpec<E extends Event = Event>(
 ): ReactorSpec<E> {
   needObject(reactor, "test the reactor", "reactor", "an object with react");
   needFunction(reactor.react, "test the reactor", "react");
-  const { name = "given", react, filter = {} } = reactor;
+  const { name = "given", filter = {} } = reactor;
   prepareReadAll({ filter }); // Refuses what no event can meet.
-  const own = { name, react, filter: filterAsGiven(filter) };
+  const own = { name, react: reactor.react.bind(reactor), filter: filterAsGiven(filter) };
   return {
     when: (draft) => {
       const given = draftsAsGiven<E>([draft]);

@@ -146,3 +146,25 @@ Deno.test("reactorSpec() goes by the reactor and the event of the call", async (
   await when.then(take("pen"));
   assertEquals(await when.commandIds(), ids);
 });
+
+Deno.test("reactorSpec() and a reactor call react() on the object that it is a method of", async () => {
+  const reactor = {
+    ...reserve,
+    prefix: "stock-",
+    react(_: Placed) {
+      return { actorId: `${this.prefix}pen`, decider: stock, command: { take: 1 } };
+    },
+  };
+  await reactorSpec(reactor).when(placed("pen")).then(take("pen"));
+  await using store = new InMemoryEventStore();
+  await using running = new Reactor({
+    ...{ store, checkpoints: new InMemoryCheckpointStore(), from: "start" },
+    ...reactor,
+  });
+  const run = running.run();
+  await store.saveEvent(createEvent({ ...placed("pen"), version: 1 }));
+  await running.caughtUp;
+  assertEquals((await store.getEvents("stock-pen")).length, 1);
+  await running[Symbol.asyncDispose]();
+  await run;
+});

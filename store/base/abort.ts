@@ -59,7 +59,11 @@ const GRACE = 2_000;
  * The result of `work`; once `stop` is aborted it has only some time to come: after that, this
  * rejects with the reason of `stop` and ignores the later result.
  */
-export async function unlessStuck<T>(stop: AbortSignal, work: Promise<T>): Promise<T> {
+export async function unlessStuck<T>(
+  stop: AbortSignal | undefined,
+  work: Promise<T>,
+): Promise<T> {
+  if (stop === undefined) return await work;
   const late = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const begin = (): void => {

@@ -1,4 +1,4 @@
-import { unlessStuck } from "../base/abort.ts";
+import { called, unlessStuck } from "../base/abort.ts";
 import { jitteredWaits } from "../base/jitter.ts";
 import { isRecord } from "../base/json.ts";
 import { sleep } from "../base/sleep.ts";
@@ -81,9 +81,12 @@ export class ProjectionCheckpoints<Tx> {
       const revision = (saved?.revision ?? 0) + 1;
       const next = { revision, body: JSON.stringify(control) };
       if (also === undefined || this.store.transaction === undefined) {
-        await also?.(control, undefined as Tx);
+        await this.#answer(called(() => also?.(control, undefined as Tx)));
         if (await this.#answer(this.store.save(key, next))) return control;
-      } else if (await this.#together(key, next, (tx) => also(control, tx))) return control;
+      } else {
+        const together = this.#together(key, next, (tx) => also(control, tx));
+        if (await this.#answer(together)) return control;
+      }
     }
   }
 
@@ -155,7 +158,7 @@ export class ProjectionCheckpoints<Tx> {
   }
 
   #answer<T>(asked: Promise<T>): Promise<T> {
-    return this.#stop === undefined ? asked : unlessStuck(this.#stop, asked);
+    return unlessStuck(this.#stop, asked);
   }
 }
 

@@ -120,7 +120,7 @@ export interface InnerProjectionOptions<Tx, E extends Event> extends ProjectionO
 
 /** Options for the calls of a {@linkcode Projection} that wait. */
 export interface ProjectionWaitOptions {
-  /** Ends the wait by throwing the signal's reason. */
+  /** Ends the wait by throwing the signal's reason, after 2 s if a store does not answer. */
   readonly signal?: AbortSignal;
 }
 

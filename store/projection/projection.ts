@@ -1,4 +1,4 @@
-import { either, unlessAborted } from "../base/abort.ts";
+import { either, unlessAborted, unlessStuck } from "../base/abort.ts";
 import { needSignal } from "../base/given.ts";
 import { Notifier } from "../base/notifier.ts";
 import { textOf } from "../base/text.ts";
@@ -326,6 +326,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    */
   async lag({ signal }: ProjectionWaitOptions = {}): Promise<ProjectionLag> {
     needSignal(signal, "tell the lag");
+    return await unlessStuck(signal, this.#lag(signal));
+  }
+
+  async #lag(signal: AbortSignal | undefined): Promise<ProjectionLag> {
     const { active } = await this.#control();
     const { events, oldest } = await unhandled(this.#parts, active, signal && { signal });
     const seconds = oldest === undefined ? 0 : Math.max(0, (Date.now() - oldest.getTime()) / 1000);
@@ -349,6 +353,10 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    */
   async unpark(actorId: string, { signal }: ProjectionWaitOptions = {}): Promise<boolean> {
     needSignal(signal, "unpark the actor");
+    return await unlessStuck(signal, this.#unpark(actorId, signal));
+  }
+
+  async #unpark(actorId: string, signal: AbortSignal | undefined): Promise<boolean> {
     const request = crypto.randomUUID();
     const waiting = async () => {
       const { active } = await this.#control();
@@ -430,10 +438,15 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * @throws {RebuildFailedError} The new version was given up; the running one goes on.
    * @throws {TypeError} A rebuild is under way already, and `join` is not set.
    */
-  async rebuild(
-    { switch: when = "caught-up", join = false, signal }: ProjectionRebuildOptions = {},
-  ): Promise<number> {
+  async rebuild(options: ProjectionRebuildOptions = {}): Promise<number> {
+    const { signal } = options;
     needSignal(signal, `rebuild projection "${this.name}"`);
+    return await unlessStuck(signal, this.#rebuild(options));
+  }
+
+  async #rebuild(
+    { switch: when = "caught-up", join = false, signal }: ProjectionRebuildOptions,
+  ): Promise<number> {
     let version = 0;
     const begin = (control: ProjectionControl): ProjectionControl => {
       const { next, failed: _, ...rest } = control;

@@ -204,6 +204,14 @@ Deno.test("A version that is retired though no other is there goes on", async ()
   assertWhole(model, ["order-1"], 4);
 });
 
+/** A checkpoint store without transactions. */
+function plainly(store: InMemoryCheckpointStore): CheckpointStore<unknown> {
+  return {
+    load: (key) => store.load(key),
+    save: (key, saved) => store.save(key, saved),
+  };
+}
+
 /** Never settles. */
 const NEVER = new Promise<never>(() => {});
 
@@ -249,6 +257,9 @@ Deno.test("A checkpoint store that never answers holds up no call once the proje
       save: (key, saved) => isHung ? NEVER : inner.save(key, saved),
     },
   }, { handler: () => {} }));
+  const began = new Projection(quick({
+    ...{ store, checkpoints: { ...plainly(inner), transaction: () => NEVER } },
+  }, { handler: () => {} }));
   const late = projection.caughtUp;
   await new Promise((resolve) => setTimeout(resolve)); // It has begun to wait.
   isHung = true;
@@ -256,11 +267,34 @@ Deno.test("A checkpoint store that never answers holds up no call once the proje
     ...[projection.caughtUp, projection.pause(), projection.resume(), projection.status()],
     ...[projection.parked(), projection.lag(), projection.unpark("order-1"), projection.rebuild()],
   ];
-  const before = [late, ...calls()];
+  const before = [late, ...calls(), began.rebuild({ switch: "now" })];
   const ends = before.map((call) => assertRejects(() => call, DOMException, "disposed"));
-  await projection[Symbol.asyncDispose]();
+  await Promise.all([projection, began].map((it) => it[Symbol.asyncDispose]()));
   await Promise.all(ends);
   await Promise.all(calls().map((call) => assertRejects(() => call, DOMException, "disposed")));
+});
+
+Deno.test("A signal ends a call whose checkpoint store never answers", async () => {
+  await using store = new InMemoryEventStore();
+  const inner = new InMemoryCheckpointStore();
+  const reason = new Error("enough");
+  const stores: CheckpointStore<unknown>[] = [
+    { load: () => NEVER, save: () => NEVER },
+    { ...plainly(inner), transaction: () => NEVER },
+  ];
+  await Promise.all(stores.map(async (checkpoints) => {
+    const projection = new Projection(quick({ store, checkpoints }, { handler: () => {} }));
+    const ending = new AbortController();
+    const { signal } = ending;
+    const calls: Promise<unknown>[] = [projection.rebuild({ switch: "now", signal })];
+    if (checkpoints.transaction === undefined) {
+      calls.push(projection.rebuild({ signal }), projection.lag({ signal }));
+      calls.push(projection.unpark("order-1", { signal }));
+    }
+    const ends = calls.map((call) => assertRejects(() => call, Error, "enough"));
+    ending.abort(reason);
+    await Promise.all(ends);
+  }));
 });
 
 Deno.test("A stop waits for a handler in a transaction, however long it takes", async () => {

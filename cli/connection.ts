@@ -8,7 +8,9 @@ import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { unlessAborted } from "../store/base/abort.ts";
 import { isRecord } from "../store/base/json.ts";
+import { messageOf } from "../store/base/text.ts";
 import type { Connection } from "../store/connection.ts";
 import { UsageError, type Values } from "./verb.ts";
 
@@ -25,20 +27,62 @@ export interface ConnectionSettings {
   readonly inbox_prefix?: string;
 }
 
+/** How long a server has to answer when it is connected to, in ms. */
+const TIMEOUT = 10_000;
+/** How often a connection that lasts is checked, in ms: twice without an answer is a loss. */
+const PING = 10_000;
+
+/** Options for {@linkcode connectAs}. */
+export interface ConnectOptions {
+  /** Whether it is connected again however long that takes; otherwise for about 20 s. */
+  readonly lasts: boolean;
+  /** Ends connecting. */
+  readonly signal: AbortSignal;
+  /** Gets a line when the connection is lost, and when it is there again. */
+  readonly tell: (line: string) => void;
+}
+
 /** Connects as the options say; those that are not given come from `--context`. */
-export async function connectAs(values: Values): Promise<Connection> {
+export async function connectAs(
+  values: Values,
+  { lasts, signal, tell }: ConnectOptions,
+): Promise<Connection> {
   const settings = await settingsOf(values);
+  const { url } = settings;
+  const options = {
+    ...await optionsOf(settings),
+    ...(lasts && { maxReconnectAttempts: -1, pingInterval: PING }),
+  };
+  const opening = connect(options);
   try {
-    return await connect(await optionsOf(settings));
+    const connection = await unlessAborted(signal, opening);
+    tellLosses(connection, url, tell);
+    return connection;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(
-      `Cannot connect to ${settings.url}: ${reason}; look at --server and --context`,
-      {
-        cause,
-      },
-    );
+    opening.then((late) => late.close(), () => {}); // Nobody waits for it any more.
+    signal.throwIfAborted();
+    throw new Error(`Cannot connect to ${url}: ${reasonOf(cause)}`, { cause });
   }
+}
+
+/** Tells of each loss of the connection until it is closed. */
+async function tellLosses(
+  connection: Connection,
+  url: string,
+  tell: ConnectOptions["tell"],
+): Promise<void> {
+  for await (const { type } of connection.status()) {
+    if (type === "disconnect") tell(`The connection to ${url} is lost: trying again`);
+    if (type === "reconnect") tell(`The connection to ${url} is there again`);
+  }
+}
+
+/** Why a connection failed, and what to look at. */
+function reasonOf(cause: unknown): string {
+  const { name } = cause as Error;
+  const reason = messageOf(cause);
+  const told = name === "TimeoutError" ? `no nats-server answers in ${TIMEOUT / 1000} s` : reason;
+  return `${told}; look at --server and --context`;
 }
 
 /** The settings of the options, of `--context`, and of `NATS_URL`, in this order. */
@@ -90,6 +134,7 @@ async function optionsOf(settings: ConnectionSettings): Promise<NodeConnectionOp
   return {
     servers: url.split(",").map((part) => part.trim()),
     name: "aether",
+    timeout: TIMEOUT,
     ...(user !== undefined && { user }),
     ...(password !== undefined && { pass: password }),
     ...(authenticator !== undefined && { authenticator }),

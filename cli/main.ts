@@ -35,5 +35,7 @@ if (isProgram()) {
     if (told !== undefined) process.stderr.write(`${told}\n`);
     process.exit(told === undefined ? 0 : 1);
   });
-  process.exitCode = await main(process.argv.slice(2), { signal: ending.signal });
+  const code = await main(process.argv.slice(2), { signal: ending.signal });
+  // A server that never answered, or an input that goes on, would hold the process.
+  process.stdout.write("", () => process.exit(code));
 }

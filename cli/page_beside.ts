@@ -15,6 +15,8 @@ export interface PageOptions {
   readonly namespace: string;
   readonly app: App;
   readonly signal: AbortSignal;
+  /** Gets a line when the connection is lost, and when it is there again. */
+  readonly tell: (line: string) => void;
 }
 
 /**
@@ -35,7 +37,8 @@ export class PageBeside implements AsyncDisposable {
 
   /** Serves it on 127.0.0.1. */
   static async serve(options: PageOptions): Promise<PageBeside> {
-    const connection = await connectAs({ server: options.server });
+    const { server, signal, tell } = options;
+    const connection = await connectAs({ server }, { lasts: true, signal, tell });
     const page = new PageBeside(options, connection);
     const handler = (request: Request) => page.#answer(request);
     try {

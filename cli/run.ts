@@ -14,6 +14,9 @@ import { VERBS } from "./verbs.ts";
 export { ImportError, importEvents, type ImportOptions, type ImportResult } from "./import.ts";
 export type { Sink, Sinks } from "./output.ts";
 
+/** How long a verb may wait for the server after Ctrl-C, in ms. */
+const GRACE = 1_000;
+
 /** Options for {@linkcode main}. */
 export interface MainOptions {
   /** Where it prints. @default {the process's outputs} */
@@ -66,7 +69,9 @@ async function run(
   const { values, words } = parse(name, verb, rest);
   let connection: Connection | undefined;
   let store: JetStreamEventStore | undefined;
-  const connect = async () => connection ??= await connectAs(values);
+  const { lasts = false } = verb;
+  const tell = (line: string) => output.error(line);
+  const connect = async () => connection ??= await connectAs(values, { lasts, signal, tell });
   const namespace = namespaceIn(values.namespace);
   const app = await appOf(values.app);
   const context: VerbContext = {
@@ -74,11 +79,16 @@ async function run(
     open: async () =>
       store ??= await openStore(await connect(), namespace, app, values.create === true),
   };
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const hurry = () => timer = setTimeout(() => connection?.close(), GRACE);
+  signal.addEventListener("abort", hurry, { once: true });
   try {
     return await verb.run(context);
   } finally {
     await store?.[Symbol.asyncDispose]();
     await connection?.close();
+    signal.removeEventListener("abort", hurry);
+    clearTimeout(timer);
   }
 }
 

@@ -54,6 +54,8 @@ export interface Verb {
   readonly options?: Readonly<Record<string, VerbOption>>;
   /** Example lines. */
   readonly examples: readonly string[];
+  /** Whether it goes on until Ctrl-C, and then outlasts any outage of the servers. @default {false} */
+  readonly lasts?: boolean;
   /** How many words it takes: the least and the most. */
   readonly words: readonly [least: number, most: number];
   /** Does it; gives the exit code. */

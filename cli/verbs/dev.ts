@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import process from "node:process";
 import { findNatsServer } from "../../testing/nats/binary.ts";
 import { Server } from "../../testing/nats/server.ts";
+import { unlessAborted } from "../../store/base/abort.ts";
 import { PageBeside } from "../page_beside.ts";
 import { numberIn, type Verb } from "../verb.ts";
 
@@ -31,7 +32,8 @@ export const dev: Verb = {
     const server = new Server(folder, { port, keeps: true });
     let page: PageBeside | undefined;
     try {
-      await server.start(await findNatsServer(), `pid_file: ${JSON.stringify(join(folder, PID))}`)
+      const binary = await unlessAborted(signal, findNatsServer());
+      await server.start(binary, `pid_file: ${JSON.stringify(join(folder, PID))}`)
         .catch((error) => {
           if (!/address already in use|only one usage/i.test(String(error))) throw error;
           const advice = "end that, or name another port by --port";
@@ -39,7 +41,8 @@ export const dev: Verb = {
         });
       const url = `nats://127.0.0.1:${server.ports.client}`;
       output.item(`nats-server is ready on ${url}`, { url });
-      page = await PageBeside.serve({ server: url, namespace, app, signal });
+      const tell = (line: string) => output.error(line);
+      page = await PageBeside.serve({ server: url, namespace, app, signal, tell });
       output.item(`What is in namespace "${namespace}" is shown on ${page.url}`, {
         page: page.url,
       });

@@ -1,4 +1,5 @@
 import { inspector } from "../../inspector/mod.ts";
+import type { Connection } from "../../store/connection.ts";
 import { listen, type Listening } from "../http_server.ts";
 import { numberIn, type Verb } from "../verb.ts";
 
@@ -12,6 +13,7 @@ export const inspect: Verb = {
   details:
     "With --app, the page folds states by your deciders. It changes nothing: actions need your " +
     "projections and processes, so they are for a program that passes these to inspector().",
+  lasts: true,
   words: [0, 0],
   options: {
     port: {
@@ -21,7 +23,7 @@ export const inspect: Verb = {
     },
   },
   examples: ["aether inspect --namespace shop", "aether inspect --port 8080 --app ./aether.ts"],
-  async run({ values, output, app, signal, open }) {
+  async run({ values, output, app, signal, connect, open }) {
     const port = numberIn(values, "port", PORT, 65_535);
     const store = await open();
     const { deciders = {} } = app;
@@ -30,7 +32,7 @@ export const inspect: Verb = {
     try {
       output.item(url, { url });
       output.error("Ctrl-C ends it");
-      await ended(signal);
+      await ended(signal, await connect());
     } finally {
       await listening[Symbol.asyncDispose]();
     }
@@ -52,8 +54,13 @@ async function begun(
   }
 }
 
-async function ended(signal: AbortSignal): Promise<void> {
+/** Resolves when the user ends it; rejects if the servers do not let it connect again. */
+async function ended(signal: AbortSignal, connection: Connection): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   signal.addEventListener("abort", () => resolve(), { once: true });
-  if (!signal.aborted) await promise;
+  if (signal.aborted) return;
+  const cause = await Promise.race([promise, connection.closed()]);
+  if (signal.aborted) return;
+  const reason = cause === undefined ? "" : `: ${cause.message}`;
+  throw new Error(`Cannot show the store any longer: the connection is closed${reason}`, { cause });
 }

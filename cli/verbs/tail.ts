@@ -6,6 +6,7 @@ import { numberIn, UsageError, type Values, type Verb } from "../verb.ts";
 export const tail: Verb = {
   usage: "",
   summary: "Prints events as they are saved, until Ctrl-C",
+  lasts: true,
   words: [0, 0],
   options: {
     category: { type: "string", value: "NAME", description: "Only actors of this category" },

@@ -32,6 +32,7 @@ export const FIRST: readonly string[] = [
   "tests/support/fixture_test.ts",
   "tests/user_code/cluster_test.ts",
   "tests/testing/faulty_connection_test.ts",
+  "tests/cli/outage_test.ts",
 ];
 
 /**

@@ -3,6 +3,7 @@ import { decodeToken } from "../store/base/token.ts";
 import type { Connection } from "../store/connection.ts";
 import { Layout } from "../store/format/layout.ts";
 import { bucketStream } from "../store/kv/bucket_config.ts";
+import { failed } from "../store/nats/failure.ts";
 import { projectionBucket } from "../store/projection/kv_checkpoints.ts";
 
 /** The projections that the bucket of the namespace has records of. */
@@ -30,7 +31,10 @@ async function infoOf(
   query: object,
 ): Promise<Record<string, unknown> | undefined> {
   const subject = `$JS.API.STREAM.INFO.${stream}`;
-  const answer = await connection.request(subject, JSON.stringify(query), { timeout: 10_000 });
+  const answer = await connection.request(subject, JSON.stringify(query), { timeout: 10_000 })
+    .catch((cause) => {
+      throw failed(`look up stream "${stream}"`, cause);
+    });
   const info = answer.json<Record<string, unknown>>();
   return info.error === undefined ? info : undefined;
 }

@@ -39,11 +39,19 @@ export async function main(args: readonly string[], options: MainOptions = {}): 
     return await run(args, output, options.signal ?? new AbortController().signal);
   } catch (error) {
     if (options.signal?.aborted) return 130;
-    output.error(output.red(safe(error instanceof Error ? error.message : String(error))));
+    const lines = messageFor(error).split("\n");
+    output.error(output.red(lines.map(safe).join("\n")));
     if (!(error instanceof UsageError)) return 1;
     output.error("`aether --help` shows what there is");
     return 2;
   }
+}
+
+/** What went wrong, for people; what the system says of a file comes in our order. */
+function messageFor(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const [, reason, act, file] = /^E[A-Z]+: (.+), (\w+)(?: '(.*)')?$/.exec(message) ?? [];
+  return reason === undefined ? message : `Cannot ${act} ${file ?? "the file"}: ${reason}`;
 }
 
 async function run(
@@ -94,6 +102,7 @@ async function run(
 
 function verbOf(name: string): Verb {
   if (Object.hasOwn(VERBS, name)) return VERBS[name]!;
+  if (name.startsWith("-")) throw new UsageError(`Put the verb before "${safe(name)}"`);
   throw new UsageError(`There is no verb "${safe(name)}"`);
 }
 

@@ -1,4 +1,5 @@
 import { createReadStream } from "node:fs";
+import { access } from "node:fs/promises";
 import process from "node:process";
 import { importEvents } from "../import.ts";
 import { linesOf } from "../output.ts";
@@ -22,6 +23,7 @@ export const importVerb: Verb = {
     "aether import shop.jsonl --namespace shop2 --create --app ./rename.ts",
   ],
   async run({ words: [file = "-"], values, output, app, signal, open }) {
+    if (file !== "-") await access(file); // Before a store is made for it.
     const store = await open();
     const bytes = file === "-" ? process.stdin : createReadStream(file);
     const start = performance.now();

@@ -1,4 +1,5 @@
 import { markRestored } from "../../store/mod.ts";
+import { needStore } from "../open_store.ts";
 import { UsageError, type Verb } from "../verb.ts";
 
 /** `aether restored`. */
@@ -20,6 +21,7 @@ export const restored: Verb = {
       );
     }
     const connection = await connect();
+    await needStore(connection, namespace);
     const mark = await markRestored(connection, { namespace });
     const { previousIdentity, identity, sequence } = mark;
     output.item(`The store ${previousIdentity} is ${identity} from now on`, mark);

@@ -37,3 +37,19 @@ Deno.test("a namespace that no store can have ends with 2", async () => {
     assertMatch(err, /--namespace: .*/);
   }
 });
+
+natsTest("a server without JetStream is told as such, by each verb", async (scene) => {
+  for (
+    const args of [["actors"], ["projections"], ["restored", "--yes"], ["import", "/dev/null"]]
+  ) {
+    const { code, err } = await aether(scene, ...args);
+    assertEquals(code, 1);
+    assertMatch(err, /^Cannot open namespace "\S+": the server has no JetStream; turn it on/);
+  }
+}, { server: { jetstream: false } });
+
+natsTest("a file that is not there is told, and no store is made for it", async (scene) => {
+  const { code, err } = await aether(scene, "import", "/nowhere.jsonl", "--create");
+  assertEquals([code, err], [1, "Cannot access /nowhere.jsonl: no such file or directory\n"]);
+  assertMatch((await aether(scene, "actors")).err, /There is no store/);
+});

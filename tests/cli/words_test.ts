@@ -29,6 +29,7 @@ Deno.test("words that make no sense end with 2 and say what there is", async () 
       ),
       [["inspect", "--port", "65536"], /from 0 to 65535/],
       [["tail", "--from", "begin"], /neither start nor now/],
+      [["--namespace", "shop", "actors"], /Put the verb before "--namespace"/],
       [["actors", "--context", "../x"], /no name of a context/],
       [["actors", "--app", "/nowhere.ts"], /Cannot load --app/],
     ] as const

@@ -166,8 +166,8 @@ export class Cluster implements AsyncDisposable {
    * Aborted when this node no longer takes part: because it has left; because another process has
    * joined by its name, then the reason is a {@linkcode NodeReplacedError}; or because the connection
    * is closed, then it is a {@linkcode StoreUnavailableError}. A node also leaves if the others took it
-   * for gone and the server does not let it come back; `onError` gets the reason. End the process
-   * then, or join again.
+   * for gone and the server does not let it come back, or its stream would lose events by now;
+   * `onError` gets the reason. End the process then, or join again.
    */
   get signal(): AbortSignal {
     return this.#node.discovery.signal;

@@ -14,7 +14,7 @@ import { memberOf } from "./membership/view.ts";
 import { checkCluster, type ClusterLimits, clusterLimits, type ClusterOptions } from "./options.ts";
 import { recordLimit, recordTooLarge } from "./record_limit.ts";
 import { NodeSession } from "./session.ts";
-import { Sessions } from "./sessions.ts";
+import { comebackRefusal, Sessions } from "./sessions.ts";
 import { coordinateShards, MAP_KEY, mapIn } from "./sharding/shard_coordinator.ts";
 import { emptyShardMap, type ShardMap, takenVersion } from "./sharding/shard_map.ts";
 import { type ShardStatus, shardStatusIn } from "./sharding/shard_status.ts";
@@ -363,8 +363,9 @@ export class ClusterNode {
     try {
       await this.#sessions.keepUp();
     } catch (error) {
-      if (!isAetherError(error, "StoreRefusedError")) throw error;
-      this.#errors.report(error);
+      const refusal = comebackRefusal(this.discovery.nodeId, error);
+      if (refusal === undefined) throw error;
+      this.#errors.report(refusal);
       await this.discovery.leave(GOODBYE);
     }
   }

@@ -1,5 +1,23 @@
 import type { NodeSession } from "./session.ts";
+import { messageOf } from "../store/base/text.ts";
+import { isAetherError, StoreRefusedError } from "../store/errors.ts";
 import type { ShardMap } from "./sharding/shard_map.ts";
+
+/** What opening a store throws if no retry helps. */
+const LASTING = ["StoreRefusedError", "StreamConfigError", "UnsupportedServerError"] as const;
+
+/** Tells that a node cannot come back, for `error`; `undefined` if another try may help. */
+export function comebackRefusal(nodeId: string, error: unknown): StoreRefusedError | undefined {
+  if (!LASTING.some((name) => isAetherError(error, name))) return undefined;
+  const advice = "mend that, then let the node join again";
+  return new StoreRefusedError(
+    `Cannot come back as node "${nodeId}", which the others took for gone, so it leaves: ` +
+      `${messageOf(error)}; ${advice}`,
+    advice,
+    undefined,
+    { cause: error },
+  );
+}
 
 /** The parts of a node that its sessions need. */
 export interface SessionsParts {

@@ -1,11 +1,13 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { ViewStore } from "../../cluster/membership/view_store.ts";
 import { clusterBucket, nodeSubject } from "../../cluster/subjects.ts";
+import { Layout } from "../../store/format/layout.ts";
 import { Bucket } from "../../store/kv/bucket.ts";
 import { Cluster } from "../../cluster/mod.ts";
 import { isAetherError } from "../../store/errors.ts";
 import { join, QUICK, settled } from "./bed.ts";
 import { natsTest } from "../support/fixture.ts";
+import { api } from "../support/jetstream_api.ts";
 
 natsTest("a node that was taken for gone answers by its new incarnation alone", async (scene) => {
   const connection = await scene.connect();
@@ -30,6 +32,14 @@ natsTest("a node that was taken for gone answers by its new incarnation alone", 
   await bucket.close();
   await a.leave();
 });
+
+/** Holds that the operator was told once that the node leaves, and why. */
+function assertRefused(errors: readonly unknown[], why: RegExp): void {
+  const refusals = errors.filter((error) => isAetherError(error, "StoreRefusedError"));
+  assertEquals(refusals.length, 1, errors.join());
+  assertMatch(refusals[0]!.message, /^Cannot come back as node "b", [^]* so it leaves: /);
+  assertMatch(refusals[0]!.message, why);
+}
 
 natsTest(
   "a node that was taken for gone leaves if the server does not let it come back",
@@ -62,7 +72,37 @@ natsTest(
     if (!b.signal.aborted) {
       await new Promise((resolve) => b.signal.addEventListener("abort", resolve, { once: true }));
     }
-    assert(errors.some((error) => isAetherError(error, "StoreRefusedError")), errors.join());
+    assertRefused(errors, /subscribe to the node's subjects/);
+    const replies = await Promise.all(
+      Array.from({ length: 20 }, (_, at) => a.send(`counter-${at}`, 1)),
+    );
+    assertEquals(new Set(replies), new Set([1]));
+    await bucket.close();
+    await b.leave();
+    await a.leave();
+  },
+);
+
+natsTest(
+  "a node that was taken for gone leaves if the stream would lose events by now",
+  async (scene) => {
+    const { namespace } = scene;
+    const a = await join(scene, "a");
+    const errors: unknown[] = [];
+    const b = await join(scene, "b", { onError: (error) => errors.push(error) });
+    await settled(a, b);
+    const connection = await scene.connect();
+    const { stream } = new Layout(namespace);
+    const { config } = await api<{ config: object }>(connection, `STREAM.INFO.${stream}`);
+    await api(connection, `STREAM.UPDATE.${stream}`, { ...config, max_age: 3_600e9 });
+    const { nodeId, incarnation } = b;
+    const bucket = await Bucket.open(connection, { bucket: clusterBucket(namespace) });
+    const store = new ViewStore(bucket, "test");
+    await store.write(() => [{ type: "depart", nodeId, incarnation, how: "crashed" }]);
+    if (!b.signal.aborted) {
+      await new Promise((resolve) => b.signal.addEventListener("abort", resolve, { once: true }));
+    }
+    assertRefused(errors, /max_age is 3600000000000 and must be 0; mend that/);
     const replies = await Promise.all(
       Array.from({ length: 20 }, (_, at) => a.send(`counter-${at}`, 1)),
     );

@@ -164,10 +164,10 @@ export class Cluster implements AsyncDisposable {
 
   /**
    * Aborted when this node no longer takes part: because it has left; because another process has
-   * joined by its name, then the reason is a {@linkcode NodeReplacedError}; or because the connection
-   * is closed, then it is a {@linkcode StoreUnavailableError}. A node also leaves if the others took it
-   * for gone and the server does not let it come back, or its stream would lose events by now;
-   * `onError` gets the reason. End the process then, or join again.
+   * joined by its name, then the reason is a {@linkcode NodeReplacedError}; because the connection
+   * is closed, then it is a {@linkcode StoreUnavailableError}; or because the others took it for gone,
+   * and the server does not let it come back, or its stream would lose events by now, then it is a
+   * {@linkcode StoreRefusedError}, which `onError` gets as well. End the process then, or join again.
    */
   get signal(): AbortSignal {
     return this.#node.discovery.signal;
@@ -232,6 +232,7 @@ export class Cluster implements AsyncDisposable {
    * @throws {ActorElsewhereError} It would have saved events of an actor that another node owns.
    * @throws {CommandCycleError} It was sent by a handler that it would have to wait for.
    * @throws {NodeReplacedError} Another process has joined by the name of this node; not sent.
+   * @throws {StoreRefusedError} This node had to leave: see {@linkcode Cluster.signal}; not sent.
    * @throws {CommandAlreadyHandledError} It was handled before, and its reply is no longer known.
    * @throws {CommandCrashedOwnersError} Two owners crashed or hung while they had it; no other node
    * gets it.
@@ -282,6 +283,7 @@ export class Cluster implements AsyncDisposable {
    *
    * @throws {TypeError} `signal` is none.
    * @throws {NodeReplacedError} Another process has joined by the name of this node.
+   * @throws {StoreRefusedError} This node had to leave: see {@linkcode Cluster.signal}.
    * @throws {StoreUnavailableError} The connection is closed.
    */
   changes(

@@ -366,7 +366,7 @@ export class ClusterNode {
       const refusal = comebackRefusal(this.discovery.nodeId, error);
       if (refusal === undefined) throw error;
       this.#errors.report(refusal);
-      await this.discovery.leave(GOODBYE);
+      await this.discovery.leave(GOODBYE, refusal);
     }
   }
 

@@ -21,7 +21,7 @@ import { clusterBucket, nodeSubject } from "../subjects.ts";
 import { inTurn } from "../../store/base/in_turn.ts";
 import type { Notifier } from "../../store/base/notifier.ts";
 import type { Connection } from "../../store/connection.ts";
-import { isAetherError, StoreUnavailableError } from "../../store/errors.ts";
+import { type AetherError, isAetherError, StoreUnavailableError } from "../../store/errors.ts";
 import { Bucket } from "../../store/kv/bucket.ts";
 import { isOutOfReach } from "../../store/nats/failure.ts";
 
@@ -257,11 +257,12 @@ export class Discovery implements AsyncDisposable {
    * Leaves: the others know within milliseconds. The connection stays open.
    *
    * @param timeout How long to try to notify them, in ms; by default as long as to join.
+   * @param reason The error to abort {@linkcode Discovery.signal} with, if the node has to leave.
    * @throws {StoreUnavailableError} The server does not answer in time; the others will find out
    * by themselves.
    */
-  leave(timeout?: number): Promise<void> {
-    return this.#leave ??= this.#end(timeout);
+  leave(timeout?: number, reason?: AetherError): Promise<void> {
+    return this.#leave ??= this.#end(timeout, reason);
   }
 
   /** Like {@linkcode Discovery.leave}, except that a server that does not answer is no error. */
@@ -296,7 +297,7 @@ export class Discovery implements AsyncDisposable {
     this.#report(error);
   }
 
-  async #end(timeout?: number): Promise<void> {
+  async #end(timeout?: number, reason?: AetherError): Promise<void> {
     this.#halt.abort();
     const leaving = inTurn([
       () => this.#work,
@@ -312,7 +313,7 @@ export class Discovery implements AsyncDisposable {
         }),
       () => this.#membership.end(),
       () => this.#bucket.close(),
-      () => this.#ends.abort(),
+      () => this.#ends.abort(reason),
     ], this.#report);
   }
 

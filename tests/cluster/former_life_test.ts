@@ -33,10 +33,17 @@ natsTest("a node that was taken for gone answers by its new incarnation alone", 
   await a.leave();
 });
 
-/** Holds that the operator was told once that the node leaves, and why. */
-function assertRefused(errors: readonly unknown[], why: RegExp): void {
+/** Holds that the operator was told once that the node leaves, and why, and its callers are too. */
+async function assertRefused(
+  node: Cluster,
+  errors: readonly unknown[],
+  why: RegExp,
+): Promise<void> {
   const refusals = errors.filter((error) => isAetherError(error, "StoreRefusedError"));
   assertEquals(refusals.length, 1, errors.join());
+  assertEquals(node.signal.reason, refusals[0]);
+  assertEquals(await assertRejects(() => node.send("counter-1", 1)), refusals[0]);
+  assertEquals(await assertRejects(() => node.changes().next()), refusals[0]);
   assertMatch(refusals[0]!.message, /^Cannot come back as node "b", [^]* so it leaves: /);
   assertMatch(refusals[0]!.message, why);
 }
@@ -72,7 +79,7 @@ natsTest(
     if (!b.signal.aborted) {
       await new Promise((resolve) => b.signal.addEventListener("abort", resolve, { once: true }));
     }
-    assertRefused(errors, /subscribe to the node's subjects/);
+    await assertRefused(b, errors, /subscribe to the node's subjects/);
     const replies = await Promise.all(
       Array.from({ length: 20 }, (_, at) => a.send(`counter-${at}`, 1)),
     );
@@ -102,7 +109,7 @@ natsTest(
     if (!b.signal.aborted) {
       await new Promise((resolve) => b.signal.addEventListener("abort", resolve, { once: true }));
     }
-    assertRefused(errors, /max_age is 3600000000000 and must be 0; mend that/);
+    await assertRefused(b, errors, /max_age is 3600000000000 and must be 0; mend that/);
     const replies = await Promise.all(
       Array.from({ length: 20 }, (_, at) => a.send(`counter-${at}`, 1)),
     );

@@ -38,7 +38,7 @@ export interface EventStoredData {
  */
 export type EventStored = Event<typeof EVENT_STORED, EventStoredData>;
 
-/** Notifications that may wait for a slow broadcaster; more are refused. */
+/** Notifications that may wait once the broadcaster turns out to be slow; more are refused. */
 const MAX_WAITING = 1000;
 /** Actors that may have one notification under way; more are refused. */
 const MAX_UNDER_WAY = 10_000;
@@ -46,6 +46,23 @@ const MAX_UNDER_WAY = 10_000;
 const GRACE = 5_000;
 /** Turns of the microtask queue without progress after which the broadcaster counts as slow. */
 const PATIENCE = 16;
+
+/** A notification on its way. */
+interface Notification {
+  readonly event: EventStored;
+  /** The trace context to publish it in. */
+  readonly within: Context;
+  /** Called when it is over. */
+  readonly settled: () => void;
+}
+
+/** The notifications of one actor. */
+interface Line {
+  /** Those behind the one that is under way. */
+  readonly waiting: Set<Notification>;
+  /** Resolves when none is left. */
+  readonly over: Promise<void>;
+}
 
 /**
  * Publishes {@linkcode EventStored} events, one actor's in order: the next is published when
@@ -55,8 +72,8 @@ export class StoredNotifier {
   readonly #namespace: string;
   readonly #broadcaster: Broadcaster | undefined;
   readonly #onError: (error: unknown, event: Event) => void;
-  /** The last notification of each actor that has one under way. */
-  readonly #tails = new Map<string, Promise<void>>();
+  /** The line of each actor that has a notification under way. */
+  readonly #lines = new Map<string, Line>();
   #waiting = 0;
   /** Notifications that are over, counted to see that the broadcaster keeps going. */
   #settled = 0;
@@ -86,13 +103,14 @@ export class StoredNotifier {
     within: Context = context.active(),
   ): Promise<void> {
     if (this.#broadcaster === undefined) return;
+    const own: Notification[] = [];
     let open = 0;
+    const settled = () => void open--;
     for (const [at, event] of saved.entries()) {
-      const stored = storedEvent(event, positions[at]!);
-      const done = context.with(within, () => this.#publishInOrder(stored));
-      if (done === undefined) continue;
+      const notification = { event: storedEvent(event, positions[at]!), within, settled };
+      if (!this.#begin(notification)) continue;
       open++;
-      done.then(() => open--);
+      own.push(notification);
     }
     let before = this.#settled;
     for (let turn = PATIENCE; open > 0 && turn > 0; turn--) {
@@ -101,54 +119,95 @@ export class StoredNotifier {
       before = this.#settled;
       turn = PATIENCE;
     }
+    this.#refuseSurplus(own);
   }
 
   /** Resolves when nothing waits any more, or once the broadcaster has been silent for 5 s. */
   async settled(): Promise<void> {
-    while (this.#tails.size > 0) {
+    while (this.#lines.size > 0) {
       const before = this.#settled;
       const over = new AbortController();
-      const done = Promise.all(this.#tails.values()).finally(() => over.abort());
+      const lines = [...this.#lines.values()];
+      const done = Promise.all(lines.map((line) => line.over)).finally(() => over.abort());
       await Promise.race([done, sleep(GRACE, over.signal)]);
       if (over.signal.aborted || this.#settled !== before) continue;
       over.abort();
-      const left = this.#tails.size + this.#waiting;
+      const left = this.#lines.size + this.#waiting;
       return console.warn(`${left} notifications were not published: the broadcaster is stuck`);
     }
   }
 
-  /** Publishes at once if nothing of the actor is under way; returns the promise still to await. */
-  #publishInOrder(event: EventStored): Promise<void> | undefined {
-    const before = this.#tails.get(event.actorId);
-    const isFull = before === undefined
-      ? this.#tails.size >= MAX_UNDER_WAY
-      : this.#waiting >= MAX_WAITING;
-    if (isFull) {
-      this.#report(
-        new Error(
-          `Cannot publish ${EVENT_STORED} of version ${event.version} of "${event.actorId}": ` +
-            `the broadcaster is behind by ${this.#tails.size + this.#waiting} notifications`,
-        ),
-        event,
-      );
-      return undefined;
+  /** Publishes at once if nothing of the actor is under way; false if it is over already. */
+  #begin(notification: Notification): boolean {
+    const { event } = notification;
+    const line = this.#lines.get(event.actorId);
+    if (line !== undefined) {
+      line.waiting.add(notification);
+      this.#waiting++;
+      return true;
     }
-    if (before !== undefined) this.#waiting++;
-    const done = before === undefined ? this.#publish(event) : before.then(() => {
-      this.#waiting--;
-      return this.#publish(event);
-    });
-    if (done === undefined) return undefined;
-    this.#tails.set(event.actorId, done);
-    return done.then(() => {
-      this.#settled++;
-      if (this.#tails.get(event.actorId) === done) this.#tails.delete(event.actorId);
-    });
+    if (this.#lines.size >= MAX_UNDER_WAY) {
+      this.#refuse(event);
+      return false;
+    }
+    const published = this.#publish(notification);
+    if (published === undefined) return false;
+    const waiting = new Set<Notification>();
+    const over = this.#follow(notification, published, waiting);
+    this.#lines.set(event.actorId, { waiting, over });
+    return true;
   }
 
-  #publish(event: EventStored): Promise<void> | undefined {
+  /** Publishes what waits behind the first notification of a line, one after the other. */
+  async #follow(
+    first: Notification,
+    published: Promise<void>,
+    waiting: Set<Notification>,
+  ): Promise<void> {
+    await published;
+    this.#end(first);
+    for (const next of waiting) {
+      waiting.delete(next);
+      this.#waiting--;
+      await this.#publish(next);
+      this.#end(next);
+    }
+    this.#lines.delete(first.event.actorId);
+  }
+
+  #end({ settled }: Notification): void {
+    this.#settled++;
+    settled();
+  }
+
+  /** The broadcaster was slow: refuses the last of a save's notifications that may not wait. */
+  #refuseSurplus(own: readonly Notification[]): void {
+    const surplus = this.#waiting - MAX_WAITING;
+    if (surplus <= 0) return;
+    const lineOf = ({ event }: Notification) => this.#lines.get(event.actorId)?.waiting;
+    const refused = own.filter((it) => lineOf(it)?.has(it)).slice(-surplus);
+    for (const notification of refused) lineOf(notification)?.delete(notification);
+    this.#waiting -= refused.length;
+    for (const { event } of refused) this.#refuse(event);
+  }
+
+  #refuse(event: EventStored): void {
+    const behind = this.#lines.size + this.#waiting;
+    this.#report(
+      new Error(
+        `Cannot publish ${EVENT_STORED} of version ${event.version} of "${event.actorId}": ` +
+          `the broadcaster is behind by ${behind} notifications`,
+      ),
+      event,
+    );
+  }
+
+  #publish({ event, within }: Notification): Promise<void> | undefined {
     try {
-      const published = this.#broadcaster!.publish(this.#namespace, event);
+      const published = context.with(
+        within,
+        () => this.#broadcaster!.publish(this.#namespace, event),
+      );
       if (!isThenable(published)) return undefined;
       return Promise.resolve(published).catch((error) => this.#report(error, event));
     } catch (error) {

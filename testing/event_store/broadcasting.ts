@@ -233,6 +233,23 @@ export function broadcasting(test: StoreTest): void {
     equal(begun, range(1, 1001), "versions published in the end");
   });
 
+  test("a broadcaster that keeps up gets all notifications of a save, however many", async ({ open }) => {
+    const published: number[] = [];
+    const reports: unknown[] = [];
+    const store = await open({
+      broadcaster: {
+        async publish(_namespace: string, { version }: Event): Promise<void> {
+          await undefined;
+          published.push(version);
+        },
+      },
+      onBroadcastError: (error) => reports.push(error),
+    });
+    await store.saveEvents(samples("order-1", range(1, 1500)));
+    equal(published, range(1, 1500), "versions published");
+    equal(reports, [], "reports");
+  });
+
   test("a store without a broadcaster still saves", async ({ open }) => {
     const store = await open({ broadcaster: undefined as never, onBroadcastError: fail });
     const events = samples("order-1", [1, 2]);

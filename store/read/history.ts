@@ -89,7 +89,7 @@ export class History {
     const end = sequenceOf(given) < sequenceOf(known) ? undefined : given;
     if (end !== undefined && previousOf(end, actorId) === 0) {
       const chain = new VersionChain(actorId, from, BEGINNING);
-      const events = await this.#decode(chain.follow([end], to), actorId, signal);
+      const events = await this.#decode(chain.follow([end], to), actorId, limit, signal);
       heads.raise(actorId, chain.head, NEVER);
       if (events.length > 0) yield events;
       return;
@@ -105,6 +105,7 @@ export class History {
     const expected = known === undefined ? 0 : known.version - after.version;
     const size = isLong(this.#parts, expected) ? PEEK : Math.max(GLANCE, expected + 1);
     const first = Math.min(size, limit + 1);
+    let left = limit;
     const last = end === undefined ? this.#last(actorId) : Promise.resolve(end);
     const chain = new VersionChain(actorId, from, after);
     for await (
@@ -129,10 +130,11 @@ export class History {
         if (start !== undefined) yield* this.#from(actorId, range, head, start);
         return;
       }
-      const events = await this.#decode(chain.follow(page, to), actorId, signal);
+      const events = await this.#decode(chain.follow(page, to), actorId, left, signal);
+      left -= events.length;
       heads.raise(actorId, chain.head, NEVER);
       if (events.length > 0) yield events;
-      if (chain.head.version >= to) return;
+      if (chain.head.version >= to || left <= 0) return;
     }
   }
 
@@ -215,28 +217,34 @@ export class History {
     const chain = new VersionChain(actorId, from, after);
     const subject = headReader.subjectOf(actorId);
     const first = Math.min(512, limit, to - from + 1);
+    let left = limit;
     const enough = (last: StoredMessage) => versionIn(last) >= to;
     const { sequence: end } = head;
     // Events of the first message that are before the range are not counted.
     const more = previous < from - 1 ? MAX_RUN : 0;
     const query = { subject, after: after.sequence, end, first, ...limited(limit + more), enough };
     for await (const page of readPages(this.#parts, { ...query, signal })) {
-      const events = await this.#decode(chain.follow(page, to), actorId, signal);
+      const events = await this.#decode(chain.follow(page, to), actorId, left, signal);
+      left -= events.length;
       heads.raise(actorId, chain.head, NEVER);
       if (events.length > 0) yield events;
-      if (chain.head.version >= to) return;
+      if (chain.head.version >= to || left <= 0) return;
     }
   }
 
+  /** At most `limit` events: what is behind those need not be readable. */
   async #decode(
     slices: readonly RunSlice[],
     actorId: string,
+    limit: number,
     signal: AbortSignal | undefined,
   ): Promise<Event[]> {
     const { events: reader } = this.#parts;
     const events: (Event | Promise<Event>)[] = [];
     for (const { run, start, end } of slices) {
-      for (let at = start; at < end; at++) events.push(reader.eventAt(run, at, actorId));
+      for (let at = start; at < end && events.length < limit; at++) {
+        events.push(reader.eventAt(run, at, actorId));
+      }
     }
     return events.some((event) => event instanceof Promise)
       ? await unlessAborted(signal, Promise.all(events))

@@ -5,6 +5,7 @@ import { equal, ok, rejects, within } from "../assert.ts";
 import {
   gather,
   HeldCodec,
+  JsonCodec,
   learns,
   nextOf,
   range,
@@ -74,6 +75,26 @@ export function ranges(test: StoreTest, together: StoreTest): void {
         const seen = (await gather(store.readEvents("order-1", options))).map(versionOf);
         const wanted = partOf(all, options).map(versionOf);
         equal(seen, wanted, `versions of ${JSON.stringify(options)}`);
+      }
+    }
+  });
+
+  test("a read with a limit does not depend on the events behind it", async ({ open }) => {
+    const codec = new class extends JsonCodec {
+      override decode(bytes: Uint8Array): Event {
+        const event = super.decode(bytes) as Event;
+        if (event.version === 3) throw new Error("version 3 cannot be read");
+        return event;
+      }
+    }();
+    const store = await open({ codec });
+    for (
+      const [actorId, parts] of [["apart-1", [[1], [2], [3]]], ["one-1", [[1, 2, 3]]]] as const
+    ) {
+      for (const versions of parts) await store.saveEvents(samples(actorId, [...versions]));
+      for (const options of [{ limit: 2 }, { toVersion: 2 }, { fromVersion: 2, limit: 1 }]) {
+        const read = await gather(store.readEvents(actorId, options));
+        equal(read.at(-1)?.version, 2, `last version of "${actorId}"`);
       }
     }
   });

@@ -1,4 +1,6 @@
 import { copyBytes } from "../base/bytes.ts";
+import { freshCopy } from "../base/fresh.ts";
+import { needObject } from "../base/given.ts";
 import { decodeJson, encodeJson } from "../base/json.ts";
 import { jsonProblem, TOO_MANY } from "../base/json_fidelity.ts";
 import { reasonOf } from "../base/reason.ts";
@@ -38,7 +40,10 @@ export function encodeSnapshot(
     nameProblem(name) ?? lastEventIdProblem(lastEventId) ?? versionProblem(version) ??
     schemaProblem(schemaVersion) ??
     timestampProblem(timestamp) ??
-    (codec?.lenient !== true ? jsonProblem(state, "state", maxBytes) : undefined);
+    // A lenient codec lifts the rules on the content of a state, but there must be one.
+    (codec?.lenient !== true || state === undefined
+      ? jsonProblem(state, "state", maxBytes)
+      : undefined);
   if (problem === TOO_MANY) {
     throw new InvalidSnapshotError(`state ${problem}: more than fit into ${maxBytes} bytes`);
   }
@@ -50,7 +55,8 @@ export function encodeSnapshot(
     ...(lastEventId !== undefined && { lastEventId }),
     schemaVersion,
     timestamp: new Date(timestamp),
-    state,
+    // A codec may take its time, and do with the state as it likes.
+    state: codec === undefined ? state : freshCopy(state),
   };
   const body = encode(copy, codec).then((bytes) => {
     const limit = maxBytes - HEADER_ROOM;
@@ -101,7 +107,7 @@ export async function decodeSnapshot(
 ): Promise<Snapshot | undefined> {
   let value: unknown;
   try {
-    value = codec === undefined ? decodeJson(body) : await codec.decode(body);
+    value = codec === undefined ? decodeJson(body) : await codec.decode(copyBytes(body));
   } catch (cause) {
     if (!isAetherError(cause, "StoreUnavailableError")) return undefined;
     throw hasToWait(`read the snapshot of "${actorId}"`, cause);
@@ -131,10 +137,14 @@ export async function decodeSnapshot(
 /**
  * Refuses a query that no snapshot can match.
  *
+ * @throws {TypeError} It is no object.
  * @throws {RangeError} The actor id, the name or the schema version is impossible.
  */
-export function checkQuery(actorId: string, { name, schemaVersion }: SnapshotQuery): void {
+export function checkQuery(actorId: string, query: SnapshotQuery): void {
   checkActorId(actorId);
+  const what = "look up a snapshot";
+  needObject(query, what, "query, the second argument,", "an object with name and schemaVersion");
+  const { name, schemaVersion } = query;
   const problem = nameProblem(name) ?? schemaProblem(schemaVersion);
   if (problem !== undefined) {
     throw new RangeError(`Cannot look up the snapshot of ${describe(actorId)}: ${problem}`);

@@ -27,6 +27,9 @@ interface Kept {
   readonly body: Uint8Array;
 }
 
+/** The place of an actor's snapshots of one name and schema. */
+type Place = Pick<Snapshot, "actorId" | "name" | "schemaVersion">;
+
 /**
  * A {@linkcode SnapshotStore} in memory: the newest snapshot of each actor, name and schema, gone
  * with the process. It accepts and refuses the same snapshots as the JetStream one.
@@ -66,12 +69,15 @@ export class InMemorySnapshotStore implements SnapshotStore {
     this.#checkOpen("save snapshot");
     const encoding = encodeSnapshot(snapshot, this.#encoding);
     const { actorId, name, version, schemaVersion } = snapshot;
-    const key = snapshotKey(actorId, name, schemaVersion);
+    const place = { actorId, name, schemaVersion };
+    const key = snapshotKey(place);
     return await this.#lanes.run([key], async () => {
       const body = await encoding;
-      const isNewest = version > (this.#kept.get(key)?.version ?? 0);
-      if (isNewest) this.#kept.set(key, { version, body });
-      return isNewest;
+      const isOld = version <= (this.#kept.get(key)?.version ?? 0);
+      // One that cannot be read counts as lost, and is in nobody's way.
+      if (isOld && await this.#read(place) !== undefined) return false;
+      this.#kept.set(key, { version, body });
+      return true;
     });
   }
 
@@ -83,11 +89,7 @@ export class InMemorySnapshotStore implements SnapshotStore {
     checkQuery(actorId, query);
     this.#checkOpen(`read the snapshot of "${actorId}"`);
     const { name, schemaVersion } = query;
-    const kept = this.#kept.get(snapshotKey(actorId, name, schemaVersion));
-    if (kept === undefined) return undefined;
-    const place = { actorId, name, schemaVersion };
-    const snapshot = await decodeSnapshot(kept.body, place, this.#encoding.codec);
-    return snapshot as Snapshot<State> | undefined;
+    return await this.#read({ actorId, name, schemaVersion }) as Snapshot<State> | undefined;
   }
 
   /** Waits for saves under way. */
@@ -97,11 +99,16 @@ export class InMemorySnapshotStore implements SnapshotStore {
     this.#codec?.end();
   }
 
+  async #read(place: Place): Promise<Snapshot | undefined> {
+    const kept = this.#kept.get(snapshotKey(place));
+    return kept && await decodeSnapshot(kept.body, place, this.#encoding.codec);
+  }
+
   #checkOpen(what: string): void {
     if (this.#disposed) throw new StoreUnavailableError(`Cannot ${what}: the store is disposed`);
   }
 }
 
-function snapshotKey(actorId: string, name: string, schemaVersion: number): string {
+function snapshotKey({ actorId, name, schemaVersion }: Place): string {
   return JSON.stringify([name, schemaVersion, actorId]);
 }

@@ -112,6 +112,13 @@ export function refusals(test: SnapshotTest): void {
       const query = { name, schemaVersion: 1 };
       await rejects(() => store.getLatestSnapshot("order-1", query), "RangeError");
     }
+    for (const query of [null, undefined, "order"]) {
+      const { message } = await rejects<TypeError>(
+        () => store.getLatestSnapshot("order-1", query as never),
+        "TypeError",
+      );
+      ok(message.includes("query"), `the message names the query: ${message}`);
+    }
     equal(await store.getLatestSnapshot("order-1", { name: "order", schemaVersion: 1 }), undefined);
   });
 

@@ -6,6 +6,7 @@ import {
   InMemorySnapshotStore,
   isAetherError,
   JetStreamSnapshotStore,
+  jsonCodec,
   type Snapshot,
   type SnapshotStore,
   StoreUnavailableError,
@@ -70,6 +71,9 @@ async function check(
   codec.forgotten.add("order-1");
   assertEquals(await store.getLatestSnapshot("order-1", query), undefined);
   assertEquals((await store.getLatestSnapshot("order-2", query))?.version, 1);
+  // One that cannot be read is in nobody's way.
+  assertEquals(await store.saveSnapshot(taken(2, state)), true);
+  assertEquals(await store.saveSnapshot(taken(1, state)), true);
 }
 
 Deno.test("A codec carries and forgets states in memory", async () => {
@@ -87,6 +91,49 @@ natsTest("A codec carries and forgets states on JetStream", async (scene) => {
     undefined,
   );
   assertEquals(await plain.saveSnapshot(taken(1, "plain")), true);
+});
+
+/** Takes its time, and uses all that it is given for something else then. */
+const greedy: Codec<Snapshot> = {
+  lenient: true,
+  async encode(snapshot) {
+    await undefined;
+    const bytes = jsonCodec.encode(snapshot);
+    (snapshot.state as number[]).length = 0;
+    return bytes;
+  },
+  decode(bytes) {
+    const snapshot = jsonCodec.decode<Snapshot>(bytes);
+    bytes.fill(0);
+    return snapshot;
+  },
+};
+
+async function checkOwn(store: SnapshotStore): Promise<void> {
+  const state = [1];
+  const saving = store.saveSnapshot(taken(1, state));
+  state.push(2);
+  assertEquals(await saving, true);
+  assertEquals(state, [1, 2]);
+  for (const _ of "twice") {
+    const query = { name: "order", schemaVersion: 1 };
+    assertEquals((await store.getLatestSnapshot("order-1", query))?.state, [1]);
+  }
+  const failure = await assertRejects(() => store.saveSnapshot(taken(2, undefined)));
+  assert(isAetherError(failure, "InvalidSnapshotError"), String(failure));
+  assertEquals(failure.reason, "state is undefined");
+}
+
+Deno.test("A codec has states and bytes to itself, in memory", async () => {
+  await using store = new InMemorySnapshotStore({ codec: greedy });
+  await checkOwn(store);
+});
+
+natsTest("A codec has states and bytes to itself, on JetStream", async (scene) => {
+  const { namespace } = scene;
+  const options = { namespace, codec: greedy };
+  await using store = await JetStreamSnapshotStore.open(await scene.connect(), options);
+  await checkOwn(store);
 });
 
 /** Keys are somewhere else, which cannot be reached at times. */

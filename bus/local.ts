@@ -13,12 +13,13 @@ import { Hub } from "./hub.ts";
 import { LocalDelivery } from "./local_delivery.ts";
 import type { BusMetrics } from "./metrics.ts";
 import { parseNamespace } from "./pattern.ts";
-import { MAX_BYTES } from "../store/check/events.ts";
+import { LEAST_MESSAGE, MAX_BYTES } from "../store/check/events.ts";
+import { checkRange } from "../store/check/query.ts";
 import type { Event } from "../store/event.ts";
 
 /** Options for {@linkcode LocalEventBus}. */
 export interface LocalEventBusOptions extends EventBusOptions {
-  /** Bytes that one event with its headers may take, as a server's `max_payload`. @default {1048576} */
+  /** Bytes that one event with its headers may take, as a server's `max_payload`; 2,304 or more. @default {1048576} */
   readonly maxBytes?: number;
 }
 
@@ -43,12 +44,19 @@ export class LocalEventBus implements EventBus {
   readonly #hub: Hub;
   readonly #maxBytes: number;
 
-  /** Begins without subscribers. */
+  /**
+   * Begins without subscribers.
+   *
+   * @throws {RangeError} `maxBytes` is out of its range.
+   * @throws {TypeError} An option is of another kind.
+   */
   constructor(options: LocalEventBusOptions = {}) {
     needObject(options, "make the bus", "options");
     needOptionalFunctions(options, ["onDrop", "onError"], "make the bus");
     this.#hub = new Hub("aether", (subscription) => this.#local.add(subscription), options);
-    this.#maxBytes = options.maxBytes ?? MAX_BYTES;
+    const { maxBytes = MAX_BYTES } = options;
+    checkRange("maxBytes", maxBytes, LEAST_MESSAGE, Number.MAX_SAFE_INTEGER, "the event bus");
+    this.#maxBytes = maxBytes;
   }
 
   /** See {@linkcode EventBus.metrics}. */

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import type { Subscription } from "../../bus/bus.ts";
 import { LocalEventBus } from "../../bus/local.ts";
 import { createEvent } from "../../store/event.ts";
@@ -85,5 +85,11 @@ Deno.test("LocalEventBus: a hook that throws fails neither publisher nor handler
     assertEquals(written.length, 2);
   } finally {
     console.error = error;
+  }
+});
+
+Deno.test("LocalEventBus: a limit that holds nothing, or no event, is refused", () => {
+  for (const maxBytes of [NaN, Infinity, 0, 10, 2303, 4000.5, "4096" as never, null as never]) {
+    assertThrows(() => new LocalEventBus({ maxBytes }), RangeError, "maxBytes is");
   }
 });

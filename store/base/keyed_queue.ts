@@ -28,6 +28,8 @@ class Job<Ticket> {
 export class KeyedQueue<Ticket = undefined> {
   /** The last job of each key that has any. */
   readonly #last = new Map<string, Job<Ticket | undefined>>();
+  /** Resolves when no work is left, while somebody waits for that. */
+  #idle: Promise<void> | undefined;
 
   /**
    * Runs `work` when all earlier work on any of `keys` has ended. `work` may look at the tickets
@@ -65,8 +67,15 @@ export class KeyedQueue<Ticket = undefined> {
   }
 
   /** Resolves when no work is left. */
-  async idle(): Promise<void> {
+  idle(): Promise<void> {
+    if (this.#last.size === 0) return Promise.resolve();
+    // One for all who wait: each would see the others' turns as work, and none would ever end.
+    return this.#idle ??= this.#untilIdle();
+  }
+
+  async #untilIdle(): Promise<void> {
     while (this.#last.size > 0) await this.run([...this.#last.keys()], () => Promise.resolve());
+    this.#idle = undefined;
   }
 }
 

@@ -299,8 +299,9 @@ export function disposal(test: StoreTest): void {
 
   test("disposal may be asked for twice", async ({ open }) => {
     const store = await open();
-    await store.saveEvent(sample());
+    const saving = store.saveEvent(sample());
     await Promise.all([store[Symbol.asyncDispose](), store[Symbol.asyncDispose]()]);
+    await saving;
     await store[Symbol.asyncDispose]();
   });
 }

@@ -168,8 +168,9 @@ export function disposal(test: SnapshotTest): void {
 
   test("disposal may be asked for twice", async ({ open }) => {
     const store = await open();
-    await store.saveSnapshot(sample());
+    const saving = store.saveSnapshot(sample());
     await Promise.all([store[Symbol.asyncDispose](), store[Symbol.asyncDispose]()]);
+    await saving;
     await store[Symbol.asyncDispose]();
   });
 }

@@ -99,3 +99,17 @@ Deno.test("idle() resolves when all work has ended, also work that came meanwhil
   await idle;
   assertEquals(work.log.at(-1), "idle");
 });
+
+Deno.test("idle() resolves for all who wait at once", async () => {
+  const [lanes, work] = [new KeyedQueue(), new Work()];
+  const first = work.start(lanes, "first", ["a"]);
+  const idle = [lanes.idle(), lanes.idle()];
+  const second = work.start(lanes, "second", ["b"]);
+  for (const name of ["first", "second"]) work.end(name);
+  await Promise.all([first, second, ...idle]);
+  const third = work.start(lanes, "third", ["a"]);
+  const again = lanes.idle().then(() => work.log.push("idle"));
+  work.end("third");
+  await Promise.all([third, again]);
+  assertEquals(work.log.at(-1), "idle");
+});

@@ -9,6 +9,7 @@ import {
   needString,
 } from "../base/given.ts";
 import { needStore } from "../check/query.ts";
+import { unlessAborted } from "../base/abort.ts";
 import { freshCopy } from "../base/fresh.ts";
 import { callHook, print, refusePromise } from "../base/hook.ts";
 import { versionProblem } from "../check/events.ts";
@@ -143,7 +144,8 @@ export async function load<State, E extends Event>(
 ): Promise<ActorState<State, E>> {
   const { signal, toVersion } = options;
   signal?.throwIfAborted();
-  const latest = snapshots && await fromSnapshot(actorId, evolution, snapshots);
+  const latest = snapshots &&
+    await unlessAborted(signal, fromSnapshot(actorId, evolution, snapshots));
   const begin = latest === undefined || latest.version > (toVersion ?? Infinity)
     ? initial(evolution)
     : latest;

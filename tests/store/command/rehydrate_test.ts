@@ -154,6 +154,21 @@ Deno.test("an aborted signal ends the load by its reason", async () => {
   assertStrictEquals(await loading.catch((error) => error), reason);
 });
 
+Deno.test("an aborted signal ends the load while the snapshot store does not answer", async () => {
+  await using store = new InMemoryEventStore();
+  const controller = new AbortController();
+  const shelf = new class extends Shelf {
+    override getLatestSnapshot(): Promise<never> {
+      queueMicrotask(() => controller.abort("enough"));
+      return new Promise(() => {});
+    }
+  }();
+  const snapshots = { store: shelf, name: "counter", schemaVersion: 1 };
+  const { signal } = controller;
+  const loading = rehydrate(store, "counter-1", counter, { snapshots, signal });
+  assertEquals(await loading.catch((reason: unknown) => reason), "enough");
+});
+
 Deno.test("rehydrate() takes no snapshots", async () => {
   await using store = new InMemoryEventStore();
   await fill(store, 300);

@@ -68,7 +68,12 @@ export async function advance<State, E extends Event>(
   }
   if (isJoined) return { ...from, state, version, lastId };
   const latest = await store.getLatestVersion(actorId, { fresh: true });
-  throw new StreamRegressedError(`the versions of "${actorId}"`, from.version, latest);
+  const reason = latest < from.version
+    ? `they end at ${latest}, though a state or snapshot of version ${from.version} is kept; the ` +
+      "stream lost its tail or was restored"
+    : `the event at ${from.version} is not the one that the kept state or snapshot ends with; the ` +
+      "stream was restored";
+  throw new StreamRegressedError(`the versions of "${actorId}"`, from.version, latest, reason);
 }
 
 /**

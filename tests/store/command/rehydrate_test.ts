@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
 import {
   appendEvents,
   type EventStore,
@@ -76,8 +76,18 @@ function tests(
     const load = () => rehydrate(store, "counter-1", counter, { snapshots });
     const error = await assertRejects(load, StreamRegressedError);
     assertEquals([error.expectedSequence, error.actualSequence], [6, 4]);
+    assertMatch(error.message, /they end at 4, though a state or snapshot of version 6 is kept/);
     // The control: without the snapshot there is nothing to notice.
     assertEquals((await rehydrate(store, "counter-1", counter)).version, 4);
+  });
+
+  test(`${title}: a snapshot behind another event is StreamRegressedError`, async (store) => {
+    await fill(store, 4);
+    const snapshots = { store: new Shelf(), name: "counter", schemaVersion: 1 };
+    await snapshots.store.saveSnapshot({ ...snapshotAt(3), lastEventId: "lost" });
+    const load = () => rehydrate(store, "counter-1", counter, { snapshots });
+    const error = await assertRejects(load, StreamRegressedError);
+    assertMatch(error.message, /the event at 3 is not the one that .* snapshot ends with/);
   });
 }
 

@@ -192,6 +192,15 @@ export const PLACES: readonly Mutant[] = [
     explained: "The schema is part of the place too, so that no other one is ever found there.",
   },
   {
+    name: "a snapshot that its codec shares with the caller",
+    file: "store/snapshot/body.ts",
+    find: "state: codec === undefined ? state : freshCopy(state),",
+    replace: "state: codec === undefined ? freshCopy(state) : state,",
+    tests: ["tests/store/snapshot/codec_test.ts"],
+    filter: "has states and bytes to itself, in memory",
+    why: "A snapshot would hold events of after its version, and be gone on from.",
+  },
+  {
     name: "a snapshot of after the wanted version",
     file: "store/command/rehydrate.ts",
     find: "latest.version > (toVersion ?? Infinity)",

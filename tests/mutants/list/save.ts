@@ -207,4 +207,22 @@ export const SAVE: readonly Mutant[] = [
     filter: "version",
     why: "The memory store is the readable definition: tests of users would pass that must not.",
   },
+  {
+    name: "notifications that a slow broadcaster is kept waiting for without end",
+    file: "store/event_stored.ts",
+    find: "const surplus = this.#waiting - MAX_WAITING;",
+    replace: "const surplus = this.#waiting - MAX_WAITING * MAX_WAITING;",
+    tests: MEMORY_TESTS,
+    filter: "at most 1,000 notifications wait",
+    why: "The memory of a process would fill beside a broadcaster that is stuck.",
+  },
+  {
+    name: "notifications that are refused before the broadcaster had a turn",
+    file: "store/event_stored.ts",
+    find: "for (let turn = PATIENCE; open > 0 && turn > 0; turn--) {",
+    replace: "for (let turn = 0; open > 0 && turn > 0; turn--) {",
+    tests: MEMORY_TESTS,
+    filter: "a broadcaster that keeps up",
+    why: "The notifications of a large save would be lost.",
+  },
 ];

@@ -143,7 +143,10 @@ Deno.test("the test under way is known from the output, however it is cut", () =
     ["------- output -------\n...\n----- output end -----\n", "b (x ... y) > two"],
     ["  two ... FAILED (1ms)\n", "b (x ... y)"],
     ["b (x ... y) ... ok (2ms)\n", ""],
-    ["c ... ", "c"],
+    ["c ...'c' has been running for over (1m0s)\n", "c"],
+    ["'c' has been running for over (2m0s)\n", "c"],
+    ["c ... ok (2m9s)\n", ""],
+    ["d ... ", "d"],
   ];
   for (const size of [1, 3, 1_000]) {
     const tests = new TestsUnderWay();
@@ -154,7 +157,7 @@ Deno.test("the test under way is known from the output, however it is cut", () =
       }
       assertEquals(tests.name, underWay);
     }
-    assertEquals(ended, 4);
+    assertEquals(ended, 5);
   }
 });
 

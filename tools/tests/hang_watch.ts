@@ -78,6 +78,9 @@ export class TestsUnderWay {
   }
 }
 
-/** A test that has printed something, or has steps, ends on another line than it begins. */
-const BEGUN = /^ *(.+) \.\.\. ?$/;
+/**
+ * A test that has printed something, has steps, or has run for a minute, ends on another line than it
+ * begins.
+ */
+const BEGUN = /^ *(.+) \.\.\. ?(?:'.+' has been running for over \(\w+\))?$/;
 const DONE = /^ *(.+) \.\.\. (?:ok|FAILED|ignored)\b/;

@@ -31,7 +31,7 @@ async function endure(
   await using stack = new AsyncDisposableStack();
   const work = async (): Promise<Run> => {
     const connection = await scene.connect();
-    const options = { namespace, replicas, timeout: 5_000 };
+    const options = { namespace, replicas, timeout: 30_000 };
     const store = stack.use(await JetStreamEventStore.open(connection, options));
     const checkpoints = stack.use(await KvCheckpointStore.open(connection, options));
     const leases = stack.use(

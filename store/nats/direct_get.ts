@@ -1,8 +1,14 @@
 import { DirectMessage, headerIn, MessageText } from "./stored_message.ts";
+import { RequestError } from "./request_error.ts";
 import { ApiError, type StreamApi, type StreamNames } from "./stream_api.ts";
 
 /** How often a request is sent again at once if another stream has answered it. */
 const TRIES = 5;
+/**
+ * The share of the time for an answer after which a request to one of several replicas is sent again:
+ * the servers give each of them its part of the requests, also one that is frozen or cut off.
+ */
+const PATIENCE = [1 / 8, 1 / 4] as const;
 
 /**
  * The error of an answer that is another stream's: a mirror answers direct requests in the place
@@ -140,20 +146,28 @@ export function partsOf(
   return parts;
 }
 
-/** Sends the request again at once if another stream has answered: next time this one may. */
+/**
+ * Sends the request again at once if another stream has answered, and soon if a replica is silent:
+ * next time another one may answer.
+ */
 async function readDirect(
   api: StreamApi<StreamNames>,
   query: unknown,
   idle: number,
   isProof = false,
 ): Promise<Page> {
-  for (let tries = 1;; tries++) {
+  const patience = api.isReplicated ? PATIENCE.map((share) => share * idle) : [];
+  for (let tries = 1;;) {
+    const soon = patience.shift();
     try {
-      const page = await readOnce(api, query, idle);
+      const page = await readOnce(api, query, soon ?? idle);
       if (isProof && page.messages.length === 0) throw new OtherStreamError(api.layout.stream);
       return page;
     } catch (error) {
-      if (!(error instanceof OtherStreamError) || tries === TRIES) throw error;
+      if (soon !== undefined && error instanceof RequestError && error.failure === "timeout") {
+        continue;
+      }
+      if (!(error instanceof OtherStreamError) || tries++ === TRIES) throw error;
     }
   }
 }

@@ -55,6 +55,8 @@ export class StreamApi<Names extends StreamNames = Layout> {
   domain: string | undefined;
   /** When the stream was made, as the server says it. */
   created = "";
+  /** Whether several servers have the stream, as the server said last. */
+  isReplicated = false;
   /** When making a consumer is worth a try again, by the monotonic clock, in ms. */
   consumersFrom = 0;
   readonly #endings = new Set<Promise<void>>();
@@ -87,6 +89,7 @@ export class StreamApi<Names extends StreamNames = Layout> {
       );
       this.domain = info.domain ?? "";
       this.created = info.created;
+      this.isReplicated = info.config.num_replicas > 1;
       return info;
     } catch (error) {
       if (isInstance(error, ApiError) && error.code === ServerCode.STREAM_NOT_FOUND) {

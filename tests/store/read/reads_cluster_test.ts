@@ -75,6 +75,9 @@ clusterTest("A follower that is frozen during a read makes none short", async (s
   await scene.assertNoLeaks(20_000);
 });
 
+/** On a machine with much to do, a server that was frozen takes long to answer again. */
+const PATIENT = { timeout: 30_000 };
+
 async function readAroundFrozen(scene: ClusterScene): Promise<void> {
   await using stores = new Stores(scene);
   const writer = await stores.open({ replicas: 3 });
@@ -82,7 +85,7 @@ async function readAroundFrozen(scene: ClusterScene): Promise<void> {
   const leader = await scene.cluster.leaderOf(writer.store.stream);
   const [frozen, other] = scene.servers.filter((server) => server !== leader);
   for (const server of [leader, other!]) {
-    const { store } = await stores.open({ timeout: 30_000 }, server.url);
+    const { store } = await stores.open(PATIENT, server.url);
     assertEquals(await store.getLatestVersion("order-1", { fresh: true }), 3000);
     for (const direction of ["forwards", "backwards"] as const) {
       const versions: number[] = [];
@@ -98,10 +101,10 @@ async function readAroundFrozen(scene: ClusterScene): Promise<void> {
   }
   // Messages that it missed while it was frozen are not missing in a read through it.
   await frozen!.pause();
-  const behind = await stores.open({}, leader.url);
+  const behind = await stores.open(PATIENT, leader.url);
   await behind.store.saveEvents(facts("order-1", 3001, 500));
   frozen!.resume();
-  const { store } = await stores.open({}, frozen!.url);
+  const { store } = await stores.open(PATIENT, frozen!.url);
   const latest = await store.getLatestVersion("order-1", { fresh: true });
   assert(latest === 3500, `Version ${latest}`);
   await reads(store, "order-1", 3500);

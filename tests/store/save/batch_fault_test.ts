@@ -271,7 +271,7 @@ async function leaveOpen(connection: NatsConnection, namespace: string): Promise
 natsTest("Others use up the server's open batches: a clear error, then saved", async (scene) => {
   const { namespace } = scene;
   const connection = await scene.connect();
-  await using hasty = await JetStreamEventStore.open(connection, { namespace, timeout: 3_000 });
+  await using hasty = await JetStreamEventStore.open(connection, { namespace, timeout: 5_000 });
   await using patient = await JetStreamEventStore.open(connection, { namespace, timeout: 20_000 });
   const answers = await Promise.all(
     Array.from({ length: 50 }, () => leaveOpen(connection, namespace)),

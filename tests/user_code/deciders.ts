@@ -64,7 +64,7 @@ async function snapshots(
   const store = await bed.open();
   const every = more.every ?? 1;
   const { onError = () => {} } = more;
-  const timeout = act.kind === "hangs" ? 100 : 10_000;
+  const timeout = act.kind === "hangs" ? 1_000 : 10_000;
   const options = { snapshots: { store: kept, schemaVersion: 1, every, onError }, timeout };
   const command = { by: 1, why: [] };
   let stored = 0;

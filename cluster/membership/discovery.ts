@@ -196,8 +196,9 @@ export class Discovery implements AsyncDisposable {
 
   /**
    * Aborted when this node no longer takes part: because it has left; because another process has
-   * joined by its name, then the reason is a {@linkcode NodeReplacedError}; or because the connection
-   * is closed, then it is a {@linkcode StoreUnavailableError}.
+   * joined by its name, then the reason is a {@linkcode NodeReplacedError}; because the connection
+   * is closed, then it is a {@linkcode StoreUnavailableError}; or for the reason that was given to
+   * {@linkcode Discovery.leave}.
    */
   get signal(): AbortSignal {
     return this.#ends.signal;

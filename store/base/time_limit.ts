@@ -12,10 +12,10 @@ interface End {
 }
 
 /**
- * Gives each promise the same time, and at most a quarter more. When an earlier promise
- * settles, the time begins anew: work may be done one by one, and then each has to wait for its turn. One that came later is no
- * such sign, so that what is stuck ends beside work that goes on. One timer serves all, because a timer for each
- * would cost more than most of the work does.
+ * Gives each promise the same time, and at most a quarter more. When an earlier promise settles, the
+ * time begins anew: work may be done one by one, and then each has to wait for its turn. A later
+ * promise is no such sign, so that what is stuck ends beside work that goes on. One timer serves all,
+ * because a timer for each would cost more than most of the work does.
  */
 export class TimeLimit {
   readonly #ms: number;

@@ -50,15 +50,19 @@ export async function connectAs(
   }
 }
 
-/** Tells of each loss of the connection until it is closed. */
+/** Tells of each loss of the connection, and why it does not come back, until it is closed. */
 async function tellLosses(
   connection: Connection,
   url: string,
   tell: ConnectOptions["tell"],
 ): Promise<void> {
-  for await (const { type } of connection.status()) {
+  for await (const status of connection.status()) {
+    const { type } = status;
     if (type === "disconnect") tell(`The connection to ${url} is lost: trying again`);
     if (type === "reconnect") tell(`The connection to ${url} is there again`);
+    if (type === "error" && isRefusal(status.error)) {
+      tell(`The server at ${url} has refused the login: ${reasonOf(status.error)}`);
+    }
   }
 }
 
@@ -66,11 +70,17 @@ async function tellLosses(
 function reasonOf(cause: unknown): string {
   const { name } = cause as Error;
   const reason = messageOf(cause);
-  if (name === "AuthorizationError" || name === "UserAuthenticationExpiredError") {
+  if (isRefusal(cause)) {
     return `${reason}; look at --user and $NATS_PASSWORD, --creds, --nkey and --context`;
   }
   const told = name === "TimeoutError" ? `no nats-server answers in ${TIMEOUT / 1000} s` : reason;
   return `${told}; look at --server and --context`;
+}
+
+/** Whether the server does not take the login. */
+function isRefusal(error: unknown): boolean {
+  const { name } = error as Error;
+  return name === "AuthorizationError" || name === "UserAuthenticationExpiredError";
 }
 
 async function optionsOf(settings: ConnectionSettings): Promise<NodeConnectionOptions> {

@@ -35,8 +35,8 @@ ${lines.join("\n")}
 Options of all verbs:
 ${optionLines(COMMON)}
 
-\`aether VERB --help\` shows more. Ends with 0 if all is well, with 1 if it failed or found a problem,
-and with 2 if the words make no sense.
+\`aether VERB --help\` shows more, \`aether --version\` the version. Ends with 0 if all is well,
+with 1 if it failed or found a problem, and with 2 if the words make no sense.
 `;
 }
 

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import type { Connection } from "../store/connection.ts";
 import { encodeNamespace } from "../store/format/layout.ts";
 import type { JetStreamEventStore } from "../store/mod.ts";
+import { SCOPE_VERSION } from "../store/telemetry/scope.ts";
 import { connectAs } from "./connection.ts";
 import { COMMON, helpOf, overview } from "./help.ts";
 import { openStore } from "./open_store.ts";
@@ -67,6 +68,10 @@ async function run(
   }
   if (name === "--help" || name === "-h" || name === "help") {
     output.raw(overview(VERBS));
+    return 0;
+  }
+  if (name === "--version") {
+    output.raw(`aether ${SCOPE_VERSION}\n`);
     return 0;
   }
   const verb = verbOf(name);

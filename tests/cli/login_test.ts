@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { natsTest } from "../support/fixture.ts";
+import { connectAs } from "../../cli/connection.ts";
 import { bare } from "./bed.ts";
 
 const user = `{ user: "ann", password: "b@d:word", permissions: { publish: ["_INBOX.>"] } }`;
@@ -50,4 +51,35 @@ Deno.test("a file that holds no login is told before anybody connects", async ()
   } finally {
     await Deno.remove(file);
   }
+});
+
+Deno.test("a login that the server refuses later is told", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  let refuse = () => {};
+  // A real server closes the connection too, at which Deno may end the whole program.
+  const server = (async () => {
+    using peer = await listener.accept();
+    const send = (text: string) => peer.write(new TextEncoder().encode(`${text}\r\n`));
+    refuse = () => send("-ERR 'Authorization Violation'");
+    await send('INFO {"server_id":"S","version":"2.15.0","max_payload":1048576}');
+    const decoder = new TextDecoderStream();
+    for await (const text of peer.readable.pipeThrough(decoder)) {
+      if (text.includes("PING")) await send("PONG");
+    }
+  })();
+  const { promise: told, resolve: tell } = Promise.withResolvers<string>();
+  const { signal } = new AbortController();
+  const connection = await connectAs({ server: `127.0.0.1:${port}` }, {
+    lasts: true,
+    signal,
+    tell,
+  });
+  refuse();
+  assertMatch(
+    await told,
+    /^The server at \S+ has refused the login: Authorization Violation; look/,
+  );
+  await connection.close();
+  await server;
 });

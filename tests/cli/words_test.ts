@@ -1,4 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { SCOPE_VERSION } from "../../store/telemetry/scope.ts";
 import { bare } from "./bed.ts";
 
 Deno.test("words that make no sense end with 2 and say what there is", async () => {
@@ -38,4 +39,9 @@ Deno.test("words that make no sense end with 2 and say what there is", async () 
     assertEquals([code, out], [2, ""], args.join(" "));
     assertMatch(err, told);
   }
+});
+
+Deno.test("--version tells the version of the package", async () => {
+  const { code, out } = await bare("--version");
+  assertEquals([code, out], [0, `aether ${SCOPE_VERSION}\n`]); // Which a test compares with the package's.
 });

@@ -38,7 +38,7 @@ export interface EventStoredData {
  */
 export type EventStored = Event<typeof EVENT_STORED, EventStoredData>;
 
-/** Notifications that may wait once the broadcaster turns out to be slow; more are refused. */
+/** Notifications that may wait for a slow broadcaster, or those of one save; more are refused. */
 const MAX_WAITING = 1000;
 /** Actors that may have one notification under way; more are refused. */
 const MAX_UNDER_WAY = 10_000;
@@ -182,7 +182,7 @@ export class StoredNotifier {
 
   /** The broadcaster was slow: refuses the last of a save's notifications that may not wait. */
   #refuseSurplus(own: readonly Notification[]): void {
-    const surplus = this.#waiting - MAX_WAITING;
+    const surplus = this.#waiting - Math.max(MAX_WAITING, own.length);
     if (surplus <= 0) return;
     const lineOf = ({ event }: Notification) => this.#lines.get(event.actorId)?.waiting;
     const refused = own.filter((it) => lineOf(it)?.has(it)).slice(-surplus);

@@ -250,6 +250,26 @@ export function broadcasting(test: StoreTest): void {
     equal(reports, [], "reports");
   });
 
+  test("a slow broadcaster gets all notifications of a save that is larger than that", async ({ open }) => {
+    const gate = Promise.withResolvers<void>();
+    const published: number[] = [];
+    const reports: unknown[] = [];
+    const store = await open({
+      broadcaster: {
+        publish(_namespace: string, { version }: Event): Promise<void> {
+          published.push(version);
+          return gate.promise;
+        },
+      },
+      onBroadcastError: (error) => reports.push(error),
+    });
+    await store.saveEvents(samples("order-1", range(1, 1500)));
+    equal([published, reports], [[1], []], "versions published, and reports");
+    gate.resolve();
+    await within(store[Symbol.asyncDispose](), "disposal");
+    equal(published, range(1, 1500), "versions published in the end");
+  });
+
   test("a store without a broadcaster still saves", async ({ open }) => {
     const store = await open({ broadcaster: undefined as never, onBroadcastError: fail });
     const events = samples("order-1", [1, 2]);

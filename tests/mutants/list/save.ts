@@ -210,7 +210,7 @@ export const SAVE: readonly Mutant[] = [
   {
     name: "notifications that a slow broadcaster is kept waiting for without end",
     file: "store/event_stored.ts",
-    find: "const surplus = this.#waiting - MAX_WAITING;",
+    find: "const surplus = this.#waiting - Math.max(MAX_WAITING, own.length);",
     replace: "const surplus = this.#waiting - MAX_WAITING * MAX_WAITING;",
     tests: MEMORY_TESTS,
     filter: "at most 1,000 notifications wait",

@@ -18,6 +18,8 @@ export interface CommandPlace {
   readonly messages: readonly number[];
   /** The version of its last event; of a receipt, the actor's. */
   readonly version: number;
+  /** How many events it has; 0 for a receipt. */
+  readonly events: number;
 }
 
 /** The commands that an actor's messages are the outcome of. */

@@ -184,7 +184,7 @@ export class HandledBefore {
     const receipt = { actorId: this.#actorId, commandId, end, outcome };
     const { sequence } = await this.#log.record(receipt, signal);
     const message = messageSequenceOf(sequence);
-    const place = { messages: [message], version: end.version };
+    const place = { messages: [message], version: end.version, events: 0 };
     this.#known.add(new Map([[commandId, place]]), { version: end.version, sequence: message });
     return sequence;
   }
@@ -230,7 +230,8 @@ function notePlan(known: KnownCommands, plan: CommandPlan, receipt: SaveReceipt)
     if (indexOf(position) + 1 < parts[at]!.events) return known.forget();
     if (commandId === undefined || !("result" in outcome)) continue;
     const messages = [messageSequenceOf(position)];
-    places.set(commandId, { messages, version: outcome.result.version });
+    const { version, events } = outcome.result;
+    places.set(commandId, { messages, version, events: events.length });
   }
   const sequence = messageSequenceOf(receipt.sequence);
   known.add(places, { version: plan.end.version, sequence });

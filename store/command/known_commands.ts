@@ -111,19 +111,25 @@ export class KnownCommands {
   }
 
   #add(id: string, place: CommandPlace): void {
-    const before = this.#found.get(id)?.messages ?? [];
-    const messages = [...new Set([...before, ...place.messages])];
+    const before = this.#found.get(id);
+    const messages = [...new Set([...before?.messages ?? [], ...place.messages])];
+    const events = Math.max(before?.events ?? 0, place.events);
     this.#found.delete(id);
-    this.#found.set(id, { ...place, messages });
+    this.#found.set(id, { ...place, messages, events });
   }
 
   /** Drops the oldest ones if there are too many: commands at or before them are not known then. */
   #trim(): void {
-    for (const [id, { messages, version }] of this.#found) {
+    if (this.#found.size <= this.#most) return;
+    /** Events that are certainly behind those that are dropped; versions may have gaps. */
+    let behind = 0;
+    for (const { events } of this.#found.values()) behind += events;
+    for (const [id, { messages, events }] of this.#found) {
       if (this.#found.size <= this.#most) return;
       this.#found.delete(id);
+      behind -= events;
       // Outcomes without events can be many behind one event: a deep search would find this one.
-      if (version > this.end.version - SEARCHED_EVENTS) this.#isDeep = false;
+      if (behind < SEARCHED_EVENTS) this.#isDeep = false;
       this.#since = Math.max(this.#since, messages.at(-1)!);
     }
   }

@@ -3,7 +3,6 @@ import { unlessAborted } from "../base/abort.ts";
 import { decodeJson, encodeJson } from "../base/json.ts";
 import { encodeToken } from "../base/token.ts";
 import {
-  type ActorEnd,
   type CommandLog,
   type CommandPlace,
   type CommandReceipt,
@@ -13,7 +12,7 @@ import {
 } from "../command_log.ts";
 import { CorruptEventError } from "../errors.ts";
 import type { Event } from "../event.ts";
-import { COMMAND, EXPECT } from "../format/headers.ts";
+import { COMMAND, EXPECT, PREVIOUS } from "../format/headers.ts";
 import {
   asStreamSequence,
   indexOf,
@@ -24,8 +23,9 @@ import {
 import { backoff } from "../nats/backoff.ts";
 import { attempt } from "../nats/retry.ts";
 import { ApiError } from "../nats/stream_api.ts";
-import type { StoredMessage } from "../nats/stored_message.ts";
+import { numberIn, type StoredMessage } from "../nats/stored_message.ts";
 import type { SaveReceipt } from "../options.ts";
+import type { Head } from "../read/heads.ts";
 import { readPages } from "../read/pages.ts";
 import { StoredRun } from "../read/stored_run.ts";
 import type { SavePath, StoreInternals } from "../save/path.ts";
@@ -51,18 +51,15 @@ export class StreamCommandLog implements CommandLog {
   /** See {@linkcode CommandLog.search}. */
   async search(actorId: string, after?: number | Date): Promise<CommandSearch> {
     const { headReader } = this.#parts;
-    const { head: end, last } = await this.#attempt(actorId, () => headReader.readEnd(actorId));
+    const { head, last } = await this.#attempt(actorId, () => headReader.readEnd(actorId));
+    const { version, sequence } = head;
+    const end = { version, sequence };
+    if (after === undefined) return { end, last, ...await this.#searchLast(actorId, head) };
     const since = typeof after === "number"
       ? asStreamSequence(after)
-      : await this.#startOf(actorId, end, after, last);
-    const found = new Map<string, CommandPlace>();
-    if (end.sequence <= since) return { end, found, since, last };
-    const subject = headReader.subjectOf(actorId);
-    const query = { subject, after: since, end: asStreamSequence(end.sequence) };
-    for await (const page of readPages(this.#parts, query)) {
-      for (const message of page) note(found, message);
-    }
-    return { end, found, since, last };
+      : await this.#startAt(actorId, head, after, last);
+    const { found } = await this.#searchBehind(actorId, since, head);
+    return { end, last, found, since };
   }
 
   /** See {@linkcode CommandLog.holds}. */
@@ -110,21 +107,56 @@ export class StreamCommandLog implements CommandLog {
     return await this.#path.save(plan, []);
   }
 
-  /** The stream sequence behind which a search begins. */
-  async #startOf(
+  /** Looks through the messages that hold the actor's last 1,000 events. */
+  async #searchLast(
     actorId: string,
-    end: ActorEnd,
-    after: Date | undefined,
+    head: Head,
+  ): Promise<{ readonly found: Map<string, CommandPlace>; readonly since: StreamSequence }> {
+    const { headReader } = this.#parts;
+    let { version } = head;
+    // Versions may have gaps: the wider they are, the more are spanned.
+    for (let width = SEARCHED_EVENTS;; width *= 4) {
+      const from = version - width + 1;
+      const start = from <= 1
+        ? undefined
+        : await this.#attempt(actorId, () => headReader.find(actorId, from, head));
+      const since = start === undefined ? BEGINNING : asStreamSequence(start.sequence - 1);
+      const { found, events, previous } = await this.#searchBehind(actorId, since, head);
+      if (since === BEGINNING || events >= SEARCHED_EVENTS) return { found, since };
+      version = previous;
+    }
+  }
+
+  /** The commands behind `since`, how many events there are, and the version before those. */
+  async #searchBehind(actorId: string, since: StreamSequence, { sequence: end }: Head): Promise<{
+    readonly found: Map<string, CommandPlace>;
+    readonly events: number;
+    readonly previous: number;
+  }> {
+    const found = new Map<string, CommandPlace>();
+    let events = 0;
+    let previous: number | undefined;
+    if (end <= since) return { found, events, previous: 0 };
+    const query = { subject: this.#parts.headReader.subjectOf(actorId), after: since, end };
+    for await (const page of readPages(this.#parts, query)) {
+      for (const message of page) {
+        previous ??= numberIn(message, PREVIOUS);
+        events += note(found, message);
+      }
+    }
+    return { found, events, previous: previous ?? 0 };
+  }
+
+  /** The stream sequence behind which messages are that were stored at a time or later. */
+  async #startAt(
+    actorId: string,
+    head: Head,
+    after: Date,
     last: StoredMessage | undefined,
   ): Promise<StreamSequence> {
     const { headReader, api, requestTimeout } = this.#parts;
-    if (end.sequence === 0) return BEGINNING;
-    const head = { version: end.version, sequence: asStreamSequence(end.sequence) };
+    if (head.sequence === 0) return BEGINNING;
     const first = await this.#attempt(actorId, async () => {
-      if (after === undefined) {
-        const version = end.version - SEARCHED_EVENTS + 1;
-        return version <= 1 ? undefined : await headReader.find(actorId, version, head);
-      }
       const time = new Date(after.getTime() - CLOCKS);
       const subject = headReader.subjectOf(actorId);
       const query = { start_time: time.toISOString(), next_by_subj: subject };
@@ -134,8 +166,7 @@ export class StreamCommandLog implements CommandLog {
       }
       return found;
     });
-    if (first !== undefined) return asStreamSequence(first.sequence - 1);
-    return after === undefined ? BEGINNING : head.sequence;
+    return first === undefined ? head.sequence : asStreamSequence(first.sequence - 1);
   }
 
   async #runAt(actorId: string, sequence: number): Promise<{ run: StoredRun }> {
@@ -171,15 +202,20 @@ export class StreamCommandLog implements CommandLog {
   }
 }
 
-/** Notes the commands that a message is the outcome of; its content is not looked at. */
-function note(found: Map<string, CommandPlace>, message: StoredMessage): void {
-  if (message.header(COMMAND) === "") return;
+/**
+ * Notes the commands that a message is the outcome of; its content is not looked at. Gives how many
+ * events it has.
+ */
+function note(found: Map<string, CommandPlace>, message: StoredMessage): number {
   const run = new StoredRun(message);
+  if (message.header(COMMAND) === "") return run.count;
   for (const { command, start, events } of run.saves) {
     if (command === undefined) continue;
-    const before = found.get(command)?.messages ?? [];
+    const before = found.get(command);
+    const messages = [...before?.messages ?? [], message.sequence];
     const version = events === 0 ? run.version : run.versionAt(start + events - 1);
     found.delete(command);
-    found.set(command, { messages: [...before, message.sequence], version });
+    found.set(command, { messages, version, events: events + (before?.events ?? 0) });
   }
+  return run.count;
 }

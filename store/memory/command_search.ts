@@ -13,22 +13,24 @@ export function searchLog(log: MemoryLog, actorId: string, after?: number | Date
   const entries = entriesOf(log, actorId);
   const since = typeof after === "number" ? after : startOf(entries, end, after);
   const found = new Map<string, CommandPlace>();
-  for (const { command, sequence, version } of entries) {
+  for (const { command, sequence, version, events } of entries) {
     const message = messageSequenceOf(sequence);
     if (command === undefined || message <= since) continue;
-    const before = found.get(command)?.messages.filter((it) => it !== message) ?? [];
+    const before = found.get(command);
+    const messages = [...before?.messages.filter((it) => it !== message) ?? [], message];
     found.delete(command);
-    found.set(command, { messages: [...before, message], version });
+    found.set(command, { messages, version, events: events + (before?.events ?? 0) });
   }
   return { end, found, since };
 }
 
 /** The stream sequence behind which a search begins. */
 function startOf(entries: readonly Entry[], end: ActorEnd, after: Date | undefined): number {
-  const first = after === undefined
-    ? entries.find(({ version }) => version > end.version - SEARCHED_EVENTS)
-    : entries.find(({ time }) => time >= after.getTime());
-  if (after === undefined && end.version <= SEARCHED_EVENTS) return 0;
+  if (after === undefined) {
+    const first = entries.filter(({ events }) => events > 0).at(-SEARCHED_EVENTS);
+    return first === undefined ? 0 : messageSequenceOf(first.sequence) - 1;
+  }
+  const first = entries.find(({ time }) => time >= after.getTime());
   return first === undefined ? end.sequence : messageSequenceOf(first.sequence) - 1;
 }
 
@@ -38,14 +40,16 @@ interface Entry {
   readonly time: number;
   readonly version: number;
   readonly command: string | undefined;
+  /** How many events it is. */
+  readonly events: number;
 }
 
 function entriesOf(log: MemoryLog, actorId: string): Entry[] {
   const receipts = log.receiptsOf(actorId).map(({ commandId, ...rest }) => ({
     ...rest,
     command: commandId,
+    events: 0,
   }));
-  return [...log.historyOf(actorId), ...receipts].sort((one, other) =>
-    one.sequence - other.sequence
-  );
+  const events = log.historyOf(actorId).map((event) => ({ ...event, events: 1 }));
+  return [...events, ...receipts].sort((one, other) => one.sequence - other.sequence);
 }

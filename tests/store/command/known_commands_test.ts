@@ -1,9 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { stub } from "@std/testing/mock";
-import { type Decider, execute, InMemoryEventStore } from "../../../mod.ts";
+import { createEvent, type Decider, execute, InMemoryEventStore } from "../../../mod.ts";
 import { KnownCommands } from "../../../store/command/known_commands.ts";
 import { plan } from "../../../store/command/plan.ts";
-import type { CommandLog } from "../../../store/command_log.ts";
+import { type CommandLog, commandLogOf } from "../../../store/command_log.ts";
+import { both } from "./both.ts";
 
 Deno.test("commands that were dropped from memory are looked for again", async () => {
   let searches = 0;
@@ -13,7 +14,7 @@ Deno.test("commands that were dropped from memory are looked for again", async (
   };
   const known = new KnownCommands({ search } as unknown as CommandLog, "order-1");
   const add = (id: number) => {
-    const place = { messages: [id], version: id };
+    const place = { messages: [id], version: id, events: 1 };
     known.add(new Map([[`${id}`, place]]), { version: id, sequence: id });
   };
   await known.reach(0);
@@ -23,6 +24,63 @@ Deno.test("commands that were dropped from memory are looked for again", async (
   add(1_001);
   await known.reach(0);
   assertEquals([known.get("1") !== undefined, searches], [false, 2]);
+});
+
+Deno.test("a command that was dropped is looked for again behind a gap in the versions", async () => {
+  let searches = 0;
+  const search = () => {
+    searches++;
+    return Promise.resolve({ found: new Map(), since: 0, end: { version: 0, sequence: 0 } });
+  };
+  const known = new KnownCommands({ search } as unknown as CommandLog, "order-1");
+  await known.reach(undefined);
+  for (let id = 1; id <= 1_001; id++) {
+    const version = id === 1 ? 1 : 5_000; // The others are receipts.
+    const place = { messages: [id], version, events: id === 1 ? 1 : 0 };
+    known.add(new Map([[`${id}`, place]]), { version, sequence: id });
+  }
+  assertEquals(known.get("1"), undefined);
+  await known.reach(undefined);
+  assertEquals(searches, 2);
+});
+
+both("the last 1,000 events are searched over gaps in the versions", async (open) => {
+  const store = await open();
+  const decider: Decider<null, null> = {
+    initialState: () => null,
+    evolve: () => null,
+    decide: () => ({ eventType: "Happened", data: null }),
+  };
+  let version = 0;
+  const save = (count: number, step: number) =>
+    store.saveEvents(
+      Array.from({ length: count }, () =>
+        createEvent({
+          eventType: "Happened",
+          actorId: "a-1",
+          version: version += step,
+          data: null,
+        })),
+    );
+  const command = async (commandId: string) => {
+    ({ version } = await execute(store, "a-1", decider, null, { commandId }));
+  };
+  const found = async () => {
+    const { found, since } = await commandLogOf(await open())!.search("a-1");
+    return { found: [...found.keys()], isAll: since === 0 };
+  };
+  await command("first");
+  await save(1, 5_000);
+  assertEquals(await found(), { found: ["first"], isAll: true });
+  await save(3, 1_000_000_000); // As wide as times are apart.
+  await command("second");
+  await save(20, 60_000);
+  assertEquals(await found(), { found: ["first", "second"], isAll: true });
+  await save(900, 1);
+  await save(1, 10_000);
+  assertEquals((await found()).found.includes("second"), true);
+  await save(1_000, 1);
+  assertEquals(await found(), { found: [], isAll: false });
 });
 
 Deno.test("a command is found again behind a thousand outcomes without events", async () => {

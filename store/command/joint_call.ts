@@ -297,7 +297,7 @@ export class JointCall {
     const options = {
       expect: [...bases].map(([actorId, { version }]) => ({ actorId, version })),
       parts: results.filter(({ events }) => events.length > 0)
-        .map(({ events }) => ({ events: events.length, command })),
+        .map(({ events }, at) => ({ events: events.length, command, joins: at > 0 })),
       ...(ends.size > 0 && { ends }),
     };
     // Servers limit the guards of one batch; one that others write to would hold up the rest.

@@ -13,8 +13,8 @@ const POSITION = "Nats-Batch-Sequence";
 
 /** One try to commit a group, which may have been stored. */
 export interface Attempt<Member> {
-  /** Where the last event of each part of a save is among the messages. */
-  readonly places: ReadonlyMap<Member, readonly Place[]>;
+  /** Where each save begins among the messages; `undefined` if it has none. */
+  readonly places: ReadonlyMap<Member, Place | undefined>;
   /** The content of the messages. */
   readonly runs: readonly Run[];
   readonly actors: ReadonlySet<string>;

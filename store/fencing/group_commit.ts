@@ -13,10 +13,11 @@ import { ApiError, isPassing, ServerCode } from "../nats/stream_api.ts";
 import { asStreamSequence, positionOf, type StreamSequence } from "../format/position.ts";
 import {
   divide,
+  endsOf,
   type Member,
   membersOf,
   type Place,
-  positionsUpTo,
+  positionsFrom,
   type Run,
 } from "../format/runs.ts";
 import { notePositions } from "../format/save_options.ts";
@@ -193,9 +194,9 @@ export class GroupCommit {
     const maxBytes = Math.min(...owners.map(({ plan }) => plan.maxBytes));
     const { runs, places } = divide(members, maxBytes);
     const saves = new Map<Run, Save>();
-    const lasts = new Map<PendingSave, Place[]>(live.map((entry) => [entry, []]));
+    const begins = new Map<PendingSave, Place | undefined>(live.map((it) => [it, undefined]));
     for (const [at, { first, last }] of places.entries()) {
-      lasts.set(owners[at]!, [...lasts.get(owners[at]!) ?? [], last]);
+      begins.set(owners[at]!, begins.get(owners[at]!) ?? first);
       for (const run of runs.slice(first.run, last.run + 1)) {
         if (!saves.has(run)) saves.set(run, owners[at]!.save!);
       }
@@ -212,7 +213,7 @@ export class GroupCommit {
       subjectOf,
     );
     const op = runs.length > 0 ? saves.get(runs.at(-1)!)!.op : undefined;
-    return { tried: { places: lasts, runs, actors, op }, messages };
+    return { tried: { places: begins, runs, actors, op }, messages };
   }
 
   /** Resolves all saves in a try that was stored. */
@@ -239,9 +240,8 @@ export class GroupCommit {
       }
       entry.outcome = "saved";
       if (entry.isEnded) continue;
-      const ends = places.get(entry)!.map(({ run, index }) =>
-        positionOf(asStreamSequence(first + run), index)
-      );
+      const begin = places.get(entry);
+      const ends = begin === undefined ? [] : endsOf(entry.plan.parts, runs, first, begin);
       const sequence = ends.at(-1) ?? positionOf(first);
       const receipt = notePositions({ sequence, duplicate: false }, ends);
       const resolve = () => this.#waiting.end(entry, () => entry.resolve(receipt));
@@ -249,8 +249,7 @@ export class GroupCommit {
       const { events } = entry.save!;
       if (notifier.silent || events.length === 0) resolve();
       else {
-        const last = places.get(entry)!.at(-1)!;
-        const positions = positionsUpTo(last, events.length, runs, first);
+        const positions = positionsFrom(begin!, events.length, runs, first);
         notifier.notify(events, positions, entry.plan.within).then(resolve);
       }
     }

@@ -19,27 +19,31 @@ export interface Member {
   readonly receipt?: Receipt | undefined;
 }
 
-/** Events that one command led to. */
+/** Events that one command led to, or some of them, with a position of their own. */
 export interface SavePart {
   /** How many they are. */
   readonly events: number;
   /** The command's id. */
   readonly command?: string | undefined;
+  /** Whether they are of the same commit as the part before. @default {false} */
+  readonly joins?: boolean;
 }
 
-/** The events of a save by the commands that led to them. */
+/** The events of a save by the commits that they are. */
 export function membersOf(
   parts: readonly SavePart[],
   events: readonly PreparedEvent[],
   receipt?: Receipt,
 ): readonly Member[] {
   if (parts.length === 1) return [{ events, command: parts[0]!.command, receipt }];
+  const members: { events: PreparedEvent[]; command: string | undefined }[] = [];
   let start = 0;
-  return parts.map(({ events: count, command }) => {
-    const part = events.slice(start, start + count);
-    start += count;
-    return { events: part, command };
-  });
+  for (const { events: count, command, joins = false } of parts) {
+    const own = events.slice(start, start += count);
+    if (joins) members.at(-1)!.events.push(...own);
+    else members.push({ events: own, command });
+  }
+  return members;
 }
 
 /** A save, as far as it is in one run. */
@@ -99,30 +103,48 @@ export interface Division {
   readonly places: readonly { readonly first: Place; readonly last: Place }[];
 }
 
+/** The first event of a save that goes alone. */
+const START: Place = { run: 0, index: 0 };
+
 /**
- * The positions of the `count` events that end at `last`, in runs whose first message is at `first`.
+ * The positions of the `count` events from `place` on, in runs whose first message is at `first`.
  */
-export function positionsUpTo(
-  last: Place,
+export function positionsFrom(
+  place: Place,
   count: number,
   runs: readonly Run[],
   first: StreamSequence,
 ): readonly Position[] {
   const positions: Position[] = [];
-  let { run, index } = last;
+  let { run, index } = place;
   while (positions.length < count) {
-    for (; index < 0; index = runs[run]!.events.length - 1) run--;
-    positions.push(positionOf(asStreamSequence(first + run), index--));
+    for (; index === runs[run]!.events.length; index = 0) run++;
+    positions.push(positionOf(asStreamSequence(first + run), index++));
   }
-  return positions.reverse();
+  return positions;
 }
 
 /** The positions of all events of runs, of which the last one is at `sequence`. */
 export function positionsOf(runs: readonly Run[], sequence: number): readonly Position[] {
-  const run = runs.length - 1;
-  const first = asStreamSequence(messageSequenceOf(sequence) - run);
+  const first = asStreamSequence(messageSequenceOf(sequence) - runs.length + 1);
   const count = runs.reduce((sum, { events }) => sum + events.length, 0);
-  return positionsUpTo({ run, index: runs[run]!.events.length - 1 }, count, runs, first);
+  return positionsFrom(START, count, runs, first);
+}
+
+/** The position of the last event of each part from `place` on; of a receipt, its own. */
+export function endsOf(
+  parts: readonly SavePart[],
+  runs: readonly Run[],
+  first: StreamSequence,
+  place: Place = START,
+): readonly Position[] {
+  let { run, index } = place;
+  return parts.map(({ events }) => {
+    for (index += events; index > runs[run]!.events.length; run++) {
+      index -= runs[run]!.events.length;
+    }
+    return positionOf(asStreamSequence(first + run), Math.max(0, index - 1));
+  });
 }
 
 /** How many messages runs take: guards ride on second messages of actors, else on markers. */

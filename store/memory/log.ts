@@ -160,13 +160,8 @@ export class MemoryLog {
     return sequence;
   }
 
-  /** Adds the events of one save; gives the positions of the last one, and of each member's. */
-  add(
-    op: string,
-    members: readonly Member[],
-    runs: readonly Run[],
-  ): { readonly sequence: Position; readonly ends: readonly Position[] } {
-    const ends: Position[] = [];
+  /** Adds the events of one save; gives the position of the last one. */
+  add(op: string, members: readonly Member[], runs: readonly Run[]): Position {
     const time = Date.now();
     const facts = members.length === 1
       ? factsOf(op, members[0]!)
@@ -183,7 +178,6 @@ export class MemoryLog {
         history.push(stored);
         this.#events.push(stored);
         this.#end = sequence;
-        if (stored.commit.index === stored.commit.count - 1) ends.push(sequence);
       }
     }
     const last = this.#end;
@@ -194,7 +188,7 @@ export class MemoryLog {
     }
     this.#grown.resolve();
     this.#grown = Promise.withResolvers();
-    return { sequence: last, ends };
+    return last;
   }
 
   /** Adds the outcome of a command that led to no event; gives its position. */

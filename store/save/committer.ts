@@ -10,7 +10,7 @@ import {
   positionOf,
   type StreamSequence,
 } from "../format/position.ts";
-import { type Run, versionBehind } from "../format/runs.ts";
+import { endsOf, type Run, versionBehind } from "../format/runs.ts";
 import { notePositions } from "../format/save_options.ts";
 import { backoff } from "../nats/backoff.ts";
 import { readEachLast } from "../nats/direct_get.ts";
@@ -243,7 +243,8 @@ export class Committer {
     for (const actorId of save.expect.keys()) {
       if (!save.actors.includes(actorId)) heads.raise(actorId, expectedHeads.get(actorId)!, asked);
     }
-    return notePositions({ sequence: last, duplicate: false }, endsOf(save.runs, first));
+    const ends = endsOf(save.parts, save.runs, first);
+    return notePositions({ sequence: last, duplicate: false }, ends);
   }
 
   #unknown(
@@ -322,20 +323,6 @@ class Refusals {
   last(patience: number): boolean {
     return this.#times >= MOST_REFUSALS && performance.now() - this.#since > patience;
   }
-}
-
-/** The positions of the last event of each save in runs that are stored from `first` on. */
-function endsOf(runs: readonly Run[], first: StreamSequence): Position[] {
-  const ends: Position[] = [];
-  for (const [at, { index, saves }] of runs.entries()) {
-    let start = 0;
-    for (const { events, count } of saves) {
-      start += events;
-      if (index + events < count) continue;
-      ends.push(positionOf(asStreamSequence(first + at), Math.max(0, start - 1)));
-    }
-  }
-  return ends;
 }
 
 /**

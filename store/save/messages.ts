@@ -19,7 +19,7 @@ import {
   VERSIONS,
 } from "../format/headers.ts";
 import type { StreamSequence } from "../format/position.ts";
-import { type Run, versionBehind } from "../format/runs.ts";
+import { type Run, type SavePart, versionBehind } from "../format/runs.ts";
 import { HeaderLines } from "../nats/header_lines.ts";
 import type { Outgoing } from "../nats/publisher.ts";
 import type { Head } from "../read/heads.ts";
@@ -33,6 +33,8 @@ export interface Save {
   readonly events: readonly PreparedEvent[];
   /** The same as it is divided among messages. */
   readonly runs: readonly Run[];
+  /** The same by the commands that led to them; each has a position of its own. */
+  readonly parts: readonly SavePart[];
   /** The actors that it writes, in the order of their first events. */
   readonly actors: readonly string[];
   /** Versions that actors must be at exactly, whether it writes them or not. */

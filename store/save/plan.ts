@@ -1,12 +1,10 @@
 import { checkRoom } from "../check/events.ts";
 import type { CheckedEvent, PreparedEvent } from "../format/encode.ts";
-import { divide, membersOf, type Receipt, runsOf, type SavePart } from "../format/runs.ts";
+import { divide, membersOf, type Receipt, runsOf } from "../format/runs.ts";
 import type { Save } from "./messages.ts";
 
 /** A save whose events may still have to be encoded. */
 export interface SavePlan extends Omit<Save, "events" | "runs"> {
-  /** The parts of its events that are commits of their own, saved together all the same. */
-  readonly parts: readonly SavePart[];
   /** Bytes that one of its messages may have. */
   readonly maxBytes: number;
   /** Throws if it must not be sent any more when its turn comes. */

@@ -176,7 +176,8 @@ export class SaveQueue {
       if (at > 0) entries[at]!.taken = member.promise;
     }
     const { plan } = entries[0]!;
-    const whole = this.#commits.commit({ ...plan, events: run.events, runs: [run] });
+    const parts = entries.flatMap(({ plan }) => plan.parts);
+    const whole = this.#commits.commit({ ...plan, parts, events: run.events, runs: [run] });
     whole.then(async (receipt) => {
       if (receipt.duplicate) return await this.#oneByOne(members);
       let sequence = receipt.sequence - run.events.length;

@@ -89,10 +89,10 @@ export class SharedCommits implements Commits {
     try {
       const receipt = await this.#committer.commit(whole);
       if (receipt.duplicate) return this.#oneByOne(group);
-      const ends = positionsIn(receipt, whole.runs.flatMap(({ saves }) => saves));
+      const ends = positionsIn(receipt, whole.parts);
       let from = 0;
       for (const { save, resolve } of group) {
-        const own = ends.slice(from, from += save.runs[0]!.saves.length) as Position[];
+        const own = ends.slice(from, from += save.parts.length) as Position[];
         resolve(notePositions({ sequence: own.at(-1)!, duplicate: false }, own));
       }
     } catch (error) {
@@ -135,6 +135,7 @@ function wholeOf(group: readonly WaitingSave[]): Save {
     deadline,
     events: saves.flatMap(({ events }) => events),
     runs: saves.flatMap(({ runs }) => runs),
+    parts: saves.flatMap(({ parts }) => parts),
     actors: saves.flatMap(({ actors }) => actors),
     expect: new Map(saves.flatMap(({ expect }) => [...expect])),
     ends: new Map(saves.flatMap(({ ends }) => [...ends ?? []])),

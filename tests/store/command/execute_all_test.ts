@@ -47,6 +47,9 @@ both("commands on several actors are saved all or none, in one commit", async (o
     results.map(({ sequence }) => sequence),
     all.slice(2).map(({ sequence }) => sequence),
   );
+  const commits = all.map(({ commit: { index, count } }) => [index, count]);
+  assertEquals(commits, [[0, 2], [1, 2], [0, 3], [1, 3], [2, 3]]);
+  assertEquals(new Set(all.map(({ commit }) => commit.op)).size, 2);
 });
 
 both("an actor that is only read is a guard", async (open) => {

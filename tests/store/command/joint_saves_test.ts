@@ -64,6 +64,11 @@ both("calls on several actors that come at once are saved together", async (open
       assertEquals(stored.find((event) => event.sequence === sequence)?.id, events[0]!.id);
     }
   }
+  const commits = stored.slice(-100).map(({ commit }) => commit);
+  assertEquals(commits.map(({ index, count }) => [index, count]).slice(0, 4), [
+    ...[[0, 2], [1, 2], [0, 2], [1, 2]],
+  ]);
+  assertEquals(new Set(commits.map(({ op }) => op)).size, 50);
 });
 
 both("one that is refused, or meets a conflict, takes no other with it", async (open) => {

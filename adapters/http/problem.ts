@@ -6,7 +6,7 @@ import type { RequestHeaders } from "./request_headers.ts";
 
 /** Options for {@linkcode problem}. */
 export interface ProblemOptions {
-  /** The request: a conflict with its `If-Match` is 412, any other one 409. */
+  /** The request: a conflict is 412 if it has `If-Match` or `If-None-Match`, otherwise 409. */
   readonly request?: RequestHeaders;
   /**
    * The status of an error of yours, such as a refusal of a decider: the answer then shows its

@@ -125,6 +125,8 @@ export class Cluster implements AsyncDisposable {
    * @throws {StreamConfigError} The stream or the bucket would lose data, or the stream has another
    * number of shards than the options ask for.
    * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {StoreRefusedError} There is no JetStream, the user may not use it, or the members or the
+   * map of the shards would not fit into one message.
    */
   static async join(connection: Connection, options: ClusterOptions = {}): Promise<Cluster> {
     needConnection(connection, "join the cluster");

@@ -120,7 +120,7 @@ export interface UnreadableEvent {
 
 /** Thrown when a stored message is not an event, or a piece of an actor's history is missing. */
 export class CorruptEventError extends AetherError {
-  /** The sequence of the message that cannot be read or does not follow on the one before. */
+  /** Position of what cannot be read or does not follow on the one before. */
   readonly sequence: number;
   /** The known facts of the event; `undefined` for a message that belongs to no actor. */
   readonly event: UnreadableEvent | undefined;
@@ -235,7 +235,10 @@ export class StreamConfigError extends AetherError {
   }
 }
 
-/** Thrown when a stream ends before a position that was once acknowledged: its tail was lost. */
+/**
+ * Thrown when a stream ends before a position that was once acknowledged, or is another one than was
+ * opened: its tail was lost, a backup was restored, or it was made again.
+ */
 export class StreamRegressedError extends AetherError {
   /** The sequence that was seen or acknowledged before. */
   readonly expectedSequence: number;

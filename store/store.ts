@@ -40,8 +40,10 @@ export interface EventsWithErrors<E extends Event = Event> {
  *    `getEventsOf` give for each actor what reading it alone would.
  * 8. No input reaches another actor's events.
  *
- * Methods reject; they never throw synchronously. They go by the options that they were called with,
- * whatever the caller makes of its object afterwards. Disposal waits for saves under way.
+ * Methods reject; they never throw synchronously. Any of them may reject with `StoreUnavailableError`,
+ * `StoreRefusedError` or `StreamRegressedError`, and a read with `UnknownSchemaError` too. They go by
+ * the options that they were called with, whatever the caller makes of its object afterwards. Disposal
+ * waits for saves under way.
  */
 export interface EventStore extends AsyncDisposable {
   /**

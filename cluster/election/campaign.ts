@@ -150,7 +150,8 @@ export async function sweepLease(
 /**
  * Reads the key, again until there is an answer.
  *
- * @throws {StoreUnavailableError} The connection is closed, or the server does not permit it.
+ * @throws {StoreUnavailableError} The connection is closed.
+ * @throws {StoreRefusedError} The server does not permit it.
  */
 export async function readLeaderKey(
   { bucket, timings: { attempt } }: LeaseParts,

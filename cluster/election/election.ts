@@ -123,6 +123,7 @@ export class Election implements AsyncDisposable {
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The bucket would lose keys, or keep those that have expired.
    * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {StoreRefusedError} There is no JetStream, or the user may not use it.
    */
   static async open(connection: Connection, options: ElectionOptions): Promise<Election> {
     needConnection(connection, "open the election");
@@ -151,8 +152,8 @@ export class Election implements AsyncDisposable {
    * campaign at a time, and none while this candidate leads.
    *
    * @throws {TypeError} A campaign is under way, or the lease is held here.
-   * @throws {StoreUnavailableError} The election or the connection is closed, or the server
-   * does not permit what is needed.
+   * @throws {StoreUnavailableError} The election or the connection is closed.
+   * @throws {StoreRefusedError} The server refuses what is needed, and would again.
    */
   async campaign({ signal }: CampaignOptions = {}): Promise<Lease> {
     if (this.#campaigning || this.lease !== undefined) {
@@ -171,6 +172,7 @@ export class Election implements AsyncDisposable {
    * already that its lease is over.
    *
    * @throws {StoreUnavailableError} No answer within the timeout.
+   * @throws {StoreRefusedError} The server does not permit it.
    */
   async leader(): Promise<Leader | undefined> {
     this.#ends.signal.throwIfAborted();
@@ -182,7 +184,8 @@ export class Election implements AsyncDisposable {
    * leader of a moment only. Goes on over outages: reads the key again after a break of the
    * connection, and every minute. Ends with `signal` or the election.
    *
-   * @throws {StoreUnavailableError} The connection is closed, or the server does not permit it.
+   * @throws {StoreUnavailableError} The connection is closed.
+   * @throws {StoreRefusedError} The server does not permit it.
    */
   changes({ signal }: CampaignOptions = {}): AsyncGenerator<Leader | undefined, void> {
     return this.#changes(either(this.#ends.signal, signal, "follow the leader"));

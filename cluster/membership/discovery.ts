@@ -143,6 +143,8 @@ export class Discovery implements AsyncDisposable {
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The bucket would lose keys, or keep those that have expired.
    * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {StoreRefusedError} There is no JetStream, the user may not use it, or the members would
+   * not fit into one message.
    */
   static async join(connection: Connection, options: DiscoveryOptions = {}): Promise<Discovery> {
     needConnection(connection, "join");

@@ -56,7 +56,7 @@ export interface DiscoveryOptions extends JetStreamApiOptions {
    * Nodes that fall silent within this time, in ms, count as an outage if they are more than half
    * of the others, or all of one NATS server.
    *
-   * @default {1_000}
+   * @default {1_000, or twice `ping` if that is more}
    */
   readonly outage?: number;
   /** How often what is known is compared with what is stored, in ms. @default {60_000} */

@@ -125,6 +125,7 @@ export class FencedEventStore implements EventStore {
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The stream would lose events, or has other shards than asked.
    * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {StoreRefusedError} There is no JetStream, or the user may not use it.
    * @throws {TypeError} An option is of another kind; nothing was written.
    * @throws {RangeError} An option is out of its range; likewise.
    */

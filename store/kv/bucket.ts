@@ -74,6 +74,7 @@ export class Bucket {
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The bucket would lose keys, or keep those that have expired.
    * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {StoreRefusedError} There is no JetStream, or the user may not use it.
    * @throws {RangeError} An option is out of its range.
    */
   static async open(connection: Connection, options: BucketOptions): Promise<Bucket> {

@@ -51,7 +51,7 @@ export interface ProcessManagerOptions<
   readonly effects?: readonly Effect[];
   /** The time by which deadlines are due. @default {the clock of the store's server} */
   readonly clock?: DeadlineClock;
-  /** Into how many partitions sources and processes are divided. @default {16} */
+  /** Into how many partitions sources and processes are divided, 256 at most. @default {16} */
   readonly partitions?: number;
   /**
    * How the spans of inputs and of what they lead to are joined to the spans that made the events:

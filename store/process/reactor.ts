@@ -97,8 +97,8 @@ export interface ReactorOptions<E extends Event = Event> {
    */
   readonly onRefused?: (refused: RefusedCommand) => void | Promise<void>;
   /**
-   * Into how many partitions the actors of the events are divided: events of one partition are
-   * handled one after the other.
+   * Into how many partitions the actors of the events are divided, 256 at most: events of one partition
+   * are handled one after the other.
    *
    * @default {16}
    */

@@ -77,6 +77,7 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The bucket would lose checkpoints.
    * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {StoreRefusedError} There is no JetStream, or the user may not use it.
    * @throws {RangeError} An option is out of its range.
    */
   static async open(

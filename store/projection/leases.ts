@@ -89,6 +89,7 @@ export class ProjectionLeases implements AsyncDisposable {
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The bucket would keep leases that have ended.
    * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {StoreRefusedError} There is no JetStream, or the user may not use it.
    * @throws {RangeError} An option is out of its range.
    */
   static async open(

@@ -65,14 +65,14 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
    */
   readonly onFilterChange?: "warn" | "error" | "rebuild";
   /**
-   * Into how many partitions the actors are divided, fixed when a version begins. Events of one
-   * partition are handled in the order of the store; partitions run at the same time, each in
+   * Into how many partitions the actors are divided, 256 at most, fixed when a version begins. Events
+   * of one partition are handled in the order of the store; partitions run at the same time, each in
    * one process at a time. @default {1}
    */
   readonly partitions?: number;
   /** Shares the partitions among the processes that run it. @default {this process runs all} */
   readonly leases?: ProjectionLeases;
-  /** The most events that are handled between two saves of the position. @default {100} */
+  /** The most events handled between two saves of the position, up to 10,000. @default {100} */
   readonly batch?: number;
   /** How events are tried again. */
   readonly retry?: ProjectionRetry;
@@ -85,7 +85,7 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
    * @default {"halt"}
    */
   readonly onPoison?: "halt" | "park";
-  /** Actors that may be parked in one partition; one more halts the projection. @default {100} */
+  /** Actors that may be parked in one partition, up to 1,000; one more halts it. @default {100} */
   readonly maxParked?: number;
   /**
    * Called for each failure that is followed by another try: of a handler, with its event; of the

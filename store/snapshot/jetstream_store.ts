@@ -124,6 +124,7 @@ export class JetStreamSnapshotStore implements SnapshotStore {
    * @throws {UnsupportedServerError} The server is older than 2.12; nothing was written.
    * @throws {StreamConfigError} The stream cannot keep snapshots, or not as many as asked for.
    * @throws {StoreUnavailableError} JetStream does not answer.
+   * @throws {StoreRefusedError} There is no JetStream, or the user may not use it.
    * @throws {TypeError} An option is of another kind; nothing was written.
    * @throws {RangeError} An option is out of its range; likewise.
    */

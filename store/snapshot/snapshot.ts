@@ -51,6 +51,7 @@ export interface SnapshotStore extends AsyncDisposable {
    * @throws {InvalidSnapshotError} The snapshot cannot be stored as it is, or is too large.
    * @throws {StoreUnavailableError} The store could not be reached: the snapshot may be kept or
    * not, and saving it again is safe. Or its codec has to wait, or the store is disposed.
+   * @throws {StoreRefusedError} The server refuses, and would again.
    */
   saveSnapshot(snapshot: Snapshot): Promise<boolean>;
 
@@ -59,6 +60,7 @@ export interface SnapshotStore extends AsyncDisposable {
    * there is none.
    *
    * @throws {StoreUnavailableError} The store could not be reached, its codec has to wait, or it is disposed.
+   * @throws {StoreRefusedError} The server refuses, and would again.
    * @throws {RangeError} The actor id, the name or the schema version is impossible.
    */
   getLatestSnapshot<State = unknown>(

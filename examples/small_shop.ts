@@ -14,7 +14,7 @@ import {
   ProcessManager,
   Projection,
 } from "@flowmade-one/aether";
-import { accepted, commandId, problem, reached } from "@flowmade-one/aether/http";
+import { accepted, commandId, jsonBody, problem, reached } from "@flowmade-one/aether/http";
 import { SqliteCheckpointStore, VersionedTable } from "@flowmade-one/aether/sqlite";
 
 const { PORT = "8080", NATS_URL = "127.0.0.1:4222", FILE = "orders.db", PAYMENT_TIME = "900000" } =
@@ -107,7 +107,7 @@ async function run(request: Request, id: string, command: Command): Promise<Resp
 }
 
 app.post("/orders/:id", async ({ req }) => {
-  const { total } = await req.json<{ total?: unknown }>();
+  const { total } = await jsonBody<{ total?: unknown }>(req.raw);
   if (typeof total !== "number") throw new Refused("Cannot place: an order has a total");
   return await run(req.raw, req.param("id"), { type: "place", total });
 });

@@ -1,5 +1,6 @@
 /**
- * Tests for implementers and users of the library: conformance suites that hold an implementation
+ * Tests for users and implementers of the library: specs of deciders, projections, reactors and
+ * processes, a connection that does harm by a seed, and conformance suites that hold an implementation
  * to the promises of its contract. They need no runner of their own.
  *
  * @example Hold a store to the promises of `EventStore`

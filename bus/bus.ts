@@ -25,7 +25,8 @@ export interface SubscribeOptions {
    * The name of a group: each event goes to one of those matching subscriptions, on any node,
    * that share the name and the `actorPattern`. {@linkcode LocalEventBus} chooses the member with
    * the shortest queue. Over NATS the server chooses at random and sees no queue: a member that is
-   * stuck gets its share all the same, and drops what is over its `capacity`.
+   * stuck gets its share all the same, and drops what is over its `capacity`. The connection must not
+   * have `noEcho`.
    *
    * A member that is disposed, or whose bus is, leaves in good order: what it was given goes to no
    * other, so its handler or loop still gets it. One that leaves by `signal` or `break` drops that.

@@ -43,9 +43,9 @@ export interface SendFacts {
 }
 
 /**
- * Takes a command to its actor, wherever that is, such as `cluster.send`. It resolves when the
- * command is handled, and has to handle it once for each `commandId`. `CommandFailedError` and
- * `CommandRefusedError` count as a refusal.
+ * Takes a command to its actor, wherever that is: `(...command) => cluster.send(...command)` takes it
+ * to a cluster. It resolves when the command is handled, and has to handle it once for each
+ * `commandId`. `CommandFailedError` and `CommandRefusedError` count as a refusal.
  */
 export type SendCommand = (
   actorId: string,

@@ -227,7 +227,7 @@ export interface ExecuteResult<State, E extends Event = Event> {
   readonly duplicate: boolean;
   /**
    * With a `commandId`: the position from which on the actor's messages were searched for the
-   * command. 0 means that all were: a command that was handled before it is not noticed.
+   * command; 0 if all were. A command that was handled before that position is not noticed.
    */
   readonly searchedFrom?: number;
 }

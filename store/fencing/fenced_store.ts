@@ -72,9 +72,9 @@ interface Core {
  * of a fence has committed all that is stored between it and the shard's next fence.
  *
  * Saves of all shards go out together, one batch at a time; while one is under way the next ones
- * gather. Each carries the sequence of its fence in the header `Aether-Fence`. A save takes as
- * many messages as it has events, and one for each shard in which it writes no actor twice: 1,000
- * fit.
+ * gather. Each carries the sequence of its fence in the header `Aether-Fence`. A save takes a message
+ * for each 256 events of an actor, or about 64 KiB, and one more for each shard in which no actor has
+ * two: 1,000 fit.
  *
  * Plain stores on the same stream keep the promises of an {@linkcode EventStore}; fences do not
  * bind them.

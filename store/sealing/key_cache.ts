@@ -11,8 +11,8 @@ import { importKey } from "./seal.ts";
 /** How keys are kept in the process. */
 export interface KeyCacheOptions {
   /**
-   * How long a key is used before the key store is asked again, in ms. So long can a process go on
-   * to read, and to save, after another process has forgotten the subject. 0 asks each time.
+   * How long a key is used before the key store is asked again, in ms. A process can read and save for
+   * that long after another process has forgotten the subject. 0 asks each time.
    *
    * @default {60_000}
    */

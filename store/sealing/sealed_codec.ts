@@ -66,7 +66,7 @@ interface SealedPart {
  * - Without the codec an event with sealed fields cannot be read: `CorruptEventError`, too.
  * - If the key store is out of reach, a save or a read fails with `StoreUnavailableError`, and a
  *   projection waits: nothing is saved in the open, and nothing is taken for forgotten.
- * - Keys are cached for `cacheMaxAge`: for so long can other processes go on after `forget()`.
+ * - Keys are cached for `cacheMaxAge`: other processes can go on for that long after `forget()`.
  * - Upcasters are given `FORGOTTEN` in the fields that are.
  *
  * @typeParam E The union of the events; the types of their sealed fields include `Forgotten`.

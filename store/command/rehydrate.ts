@@ -59,7 +59,7 @@ export interface SnapshotOptions {
 export interface RehydrateOptions {
   /** The state as it was behind this version. @default {the present one} */
   readonly toVersion?: number;
-  /** The state as it was at this time, by the timestamps of the events. @default {the present one} */
+  /** The state before the first event whose timestamp is later than this. @default {the present one} */
   readonly at?: Date;
   /** Begins at the latest snapshot rather than at the first event. @default {undefined} */
   readonly snapshots?: SnapshotOptions;

@@ -32,7 +32,7 @@ export interface Event<Type extends string = string, Data = unknown> {
   readonly actorId: string;
   /** Position in the actor's history: a safe integer from 1 on, strictly increasing, gaps allowed. */
   readonly version: number;
-  /** The fact itself. May be `null`, not `undefined`. */
+  /** The fact itself. May be `null`, not `undefined`; a property that is `undefined` counts as absent. */
   readonly data: Data;
   /** When it happened, by the clock of the process that made the event; to the millisecond. */
   readonly timestamp: Date;

@@ -16,7 +16,7 @@ export interface SchemaVersions<Input, Output> extends StandardSchema<Input, Out
   /** Adds a newer schema, and the way to it: events are read with it, and saved with it. */
   next<NextInput, NextOutput>(
     schema: StandardSchema<NextInput, NextOutput>,
-    step: SchemaStep<Output, NextOutput>,
+    step: SchemaStep<Output, NoInfer<NextOutput>>,
   ): SchemaVersions<NextInput, NextOutput>;
   /**
    * Goes on to save events with an older schema, which counts from 1, so that programs that do not

@@ -4,10 +4,14 @@ import { describe, tokenProblem } from "../base/token.ts";
 import type { Forgotten } from "../codec.ts";
 import type { Event } from "../event.ts";
 
-/** The names of the fields whose type has `Forgotten` in it: those that can be sealed. */
-export type ForgettableField<Data> = {
-  [Name in keyof Data & string]-?: Forgotten extends Data[Name] ? Name : never;
-}[keyof Data & string];
+/**
+ * The names of the fields whose type has `Forgotten` in it: those that can be sealed. Of a union, those
+ * of all its members.
+ */
+export type ForgettableField<Data> = Data extends unknown ? {
+    [Name in keyof Data & string]-?: Forgotten extends Data[Name] ? Name : never;
+  }[keyof Data & string]
+  : never;
 
 /** Whose data a field is: the name of the field of `data` that says it, or a function. */
 export type SubjectOf<E extends Event> =
@@ -21,7 +25,8 @@ export type SubjectOf<E extends Event> =
  * fields whose type has `Forgotten` in it, and no others: a field that can be forgotten is sealed, and
  * whoever reads a sealed field has to think of `FORGOTTEN`.
  *
- * @typeParam E The union of the events.
+ * @typeParam E The union of the events. Where older schemas are written (see
+ * `writes()` of {@linkcode SchemaVersions}), events in their shapes are in it too: sealed is what is stored.
  */
 export type SealedFields<E extends Event> = {
   readonly [
@@ -32,7 +37,13 @@ export type SealedFields<E extends Event> = {
   ]: {
     readonly [
       Name in ForgettableField<Extract<E, { eventType: Type }>["data"]>
-    ]: SubjectOf<Extract<E, { eventType: Type }>>;
+    ]: SubjectOf<
+      // The data of an event may be a union, of which not all members have the field.
+      E extends { readonly eventType: Type; readonly data: infer Data }
+        ? Data extends unknown ? Name extends keyof Data ? E & { readonly data: Data } : never
+        : never
+        : never
+    >;
   };
 };
 

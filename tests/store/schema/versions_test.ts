@@ -25,6 +25,10 @@ Deno.test("the compiler checks the steps between versions", () => {
     // @ts-expect-error -- a total is needed
     up: ({ cents }) => ({ totals: cents }),
   });
+  first.next(unchecked<{ kind: "small" | "large" }>(), {
+    // @ts-expect-error -- any text is no kind
+    up: ({ cents }) => ({ kind: `${cents}` }),
+  });
   second.next(unchecked<{ sum: number }>(), {
     up: ({ total }) => ({ sum: total }),
     // @ts-expect-error -- the currency is needed

@@ -5,7 +5,7 @@ import {
   needOptionalFunctions,
   needSignal,
 } from "../../store/base/given.ts";
-import { callHook, print } from "../../store/base/hook.ts";
+import { callHook, print, refusePromise } from "../../store/base/hook.ts";
 import { Notifier } from "../../store/base/notifier.ts";
 import { LONGEST_TIMER } from "../../store/base/sleep.ts";
 import type { Event, RecordedEvent } from "../../store/event.ts";
@@ -232,7 +232,9 @@ class MessageSource<E extends Event> implements UnderlyingDefaultSource<Uint8Arr
     const event = next.value as E & RecordedEvent;
     try {
       const { message } = this.#options;
-      const data = JSON.stringify(message === undefined ? event : message(event));
+      const made = message === undefined ? event : message(event);
+      refusePromise(made, "message");
+      const data = JSON.stringify(made);
       if (data === undefined) {
         this.#passed = event.sequence;
         return undefined;

@@ -1,4 +1,5 @@
 import { categoryOf } from "../../store/actor.ts";
+import { refusePromise } from "../../store/base/hook.ts";
 import { textOf } from "../../store/base/text.ts";
 import type { EventStore } from "../../store/store.ts";
 import { changesBetween, plain } from "./changes.ts";
@@ -36,6 +37,7 @@ export async function statesView(
   const steps: StateStep[] = [];
   const begun = performance.now();
   let state = decider.initialState();
+  refusePromise(state, "initialState()");
   let initial = plain(state);
   let [size, next, last] = [0, undefined as number | undefined, 0];
   const options = { signal, ...(Number.isFinite(to) && { toVersion: to }) };
@@ -49,6 +51,7 @@ export async function statesView(
     const before = state;
     try {
       state = decider.evolve(state as never, event as never);
+      refusePromise(state, "evolve()");
       if (!isWanted) continue;
       if (steps.length === 0) initial = plain(before) ?? null;
       const changes = changesBetween(before, state);

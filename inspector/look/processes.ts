@@ -10,8 +10,8 @@ import type { InspectedProcesses } from "./workers.ts";
 const [PART, MOST_READ] = [50, 500];
 /** How long a list of histories is believed, in ms. */
 const FRESH = 400;
-/** The sign between the name and the id in the place of a page. */
-const APART = "\n";
+/** The sign between the name, which has none, and the id in the place of a page. */
+const APART = "-";
 
 /** Which processes are wanted. */
 export interface ProcessRange {
@@ -50,7 +50,7 @@ export class ProcessesLook {
       /^process:([^:]+)$/.exec(name)?.[1] ?? []
     );
     const names = [...new Set([...stored, ...this.#managers.keys()])].sort();
-    const [afterName = "", afterId = ""] = after.split(APART);
+    const [, afterName = "", afterId = ""] = /^([^-]*)-([^]*)$/.exec(after) ?? [];
     const processes: ProcessView[] = [];
     let next: string | undefined;
     let read = 0;

@@ -153,7 +153,8 @@ export class ProcessManager<
     const { process, store, leases, filter, from, retry, partitions = 16 } = options;
     const { trace = "child" } = options;
     const { name } = process;
-    const problem = tokenProblem(name) ?? (name.includes("-") ? "has a -" : undefined);
+    // The names of its checkpoints end with a ":" and a word.
+    const problem = tokenProblem(name) ?? (/[-:]/.test(name) ? "has a - or a :" : undefined);
     if (problem !== undefined) {
       throw new RangeError(`Cannot manage processes: the name ${JSON.stringify(name)} ${problem}`);
     }

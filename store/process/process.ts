@@ -124,7 +124,7 @@ export interface ProcessContext {
  * @typeParam Fact The union of the events of its own history.
  */
 export interface Process<State, Input extends Event = Event, Fact extends Event = Event> {
-  /** The kind of process, without `-`; its histories are the actors `process:<name>-<id>`. */
+  /** The kind of process, without `-` and `:`; its histories are the actors `process:<name>-<id>`. */
   readonly name: string;
   /**
    * The id of the process that an event belongs to; `undefined` if it belongs to none. The first

@@ -338,8 +338,10 @@ Deno.test("a process that cannot be is refused, and what it issues to nobody par
     store,
     checkpoints: new InMemoryCheckpointStore(),
   };
-  const named = orderProcess({ name: "an-order" });
-  assertThrows(() => manage(bed, { process: named }), RangeError, "has a -");
+  for (const name of ["an-order", "order:agenda"]) {
+    const process = orderProcess({ name });
+    assertThrows(() => manage(bed, { process }), RangeError, "has a - or a :");
+  }
   const deciders = { "shopping-cart": new Stock() };
   assertThrows(() => manage(bed, { deciders }), RangeError, "has a dash inside");
   assertThrows(() => manage(bed, { from: undefined! }), TypeError, "from is missing");

@@ -5,21 +5,26 @@ const KNOWN: ReadonlySet<string> = /* @__PURE__ */ new Set(
     "parseFloat parseInt structuredClone undefined " +
     // Words of the language that stand in the place of a name.
     "async await break case catch class const constructor continue debugger default delete do " +
-    "else extends false finally for function get if in instanceof let new null of return set " +
-    "static switch throw true try typeof var void while with yield").split(" "),
+    "else extends false finally for function if in instanceof let new null return " +
+    "switch throw true try typeof var void while with yield").split(" "),
 );
+
+/** Words that are names, too, where no name or text follows: `get x() {}`, and `get(x)`. */
+const MODIFIERS: ReadonlySet<string> = /* @__PURE__ */ new Set(["get", "set", "static"]);
 
 /** A word, a text with its quotes, a number, or a sign. */
 const TOKEN =
-  /\/\/[^\n]*|\/\*[^]*?\*\/|"(?:\\[^]|[^"\\])*"|'(?:\\[^]|[^'\\])*'|`|[\p{ID_Start}$_#][\p{ID_Continue}$\u200c\u200d]*|\d[\w.]*|=>|\.\.\.|\?\.|==+|!==?|<=|>=|[^\s]/gu;
+  /\/\/[^\n]*|\/\*[^]*?\*\/|"(?:\\[^]|[^"\\])*"|'(?:\\[^]|[^'\\])*'|`|[\p{ID_Start}$_#][\p{ID_Continue}$\u200c\u200d]*|\d[\w.]*|=>|\+\+|--|\.\.\.|\?\.|==+|!==?|<=|>=|[^\s]/gu;
 
 /** The text before the beginning of a regular expression, where a division cannot be. */
-const BEFORE_REGEXP = /^(?:[(,=:[!&|?{};+\-*%<>~^]|=>|==+|!==?|<=|>=|return|typeof|case|in|of)$/;
+const BEFORE_REGEXP =
+  /^(?:[(,=:[!&|?{;+\-*%<>~^]|=>|==+|!==?|<=|>=|return|typeof|case|in|of|else|do|void|delete|throw)$/;
 
 /**
  * A name in the source text of a function that the text does not explain: something around the
  * function has it, so that two functions of the same text may do different things. `undefined` if
- * there is none. It errs on one side alone: a text that it does not understand has one.
+ * there is none. It errs on one side: a text that it does not understand has one. It knows no blocks: a
+ * name that is declared in one of them counts as declared in all of the text.
  */
 export function freeName(source: string): string | undefined {
   const tokens = tokensOf(source);
@@ -28,8 +33,8 @@ export function freeName(source: string): string | undefined {
   for (const [at, token] of tokens.entries()) {
     if (!isName(token) || declared.has(token)) continue;
     if (token === "this" || token === "super") return token;
-    if (KNOWN.has(token)) continue;
     const before = tokens[at - 1];
+    if (KNOWN.has(token) || isWord(tokens, at, declared)) continue;
     const isProperty = before === "." || before === "?.";
     const isKey = tokens[at + 1] === ":" && (before === "{" || before === ",");
     // The name of a method: the whole text is one then.
@@ -39,7 +44,14 @@ export function freeName(source: string): string | undefined {
   return undefined;
 }
 
-/** `undefined` for what is not understood: a text with expressions in it. */
+/** Whether a token that may be a name is a word of the language in its place. */
+function isWord(tokens: readonly string[], at: number, declared: ReadonlySet<string>): boolean {
+  const [before = "", after = ""] = [tokens[at - 1], tokens[at + 1]];
+  if (MODIFIERS.has(tokens[at]!)) return isName(after) || /^["'\d]/.test(after);
+  return tokens[at] === "of" && (declared.has(before) || before === "]" || before === "}");
+}
+
+/** `undefined` for what is not understood: a text with expressions in it, or a `/` that may be two things. */
 function tokensOf(source: string): string[] | undefined {
   const tokens: string[] = [];
   TOKEN.lastIndex = 0;
@@ -53,6 +65,7 @@ function tokensOf(source: string): string[] | undefined {
       TOKEN.lastIndex = end + text[0].length;
       continue;
     }
+    if (token === "/" && mayBegin(tokens)) return undefined;
     if (token === "/" && BEFORE_REGEXP.test(tokens.at(-1) ?? "(")) {
       const rest = /^(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\[\n])+\/\w*/u.exec(source.slice(end));
       if (rest === null) return undefined;
@@ -62,6 +75,14 @@ function tokensOf(source: string): string[] | undefined {
     tokens.push(token);
   }
   return tokens;
+}
+
+/** Whether a `/` behind these tokens divides, or begins a regular expression: behind a block, say. */
+function mayBegin(tokens: readonly string[]): boolean {
+  const last = tokens.length - 1;
+  if (tokens[last] === "}") return true;
+  const head = tokens[last] === ")" ? tokens[openingOf(tokens, last) - 1] : undefined;
+  return head === "if" || head === "for" || head === "while" || head === "with";
 }
 
 function isName(token: string): boolean {

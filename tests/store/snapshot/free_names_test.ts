@@ -26,6 +26,15 @@ Deno.test("a name that the text of a function does not explain is found", () => 
       ["(s, e) => Math.max(s, e.n ?? Infinity)", undefined],
       ["(s, e) => s?.by ?? { by: 1 }", undefined],
       ["(s, e) => ({ by })", "by"],
+      ["(s, e) => set(s, e.data)", "set"],
+      ["(s, e) => get[e.type]", "get"],
+      ["(s, e) => { return of(s); }", "of"],
+      ["(s, e) => { const all = {}; all.set(s, e.get(1)); return all; }", undefined],
+      ["(s, e) => { for (const [x] of e.list) s += x; return s; }", undefined],
+      ["(s, e) => { let n = 0; return n++ / by / 2; }", "by"],
+      ["(s, e) => { if (e) /'/.test(by); return 'n' + s; }", "`"],
+      ["(s, e) => { {} /'/.test(by); return 'n' + s; }", "`"],
+      ["(s, e) => (s + 1) / 2 + e.n / 2", undefined],
     ] as const
   ) assertEquals(freeName(source), name, source);
 });

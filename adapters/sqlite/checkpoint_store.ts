@@ -93,7 +93,9 @@ export class SqliteCheckpointStore implements CheckpointStore<DatabaseSync> {
       this.#whenFree(() => {
         const row = this.#db.prepare(`SELECT revision, body FROM ${this.#table} WHERE key = ?`)
           .get(key);
-        return row && { revision: Number(row["revision"]), body: String(row["body"]) };
+        if (row === undefined) return undefined;
+        const [revision, body] = Object.values(row); // A row may be an array: `returnArrays`.
+        return { revision: Number(revision), body: String(body) };
       })
     );
   }

@@ -91,9 +91,8 @@ export class VersionedTable {
     const table = this.of({ tx, version });
     tx.exec(`DROP VIEW ${quoted(this.#view)}`);
     this.#show(tx, table);
-    for (
-      const { name } of tx.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all()
-    ) {
+    for (const row of tx.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all()) {
+      const [name] = Object.values(row); // A row may be an array: `returnArrays`.
       const other = versionIn(this.#view, String(name));
       if (other !== undefined && other < version) tx.exec(`DROP TABLE "${name}"`);
     }

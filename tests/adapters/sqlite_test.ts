@@ -217,6 +217,21 @@ Deno.test("a rebuild writes a table of its own, and moves the view when it has c
   await running;
 });
 
+Deno.test("a database that gives rows as arrays, and integers as bigints, is read all the same", async () => {
+  for (const options of [{ returnArrays: true }, { readBigInts: true }]) {
+    const db = new DatabaseSync(":memory:", options as { open?: boolean });
+    const checkpoints = new SqliteCheckpointStore(db);
+    assertEquals(await checkpoints.load("orders"), undefined);
+    assertEquals(await checkpoints.save("orders", { revision: 1, body: "{}" }), true);
+    assertEquals(await checkpoints.load("orders"), { revision: 1, body: "{}" });
+    const table = new VersionedTable("orders", (name) => `CREATE TABLE ${name} (id TEXT)`);
+    table.prepare(db);
+    table.switchTo(2, db);
+    assertThrows(() => db.exec("SELECT * FROM orders_v1"), Error, "no such table");
+    db.close();
+  }
+});
+
 Deno.test("a rebuild without events shows an empty table, and foreign tables stay", () => {
   using db = new DatabaseSync(":memory:");
   db.exec(

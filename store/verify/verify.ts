@@ -66,6 +66,7 @@ export function verify(
     if (maxMessages !== Infinity) checkCount("maxMessages", maxMessages, 1);
     checkCount("limit", limit, 0);
     checkCount("cacheSize", cacheSize, 1);
+    for (const { sample = 0 } of snapshotsIn(own)) checkCount("sample", sample, 0);
     const { signal, projections = [] } = own;
     const source = sourceOf(store);
     return await new Walk({

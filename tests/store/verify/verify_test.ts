@@ -3,6 +3,7 @@ import { memoryPartsOf } from "../../../store/memory/event_store.ts";
 import {
   type EventStore,
   InMemoryEventStore,
+  InMemorySnapshotStore,
   isAetherError,
   JetStreamEventStore,
   sealedCodec,
@@ -131,6 +132,14 @@ Deno.test("errors reject the report and the iteration", async () => {
   await using store = new InMemoryEventStore();
   for (const options of [{ from: -1 }, { limit: 0.5 }, { maxMessages: 0 }, { cacheSize: 0 }]) {
     await assertRejects(async () => await verify(store, options), RangeError);
+  }
+  for (const sample of [-1, 0.5, NaN]) {
+    const evolution = { initialState: () => 0, evolve: () => 1 };
+    const snapshots = {
+      store: new InMemorySnapshotStore(),
+      ...{ name: "order", schemaVersion: 1, evolution, sample },
+    };
+    await assertRejects(async () => await verify(store, { snapshots }), RangeError, "sample");
   }
   const signal = AbortSignal.abort(new Error("enough"));
   await assertRejects(async () => await verify(store, { signal }), Error, "enough");

@@ -21,6 +21,9 @@ export interface ForgetReport {
   readonly duties: readonly ForgetDuty[];
 }
 
+/** The last moment that a `Date` can name, in ms since 1970. */
+const LATEST = 8.64e15;
+
 /** The report of a subject that is forgotten since now. */
 export function reportOf(
   subject: string,
@@ -65,5 +68,6 @@ export function reportOf(
         "were saved before their fields were sealed.",
     },
   ];
-  return { subject, dropped, everywhereBy: new Date(Date.now() + maxAge), duties };
+  const everywhereBy = new Date(Math.min(Date.now() + maxAge, LATEST));
+  return { subject, dropped, everywhereBy, duties };
 }

@@ -219,6 +219,12 @@ Deno.test("the rules on data hold with a codec, unless it is lenient", async () 
   assertEquals((await store.getEvents("customer-a"))[0]?.data, { at: new Date(0).toISOString() });
 });
 
+Deno.test("a report has a date also if keys are used for ever", async () => {
+  const cacheMaxAge = Number.MAX_SAFE_INTEGER;
+  const codec = sealedCodec({ keys: new InMemoryKeyStore(), fields: {}, cacheMaxAge });
+  assertEquals((await codec.forget("a")).everywhereBy.getTime(), 8.64e15);
+});
+
 Deno.test("events without sealed fields are encoded at once, as without the codec", async () => {
   const keys = new MovedKeys();
   const codec = sealedCodec<ShopEvent>({ keys, fields: FIELDS });

@@ -13,7 +13,7 @@ export const processes: Verb = {
   summary: "Shows the processes that have not ended, and what each waits for",
   details:
     "NAME is the name of a process manager; without one, all that have checkpoints in NATS are shown. " +
-    "Ends with 1 if a process is parked.",
+    "Ends with 1 if one that it shows is parked.",
   words: [0, 1],
   options: {
     parked: { type: "boolean", description: "Only those that are parked" },

@@ -1,5 +1,5 @@
+import { projectionsIn } from "../inspector/look/records.ts";
 import { isRecord } from "../store/base/json.ts";
-import { decodeToken } from "../store/base/token.ts";
 import type { Connection } from "../store/connection.ts";
 import { Layout } from "../store/format/layout.ts";
 import { bucketStream } from "../store/kv/bucket_config.ts";
@@ -9,14 +9,14 @@ import { projectionBucket } from "../store/projection/kv_checkpoints.ts";
 /** The projections that the bucket of the namespace has records of. */
 export async function namesIn(connection: Connection, namespace: string): Promise<string[]> {
   const bucket = projectionBucket(namespace);
-  const prefix = `$KV.${bucket}.checkpoint.`;
+  const prefix = `$KV.${bucket}.`;
   const found = await infoOf(connection, bucketStream(bucket), {
-    subjects_filter: `${prefix}*.control`,
+    subjects_filter: `${prefix}checkpoint.*.control`,
   });
   const subjects = isRecord(found?.state) && isRecord(found.state.subjects)
     ? Object.keys(found.state.subjects)
     : [];
-  return subjects.map((subject) => decodeToken(subject.slice(prefix.length).split(".")[0]!)).sort();
+  return projectionsIn(subjects.map((subject) => subject.slice(prefix.length)));
 }
 
 /** The last sequence of the stream of events; 0 if there is none. */

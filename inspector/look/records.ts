@@ -81,6 +81,18 @@ export class ProjectionRecords {
   }
 }
 
+/** The names of projections whose controls are among keys of the bucket; passes over keys of others. */
+export function projectionsIn(keys: Iterable<string>): string[] {
+  return [...keys].flatMap((key) => {
+    const [, token] = /^checkpoint\.([^.]+)\.control$/.exec(key) ?? [];
+    try {
+      return token === undefined ? [] : decodeToken(token);
+    } catch {
+      return []; // Whoever may write to the bucket has made it.
+    }
+  }).sort();
+}
+
 /** The content of a namespace's bucket of projections at a moment. */
 export class SavedProjections {
   readonly #entries: ReadonlyMap<string, BucketEntry>;
@@ -92,8 +104,7 @@ export class SavedProjections {
 
   /** The names of projections that have a control. */
   get names(): string[] {
-    const tokens = [...this.#entries.keys()].map((key) => /^checkpoint\.(.*)\.control$/.exec(key));
-    return tokens.flatMap((match) => match === null ? [] : decodeToken(match[1]!)).sort();
+    return projectionsIn(this.#entries.keys());
   }
 
   /** The text that a checkpoint store has under `key`. */

@@ -150,9 +150,9 @@ export class ActorIndex {
       await (reader === undefined ? this.#list(list) : this.#listBy(reader, list));
       const listing = list.done();
       this.#listed = undefined;
-      this.#end = end;
       this.#listing = listing;
       this.#categories = await this.#categoriesOf(listing);
+      this.#end = end; // Not before: what has failed is tried again, though nothing is stored.
     } catch (error) {
       const state = this.#categories.state === "ready" ? "ready" : "failed";
       this.#categories = { ...this.#categories, state, reason: messageOf(error) };

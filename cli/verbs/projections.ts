@@ -30,7 +30,8 @@ export const projections: Verb = {
         shown++;
         const { control, states } = found;
         const { active, next, paused } = control;
-        const sequence = Math.min(...states.map((state) => state?.sequence ?? 0));
+        const begin = active.begin?.sequence ?? 0; // Of partitions that have handled nothing yet.
+        const sequence = Math.min(...states.map((state) => state?.sequence ?? begin));
         const lag = Math.max(0, last - streamSequenceOf(sequence));
         const parked = states.flatMap((state) => state?.parked ?? []);
         parkedActors += parked.length;

@@ -65,7 +65,7 @@ export class VersionedTable {
     const text = quoted(table);
     const known = knownTables(tx);
     if (known?.get(text) === "there") return text;
-    const isThere = await exists(tx, table) && await exists(tx, this.#view);
+    const isThere = await exists(tx, "table", table) && await exists(tx, "view", this.#view);
     if (!isThere) await this.#make(tx, table);
     // What the transaction has made, it may undo by a ROLLBACK TO.
     known?.set(text, isThere && !known.has(text) ? "there" : "made");
@@ -80,7 +80,7 @@ export class VersionedTable {
     checkClient(client);
     await inTransaction(client, async (tx) => {
       const own = tx as PostgresQueryable;
-      if (!await exists(own, this.#view)) await this.of({ tx: own, version });
+      if (!await exists(own, "view", this.#view)) await this.of({ tx: own, version });
     });
   }
 
@@ -107,13 +107,13 @@ export class VersionedTable {
   async #make(tx: PostgresQueryable, table: TableName): Promise<void> {
     const text = quoted(table);
     await this.#alone(tx);
-    if (!await exists(tx, table)) {
+    if (!await exists(tx, "table", table)) {
       await runScript(tx, this.#create(text));
-      if (!await exists(tx, table)) {
+      if (!await exists(tx, "table", table)) {
         throw new TypeError(`Cannot use table ${text}: create() made no table of this name`);
       }
     }
-    if (!await exists(tx, this.#view)) await this.#show(tx, text);
+    if (!await exists(tx, "view", this.#view)) await this.#show(tx, text);
   }
 
   /** Waits until no other transaction makes or moves the tables: of two, one would fail. */
@@ -127,14 +127,22 @@ export class VersionedTable {
   }
 }
 
+/** The kinds of relations that are one or the other, as the catalog has them. */
+const KINDS = { table: "'r', 'p', 'f'", view: "'v'" } as const;
+
 /**
- * Whether there is a table or a view of this name. It reads the catalog itself: `to_regclass()` may
+ * Whether there is a table, or a view, of this name. It reads the catalog itself: `to_regclass()` may
  * go by what this connection has cached, which a wait for another transaction does not renew.
  */
-async function exists(tx: PostgresQueryable, { schema, name }: TableName): Promise<boolean> {
+async function exists(
+  tx: PostgresQueryable,
+  kind: keyof typeof KINDS,
+  { schema, name }: TableName,
+): Promise<boolean> {
   const rows = await rowsOf(
     tx,
     "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = $1 " +
+      `AND c.relkind IN (${KINDS[kind]}) ` +
       `AND n.nspname = ${schema === undefined ? "ANY (current_schemas(false))" : "$2"}`,
     [name, ...schema === undefined ? [] : [schema]],
   );

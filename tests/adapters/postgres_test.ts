@@ -178,6 +178,17 @@ everywhere("create() that does not use the name is found at the first event", as
   assertEquals(await db.run("SELECT * FROM pg_tables WHERE tablename LIKE 'orders%'"), []);
 });
 
+everywhere("a table of somebody else in the place of the view is not passed for it", async (db) => {
+  await db.run("CREATE TABLE orders (id text)");
+  const table = new VersionedTable("orders", create);
+  await assertRejects(() => db.prepare(table), Error, '"orders" already exists');
+  await db.store().transaction(async (tx) => {
+    await assertRejects(() => table.of({ tx, version: 1 }), Error, '"orders" already exists');
+    throw new Error("enough");
+  }).catch((error) => assertEquals(error.message, "enough"));
+  assertEquals(await db.run("SELECT * FROM pg_tables WHERE tablename LIKE 'orders_v%'"), []);
+});
+
 everywhere("a table that goes with its savepoint is made again", async (db) => {
   const table = new VersionedTable("orders", create);
   await db.store().transaction(async (tx) => {

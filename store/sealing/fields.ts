@@ -30,17 +30,22 @@ export type SubjectOf<E extends Event> =
  */
 export type SealedFields<E extends Event> = {
   readonly [
-    Type in E["eventType"] as [ForgettableField<Extract<E, { eventType: Type }>["data"]>] extends [
-      never,
-    ] ? never
-      : Type
+    Type in E["eventType"] as [
+      // An event may have one of several types.
+      ForgettableField<E extends Event ? Type extends E["eventType"] ? E["data"] : never : never>,
+    ] extends [never] ? never : Type
   ]: {
     readonly [
-      Name in ForgettableField<Extract<E, { eventType: Type }>["data"]>
+      Name in ForgettableField<
+        E extends Event ? Type extends E["eventType"] ? E["data"] : never : never
+      >
     ]: SubjectOf<
-      // The data of an event may be a union, of which not all members have the field.
-      E extends { readonly eventType: Type; readonly data: infer Data }
-        ? Data extends unknown ? Name extends keyof Data ? E & { readonly data: Data } : never
+      E extends { readonly eventType: infer Own; readonly data: infer Data } ? Type extends Own
+          // Its data may be a union, of which not all members have the field.
+          ? Data extends unknown
+            ? Name extends keyof Data ? E & { readonly eventType: Type; readonly data: Data }
+            : never
+          : never
         : never
         : never
     >;

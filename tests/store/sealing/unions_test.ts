@@ -41,6 +41,25 @@ Deno.test("the compiler wants the sealed fields of all members of a union of dat
   assertEquals(codec.encode(firm), jsonCodec.encode(firm));
 });
 
+type Contact =
+  | Event<"Registered" | "Moved", { readonly id: string; readonly name: string | Forgotten }>
+  | Event<"Left", { readonly id: string }>;
+
+Deno.test("the compiler wants the sealed fields of an event with one of several types", async () => {
+  const keys = new InMemoryKeyStore();
+  // @ts-expect-error: nothing is sealed.
+  sealedCodec<Contact>({ keys, fields: {} });
+  // @ts-expect-error: Moved has a name, too.
+  sealedCodec<Contact>({ keys, fields: { Registered: { name: "id" } } });
+  const codec = sealedCodec<Contact>({
+    keys,
+    fields: { Registered: { name: "id" }, Moved: { name: ({ data }) => data.id } },
+  });
+  const data = { id: "p-1", name: "Ada" };
+  const moved = createEvent({ eventType: "Moved", actorId: "c-1", version: 1, data });
+  assert(!new TextDecoder().decode(await codec.encode(moved)).includes("Ada"));
+});
+
 type First = { readonly customer: string; readonly address: string | Forgotten };
 type Second = { readonly customer: string; readonly street: string | Forgotten };
 

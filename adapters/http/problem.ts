@@ -2,7 +2,7 @@ import { needObject, needOptionalFunctions } from "../../store/base/given.ts";
 import { callHook } from "../../store/base/hook.ts";
 import { messageOf, nameOf } from "../../store/base/text.ts";
 import { type AetherErrorCode, type AetherErrors, isAetherError } from "../../store/errors.ts";
-import type { RequestHeaders } from "./request_headers.ts";
+import { needRequest, type RequestHeaders } from "./request_headers.ts";
 
 /** Options for {@linkcode problem}. */
 export interface ProblemOptions {
@@ -62,6 +62,7 @@ export interface ProblemDetails {
 export function problem(error: unknown, options: ProblemOptions = {}): Response {
   needObject(options, "answer", "options");
   needOptionalFunctions(options, ["status"], "answer");
+  if (options.request !== undefined) needRequest(options.request, "answer");
   const { details, retryAfter } = problemOf(error, options);
   return new Response(JSON.stringify(details), {
     status: details.status,

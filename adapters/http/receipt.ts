@@ -88,6 +88,7 @@ export async function accepted(
   { request, readModel, timeout = TIMEOUT }: AcceptedOptions = {},
 ): Promise<Response> {
   needObject(receipt, "answer", "receipt", "the result of a save or of execute()");
+  if (request !== undefined) needRequest(request, "answer");
   const { sequence, version, duplicate } = receipt;
   const headers = new Headers({ [POSITION]: `${sequence}` });
   if (version !== undefined) headers.set("etag", etag(version));

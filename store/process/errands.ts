@@ -130,7 +130,7 @@ export class Errands<State, Input extends Event> {
       onError(error);
       const at = { sequence: event.sequence, eventId: event.id, reason: shortReason(error) };
       await this.#parts.intake.change(processId, { kind: "park", at, ifEarlier: true }, signal);
-      return "held";
+      return "stopped";
     }
     const reply: ProcessReply = {
       ...{ kind: "reply", commandId: id, actorId: target },

@@ -20,6 +20,8 @@ export interface OpenItem {
   readonly name: string;
   /** Work of one process in one lane is done one after the other. */
   readonly lane: string;
+  /** The name of the effect, of a call. */
+  readonly effect?: string;
   /** When work on it is due, in ms since 1970, and its own name: of a deadline. */
   readonly deadline?: { readonly name: string; readonly at: number };
 }
@@ -137,8 +139,9 @@ const isChunk: IsWhole = ({ nonce, items }) =>
 
 function isItem(item: unknown): boolean {
   if (!isRecord(item)) return false;
-  const { actorId, version, sequence, eventId, name, lane, deadline } = item;
-  return [actorId, eventId, name, lane].every(isText) && [version, sequence].every(isCount) &&
+  const { actorId, version, sequence, eventId, name, lane, effect = "", deadline } = item;
+  return [actorId, eventId, name, lane, effect].every(isText) &&
+    [version, sequence].every(isCount) &&
     (deadline === undefined ||
       (isRecord(deadline) && isText(deadline.name) && typeof deadline.at === "number"));
 }

@@ -9,7 +9,7 @@ import { openingEvent } from "./known_history.ts";
 import { LedgerType } from "../ledger_type.ts";
 import type { CalledEffect, DeadlineSetData, IssuedCommand } from "./ledger.ts";
 import type { OpenIndex, OpenItem } from "./open_index.ts";
-import { WorkQueue } from "./work_queue.ts";
+import { type TurnEnd, WorkQueue } from "./work_queue.ts";
 
 /** How long it waits after trouble, in ms. */
 export const PAUSE = 1_000;
@@ -33,7 +33,9 @@ export type WorkEnd =
   /** Its outcome was taken in: an event says so. */
   | "done"
   /** Its process is parked: it waits until that is over. */
-  | "held";
+  | "held"
+  /** So too, and it did not go out: what comes later in its lane must not pass it. */
+  | "stopped";
 
 /** The parts of an {@linkcode Agenda}. */
 export interface AgendaParts {
@@ -156,9 +158,10 @@ export class OpenWork {
       const { actorId: lane } = data as IssuedCommand;
       this.open({ actorId, version, sequence, eventId, name, lane }, event);
     } else if (eventType === LedgerType.called) {
-      const { id: name } = data as CalledEffect;
+      const { id: name, name: effect } = data as CalledEffect;
       const { version, sequence, id: eventId } = event;
-      this.open({ actorId, version, sequence, eventId, name, lane: `effect ${name}` }, event);
+      const place = { actorId, version, sequence, eventId };
+      this.open({ ...place, name, lane: `effect ${name}`, effect }, event);
     } else if (eventType === LedgerType.settled || eventType === LedgerType.effectEnded) {
       this.#close(keyOf({ actorId, name: (data as { id: string }).id }));
     } else if (eventType === LedgerType.deadlineSet) {
@@ -315,24 +318,31 @@ export class OpenWork {
     return Infinity;
   }
 
-  async #work(key: string, item: OpenItem): Promise<void> {
+  async #work(key: string, item: OpenItem): Promise<TurnEnd> {
     const { store, work, onError } = this.#parts;
     const unparks = this.#unparks;
     try {
       const event = this.#events.get(key) ?? await openingEvent(store, item, this.#signal);
       this.#events.delete(key);
-      if (event === undefined) return this.#close(key); // The history has lost it.
+      if (event === undefined) {
+        this.#close(key); // The history has lost it.
+        return "over";
+      }
       const end = await work({ ...item, event }, this.#signal);
-      if (!this.#open.has(key)) return;
-      if (end === "done") this.#done.set(key, performance.now());
+      if (!this.#open.has(key)) return "over";
+      if (end === "done") {
+        this.#done.set(key, performance.now());
+        return "over";
+      }
       // It may have gone on while the work was under way.
-      else if (unparks !== this.#unparks) this.#queue.add(key, item);
-      else this.#waiting.set(key, item);
+      if (unparks !== this.#unparks) return "again";
+      this.#waiting.set(key, item);
+      return end === "held" ? "over" : end;
     } catch (error) {
-      if (this.#signal.aborted) return;
+      if (this.#signal.aborted) return "over";
       onError(error);
       await sleep(PAUSE, this.#signal);
-      if (this.#open.has(key)) this.#queue.add(key, item);
+      return "again";
     }
   }
 

@@ -86,8 +86,8 @@ export const PROCESS: readonly Mutant[] = [
   {
     name: "deadlines that wait behind commands to a receiver out of reach",
     file: WORK_QUEUE,
-    find: 'item.deadline === undefined ? categoryOf(item.lane) : "deadline"',
-    replace: "categoryOf(item.lane).slice(0, 0)",
+    find: '  if (deadline !== undefined) return "deadline";\n',
+    replace: '  if (deadline !== undefined) return "command mail";\n',
     tests: ["tests/store/process/agenda_test.ts"],
     why: "The timeout that is set for just that case would not come.",
   },
@@ -135,8 +135,8 @@ export const PROCESS: readonly Mutant[] = [
   {
     name: "two commands of one lane at once",
     file: WORK_QUEUE,
-    find: "    if (this.#lanes.has(lane)) return;\n",
-    replace: "",
+    find: "items.size > 0 && busy === undefined && stopped === undefined;",
+    replace: "items.size > 0 && stopped === undefined;",
     tests: ["tests/store/process/agenda_test.ts"],
     why: "The commands of a process to one actor would overtake each other.",
   },

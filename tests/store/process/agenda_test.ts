@@ -22,6 +22,7 @@ import { Agenda } from "../../../store/process/agenda.ts";
 import { ledgerFrom, openingEvent } from "../../../store/process/known_history.ts";
 import { OpenIndex, type OpenItem } from "../../../store/process/open_index.ts";
 import { type AgendaItem, type AgendaParts, OpenWork } from "../../../store/process/open_work.ts";
+import { WorkQueue } from "../../../store/process/work_queue.ts";
 import { DueHeap } from "../../../store/timer/due_heap.ts";
 import { Run, until } from "./bed.ts";
 
@@ -299,6 +300,7 @@ async function held(
   const partitionId = { version: 1, partition: 0, of: 1 };
   await agenda.take({ partitionId, sequence: 0, signal: stop.signal });
   return {
+    note: (event: RecordedEvent) => agenda.see(event, 0),
     async see(event: Event) {
       const { sequence } = await store.saveEvent(event);
       agenda.see({ ...event, sequence, commit: { op: "", index: 0, count: 1 } }, 0);
@@ -351,4 +353,54 @@ Deno.test("what is done and stays open is looked at again", async () => {
   const before = times;
   for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
   assertEquals(times, before);
+});
+
+Deno.test("64 calls of one effect are under way at once, and commands take none of the places of deadlines", () => {
+  const begun: string[] = [];
+  const queue = new WorkQueue((_key, { lane }) => {
+    begun.push(lane.split(/[ -]/)[0]!);
+    return new Promise(() => {});
+  });
+  const add = (name: string, item: Partial<OpenItem>) =>
+    queue.add(name, { ...ITEM, name, ...item });
+  for (let at = 0; at < 65; at++) {
+    add(`mail ${at}`, { lane: `effect ${crypto.randomUUID()}`, effect: "mail" });
+    add(`command ${at}`, { lane: `deadline-${at}` }); // An actor may have this category.
+  }
+  add("end", { lane: "timer", deadline: { name: "end", at: 0 } });
+  queue.start(() => {});
+  const count = (kind: string) => begun.filter((it) => it === kind).length;
+  assertEquals([count("effect"), count("deadline"), count("timer")], [64, 64, 1]);
+});
+
+Deno.test("a command that fails, or does not go out, is not passed by later ones to that actor", async () => {
+  await using memory = new InMemoryEventStore();
+  const issued = [1, 2, 3].map((version) => {
+    const data = { id: `${version}`, actorId: "stock-1", command: null };
+    return createEvent({ eventType: "CommandIssued", actorId: ITEM.actorId, version, data });
+  });
+  await memory.saveEvents(issued);
+  const begun: string[] = [];
+  const [stopped, over] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const told: unknown[] = [];
+  await using agenda = await held(memory, {
+    onError: (error) => void told.push(error),
+    work: ({ name }) => {
+      begun.push(name);
+      if (begun.length === 1) throw new StoreUnavailableError("Cannot read: it is away");
+      if (begun.length === 2) {
+        stopped.resolve();
+        return Promise.resolve("stopped");
+      }
+      if (name === "3") over.resolve();
+      return Promise.resolve("done");
+    },
+  });
+  for await (const event of memory.readAll()) agenda.note(event);
+  await stopped.promise;
+  assertEquals(begun, ["1", "1"]);
+  const { actorId } = ITEM;
+  await agenda.see(createEvent({ eventType: "ProcessUnparked", actorId, version: 4, data: null }));
+  await over.promise;
+  assertEquals([begun, told.length], [["1", "1", "1", "2", "3"], 1]);
 });

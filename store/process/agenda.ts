@@ -36,7 +36,7 @@ export class Agenda {
    * @throws {StoreRefusedError} The store refuses to go on.
    * @throws {StoreUnavailableError} The connection is closed.
    */
-  async take({ partitionId, sequence, signal }: HeldPartition): Promise<void> {
+  async take({ partitionId, sequence, signal, waitFor }: HeldPartition): Promise<void> {
     const { store, checkpoints, key, category, onError } = this.#parts;
     const { version, partition, of } = partitionId;
     const name = `${encodeToken(key)}.${version}.${partition}`;
@@ -61,6 +61,7 @@ export class Agenda {
     this.#held.set(partition, held);
     const run = held.run().finally(() => this.#runs.delete(run));
     this.#runs.add(run);
+    waitFor(run); // So that an effect which ends well when it is told to is not unknown to the next one.
   }
 
   /** Takes note of an event in the history of a process. */

@@ -8,7 +8,7 @@ import { failureOf } from "../command/recorded_outcome.ts";
 import type { CommandFailure } from "../errors.ts";
 import type { ProjectionRetry } from "../projection/options.ts";
 
-/** How long an effect may go on after its program has begun to stop, in ms. */
+/** How long an effect may go on after `signal` is aborted, in ms. */
 const GRACE = 2_000;
 
 /** The second argument of an effect's `run`. */
@@ -17,7 +17,10 @@ export interface EffectContext {
    * The same at each attempt, and unique: a service that takes such a key does not do its work twice.
    */
   readonly idempotencyKey: string;
-  /** Aborted when the program stops: the outcome is unknown then, unless `run` still ends well. */
+  /**
+   * Aborted when the program stops, is paused, or hands the process over to another program: the outcome
+   * is unknown then, unless `run` still ends well within 2 s.
+   */
   readonly signal: AbortSignal;
 }
 

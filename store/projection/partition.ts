@@ -40,6 +40,8 @@ export interface HeldPartition {
   readonly sequence: number;
   /** Aborted when the partition is given up. */
   readonly signal: AbortSignal;
+  /** Has the next owner wait for work that ends soon after `signal` is aborted, and never rejects. */
+  readonly waitFor: (work: Promise<void>) => void;
 }
 
 /** The parts that run a partition. */
@@ -73,6 +75,7 @@ export interface PartitionParts<Tx, E extends Event> {
 export class PartitionRun<Tx, E extends Event> {
   readonly #parts: PartitionParts<Tx, E>;
   #buffer: PartitionBuffer<E> | undefined;
+  readonly #work: Promise<void>[] = [];
 
   /** Does nothing yet. */
   constructor(parts: PartitionParts<Tx, E>) {
@@ -87,11 +90,17 @@ export class PartitionRun<Tx, E extends Event> {
       if (owner.state.retired) return this.#parts.onRetired();
       await this.#verify();
       const { partitionId, onHeld } = this.#parts;
-      await onHeld({ partitionId, sequence: owner.state.sequence, signal });
+      const waitFor = (work: Promise<void>) => void this.#work.push(work);
+      await onHeld({ partitionId, sequence: owner.state.sequence, signal, waitFor });
       await this.#follow();
     } catch (error) {
       if (!signal.aborted || (error !== STOPPED && error !== signal.reason)) throw error;
     }
+  }
+
+  /** Resolves when the work has ended that goes with the partition: it is given up before. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#work);
   }
 
   /** Makes it look for actors to try again. */

@@ -250,7 +250,8 @@ export class Runner<Tx, E extends Event> {
     const done = run.run()
       // Also where another process has taken it over: whatever goes with it here has to end.
       .finally(() => stop.abort())
-      .catch((error) => this.#failed(key, partitionId, error));
+      .catch((error) => this.#failed(key, partitionId, error))
+      .finally(() => run.settled());
     this.#running.set(key, { partitionId, run, stop, done });
   }
 

@@ -31,6 +31,9 @@ const ITEM: OpenItem = {
   ...{ name: "command", lane: "order-1" },
 };
 
+/** Nobody else takes a partition over here. */
+const waitFor = () => {};
+
 /** An agenda that takes over `count` open commands of one process to one actor. */
 async function takenOver(
   count: number,
@@ -56,7 +59,7 @@ async function takenOver(
   });
   const stop = new AbortController();
   const partitionId = { version: 1, partition: 0, of: 1 };
-  await agenda.take({ partitionId, sequence, signal: stop.signal });
+  await agenda.take({ partitionId, sequence, signal: stop.signal, waitFor });
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
@@ -118,7 +121,7 @@ Deno.test("a deadline is not lost where the index was ahead of the checkpoint", 
       },
     });
     const stop = new AbortController();
-    await agenda.take({ partitionId, sequence, signal: stop.signal });
+    await agenda.take({ partitionId, sequence, signal: stop.signal, waitFor });
     await work(agenda);
     stop.abort();
     await agenda.settled();
@@ -180,7 +183,7 @@ Deno.test("a partition is not taken over where what its histories say stays unkn
     });
     const stop = new AbortController();
     const partitionId = { version: 1, partition, of };
-    await agenda.take({ partitionId, sequence, signal: stop.signal });
+    await agenda.take({ partitionId, sequence, signal: stop.signal, waitFor });
     stop.abort();
     await agenda.settled();
   };
@@ -298,7 +301,7 @@ async function held(
   });
   const stop = new AbortController();
   const partitionId = { version: 1, partition: 0, of: 1 };
-  await agenda.take({ partitionId, sequence: 0, signal: stop.signal });
+  await agenda.take({ partitionId, sequence: 0, signal: stop.signal, waitFor });
   return {
     note: (event: RecordedEvent) => agenda.see(event, 0),
     async see(event: Event) {

@@ -13,11 +13,15 @@ import {
   type Event,
   type EventStore,
   InMemoryCheckpointStore,
+  JetStreamEventStore,
+  KvCheckpointStore,
   type Process,
   ProcessManager,
   type ProcessReaction,
+  ProjectionLeases,
 } from "../../../mod.ts";
 import { runEffect } from "../../../store/process/effect.ts";
+import { natsTest } from "../../support/fixture.ts";
 import { both, place, Run, typesOf, until } from "./bed.ts";
 
 type Placed = Event<"OrderPlaced", { pieces: number }>;
@@ -43,12 +47,14 @@ function manage(
   { store, checkpoints }: { store: EventStore; checkpoints: CheckpointStore },
   mail: Effect,
   clock?: DeadlineClock,
+  leases?: ProjectionLeases,
 ): ProcessManager<readonly string[], Placed, Noted> {
   return new ProcessManager<readonly string[], Placed, Noted>({
     ...{ process: mailing, store, checkpoints, from: "start", partitions: 2, effects: [mail] },
     ...{ filter: { category: "order" }, retry: { attempts: 1 } },
     onError: () => {},
     ...(clock && { clock }),
+    ...(leases && { leases }),
   });
 }
 
@@ -135,6 +141,61 @@ both("an effect that ends while its program stops is not lost", async (bed) => {
   const after = manage({ store: await bed.open(), checkpoints: bed.checkpoints }, mail);
   assertEquals(await notes(after), ['mail thanks done "just in time" undefined']);
 });
+
+/** Resolves a moment after `signal` is aborted. */
+async function soonAfter(signal: AbortSignal): Promise<void> {
+  await new Promise((resolve) => signal.addEventListener("abort", resolve));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+}
+
+both(
+  "an effect that ends well while its manager is paused and resumed is not unknown",
+  async (bed) => {
+    await place(bed.store, "order-1");
+    const started = Promise.withResolvers<void>();
+    const mail = effect("mail", async (_input, { signal }) => {
+      started.resolve();
+      await soonAfter(signal);
+      return "just in time";
+    });
+    const manager = manage(bed, mail);
+    await using _run = new Run(manager);
+    await started.promise;
+    await manager.pause();
+    await manager.resume();
+    await until(async () => (await notes(manager)).length === 1);
+    assertEquals(await notes(manager), ['mail thanks done "just in time" undefined']);
+  },
+);
+
+natsTest(
+  "an effect that ends well while another program takes over is not unknown",
+  async (scene) => {
+    const { namespace } = scene;
+    await using stack = new AsyncDisposableStack();
+    const started = Promise.withResolvers<void>();
+    const mail = effect("mail", async (_input, { signal }) => {
+      started.resolve();
+      await soonAfter(signal);
+      return "just in time";
+    });
+    const program = async () => {
+      const connection = await scene.connect();
+      const store = stack.use(await JetStreamEventStore.open(connection, { namespace }));
+      const checkpoints = stack.use(await KvCheckpointStore.open(connection, { namespace }));
+      const leases = stack.use(await ProjectionLeases.open(connection, { namespace }));
+      return { store, run: new Run(manage({ store, checkpoints }, mail, undefined, leases)) };
+    };
+    const [one, other] = [await program(), await program()];
+    await place(one.store, "order-1");
+    await started.promise;
+    // Whichever has it: the other one takes over, or is not in time to.
+    await one.run[Symbol.asyncDispose]();
+    await until(async () => (await notes(other.run.of)).length === 1);
+    assertEquals(await notes(other.run.of), ['mail thanks done "just in time" undefined']);
+    await other.run[Symbol.asyncDispose]();
+  },
+);
 
 both(
   "the end of an effect is not lost when its program stops while it is being stored",

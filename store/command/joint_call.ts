@@ -284,8 +284,9 @@ export class JointCall {
     plan.isShared ||= evolved.isShared;
     plan.ends.set(actorId, evolved.end);
     plan.results.push(evolved.result);
-    plan.events.push(...evolved.result.events);
-    plan.originals.push(...evolved.originals);
+    // One by one: a call takes no more arguments than fit on the stack.
+    for (const event of evolved.result.events) plan.events.push(event);
+    for (const original of evolved.originals) plan.originals.push(original);
   }
 
   /** Saves the plan; gives the conflict if one has certainly prevented it. */

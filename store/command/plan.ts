@@ -103,8 +103,9 @@ export async function plan(
       isInPlace ||= evolved.isInPlace;
       isShared ||= evolved.isShared;
       end = evolved.end;
-      events.push(...evolved.result.events);
-      originals.push(...evolved.originals);
+      // One by one: a call takes no more arguments than fit on the stack.
+      for (const event of evolved.result.events) events.push(event);
+      for (const original of evolved.originals) originals.push(original);
     } catch (error) {
       isSpoiled = isEvolving;
       if (job.isSettled) continue;

@@ -208,7 +208,7 @@ Deno.test("more events than one save takes are saved in several, or refused", as
   await Promise.all(commands);
   assertEquals(await store.getLatestVersion(ACTOR), 20 * times);
   const many = execute(store, ACTOR, counter, { type: "add often", times: 256_001 });
-  await assertRejects(() => many, RangeError);
+  await assertRejects(() => many, RangeError, "at most 256000 fit in one batch");
   assertEquals(await store.getLatestVersion(ACTOR), 20 * times);
 });
 

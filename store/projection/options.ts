@@ -53,7 +53,12 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
    * @default {"start"}
    */
   readonly from?: ProjectionStart;
-  /** Which events. A change applies only to events that come after it. @default {all} */
+  /**
+   * Which events. A change applies only to events that come after it, and to parked ones: those that
+   * it leaves out are not tried again.
+   *
+   * @default {all}
+   */
   readonly filter?: EventFilter;
   /**
    * The action of `run()` if the filter differs from that of the version that is read.

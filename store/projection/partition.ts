@@ -364,7 +364,9 @@ export class PartitionRun<Tx, E extends Event> {
     const { store, filter, owner, signal, onError } = this.#parts;
     const own = owner.state.parked.find((it) => it.actorId === actorId)!;
     const wanted = { from: own.sequence, filter: { ...filter, actorId }, signal };
-    for await (const event of readArrivals<E>(store, wanted)) {
+    // The filter may have changed since, and leave the actor out.
+    const isWanted = (filter.actorId ?? actorId) === actorId;
+    for await (const event of isWanted ? readArrivals<E>(store, wanted) : []) {
       if (event.sequence > owner.state.sequence) break;
       const after = reparked(owner.state, actorId, (it) => ({
         ...it,

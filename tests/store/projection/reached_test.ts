@@ -3,6 +3,8 @@ import {
   appendEvents,
   createEvent,
   execute,
+  InMemoryCheckpointStore,
+  InMemoryEventStore,
   JetStreamEventStore,
   KvCheckpointStore,
   Projection,
@@ -194,6 +196,26 @@ projectionTest("A changed filter is told once", async (bed) => {
   assert(text?.includes('the filter of projection "model" has changed'), text);
   assertEquals(more, []);
   assertEquals(await told(bed, { category: "stock" }, model), []);
+});
+
+Deno.test("parked events that a changed filter leaves out are not handled", async () => {
+  for (const filter of [{ actorId: "order-2" }, { category: "stock" }]) {
+    await using store = new InMemoryEventStore();
+    const bed = { store, checkpoints: new InMemoryCheckpointStore() };
+    await store.saveEvent(fact("order-1", 1));
+    const fails = () => {
+      throw new Error("it is bad");
+    };
+    {
+      await using run = new Run(quick(bed, { onPoison: "park", handler: fails }));
+      await run.projection.caughtUp;
+      assertEquals((await run.projection.parked()).length, 1);
+    }
+    const model = new Model();
+    await using run = new Run(quick(bed, { filter, onPoison: "park", handler: model.handle }));
+    assert(await run.projection.unpark("order-1"));
+    assertEquals([model.seen, await run.projection.parked()], [[], []]);
+  }
 });
 
 projectionTest("A changed filter can end run(), until a rebuild", async (bed) => {

@@ -64,7 +64,10 @@ export class Delivery<State, Input extends Event> {
   #correlate(event: Input & RecordedEvent): string | undefined {
     const id: unknown = this.#parts.process.correlate(freshCopy(event));
     refusePromise(id, "correlate()");
-    const problem = id === undefined ? undefined : tokenProblem(id);
+    // An id may fit by itself, and not behind the category.
+    const problem = id === undefined
+      ? undefined
+      : tokenProblem(id) ?? tokenProblem(`${this.#parts.category}-${id}`);
     if (problem === undefined) return id as string | undefined;
     throw new TypeError(`Cannot find the process of event "${event.id}": its id ${problem}`);
   }

@@ -192,5 +192,5 @@ const FENCED =
 /** Whether the code of the process is to blame, rather than the store. */
 function isOfCode(error: unknown): boolean {
   return error instanceof ReactionFailure || isAetherError(error, "InvalidEventError") ||
-    isAetherError(error, "EventTooLargeError");
+    isAetherError(error, "EventTooLargeError") || error instanceof RangeError; // too many events
 }

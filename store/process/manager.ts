@@ -319,12 +319,23 @@ export class ProcessManager<
     return this.#inbox.lag(options);
   }
 
-  /** The actor that is the history of a process. */
+  /**
+   * The actor that is the history of a process.
+   *
+   * @throws {RangeError} No process can have this id.
+   */
   actorOf(id: string): string {
-    return `${this.category}-${id}`;
+    const actorId = `${this.category}-${id}`;
+    const problem = tokenProblem(id) ?? tokenProblem(actorId);
+    if (problem === undefined) return actorId;
+    throw new RangeError(`Cannot find a process of "${this.name}" by its id: it ${problem}`);
   }
 
-  /** The state of a process, and the things that it waits for. */
+  /**
+   * The state of a process, and the things that it waits for.
+   *
+   * @throws {RangeError} No process can have this id.
+   */
   async describe(id: string): Promise<ProcessDescription<State>> {
     const store = this.#store;
     const actorId = this.actorOf(id);
@@ -388,13 +399,16 @@ export class ProcessManager<
    * An event that cannot be read or correlated is passed over if its actor is parked: it waits with
    * the later ones of the actor, see {@linkcode ProcessManager.unpark}. If it is not, such as while
    * a key service is away, the process stays parked, and this tells `onError` and gives false.
+   *
+   * @throws {RangeError} No process can have this id.
    */
   async retry(id: string, { signal }: ProjectionWaitOptions = {}): Promise<boolean> {
     const stop = either(this.#stop.signal, signal, "retry the process");
     const store = this.#store;
+    const actorId = this.actorOf(id);
     const isThrough = await this.#delivery.retry(id, stop);
     if (isThrough) {
-      await this.#parked.update(id, () => parkedBy(store, this.actorOf(id), 0, stop), stop);
+      await this.#parked.update(id, () => parkedBy(store, actorId, 0, stop), stop);
     }
     return isThrough;
   }
@@ -404,9 +418,11 @@ export class ProcessManager<
    * the store is out of reach, it waits.
    *
    * @throws {StoreUnavailableError} The connection is closed.
+   * @throws {RangeError} No process can have this id.
    */
   async end(id: string, { reason }: { readonly reason?: string } = {}): Promise<void> {
     const change: LedgerChange = { kind: "end", ...(reason !== undefined && { reason }) };
+    this.actorOf(id); // Another id would begin a history that no event belongs to.
     await this.#intake.change(id, change, this.#stop.signal);
   }
 

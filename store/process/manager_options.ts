@@ -36,7 +36,12 @@ export interface ProcessManagerOptions<
   readonly checkpoints: Pick<CheckpointStore, "load" | "save">;
   /** Shares the work among the processes that run it. @default {this process does all} */
   readonly leases?: ProjectionLeases;
-  /** Which events are given to `correlate`. @default {all but those of processes of this kind} */
+  /**
+   * Which events are given to `correlate`. A change applies only to events that come after it, and to
+   * those that a parked process has missed.
+   *
+   * @default {all but those of processes of this kind}
+   */
   readonly filter?: EventFilter;
   /**
    * Where a new manager begins. There is no default: `"start"` begins processes for all events that

@@ -111,6 +111,36 @@ Deno.test("a list of parked processes that is too long holds up no other process
   await until(() => errors.some((error) => error instanceof StoreRefusedError));
 });
 
+Deno.test("a reaction with more events than fit in one commit parks its process", async () => {
+  await using store = new InMemoryEventStore();
+  const checkpoints = new InMemoryCheckpointStore();
+  const facts = Array.from({ length: 256_001 }, () => ({ eventType: "Saw" as const, data: "it" }));
+  const process = notes({ evolve: (seen) => seen, react: () => ({ facts }) });
+  await place(store, "order-1");
+  await using run = new Run(manage({ store, checkpoints }, { process }));
+  await until(async () => (await run.of.parked()).length === 1);
+  const [parked] = await run.of.parked();
+  assert(parked!.reason.includes("256001 events"), parked!.reason);
+});
+
+Deno.test("an id that no process can have is refused, whoever gives it", async () => {
+  await using store = new InMemoryEventStore();
+  let calls = 0;
+  const process = notes({ correlate: () => "x".repeat(195), react: () => void calls++ });
+  const run = new Run(manage({ store, checkpoints: new InMemoryCheckpointStore() }, { process }));
+  for (const id of ["", "\ud800", "x".repeat(195), undefined as unknown as string]) {
+    await assertRejects(() => run.of.describe(id), RangeError, "by its id");
+    await assertRejects(() => run.of.retry(id), RangeError, "by its id");
+    await assertRejects(() => run.of.end(id), RangeError, "by its id");
+  }
+  assertEquals(await Array.fromAsync(store.readAll()), []);
+  await place(store, "order-1");
+  const error = await run.end as Error;
+  assert(`${error.cause}`.includes("its id takes"), `${error.cause}`);
+  assertEquals(calls, 0);
+  await run.of[Symbol.asyncDispose]();
+});
+
 Deno.test("a manager that runs refuses to run once more, and so does one that was disposed", async () => {
   await using store = new InMemoryEventStore();
   const manager = manage({ store, checkpoints: new InMemoryCheckpointStore() });

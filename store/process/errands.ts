@@ -155,12 +155,16 @@ export class Errands<State, Input extends Event> {
     const { id: effectId, name, input, key } = event.data as CalledEffect;
     const id = actorId.slice(this.#parts.category.length + 1);
     const onError = (error: unknown) => this.#parts.onError(error, event);
-    const effect = effects.find((it) => it.name === name);
-    if (effect === undefined) throw new TypeError(`Cannot run effect "${name}": there is none`);
     const { effects: open } = await ledgerFrom(store, actorId, event.version, signal);
-    if (!open.has(effectId)) return "done"; // The event that says so is still to come.
+    const called = open.get(effectId);
+    if (called === undefined) return "done"; // The event that says so is still to come.
     let end = this.#ends.get(effectId);
-    if (end === undefined && await this.#start(actorId, effectId, signal)) {
+    const effect = effects.find((it) => it.name === name);
+    // One that has begun is unknown, also where a deploy has left it out meanwhile.
+    if (effect === undefined && !called.started) {
+      throw new TypeError(`Cannot run effect "${name}": there is none`);
+    }
+    if (end === undefined && effect && await this.#start(actorId, effectId, signal)) {
       end = await runEffect(effect, input, { idempotencyKey: effectId, signal }, onError);
       this.#ends.set(effectId, end); // The process may be parked just now.
     }

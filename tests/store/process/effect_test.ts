@@ -125,6 +125,28 @@ both("an effect whose program died is unknown, and not begun again", async (bed)
   assertEquals(begun, 1);
 });
 
+both(
+  "an effect whose program died is unknown also where its next one has it no more",
+  async (bed) => {
+    await place(bed.store, "order-1");
+    const started = Promise.withResolvers<void>();
+    const mail = effect("mail", async (_input, { signal }) => {
+      started.resolve();
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      throw new Error("the program dies");
+    });
+    {
+      await using _run = new Run(manage(bed, mail));
+      await started.promise;
+    }
+    const other = effect("other", () => null);
+    const manager = manage({ store: await bed.open(), checkpoints: bed.checkpoints }, other);
+    await using _run = new Run(manager);
+    await until(async () => (await notes(manager)).length === 1);
+    assertEquals(await notes(manager), ["mail thanks unknown null undefined"]);
+  },
+);
+
 both("an effect that ends while its program stops is not lost", async (bed) => {
   await place(bed.store, "order-1");
   const started = Promise.withResolvers<void>();

@@ -74,6 +74,7 @@ const rules = {
 };
 const parts = { name: "orders", store, checkpoints };
 const process = { process: rules, store, checkpoints, from: "start" };
+const mail = all.effect("mail", () => null);
 const request = new Request("http://localhost");
 const draft = { eventType: "OrderPlaced", data: null };
 const event = all.createEvent({ ...draft, actorId: "order-1", version: 1 });
@@ -230,6 +231,18 @@ const SLIPS: Record<string, [call: () => unknown, names: RegExp][]> = {
     ],
     [() => new all.ProcessManager({ ...process, deciders: { stock: {} } }), /decider of "stock"/],
     [() => new all.ProcessManager({ ...process, effects: [() => {}] }), /effect is a function/],
+    [
+      () => new all.ProcessManager({ ...process, effects: [{ run() {} }] }),
+      /name of an effect is missing/,
+    ],
+    [
+      () => new all.ProcessManager({ ...process, effects: [{ name: "mail", run() {} }] }),
+      /retry of effect "mail" is missing/,
+    ],
+    [
+      () => new all.ProcessManager({ ...process, effects: [mail, { ...mail }] }),
+      /two of its effects are named "mail"/,
+    ],
     [() => new all.ProcessManager({ ...process, from: undefined }), /from is missing/],
     [() => new all.ProcessManager({ ...process, clock: {} }), /clock is an empty object/],
     [() => new all.ProcessManager({ ...process, onError: 5 }), /onError is 5, not a function/],

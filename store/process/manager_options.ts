@@ -127,7 +127,16 @@ export function checkManager<State, Input extends Event, Fact extends Event>(
   if (!Array.isArray(effects)) {
     throw new TypeError(`Cannot ${what}: effects is ${given(effects)}, not an array`);
   }
-  for (const one of effects) needMethods(one, ["run"], what, "an effect", "what effect() gives");
+  const names = new Set<string>();
+  for (const one of effects) {
+    needMethods(one, ["run"], what, "an effect", "what effect() gives");
+    needString(one.name, what, "the name of an effect");
+    needObject(one.retry, what, `retry of effect "${one.name}"`);
+    if (names.has(one.name)) {
+      throw new TypeError(`Cannot ${what}: two of its effects are named "${one.name}"`);
+    }
+    names.add(one.name);
+  }
   needOptionalMethods(clock, ["now", "wait"], what, "clock", "an object with now and wait");
   needOptionalFunctions(options, ["send", "onError"], what);
 }

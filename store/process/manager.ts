@@ -1,4 +1,4 @@
-import { either } from "../base/abort.ts";
+import { either, unlessStuck } from "../base/abort.ts";
 import { guarded } from "../base/guarded.ts";
 import { print } from "../base/hook.ts";
 import { tokenProblem } from "../base/token.ts";
@@ -43,6 +43,9 @@ import { targetsAsGiven } from "./targets.ts";
 export function projectionsOf(value: object): readonly Projection<undefined>[] | undefined {
   return projectionsBy.get(value);
 }
+
+/** The end of the name of what a manager has issued, behind its category. */
+const AGENDA = ":agenda";
 
 const projectionsBy = new WeakMap<object, readonly Projection<undefined>[]>();
 
@@ -186,7 +189,7 @@ export class ProcessManager<
     const clock = options.clock === undefined
       ? new ServerClock(positionsOf(store))
       : new GuardedClock(options.clock);
-    const key = `${category}:agenda`;
+    const key = `${category}${AGENDA}`;
     const { identity } = store;
     this.#parked = new ParkedProcesses(
       checkpoints,
@@ -406,9 +409,10 @@ export class ProcessManager<
     const stop = either(this.#stop.signal, signal, "retry the process");
     const store = this.#store;
     const actorId = this.actorOf(id);
-    const isThrough = await this.#delivery.retry(id, stop);
+    const isThrough = await unlessStuck(stop, this.#delivery.retry(id, stop));
     if (isThrough) {
-      await this.#parked.update(id, () => parkedBy(store, actorId, 0, stop), stop);
+      const look = () => parkedBy(store, actorId, 0, stop);
+      await unlessStuck(stop, this.#parked.update(id, look, stop));
     }
     return isThrough;
   }

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { ForwardingEventStore } from "../../../store/forwarding_store.ts";
 import {
   type CheckpointStore,
   execute,
@@ -137,6 +138,23 @@ Deno.test("a checkpoint store that never answers holds up no stop of a manager",
     await (record === "parked" || call === "load" ? hung : sent).promise;
     await run[Symbol.asyncDispose]();
   }));
+});
+
+Deno.test("a store that never answers holds up no retry that is given up", async () => {
+  await using memory = new InMemoryEventStore();
+  const store = new ForwardingEventStore(memory);
+  const process = notes({
+    react: () => {
+      throw new Error("no reaction");
+    },
+  });
+  await place(memory, "order-1");
+  const checkpoints = new InMemoryCheckpointStore();
+  await using run = new Run(manage({ store, checkpoints }, { process }));
+  await until(async () => (await run.of.parked()).length === 1);
+  store.readEvents = () => ({ [Symbol.asyncIterator]: () => ({ next: () => NEVER }) });
+  const signal = AbortSignal.abort(new Error("given up"));
+  await assertRejects(() => run.of.retry("all", { signal }), Error, "given up");
 });
 
 natsTest("a process says what it waits for while a receiver is out of reach", async (scene) => {

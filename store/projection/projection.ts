@@ -428,15 +428,16 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * version to read from then on, when the one before has ended in this process.
    *
    * Any process with the same `filter` that runs the projection takes part, and goes on with it even
-   * if this one ends; one with another filter tells `onError` of it, and leaves it to them. The new
-   * version has the `partitions` of this process's options.
+   * if this one ends; one with another filter tells `onError` of it, and leaves it to them, or
+   * replaces it by a rebuild of its own. The new version has the `partitions` of this process's
+   * options.
    *
    * A failure of the handler in the new version is not tried again, unless events are parked: the
    * first one gives the version up. If nobody builds it, `onError` is called as by
    * {@linkcode Projection.unpark}.
    *
    * @throws {RebuildFailedError} The new version was given up; the running one goes on.
-   * @throws {TypeError} A rebuild is under way already, and `join` is not set.
+   * @throws {TypeError} A rebuild with this filter is under way already, and `join` is not set.
    */
   async rebuild(options: ProjectionRebuildOptions = {}): Promise<number> {
     const { signal } = options;
@@ -454,7 +455,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
         version = next.version;
         return control;
       }
-      if (next !== undefined && when !== "now") {
+      // One of another filter is left to others, who may be gone.
+      const isOwn = next?.filter === undefined || next.filter === this.#filter;
+      if (next !== undefined && when !== "now" && isOwn) {
         throw new TypeError(
           `Cannot rebuild projection "${this.name}": version ${next.version} is being built; join it`,
         );

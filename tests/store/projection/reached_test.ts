@@ -232,6 +232,34 @@ projectionTest("A changed filter can end run(), until a rebuild", async (bed) =>
   assertEquals(model.of("stock-1"), [1, 2, 3]);
 });
 
+Deno.test("a rebuild that a program with another filter left behind holds up no later one", async () => {
+  await using store = new InMemoryEventStore();
+  const bed = { store, checkpoints: new InMemoryCheckpointStore() };
+  await store.saveEvent(fact("order-1", 1));
+  {
+    const gone = new Run(quick(bed, {
+      filter: { category: "order" },
+      handler: (_event, { version, signal }) => {
+        if (version === 1) return;
+        return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
+      },
+    }));
+    await gone.projection.caughtUp;
+    const left = assertRejects(() => gone.projection.rebuild(), DOMException, "disposed");
+    while ((await gone.projection.status()).rebuilding === undefined);
+    await gone[Symbol.asyncDispose]();
+    await left;
+  }
+  const model = new Model();
+  await using run = new Run(quick(bed, { filter: { actorId: "order-1" }, handler: model.handle }));
+  await run.projection.caughtUp;
+  assertEquals((await run.projection.status()).rebuilding, 2);
+  assertEquals(await run.projection.rebuild(), 3);
+  assertEquals(model.of("order-1"), [1]);
+  const { version, rebuilding } = await run.projection.status();
+  assertEquals([version, rebuilding], [3, undefined]);
+});
+
 projectionTest("A changed filter can begin a rebuild, once", async (bed) => {
   await fill(bed.store, ACTORS, 1, 3);
   const rebuild = { onFilterChange: "rebuild" } as const;

@@ -46,8 +46,8 @@ export class Delivery<State, Input extends Event> {
   async retry(id: string, signal: AbortSignal): Promise<boolean> {
     const { store, category, intake } = this.#parts;
     for (;;) {
-      const { state: { parked, ended } } = await rehydrate(store, `${category}-${id}`, ledger);
-      if (ended !== undefined || parked === undefined) return true;
+      const { state: { parked } } = await rehydrate(store, `${category}-${id}`, ledger);
+      if (parked === undefined) return true;
       const next = await this.#takeMissed(parked, id, signal);
       if (next === undefined) return false;
       const { eventId, from, resuming } = parked;

@@ -129,8 +129,8 @@ export class Errands<State, Input extends Event> {
       if (!isAetherError(error, "CommandCrashedOwnersError")) throw error;
       onError(error);
       const at = { sequence: event.sequence, eventId: event.id, reason: shortReason(error) };
-      await this.#parts.intake.change(processId, { kind: "park", at, ifEarlier: true }, signal);
-      return "stopped";
+      const change: LedgerChange = { kind: "park", at, ifEarlier: true };
+      return { stopped: await this.#parts.intake.change(processId, change, signal) };
     }
     const reply: ProcessReply = {
       ...{ kind: "reply", commandId: id, actorId: target },

@@ -3,6 +3,7 @@ import { sleep } from "../base/sleep.ts";
 import { uuidv8 } from "../base/uuid.ts";
 import { execute } from "../command/execute.ts";
 import type { CommandCause, InnerExecuteOptions } from "../command/pending_command.ts";
+import { rehydrate } from "../command/rehydrate.ts";
 import { isAetherError } from "../errors.ts";
 import type { Event, EventMetadata, RecordedEvent } from "../event.ts";
 import { isClosed } from "../nats/failure.ts";
@@ -16,8 +17,10 @@ import type { WorkEnd } from "./open_work.ts";
 import { metadataBy, persist } from "./dispatch.ts";
 import { DecideTogether, type InputDecider, type Taking, type TogetherOutcome } from "./inputs.ts";
 import {
+  ledger,
   type LedgerChange,
   ledgerDecider,
+  type ParkedAt,
   ProcessHeld,
   ReactionFailure,
   retryStart,
@@ -110,10 +113,16 @@ export class Intake<State, Input extends Event> {
         );
         return "done";
       } catch (error) {
-        if (error instanceof ProcessHeld) {
+        const isFirst = attempts === 1 && !isRetry && !signal.aborted;
+        const parked = error instanceof ProcessHeld
+          ? error.parked
+          : isFirst && isOfCode(error)
+          ? await this.#parkedAt(taken, signal)
+          : undefined;
+        if (parked !== undefined) {
           // Partitions are read apart, so an earlier event may come later: a retry has to begin there.
-          if (!("kind" in taken.input) && cause.sequence < retryStart(error.parked)) {
-            const { reason } = error.parked;
+          if (!("kind" in taken.input) && cause.sequence < retryStart(parked)) {
+            const { reason } = parked;
             const at = { sequence: cause.sequence, eventId: cause.id, reason };
             await this.change(id, { kind: "park", at, ifEarlier: true }, signal);
           }
@@ -137,6 +146,20 @@ export class Intake<State, Input extends Event> {
         signal.throwIfAborted();
       }
     }
+  }
+
+  /** Where a process is parked by now, if that holds an input: its facts cannot be folded to see that. */
+  async #parkedAt(
+    { actorId, input }: Pick<Taking<Input>, "actorId" | "input">,
+    signal: AbortSignal,
+  ): Promise<ParkedAt | undefined> {
+    const { state: { parked } } = await persist(
+      signal,
+      this.#parts.onError,
+      () => rehydrate(this.#parts.store, actorId, ledger, { signal }),
+      isClosed,
+    );
+    return parked?.resuming && !("kind" in input) ? undefined : parked;
   }
 
   /** Decides an input: by itself, or with commands of its reaction on other actors. */
@@ -168,16 +191,17 @@ export class Intake<State, Input extends Event> {
     }
   }
 
-  /** Changes the ledger of a process; needs none of the user's code. */
-  async change(id: string, change: LedgerChange, signal: AbortSignal): Promise<void> {
+  /** Changes the ledger of a process; needs none of the user's code. Gives its version then. */
+  async change(id: string, change: LedgerChange, signal: AbortSignal): Promise<number> {
     const { store, category, trace } = this.#parts;
     const actorId = `${category}-${id}`;
-    await persist(
+    const { version } = await persist(
       signal,
       this.#parts.onError,
       () => execute(store, actorId, ledgerDecider, change, { signal, trace: trace !== "off" }),
       isClosed,
     );
+    return version;
   }
 }
 

@@ -193,7 +193,6 @@ export const ledgerDecider = {
         ? [{ eventType: LedgerType.started, data: { id } }]
         : [];
     }
-    if (ended !== undefined) return [];
     switch (change.kind) {
       case "park":
         if (parked === undefined) return [{ eventType: LedgerType.parked, data: change.at }];
@@ -210,6 +209,7 @@ export const ledgerDecider = {
           ? []
           : [{ eventType: LedgerType.unparked, data: null }];
       case "end": {
+        if (ended !== undefined && parked === undefined) return [];
         const { reason } = change;
         return [{ eventType: LedgerType.ended, data: reason === undefined ? {} : { reason } }];
       }

@@ -34,8 +34,11 @@ export type WorkEnd =
   | "done"
   /** Its process is parked: it waits until that is over. */
   | "held"
-  /** So too, and it did not go out: what comes later in its lane must not pass it. */
-  | "stopped";
+  /**
+   * So too, since this version of its history, and it did not go out: what comes later in its lane must
+   * not pass it.
+   */
+  | { readonly stopped: number };
 
 /** The parts of an {@linkcode Agenda}. */
 export interface AgendaParts {
@@ -85,8 +88,8 @@ export class OpenWork {
   /** The timer that wakes it at the latest, and when, by the monotonic clock in ms. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #wakesAt = Infinity;
-  /** How often a process of the partition has gone on after it was parked. */
-  #unparks = 0;
+  /** Work that is under way, with the last version at which its process has gone on meanwhile. */
+  readonly #underWay = new Map<string, { readonly actorId: string; wentOn: number }>();
   /** Whether there is something to save. */
   isDirty = false;
   #savedAt = performance.now();
@@ -174,7 +177,9 @@ export class OpenWork {
     } else if (eventType === LedgerType.deadlineCleared) {
       this.#clear(actorId, (data as { name: string }).name);
     } else if (eventType === LedgerType.unparked || eventType === LedgerType.ended) {
-      this.#unparks++;
+      for (const turn of this.#underWay.values()) {
+        if (turn.actorId === actorId) turn.wentOn = event.version;
+      }
       if (eventType === LedgerType.ended) {
         for (const name of [...this.#deadlines.get(actorId)?.keys() ?? []]) {
           this.#clear(actorId, name);
@@ -320,7 +325,8 @@ export class OpenWork {
 
   async #work(key: string, item: OpenItem): Promise<TurnEnd> {
     const { store, work, onError } = this.#parts;
-    const unparks = this.#unparks;
+    const turn = { actorId: item.actorId, wentOn: 0 };
+    this.#underWay.set(key, turn);
     try {
       const event = this.#events.get(key) ?? await openingEvent(store, item, this.#signal);
       this.#events.delete(key);
@@ -335,14 +341,16 @@ export class OpenWork {
         return "over";
       }
       // It may have gone on while the work was under way.
-      if (unparks !== this.#unparks) return "again";
+      if (turn.wentOn > (end === "held" ? 0 : end.stopped)) return "again";
       this.#waiting.set(key, item);
-      return end === "held" ? "over" : end;
+      return end === "held" ? "over" : "stopped";
     } catch (error) {
       if (this.#signal.aborted) return "over";
       onError(error);
       await sleep(PAUSE, this.#signal);
       return "again";
+    } finally {
+      this.#underWay.delete(key);
     }
   }
 

@@ -189,8 +189,9 @@ export const PROCESS: readonly Mutant[] = [
   {
     name: "an effect that begins without a note",
     file: "store/process/errands.ts",
-    find: "if (end === undefined && await this.#start(actorId, effectId, signal)) {",
-    replace: "if (end === undefined && (await this.#start(actorId, effectId, signal) || true)) {",
+    find: "if (end === undefined && effect && await this.#start(actorId, effectId, signal)) {",
+    replace:
+      "if (end === undefined && effect && (await this.#start(actorId, effectId, signal) || true)) {",
     tests: EFFECTS,
     filter: "whose program died is unknown",
     why: "A payment would be made twice when its program dies.",
@@ -198,7 +199,7 @@ export const PROCESS: readonly Mutant[] = [
   {
     name: "an effect that has ended and runs again",
     file: "store/process/errands.ts",
-    find: 'if (!open.has(effectId)) return "done"; // The event that says so is still to come.',
+    find: 'if (called === undefined) return "done"; // The event that says so is still to come.',
     replace: "void open;",
     tests: EFFECTS,
     why: "A payment would be made again before its end is seen.",

@@ -393,7 +393,7 @@ Deno.test("a command that fails, or does not go out, is not passed by later ones
       if (begun.length === 1) throw new StoreUnavailableError("Cannot read: it is away");
       if (begun.length === 2) {
         stopped.resolve();
-        return Promise.resolve("stopped");
+        return Promise.resolve({ stopped: 3 });
       }
       if (name === "3") over.resolve();
       return Promise.resolve("done");

@@ -11,6 +11,7 @@ import {
   InMemoryCheckpointStore,
   InMemoryEventStore,
   rehydrate,
+  type SendFacts,
   StoreRefusedError,
 } from "../../../mod.ts";
 import { ParkedProcesses } from "../../../store/process/parked.ts";
@@ -109,6 +110,59 @@ Deno.test("a list of parked processes that is too long holds up no other process
   await using _run = new Run(manage({ store, checkpoints }, options));
   await until(() => sent.length === 1);
   await until(() => errors.some((error) => error instanceof StoreRefusedError));
+});
+
+Deno.test("a command of an ended process that crashes its owners waits for a retry, whoever ends", async () => {
+  await using store = new InMemoryEventStore();
+  const checkpoints = new InMemoryCheckpointStore();
+  const process = notes({
+    correlate: ({ actorId }) => actorId,
+    react: (_seen, input) => {
+      if ("kind" in input) return {};
+      const isDeadly = input.actorId === "order-deadly";
+      return { done: true, commands: isDeadly ? [{ actorId: "x-1", command: null }] : [] };
+    },
+  });
+  const tries: string[] = [];
+  const send = async (actorId: string, _command: unknown, { commandId }: SendFacts) => {
+    tries.push(actorId);
+    if (tries.length > 1) return;
+    await place(store, "order-other");
+    await until(async () => (await run.of.describe("order-other")).ended !== undefined);
+    await new Promise((resolve) => setTimeout(resolve, 50)); // The manager hears of that meanwhile.
+    throw new CommandCrashedOwnersError(commandId, actorId, ["one", "two"]);
+  };
+  await using run = new Run(manage({ store, checkpoints }, { process, send, partitions: 1 }));
+  await place(store, "order-deadly");
+  await until(async () => (await run.of.parked()).length === 1);
+  assertEquals((await run.of.parked())[0]!.id, "order-deadly");
+  assertEquals(tries.length, 1);
+  assert(await run.of.retry("order-deadly"));
+  await until(async () => (await run.of.describe("order-deadly")).commands.length === 0);
+  assertEquals([tries.length, await run.of.parked()], [2, []]);
+});
+
+Deno.test("a parked process whose facts cannot be folded holds up no other process", async () => {
+  await using store = new InMemoryEventStore();
+  const checkpoints = new InMemoryCheckpointStore();
+  let isNewCode = false;
+  let failed = 0;
+  const process = notes({
+    evolve: (seen, { data }) => {
+      if (!isNewCode) return [...seen, data];
+      failed++;
+      throw new Error("new code cannot read it");
+    },
+  });
+  const retry = { attempts: 5, delay: 1 };
+  await place(store, "order-1");
+  await using run = new Run(manage({ store, checkpoints }, { process, retry }));
+  await run.of.caughtUp;
+  isNewCode = true;
+  for (let version = 2; version <= 11; version++) await place(store, "order-1", version);
+  await run.of.caughtUp;
+  await until(async () => (await run.of.parked()).length === 1);
+  assert(failed < 10 + 2 * retry.attempts, `${failed} calls`);
 });
 
 Deno.test("a reaction with more events than fit in one commit parks its process", async () => {

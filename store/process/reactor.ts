@@ -21,6 +21,7 @@ import type { ProjectionLag } from "../projection/lag.ts";
 import type { ProjectionLeases } from "../projection/leases.ts";
 import type { HandlingTrace, ProjectionMetrics } from "../projection/monitor.ts";
 import type {
+  InnerProjectionOptions,
   ProjectionRetry,
   ProjectionStart,
   ProjectionStatus,
@@ -134,7 +135,8 @@ const projectionBy = new WeakMap<object, Projection<undefined>>();
  *
  * A refusal is an outcome like any other: it is recorded with the actor, is final, and goes to
  * `onRefused`. While the store or the receiver is out of reach, or an outcome is unknown, the
- * reactor waits; it never parks an event for that.
+ * reactor waits; it never parks an event for that. One whose command brings down its owners is not
+ * tried again by itself, whatever `retry` says (`CommandCrashedOwnersError`).
  *
  * @typeParam E The events of the store, as the caller declares them; nothing checks this.
  *
@@ -205,7 +207,7 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
     const what = `reactor "${name}"`;
     const warn = (error: unknown) => print("warn", `${what} goes on after a failure:`, error);
     this.#onError = guarded(`onError of ${what}`, options.onError ?? warn);
-    this.#projection = new Projection<undefined, E>({
+    const own: InnerProjectionOptions<undefined, E> = {
       ...{ name: `reactor:${name}`, store, checkpoints: withoutTransactions(checkpoints), from },
       ...(leases && { leases }),
       ...(filter && { filter }),
@@ -216,7 +218,10 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
       onPoison: options.onPoison ?? "park",
       onError: this.#onError,
       handler: (event, { signal }) => this.#handle(event, signal),
-    });
+      // Another try would bring down more nodes: a person has to look at the command.
+      isFinal: (error) => isAetherError(error, "CommandCrashedOwnersError"),
+    };
+    this.#projection = new Projection(own);
     projectionBy.set(this, this.#projection as Projection<undefined>);
   }
 

@@ -119,6 +119,8 @@ export interface ProjectionOptions<Tx = undefined, E extends Event = Event> {
 
 /** {@linkcode ProjectionOptions} for callers inside the library. */
 export interface InnerProjectionOptions<Tx, E extends Event> extends ProjectionOptions<Tx, E> {
+  /** Whether an error of the handler makes the try the last one. @default {none does} */
+  readonly isFinal?: (error: unknown) => boolean;
   /** Called when a partition is claimed, before its first event. @default {nothing is called} */
   readonly onHeld?: (held: HeldPartition) => Promise<void>;
 }
@@ -230,7 +232,7 @@ export function checkProjection<Tx, E extends Event>(
 }
 
 function checkFailure<Tx, E extends Event>(
-  { retry = {}, onPoison = "halt", maxParked = 100 }: ProjectionOptions<Tx, E>,
+  { retry = {}, onPoison = "halt", maxParked = 100, isFinal }: InnerProjectionOptions<Tx, E>,
   what: string,
 ): FailurePolicy {
   const { attempts = 10, delay = 100, maxDelay = 10_000 } = retry;
@@ -243,7 +245,7 @@ function checkFailure<Tx, E extends Event>(
       `Cannot open ${what}: onPoison is ${JSON.stringify(onPoison)}, not "halt" or "park"`,
     );
   }
-  return { attempts, delay, maxDelay, onPoison, maxParked };
+  return { attempts, delay, maxDelay, onPoison, maxParked, isFinal: isFinal ?? (() => false) };
 }
 
 /** The place where a new projection begins; `undefined` at the store's first event. */

@@ -28,6 +28,8 @@ export interface FailurePolicy {
   readonly delay: number;
   /** The longest wait, in ms. */
   readonly maxDelay: number;
+  /** Whether an error of the handler makes the try the last one. */
+  readonly isFinal: (error: unknown) => boolean;
   readonly onPoison: "park" | "halt";
   /** Actors that may be parked in one partition; one more halts the projection. */
   readonly maxParked: number;
@@ -212,7 +214,7 @@ export class PartitionRun<Tx, E extends Event> {
       onError(failed.cause, failed.event);
       // Bytes that this code cannot read now it never can. Nor is a version being built worth many
       // tries: it costs nothing that is read.
-      const isLast = attempts >= failure.attempts ||
+      const isLast = attempts >= failure.attempts || failure.isFinal(failed.cause) ||
         (failure.onPoison === "halt"
           ? failed.isUnreadable || isBuilt()
           : failed.isUnreadable && !isCodecFailure(failed.cause));

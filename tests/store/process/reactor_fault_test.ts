@@ -7,7 +7,10 @@
 import { assertEquals } from "@std/assert";
 import {
   appendEvents,
+  CommandCrashedOwnersError,
   execute,
+  InMemoryCheckpointStore,
+  InMemoryEventStore,
   JetStreamEventStore,
   KvCheckpointStore,
   Reactor,
@@ -16,6 +19,26 @@ import { natsTest } from "../../support/fixture.ts";
 import { place, Run, Stock, typesOf } from "./bed.ts";
 
 const STOCK = "stock-pen";
+
+Deno.test("a command that crashes its owners is not tried again before its event is unparked", async () => {
+  await using store = new InMemoryEventStore();
+  let tries = 0;
+  const reactor = new Reactor({
+    ...{ name: "deadly", store, checkpoints: new InMemoryCheckpointStore(), from: "start" },
+    ...{ filter: { category: "order" }, retry: { attempts: 3, delay: 1 }, onError: () => {} },
+    react: () => ({ actorId: "x-1", command: null }),
+    send: (actorId, _command, { commandId }) => {
+      if (++tries > 1) return Promise.resolve();
+      throw new CommandCrashedOwnersError(commandId, actorId, ["one", "two"]);
+    },
+  });
+  await using run = new Run(reactor);
+  await place(store, "order-1");
+  await run.of.caughtUp;
+  assertEquals([tries, (await reactor.parked()).length], [1, 1]);
+  assertEquals(await reactor.unpark("order-1"), true);
+  assertEquals(tries, 2);
+});
 
 natsTest("a command has its events once when acks are lost and connections cut", async (scene) => {
   const { namespace } = scene;

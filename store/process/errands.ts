@@ -112,8 +112,14 @@ export class Errands<State, Input extends Event> {
     const { id, actorId: target, command, key, refused } = event.data as IssuedCommand;
     const onError = (error: unknown) => this.#parts.onError(error, event);
     if (Date.now() - event.timestamp.getTime() > OLD) {
-      const { open } = await ledgerFrom(store, actorId, event.version, signal);
+      const { open, parked } = await ledgerFrom(store, actorId, event.version, signal);
       if (!open.has(name)) return "done"; // The event that says so is still to come.
+      if (parked?.eventId === event.id) {
+        // It has brought down its owners before. A replica that lags must not keep it from a retry.
+        const stopped = await store.getLatestVersion(actorId, { fresh: true });
+        const now = await ledgerFrom(store, actorId, stopped, signal);
+        if (now.parked?.eventId === event.id) return { stopped };
+      }
     }
     const cause: CommandCause = { identity, sequence: event.sequence, id: event.id };
     const metadata = this.#metadataBy(event);

@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { stub } from "@std/testing/mock";
 import {
   type CheckpointStore,
   CommandCrashedOwnersError,
@@ -140,6 +141,42 @@ Deno.test("a command of an ended process that crashes its owners waits for a ret
   assert(await run.of.retry("order-deadly"));
   await until(async () => (await run.of.describe("order-deadly")).commands.length === 0);
   assertEquals([tries.length, await run.of.parked()], [2, []]);
+});
+
+Deno.test("a command that has crashed its owners does not go out again because its manager restarts", async () => {
+  await using store = new InMemoryEventStore();
+  const checkpoints = new InMemoryCheckpointStore();
+  const sent: unknown[] = [];
+  let isMended = false;
+  const process = notes({
+    react: (_seen, input) =>
+      "kind" in input ? {} : {
+        commands: [{ actorId: "x-1", command: "deadly" }, { actorId: "y-1", command: "other" }],
+      },
+  });
+  const send = (actorId: string, command: unknown, { commandId }: SendFacts) => {
+    sent.push(command);
+    if (command === "other" || isMended) return Promise.resolve();
+    return Promise.reject(new CommandCrashedOwnersError(commandId, actorId, ["one", "two"]));
+  };
+  const start = () => new Run(manage({ store, checkpoints }, { process, send }));
+  await place(store, "order-1");
+  {
+    await using run = start();
+    await until(async () => (await run.of.parked()).length === 1);
+    await until(() => sent.length === 2);
+  }
+  const later = Date.now() + 60_000;
+  using _later = stub(Date, "now", () => later);
+  sent.length = 0;
+  await using run = start();
+  await until(() => sent.length > 0); // The outcome of the other one waits: it is asked for again.
+  await run.of.caughtUp;
+  assertEquals(sent, ["other"]);
+  isMended = true;
+  assert(await run.of.retry("all"));
+  await until(async () => (await run.of.describe("all")).commands.length === 0);
+  assert(sent.includes("deadly"));
 });
 
 Deno.test("a parked process whose facts cannot be folded holds up no other process", async () => {

@@ -40,7 +40,7 @@ export interface Event<Type extends string = string, Data = unknown> {
   readonly metadata?: EventMetadata;
 }
 
-/** The events that one save has stored, all or none; of an `executeAll()`, those of one part. */
+/** The events that were saved together, all or none. */
 export interface Commit {
   /** Names the commit, uniquely in its store. */
   readonly op: string;

@@ -36,12 +36,13 @@ export function membersOf(
   receipt?: Receipt,
 ): readonly Member[] {
   if (parts.length === 1) return [{ events, command: parts[0]!.command, receipt }];
-  const members: { events: PreparedEvent[]; command: string | undefined }[] = [];
-  let start = 0;
-  for (const { events: count, command, joins = false } of parts) {
-    const own = events.slice(start, start += count);
-    if (joins) members.at(-1)!.events.push(...own);
-    else members.push({ events: own, command });
+  const members: Member[] = [];
+  let [start, end] = [0, 0];
+  for (const [at, { events: count, command }] of parts.entries()) {
+    end += count;
+    if (parts[at + 1]?.joins === true) continue;
+    members.push({ events: events.slice(start, end), command });
+    start = end;
   }
   return members;
 }

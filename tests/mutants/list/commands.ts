@@ -261,4 +261,22 @@ export const COMMANDS: readonly Mutant[] = [
     why:
       "A call without an answer would try again without a pause, and keep its process from all else.",
   },
+  {
+    name: "a search that ends at a gap in the versions",
+    file: "store/jetstream/command_log.ts",
+    find: "if (since === BEGINNING || events >= SEARCHED_EVENTS) return { found, since };",
+    replace: "if (since === BEGINNING || events >= 0) return { found, since };",
+    tests: ["tests/store/command/known_commands_test.ts"],
+    filter: "over gaps in the versions",
+    why: "A command before the gap would be handled again.",
+  },
+  {
+    name: "an executeAll() of several commits",
+    file: "store/command/joint_call.ts",
+    find: "joins: at > 0 })),",
+    replace: "joins: at < 0 })),",
+    tests: ["tests/store/command/execute_all_test.ts"],
+    filter: "in one commit",
+    why: "An import, or a check, could take half of it for a whole.",
+  },
 ];

@@ -293,4 +293,22 @@ export const TIMER: readonly Mutant[] = [
     tests: ["tests/store/timer/clock_test.ts"],
     why: "With a clock that gives NaN, every deadline would be due.",
   },
+  {
+    name: "commands that pass one that did not go out",
+    file: WORK_QUEUE,
+    find: 'if (end === "stopped") lane.stopped = key;',
+    replace: 'if (end === "stopped") lane.items.delete(key);',
+    tests: ["tests/store/process/agenda_test.ts"],
+    filter: "is not passed by later ones",
+    why: "The commands of a process to one actor would overtake each other.",
+  },
+  {
+    name: "a partition that is handed over before its effects have ended",
+    file: AGENDA,
+    find: "    waitFor(run);",
+    replace: "    void waitFor;",
+    tests: EFFECTS,
+    filter: "while its manager is paused and resumed",
+    why: "A payment that went through would count as unknown.",
+  },
 ];

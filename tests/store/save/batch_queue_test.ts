@@ -128,7 +128,7 @@ async function play(seed: number): Promise<number[]> {
       expect: new Map(
         pick(4) === 0 && events[0]!.actorId === first ? [[first, before] as const] : [],
       ),
-      deadline: Infinity,
+      deadline: performance.now() + 600_000,
       signal,
       parts: [{ events: events.length }],
       maxBytes: 2 ** 20,

@@ -98,3 +98,15 @@ export function keepCommandLog(store: object, log: CommandLog | undefined): void
 export function commandLogOf(store: object): CommandLog | undefined {
   return logs.get(store);
 }
+
+/**
+ * Refuses a store of the user's own, to which no command can be given under an id.
+ *
+ * @throws {TypeError} It is one.
+ */
+export function needCommandLog(store: object, doing: string): void {
+  if (commandLogOf(store) !== undefined) return;
+  throw new TypeError(
+    `Cannot ${doing}: store is none of this library, and only those keep the ids of commands`,
+  );
+}

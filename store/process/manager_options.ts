@@ -9,6 +9,7 @@ import {
   needString,
 } from "../base/given.ts";
 import { needStore } from "../check/query.ts";
+import { needCommandLog } from "../command_log.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import type { EventFilter } from "../options.ts";
 import type { CheckpointStore } from "../projection/checkpoint_store.ts";
@@ -119,6 +120,7 @@ export function checkManager<State, Input extends Event, Fact extends Event>(
     needFunction(process[method], what, `${method} of the process`);
   }
   needStore(store, what);
+  needCommandLog(store, what);
   needMethods(checkpoints, ["load", "save"], what, "checkpoints", "a CheckpointStore");
   needObject(deciders, what, "deciders", "an object with a decider for each category");
   for (const [category, decider] of Object.entries(deciders)) {

@@ -12,6 +12,7 @@ import { guarded } from "../base/guarded.ts";
 import { print } from "../base/hook.ts";
 import { uuidv8 } from "../base/uuid.ts";
 import type { AnyDecider } from "../command/pending_command.ts";
+import { needCommandLog } from "../command_log.ts";
 import { type CommandFailure, isAetherError } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import type { EventFilter } from "../options.ts";
@@ -196,6 +197,7 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
     needString(name, "make the reactor", "name");
     const doing = `make reactor "${name}"`;
     needStore(store, doing);
+    if (options.send === undefined) needCommandLog(store, doing);
     needMethods(checkpoints, ["load", "save"], doing, "checkpoints", "a CheckpointStore");
     needFunction(options.react, doing, "react");
     needOptionalFunctions(options, ["send", "onRefused", "onError"], doing);

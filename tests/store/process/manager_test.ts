@@ -345,6 +345,8 @@ Deno.test("a process that cannot be is refused, and what it issues to nobody par
   const deciders = { "shopping-cart": new Stock() };
   assertThrows(() => manage(bed, { deciders }), RangeError, "has a dash inside");
   assertThrows(() => manage(bed, { from: undefined! }), TypeError, "from is missing");
+  const own: EventStore = Object.create(store);
+  assertThrows(() => manage({ ...bed, store: own }), TypeError, "store is none of this library");
   for (
     const [commands, facts, reason] of [
       [[{ actorId: "nobody-1", command: 1 }], [], "no decider"],

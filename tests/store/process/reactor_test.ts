@@ -9,6 +9,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   appendEvents,
   type Event,
+  type EventStore,
   execute,
   InMemoryCheckpointStore,
   InMemoryEventStore,
@@ -316,6 +317,10 @@ Deno.test("a reactor has no default start, and two commands under one key are re
     RangeError,
     "from is NaN",
   );
+  const own: EventStore = Object.create(store);
+  const other = options({ ...bed, store: own }, () => {});
+  assertThrows(() => new Reactor(other), TypeError, "store is none of this library");
+  new Reactor({ ...other, send: () => Promise.resolve() });
   await place(store, "order-1");
   const twice = { ...take(new Stock()), key: "one" };
   const reactor = new Reactor(options(bed, () => [twice, twice]));

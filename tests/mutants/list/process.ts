@@ -199,8 +199,8 @@ export const PROCESS: readonly Mutant[] = [
   {
     name: "an effect that has ended and runs again",
     file: "store/process/errands.ts",
-    find: 'if (called === undefined) return "done"; // The event that says so is still to come.',
-    replace: "void open;",
+    find: "const called = open.get(effectId);",
+    replace: "const called = open.get(effectId) ?? { started: false };",
     tests: EFFECTS,
     why: "A payment would be made again before its end is seen.",
     explained:

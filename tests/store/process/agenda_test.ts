@@ -376,6 +376,28 @@ Deno.test("64 calls of one effect are under way at once, and commands take none 
   assertEquals([count("effect"), count("deadline"), count("timer")], [64, 64, 1]);
 });
 
+Deno.test("the work of one lane is done one after the other, however often it is looked at", async () => {
+  const begun: string[] = [];
+  const ends: (() => void)[] = [];
+  const queue = new WorkQueue((key) => {
+    begun.push(key);
+    return new Promise((resolve) => ends.push(() => resolve("over")));
+  });
+  for (const name of ["first", "second"]) queue.add(name, { ...ITEM, name });
+  for (let turn = 0; turn < 3; turn++) queue.start(() => {});
+  assertEquals(begun, ["first"]);
+  const { promise: ended, resolve: onEnd } = Promise.withResolvers<void>();
+  queue.start(onEnd);
+  ends[0]!();
+  await queue.settled();
+  for (let turn = 0; turn < 3; turn++) queue.start(onEnd);
+  assertEquals(begun, ["first", "second"]);
+  ends[1]!();
+  await ended;
+  await queue.settled();
+  assertEquals([...queue.keys()], []);
+});
+
 Deno.test("a command that fails, or does not go out, is not passed by later ones to that actor", async () => {
   await using memory = new InMemoryEventStore();
   const issued = [1, 2, 3].map((version) => {

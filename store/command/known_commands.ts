@@ -17,6 +17,8 @@ export class KnownCommands {
   readonly #log: CommandLog;
   readonly #actorId: string;
   #found = new Map<string, CommandPlace>();
+  /** The events of all that are found. */
+  #events = 0;
   #since = Infinity;
   /** Whether it was looked for commands of which nothing says how old they are. */
   #isDeep = false;
@@ -59,6 +61,8 @@ export class KnownCommands {
     if (since >= this.#since) return since; // All behind it is known.
     // A place that became known here meanwhile is newer.
     this.#found = new Map([...found, ...this.#found]);
+    this.#events = 0;
+    for (const { events } of this.#found.values()) this.#events += events;
     this.#since = since;
     if (this.#end === undefined || end.sequence > this.#end.sequence) {
       this.#end = end;
@@ -95,6 +99,7 @@ export class KnownCommands {
   /** Nothing is known any more. */
   forget(): void {
     this.#found.clear();
+    this.#events = 0;
     this.#since = Infinity;
     this.#isDeep = false;
     this.#end = undefined;
@@ -114,22 +119,19 @@ export class KnownCommands {
     const before = this.#found.get(id);
     const messages = [...new Set([...before?.messages ?? [], ...place.messages])];
     const events = Math.max(before?.events ?? 0, place.events);
+    this.#events += events - (before?.events ?? 0);
     this.#found.delete(id);
     this.#found.set(id, { ...place, messages, events });
   }
 
   /** Drops the oldest ones if there are too many: commands at or before them are not known then. */
   #trim(): void {
-    if (this.#found.size <= this.#most) return;
-    /** Events that are certainly behind those that are dropped; versions may have gaps. */
-    let behind = 0;
-    for (const { events } of this.#found.values()) behind += events;
     for (const [id, { messages, events }] of this.#found) {
       if (this.#found.size <= this.#most) return;
       this.#found.delete(id);
-      behind -= events;
+      this.#events -= events;
       // Outcomes without events can be many behind one event: a deep search would find this one.
-      if (behind < SEARCHED_EVENTS) this.#isDeep = false;
+      if (this.#events < SEARCHED_EVENTS) this.#isDeep = false;
       this.#since = Math.max(this.#since, messages.at(-1)!);
     }
   }

@@ -239,8 +239,8 @@ export const COMMANDS: readonly Mutant[] = [
   {
     name: "an outcome that was dropped and counts as searched for",
     file: "store/command/known_commands.ts",
-    find: "if (behind < SEARCHED_EVENTS) this.#isDeep = false;",
-    replace: "void behind;",
+    find: "if (this.#events < SEARCHED_EVENTS) this.#isDeep = false;",
+    replace: "void events;",
     tests: ["tests/store/command/known_commands_test.ts"],
     why: "A command behind a thousand refusals would be handled again.",
   },

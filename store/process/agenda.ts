@@ -61,7 +61,7 @@ export class Agenda {
     this.#held.set(partition, held);
     const run = held.run().finally(() => this.#runs.delete(run));
     this.#runs.add(run);
-    waitFor(run); // So that an effect which ends well when it is told to is not unknown to the next one.
+    waitFor(run); // An effect that still ends well is not unknown to the next owner then.
   }
 
   /** Takes note of an event in the history of a process. */

@@ -44,9 +44,6 @@ export function projectionsOf(value: object): readonly Projection<undefined>[] |
   return projectionsBy.get(value);
 }
 
-/** The end of the name of what a manager has issued, behind its category. */
-const AGENDA = ":agenda";
-
 const projectionsBy = new WeakMap<object, readonly Projection<undefined>[]>();
 
 /**
@@ -189,7 +186,7 @@ export class ProcessManager<
     const clock = options.clock === undefined
       ? new ServerClock(positionsOf(store))
       : new GuardedClock(options.clock);
-    const key = `${category}${AGENDA}`;
+    const key = `${category}:agenda`;
     const { identity } = store;
     this.#parked = new ParkedProcesses(
       checkpoints,

@@ -5,8 +5,8 @@ import type { Forgotten } from "../codec.ts";
 import type { Event } from "../event.ts";
 
 /**
- * The names of the fields whose type has `Forgotten` in it: those that can be sealed. Of a union, those
- * of all its members.
+ * The names of the fields whose type has `Forgotten` in it: those that can be sealed. A union has
+ * those of all its members.
  */
 export type ForgettableField<Data> = Data extends unknown ? {
     [Name in keyof Data & string]-?: Forgotten extends Data[Name] ? Name : never;

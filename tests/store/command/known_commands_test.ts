@@ -6,13 +6,18 @@ import { plan } from "../../../store/command/plan.ts";
 import { type CommandLog, commandLogOf } from "../../../store/command_log.ts";
 import { both } from "./both.ts";
 
-Deno.test("commands that were dropped from memory are looked for again", async () => {
-  let searches = 0;
+/** What is known of an actor without commands, and how often that was looked for. */
+function counted() {
+  const counts = { searches: 0 };
   const search = () => {
-    searches++;
+    counts.searches++;
     return Promise.resolve({ found: new Map(), since: 0, end: { version: 0, sequence: 0 } });
   };
-  const known = new KnownCommands({ search } as unknown as CommandLog, "order-1");
+  return { known: new KnownCommands({ search } as unknown as CommandLog, "order-1"), counts };
+}
+
+Deno.test("commands that were dropped from memory are looked for again", async () => {
+  const { known, counts } = counted();
   const add = (id: number) => {
     const place = { messages: [id], version: id, events: 1 };
     known.add(new Map([[`${id}`, place]]), { version: id, sequence: id });
@@ -20,19 +25,14 @@ Deno.test("commands that were dropped from memory are looked for again", async (
   await known.reach(0);
   for (let id = 1; id <= 1_000; id++) add(id);
   await known.reach(0);
-  assertEquals([known.get("1") !== undefined, searches], [true, 1]);
+  assertEquals([known.get("1") !== undefined, counts.searches], [true, 1]);
   add(1_001);
   await known.reach(0);
-  assertEquals([known.get("1") !== undefined, searches], [false, 2]);
+  assertEquals([known.get("1") !== undefined, counts.searches], [false, 2]);
 });
 
 Deno.test("a command that was dropped is looked for again behind a gap in the versions", async () => {
-  let searches = 0;
-  const search = () => {
-    searches++;
-    return Promise.resolve({ found: new Map(), since: 0, end: { version: 0, sequence: 0 } });
-  };
-  const known = new KnownCommands({ search } as unknown as CommandLog, "order-1");
+  const { known, counts } = counted();
   await known.reach(undefined);
   for (let id = 1; id <= 1_001; id++) {
     const version = id === 1 ? 1 : 5_000; // The others are receipts.
@@ -41,7 +41,7 @@ Deno.test("a command that was dropped is looked for again behind a gap in the ve
   }
   assertEquals(known.get("1"), undefined);
   await known.reach(undefined);
-  assertEquals(searches, 2);
+  assertEquals(counts.searches, 2);
 });
 
 both("the last 1,000 events are searched over gaps in the versions", async (open) => {

@@ -647,22 +647,32 @@ export class CommandCrashedOwnersError extends AetherError {
 /**
  * Thrown by a projection when another process has taken a partition over; this process has saved
  * nothing since. Run a projection in one process only, or give it `leases` to share.
+ *
+ * If the checkpoint store has lost saves instead (`lost` is over 0: its database was restored, or a
+ * standby without them took over), the projection tells `onError` and begins the partition again
+ * after the position that is stored.
  */
 export class CheckpointConflictError extends AetherError {
   /** The projection's name. */
   readonly projection: string;
   /** Which of its partitions. */
   readonly partition: number;
+  /** How many of its last saves the checkpoint store has lost; 0 if another process took it over. */
+  readonly lost: number;
 
-  /** Keeps the place. */
-  constructor(projection: string, partition: number) {
+  /** Keeps the place, and how many saves are lost. */
+  constructor(projection: string, partition: number, lost = 0) {
     super(
       "CheckpointConflictError",
-      `Cannot go on with partition ${partition} of projection "${projection}": another process ` +
-        "has taken it over",
+      `Cannot go on with partition ${partition} of projection "${projection}": ` +
+        (lost > 0
+          ? `its checkpoint store has lost the last ${lost === 1 ? "save" : `${lost} saves`}; it ` +
+            "begins again after the position that is stored"
+          : "another process has taken it over"),
     );
     this.projection = projection;
     this.partition = partition;
+    this.lost = lost;
   }
 }
 

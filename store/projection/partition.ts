@@ -146,7 +146,8 @@ export class PartitionRun<Tx, E extends Event> {
     try {
       const isNew = () => buffer.caughtUp && !owner.state.caughtUp;
       const isDue = () => buffer.position > owner.state.sequence && owner.age > SIGHT;
-      const wake = () => isNew() || isDue() || this.#asked(retries()) !== undefined;
+      const wake = () =>
+        isNew() || isDue() || owner.isQuiet || this.#asked(retries()) !== undefined;
       while (!signal.aborted) {
         const { events, seen } = await buffer.take(wake, signal);
         await this.#handle(events);

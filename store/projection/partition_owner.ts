@@ -11,6 +11,8 @@ import type { PartitionId, PartitionState } from "./state.ts";
 
 /** The shortest and the longest span before a checkpoint store is tried again, in ms. */
 const WAITS = [20, 5_000] as const;
+/** How long nothing is saved before it is proved that the last save is still there, in ms. */
+const LOOK = 10_000;
 
 /** Thrown inside a transaction to distinguish the handler's failure from the transaction's own. */
 export class HandlerFailure extends Error {
@@ -71,9 +73,14 @@ export class PartitionOwner<Tx> {
     this.#state = state;
   }
 
-  /** How long ago it was saved last, in ms. */
+  /** How long ago it was saved last, in ms, or was last seen to be saved. */
   get age(): number {
     return performance.now() - this.#savedAt;
+  }
+
+  /** Whether nothing was saved for so long that {@linkcode PartitionOwner.save} looks at the last save. */
+  get isQuiet(): boolean {
+    return this.age > LOOK;
   }
 
   /** Whether the store of checkpoints has transactions. */
@@ -106,10 +113,16 @@ export class PartitionOwner<Tx> {
     });
   }
 
-  /** Saves the state, if it has changed. */
+  /**
+   * Saves the state, if it has changed. If it has not for a while, proves that the last save is still
+   * there: a database that was set back has lost its effects too, and no event may come to tell.
+   */
   async save(): Promise<void> {
-    if (!this.#dirty) return;
     const { store } = this.#parts.checkpoints;
+    if (!this.#dirty) {
+      if (this.isQuiet) await this.#persist(() => this.#look());
+      return;
+    }
     const next = this.#textOf(this.state);
     await this.#persist(async () => {
       if (!await this.#answer(store.save(this.#key, next))) await this.#findOwn(next);
@@ -180,9 +193,20 @@ export class PartitionOwner<Tx> {
   /** Proves that an earlier try has saved the state whose save was refused. */
   async #findOwn({ body }: SavedCheckpoint): Promise<void> {
     const current = await this.#answer(this.#parts.checkpoints.store.load(this.#key));
-    if (current?.body === body) return;
+    if (current?.body !== body) throw this.#conflict(current);
+  }
+
+  async #look(): Promise<void> {
+    const current = await this.#answer(this.#parts.checkpoints.store.load(this.#key));
+    if ((current?.revision ?? 0) !== this.#revision) throw this.#conflict(current);
+    this.#savedAt = performance.now();
+  }
+
+  /** Revisions only grow, so a lower one is of a store that was set back to an earlier state. */
+  #conflict(current: SavedCheckpoint | undefined): CheckpointConflictError {
     const { name, partitionId } = this.#parts;
-    throw new CheckpointConflictError(name, partitionId.partition);
+    const lost = Math.max(0, this.#revision - (current?.revision ?? 0));
+    return new CheckpointConflictError(name, partitionId.partition, lost);
   }
 
   #checkIdentity(state: PartitionState): void {

@@ -322,8 +322,8 @@ export class Runner<Tx, E extends Event> {
       const { identity } = this.#parts.store;
       const { state } = await checkpoints.partition(partitionId, identity);
       if (state.retired) return this.#noteRetired(key);
-      if (this.#share !== undefined) {
-        // Another process has taken it over: the share decides next who runs it.
+      if (this.#share !== undefined || error.lost > 0) {
+        // The share decides next who runs it: if no other process does, it begins again here.
         this.#running.delete(key);
         return onError(error);
       }

@@ -1,4 +1,5 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { stub } from "@std/testing/mock";
 import { Notifier } from "../../../store/base/notifier.ts";
 import {
   CheckpointConflictError,
@@ -11,7 +12,8 @@ import { HandlerFailure, PartitionOwner } from "../../../store/projection/partit
 
 /** Does what it is asked, and loses answers. */
 class Checkpoints implements CheckpointStore<string[]> {
-  readonly #inner = new InMemoryCheckpointStore();
+  /** Keeps them. */
+  inner = new InMemoryCheckpointStore();
   /** Answers that are lost next. */
   lost = 0;
   calls = 0;
@@ -20,12 +22,12 @@ class Checkpoints implements CheckpointStore<string[]> {
   async load(key: string): Promise<SavedCheckpoint | undefined> {
     // One that goes on endlessly would never give way to a timer.
     if (++this.calls > 50) throw new HandlerFailure("it asks endlessly");
-    return await this.#inner.load(key);
+    return await this.inner.load(key);
   }
 
   async save(key: string, checkpoint: SavedCheckpoint, tx?: string[]): Promise<boolean> {
     this.saves++;
-    const isSaved = await this.#inner.save(key, checkpoint);
+    const isSaved = await this.inner.save(key, checkpoint);
     if (tx === undefined) this.#answer();
     return isSaved;
   }
@@ -73,6 +75,55 @@ Deno.test("a claim takes the partition, also if its answer is lost, and the owne
     await assertRejects(() => one.save(), CheckpointConflictError);
     assert(store.calls < 12, `${store.calls} loads`);
   }
+});
+
+/** A store that keeps of `from` what it keeps now. */
+async function copyOf(from: Checkpoints): Promise<InMemoryCheckpointStore> {
+  const copy = new InMemoryCheckpointStore();
+  const { revision, body } = (await from.load("model.1.0"))!;
+  for (let at = 1; at <= revision; at++) await copy.save("model.1.0", { revision: at, body });
+  return copy;
+}
+
+Deno.test("a store that was set back says how many saves it has lost, at a save, a commit and a look", async () => {
+  const ways: Record<string, (owner: PartitionOwner<string[]>) => Promise<void>> = {
+    save: async (owner) => {
+      owner.state = { ...owner.state, sequence: 10 };
+      await owner.save();
+    },
+    commit: (owner) => owner.commit({ ...owner.state, sequence: 10 }, async () => {}),
+    look: async (owner) => {
+      using _later = stub(performance, "now", () => 1e12);
+      assert(owner.isQuiet);
+      await owner.save();
+    },
+  };
+  for (const [name, way] of Object.entries(ways)) {
+    const store = new Checkpoints();
+    const owner = ownerOn(store);
+    await owner.claim();
+    const copy = await copyOf(store);
+    for (const sequence of [7, 8]) {
+      owner.state = { ...owner.state, sequence };
+      await owner.save();
+    }
+    store.inner = copy;
+    const { lost, message } = await assertRejects(() => way(owner), CheckpointConflictError);
+    assertEquals([name, lost], [name, 2]);
+    assertMatch(message, /lost the last 2 saves/);
+  }
+});
+
+Deno.test("a state that is not saved for a while is looked up, once", async () => {
+  const store = new Checkpoints();
+  const owner = ownerOn(store);
+  await owner.claim();
+  const before = [store.calls, store.saves];
+  await owner.save(); // It was saved a moment ago.
+  using _later = stub(performance, "now", () => 1e12);
+  await owner.save();
+  await owner.save();
+  assertEquals([store.calls - before[0]!, store.saves - before[1]!], [1, 0]);
 });
 
 Deno.test("a save whose answer is lost is found again", async () => {

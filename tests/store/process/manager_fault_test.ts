@@ -16,6 +16,7 @@ import {
   KvCheckpointStore,
   ProcessManager,
   ProjectionLeases,
+  type SavedCheckpoint,
   StoreUnavailableError,
 } from "../../../mod.ts";
 import { natsTest } from "../../support/fixture.ts";
@@ -104,6 +105,41 @@ natsTest(
     await ended("2");
   },
 );
+
+Deno.test("processes take and send all once when their checkpoints are set back", async () => {
+  await using store = new InMemoryEventStore();
+  await execute(store, "stock-pen", new Stock(), { add: 100 });
+  let saved = new Map<string, SavedCheckpoint>();
+  const checkpoints: CheckpointStore = {
+    load: (key) => Promise.resolve(saved.get(key)),
+    save: (key, next) => {
+      const isNext = (saved.get(key)?.revision ?? 0) === next.revision - 1;
+      if (isNext) saved.set(key, next);
+      return Promise.resolve(isNext);
+    },
+  };
+  const lost: number[] = [];
+  const manager = new ProcessManager({
+    ...{ process: orderProcess(), store, checkpoints, deciders: targets(), from: "start" },
+    ...{ filter: { category: "order" }, partitions: 4 },
+    onError: (error) => isAetherError(error, "CheckpointConflictError") && lost.push(error.lost),
+  });
+  await using _run = new Run(manager);
+  const handle = async (ids: readonly number[]) => {
+    for (const id of ids) await place(store, `order-${id}`);
+    for (const id of ids) {
+      await until(async () => (await manager.describe(`${id}`)).ended !== undefined);
+    }
+  };
+  await handle([1, 2, 3, 4, 5]);
+  const before = new Map(saved);
+  await handle([6, 7, 8, 9]);
+  saved = before; // as after a restore of the database that keeps them
+  await handle([10, 11, 12]);
+  assert(lost.length > 0 && lost.every((saves) => saves > 0), lost.join());
+  assertEquals((await typesOf(store, "stock-pen")).length, 13);
+  for (let id = 1; id <= 12; id++) assertEquals(await typesOf(store, `payment-${id}`), ["Added"]);
+});
 
 /** Never settles. */
 const NEVER = new Promise<never>(() => {});

@@ -14,10 +14,26 @@ export const PROJECTION: readonly Mutant[] = [
   {
     name: "a checkpoint that another owner has saved",
     file: OWNER,
-    find: "    if (current?.body === body) return;\n",
-    replace: "    if (current?.body !== undefined || body) return;\n",
+    find: "if (current?.body !== body) throw this.#conflict(current);",
+    replace: "if (current === undefined && body) throw this.#conflict(current);",
     tests: [...OWNER_TESTS, ...FENCE_TESTS],
     why: "A worker that lost its partition would go on, and each event have two effects.",
+  },
+  {
+    name: "a store that was set back, taken for another process's",
+    file: OWNER,
+    find: "Math.max(0, this.#revision - (current?.revision ?? 0))",
+    replace: "Math.min(0, this.#revision - (current?.revision ?? 0))",
+    tests: OWNER_TESTS,
+    why: "A projection would halt at a failover of its database.",
+  },
+  {
+    name: "a store that was set back, and not looked at",
+    file: OWNER,
+    find: "if (this.isQuiet) await",
+    replace: "if (this.age < 0) await",
+    tests: OWNER_TESTS,
+    why: "A read model would lack what a failover lost until the next event.",
   },
   {
     name: "a commit whose answer was lost, done again",

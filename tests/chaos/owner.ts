@@ -5,6 +5,7 @@
  * @module
  */
 
+import { existsSync } from "node:fs";
 import { connect } from "@nats-io/transport-node";
 import type { CommandContext } from "../../cluster/commands/handler.ts";
 import { Cluster } from "../../cluster/cluster.ts";
@@ -22,6 +23,12 @@ const encoder = new TextEncoder();
 /** Written at once, so that a process that is killed next has reported it. */
 function tell(note: Omit<OwnerNote, "nodeId" | "life" | "at">, at: number = now()): void {
   Deno.stdout.writeSync(encoder.encode(JSON.stringify({ nodeId, life, at, ...note }) + "\n"));
+}
+
+/** Blocks the event loop until a file exists. */
+function blockUntil(path: string): void {
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  while (!existsSync(path)) Atomics.wait(never, 0, 0, 20);
 }
 
 /** Saves one event; gives its version. */
@@ -53,8 +60,7 @@ async function handle(command: unknown, context: CommandContext): Promise<unknow
     case "block": {
       const version = await count(actorId, store);
       tell({ kind: "saved", actorId });
-      const until = performance.now() + order.ms;
-      while (performance.now() < until);
+      blockUntil(order.until);
       const ends: Record<string, number> = {};
       await ended(ends, add(actorId, version, store));
       return tell({ kind: "ended", actorId, ends });

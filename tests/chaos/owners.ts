@@ -31,8 +31,8 @@ export type Order =
   | { readonly kind: "hang"; readonly tag: string }
   /** Saves an event, reports it, and saves more until one is refused, several waiting at once. */
   | { readonly kind: "flood"; readonly waiting: number }
-  /** Saves an event, reports it, blocks the event loop, and saves another one. */
-  | { readonly kind: "block"; readonly ms: number };
+  /** Saves an event, reports it, blocks the event loop until a file exists, and saves another one. */
+  | { readonly kind: "block"; readonly until: string };
 
 /** The data that an order saves. */
 export interface CountedData {

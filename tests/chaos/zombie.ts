@@ -1,11 +1,12 @@
 /**
  * Zombies: owners are stopped for twice the time that a silent one is waited for, with saves on
- * their way and waiting, or block their event loop for as long. Whatever they believe when they go
- * on, nothing of theirs is stored after the next owner's claim.
+ * their way and waiting, or block their event loop until others own their shards. Whatever they
+ * believe when they go on, nothing of theirs is stored after the next owner's claim.
  *
  * @module
  */
 
+import { join } from "node:path";
 import type { ActorOwner } from "../../cluster/cluster.ts";
 import type { ClusterOptions } from "../../cluster/options.ts";
 import { shardOf } from "../../store/actor.ts";
@@ -61,6 +62,9 @@ export async function zombies(
     drainTimeout: 500,
     leaveTimeout: 3_000,
   };
+  await using cleanup = new AsyncDisposableStack();
+  const folder = await Deno.makeTempDir({ prefix: "aether-blocked-" });
+  cleanup.defer(() => Deno.remove(folder, { recursive: true }));
   await using nats = await NatsCluster.start(3);
   await using owners = new Owners({ servers: nats.urls, cluster });
   await owners.join(...NODES);
@@ -83,7 +87,7 @@ export async function zombies(
       );
     const order: Order = how === "stop"
       ? { kind: "flood", waiting: WAITING }
-      : { kind: "block", ms: 2 * TTL };
+      : { kind: "block", until: join(folder, String(round)) };
     const sent = [...busy.keys()].map((actorId) => sender.send(actorId, order));
     await told("saved");
     if (how === "stop") {
@@ -91,6 +95,9 @@ export async function zombies(
       await Promise.all(victims.map((nodeId) => owners.stop(nodeId)));
       await Promise.all([pause(2 * TTL), taken(sender, busy, round)]);
       for (const nodeId of victims) owners.resume(nodeId);
+    } else {
+      await taken(sender, busy, round);
+      await Deno.writeTextFile(join(folder, String(round)), "");
     }
     for (const note of await told("ended")) {
       for (const [end, count] of Object.entries(note.ends!)) ends[end] = (ends[end] ?? 0) + count;
@@ -149,7 +156,7 @@ async function taken(
 /** See above. */
 export const zombie: Scenario = {
   description:
-    "owners are stopped or blocked for twice the heartbeat's time with saves under way: " +
+    "owners are stopped or blocked for longer than the heartbeat's time, with saves under way: " +
     "none is stored after the next owner's claim, each is refused with FencedError",
   minutes: 8,
   async run(chaos): Promise<Findings> {

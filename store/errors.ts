@@ -82,15 +82,16 @@ export class EventTooLargeError extends AetherError {
   /** Bytes that fit. */
   readonly limit: number;
 
-  /** Keeps the size and the limit, both in bytes. */
+  /** Keeps the size and the limit, both in bytes; no limit is under 0. */
   constructor(actorId: string, version: number, size: number, limit: number) {
+    const room = Math.max(limit, 0);
     super(
       "EventTooLargeError",
       `Cannot take event at version ${version} of "${actorId}": it takes ${size} bytes, ` +
-        `and ${limit} fit; keep large content elsewhere and put a reference to it in the event`,
+        `and ${room} fit; keep large content elsewhere and put a reference to it in the event`,
     );
     this.size = size;
-    this.limit = limit;
+    this.limit = room;
   }
 }
 

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { EventBusOptions } from "../../bus/bus.ts";
 import { NatsEventBus } from "../../bus/nats.ts";
+import { EventTooLargeError } from "../../store/errors.ts";
 import { createEvent, type Event } from "../../store/event.ts";
 import { type EventBusNodes, eventBusSuite } from "../../testing/event_bus/suite.ts";
 import { NatsServer } from "../../tools/nats_server.ts";
@@ -267,3 +268,14 @@ for (const how of ["drain", "close"] as const) {
     },
   );
 }
+
+natsTest(
+  "NatsEventBus says that no event fits if the server takes messages that are too small",
+  async (scene) => {
+    await using bus = new NatsEventBus(await scene.connect());
+    const error = await assertRejects(() => bus.publish("orders", event({})), EventTooLargeError);
+    assertEquals(error.limit, 0);
+    assert(error.message.includes("and 0 fit"), error.message);
+  },
+  { server: { config: "max_payload: 2000" } },
+);

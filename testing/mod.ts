@@ -34,12 +34,12 @@ export {
   type Expectation,
 } from "./decider_spec.ts";
 export { type ErrorClass, type ExpectedError } from "./expected_error.ts";
+export { type ProcessSpecInput } from "./process_inputs.ts";
 export {
   type ProcessExpectation,
   type ProcessGiven,
   type ProcessSpec,
   processSpec,
-  type ProcessSpecInput,
   type ProcessSpecOptions,
   type ProcessWhen,
 } from "./process_spec.ts";

@@ -1,28 +1,25 @@
-import { freshCopy } from "../store/base/fresh.ts";
 import { needDecider } from "../store/base/given.ts";
 import type { EventDraft } from "../store/append.ts";
-import { createEvent, type Event, type RecordedEvent } from "../store/event.ts";
+import type { Event } from "../store/event.ts";
 import type {
   Process,
   ProcessCommand,
-  ProcessDeadline,
-  ProcessEffect,
   ProcessEffectCall,
   ProcessInput,
   ProcessReaction,
-  ProcessReply,
 } from "../store/process/process.ts";
 import { readReaction } from "../store/process/reaction.ts";
 import { same } from "./difference.ts";
-import { frozen, plain, plainState } from "./plain.ts";
-import type { SpecDraft, SpecEvent, SpecValue } from "./spec_draft.ts";
-
-/** An input as a spec writes it: fields that are left out get values that say nothing. */
-export type ProcessSpecInput<Input extends Event = Event> =
-  | (SpecEvent<Input> & { readonly kind?: never })
-  | (Pick<ProcessReply, "kind"> & Partial<ProcessReply>)
-  | (Pick<ProcessDeadline, "kind" | "name"> & Partial<ProcessDeadline>)
-  | (Pick<ProcessEffect, "kind" | "name" | "outcome"> & Partial<ProcessEffect>);
+import { plain, plainState } from "./plain.ts";
+import {
+  eventOf,
+  NO_WAITS,
+  type ProcessSpecInput,
+  type ProcessWaits,
+  waitsAfter,
+  wholeInput,
+} from "./process_inputs.ts";
+import type { SpecDraft, SpecValue } from "./spec_draft.ts";
 
 /** Options for {@linkcode processSpec}. */
 export interface ProcessSpecOptions {
@@ -50,13 +47,21 @@ export interface ProcessExpectation<Fact extends Event = Event> {
 
 /** The process's past: see {@linkcode processSpec}. */
 export interface ProcessSpec<State, Input extends Event, Fact extends Event> {
-  /** Begins with a process that has taken `inputs`, in order. */
+  /**
+   * Begins with a process that has taken `inputs`, in order.
+   *
+   * @throws {Error} No manager would give it one of them.
+   */
   given(inputs?: readonly ProcessSpecInput<Input>[]): ProcessGiven<State, Input, Fact>;
 }
 
 /** A process with a past. */
 export interface ProcessGiven<State, Input extends Event, Fact extends Event> {
-  /** Gives it an input. */
+  /**
+   * Gives it an input.
+   *
+   * @throws {Error} No manager would.
+   */
   when(input: ProcessSpecInput<Input>): ProcessWhen<Fact>;
   /**
    * Passes if this is its state.
@@ -80,7 +85,8 @@ export interface ProcessWhen<Fact extends Event> {
 /**
  * Tests a process in the words of its domain, with no store and no runner: given these inputs, when
  * this one comes, then it issues those commands. States, facts and inputs are frozen on the way, so
- * that code which changes its arguments fails here.
+ * that code which changes its arguments fails here. Replies, ends of effects and deadlines that
+ * nothing led to are refused: no manager would give them.
  *
  * @param process The process to test.
  *
@@ -122,88 +128,74 @@ export function processSpec<State, Input extends Event, Fact extends Event>(
   const methods = ["correlate", "initialState", "evolve", "react"];
   needDecider(process, "test the process", "process", methods);
   const now = time.getTime();
+  /** Where an input finds the process. */
+  const taken = (past: Past<State>, draft: ProcessSpecInput<Input>, at: number) => {
+    const { input, waits, isRefusal } = wholeInput(draft, past.waits, at, now);
+    // Nothing of a reaction is stored if one of the commands decided with it is refused.
+    const found = isRefusal ? past.undone! : { ...past, waits };
+    return { input, found };
+  };
+  const react = (
+    { state, isDone }: Past<State>,
+    input: ProcessInput<Input>,
+  ): Required<ProcessReaction<Fact>> => {
+    const reaction = isDone // As a manager does: it takes later inputs without effect.
+      ? undefined
+      : process.react(state, input, { id, now: new Date(now) });
+    return readReaction(reaction, () => {});
+  };
+  const after = (past: Past<State>, reaction: Required<ProcessReaction<Fact>>): Past<State> => {
+    let { state, version } = past;
+    for (const draft of reaction.facts) {
+      const actorId = `process:${process.name}-${id}`;
+      const fact = eventOf(draft as EventDraft, actorId, ++version, now);
+      state = plainState(process.evolve(state, fact as unknown as Fact), "evolve()");
+    }
+    const { waits, isDone } = past;
+    return {
+      ...{ state, version, isDone: isDone || reaction.done, waits: waitsAfter(waits, reaction) },
+      undone: past,
+    };
+  };
   return {
     given: (inputs = []) => {
-      let state = plainState(process.initialState(), "initialState()");
-      let version = 0;
-      let isDone = false;
-      const next = inputs.length + 1;
-      const react = (input: ProcessInput<Input>): Required<ProcessReaction<Fact>> => {
-        const reaction = isDone // As a manager does: it takes later inputs without effect.
-          ? undefined
-          : process.react(state, input, { id, now: new Date(now) });
-        return readReaction(reaction, () => {});
-      };
-      const evolve = ({ facts }: Required<ProcessReaction<Fact>>): State => {
-        let evolved = state;
-        for (const [at, draft] of facts.entries()) {
-          const actorId = `process:${process.name}-${id}`;
-          const fact = eventOf(draft as EventDraft, actorId, version + at + 1, now);
-          evolved = plainState(process.evolve(evolved, fact as unknown as Fact), "evolve()");
-        }
-        return evolved;
-      };
-      for (const [at, input] of inputs.entries()) {
-        const reaction = react(filled(input, at + 1, now));
-        state = evolve(reaction);
-        version += reaction.facts.length;
-        isDone ||= reaction.done;
+      const state = plainState(process.initialState(), "initialState()");
+      let past: Past<State> = { state, version: 0, isDone: false, waits: NO_WAITS };
+      for (const [at, draft] of inputs.entries()) {
+        const { input, found } = taken(past, draft, at + 1);
+        past = after(found, react(found, input));
       }
+      const next = inputs.length + 1;
       return {
-        when: (given) => {
-          const input = filled(given, next, now);
+        when: (draft) => {
+          const { input, found } = taken(past, draft, next);
           return {
             then: (expected, ...more: unknown[]) => {
               if (more.length > 0) {
                 throw new Error("Cannot await when(): call then() with the expected reaction");
               }
-              const reaction = react(input);
-              const found = comparable(reaction as ProcessExpectation<Fact>);
-              same(found, comparable(expected), "reaction");
-              evolve(reaction); // A process is parked too if evolve() throws.
+              const reaction = react(found, input);
+              const given = comparable(reaction as ProcessExpectation<Fact>);
+              same(given, comparable(expected), "reaction");
+              after(found, reaction); // A process is parked too if evolve() throws.
             },
           };
         },
-        thenState: (expected) => same(state, expected, "state"),
+        thenState: (expected) => same(past.state, expected, "state"),
       };
     },
   };
 }
 
-/** A whole input. */
-function filled<Input extends Event>(
-  input: ProcessSpecInput<Input>,
-  at: number,
-  now: number,
-): ProcessInput<Input> {
-  if (input.kind === undefined) {
-    const { actorId = "given", timestamp = now } = input as Partial<Event>;
-    const event = eventOf(input as EventDraft, actorId, at, timestamp);
-    const commit = { op: "given", index: 0, count: 1 };
-    return frozen({ ...event, sequence: at, commit }) as unknown as Input & RecordedEvent;
-  }
-  switch (input.kind) {
-    case "reply":
-      return frozen(freshCopy({ commandId: "given", actorId: "given", events: [], ...input }));
-    case "deadline":
-      return frozen(freshCopy({ at: new Date(0), ...input }));
-    case "effect":
-      return frozen(freshCopy({ result: null, ...input }));
-  }
-}
-
-function eventOf(
-  { id, eventType, data, metadata }: EventDraft,
-  actorId: string,
-  version: number,
-  timestamp: Date | number,
-): Event {
-  const event = createEvent({
-    ...{ eventType, actorId, version, data: frozen(plain(data)) },
-    ...(metadata !== undefined && { metadata: { ...metadata } }),
-  });
-  const own = { ...event, timestamp: new Date(timestamp), ...(id !== undefined && { id }) };
-  return Object.freeze(own);
+/** A process that has taken inputs. */
+interface Past<State> {
+  readonly state: State;
+  /** The number of its facts. */
+  readonly version: number;
+  readonly isDone: boolean;
+  readonly waits: ProcessWaits;
+  /** The process as the last input found it. */
+  readonly undone?: Past<State>;
 }
 
 /** The parts of a reaction that are compared. */

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { processSpec } from "../../testing/mod.ts";
-import { orderProcess } from "../store/process/order.ts";
+import { createEvent } from "../../store/mod.ts";
+import { processSpec, type ProcessSpecInput } from "../../testing/mod.ts";
+import { orderProcess, type Placed } from "../store/process/order.ts";
 
 const placed = { eventType: "OrderPlaced", data: { pieces: 2 } } as const;
 const reserved = { kind: "reply", key: "take" } as const;
@@ -21,8 +22,8 @@ Deno.test("processSpec() passes if an input leads to the expected reaction, and 
   });
   spec.given([placed]).when({ kind: "reply", refused: { name: "Error", message: "no" } })
     .then({ facts: [became("cancelled", 2)], done: true });
-  spec.given([placed, reserved]).when({ kind: "deadline", name: "late" })
-    .then({ facts: [became("late", 3)], done: true });
+  spec.given([placed, reserved]).when({ kind: "reply", actorId: "payment-7" })
+    .then({ facts: [became("paid by 0", 3)], done: true });
   spec.given([placed, reserved]).thenState({ what: "reserved", inputs: 2 });
 });
 
@@ -68,9 +69,98 @@ Deno.test("processSpec() takes an input without effect once the process is done,
   const done = processSpec(process).given([placed, placed]);
   done.thenState({ what: "over", inputs: 1 });
   done.when(placed).then({});
-  done.when({ kind: "deadline", name: "late" }).then({});
   assertEquals(asked, 1);
   assertThrows(() => done.when(placed).then({ done: true }), Error, "done");
+});
+
+Deno.test("processSpec() gives a reply, an end and a deadline the parts that the process has named", () => {
+  const seen: unknown[] = [];
+  const process = orderProcess({
+    react: (_state, input) => {
+      if ("kind" in input) {
+        seen.push(input);
+        return {};
+      }
+      return {
+        commands: [
+          { actorId: "stock-pen", command: 1, key: "take" },
+          { actorId: "stock-pen", command: 2 },
+          { actorId: "stock-pen", command: 3 },
+        ],
+        effects: [{ name: "mail", input: 1, key: "sent" }],
+        deadlines: { late: new Date(60_000) },
+      };
+    },
+  });
+  processSpec(process).given([
+    placed,
+    { kind: "reply", actorId: "stock-pen" },
+    { kind: "reply", commandId: "own" },
+    { kind: "reply" },
+    { kind: "effect", name: "mail", outcome: "failed" },
+    { kind: "deadline", name: "late" },
+  ]);
+  const reply = { kind: "reply", commandId: "given", actorId: "stock-pen", events: [] };
+  assertEquals(seen, [
+    reply,
+    { ...reply, commandId: "own" },
+    { ...reply, key: "take" },
+    {
+      ...{ kind: "effect", name: "mail", outcome: "failed", result: null, key: "sent" },
+      failure: { name: "Error", message: "given" },
+    },
+    { kind: "deadline", name: "late", at: new Date(60_000) },
+  ]);
+});
+
+Deno.test("processSpec() refuses inputs that no manager would give", () => {
+  const process = orderProcess({
+    react: (_state, input) =>
+      "kind" in input ? (input.kind === "reply" ? { deadlines: { late: null } } : {}) : {
+        commands: [
+          { actorId: "stock-pen", command: 1, key: "take" },
+          { actorId: "stock-pad", command: 1, key: "take" },
+        ],
+        effects: [{ name: "mail", input: 1, key: "a" }, { name: "mail", input: 1, key: "b" }],
+        deadlines: { late: new Date(60_000) },
+      },
+  });
+  const spec = processSpec(process);
+  const late = { kind: "deadline", name: "late" } as const;
+  const pen = { kind: "reply", actorId: "stock-pen" } as const;
+  const mail = { kind: "effect", name: "mail", key: "a", outcome: "done" } as const;
+  const failure = { name: "Error", message: "no" };
+  const event = createEvent({ eventType: "Taken", actorId: "stock-pen", version: 1, data: null });
+  for (
+    const [past, input, message] of [
+      [[], late, 'Cannot give deadline "late" as input 1: no deadline is set'],
+      [[], { kind: "reply" }, "Cannot give a reply as input 1: no command waits for its reply"],
+      [[], mail, 'effect "mail" under key "a" as input 1: no effect is called and has not ended'],
+      [[placed, late], late, "no deadline is set"],
+      [[placed, pen], late, "no deadline is set"],
+      [[placed], { kind: "deadline", name: "early" }, 'no such deadline is set, only "late"'],
+      [[placed], { ...late, at: new Date(5) }, "for 1970-01-01T00:01:00.000Z, not for"],
+      [[placed], { kind: "reply", key: "take" }, 'or of "stock-pad" under key "take"'],
+      [[placed], { ...pen, key: "other" }, "no such command waits"],
+      [[placed, pen], pen, "no such command waits"],
+      [[placed], { ...pen, events: [event], refused: failure }, "it has events and is refused"],
+      [[placed, mail], mail, "no such effect is called"],
+      [[placed], { kind: "effect", name: "mail", outcome: "done" }, "say by key which"],
+      [[placed], { ...mail, outcome: "over" }, 'its outcome is "over"'],
+      [[placed], { ...mail, failure }, "it is done and has a failure"],
+      [[placed], { ...mail, outcome: "unknown", result: 1 }, "it has a result"],
+      [[placed], { kind: "timer", name: "late" }, 'its kind is "timer"'],
+      [[placed], undefined, "input 2 is missing"],
+    ] as unknown as [ProcessSpecInput<Placed>[], ProcessSpecInput<Placed>, string][]
+  ) {
+    const given = spec.given(past);
+    assertThrows(() => given.when(input), Error, message);
+    assertThrows(() => spec.given([...past, input]), Error, message);
+  }
+  const over = processSpec(orderProcess({
+    react: () => ({ deadlines: { late: new Date(5) }, done: true }),
+  }));
+  assertThrows(() => over.given([placed, late]), Error, "no deadline is set");
 });
 
 Deno.test("processSpec() fails a process that a manager would park", () => {
@@ -101,7 +191,7 @@ Deno.test("processSpec() goes by the options and inputs of the call, and leaves 
   const process = orderProcess({
     react: (_state, _input, { now }) => {
       now.setTime(now.getTime() + 5);
-      return { deadlines: { late: now } };
+      return { deadlines: { late: now }, commands: [{ actorId: "stock-pen", command: 1 }] };
     },
   });
   const spec = processSpec(process, { now });
@@ -111,7 +201,10 @@ Deno.test("processSpec() goes by the options and inputs of the call, and leaves 
   inputs.push(placed);
   const reply = { kind: "reply", events: [], refused: { name: "Error", message: "no" } } as const;
   for (const input of [placed, reply, reply]) {
-    given.when(input).then({ deadlines: { late: new Date(5) } });
+    given.when(input).then({
+      deadlines: { late: new Date(5) },
+      commands: [{ actorId: "stock-pen", command: 1 }],
+    });
   }
   assertEquals([Object.isFrozen(reply.events), Object.isFrozen(reply.refused)], [false, false]);
 });

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   type CheckpointStore,
   type Event,
@@ -257,5 +257,43 @@ Deno.test("processSpec() compares together", () => {
       ...{ actorId: `stock-${sku}`, command: { take: 1 }, key: sku },
     })),
     deadlines: { pay: new Date(3_600_000) },
+  });
+});
+
+Deno.test("processSpec() undoes a decision that is refused, as a manager does", () => {
+  const seen: string[] = [];
+  const { react } = bundle();
+  const process = bundle({
+    react: (state, input, context) => {
+      seen.push(state);
+      return react(state, input, context);
+    },
+  });
+  const spec = processSpec(process, { id: "1" });
+  const placed = { eventType: "OrderPlaced", data: { pieces: 1 } } as const;
+  const refused = { name: "RangeError", message: "there are only 0" };
+  const no = { kind: "reply", key: "pad", refused } as const;
+  spec.given([placed]).thenState("reserved");
+  spec.given([placed]).when(no).then({
+    facts: [{ eventType: "Became", data: { what: "no pad: there are only 0" } }],
+    done: true,
+  });
+  assertEquals(seen, ["new", "new", "new"]);
+  const cancelled = spec.given([placed, no]);
+  cancelled.thenState("no pad: there are only 0");
+  const pay = { kind: "deadline", name: "pay" } as const;
+  assertThrows(() => cancelled.when(pay), Error, "no deadline is set");
+  assertThrows(() => spec.given([placed, no, no]), Error, "no command waits");
+  assertThrows(() => spec.given([placed]).when({ ...no, key: "ink" }), Error, "no command waits");
+  assertThrows(
+    () => spec.given([placed]).when({ kind: "reply", key: "pad" }),
+    Error,
+    "the command was decided together with input 1",
+  );
+  const other = { eventType: "OrderPlaced", data: { pieces: 2 } } as const;
+  assertThrows(() => spec.given([placed, pay, no]), Error, "is the input right after");
+  spec.given([placed, other]).when(no).then({
+    facts: [{ eventType: "Became", data: { what: "no pad: there are only 0" } }],
+    done: true,
   });
 });

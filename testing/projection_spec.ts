@@ -5,6 +5,7 @@ import type { Event, RecordedEvent } from "../store/event.ts";
 import type { EventFilter } from "../store/options.ts";
 import type { ProjectionHandler } from "../store/projection/handler.ts";
 import { same, show } from "./difference.ts";
+import { ended } from "./ended.ts";
 import { checkError, type ExpectedError, nameOfError } from "./expected_error.ts";
 import type { SpecEvent, SpecValue } from "./spec_draft.ts";
 import { draftsAsGiven, isWanted, recorded } from "./spec_events.ts";
@@ -141,13 +142,14 @@ async function opened<
   check: (tested: Tested) => Promise<void>,
 ): Promise<void> {
   const tested = await open();
-  try {
-    const { filter = {} } = tested;
-    prepareReadAll({ filter }); // Refuses what no event can meet.
-    await check(tested);
-  } finally {
-    await tested.close?.();
-  }
+  await ended(
+    async () => {
+      const { filter = {} } = tested;
+      prepareReadAll({ filter }); // Refuses what no event can meet.
+      await check(tested);
+    },
+    () => [() => tested.close?.()],
+  );
 }
 
 async function handle<Model, Tx, E extends Event>(

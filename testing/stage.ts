@@ -1,3 +1,5 @@
+import { ended } from "./ended.ts";
+
 /** The tools of one test of stores. */
 export interface Stage<Store, Options = unknown> {
   /** The namespace, the test's own. */
@@ -20,10 +22,9 @@ export function staged<Store extends Partial<AsyncDisposable>, Options>(
         stores.push(store);
         return store;
       };
-      try {
-        await run({ namespace, open });
-      } finally {
-        for (const store of stores.reverse()) await store[Symbol.asyncDispose]?.();
-      }
+      await ended(
+        () => run({ namespace, open }),
+        () => stores.reverse().map((store) => () => store[Symbol.asyncDispose]?.()),
+      );
     });
 }

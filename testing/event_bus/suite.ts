@@ -1,4 +1,5 @@
 import { checkSuite } from "../check_suite.ts";
+import { ended } from "../ended.ts";
 import type { EventBus, EventBusOptions } from "../../bus/bus.ts";
 import { counting, handlers, sharing } from "./handlers.ts";
 import type { BusTest } from "./kit.ts";
@@ -54,11 +55,10 @@ export function eventBusSuite(suite: EventBusSuite): void {
   const test: BusTest = (name, run, options) =>
     suite.test(name, async () => {
       const nodes = await create(options);
-      try {
-        await run(nodes.bus, nodes.peer ?? nodes.bus);
-      } finally {
-        await nodes[Symbol.asyncDispose]();
-      }
+      await ended(
+        () => run(nodes.bus, nodes.peer ?? nodes.bus),
+        () => [() => nodes[Symbol.asyncDispose]()],
+      );
     });
   const nodesTest: BusTest = (name, run, options) =>
     capabilities.nodes ? test(name, run, options) : skip(name, "there is one node only");

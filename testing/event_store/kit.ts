@@ -40,6 +40,11 @@ export async function versionsOf(store: EventStore, actorId: string): Promise<nu
   return (await store.getEvents(actorId)).map(({ version }) => version);
 }
 
+/** The bytes of data that an event of `maxBytes` has room for, beside all else in it. */
+export function roomFor(maxBytes: number): number {
+  return maxBytes - 1_024;
+}
+
 /** All that `iterable` yields. */
 export async function gather<T>(iterable: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];

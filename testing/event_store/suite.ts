@@ -18,12 +18,15 @@ import { upcasting } from "./upcasting.ts";
 import { duplicates, versions, writers } from "./versions.ts";
 import { staged } from "../stage.ts";
 
+/** The smallest limit of an event's bytes that the tests have room in. */
+const LEAST_BYTES = 2_048;
+
 /** Abilities of an implementation beyond the contract itself. */
 export interface EventStoreCapabilities {
   /** Whether `create` with the same namespace again returns another store over the same events. */
   readonly reopen: boolean;
   /**
-   * Bytes of the largest event, as JSON in UTF-8, that a store of `create` takes;
+   * Bytes of the largest event, as JSON in UTF-8, that a store of `create` takes, at least 2,048;
    * `undefined` if there is no limit.
    */
   readonly maxBytes: number | undefined;
@@ -57,6 +60,9 @@ export interface EventStoreSuite {
  * The promises of an {@linkcode EventStore} as tests, to be run on each implementation. Needs no
  * runner of its own and waits for what happens, never for a while.
  *
+ * @throws {TypeError} An option is missing, or of another kind.
+ * @throws {RangeError} `maxBytes` has no room for the events of the tests.
+ *
  * @example On Deno
  * ```ts ignore
  * import { eventStoreSuite } from "@flowmade-one/aether/testing";
@@ -73,6 +79,12 @@ export function eventStoreSuite(suite: EventStoreSuite): void {
   const { create, capabilities, skip = () => {} } = suite;
   const test: StoreTest = staged(suite.test, create);
   const { reopen, maxBytes, reserved = 0 } = capabilities;
+  if (maxBytes !== undefined && !(Number.isSafeInteger(maxBytes) && maxBytes >= LEAST_BYTES)) {
+    throw new RangeError(
+      `Cannot register the tests: maxBytes is ${maxBytes}, and their events need ${LEAST_BYTES}; ` +
+        "have create() open stores with more room",
+    );
+  }
   const together: StoreTest = reopen ? test : (name) => skip(name, "a store's events are its own");
 
   versions(test);
@@ -80,9 +92,9 @@ export function eventStoreSuite(suite: EventStoreSuite): void {
   writers(test, together);
   batches(test, reserved);
   expectations(test, together, reserved);
-  reading(test, together);
+  reading(test, together, maxBytes);
   latestVersions(test, together);
-  several(test, together);
+  several(test, together, maxBytes);
   ranges(test, together);
   logs(test, together);
   copies(test);

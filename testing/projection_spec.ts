@@ -170,11 +170,12 @@ async function handle<Model, Tx, E extends Event>(
 }
 
 async function call<Model, Tx, E extends Event>(
-  { handler, filter, tx }: ProjectionUnderTest<Model, Tx, E>,
+  tested: ProjectionUnderTest<Model, Tx, E>,
   event: E & RecordedEvent,
   facts: HandlerFacts,
 ): Promise<void> {
+  const { filter, tx } = tested;
   if (!isWanted(event, filter)) return;
   const { signal } = new AbortController();
-  await handler(event, { tx: tx as Tx, partition: 0, signal, ...facts });
+  await tested.handler(event, { tx: tx as Tx, partition: 0, signal, ...facts });
 }

@@ -9,6 +9,7 @@ import { assertEquals } from "@std/assert";
 import { Cluster, Discovery, Election, FencedEventStore } from "../cluster/mod.ts";
 import { inspector } from "../inspector/mod.ts";
 import {
+  CommandFailedError,
   createEvent,
   type Event,
   execute,
@@ -103,6 +104,72 @@ natsTest(
     assertEquals([late.reacted, late.errors], [1, []]);
   },
 );
+
+Deno.test("what a projection and a manager call may be methods of their options' class", async () => {
+  class Settings {
+    readonly name = "counts";
+    readonly store = new InMemoryEventStore();
+    readonly checkpoints = new InMemoryCheckpointStore();
+    readonly retry = { attempts: 2, delay: 1 };
+    readonly from = "start" as const;
+    readonly filter = { category: "order" };
+    readonly calls: string[] = [];
+    handler(): void {
+      this.calls.push("handler");
+      if (this.calls.length === 1) throw new Error("once");
+    }
+    onError(): void {
+      this.calls.push("onError");
+    }
+    onSwitch(): void {
+      this.calls.push("onSwitch");
+    }
+    send(actorId: string): Promise<void> {
+      this.calls.push(actorId);
+      const failure = { name: "Error", message: "no" };
+      return Promise.reject(new CommandFailedError("c", actorId, "node", failure));
+    }
+    readonly process = {
+      name: "counting",
+      correlate: () => "1",
+      initialState: () => null,
+      evolve: () => null,
+      react: (_state: unknown, input: object) =>
+        "kind" in input
+          ? { done: true }
+          : { commands: [{ actorId: "away-1", command: 1 }], effects: [{ name: "e", input: 1 }] },
+    };
+    readonly effects = [new Counted(this.calls)];
+  }
+  class Counted {
+    readonly name = "e";
+    readonly retry = { attempts: 1, delay: 1, maxDelay: 1 };
+    readonly #calls: string[];
+    constructor(calls: string[]) {
+      this.#calls = calls;
+    }
+    run(): Promise<unknown> {
+      this.#calls.push("effect");
+      return Promise.reject(new Error("none"));
+    }
+  }
+  const options = new Settings();
+  await using _store = options.store;
+  await place(options.store, "order-1");
+  {
+    await using projection = new Projection(options);
+    await using _run = new Run(projection);
+    await projection.caughtUp;
+    assertEquals(options.calls, ["handler", "onError", "handler"]);
+    await projection.rebuild();
+    assertEquals(options.calls.slice(3), ["handler", "onSwitch"]);
+  }
+  options.calls.length = 0;
+  await using manager = new ProcessManager(options);
+  await using _run = new Run(manager);
+  await until(() => new Set(options.calls).size === 3);
+  assertEquals([...new Set(options.calls)].sort(), ["away-1", "effect", "onError"]);
+});
 
 natsTest("a snapshot store is the one that open() was called for", async (scene) => {
   const connection = await scene.connect();

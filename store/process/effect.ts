@@ -91,16 +91,17 @@ export function effect<Input>(
  * @throws The signal's reason: the outcome is unknown.
  */
 export async function runEffect(
-  { run, retry: { attempts, delay, maxDelay } }: Effect,
+  effect: Effect,
   input: unknown,
   context: EffectContext,
   onError: (error: unknown) => void,
 ): Promise<EffectEnd> {
   const { signal } = context;
+  const { attempts, delay, maxDelay } = effect.retry;
   const nextWait = jitteredWaits(delay, maxDelay);
   for (let attempt = 1;; attempt++) {
     try {
-      const work = called(() => run(freshCopy(input), { ...context }));
+      const work = called(() => effect.run(freshCopy(input), { ...context }));
       return { outcome: "done", result: await endOf(work, signal) ?? null };
     } catch (error) {
       signal.throwIfAborted();

@@ -173,7 +173,10 @@ export class ProcessManager<
     const checkpoints = withoutTransactions(options.checkpoints);
     const what = `the manager of "${name}"`;
     const warn = (error: unknown) => print("warn", `${what} goes on after a failure:`, error);
-    const onError = guarded<RecordedEvent>(`onError of ${what}`, options.onError ?? warn);
+    const onError = guarded<RecordedEvent>(
+      `onError of ${what}`,
+      options.onError?.bind(options) ?? warn,
+    );
     const shared = { store, checkpoints, partitions, onError, ...(leases && { leases }) };
     const inbox: InnerProjectionOptions<undefined, Input> = {
       ...shared,

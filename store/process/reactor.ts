@@ -208,7 +208,7 @@ export class Reactor<E extends Event = Event> implements AsyncDisposable {
     this.#options = asGiven(options);
     const what = `reactor "${name}"`;
     const warn = (error: unknown) => print("warn", `${what} goes on after a failure:`, error);
-    this.#onError = guarded(`onError of ${what}`, options.onError ?? warn);
+    this.#onError = guarded(`onError of ${what}`, options.onError?.bind(options) ?? warn);
     const own: InnerProjectionOptions<undefined, E> = {
       ...{ name: `reactor:${name}`, store, checkpoints: withoutTransactions(checkpoints), from },
       ...(leases && { leases }),

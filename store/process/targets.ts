@@ -13,7 +13,9 @@ export interface Targets {
 }
 
 /** The targets of a manager as they are at the call; see {@linkcode asGiven}. */
-export function targetsAsGiven({ deciders, send, effects }: Targets): Targets {
+export function targetsAsGiven(targets: Targets): Targets {
+  const { deciders, effects } = targets;
+  const send = targets.send?.bind(targets); // It may be a method of the options' class.
   return {
     ...(deciders && { deciders: asGiven(deciders) }),
     ...(send && { send }),

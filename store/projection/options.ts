@@ -204,7 +204,7 @@ export function checkProjection<Tx, E extends Event>(
   SharedParts<Tx, E>,
   "onBegin" | "filterName" | "checkpoints" | "monitor" | "progress" | "givenUp"
 > {
-  const { name, store, handler, filter = {}, partitions = 1, batch = 100, onSwitch } = options;
+  const { name, store, filter = {}, partitions = 1, batch = 100 } = options;
   const what = `projection "${name}"`;
   checkRange("partitions", partitions, 1, MAX_PARTITIONS, what);
   checkRange("batch", batch, 1, 10_000, what);
@@ -213,12 +213,12 @@ export function checkProjection<Tx, E extends Event>(
   checkStart(options.from, what);
   checkTrace(options.trace, what);
   checkOnFilterChange(options.onFilterChange, what);
-  const onError = guarded(`onError of ${what}`, options.onError ?? warn);
+  const onError = guarded(`onError of ${what}`, options.onError?.bind(options) ?? warn);
   return {
     ...{
       name,
       store,
-      handler,
+      handler: options.handler.bind(options), // It may be a method of the options' class.
       filter: filterAsGiven(filter),
       partitions,
       batch,
@@ -226,7 +226,7 @@ export function checkProjection<Tx, E extends Event>(
       onError,
       poll: POLL,
     },
-    onSwitch: onSwitch ?? (() => {}),
+    onSwitch: options.onSwitch?.bind(options) ?? (() => {}),
     onHeld: options.onHeld ?? (() => Promise.resolve()),
   };
 }

@@ -37,6 +37,19 @@ Deno.test("projectionSpec() passes if the events make the expected read model", 
   ]).then({ ada: 1 });
 });
 
+Deno.test("projectionSpec() calls a handler that is a method of a class as such", async () => {
+  class Sums {
+    readonly #sums: Record<string, number> = {};
+    handler({ data: { customer, lines } }: Placed): void {
+      this.#sums[customer] = lines.length;
+    }
+    read(): Record<string, number> {
+      return this.#sums;
+    }
+  }
+  await projectionSpec(() => new Sums()).given(placed("ada", 1, 2)).then({ ada: 2 });
+});
+
 Deno.test("projectionSpec() names the place that differs, and what a handler threw", async () => {
   const spec = sums();
   const message = async (check: () => Promise<void>) =>

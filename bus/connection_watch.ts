@@ -1,6 +1,7 @@
 import { isError } from "../store/base/text.ts";
 import type { Status } from "@nats-io/nats-core";
 import type { Connection } from "../store/connection.ts";
+import { isOneTooMany } from "../store/nats/request_error.ts";
 
 /** Hooks of a {@linkcode ConnectionWatch}. */
 export interface ConnectionHooks {
@@ -50,7 +51,7 @@ export class ConnectionWatch {
         const { name, operation, subject } = error;
         if (name === "PermissionViolationError" && operation === "publish") {
           this.#hooks.refused(error, subject ?? "");
-        } else if (/maximum( \w+)? subscriptions exceeded/i.test(error.message)) {
+        } else if (isOneTooMany(error)) {
           this.#hooks.limited(error);
         }
       }

@@ -2,7 +2,7 @@ import { reasonOf } from "../base/reason.ts";
 import { isInstance } from "../base/text.ts";
 import { unavailable } from "../check/refusals.ts";
 import { isAetherError, StoreRefusedError, StoreUnavailableError } from "../errors.ts";
-import { RequestError } from "./request_error.ts";
+import { isOneTooMany, RequestError } from "./request_error.ts";
 import { ApiError } from "./stream_api.ts";
 import { adviceFor, isPassingCode, isSizeCode } from "./server_code.ts";
 import { TwinError } from "./twin.ts";
@@ -48,6 +48,10 @@ export function adviceAbout(cause: unknown): string | undefined {
 
 function adviceOn(cause: unknown): string | undefined {
   if (cause instanceof RequestError) {
+    if (isOneTooMany(cause.cause)) {
+      return "raise max_subscriptions of the server, or of the account, or end other subscriptions " +
+        "of the connection";
+    }
     return cause.failure === "denied" || isViolation(cause.cause)
       ? "give the connection's user that permission: see docs/permissions.md"
       : undefined;
@@ -91,7 +95,7 @@ export function isOutOfReach(error: unknown): boolean {
 export function isForbidden(error: unknown): boolean {
   if (!isAetherError(error, "StoreRefusedError")) return false;
   const { cause } = error;
-  return isInstance(cause, RequestError) &&
+  return isInstance(cause, RequestError) && !isOneTooMany(cause.cause) &&
     (cause.failure === "denied" || isViolation(cause.cause));
 }
 

@@ -11,6 +11,8 @@ interface Waiter {
   deadline: number;
   /** Whether a part of the answer has come. */
   heard: boolean;
+  /** Why none may come. */
+  doubt?: unknown;
   readonly resolve: (last: Msg) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -83,6 +85,17 @@ export class PendingRequests {
     return isAny;
   }
 
+  /** If no part of the answer comes in time, `cause` is why: the server refuses to deliver it. */
+  doubt(token: number, cause: unknown): void {
+    const waiter = this.#waiters.get(token);
+    if (waiter !== undefined) waiter.doubt = cause;
+  }
+
+  /** As {@linkcode PendingRequests.doubt}, of all of them. */
+  doubtAll(cause: unknown): void {
+    for (const waiter of this.#waiters.values()) waiter.doubt = cause;
+  }
+
   /** Ends all of them. */
   failAll(failure: RequestFailure, cause?: unknown): void {
     clearTimeout(this.#timer);
@@ -111,7 +124,12 @@ export class PendingRequests {
       if (waiter.deadline <= now) {
         this.#waiters.delete(token);
         this.#giveUp(token);
-        waiter.reject(new RequestError("timeout", waiter.subject, true));
+        const { doubt: cause } = waiter;
+        waiter.reject(
+          cause === undefined || waiter.heard
+            ? new RequestError("timeout", waiter.subject, true)
+            : new RequestError("denied", waiter.subject, true, { cause }),
+        );
       } else {
         next = Math.min(next, waiter.deadline);
       }

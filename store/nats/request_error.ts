@@ -8,7 +8,7 @@ export type RequestFailure =
   | "timeout"
   /** Nobody listens: this request reached nobody. */
   | "no responders"
-  /** The server forbids it: this request reached nobody. */
+  /** The server forbids it, so that it reached nobody; or refuses to deliver its answer. */
   | "denied"
   /** The connection is closed or drained permanently; the request may have arrived. */
   | "closed";
@@ -32,4 +32,10 @@ export class RequestError extends Error {
     this.failure = failure;
     this.maybeSent = maybeSent;
   }
+}
+
+/** Whether the server has refused a subscription, as the connection has as many as it may have. */
+export function isOneTooMany(error: unknown): boolean {
+  const { message } = Object(error) as { message?: unknown };
+  return typeof message === "string" && /maximum( \w+)? subscriptions exceeded/i.test(message);
 }

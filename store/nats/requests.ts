@@ -2,7 +2,7 @@ import type { Msg, MsgHdrs, Status, Subscription } from "@nats-io/nats-core";
 import { LONGEST_TIMER } from "../base/sleep.ts";
 import type { Connection } from "../connection.ts";
 import { PendingRequests, type Take } from "./pending_requests.ts";
-import { RequestError } from "./request_error.ts";
+import { isOneTooMany, RequestError } from "./request_error.ts";
 import { total } from "./total.ts";
 
 /** Receives what a consumer delivers. */
@@ -30,7 +30,13 @@ export class RequestMux {
   readonly #strays = new Set<(message: Msg) => void>();
   /** Called when the connection is back, or closed. */
   readonly #resumptions = new Set<() => void>();
+  /** Called with the server's word that one of the connection's subscriptions is too many. */
+  readonly #doubters = new Set<(cause: unknown) => void>();
   #lastToken = 0;
+  /** Whether an answer has come over this connection. */
+  #isHeard = false;
+  /** Why none may come. */
+  #doubt: unknown;
   #connected = true;
   #closed = false;
   /** The error that has closed it, if one did. */
@@ -46,6 +52,8 @@ export class RequestMux {
     this.#subscription = connection.subscribe(`${this.#inbox}*`, {
       callback: total("taking an answer", (error, message) => {
         if (error) return this.#end(error);
+        this.#isHeard = true;
+        this.#doubt = undefined;
         const token = Number(message.subject.slice(this.#inbox.length));
         if (!this.#waiters.hand(token, message)) { for (const take of this.#strays) take(message); }
       }),
@@ -114,7 +122,9 @@ export class RequestMux {
     } catch (error) {
       return Promise.reject(error);
     }
-    return this.#waiters.add(token, subject, idle, take);
+    const answer = this.#waiters.add(token, subject, idle, take);
+    if (this.#doubt !== undefined) this.#waiters.doubt(token, this.#doubt);
+    return answer;
   }
 
   /**
@@ -136,23 +146,36 @@ export class RequestMux {
     let token = ++this.#lastToken;
     const reply = `${this.#inbox}${token}.pull`;
     let inbox: Subscription;
+    let isHeard = false;
+    let refusal: RequestError | undefined;
     try {
       inbox = this.#connection.subscribe(reply, {
         callback: total("taking a delivery", (error, message) => {
-          if (error) this.#waiters.fail(token, error);
-          else this.#waiters.hand(token, message);
+          if (error) {
+            refusal = new RequestError("denied", reply, false, { cause: error });
+            this.#waiters.fail(token, refusal);
+          } else {
+            isHeard = true;
+            this.#waiters.hand(token, message);
+          }
         }),
       });
     } catch (error) {
       throw this.#classify(subject, error);
     }
+    const doubt = (cause: unknown) => {
+      if (!isHeard) this.#waiters.doubt(token, cause);
+    };
+    this.#doubters.add(doubt);
     return {
       pull: async (payload, idle, take) => {
+        if (refusal !== undefined) throw refusal;
         token = ++this.#lastToken;
         this.#publish(subject, payload, reply);
         await this.#waiters.add(token, subject, idle, take);
       },
       close: () => {
+        this.#doubters.delete(doubt);
         if (!this.#connection.isClosed() && !inbox.isClosed()) inbox.unsubscribe();
       },
     };
@@ -232,13 +255,16 @@ export class RequestMux {
       if (status.type === "disconnect") {
         this.#connected = false;
         this.#denied = undefined;
+        this.#isHeard = false;
+        this.#doubt = undefined;
         this.#epoch++;
         this.#waiters.failAll("interrupted");
       } else if (status.type === "reconnect") {
         this.#connected = true;
         this.#resume();
       } else if (status.type === "error") {
-        this.#deny(status.error);
+        if (isOneTooMany(status.error)) this.#suspect(status.error);
+        else this.#deny(status.error);
       }
     }
   }
@@ -249,6 +275,18 @@ export class RequestMux {
     this.#denied = this.#waiters.deny(error.subject, error)
       ? undefined
       : { subject: String(error.subject), cause: error };
+  }
+
+  /**
+   * The server takes no more subscriptions of this connection, and does not name the one that it has
+   * refused: it may be one over which nothing has come so far.
+   */
+  #suspect(cause: Error): void {
+    if (!this.#isHeard) {
+      this.#doubt = cause;
+      this.#waiters.doubtAll(cause);
+    }
+    for (const doubt of this.#doubters) doubt(cause);
   }
 
   #end(cause?: unknown): void {

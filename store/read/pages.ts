@@ -5,7 +5,7 @@ import { StoreUnavailableError } from "../errors.ts";
 import { backoff } from "../nats/backoff.ts";
 import { BulkConsumer } from "../nats/bulk_consumer.ts";
 import { OtherStreamError, type Page, readPage } from "../nats/direct_get.ts";
-import { RequestError } from "../nats/request_error.ts";
+import { isOneTooMany, RequestError } from "../nats/request_error.ts";
 import { attempt } from "../nats/retry.ts";
 import type { StoredMessage } from "../nats/stored_message.ts";
 import type { StreamApi } from "../nats/stream_api.ts";
@@ -219,7 +219,8 @@ class Source {
 
   /** No consumer for a while: if a server hangs, each would cost its reader the patience. */
   #rest(error: unknown): void {
-    const isDenied = isInstance(error, RequestError) && error.failure === "denied";
+    const isDenied = isInstance(error, RequestError) && error.failure === "denied" &&
+      !isOneTooMany(error.cause); // That may pass.
     this.#parts.api.consumersFrom = isDenied ? Infinity : performance.now() + REST;
   }
 

@@ -46,8 +46,8 @@ export class Hub {
     this.meter = new Meter(system);
     this.#tracer = new BusTracer(system);
     this.#attach = attach;
-    this.#onDrop = options.onDrop ?? warnOfDrops;
-    this.#onError = options.onError ?? complain;
+    this.#onDrop = options.onDrop?.bind(options) ?? warnOfDrops;
+    this.#onError = options.onError?.bind(options) ?? complain;
   }
 
   /** See {@linkcode EventBus.subscribe}. */
@@ -96,7 +96,7 @@ export class Hub {
     const what = `handle ${JSON.stringify(pattern)}`;
     needObject(options, what, "options");
     needOptionalFunctions(options, ["onError"], what);
-    const onError = options.onError ?? this.#onError;
+    const onError = options.onError?.bind(options) ?? this.#onError;
     const loop = new HandlerLoop(
       this.subscribe<E>(pattern, options),
       handler,

@@ -77,7 +77,7 @@ export class NatsEventBus implements EventBus {
     needConnection(connection, "make the bus");
     needObject(options, "make the bus", "options");
     needOptionalFunctions(options, ["onDrop", "onError", "onReconnect"], "make the bus");
-    const { onReconnect = warnOfGap } = options;
+    const onReconnect = options.onReconnect?.bind(options) ?? warnOfGap;
     this.#connection = connection;
     this.#hub = new Hub("nats", (subscription) => this.#attach(subscription), options);
     this.#wire = new ServerSubscriptions(connection, this.#mark, this.#hub.meter);

@@ -214,7 +214,7 @@ export class Cluster implements AsyncDisposable {
       throw new TypeError("Cannot handle commands twice: this node has a handler already");
     }
     handling.handler = handler;
-    handling.onDuplicate = options.onDuplicate;
+    handling.onDuplicate = options.onDuplicate?.bind(options);
   }
 
   /**
@@ -268,7 +268,12 @@ export class Cluster implements AsyncDisposable {
       );
     }
     const { max_payload = Infinity } = this.#connection.info ?? {};
-    const limits = { ...options, maxBytes: max_payload };
+    const { timeout, signal } = options;
+    const limits = {
+      ...(timeout !== undefined && { timeout }),
+      ...(signal !== undefined && { signal }),
+      maxBytes: max_payload,
+    };
     const calls = callChain();
     return await this.#node.telemetry.send(
       {

@@ -96,13 +96,13 @@ export class ClusterNode {
     const limits = clusterLimits(options);
     leaseTimings(options);
     discoveryTimings(options);
-    const { namespace = "default", onError = console.warn } = options;
+    const { namespace = "default" } = options;
     const own = readNode(options);
     const { nodeId, capacity } = own;
     const named = { ...asGiven(options), ...own, namespace };
     const handling: Handling = { handler: undefined, onDuplicate: undefined };
     const telemetry = new ClusterTelemetry(namespace);
-    const errors = new ErrorThrottle(onError);
+    const errors = new ErrorThrottle(options.onError?.bind(options) ?? console.warn);
     const closing: (() => Promise<void> | void)[] = [];
     try {
       const requests = openRequests(connection, "the cluster");

@@ -5,10 +5,11 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { Cluster, Discovery, Election, FencedEventStore } from "../cluster/mod.ts";
 import { inspector } from "../inspector/mod.ts";
 import {
+  appendEvents,
   CommandFailedError,
   createEvent,
   type Event,
@@ -18,10 +19,15 @@ import {
   InMemorySnapshotStore,
   JetStreamEventStore,
   JetStreamSnapshotStore,
+  KvCheckpointStore,
+  KvKeyStore,
+  LocalEventBus,
   ProcessManager,
   Projection,
+  ProjectionLeases,
   Reactor,
   rehydrate,
+  StoreUnavailableError,
   verify,
 } from "../mod.ts";
 import { QUICK } from "./cluster/bed.ts";
@@ -169,6 +175,72 @@ Deno.test("what a projection and a manager call may be methods of their options'
   await using _run = new Run(manager);
   await until(() => new Set(options.calls).size === 3);
   assertEquals([...new Set(options.calls)].sort(), ["away-1", "effect", "onError"]);
+});
+
+natsTest(
+  "options that getters of a class give are read wherever something is opened",
+  async (scene) => {
+    class Impossible {
+      get timeout(): number {
+        return NaN;
+      }
+    }
+    const connection = await scene.connect();
+    for (const open of [KvCheckpointStore.open, ProjectionLeases.open, KvKeyStore.open]) {
+      await assertRejects(async () => await open(connection, new Impossible()), RangeError);
+    }
+    const cluster = await Cluster.join(connection, { ...QUICK, namespace: scene.namespace });
+    await assertRejects(() => cluster.send("a-1", null, new Impossible()), RangeError, "timeout");
+    class Hasty {
+      get timeout(): number {
+        return 100;
+      }
+    }
+    // There is no handler: the command waits for one.
+    await assertRejects(() => cluster.send("a-1", null, new Hasty()), StoreUnavailableError);
+    class Duplicates {
+      readonly #text = "again";
+      onDuplicate(): string {
+        return this.#text;
+      }
+    }
+    cluster.handle(async (_command, { actorId, store }) => {
+      await appendEvents(store, actorId, 0, [{ eventType: "Handled", data: null }]);
+    }, new Duplicates());
+    const commandId = crypto.randomUUID();
+    assertEquals(await cluster.send("a-1", null, { commandId }), undefined);
+    await cluster.leave();
+    const other = await Cluster.join(connection, { ...QUICK, namespace: scene.namespace });
+    other.handle(() => "anew", new Duplicates());
+    assertEquals(await other.send("a-1", null, { commandId }), "again");
+    await other.leave();
+  },
+);
+
+Deno.test("hooks of a bus may be methods of its options' class", async () => {
+  class Settings {
+    readonly calls: string[] = [];
+    readonly capacity = 1;
+    onDrop(): void {
+      this.calls.push("onDrop");
+    }
+    onError(): void {
+      this.calls.push("onError");
+    }
+  }
+  const [shared, own] = [new Settings(), new Settings()];
+  await using bus = new LocalEventBus(shared);
+  const fail = () => {
+    throw new Error("from the handler");
+  };
+  bus.on("orders", fail);
+  bus.on("orders", fail, own);
+  bus.subscribe("orders", { capacity: 1 });
+  const event = { eventType: "OrderPlaced", actorId: "order-1", data: null };
+  for (const version of [1, 2]) await bus.publish("orders", createEvent({ ...event, version }));
+  await until(() => own.calls.length > 0 && shared.calls.length > 2);
+  assertEquals([...new Set(shared.calls)].sort(), ["onDrop", "onError"]);
+  assertEquals(new Set(own.calls), new Set(["onError"]));
 });
 
 natsTest("a snapshot store is the one that open() was called for", async (scene) => {

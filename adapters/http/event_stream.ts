@@ -1,5 +1,6 @@
 import { needRequest } from "./request_headers.ts";
 import {
+  asGiven,
   needMethods,
   needObject,
   needOptionalFunctions,
@@ -93,7 +94,7 @@ export function eventStream<E extends Event = Event>(
   }
   const last = lastPosition(request, store.identity);
   const source = new MessageSource(request, store, {
-    ...options,
+    ...asGiven(options),
     heartbeat,
     from: last === undefined ? from : last + 1,
   });

@@ -1,3 +1,4 @@
+import { asGiven } from "../base/given.ts";
 import { needOpened } from "../base/given.ts";
 import { reasonOf } from "../base/reason.ts";
 import { decodeUtf8, utf8 } from "../base/utf8.ts";
@@ -82,10 +83,12 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
    */
   static async open(
     connection: Connection,
-    { namespace = "default", ...options }: KvCheckpointStoreOptions = {},
+    options: KvCheckpointStoreOptions = {},
   ): Promise<KvCheckpointStore> {
+    const own = asGiven(options);
+    const { namespace = "default" } = own;
     const bucket = await Bucket.open(connection, {
-      ...options,
+      ...own,
       bucket: projectionBucket(namespace),
     });
     return new KvCheckpointStore(namespace, bucket);

@@ -1,3 +1,4 @@
+import { asGiven } from "../base/given.ts";
 import { needOpened } from "../base/given.ts";
 import type { Connection } from "../connection.ts";
 import type { JetStreamApiOptions } from "../nats/api_prefix.ts";
@@ -94,15 +95,17 @@ export class ProjectionLeases implements AsyncDisposable {
    */
   static async open(
     connection: Connection,
-    { namespace = "default", lease = 5_000, ...options }: ProjectionLeasesOptions = {},
+    options: ProjectionLeasesOptions = {},
   ): Promise<ProjectionLeases> {
+    const own = asGiven(options);
+    const { namespace = "default", lease = 5_000 } = own;
     if (!Number.isSafeInteger(lease / 1000) || lease < 2_000) {
       throw new RangeError(
         `Cannot open the leases: lease is ${lease}, not whole seconds in ms from 2000`,
       );
     }
     const name = projectionBucket(namespace);
-    const bucket = await Bucket.open(connection, { ...options, bucket: name });
+    const bucket = await Bucket.open(connection, { ...own, bucket: name });
     return new ProjectionLeases(namespace, { bucket, lease, process: processOf(connection) });
   }
 

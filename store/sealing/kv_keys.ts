@@ -1,3 +1,4 @@
+import { asGiven } from "../base/given.ts";
 import { needOpened } from "../base/given.ts";
 import { decodeBase64, encodeBase64 } from "./base64.ts";
 import { isSameBytes } from "../base/bytes.ts";
@@ -52,10 +53,12 @@ export class KvKeyStore implements KeyStore, AsyncDisposable {
    */
   static async open(
     connection: Connection,
-    { namespace = "default", ...options }: KvKeyStoreOptions = {},
+    options: KvKeyStoreOptions = {},
   ): Promise<KvKeyStore> {
+    const own = asGiven(options);
+    const { namespace = "default" } = own;
     const bucket = `AETHER_KEYS_${bucketToken(encodeNamespace(namespace))}`;
-    return new KvKeyStore(await Bucket.open(connection, { ...options, bucket }));
+    return new KvKeyStore(await Bucket.open(connection, { ...own, bucket }));
   }
 
   /**

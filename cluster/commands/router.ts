@@ -198,7 +198,7 @@ export class Router {
           const sent = bodyOf({ ...message, within, ...(isDoubtful && { isDoubtful }) }, maxBytes);
           answer = await unlessAborted(
             over,
-            this.#departures.unlessGone(owner, this.#ask(owner, sent)),
+            this.#departures.unlessGone(owner, this.#ask(owner, sent, over)),
           );
         } catch (error) {
           // A cause from before the deadline says more than that the time is over.
@@ -254,13 +254,38 @@ export class Router {
     );
   }
 
-  async #ask({ subject }: Destination, body: Uint8Array): Promise<AnswerMessage> {
-    const { requests, runHere, requestTimeout } = this.#parts;
-    if (subject === undefined) return await runHere(body);
+  async #ask(
+    { nodeId, subject }: Destination,
+    body: Uint8Array,
+    over: AbortSignal,
+  ): Promise<AnswerMessage> {
+    const { requests, requestTimeout } = this.#parts;
+    if (subject === undefined) return await this.#askHere(nodeId, body, over);
     const { data } = await requests.request(subject, body, requestTimeout);
     const answer = decodeAnswer(data);
     if (answer === undefined) throw new RequestError("timeout", subject, true);
     return answer;
+  }
+
+  /**
+   * Waits for this node as long as for any other: the shard may move meanwhile, away from a handler that
+   * does not end.
+   */
+  async #askHere(nodeId: string, body: Uint8Array, over: AbortSignal): Promise<AnswerMessage> {
+    const { runHere, requestTimeout } = this.#parts;
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => reject(new RequestError("timeout", `node ${nodeId}`, true)),
+      requestTimeout,
+    );
+    const stop = () => clearTimeout(timer);
+    over.addEventListener("abort", stop);
+    try {
+      return await Promise.race([runHere(body), late]);
+    } finally {
+      stop();
+      over.removeEventListener("abort", stop);
+    }
   }
 }
 

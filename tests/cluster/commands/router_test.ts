@@ -83,6 +83,21 @@ Deno.test("send() follows the owner, and runs the command here if this node is t
   assertEquals(sent.length, 1);
 });
 
+Deno.test("send() asks again after a while, of this node as of others", async () => {
+  const owners = [HERE, HERE, THERE];
+  let runs = 0;
+  const { router, messages } = routerOf([{ kind: "reply", reply: "there" }], {
+    ownerOf: () => owners.shift(),
+    runHere: () => {
+      runs++;
+      return new Promise(() => {}); // Its handler never ends, and the shard moves.
+    },
+    requestTimeout: 5,
+  });
+  assertEquals(await router.send(MESSAGE, {}), "there");
+  assertEquals([runs, messages[0]?.isDoubtful], [2, true]);
+});
+
 Deno.test("send() goes on at once when the owners change", async () => {
   const changed = new Notifier();
   const owners: Destination[] = [];

@@ -328,6 +328,8 @@ class AskedOwners {
 function bodyOf(message: CommandMessage, maxBytes: number): Uint8Array {
   const body = encodeMessage(message);
   if (body.length <= maxBytes) return body;
-  const { id, actorId, command, trace, isDoubtful } = message;
+  const { id, actorId, command, trace, since } = message;
+  // Without the time since when it may have been sent before, all of the actor has to be read.
+  const isDoubtful = message.isDoubtful ?? (since === undefined ? undefined : true);
   return encodeMessage({ id, actorId, command, ...(trace && { trace }), isDoubtful });
 }

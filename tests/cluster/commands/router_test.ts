@@ -252,6 +252,14 @@ Deno.test("a landmark that would make a command too large is left out, but never
   await assertRejects(() => router.send(message, { maxBytes: maxBytes - 1 }), RangeError, "takes");
 });
 
+Deno.test("a time since when a command may have come is not left out without a doubt instead", async () => {
+  const message = { ...MESSAGE, since: 1_700_000_000_000 };
+  const maxBytes = encodeMessage({ ...MESSAGE, isDoubtful: true }).length;
+  const { router, messages } = routerOf([{ kind: "reply" }]);
+  await router.send(message, { maxBytes });
+  assertEquals(messages, [{ ...MESSAGE, isDoubtful: true }]);
+});
+
 Deno.test("messages without landmarks, or with unknown ones, are still read", () => {
   const encode = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
   const strange = [undefined, null, 7, "7", {}, { sequence: 7 }, { sequence: -1, id: "e" }];

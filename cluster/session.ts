@@ -71,6 +71,8 @@ export class NodeSession {
   readonly #ability: Ability;
   readonly #subscriptions: readonly Subscription[];
   readonly #commands: Subscription;
+  /** What the server has said before of too many subscriptions. */
+  readonly #excess: Error | undefined;
   #map: ShardMap | undefined;
   /** Why the server does not let it answer. */
   #refused: Error | undefined;
@@ -80,6 +82,7 @@ export class NodeSession {
     const { connection, namespace, self, drainTimeout, isMember, idle, maxActors } = parts;
     this.#parts = parts;
     this.store = store;
+    this.#excess = parts.requests.excess;
     const ability = this.#ability = new Ability(self.nodeId, parts.report);
     const actors: Actors = this.actors = new Actors({
       requests: parts.requests,
@@ -164,12 +167,14 @@ export class NodeSession {
 
   /** Waits until the server has taken the subscriptions: it refuses one without an answer. */
   async #checkHeard(): Promise<void> {
-    const { connection, store: { timeout = 10_000 } } = this.#parts;
+    const { connection, requests, store: { timeout = 10_000 } } = this.#parts;
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), timeout);
-    // If the server does not answer, the first request says so.
-    await unlessAborted(late.signal, connection.flush()).catch(() => {});
+    // If the server does not answer, the first request says so. A second answer comes behind the report
+    // of a refusal before the first.
+    for (const _ of [1, 2]) await unlessAborted(late.signal, connection.flush()).catch(() => {});
     clearTimeout(timer);
+    if (requests.excess !== this.#excess) this.#refused ??= requests.excess;
     if (this.#refused !== undefined) throw notHeard(this.#refused);
   }
 

@@ -8,6 +8,7 @@ import { nodeSubject } from "../subjects.ts";
 import { uuidv7 } from "../../store/base/uuid.ts";
 import type { Connection } from "../../store/connection.ts";
 import type { Bucket } from "../../store/kv/bucket.ts";
+import type { RequestMux } from "../../store/nats/requests.ts";
 import { total } from "../../store/nats/total.ts";
 
 /** The parts that one incarnation of a node needs. */
@@ -38,6 +39,9 @@ export class Incarnation implements NodeIncarnation {
   readonly #connection: Connection;
   readonly #subscription: Subscription;
   readonly #load: IncarnationParts["load"];
+  readonly #requests: RequestMux;
+  /** What the server has said before of too many subscriptions. */
+  readonly #excess: Error | undefined;
   readonly #ends = new AbortController();
   #work: Promise<void> = Promise.resolve();
   #end: Promise<void> | undefined;
@@ -49,6 +53,8 @@ export class Incarnation implements NodeIncarnation {
     this.incarnation = incarnation;
     this.#connection = connection;
     this.#load = load;
+    this.#requests = bucket.requests;
+    this.#excess = bucket.requests.excess;
     this.heartbeat = new Heartbeat({
       bucket,
       timings,
@@ -75,6 +81,8 @@ export class Incarnation implements NodeIncarnation {
   async begin(timeout: number): Promise<boolean> {
     const { signal } = this.#ends;
     if (!await this.heartbeat.begin(timeout, signal)) return false;
+    const { excess } = this.#requests;
+    if (excess !== this.#excess) this.refused ??= excess;
     this.#work = this.heartbeat.keep(signal);
     return true;
   }

@@ -7,6 +7,10 @@ import { ApiError } from "./stream_api.ts";
 import { adviceFor, isPassingCode, isSizeCode } from "./server_code.ts";
 import { TwinError } from "./twin.ts";
 
+/** Advice about a connection that has as many subscriptions as it may have. */
+const FEWER = "raise max_subscriptions of the server, or of the account, or end other " +
+  "subscriptions of the connection";
+
 /**
  * The error of a call that has failed for `cause`: a {@linkcode StoreRefusedError} if no other try
  * can help, with what can; else a {@linkcode StoreUnavailableError}.
@@ -48,10 +52,7 @@ export function adviceAbout(cause: unknown): string | undefined {
 
 function adviceOn(cause: unknown): string | undefined {
   if (cause instanceof RequestError) {
-    if (isOneTooMany(cause.cause)) {
-      return "raise max_subscriptions of the server, or of the account, or end other subscriptions " +
-        "of the connection";
-    }
+    if (isOneTooMany(cause.cause)) return FEWER;
     return cause.failure === "denied" || isViolation(cause.cause)
       ? "give the connection's user that permission: see docs/permissions.md"
       : undefined;
@@ -80,8 +81,10 @@ function isViolation(error: unknown): boolean {
 
 /** The error of a node that may not subscribe to its own subjects: others could not reach it. */
 export function notHeard(cause: Error): StoreRefusedError {
-  const advice = "give the connection's user the right to subscribe to the node's subjects: see " +
-    "docs/permissions.md";
+  const advice = isOneTooMany(cause)
+    ? FEWER
+    : "give the connection's user the right to subscribe to the node's subjects: see " +
+      "docs/permissions.md";
   const message = `Cannot join: the node cannot be reached, ${cause.message}; ${advice}`;
   return new StoreRefusedError(message, advice, undefined, { cause });
 }

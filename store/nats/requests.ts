@@ -37,6 +37,7 @@ export class RequestMux {
   #isHeard = false;
   /** Why none may come. */
   #doubt: unknown;
+  #excess: Error | undefined;
   #connected = true;
   #closed = false;
   /** The error that has closed it, if one did. */
@@ -72,6 +73,14 @@ export class RequestMux {
   /** The version of the server that the connection is to; `"unknown"` if it is not known. */
   get serverVersion(): string {
     return this.#connection.info?.version ?? "unknown";
+  }
+
+  /**
+   * The server's last word that a subscription of the connection is one too many: another object each
+   * time. It names none, so a caller compares it from before it has subscribed to after.
+   */
+  get excess(): Error | undefined {
+    return this.#excess;
   }
 
   /** Bytes that the server takes in one message; `undefined` while there is no connection. */
@@ -282,6 +291,7 @@ export class RequestMux {
    * refused: it may be one over which nothing has come so far.
    */
   #suspect(cause: Error): void {
+    this.#excess = cause;
     if (!this.#isHeard) {
       this.#doubt = cause;
       this.#waiters.doubtAll(cause);

@@ -157,3 +157,16 @@ natsTest(
     assertEquals(connection.stats().outMsgs, before);
   },
 );
+
+for (const [most, what] of [[5, "its pings"], [10, "commands"], [12, "requests for its status"]]) {
+  natsTest(`a node is refused if its connection has no room for ${what}`, async (scene) => {
+    // With the fixture's own inbox; without it, one less.
+    const connection = await scene.connect();
+    const refused = await assertRejects(
+      () => Cluster.join(connection, { ...QUICK, namespace: scene.namespace, timeout: 2_000 }),
+      StoreRefusedError,
+    );
+    assert(refused.message.includes("the node cannot be reached"), refused.message);
+    assert(refused.advice.includes("max_subscriptions"), refused.advice);
+  }, { server: { config: `max_subscriptions: ${most}` } });
+}

@@ -231,6 +231,12 @@ export class ClusterNode {
       this.#persist(signal, () => this.#followMap(signal)),
       this.#persist(signal, () => this.#followView(signal)),
     ]);
+    // Nobody may call leave() then, and what is left would keep the process from ending.
+    const end = () => {
+      if (this.#leave === undefined) this.leave().catch((error) => this.#errors.report(error));
+    };
+    if (discovery.signal.aborted) end();
+    else discovery.signal.addEventListener("abort", end, { once: true });
   }
 
   /** Leaves as well as can be within the time for that; work that hangs then ends by itself later. */

@@ -56,6 +56,23 @@ natsTest(
   { leakCheck: false },
 ); // There is no server any more.
 
+natsTest(
+  "a node whose connection has closed leaves nothing behind, though nobody calls leave()",
+  async (scene) => {
+    const { namespace } = scene;
+    const connection = await scene.connect();
+    const options = { ...QUICK, nodeId: "a", onError: () => {} };
+    const cluster = await Cluster.join(connection, { ...options, namespace });
+    cluster.handle(() => "handled");
+    assertEquals(await cluster.send("a-1", null), "handled");
+    await connection.close();
+    // The active actor is gone once the node has ended by itself.
+    while (cluster.describe().actors > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    await cluster.leave(); // Resolves when all of that has ended, and does nothing else.
+  },
+  { leakCheck: false }, // The server drops the consumers of a closed connection later.
+);
+
 natsTest("a connection that closes after its node has left tells nobody", async (scene) => {
   const connection = await scene.connect();
   const errors: unknown[] = [];

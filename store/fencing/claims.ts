@@ -63,11 +63,6 @@ export class Claims {
     return claim?.closing ? undefined : claim;
   }
 
-  /** Whether the shard is this node's, also while it is about to give it up. */
-  has(shard: number): boolean {
-    return this.#claims.has(shard);
-  }
-
   /** Whether saves may still be made under `claim`: also those that came before its release began. */
   holds(claim: ShardClaim): boolean {
     return this.#claims.get(claim.shard) === claim;

@@ -127,9 +127,10 @@ export class OptimisticPath implements SavePath {
   /** See {@linkcode SavePath.save}. */
   async save(plan: SavePlan, checked: readonly CheckedEvent[]): Promise<SaveReceipt> {
     const claims = claimsFor(this.#parts, plan, checked);
-    // A save that waited for others goes out only if its shards are still this node's.
+    // A save that waited for others goes out only under the claims that it names: a shard may have
+    // been another node's meanwhile, and a renewal refuses what waits.
     const check = () => {
-      const lost = claims.find(({ shard }) => !this.#parts.claims.has(shard));
+      const lost = claims.find((claim) => !this.#parts.claims.holds(claim));
       if (lost !== undefined) throw lostError(this.#parts, plan, checked, lost.shard);
     };
     const saving = this.#plain.save({ ...marked(this.#parts, plan), check }, checked);

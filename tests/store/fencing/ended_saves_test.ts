@@ -7,7 +7,8 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FencedEventStore, type FencedEventStoreOptions } from "../../../cluster/mod.ts";
-import { isAetherError } from "../../../mod.ts";
+import { FencedError, isAetherError, verify } from "../../../mod.ts";
+import { HeldCodec } from "../../../testing/event_store/kit.ts";
 import { fact } from "../../support/fault.ts";
 import { natsTest, type Scene } from "../../support/fixture.ts";
 import type { Proxy, Verdict } from "../../support/proxy.ts";
@@ -107,12 +108,14 @@ for (const renewed of [false, true]) {
     const { proxy, a, b } = pair;
     const acks = proxy.eatAcks(1); // The second save waits behind the first.
     const saves = [1, 2].map((version) => a.saveEvent(fact(ACTOR, version)));
+    // A renewal refuses what waits, and not what is under way.
+    const ends = renewed ? assertRejects(() => saves[1]!, FencedError) : saves[1]!;
     await acks.done;
     if (renewed) await a.renew(0);
     await a.release(0);
     await b.claim(0, 2);
-    assertEquals(await versions(b), [1, 2]);
-    await Promise.all(saves);
+    assertEquals(await versions(b), renewed ? [1] : [1, 2]);
+    await Promise.all([saves[0], ends]);
   });
 }
 
@@ -134,3 +137,24 @@ natsTest(
     assertEquals(await versions(b), [1]);
   },
 );
+
+for (const mode of ["fenced", "optimistic"] as const) {
+  natsTest(`renew() refuses saves that wait, in mode "${mode}"`, async (scene) => {
+    const connection = await scene.connect();
+    const codec = new HeldCodec();
+    const own = { namespace: scene.namespace, shards: 1, codec };
+    await using store = await FencedEventStore.open(connection, { ...own, nodeId: "a", mode });
+    await store.claim(0, 1);
+    await store.saveEvent(fact(ACTOR, 1));
+    const reached = codec.hold();
+    const waiting = [2, 3].map((version) => store.saveEvent(fact(ACTOR, version)));
+    const refused = waiting.map((save) => assertRejects(() => save, FencedError));
+    await reached;
+    await store.renew(0);
+    codec.release();
+    await Promise.all(refused);
+    await store.saveEvent(fact(ACTOR, 2));
+    const report = await verify(store);
+    assertEquals([report.ok, report.events], [true, 2]);
+  });
+}

@@ -25,8 +25,13 @@ import { unlessAborted } from "../store/base/abort.ts";
 import { inTurn } from "../store/base/in_turn.ts";
 import { commandLogOf } from "../store/command_log.ts";
 import type { Connection } from "../store/connection.ts";
-import { StoreUnavailableError } from "../store/errors.ts";
-import { FencedEventStore, type FencedEventStoreOptions } from "../store/fencing/fenced_store.ts";
+import { isAetherError, StoreUnavailableError } from "../store/errors.ts";
+import {
+  FencedEventStore,
+  type FencedEventStoreOptions,
+  plainStoreOf,
+} from "../store/fencing/fenced_store.ts";
+import { readerOf } from "../store/jetstream/event_store.ts";
 import { notHeard } from "../store/nats/failure.ts";
 import type { RequestMux } from "../store/nats/requests.ts";
 import { total } from "../store/nats/total.ts";
@@ -100,8 +105,12 @@ export class NodeSession {
       },
       confirm: (shard) => this.#confirm(shard),
       saved: (shard, failure) => {
-        if (failure === undefined) ability.ended(shard);
-        else ability.failed(shard, failure.error);
+        if (failure === undefined) return ability.ended(shard);
+        const { error } = failure;
+        // An actor that has lost events is no reason to give up all others.
+        const isOfActor = isAetherError(error, "StreamRegressedError") &&
+          error !== readerOf(plainStoreOf(store)).check.failure;
+        if (!isOfActor) ability.failed(shard, error);
       },
       renew: (shard) => store.renew(shard),
       idle,

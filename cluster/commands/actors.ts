@@ -104,7 +104,10 @@ export class Actors {
     const known = this.#answers.get(actor.turnKey, id);
     if (known !== undefined) return this.#confirmed(actor, known);
     const answer = this.#turns.run([actor.turnKey], () => this.#turn(actor, message, due))
-      .catch(unread)
+      .catch((error) => {
+        this.#parts.saved(shard, { error });
+        return unread(error);
+      })
       .finally(() => {
         actor.pending.delete(id);
         actor.usedAt = performance.now();

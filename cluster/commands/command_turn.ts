@@ -29,7 +29,10 @@ export interface CommandTurnParts {
   readonly otherOwner: (shard: number) => string | undefined;
   /** Proves, before an answer that saved nothing, that the shard still belongs to this node. */
   readonly confirm: (shard: number) => Promise<void>;
-  /** Told of each save of a command of the shard, and of the error if it failed. */
+  /**
+   * Told of each save of a command of the shard, and of the error if it failed, or if the actor's
+   * commands could not be read.
+   */
   readonly saved: (shard: number, failure?: { readonly error: unknown }) => void;
   /** Makes sure that nothing more is stored of what was sent for the shard until now. */
   readonly renew: (shard: number) => Promise<void>;

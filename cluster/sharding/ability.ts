@@ -55,9 +55,11 @@ export class Ability {
     return performance.now() - last > FORGET ? undefined : refusal;
   }
 
-  /** A claim of the shard, or a save in it, has failed. */
+  /** A claim of the shard, or a save in it, has failed; or the whole store has, for good. */
   failed(shard: number, error: unknown): void {
-    const isLasting = isAetherError(error, "StoreRefusedError");
+    const refusal = isAetherError(error, "StoreRefusedError") ? error : undefined;
+    const isLost = isAetherError(error, "StreamRegressedError");
+    const isLasting = refusal !== undefined || isLost;
     if (isLasting ? isTooLarge(error) : !isPassingFailure(error)) return;
     const now = performance.now();
     const before = this.#failures.get(shard);
@@ -65,7 +67,7 @@ export class Ability {
       ? { since: now, last: now, reason: undefined, refusal: undefined }
       : before;
     failure.last = now;
-    if (isLasting) failure.refusal = error;
+    if (refusal !== undefined) failure.refusal = refusal;
     this.#failures.set(shard, failure);
     if (failure.reason !== undefined || (!isLasting && now - failure.since < PATIENCE)) return;
     const isKnown = this.problem !== undefined;
@@ -73,8 +75,10 @@ export class Ability {
     if (isKnown) return;
     this.#report(
       new StoreUnavailableError(
-        `Cannot serve shards as node "${this.#nodeId}": ${failure.reason}; see that it may write ` +
-          "the events, and that there is room for them",
+        `Cannot serve shards as node "${this.#nodeId}": ${failure.reason}; ` +
+          (isLost
+            ? "have it leave, then join again"
+            : "see that it may write the events, and that there is room for them"),
         { cause: error },
       ),
     );

@@ -273,8 +273,11 @@ export class Shards {
           return { kind: "released" };
         } catch (error) {
           if (!signal.aborted) ability.failed(shard, error);
-          await this.#pause();
-          return { kind: "unreleased" };
+          // Its stream is another one by now: the store writes nothing more, and has no claim there.
+          const isLost = isAetherError(error, "StreamRegressedError");
+          if (isLost) forget(shard);
+          else await this.#pause();
+          return { kind: isLost ? "released" : "unreleased" };
         }
     }
   }

@@ -1,9 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { stub } from "@std/testing/mock";
+import { jetstreamManager } from "@nats-io/jetstream";
 import { Cluster } from "../../../cluster/cluster.ts";
 import { Ability } from "../../../cluster/sharding/ability.ts";
 import { UnableMembers } from "../../../cluster/sharding/unable_members.ts";
-import { StoreRefusedError, StoreUnavailableError } from "../../../store/errors.ts";
+import { isAetherError, StoreRefusedError, StoreUnavailableError } from "../../../store/errors.ts";
 import { RequestError } from "../../../store/nats/request_error.ts";
 import { count, QUICK, settled } from "../bed.ts";
 import { natsTest } from "../../support/fixture.ts";
@@ -55,6 +56,45 @@ for (
     leakCheck: false, // Nobody may ask this server without a login.
   });
 }
+
+natsTest(
+  "nodes whose stream is another one by now are reported, and a new one serves their shards",
+  async (scene) => {
+    const { namespace } = scene;
+    const errors: string[] = [];
+    const join = async (nodeId: string) => {
+      const onError = (error: unknown) => errors.push(String(error));
+      const options = { ...QUICK, namespace, nodeId, timeout: 2_000, onError };
+      const cluster = await Cluster.join(await scene.connect(), options);
+      count(cluster);
+      return cluster;
+    };
+    const [a, b] = [await join("a"), await join("b")];
+    await settled(a, b);
+    const ids = Array.from({ length: 60 }, (_, at) => `counter-${at}`);
+    assertEquals(await Promise.all(ids.map((actorId) => a.send(actorId, 1))), ids.map(() => 1));
+    const manager = await jetstreamManager(await scene.connect());
+    await manager.streams.delete(`AETHER_${namespace}`);
+    const c = await join("c"); // It makes the stream again, which is empty.
+    const sent = async (actorId: string): Promise<unknown> => {
+      for (;;) {
+        try {
+          return await c.send(actorId, 2);
+        } catch (error) {
+          if (!isAetherError(error, "CommandFailedError")) throw error;
+          assertEquals(error.failure.name, "StreamRegressedError");
+        }
+      }
+    };
+    assertEquals(await Promise.all(ids.map(sent)), ids.map(() => 1));
+    assertEquals([...c.describe().map.owned.keys()], ["c"]);
+    for (const nodeId of ["a", "b"]) {
+      const text = `Cannot serve shards as node "${nodeId}": Cannot go on with stream`;
+      assert(errors.some((error) => error.includes(text)), errors.join());
+    }
+    for (const node of [c, b, a]) await node.leave();
+  },
+);
 
 const denied = new StoreRefusedError("Cannot claim", "give the right", undefined, {
   cause: new RequestError("denied", "aether.x", false, { cause: new Error("no right") }),

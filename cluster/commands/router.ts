@@ -175,10 +175,13 @@ export class Router {
   ): Promise<unknown> {
     const { id, actorId } = message;
     const nextWait = jitteredWaits(...WAITS);
-    /** Whether an attempt may have run, or may still run. */
+    /** Whether an attempt that is lost may have run, or may still run. */
     let isDoubtful = false;
     let cause: unknown;
     const asked = new AskedOwners(this.#parts);
+    /** Attempts of this node that go on, though nobody waits for them, or that may have run. */
+    const here = new Set<Promise<AnswerMessage>>();
+    const mayHaveRun = () => isDoubtful || here.size > 0;
     while (!over.aborted) {
       if (this.#parts.requests.closed) {
         cause ??= new Error("the connection is closed");
@@ -195,17 +198,18 @@ export class Router {
       } else {
         try {
           const within = Math.max(0, Math.round(due - performance.now()));
-          const sent = bodyOf({ ...message, within, ...(isDoubtful && { isDoubtful }) }, maxBytes);
+          const doubt = mayHaveRun() && { isDoubtful: true };
+          const sent = bodyOf({ ...message, within, ...doubt }, maxBytes);
           answer = await unlessAborted(
             over,
-            this.#departures.unlessGone(owner, this.#ask(owner, sent, over)),
+            this.#departures.unlessGone(owner, this.#ask(owner, sent, over, here)),
           );
         } catch (error) {
           // A cause from before the deadline says more than that the time is over.
           if (!over.aborted || cause === undefined) cause = error;
           const isLost = over.aborted || (error instanceof RequestError && error.maybeSent);
           if (isLost) {
-            isDoubtful = true;
+            if (owner.subject !== undefined) isDoubtful = true;
             asked.add(owner);
           }
           if (!(error instanceof RequestError)) {
@@ -222,7 +226,7 @@ export class Router {
         const chain = (message.calls ?? []).map((call) => call.actorId);
         cause = new CommandCycleError(id, [...chain, actorId]);
         // An attempt before may have been handled where nobody waited for it.
-        if (!isDoubtful) throw cause;
+        if (!mayHaveRun()) throw cause;
         break;
       }
       switch (answer?.kind) {
@@ -245,7 +249,7 @@ export class Router {
     }
     if (this.#parts.signal.aborted) cause = this.#parts.signal.reason;
     if (signal?.aborted) cause = signal.reason;
-    if (isDoubtful) throw new CommandOutcomeUnknownError(id, actorId, { cause });
+    if (mayHaveRun()) throw new CommandOutcomeUnknownError(id, actorId, { cause });
     if (signal?.aborted) throw signal.reason;
     const reason = reasonOf(cause, "nobody has answered");
     throw new StoreUnavailableError(
@@ -258,9 +262,10 @@ export class Router {
     { nodeId, subject }: Destination,
     body: Uint8Array,
     over: AbortSignal,
+    here: Set<Promise<AnswerMessage>>,
   ): Promise<AnswerMessage> {
     const { requests, requestTimeout } = this.#parts;
-    if (subject === undefined) return await this.#askHere(nodeId, body, over);
+    if (subject === undefined) return await this.#askHere(nodeId, body, over, here);
     const { data } = await requests.request(subject, body, requestTimeout);
     const answer = decodeAnswer(data);
     if (answer === undefined) throw new RequestError("timeout", subject, true);
@@ -271,8 +276,20 @@ export class Router {
    * Waits for this node as long as for any other: the shard may move meanwhile, away from a handler that
    * does not end.
    */
-  async #askHere(nodeId: string, body: Uint8Array, over: AbortSignal): Promise<AnswerMessage> {
+  async #askHere(
+    nodeId: string,
+    body: Uint8Array,
+    over: AbortSignal,
+    here: Set<Promise<AnswerMessage>>,
+  ): Promise<AnswerMessage> {
     const { runHere, requestTimeout } = this.#parts;
+    const answer = runHere(body);
+    here.add(answer);
+    const note = (end: AnswerMessage) => {
+      const hasNotRun = end.kind === "cycle" || (end.kind === "retry" && end.isDoubtful !== true);
+      if (hasNotRun) here.delete(answer);
+    };
+    answer.then(note, () => {}); // Its failure is the attempt's.
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(
       () => reject(new RequestError("timeout", `node ${nodeId}`, true)),
@@ -281,7 +298,7 @@ export class Router {
     const stop = () => clearTimeout(timer);
     over.addEventListener("abort", stop);
     try {
-      return await Promise.race([runHere(body), late]);
+      return await Promise.race([answer, late]);
     } finally {
       stop();
       over.removeEventListener("abort", stop);

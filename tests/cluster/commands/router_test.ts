@@ -98,6 +98,25 @@ Deno.test("send() asks again after a while, of this node as of others", async ()
   assertEquals([runs, messages[0]?.isDoubtful], [2, true]);
 });
 
+for (const isDoubtful of [false, true]) {
+  const what = isDoubtful ? "may have" : "has not";
+  Deno.test(`send() knows that this node ${what} handled a command by a later answer`, async () => {
+    const answer = Promise.withResolvers<AnswerMessage>();
+    let runs = 0;
+    const { router } = routerOf([], {
+      ownerOf: () => runs === 3 ? undefined : HERE,
+      runHere: () => {
+        if (++runs === 3) answer.resolve({ ...again, isDoubtful });
+        return answer.promise; // Each attempt joins the first.
+      },
+      requestTimeout: 5,
+    });
+    const error = await router.send(MESSAGE, { timeout: 100 }).catch((error) => error);
+    const expected = isDoubtful ? CommandOutcomeUnknownError : StoreUnavailableError;
+    assert(error instanceof expected, String(error));
+  });
+}
+
 Deno.test("send() goes on at once when the owners change", async () => {
   const changed = new Notifier();
   const owners: Destination[] = [];

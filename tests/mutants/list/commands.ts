@@ -108,8 +108,8 @@ export const COMMANDS: readonly Mutant[] = [
   {
     name: "an attempt without an answer that counts as not made",
     file: ROUTER,
-    find: "            isDoubtful = true;\n            asked.add(owner);",
-    replace: "            asked.add(owner);",
+    find: "if (owner.subject !== undefined) isDoubtful = true;",
+    replace: "",
     tests: ROUTER_TESTS,
     why: "The caller would hear that a command was not handled that may have been.",
   },

@@ -5,6 +5,7 @@ import { KeyedQueue } from "../base/keyed_queue.ts";
 import { FencedError, type FenceHolder, isAetherError } from "../errors.ts";
 import { asStreamSequence } from "../format/position.ts";
 import { type Fences, isForeign } from "./fences.ts";
+import { failed } from "../nats/failure.ts";
 import type { HeadCache } from "../read/heads.ts";
 
 /**
@@ -85,7 +86,7 @@ export class Claims {
    * @throws {FencedError} Another node has it, or this one lost it, under this map or a newer one.
    */
   claim(shard: number, mapVersion: number, signal?: AbortSignal): Promise<FenceHolder> {
-    return this.#lanes.run([String(shard)], async () => {
+    return this.#inTurn(shard, `claim shard ${shard} under map ${mapVersion}`, signal, async () => {
       const { fences, heads, nodeId } = this.#parts;
       const owned = this.get(shard);
       if (owned !== undefined) {
@@ -117,7 +118,7 @@ export class Claims {
    * @throws {FencedError} The shard is not this node's.
    */
   renew(shard: number, signal?: AbortSignal): Promise<void> {
-    return this.#lanes.run([String(shard)], async () => {
+    return this.#inTurn(shard, `claim shard ${shard} again`, signal, async () => {
       const { fences, heads } = this.#parts;
       const claim = this.get(shard);
       if (claim === undefined) throw this.errorFor(`claim shard ${shard} again`, shard);
@@ -143,7 +144,7 @@ export class Claims {
     drain: (claim: ShardClaim) => Promise<void>,
     signal?: AbortSignal,
   ): Promise<FenceHolder | undefined> {
-    return this.#lanes.run([String(shard)], async () => {
+    return this.#inTurn(shard, `release shard ${shard}`, signal, async () => {
       const claim = this.#claims.get(shard);
       if (claim === undefined) return undefined;
       claim.closing = true;
@@ -162,6 +163,33 @@ export class Claims {
         }
       }
     });
+  }
+
+  /**
+   * Does `work` when all before it on the shard has ended.
+   *
+   * @throws {StoreUnavailableError} `signal` was aborted before: it is not done.
+   */
+  async #inTurn<T>(
+    shard: number,
+    what: string,
+    signal: AbortSignal | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const turn = Promise.withResolvers<void>();
+    let isBegun = false;
+    const done = this.#lanes.run([String(shard)], () => {
+      isBegun = !signal?.aborted;
+      turn.resolve();
+      return isBegun ? work() : Promise.reject(signal!.reason);
+    });
+    done.catch(() => {}); // Awaited below, unless nobody waits any more.
+    try {
+      await unlessAborted(signal, turn.promise);
+    } catch (cause) {
+      if (!isBegun) throw failed(what, cause, "it did not happen");
+    }
+    return await done;
   }
 
   /** Takes note of a fence that was read: if it is behind a claim, it ends the claim; true if so. */

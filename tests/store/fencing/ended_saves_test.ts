@@ -7,7 +7,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FencedEventStore, type FencedEventStoreOptions } from "../../../cluster/mod.ts";
-import { FencedError, isAetherError, verify } from "../../../mod.ts";
+import { FencedError, isAetherError, StoreUnavailableError, verify } from "../../../mod.ts";
 import { HeldCodec } from "../../../testing/event_store/kit.ts";
 import { fact } from "../../support/fault.ts";
 import { natsTest, type Scene } from "../../support/fixture.ts";
@@ -135,6 +135,31 @@ natsTest(
     assert(isAetherError(error, "FencedError"));
     await one!.catch(() => {});
     assertEquals(await versions(b), [1]);
+  },
+);
+
+natsTest(
+  "claim(), renew() and release() end by their signal though a release waits for saves",
+  async (scene) => {
+    const codec = new HeldCodec();
+    const own = { namespace: scene.namespace, shards: 1, codec, nodeId: "a" };
+    await using store = await FencedEventStore.open(await scene.connect(), own);
+    await store.claim(0, 1);
+    const reached = codec.hold();
+    const save = store.saveEvent(fact(ACTOR, 1));
+    await reached;
+    const release = store.release(0);
+    const ends = new AbortController();
+    const { signal } = ends;
+    const calls = [store.claim(0, 2, { signal }), store.renew(0, { signal })];
+    calls.push(store.release(0, { signal }) as Promise<never>);
+    const ended = calls.map((call) => assertRejects(() => call, StoreUnavailableError, "enough"));
+    ends.abort(new Error("enough"));
+    await Promise.all(ended);
+    codec.release();
+    await save;
+    assertEquals((await release)?.state, "released");
+    assertEquals((await store.claim(0, 2)).mapVersion, 2);
   },
 );
 

@@ -29,6 +29,7 @@ import type { Connection } from "../store/connection.ts";
 import { isAetherError, type StoreRefusedError } from "../store/errors.ts";
 import { Bucket } from "../store/kv/bucket.ts";
 import { backoff } from "../store/nats/backoff.ts";
+import { notAnswered } from "../store/nats/failure.ts";
 import { openRequests } from "../store/nats/open.ts";
 import type { RequestMux } from "../store/nats/requests.ts";
 
@@ -107,6 +108,7 @@ export class ClusterNode {
     try {
       const requests = openRequests(connection, "the cluster");
       closing.push(() => requests.close());
+      requests.onUnanswerable((inbox, cause) => errors.report(notAnswered(inbox, cause)));
       const bucket = await Bucket.open(connection, { ...named, bucket: clusterBucket(namespace) });
       closing.push(() => bucket.close());
       const election = await Election.open(connection, named);

@@ -89,6 +89,15 @@ export function notHeard(cause: Error): StoreRefusedError {
   return new StoreRefusedError(message, advice, undefined, { cause });
 }
 
+/** The error of a node that may not answer requests that come from `inbox`. */
+export function notAnswered(inbox: string, cause: Error): StoreRefusedError {
+  const advice =
+    "give the connection's user the right to publish to the inboxes of the other nodes, " +
+    "or to answer by allow_responses: see docs/permissions.md";
+  const message = `Cannot answer other nodes: the server takes nothing for "${inbox}.>"; ${advice}`;
+  return new StoreRefusedError(message, advice, undefined, { cause });
+}
+
 /** Whether the server did not do what was asked, for a while or until somebody changes a setting. */
 export function isOutOfReach(error: unknown): boolean {
   return isAetherError(error, "StoreUnavailableError") || isAetherError(error, "StoreRefusedError");

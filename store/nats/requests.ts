@@ -15,6 +15,9 @@ export interface PullInbox {
 
 const takeOne: Take = () => true;
 
+/** The subject of an answer to a request of this library: the inbox, and a token. */
+const ANSWER = /^(.*)\.[0-9a-f]{32}\.\d+$/;
+
 /**
  * Sends requests and receives their answers over one subscription: each request has a token at the
  * end of its reply subject, which leads the answer back to it.
@@ -28,6 +31,7 @@ export class RequestMux {
   readonly #status: AsyncIterable<Status>;
   readonly #waiters = new PendingRequests();
   readonly #strays = new Set<(message: Msg) => void>();
+  readonly #unanswerable = new Set<(inbox: string, cause: Error) => void>();
   /** Called when the connection is back, or closed. */
   readonly #resumptions = new Set<() => void>();
   /** Called with the server's word that one of the connection's subscriptions is too many. */
@@ -101,6 +105,14 @@ export class RequestMux {
   /** Calls `take`, which must not throw, with each further answer to a request that has its answer. */
   onStray(take: (message: Msg) => void): void {
     this.#strays.add(take);
+  }
+
+  /**
+   * Calls `take`, which must not throw, with the inbox of another client's requests to which the server
+   * lets this connection send no answers, each time that it refuses one.
+   */
+  onUnanswerable(take: (inbox: string, cause: Error) => void): void {
+    this.#unanswerable.add(take);
   }
 
   /** Sends `payload` to `subject` and returns the one answer, within `timeout` ms. */
@@ -281,9 +293,10 @@ export class RequestMux {
   /** Ends a request that the server does not permit, at once: the server never answers it. */
   #deny(error: Error & { operation?: unknown; subject?: unknown }): void {
     if (error.name !== "PermissionViolationError" || error.operation !== "publish") return;
-    this.#denied = this.#waiters.deny(error.subject, error)
-      ? undefined
-      : { subject: String(error.subject), cause: error };
+    const subject = String(error.subject);
+    this.#denied = this.#waiters.deny(subject, error) ? undefined : { subject, cause: error };
+    const [, inbox] = ANSWER.exec(subject) ?? [];
+    if (inbox !== undefined) { for (const take of this.#unanswerable) take(inbox, error); }
   }
 
   /**

@@ -170,3 +170,30 @@ for (const [most, what] of [[5, "its pings"], [10, "commands"], [12, "requests f
     assert(refused.advice.includes("max_subscriptions"), refused.advice);
   }, { server: { config: `max_subscriptions: ${most}` } });
 }
+
+natsTest("a node that may not answer another one says so", async (scene) => {
+  const { namespace } = scene;
+  const heard = Promise.withResolvers<StoreRefusedError>();
+  const connect = (user: string) =>
+    scene.connect({ user, pass: user, inboxPrefix: `_INBOX_${user}` });
+  const onError = (error: unknown) => {
+    if (isAetherError(error, "StoreRefusedError")) heard.resolve(error);
+  };
+  const options = { ...QUICK, namespace, leaveTimeout: 1_000 };
+  const a = await Cluster.join(await connect("a"), { ...options, onError });
+  // It pings the other one, asks it for its status, and sends it commands.
+  const b = await Cluster.join(await connect("b"), { ...options, onError: () => {} });
+  const sending = b.send("a-1", null, { timeout: 1_000 }).catch(() => {});
+  const error = await heard.promise;
+  assert(error.message.includes('takes nothing for "_INBOX_b.>"'), error.message);
+  await sending;
+  for (const node of [b, a]) await node.leave();
+}, {
+  server: {
+    config: `authorization { users: [
+      { user: a, password: a, permissions: { publish: { deny: ["_INBOX_b.>"] } } },
+      { user: b, password: b },
+    ] }`,
+  },
+  leakCheck: false, // Nobody may ask this server without a login.
+});

@@ -114,6 +114,14 @@ export const COMMANDS: readonly Mutant[] = [
     why: "The caller would hear that a command was not handled that may have been.",
   },
   {
+    name: "an attempt of this node that is forgotten once nobody waits for it",
+    file: ROUTER,
+    find: "    here.add(answer);\n",
+    replace: "",
+    tests: ROUTER_TESTS,
+    why: "The caller would hear that a command was not handled that may have been.",
+  },
+  {
     name: "a lost mark of doubt from the owner",
     file: ROUTER,
     find: "if (answer.isDoubtful === true) isDoubtful = true;",

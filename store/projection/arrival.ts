@@ -1,6 +1,7 @@
 import { isAetherError, type UnreadableEvent } from "../errors.ts";
 import type { Event, RecordedEvent } from "../event.ts";
 import type { ReadAllOptions } from "../options.ts";
+import { isLoss } from "../read/losses.ts";
 import type { EventStore } from "../store.ts";
 
 /** The facts that a projection keeps of an event: copies, as its handler may change the event. */
@@ -54,24 +55,39 @@ export function unreadableArrival<E extends Event>(error: UnreadableError): Arri
 }
 
 /**
- * Reads as `readAll()` does, and goes on behind events that cannot be read. Messages that belong to
- * no actor are passed over: the subscriber notices them.
+ * Reads as `readAll()` does, and goes on behind events that cannot be read, and behind lost ones.
+ * Messages that belong to no actor are passed over: the subscriber notices them, and the losses.
+ *
+ * @param onLoss Called with the error that says that events are lost, before those behind them come;
+ * an error that it throws ends the reading.
  */
 export async function* readArrivals<E extends Event>(
   store: EventStore,
   options: ReadAllOptions & { readonly from: number },
+  onLoss: (error: Error) => void = () => {},
 ): AsyncGenerator<Arrival<E>, void> {
-  for (let { from } = options;;) {
+  /** The place behind the last loss. */
+  let behind = -1;
+  for (let { from } = options, next = from;; from = next) {
     try {
       for await (const event of store.readAll({ ...options, from })) {
+        next = event.sequence + 1;
         yield arrived(event as E & RecordedEvent);
       }
       return;
     } catch (error) {
       if (!isUnreadable(error) || error.sequence < from) throw error;
+      if (isLoss(error)) {
+        if (error.sequence <= behind) throw error;
+        onLoss(error);
+        // The error names the message behind the loss, which can be read.
+        behind = error.sequence;
+        next = Math.max(next, error.sequence);
+        continue;
+      }
       const arrival = unreadableArrival<E>(error);
+      next = error.sequence + 1;
       if (arrival !== undefined) yield arrival;
-      from = error.sequence + 1;
     }
   }
 }

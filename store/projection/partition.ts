@@ -369,7 +369,13 @@ export class PartitionRun<Tx, E extends Event> {
     const wanted = { from: own.sequence, filter: { ...filter, actorId }, signal };
     // The filter may have changed since, and leave the actor out.
     const isWanted = (filter.actorId ?? actorId) === actorId;
-    for await (const event of isWanted ? readArrivals<E>(store, wanted) : []) {
+    let loss: Error | undefined;
+    const arrivals = isWanted ? readArrivals<E>(store, wanted, (error) => loss ??= error) : [];
+    for await (const event of arrivals) {
+      if (loss !== undefined && this.#waiting(actorId) > 0) {
+        onError(loss);
+        return await this.#parkBefore(actorId, answered, loss);
+      }
       if (event.sequence > owner.state.sequence) break;
       const after = reparked(owner.state, actorId, (it) => ({
         ...it,
@@ -388,6 +394,23 @@ export class PartitionRun<Tx, E extends Event> {
       if (signal.aborted) return;
     }
     owner.state = reparked(owner.state, actorId, () => undefined);
+    await owner.save();
+  }
+
+  /** How many events of a parked actor have not been tried again. */
+  #waiting(actorId: string): number {
+    return this.#parts.owner.state.parked.find((it) => it.actorId === actorId)?.events ?? 0;
+  }
+
+  /** Leaves the actor parked where it is: events of it may be lost, and are not passed over. */
+  async #parkBefore(actorId: string, answered: string, loss: Error): Promise<void> {
+    const { owner } = this.#parts;
+    const reason = shortReason(loss);
+    owner.state = reparked(owner.state, actorId, (it) => ({
+      ...it,
+      ...{ reason, answered },
+      attempts: it.attempts + 1,
+    }));
     await owner.save();
   }
 

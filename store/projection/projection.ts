@@ -347,6 +347,8 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * Tries the parked events of an actor again, in order, in the process that runs its partition,
    * and waits for that. True if none waits any more: later events of the actor are then handled like
    * any other's. False if an event failed again: it waits with those after it.
+   * False too if the store has lost events that may be the actor's: it stays parked, and those behind
+   * the loss wait, until the store is opened with `acceptedLosses`.
    *
    * If the projection is paused, or this process does not run it, and nothing is handled for 5 s,
    * `onError` is called once. From then on the wait keeps no process from ending.

@@ -180,6 +180,71 @@ natsTest("A projection halts at a hole, also when it is run again", async (scene
   }
 });
 
+natsTest("Events behind a hole are unhandled, and the wait for them goes on", async (scene) => {
+  await using store = await filled(scene);
+  await mistake(await scene.connect(), store.stream);
+  await using projection = new Projection({
+    ...{ name: "p", store: store as EventStore, checkpoints: new InMemoryCheckpointStore() },
+    handler: () => {},
+  });
+  assertEquals((await projection.lag()).events, 4);
+  const behind = await corruptAt(() => Array.fromAsync(store.readAll()), "the whole store");
+  const error = await assertRejects(() => projection.reached(behind, { timeout: 500 }));
+  assert(error instanceof DOMException && error.name === "TimeoutError", String(error));
+});
+
+natsTest(
+  "A parked actor that has lost events stays parked until that is accepted",
+  async (scene) => {
+    const { namespace } = scene;
+    await using store = await filled(scene);
+    const checkpoints = new InMemoryCheckpointStore();
+    const seen: string[] = [];
+    let isBroken = true;
+    const errors: unknown[] = [];
+    const run = (own: EventStore) => {
+      const projection = new Projection({
+        ...{ name: "p", store: own, checkpoints, onPoison: "park", retry: { attempts: 1 } },
+        onError: (error: unknown) => void errors.push(error),
+        handler: ({ actorId, version }: RecordedEvent) => {
+          if (isBroken && actorId === "order-1") throw new Error("no");
+          seen.push(`${actorId} ${version}`);
+        },
+      });
+      const running = projection.run();
+      const end = async () => {
+        await projection[Symbol.asyncDispose]();
+        await running;
+      };
+      return { projection, [Symbol.asyncDispose]: end };
+    };
+    {
+      await using own = run(store);
+      await own.projection.caughtUp;
+      const [before] = await own.projection.parked();
+      assertEquals([before?.version, before?.events], [1, 6]);
+      await mistake(await scene.connect(), store.stream);
+      isBroken = false;
+      seen.length = errors.length = 0;
+      for (const attempts of [2, 3]) {
+        assertEquals(await own.projection.unpark("order-1"), false);
+        const [parked] = await own.projection.parked();
+        assertMatch(parked!.reason, /lost/);
+        assertEquals({ ...parked, reason: "" }, { ...before!, attempts, reason: "" });
+      }
+      assertEquals(seen, []);
+      assertEquals(errors.length, 2);
+    }
+    await using accepting = await JetStreamEventStore.open(await scene.connect(), {
+      ...{ namespace, acceptedLosses: Infinity },
+    });
+    await using own = run(accepting);
+    assertEquals(await own.projection.unpark("order-1"), true);
+    assertEquals(seen, ["order-1 5", "order-1 6"]);
+    assertEquals(await own.projection.parked(), []);
+  },
+);
+
 clusterTest(
   "Control: replicas that lose their leader lose no message and report none",
   async (scene) => {

@@ -1,6 +1,7 @@
 import { unlessAborted } from "../base/abort.ts";
 import { forEachOf } from "../base/several.ts";
 import type { Range } from "../check/query.ts";
+import { isAetherError } from "../errors.ts";
 import type { Event } from "../event.ts";
 import { asStreamSequence, MAX_RUN, type StreamSequence } from "../format/position.ts";
 import { attempt } from "../nats/retry.ts";
@@ -107,30 +108,38 @@ export class History {
     const first = Math.min(size, limit + 1);
     let left = limit;
     const last = end === undefined ? this.#last(actorId) : Promise.resolve(end);
+    /** The head that a search begins at; none if the last message is unreadable. */
+    let head: Head | undefined;
     const chain = new VersionChain(actorId, from, after);
     for await (
       const page of readPages(this.#parts, {
         subject: headReader.subjectOf(actorId),
         after: after.sequence,
-        end: last.then(sequenceOf),
+        end: last.then((message) => {
+          head = readable(message, headIn);
+          return sequenceOf(message);
+        }),
         first,
         // Without a limit where some are passed over: they are not counted.
         ...!skips && limited(Math.min(limit, to - after.version)),
         // A message that ends before the range leads to a search, not to the next page.
-        enough: (last) => versionIn(last) >= to || versionIn(last) < from,
+        enough: (last) => {
+          const version = readable(last, versionIn);
+          return version !== undefined && (version >= to || version < from && head !== undefined);
+        },
         signal,
       })
     ) {
       const newest = page.at(-1)!;
       if (
-        chain.skipping && newest.sequence < sequenceOf(await last) && versionIn(newest) < from
+        chain.skipping && head !== undefined && newest.sequence < head.sequence &&
+        versionIn(newest) < from
       ) {
-        const head = headIn(await last);
         const start = await unlessAborted(signal, this.#find(actorId, from, head));
-        if (start !== undefined) yield* this.#from(actorId, range, head, start);
+        if (start !== undefined) yield* this.#from(actorId, range, head.sequence, start);
         return;
       }
-      const events = await this.#decode(chain.follow(page, to), actorId, left, signal);
+      const events = await this.#decode(chain.follow(page, to, left), actorId, left, signal);
       left -= events.length;
       heads.raise(actorId, chain.head, NEVER);
       if (events.length > 0) yield events;
@@ -143,7 +152,7 @@ export class History {
     const { from, signal } = range;
     const parts = [this.#last(actorId), this.#find(actorId, from, known)] as const;
     const [last, start] = await unlessAborted(signal, Promise.all(parts));
-    if (start !== undefined) yield* this.#from(actorId, range, headIn(last), start);
+    if (start !== undefined) yield* this.#from(actorId, range, sequenceOf(last), start);
   }
 
   /** Yields events of the range in descending order, a page at a time. */
@@ -190,7 +199,7 @@ export class History {
     const events: Event[] = [];
     const first = await unlessAborted(range.signal, this.#find(actorId, range.from, head));
     if (first === undefined) return { events, first };
-    for await (const page of this.#from(actorId, range, head, first)) {
+    for await (const page of this.#from(actorId, range, head.sequence, first)) {
       if (events.length + page.length > MOST_BACK) return undefined;
       events.push(...page);
     }
@@ -202,11 +211,11 @@ export class History {
     return this.#attempt(actorId, () => this.#parts.headReader.find(actorId, version, head));
   }
 
-  /** Yields the range from `start`, which a search has found, up to `head`. */
+  /** Yields the range from `start`, which a search has found, up to sequence `upTo`. */
   async *#from(
     actorId: string,
     range: Range,
-    head: Head,
+    upTo: StreamSequence,
     start: StoredMessage,
   ): AsyncGenerator<Event[], void> {
     const { from, to, limit, signal } = range;
@@ -218,13 +227,19 @@ export class History {
     const subject = headReader.subjectOf(actorId);
     const first = Math.min(512, limit, to - from + 1);
     let left = limit;
-    const enough = (last: StoredMessage) => versionIn(last) >= to;
-    const { sequence: end } = head;
+    const enough = (last: StoredMessage) => (readable(last, versionIn) ?? 0) >= to;
     // Events of the first message that are before the range are not counted.
     const more = previous < from - 1 ? MAX_RUN : 0;
-    const query = { subject, after: after.sequence, end, first, ...limited(limit + more), enough };
+    const query = {
+      subject,
+      after: after.sequence,
+      end: upTo,
+      first,
+      ...limited(limit + more),
+      enough,
+    };
     for await (const page of readPages(this.#parts, { ...query, signal })) {
-      const events = await this.#decode(chain.follow(page, to), actorId, left, signal);
+      const events = await this.#decode(chain.follow(page, to, left), actorId, left, signal);
       left -= events.length;
       heads.raise(actorId, chain.head, NEVER);
       if (events.length > 0) yield events;
@@ -277,6 +292,20 @@ function limited(limit: number): Pick<PagesQuery, "limit" | "weigh"> {
   return limit < Number.MAX_SAFE_INTEGER / 2 ? { limit, weigh: eventsIn } : {};
 }
 
+/** The events in a message; of one that is unreadable the read itself tells, if it comes to it. */
 function eventsIn(message: StoredMessage): number {
-  return new StoredRun(message).count;
+  return readable(message, (it) => new StoredRun(it).count) ?? 1;
+}
+
+/** What `read` finds in a message; `undefined` if that is unreadable: it may lie behind a bound. */
+function readable<M extends StoredMessage | undefined, T>(
+  message: M,
+  read: (message: M) => T,
+): T | undefined {
+  try {
+    return read(message);
+  } catch (error) {
+    if (isAetherError(error, "CorruptEventError")) return undefined;
+    throw error;
+  }
 }

@@ -36,11 +36,17 @@ export class VersionChain {
     this.head = after;
   }
 
-  /** The events of `page` that are in the range. */
-  follow(page: readonly StoredMessage[], to: number): RunSlice[] {
+  /**
+   * The events of `page` that are in the range, up to version `to`. The chain ends there, or once it
+   * has `limit` of them: what is behind need not be readable.
+   */
+  follow(page: readonly StoredMessage[], to: number, limit = Infinity): RunSlice[] {
     const wanted: RunSlice[] = [];
     let before = this.head.version;
+    let last: StoredMessage | undefined;
+    let left = limit;
     for (const message of page) {
+      if (before >= to || left <= 0) break;
       const version = versionIn(message);
       // The content of older events may be anything: they only say where the rest begins.
       if (version >= this.#from || version <= before) {
@@ -59,11 +65,12 @@ export class VersionChain {
           const start = previous >= this.#from - 1 ? 0 : run.indexFrom(this.#from);
           const end = version <= to ? run.count : run.indexFrom(to + 1);
           if (start < end) wanted.push({ run, start, end });
+          left -= Math.max(0, end - start);
         }
       }
       before = version;
+      last = message;
     }
-    const last = page.at(-1);
     if (last !== undefined) {
       this.head = { version: before, sequence: last.sequence, ids: idsIn(last) };
     }

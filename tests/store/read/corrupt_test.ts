@@ -227,6 +227,39 @@ natsTest("Garbage among the events of one message is reported with its place", a
   assertEquals((await store.saveEvents(events)).duplicate, true);
 });
 
+natsTest("A read with a bound or a limit ends before garbage behind it", async (scene) => {
+  const { store, forger } = await open(scene);
+  await using _ = store;
+  const connection = await scene.connect();
+  const lengths = { "short-1": 3, "long-1": 600 };
+  for (const [actorId, length] of Object.entries(lengths)) {
+    await storeApart(connection, store, facts(actorId, 1, length));
+    await store.getEvents(actorId);
+    await forger.scribble(actorId, "Hello");
+    const cold = () =>
+      JetStreamEventStore.open(connection, { namespace: scene.namespace, timeout: 2_000 });
+    for (const from of [1, length - 1, length]) {
+      for (const range of [{ toVersion: length }, { limit: length - from + 1 }]) {
+        await using other = await cold();
+        for (const reader of [store, other]) {
+          const events = await Array.fromAsync(
+            reader.readEvents(actorId, { fromVersion: from, ...range }),
+          );
+          const versions = Array.from({ length: length - from + 1 }, (_, at) => from + at);
+          assertEquals(events.map(({ version }) => version), versions);
+        }
+        // Control: one more, and the read comes to the garbage.
+        const more = range.limit === undefined
+          ? { toVersion: length + 1 }
+          : { limit: range.limit + 1 };
+        await corruptionOf(() =>
+          Array.fromAsync(other.readEvents(actorId, { fromVersion: from, ...more }))
+        );
+      }
+    }
+  }
+});
+
 natsTest("A missing middle is reported with the place behind it", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;

@@ -120,7 +120,10 @@ export class LiveSource implements EventSource {
     const { events } = this.#parts;
     for (const message of messages) {
       const opened = openRunFrom(this.#parts, message, after + 1);
-      if (opened === undefined) continue;
+      if (opened === undefined) {
+        complete.pass();
+        continue;
+      }
       const { run, actorId } = opened;
       try {
         complete.take(run, actorId);

@@ -53,7 +53,10 @@ export class Log {
     for await (const page of readPages(this.#parts, { subject, after, end, signal })) {
       for (const message of page) {
         const opened = openRunFrom(this.#parts, message, from);
-        if (opened === undefined) continue;
+        if (opened === undefined) {
+          complete.pass();
+          continue;
+        }
         const { run, actorId } = opened;
         try {
           complete.take(run, actorId);

@@ -210,6 +210,11 @@ class LossReader {
     dropOldest(this.#ends, MOST_ACTORS);
   }
 
+  /** Has passed over a message that cannot be read: its actor may have had something before. */
+  pass(): void {
+    this.#isWhole = false;
+  }
+
   /**
    * Why {@linkcode LossReader.take} refused a message: `error`, unless nothing was lost before the
    * message, so that something else wrote it.

@@ -260,6 +260,30 @@ natsTest("A read with a bound or a limit ends before garbage behind it", async (
   }
 });
 
+natsTest("No loss is told behind an unreadable first message", async (scene) => {
+  const { store, forger } = await open(scene);
+  await using _ = store;
+  const actorId = "order-1";
+  const sequence = await forger.forge({ actorId, version: 1, previous: 0, without: "Aether-Id" });
+  await storeApart(await scene.connect(), store, [fact(actorId, 2), fact(actorId, 3)]);
+  for (const filter of [{}, { actorId }]) {
+    const reads = {
+      readAll: (from: number) => store.readAll({ from, filter }),
+      subscribe: (from: number) => store.subscribe({ from, filter }),
+    };
+    for (const [way, read] of Object.entries(reads)) {
+      const first = () => read(0)[Symbol.asyncIterator]().next();
+      assertEquals((await corruptionOf(first)).sequence, sequence, way);
+      const rest = read(sequence + 1)[Symbol.asyncIterator]();
+      for (const version of [2, 3]) {
+        const { value } = await rest.next();
+        assertEquals(value?.version, version, way);
+      }
+      await rest.return?.();
+    }
+  }
+});
+
 natsTest("A missing middle is reported with the place behind it", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;

@@ -156,7 +156,10 @@ export interface EventStore extends AsyncDisposable {
    */
   subscribe<E extends Event = Event>(options?: EventSubscriptionOptions): EventSubscription<E>;
 
-  /** The ids of all actors that have events, in no particular order. */
+  /**
+   * The ids of all actors that have events, each once, in no particular order. One that comes while
+   * they are listed may be among them.
+   */
   listActors(options?: ListActorsOptions): AsyncIterable<string>;
 
   /** The actor's latest version; 0 for an unknown actor. One request at most, O(1). */

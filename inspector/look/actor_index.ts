@@ -171,11 +171,12 @@ export class ActorIndex {
 
   /** Lists by the server's own list, shard by shard, with the messages of each actor. */
   async #listBy(
-    { api, shards, timeout, requestTimeout }: ReaderParts,
+    { api, headReader, shards, timeout, requestTimeout }: ReaderParts,
     list: Listed,
   ): Promise<void> {
     const { layout } = api;
     const subjects = async function* (pattern: string): AsyncGenerator<[string, number], void> {
+      let last = "";
       for (let offset = 0;;) {
         const query = { subjects_filter: pattern, offset };
         const what = "list actors";
@@ -185,7 +186,12 @@ export class ActorIndex {
         );
         const { state, total = 0 } = (info ?? {}) as Partial<StreamInfo & { total: number }>;
         const page = Object.entries(state?.subjects ?? {});
-        yield* page;
+        for (const [subject, messages] of page) {
+          // One that came since the page before has moved those behind it into this one.
+          if (subject <= last) continue;
+          yield [subject, messages];
+          last = subject;
+        }
         offset += page.length;
         if (page.length === 0 || offset >= total) return;
       }
@@ -200,7 +206,7 @@ export class ActorIndex {
     await forEachOf(all, AT_ONCE, async (shard) => {
       if (this.#signal.aborted) return;
       for await (const [subject, messages] of subjects(layout.events(undefined, shard))) {
-        const actorId = layout.actorOf(subject);
+        const actorId = headReader.actorOf(subject);
         if (actorId === undefined) continue;
         if (unborn.has(actorId)) doubtful.set(actorId, messages);
         else list.take(actorId, messages);

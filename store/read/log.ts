@@ -88,7 +88,7 @@ export class Log {
    * shard, as the server sorts the whole list for each page of it.
    */
   async *actors(category: string | undefined): AsyncGenerator<string, void> {
-    const { layout } = this.#parts.api;
+    const { headReader, api: { layout } } = this.#parts;
     await this.#prove("list actors");
     const unborn = new Set<string>();
     for await (const subject of this.#subjects(layout.allUnborn(category))) {
@@ -97,7 +97,7 @@ export class Log {
     }
     for (let shard = 0; shard < this.#parts.shards; shard++) {
       for await (const subject of this.#subjects(layout.events(category, shard))) {
-        const actorId = layout.actorOf(subject);
+        const actorId = headReader.actorOf(subject);
         if (actorId === undefined) continue;
         if (!unborn.has(actorId) || await this.#hasEvents(actorId)) yield actorId;
       }
@@ -128,9 +128,10 @@ export class Log {
     return head.version > 0;
   }
 
-  /** The subjects that match a pattern and have messages. */
+  /** The subjects that match a pattern and have messages, in order. */
   async *#subjects(pattern: string): AsyncGenerator<string, void> {
     const { api, timeout } = this.#parts;
+    let last = "";
     for (let offset = 0;;) {
       const { state, total } = await attempt(
         api.requests,
@@ -139,7 +140,12 @@ export class Log {
         () => this.#info({ subjects_filter: pattern, offset }),
       );
       const subjects = Object.keys(state.subjects ?? {});
-      yield* subjects;
+      for (const subject of subjects) {
+        // One that came since the page before has moved those behind it into this one.
+        if (subject <= last) continue;
+        yield subject;
+        last = subject;
+      }
       offset += subjects.length;
       if (subjects.length === 0 || offset >= (total ?? 0)) return;
     }

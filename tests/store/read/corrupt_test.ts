@@ -284,6 +284,20 @@ natsTest("No loss is told behind an unreadable first message", async (scene) => 
   }
 });
 
+natsTest(
+  "listActors() gives an actor once where another shard has garbage of it",
+  async (scene) => {
+    const { store } = await open(scene);
+    await using _ = store;
+    const connection = await scene.connect();
+    await store.saveEvent(fact("order-1", 1));
+    const own = new Forger(connection, store).subjectOf("order-1").split(".");
+    const other = own.with(3, own[3] === "0" ? "1" : "0").join(".");
+    await connection.request(other, "Hello", { timeout: 5_000 });
+    assertEquals(await Array.fromAsync(store.listActors()), ["order-1"]);
+  },
+);
+
 natsTest("A missing middle is reported with the place behind it", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;

@@ -52,8 +52,10 @@ export class Bucket {
   readonly #watches = new Set<Promise<void>>();
   /** Revisions up to this were seen or written here. */
   #highest = 0;
-  /** How often it was found to have gone back: revisions from before mean nothing then. */
+  /** How often it was found to have gone back, or to be another: revisions from before mean nothing then. */
   #era = 0;
+  /** When it was made, as the server said last. */
+  #made: string | undefined;
 
   private constructor(
     api: StreamApi<StreamNames>,
@@ -63,6 +65,7 @@ export class Bucket {
     this.name = bucket;
     this.requests = api.requests;
     this.#api = api;
+    this.#made = api.created;
     this.#publisher = new Publisher(api);
     this.#timeout = timeout;
     this.#markerTtl = markerTtl;
@@ -222,7 +225,9 @@ export class Bucket {
   /**
    * The entries of the keys that match, then every change, the latest of each key. After a break of
    * the connection, and every `reconcile` ms, it compares everything again, so that nothing is
-   * missed permanently, not even an expiry whose marker is gone. Ends with `signal` or the bucket.
+   * missed permanently, not even an expiry whose marker is gone. If the bucket is deleted, it goes on
+   * when there is one of that name again. Ends with `signal` or the bucket, within about two seconds
+   * while the server does not answer.
    */
   watch(options: WatchOptions = {}): AsyncGenerator<BucketEntry, void> {
     const signal = options.signal === undefined
@@ -234,6 +239,7 @@ export class Bucket {
       entryOf: (message: StoredMessage) => this.#entry(message),
       get: (key: string) => this.get(key),
       list: (filter: string) => this.#list(filter, this.#timeout),
+      look: () => this.#look(),
       begun: (work: Promise<void>) => {
         this.#watches.add(work);
         work.finally(() => this.#watches.delete(work));
@@ -311,6 +317,27 @@ export class Bucket {
         throw new StoreUnavailableError(`Cannot ${what}: the replicas that answer lag behind`);
       }
     }
+  }
+
+  /** Asks whether somebody has deleted the bucket and made another one; gives the era. */
+  async #look(): Promise<number> {
+    const what = `look up bucket "${this.name}"`;
+    const requestTimeout = requestTimeoutOf(this.#timeout);
+    const info = await attempt(
+      ...[this.requests, this.#timeout, what] as const,
+      () => this.#api.info(requestTimeout),
+    );
+    if (info === undefined) {
+      throw new StoreUnavailableError(
+        `Cannot ${what}: somebody has deleted it; the watch goes on when it is made again`,
+      );
+    }
+    if (this.#made !== info.created && this.#made) {
+      this.#era++;
+      this.#highest = 0;
+    }
+    this.#made = info.created;
+    return this.#era;
   }
 
   #subject(key: string): string {

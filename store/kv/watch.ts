@@ -40,6 +40,8 @@ export interface WatchSource {
   readonly entryOf: (message: StoredMessage) => BucketEntry;
   readonly get: (key: string) => Promise<BucketEntry>;
   readonly list: (filter: string) => Promise<Listing>;
+  /** Asks whether the bucket is still the same one; gives the era, as in {@linkcode Listing}. */
+  readonly look: () => Promise<number>;
   /** Called with work that has to end before the bucket is closed. */
   readonly begun: (work: Promise<void>) => void;
 }
@@ -75,20 +77,24 @@ async function follow(
   { filter = ">", reconcile = 60_000, signal, report }: WatchOptions & { signal: AbortSignal },
   changes: KeyChanges,
 ): Promise<void> {
-  const { api: { requests }, list } = source;
+  const { api: { requests }, list, look } = source;
   let retry = backoff(Infinity, signal);
   while (!signal.aborted && !requests.closed) {
     // AbortSignal.timeout() would go on for as long after the watch has ended.
     const over = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
-      const { entries, upTo, era } = await list(filter);
+      // Of a bucket made anew, all that is known is older than the first entry.
+      await unlessAborted(signal, look());
+      const { entries, upTo, era } = await unlessAborted(signal, list(filter));
       changes.begin(era);
-      await changes.compare(entries);
+      await unlessAborted(signal, changes.compare(entries));
       timer = setTimeout(() => over.abort(), reconcile);
-      await pushed(source, filter, upTo, AbortSignal.any([signal, over.signal]), changes);
+      const ends = AbortSignal.any([signal, over.signal]);
+      await pushed(source, filter, { after: upTo, era }, ends, changes);
       retry = backoff(Infinity, signal);
     } catch (error) {
+      if (signal.aborted) break;
       // Out of reach: the next comparison finds what is missed meanwhile.
       if (isAetherError(error, "StoreRefusedError")) report?.(error);
       else if (adviceAbout(error) !== undefined) report?.(failed(`watch "${filter}"`, error));
@@ -175,11 +181,14 @@ class KeyChanges {
   }
 }
 
-/** Takes messages that the server pushes after `after`, until `signal` aborts or the consumer is lost. */
+/**
+ * Takes messages that the server pushes after `after`, until `signal` aborts, the consumer is lost, or the
+ * bucket is found to be of another era.
+ */
 async function pushed(
-  { api, subjectOf, entryOf }: WatchSource,
+  { api, subjectOf, entryOf, look }: WatchSource,
   filter: string,
-  after: number,
+  { after, era }: { readonly after: number; readonly era: number },
   signal: AbortSignal,
   changes: KeyChanges,
 ): Promise<void> {
@@ -190,6 +199,8 @@ async function pushed(
       after,
       heartbeat: HEARTBEAT,
     });
+    // The bucket below the consumer cannot be exchanged any more without ending it.
+    if (await unlessAborted(signal, look()) !== era) return;
     while (!signal.aborted) {
       const messages = await unlessAborted(signal, consumer.next());
       for (const message of messages) changes.add(entryOf(message));

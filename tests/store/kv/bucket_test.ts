@@ -113,6 +113,64 @@ natsTest("watch() yields only changes of the entries that the caller knows", asy
   await bucket.close();
 });
 
+natsTest("watch() follows a bucket that was deleted and made anew", async (scene) => {
+  const bucket = await openBucket(scene);
+  for (const key of ["a", "b", "c"]) await bucket.put(key, bytes("old"), { revision: 0 });
+  const watch = bucket.watch();
+  for (const key of ["a", "b", "c"]) assertEquals(await nextOf(watch), `${key}=old`);
+  const operator = await scene.connect();
+  await api(operator, `STREAM.DELETE.KV_${scene.namespace}`, {});
+  const other = await openBucket(scene);
+  // Revisions up to those of before, and beyond.
+  await other.put("c", bytes("new"), { revision: 0 });
+  for (const key of ["d", "e", "f"]) await other.put(key, bytes("new"), { revision: 0 });
+  const seen: string[] = [];
+  while (seen.length < 6) seen.push(await nextOf(watch));
+  assertEquals(seen.sort(), ["a=gone", "b=gone", "c=new", "d=new", "e=new", "f=new"]);
+  await other.put("a", bytes("newer"), { revision: 0 });
+  assertEquals(await nextOf(watch), "a=newer");
+  await watch.return();
+  await Promise.all([bucket.close(), other.close()]);
+});
+
+natsTest("watch() follows a bucket that was made anew and is empty", async (scene) => {
+  const bucket = await openBucket(scene);
+  await bucket.put("a", bytes("old"), { revision: 0 });
+  const watch = bucket.watch();
+  assertEquals(await nextOf(watch), "a=old");
+  const operator = await scene.connect();
+  await api(operator, `STREAM.DELETE.KV_${scene.namespace}`, {});
+  const other = await openBucket(scene);
+  assertEquals(await nextOf(watch), "a=gone");
+  await other.put("b", bytes("new"), { revision: 0 });
+  assertEquals(await nextOf(watch), "b=new");
+  await watch.return();
+  await Promise.all([bucket.close(), other.close()]);
+});
+
+natsTest("watch() ends soon while the server does not answer", async (scene) => {
+  const bucket = await openBucket(scene);
+  await bucket.put("a", bytes("1"), { revision: 0 });
+  const ends = new AbortController();
+  const following = bucket.watch({ signal: ends.signal });
+  assertEquals(await nextOf(following), "a=1");
+  await scene.server.pause();
+  try {
+    const beginning = nextOf(bucket.watch({ signal: ends.signal }));
+    const next = nextOf(following);
+    // Long enough for the first one to begin again.
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    const begun = performance.now();
+    ends.abort();
+    assertEquals(await Promise.all([beginning, next]), ["end", "end"]);
+    const took = performance.now() - begun;
+    assert(took < 3_000, `${took} ms`);
+  } finally {
+    await scene.server.resume();
+  }
+  await bucket.close();
+});
+
 natsTest("watch() ends when the bucket is closed", async (scene) => {
   const bucket = await openBucket(scene);
   const end = nextOf(bucket.watch());

@@ -58,16 +58,19 @@ const GRACE = 2_000;
 /**
  * The result of `work`; once `stop` is aborted it has only some time to come: after that, this
  * rejects with the reason of `stop` and ignores the later result.
+ *
+ * @param grace How long, in ms.
  */
 export async function unlessStuck<T>(
   stop: AbortSignal | undefined,
   work: Promise<T>,
+  grace: number = GRACE,
 ): Promise<T> {
   if (stop === undefined) return await work;
   const late = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const begin = (): void => {
-    timer = setTimeout(() => late.abort(stop.reason), GRACE);
+    timer = setTimeout(() => late.abort(stop.reason), grace);
   };
   if (stop.aborted) begin();
   else stop.addEventListener("abort", begin, { once: true });

@@ -9,6 +9,7 @@ import type { ProjectionCheckpoints } from "./checkpoints.ts";
 import { type PartitionParts, PartitionRun } from "./partition.ts";
 import { PartitionOwner } from "./partition_owner.ts";
 import { ProjectionReader } from "./reader.ts";
+import { FAREWELL } from "./worker.ts";
 import { advanceRebuild } from "./rebuild.ts";
 import {
   type PartitionId,
@@ -177,9 +178,11 @@ export class Runner<Tx, E extends Event> {
       ? []
       : versions.filter((version) => !left.includes(version)).flatMap(partitionIdsOf);
     const held = [...this.#running.values()].map(({ partitionId }) => partitionId);
-    const wanted = this.#share === undefined
-      ? partitionIds
-      : await this.#share.of(partitionIds, held, left.map(({ version }) => version));
+    const wanted = this.#share === undefined ? partitionIds : await unlessStuck(
+      this.#stop,
+      this.#share.of(partitionIds, held, left.map(({ version }) => version)),
+      FAREWELL,
+    );
     const keys = new Map(wanted.map((partitionId) => [partitionKey(partitionId), partitionId]));
     for (const [key, it] of this.#running) {
       // A handler may never come back: the other partitions do not wait for it.

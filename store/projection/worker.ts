@@ -11,6 +11,12 @@ import type { Share } from "./runner.ts";
 /** Signs of life in one lease. */
 const SIGNS = 4;
 
+/**
+ * How long a stop waits for each of the last requests to the bucket, in ms: one that is sent has its
+ * effect without that, and a server that is out of reach must not hold a stop up.
+ */
+export const FAREWELL = 500;
+
 /** The owner of a partition, as its key shows it. */
 interface PartitionClaim {
   readonly worker: string;
@@ -92,14 +98,19 @@ export class ProjectionWorker implements Share {
     const key = this.#keyOf(partitionId);
     const claim = this.#mine.get(key);
     this.#mine.delete(key);
-    if (claim !== undefined) await this.#bucket.put(key, utf8(""), claim).catch(this.#onError);
+    if (claim === undefined) return;
+    await atMost(FAREWELL, this.#bucket.put(key, utf8(""), claim).catch(this.#onError));
   }
 
   /** See {@linkcode Share.leave}. */
   async leave(): Promise<void> {
     this.#stop.abort();
+    await atMost(FAREWELL, this.#leave().catch(this.#onError));
+  }
+
+  async #leave(): Promise<void> {
     await this.#work;
-    if (this.#alive > 0) await this.#bucket.remove(this.#own, this.#alive).catch(this.#onError);
+    if (this.#alive > 0) await this.#bucket.remove(this.#own, this.#alive);
   }
 
   async #shareOf(
@@ -188,6 +199,8 @@ export class ProjectionWorker implements Share {
   }
 
   async #sign(): Promise<void> {
+    const { signal } = this.#stop;
+    if (signal.aborted) return;
     const ttl = this.#lease / 1000;
     const put = (revision: number) =>
       this.#bucket.put(this.#own, utf8(this.#left), { revision, ttl });
@@ -195,6 +208,7 @@ export class ProjectionWorker implements Share {
     if (outcome.kind !== "stored") {
       // It has expired, or an earlier sign came late.
       const { revision } = await this.#bucket.get(this.#own, this.#lease);
+      if (signal.aborted) return;
       outcome = await put(revision);
     }
     if (outcome.kind === "stored") this.#alive = outcome.first;
@@ -231,6 +245,16 @@ export class ProjectionWorker implements Share {
 
   #keyOf({ version, partition }: PartitionId): string {
     return `${this.#prefix}.${version}.${partition}`;
+  }
+}
+
+/** Resolves when `work` has ended, or after `ms`: then that goes on by itself. */
+async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  const late = new AbortController();
+  try {
+    await Promise.race([work, sleep(ms, late.signal)]);
+  } finally {
+    late.abort();
   }
 }
 

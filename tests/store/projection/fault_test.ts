@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   type CheckpointStore,
   InMemoryCheckpointStore,
@@ -86,6 +86,39 @@ clusterTest("Servers of a cluster killed in turn: a shared projection goes on", 
     await server.restart();
   });
 }, { leakCheck: false }); // Consumers of watches that were out of reach end by themselves, later.
+
+for (const harm of ["pause", "kill"] as const) {
+  natsTest(
+    `A shared projection ends soon while its leases are out of reach: ${harm}`,
+    async (scene) => {
+      await using store = new InMemoryEventStore();
+      await fill(store, ["order-1"], 1, 3);
+      const connection = await scene.connect();
+      await using leases = await ProjectionLeases.open(connection, { namespace: scene.namespace });
+      const bed = { store, checkpoints: new InMemoryCheckpointStore() };
+      const model = new Model();
+      await using run = new Run(
+        quick(bed, { leases, partitions: 4, handler: model.handle, onError: () => {} }),
+      );
+      await run.projection.caughtUp;
+      await scene.server[harm]();
+      try {
+        // Long enough for a look at the leases, and a sign of life, to be under way.
+        await new Promise((resolve) => setTimeout(resolve, 3_000));
+        const begun = performance.now();
+        await run[Symbol.asyncDispose]();
+        const took = performance.now() - begun;
+        assert(took < 2_000, `${took} ms`);
+        await leases[Symbol.asyncDispose]();
+        const closed = performance.now() - begun;
+        assert(closed < 4_000, `${closed} ms`);
+      } finally {
+        await (harm === "pause" ? scene.server.resume() : scene.server.restart());
+      }
+      assertWhole(model, ["order-1"], 3);
+    },
+  );
+}
 
 Deno.test("A projection that begins while its store is out of reach waits for it", async () => {
   await using store = new InMemoryEventStore();

@@ -1,4 +1,3 @@
-import type { StreamInfo } from "@nats-io/jetstream";
 import { categoryOf } from "../../store/actor.ts";
 import { forEachOf } from "../../store/base/several.ts";
 import { messageOf } from "../../store/base/text.ts";
@@ -8,6 +7,7 @@ import { attempt } from "../../store/nats/retry.ts";
 import type { StoredMessage } from "../../store/nats/stored_message.ts";
 import { headIn } from "../../store/read/message_facts.ts";
 import type { ReaderParts } from "../../store/read/pages.ts";
+import { listSubjects } from "../../store/read/subject_list.ts";
 import { lastPositionIn } from "../../store/read/live_source.ts";
 import type { EventStore } from "../../store/store.ts";
 import { positionsOf } from "../../store/store_positions.ts";
@@ -175,27 +175,16 @@ export class ActorIndex {
     list: Listed,
   ): Promise<void> {
     const { layout } = api;
-    const subjects = async function* (pattern: string): AsyncGenerator<[string, number], void> {
-      let last = "";
-      for (let offset = 0;;) {
+    const subjects = (pattern: string) =>
+      listSubjects((offset) => {
         const query = { subjects_filter: pattern, offset };
-        const what = "list actors";
-        const info = await attempt(
-          ...[api.requests, timeout, what] as const,
+        return attempt(
+          api.requests,
+          timeout,
+          "list actors",
           () => api.info(requestTimeout, query),
         );
-        const { state, total = 0 } = (info ?? {}) as Partial<StreamInfo & { total: number }>;
-        const page = Object.entries(state?.subjects ?? {});
-        for (const [subject, messages] of page) {
-          // One that came since the page before has moved those behind it into this one.
-          if (subject <= last) continue;
-          yield [subject, messages];
-          last = subject;
-        }
-        offset += page.length;
-        if (page.length === 0 || offset >= total) return;
-      }
-    };
+      });
     const unborn = new Set<string>();
     for await (const [subject] of subjects(layout.allUnborn())) {
       const actorId = layout.unbornActorOf(subject);

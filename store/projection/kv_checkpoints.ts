@@ -1,5 +1,4 @@
-import { asGiven } from "../base/given.ts";
-import { needOpened } from "../base/given.ts";
+import { asGiven, needOpened } from "../base/given.ts";
 import { reasonOf } from "../base/reason.ts";
 import { decodeUtf8, utf8 } from "../base/utf8.ts";
 import type { Connection } from "../connection.ts";

@@ -1,5 +1,4 @@
-import { asGiven } from "../base/given.ts";
-import { needOpened } from "../base/given.ts";
+import { asGiven, needOpened } from "../base/given.ts";
 import type { Connection } from "../connection.ts";
 import type { JetStreamApiOptions } from "../nats/api_prefix.ts";
 import { Bucket } from "../kv/bucket.ts";

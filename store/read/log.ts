@@ -1,4 +1,3 @@
-import type { StreamInfo } from "@nats-io/jetstream";
 import { categoryOf } from "../actor.ts";
 import { unlessAborted } from "../base/abort.ts";
 import { StreamRegressedError } from "../errors.ts";
@@ -17,6 +16,7 @@ import type { EventFilter } from "../options.ts";
 import { NO_HEAD } from "./message_facts.ts";
 import { type ReaderParts, readPages } from "./pages.ts";
 import { openRunFrom, typeFilter } from "./run_filter.ts";
+import { listSubjects, type SubjectPage } from "./subject_list.ts";
 
 /** Reads the store as a whole, in its one order. */
 export class Log {
@@ -91,12 +91,12 @@ export class Log {
     const { headReader, api: { layout } } = this.#parts;
     await this.#prove("list actors");
     const unborn = new Set<string>();
-    for await (const subject of this.#subjects(layout.allUnborn(category))) {
+    for await (const [subject] of this.#subjects(layout.allUnborn(category))) {
       const actorId = layout.unbornActorOf(subject);
       if (actorId !== undefined) unborn.add(actorId);
     }
     for (let shard = 0; shard < this.#parts.shards; shard++) {
-      for await (const subject of this.#subjects(layout.events(category, shard))) {
+      for await (const [subject] of this.#subjects(layout.events(category, shard))) {
         const actorId = headReader.actorOf(subject);
         if (actorId === undefined) continue;
         if (!unborn.has(actorId) || await this.#hasEvents(actorId)) yield actorId;
@@ -128,27 +128,17 @@ export class Log {
     return head.version > 0;
   }
 
-  /** The subjects that match a pattern and have messages, in order. */
-  async *#subjects(pattern: string): AsyncGenerator<string, void> {
+  /** The subjects that match a pattern and have messages. */
+  #subjects(pattern: string): AsyncGenerator<[subject: string, messages: number], void> {
     const { api, timeout } = this.#parts;
-    let last = "";
-    for (let offset = 0;;) {
-      const { state, total } = await attempt(
+    return listSubjects((offset) =>
+      attempt(
         api.requests,
         timeout,
         "list actors",
         () => this.#info({ subjects_filter: pattern, offset }),
-      );
-      const subjects = Object.keys(state.subjects ?? {});
-      for (const subject of subjects) {
-        // One that came since the page before has moved those behind it into this one.
-        if (subject <= last) continue;
-        yield subject;
-        last = subject;
-      }
-      offset += subjects.length;
-      if (subjects.length === 0 || offset >= (total ?? 0)) return;
-    }
+      )
+    );
   }
 
   /** The last sequence on `subject`, after all that this store has heard of. */
@@ -164,7 +154,7 @@ export class Log {
   }
 
   /** The stream as a leader tells it that has all that this store has heard of. */
-  async #info(query?: InfoQuery): Promise<StreamInfo & { total?: number }> {
+  async #info(query?: InfoQuery): Promise<SubjectPage> {
     const { api, check, requestTimeout } = this.#parts;
     const needed = this.#parts.heads.highest;
     for (const retry = backoff(performance.now() + requestTimeout);;) {

@@ -1,5 +1,4 @@
-import { asGiven } from "../base/given.ts";
-import { needOpened } from "../base/given.ts";
+import { asGiven, needOpened } from "../base/given.ts";
 import { decodeBase64, encodeBase64 } from "./base64.ts";
 import { isSameBytes } from "../base/bytes.ts";
 import { describe, encodeToken, tokenProblem } from "../base/token.ts";

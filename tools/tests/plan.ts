@@ -15,7 +15,6 @@ export const FIRST: readonly string[] = [
   "tests/cluster/election/chaos_test.ts",
   "tests/store/jetstream/cluster_test.ts",
   "tests/chaos/storm/storm_test.ts",
-  "tests/store/read/many_actors_test.ts",
   "tests/cluster/membership/discovery_fault_test.ts",
   "tests/chaos/leaks/leaks_test.ts",
   "tests/store/fencing/cluster_test.ts",

@@ -135,7 +135,8 @@ export class GroupCommit {
           return tries.unsettled ? this.#giveUp(live, cause) : this.#part(group, live, cause);
         }
       }
-      for (const entry of live) entry.cause = cause;
+      // A cause from before says more than that the time is over.
+      for (const entry of live) entry.cause = cause ?? entry.cause;
       if (!await retry(api.requests)) return this.#giveUp(live, cause);
       // No outcome is unknown any more, so other saves may go along.
       if (!tries.unsettled) return this.#leave(group);
@@ -293,7 +294,7 @@ export class GroupCommit {
 
   #giveUp(live: readonly PendingSave[], cause: unknown): void {
     for (const entry of live) {
-      if (!entry.isEnded) this.#waiting.end(entry, () => entry.giveUp(cause));
+      if (!entry.isEnded) this.#waiting.end(entry, () => entry.giveUp(cause ?? entry.cause));
     }
   }
 

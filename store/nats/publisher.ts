@@ -23,7 +23,10 @@ export type TryOutcome =
   | { readonly kind: "stored"; readonly first: StreamSequence }
   /** Not stored: an expected sequence was not met. */
   | { readonly kind: "stale" }
-  /** Not stored by this try, and another may do better: the server was busy or out of reach. */
+  /**
+   * Not stored by this try, and another may do better: the server was busy or out of reach; or, without
+   * a cause, nothing was sent, as the time was over.
+   */
   | { readonly kind: "absent"; readonly cause: unknown }
   /** Not stored, and no other try will do better. */
   | { readonly kind: "refused"; readonly cause: unknown }
@@ -180,7 +183,7 @@ export class Publisher {
 
 /** The outcome if nothing was sent because the time was over. */
 function tooLate(): TryOutcome {
-  return { kind: "absent", cause: new Error("its turn did not come in time") };
+  return { kind: "absent", cause: undefined };
 }
 
 /** The outcome of a try that was sent; unknown if `signal` is aborted first. */

@@ -116,7 +116,8 @@ export class Committer {
           if (times > 1) cause = unexplained(times, guards, api.requests.serverVersion);
           if (guards > 1 && refusals.last(this.#parts.requestTimeout)) break;
         } else {
-          cause = outcome.cause;
+          // A cause from before says more than that the time is over.
+          cause = outcome.cause ?? cause;
           if (outcome.kind === "unknown") {
             unsettled = expectedHeads;
             check.suspect();

@@ -5,6 +5,7 @@ import type { Head } from "../../../store/read/heads.ts";
 import { HeadCache } from "../../../store/read/heads.ts";
 import { runsOf } from "../../../store/format/runs.ts";
 import type { Save } from "../../../store/save/messages.ts";
+import type { TryOutcome } from "../../../store/nats/publisher.ts";
 import type { StoredMessage } from "../../../store/nats/stored_message.ts";
 import { isAetherError } from "../../../store/mod.ts";
 
@@ -26,19 +27,28 @@ function message(actorId: string, sequence: number, op = "other"): StoredMessage
  * Commits one event of `a` with a guard on `b`, without an answer. The guarded actor moves on
  * behind it, to sequence 9; the leader that is asked for events of `a` is a deposed one and shows
  * none; a replica that has come to `upTo` shows the end of `a` at `last`.
+ *
+ * @param outcomes What the tries to send it come to instead.
  */
-function commit(upTo: number, last: number): Promise<unknown> {
+function commit(upTo: number, last: number, outcomes?: readonly TryOutcome[]): Promise<unknown> {
   const start: Head = { version: 1, sequence: asStreamSequence(3) };
   const headReader = {
     subjectOf: (actorId: string) => actorId,
     read: (actorId: string) =>
-      Promise.resolve(actorId === "b" && tries > 0 ? { version: 2, sequence: 9 } : start),
+      Promise.resolve(
+        actorId === "b" && tries > 0 && outcomes === undefined
+          ? { version: 2, sequence: 9 }
+          : start,
+      ),
     next: (actorId: string) => Promise.resolve(actorId === "b" ? message("b", 9) : undefined),
   };
   let tries = 0;
   const publisher = {
-    publish: () =>
-      Promise.resolve({ kind: tries++ === 0 ? "unknown" : "stale", cause: new Error() }),
+    publish: () => {
+      const at = tries++;
+      const outcome = { kind: at === 0 ? "unknown" : "stale", cause: new Error() };
+      return Promise.resolve(outcomes?.[Math.min(at, outcomes.length - 1)] ?? outcome);
+    },
   };
   const requests = {
     epoch: 0,
@@ -112,4 +122,19 @@ Deno.test("A broken guard is no conflict while the save may only be out of sight
     const error = await assertRejects(() => commit(upTo, last));
     assert(isAetherError(error, "SaveOutcomeUnknownError"), `${error}`);
   }
+});
+
+Deno.test("The reason why the server refused a save stays, when the time is over before the next try", async () => {
+  const busy: TryOutcome = { kind: "absent", cause: new Error("more batches are open") };
+  const late: TryOutcome = { kind: "absent", cause: undefined };
+  const reasons = [];
+  for (const outcomes of [[busy, late], [late]]) {
+    const error = await assertRejects(() => commit(9, 3, outcomes));
+    assert(isAetherError(error, "StoreUnavailableError"), `${error}`);
+    reasons.push(error.message.split(": ")[1]);
+  }
+  assertEquals(reasons, [
+    "more batches are open; nothing was saved",
+    "its turn did not come in time; nothing was saved",
+  ]);
 });

@@ -110,9 +110,9 @@ export class Shards {
     return true;
   }
 
-  /** How many shards are in which phase. */
+  /** How many shards are in which phase; all are idle once this is closed. */
   get phases(): ReadonlyMap<HandoffPhase, number> {
-    return this.#counts;
+    return this.#ends.signal.aborted ? new Map([["idle", this.#states.length]]) : this.#counts;
   }
 
   /** Shards that this process should serve, or release, and has not yet. */

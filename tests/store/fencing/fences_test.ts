@@ -90,8 +90,7 @@ natsTest("A claim of an owned shard changes nothing, and shards are independent"
   assertEquals(await a.store.claim(1, 9), claims[0]);
   assertEquals([...a.store.owned].sort(), [1, 2]);
   assertEquals([a.store.owns(1), a.store.owns(3)], [true, false]);
-  const fences = await a.store.fences();
-  assertEquals([...fences], [[1, claims[0]!], [2, claims[2]!]]);
+  assertEquals(await a.store.fences(), new Map([[1, claims[0]!], [2, claims[2]!]]));
 });
 
 natsTest("A release ends ownership, and the next owner claims after it", async (scene) => {

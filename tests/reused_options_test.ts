@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Cluster, Discovery, Election, FencedEventStore } from "../cluster/mod.ts";
 import { inspector } from "../inspector/mod.ts";
 import {
@@ -30,6 +30,7 @@ import {
   rehydrate,
   verify,
 } from "../mod.ts";
+import { bucketToken } from "../store/kv/bucket.ts";
 import { QUICK } from "./cluster/bed.ts";
 import { place, Run, Stock, until } from "./store/process/bed.ts";
 import { natsTest } from "./support/fixture.ts";
@@ -242,6 +243,79 @@ Deno.test("hooks of a bus may be methods of its options' class", async () => {
   assertEquals([...new Set(shared.calls)].sort(), ["onDrop", "onError"]);
   assertEquals(new Set(own.calls), new Set(["onError"]));
 });
+
+natsTest(
+  "options of stores and projections may be an instance of a class too",
+  async (scene) => {
+    const { namespace } = scene;
+    class Place {
+      get namespace(): string {
+        return namespace;
+      }
+      get timeout(): number {
+        return 0;
+      }
+    }
+    class Patient extends Place {
+      override get timeout(): number {
+        return 5_000;
+      }
+      get lease(): number {
+        return 3_000;
+      }
+    }
+    const connection = await scene.connect();
+    const opens = {
+      KvCheckpointStore: (options: Place) => KvCheckpointStore.open(connection, options),
+      KvKeyStore: (options: Place) => KvKeyStore.open(connection, options),
+      ProjectionLeases: (options: Place) => ProjectionLeases.open(connection, options),
+    };
+    for (const [name, open] of Object.entries(opens)) {
+      await using opened = await open(new Patient());
+      assert(opened.bucket.endsWith(`_${bucketToken(namespace)}`), `${name}: ${opened.bucket}`);
+      await assertRejects(() => open(new Place()), RangeError, "timeout is 0", name);
+    }
+    class Failing {
+      readonly errors: unknown[] = [];
+      readonly #told: string[] = [];
+      get broadcaster(): { publish(): never } {
+        return {
+          publish: () => {
+            throw new Error("no");
+          },
+        };
+      }
+      get told(): readonly string[] {
+        return this.#told;
+      }
+      onBroadcastError(error: unknown) {
+        this.errors.push(error);
+      }
+      get name(): string {
+        return "own";
+      }
+      get checkpoints(): InMemoryCheckpointStore {
+        return this.#checkpoints;
+      }
+      readonly #checkpoints = new InMemoryCheckpointStore();
+      handler({ actorId }: { actorId: string }) {
+        this.#told.push(actorId);
+      }
+    }
+    const failing = new Failing();
+    await using store = new InMemoryEventStore(failing);
+    await place(store, "order-1");
+    assertEquals(failing.errors.length, 1);
+    class Telling extends Failing {
+      readonly store: InMemoryEventStore = store;
+    }
+    const telling = new Telling();
+    await using projection = new Projection(telling);
+    await using _run = new Run(projection);
+    await projection.caughtUp;
+    assertEquals(telling.told, ["order-1"]);
+  },
+);
 
 natsTest("a snapshot store is the one that open() was called for", async (scene) => {
   const connection = await scene.connect();

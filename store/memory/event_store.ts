@@ -109,8 +109,9 @@ export class InMemoryEventStore implements EventStore {
   #disposed = false;
 
   /** Begins empty. */
-  constructor(options: InMemoryEventStoreOptions = {}) {
-    needObject(options, "open the store", "options");
+  constructor(given: InMemoryEventStoreOptions = {}) {
+    needObject(given, "open the store", "options");
+    const options = asGiven(given);
     const { namespace = "default", maxBytes = MAX_BYTES, codec } = options;
     new Layout(namespace);
     checkStoreOptions(options);

@@ -84,8 +84,7 @@ export class KvCheckpointStore implements CheckpointStore, AsyncDisposable {
     connection: Connection,
     options: KvCheckpointStoreOptions = {},
   ): Promise<KvCheckpointStore> {
-    const own = asGiven(options);
-    const { namespace = "default" } = own;
+    const { namespace = "default", ...own } = asGiven(options);
     const bucket = await Bucket.open(connection, {
       ...own,
       bucket: projectionBucket(namespace),

@@ -96,8 +96,7 @@ export class ProjectionLeases implements AsyncDisposable {
     connection: Connection,
     options: ProjectionLeasesOptions = {},
   ): Promise<ProjectionLeases> {
-    const own = asGiven(options);
-    const { namespace = "default", lease = 5_000 } = own;
+    const { namespace = "default", lease = 5_000, ...own } = asGiven(options);
     if (!Number.isSafeInteger(lease / 1000) || lease < 2_000) {
       throw new RangeError(
         `Cannot open the leases: lease is ${lease}, not whole seconds in ms from 2000`,

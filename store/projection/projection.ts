@@ -1,5 +1,5 @@
 import { either, unlessAborted, unlessStuck } from "../base/abort.ts";
-import { needSignal } from "../base/given.ts";
+import { asGiven, needSignal } from "../base/given.ts";
 import { Notifier } from "../base/notifier.ts";
 import { textOf } from "../base/text.ts";
 import { RebuildFailedError } from "../errors.ts";
@@ -121,8 +121,9 @@ export class Projection<Tx = undefined, E extends Event = Event> implements Asyn
    * @throws {RangeError} An option is out of its range.
    * @throws {TypeError} An option is missing, or of another kind.
    */
-  constructor(options: ProjectionOptions<Tx, E>) {
-    checkParts(options);
+  constructor(given: ProjectionOptions<Tx, E>) {
+    checkParts(given);
+    const options = asGiven(given);
     const { name, store, checkpoints, leases, from, onFilterChange = "warn" } = options;
     this.name = name;
     this.#filter = digestOf(options.filter ?? {});

@@ -54,8 +54,7 @@ export class KvKeyStore implements KeyStore, AsyncDisposable {
     connection: Connection,
     options: KvKeyStoreOptions = {},
   ): Promise<KvKeyStore> {
-    const own = asGiven(options);
-    const { namespace = "default" } = own;
+    const { namespace = "default", ...own } = asGiven(options);
     const bucket = `AETHER_KEYS_${bucketToken(encodeNamespace(namespace))}`;
     return new KvKeyStore(await Bucket.open(connection, { ...own, bucket }));
   }

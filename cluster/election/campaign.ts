@@ -40,18 +40,17 @@ export async function takeLease(
     }
     if (entry.value !== undefined) {
       const claim = leaderClaimIn(entry);
-      const nonce = claim?.nonce ?? "";
-      const sentAt = unknown.get(nonce);
+      const sentAt = unknown.get(claim?.nonce ?? "");
       if (sentAt !== undefined && elapsed(sentAt, clock) < lease - margin) {
         return new HeldLease(parts, entry.revision, sentAt);
       }
-      if (!nonces.isOwn(nonce) && waited(same.since, clock) < patienceWith(claim, lease)) {
+      // So is an earlier attempt of this candidate: the server may be about to let it expire, and the
+      // marker of that removes a write that has come in between, though it was acknowledged.
+      if (waited(same.since, clock) < patienceWith(claim, lease)) {
         await changed(parts, entry, signal);
         retry = backoff(Infinity, signal);
         continue;
       }
-      // An earlier attempt of this candidate, and nobody leads under it: only this candidate may
-      // take the key now.
     }
     const nonce = nonces.next();
     const sentAt = instant(clock);

@@ -61,9 +61,4 @@ export class Nonces {
   next(): string {
     return this.#mark + ++this.#count;
   }
-
-  /** Whether `nonce` is one of these. */
-  isOwn(nonce: string): boolean {
-    return nonce.startsWith(this.#mark);
-  }
 }

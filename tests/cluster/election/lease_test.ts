@@ -193,3 +193,24 @@ natsTest(
     await election[Symbol.asyncDispose]();
   },
 );
+
+natsTest(
+  "A candidate whose lease is over waits until its key has expired, and does not write over it",
+  async (scene) => {
+    let ahead = 0;
+    const clock = { monotonic: () => performance.now() + ahead, wall: () => Date.now() };
+    const election = await open(scene, "a", { ...SHORT, clock });
+    const lease = await election.campaign();
+    const bucket = await openBucket(scene);
+    await renewals(bucket, 2);
+    ahead = SHORT.lease; // Its time is over here, and not on the server.
+    assertThrows(() => lease.assertValid());
+    const { revision, value } = await bucket.get("leader");
+    assert(value !== undefined);
+    const next = await election.campaign();
+    // The marker of the expiry is between.
+    assertEquals(next.term, revision + 2);
+    await bucket.close();
+    await election[Symbol.asyncDispose]();
+  },
+);

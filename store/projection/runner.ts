@@ -9,7 +9,6 @@ import type { ProjectionCheckpoints } from "./checkpoints.ts";
 import { type PartitionParts, PartitionRun } from "./partition.ts";
 import { PartitionOwner } from "./partition_owner.ts";
 import { ProjectionReader } from "./reader.ts";
-import { FAREWELL } from "./worker.ts";
 import { advanceRebuild } from "./rebuild.ts";
 import {
   type PartitionId,
@@ -20,6 +19,12 @@ import {
 
 /** The shortest and the longest span before a checkpoint store is tried again, in ms. */
 const WAITS = [20, 5_000] as const;
+
+/**
+ * How long a stop waits for each of the last requests of a share, in ms: one that is sent has its
+ * effect without that, and a server that is out of reach must not hold a stop up.
+ */
+export const FAREWELL = 500;
 
 /** The parts that all partitions of a projection share. */
 export type SharedParts<Tx, E extends Event> =

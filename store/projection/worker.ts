@@ -6,16 +6,10 @@ import type { BucketEntry } from "../kv/entry.ts";
 import type { LeaseStore } from "./leases.ts";
 import type { PartitionId } from "./state.ts";
 import { leveledQuotas, type ProjectionHoldings } from "./quota.ts";
-import type { Share } from "./runner.ts";
+import { FAREWELL, type Share } from "./runner.ts";
 
 /** Signs of life in one lease. */
 const SIGNS = 4;
-
-/**
- * How long a stop waits for each of the last requests to the bucket, in ms: one that is sent has its
- * effect without that, and a server that is out of reach must not hold a stop up.
- */
-export const FAREWELL = 500;
 
 /** The owner of a partition, as its key shows it. */
 interface PartitionClaim {

@@ -111,13 +111,15 @@ both("an impossible event among them is refused alone", async (open) => {
 both("one whose time is over while it waits saves nothing", async (open) => {
   const store = await open();
   const gate = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
   const saveEvents = store.saveEvents.bind(store);
   store.saveEvents = async (...save) => {
+    begun.resolve();
     await gate.promise;
     return await saveEvents(...save);
   };
   const first = executeAll(store, transfer(0, 0));
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await begun.promise;
   const late = executeAll(store, transfer(1, 0), { timeout: 30 }).catch((error) => error);
   const stop = new AbortController();
   const aborted = executeAll(store, transfer(2, 0), { signal: stop.signal }).catch((error) =>

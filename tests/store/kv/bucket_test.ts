@@ -169,6 +169,8 @@ natsTest("watch() ends soon while the server does not answer", async (scene) => 
     await scene.server.resume();
   }
   await bucket.close();
+  // A consumer that a frozen server makes late ends when nobody has asked it for a while.
+  await scene.assertNoLeaks(60_000);
 });
 
 natsTest("watch() ends when the bucket is closed", async (scene) => {

@@ -212,7 +212,7 @@ natsTest(
     assertEquals(await cluster.send("a-1", null, { commandId }), undefined);
     await cluster.leave();
     const other = await Cluster.join(connection, { ...QUICK, namespace: scene.namespace });
-    other.handle(() => "anew", new Duplicates());
+    other.handle(() => "handled twice", new Duplicates());
     assertEquals(await other.send("a-1", null, { commandId }), "again");
     await other.leave();
   },

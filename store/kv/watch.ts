@@ -84,7 +84,7 @@ async function follow(
     const over = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     try {
-      // Of a bucket made anew, all that is known is older than the first entry.
+      // If somebody has made the bucket again, all that is known is older than its first entry.
       await unlessAborted(signal, look());
       const { entries, upTo, era } = await unlessAborted(signal, list(filter));
       changes.begin(era);

@@ -113,7 +113,7 @@ natsTest("watch() yields only changes of the entries that the caller knows", asy
   await bucket.close();
 });
 
-natsTest("watch() follows a bucket that was deleted and made anew", async (scene) => {
+natsTest("watch() follows a bucket that somebody has deleted and made again", async (scene) => {
   const bucket = await openBucket(scene);
   for (const key of ["a", "b", "c"]) await bucket.put(key, bytes("old"), { revision: 0 });
   const watch = bucket.watch();
@@ -133,20 +133,23 @@ natsTest("watch() follows a bucket that was deleted and made anew", async (scene
   await Promise.all([bucket.close(), other.close()]);
 });
 
-natsTest("watch() follows a bucket that was made anew and is empty", async (scene) => {
-  const bucket = await openBucket(scene);
-  await bucket.put("a", bytes("old"), { revision: 0 });
-  const watch = bucket.watch();
-  assertEquals(await nextOf(watch), "a=old");
-  const operator = await scene.connect();
-  await api(operator, `STREAM.DELETE.KV_${scene.namespace}`, {});
-  const other = await openBucket(scene);
-  assertEquals(await nextOf(watch), "a=gone");
-  await other.put("b", bytes("new"), { revision: 0 });
-  assertEquals(await nextOf(watch), "b=new");
-  await watch.return();
-  await Promise.all([bucket.close(), other.close()]);
-});
+natsTest(
+  "watch() follows a bucket that somebody has made again and that is empty",
+  async (scene) => {
+    const bucket = await openBucket(scene);
+    await bucket.put("a", bytes("old"), { revision: 0 });
+    const watch = bucket.watch();
+    assertEquals(await nextOf(watch), "a=old");
+    const operator = await scene.connect();
+    await api(operator, `STREAM.DELETE.KV_${scene.namespace}`, {});
+    const other = await openBucket(scene);
+    assertEquals(await nextOf(watch), "a=gone");
+    await other.put("b", bytes("new"), { revision: 0 });
+    assertEquals(await nextOf(watch), "b=new");
+    await watch.return();
+    await Promise.all([bucket.close(), other.close()]);
+  },
+);
 
 natsTest("watch() ends soon while the server does not answer", async (scene) => {
   const bucket = await openBucket(scene);

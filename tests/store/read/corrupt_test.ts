@@ -260,7 +260,7 @@ natsTest("A read with a bound or a limit ends before garbage behind it", async (
   }
 });
 
-natsTest("No loss is told behind an unreadable first message", async (scene) => {
+natsTest("A reader tells of no loss behind an unreadable first message", async (scene) => {
   const { store, forger } = await open(scene);
   await using _ = store;
   const actorId = "order-1";
